@@ -962,6 +962,35 @@ def wrong_arguments(n):
     return fwd(["x = F.dropout(x, rate=.1)"] * n)
 
 
+@shape
+def modules_as_rates(n):
+    given = "        self.d = nn.Dropout(.1)\n        self.r = nn.GRU(8, 8, 2, dropout=self.d)\n"
+    return cls(f"{given * n}    def forward(self, x): return F.dropout(self.r(x), self.d)\n")
+
+
+@shape
+def modules_as_rates_in_subclasses(n):
+    base = cls("    def forward(self, x): return F.dropout(x, self.d)\n", "self.d = nn.Dropout(.1)")
+    return base + "".join(
+        f"class C{i}(N):\n    def f(self, x):\n        self.d = nn.Dropout(.1)\n"
+        "        return F.dropout(x, self.d)\n"
+        for i in range(n)
+    )
+
+
+@shape
+def lists_of_one(n):
+    return fwd(["y = [x]", "x = F.dropout(y[-1], self.p)", "y.append(x)"] * n)
+
+
+@shape
+def names_with_ends(n):
+    given = [f"setattr(self, 'a' + str({i}) + '_b{i}', nn.Dropout(.1))" for i in range(n)]
+    used = [f"x = getattr(self, 'a' + str(x) + '_b{i}')(x)" for i in range(n)]
+    body = "".join(f"        {line}\n" for line in given)
+    return cls(f"{body}    def forward(self, x):\n" + "".join(f"        {u}\n" for u in used))
+
+
 def work(text):
     """How many functions are called while a source is audited: it does not depend on the load."""
     count = 0

@@ -98,6 +98,20 @@ class TestFind:
         assert (there.target.name, Path(there.code.path).name) == ("Encoder", "encoder.py")
 
     @pytest.mark.parametrize(
+        "line",
+        [
+            "sys.path.append('models')",
+            "sys.path.insert(0, '../models')",
+            "sys.path.append(os.path.join(HERE, '../models'))",
+            "sys.path.append(str(Path(__file__).parent / '../models'))",
+        ],
+    )
+    def test_a_folder_that_the_file_adds_to_the_path(self, line):
+        text = f"{line}\nfrom encoder import Encoder as x"
+        assert found("tools/main.py", text).target.name == "Encoder"
+        assert found("tools/other.py", text.replace("models", "../more")) is None
+
+    @pytest.mark.parametrize(
         "init",
         [
             "from .encoder import Encoder",
@@ -279,7 +293,7 @@ class TestCalls:
     def test_too_many_files(self, monkeypatch):
         text = "from models.encoder import Encoder\nEncoder(8)\n"
         assert calls(text) == [("main.py", 2)]
-        limits = {"_MOST_SEEN": 2, "_MOST_SEARCHED": 20, "_MOST_ASKED": 1, "_MOST_QUESTIONS": 0}
+        limits = {"_MOST_SEEN": 2, "_MOST_SEARCHED": 20, "_MOST_ASKED": 1, "_MOST_SEARCHES": 0}
         for name, value in limits.items():
             with monkeypatch.context() as patched:
                 patched.setattr(project_module, name, value)
@@ -336,8 +350,8 @@ class TestAudit:
         monkeypatch.setattr(run_module, "_audited", None)
         assert audit_paths(["net.py"]).findings == (first,)
 
-    def test_questions_are_counted_by_file(self, monkeypatch):
-        monkeypatch.setattr(project_module, "_MOST_QUESTIONS", 3)
+    def test_searches_are_counted_by_file(self, monkeypatch):
+        monkeypatch.setattr(project_module, "_MOST_SEARCHES", 3)
         for i in range(5):
             write(Path(f"net{i}.py"), RNN)
             write(Path(f"main{i}.py"), f"from net{i} import Net\nNet(1)\n")
@@ -362,3 +376,11 @@ class TestAudit:
         report, _ = audit_data(RNN.encode() + b"# more", "net.py")
         assert len(report.findings) == 1
         assert audit_data(RNN.encode(), "<stdin>")[0].findings == ()
+
+
+def test_a_module_that_is_called_setup_is_no_mark_of_a_project():
+    write(Path("models/__init__.py"), "")
+    write(Path("models/setup.py"), "")
+    write(Path("options.py"), "class Options: ...")
+    there = found("models/net.py", "from options import Options as x")
+    assert there.target.name == "Options"

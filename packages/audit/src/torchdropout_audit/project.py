@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 from .code import Call, Class, Code, Found, Function
@@ -19,12 +20,14 @@ _MOST_BYTES = 200_000  # of a file that is read for the sake of another
 _MOST_SEARCHED = 50_000_000  # bytes of all files that are searched
 _MOST_KEPT = 1_000_000  # characters of sources whose trees are kept for the next file
 _MOST_READ = 3_000_000  # characters of sources that are read for one file
-_MOST_QUESTIONS = 200  # of one file, each of which may search all others
+_MOST_SEARCHES = 200  # of all other files for the sake of one
 _MOST_ASKED = 20  # files that mention a name
 _MOST_NAMES = 50_000  # that are looked up
 _DEEPEST = 20  # names that are imports of others
 _MOST_PARTS = 20  # of a name
 _MOST_IMPORTED = 30  # files that one file imports
+_MOST_ADDED = 5  # folders that a file adds to the path
+_ADDS = re.compile(rb"""sys\.path\.(?:append|insert)\([^\n]*?["']([\w./-]+)["']\s*\)""")
 _LOOKING = frozenset(("isinstance", "issubclass"))
 
 
@@ -45,6 +48,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.questions = 0
+        self._searches = 0
         self._root = root
         # `import package.part` within a package that has no project around it; no other is read
         self._top = root.parent if (root / "__init__.py").exists() else root
@@ -53,10 +57,12 @@ class Project:
         self._found: dict[tuple[Path, str], Found | None] = {}
         self._depth = 0
         self._texts: dict[Path, bytes] | None = None
+        self._folders: dict[Path, Sequence[Path]] = {}
 
     def begin(self) -> None:
         """Counts the questions of the next file."""
         self.questions = 0
+        self._searches = 0
         if self._size > _MOST_KEPT:
             self._codes.clear()
             self._found.clear()
@@ -117,6 +123,16 @@ class Project:
             if other is not None and not other.is_test and home in self._imports(other):
                 yield other
 
+    def programs(self, code: Code, option: str) -> Iterator[Code]:
+        """Yields the files of the project that have an option of the command line, `--option`."""
+        self.questions += 1
+        home = _real(Path(code.path))
+        for name in dict.fromkeys((option, option.replace("_", "-"))):
+            for path in self._mentioning(name, rb"[\"']--?%b[\"']"):
+                other = None if _real(path) == home else self._read(path)
+                if other is not None and not other.is_test:
+                    yield other
+
     def _imports(self, code: Code) -> Iterator[Path]:
         """Yields the files that a source imports, or names parts of."""
         path = _absolute(code.path)
@@ -175,7 +191,28 @@ class Project:
             if found is not None:
                 return found
             folder = folder.parent
+        for folder in self._added(path):
+            found = _module(folder, parts)
+            if found is not None:
+                return found
         return None
+
+    def _added(self, path: Path) -> Sequence[Path]:
+        """Returns the folders of the project that a file adds to `sys.path`, as far as it says."""
+        if path not in self._folders:
+            text = b""
+            try:
+                if path.stat().st_size <= _MOST_BYTES:
+                    text = path.read_bytes()
+            except OSError:
+                pass  # a text alone
+            said = [
+                m[1].decode(errors="replace") for m in islice(_ADDS.finditer(text), _MOST_ADDED)
+            ]
+            starts = (path.parent, self._root)
+            joined = (_absolute(str(at / each)) for each in said for at in starts)
+            self._folders[path] = [each for each in joined if self._is_inside(each)]
+        return self._folders[path]
 
     def _is_inside(self, folder: Path) -> bool:
         return folder == self._top or self._top in folder.parents
@@ -199,7 +236,8 @@ class Project:
 
     def _mentioning(self, name: str, pattern: bytes) -> list[Path]:
         """Returns the files that mention a name in a pattern; none if too many do."""
-        if self.questions > _MOST_QUESTIONS:
+        self._searches += 1
+        if self._searches > _MOST_SEARCHES:
             return []
         word = name.encode(errors="replace")
         said = re.compile(pattern % re.escape(word))
@@ -305,8 +343,9 @@ def _root(folder: Path, run: int) -> Path:
     """Returns the folder of the project that files in a folder belong to."""
     above = (folder, *folder.parents)
     for each in above:
-        if any((each / mark).exists() for mark in _MARKS):
-            return each
+        marks = [mark for mark in _MARKS if (each / mark).exists()]
+        if marks and (marks != ["setup.py"] or not (each / "__init__.py").exists()):
+            return each  # a setup.py within a package is one of its modules
     here = Path.cwd()
     if here in above:
         return here

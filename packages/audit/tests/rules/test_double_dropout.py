@@ -2,6 +2,7 @@
 
 import pytest
 
+from _sources import findings_in
 from torchdropout_audit.source import audit_text
 
 SEQUENTIAL = """
@@ -109,3 +110,113 @@ def test_message_names_both():
 def test_a_layer_that_stands_for_itself():
     text = "from torch import nn\nx = nn.Dropout(0.1) if f else x\nnet = nn.Sequential(x, x)\n"
     assert audit_text(text, rules={"double-dropout"}) == []
+
+
+NAME = "double-dropout"
+
+PARTS = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Stacked(nn.Module):
+    def __init__(self, size, layers, rate=0, output=False):
+        super().__init__()
+        self.rate, self.layers = rate, layers
+        self.rnns = nn.ModuleList(nn.LSTM(size, size) for _ in range(layers))
+
+    def forward(self, x, mask):
+        if mask.sum() == 0:
+            return self.unpadded(x)
+        return self.unpadded(x)
+
+    def unpadded(self, x):
+        x = x.transpose(0, 1)
+        outputs = [x]
+        for i in range(self.layers):
+            given = outputs[-1]
+            if self.rate > 0:
+                given = F.dropout(given, p=self.rate, training=self.training)
+            outputs.append(self.rnns[i](given)[0])
+        return torch.cat(outputs[1:], 2)
+
+class Later(nn.Module):
+    def __init__(self, size, layers, rate=0):
+        super().__init__()
+        self.fc = nn.Linear(size, size)
+        self.drop = nn.Dropout(rate)
+
+    def forward(self, x, mask):
+        outputs = [x]
+        outputs.append(self.fc(x))
+        return self.fc(self.drop(outputs[-1]))
+
+class RowDropout(nn.Dropout):
+    def forward(self, x):
+        return F.dropout(torch.ones_like(x[:, :1]), self.p, self.training) * x
+
+class Feed(nn.Module):
+    def __init__(self, size, layers, rate=0.1):
+        super().__init__()
+        self.fc = nn.Linear(size, size)
+        self.drop = nn.Dropout(rate)
+
+    def forward(self, x, mask):
+        return self.drop(self.fc(x).relu())
+"""
+NET = """
+from torch import nn
+import parts
+
+class Net(nn.Module):
+    def __init__(self, size, rate):
+        super().__init__()
+        self.drop = nn.Dropout(rate)
+        self.part = parts.{part}
+        self.last = nn.Dropout(rate)
+
+    def forward(self, x, mask):
+        x = self.drop(x)
+        x = self.part(x, mask)
+        return self.last(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "lines"),
+    [
+        ("Stacked(size, 2, rate=rate)", [13]),
+        ("Stacked(size, 2, 0.3)", [13]),
+        ("Stacked(size, 2)", []),  # its rate is 0
+        ("Later(size, 2, rate)", []),
+        ("Feed(size, 2)", [15]),
+        ("Feed(size, 2, 0.0)", []),
+        ("Unknown(size, 2, rate)", []),
+    ],
+)
+def test_a_module_of_another_file(part, lines, tmp_path):
+    files = {"net.py": NET.replace("{part}", part), "parts.py": PARTS}
+    assert findings_in(tmp_path, files, "net.py", NAME) == [(line, "advice") for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("drop", "lines"),
+    [
+        ("RowDropout(rate)", [13]),
+        ("RowDropout(0.0)", []),
+        ("RowDropout(p=0)", []),
+        ("Feed(8, 2)", []),
+    ],
+)
+def test_a_dropout_of_another_file(drop, lines, tmp_path):
+    text = NET.replace("{part}", "Stacked(size, 2, rate)").replace(
+        "nn.Dropout(rate)", "parts.DROP", 1
+    )
+    files = {"net.py": text.replace("DROP", drop), "parts.py": PARTS}
+    assert findings_in(tmp_path, files, "net.py", NAME) == [(line, "advice") for line in lines]
+
+
+def test_files_that_use_the_same_module_say_the_same(tmp_path):
+    text = NET.replace("{part}", "Stacked(size, 2, rate)")
+    files = {"a.py": text, "b.py": text, "parts.py": PARTS}
+    assert findings_in(tmp_path, files, "", NAME) == [(13, "advice")] * 2

@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from _sources import findings_in
 from torchdropout_audit.source import audit_text
+
+NAME = "dropout-before-batchnorm"
 
 SEQUENTIALS = """
 from collections import OrderedDict
@@ -90,3 +93,98 @@ def test_the_shift_is_as_explained():
     x = torch.randn(1 << 14, 16)
     assert net(x).std(0).mean().item() == pytest.approx(1, abs=0.01)
     assert net.eval()(x).std(0).mean().item() == pytest.approx(0.64, abs=0.02)
+
+
+PARTS = """
+from torch import nn
+
+class Norm(nn.Sequential):
+    def __init__(self, size):
+        super().__init__()
+        self.add_module("bn", nn.BatchNorm1d(size))
+
+class Dense(nn.Sequential):
+    def __init__(self, size, *, bn=False, first=False, kind=nn.LayerNorm):
+        super().__init__()
+        if first:
+            self.add_module("norm", kind(size))
+        self.add_module("fc", nn.Linear(size, size))
+        if bn:
+            self.add_module("bn", Norm(size))
+
+class Block(nn.Module):
+    def __init__(self, size, use_bn):
+        super().__init__()
+        self.fc = nn.Linear(size, size)
+        self.norm = nn.BatchNorm1d(size) if use_bn else nn.Identity()
+
+    def forward(self, x):
+        return self.norm(self.fc(x))
+
+class Plain(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.fc = nn.Linear(size, size)
+
+    def forward(self, x):
+        return self.fc(x).relu()
+"""
+NET = """
+from torch import nn
+from parts import Block, Dense, Plain
+
+class Net(nn.Module):
+    def __init__(self, size, flag, bn=True):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.layers = nn.Sequential(nn.Dropout(0.5), {layer})
+        self.part = {layer}
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, x):
+        x = self.drop(x)
+        x = self.part(x)
+        return self.layers(self.norm(x))
+"""
+
+
+@pytest.mark.parametrize(
+    ("layer", "is_found"),
+    [
+        ("Dense(8, bn=True)", True),
+        ("Dense(size, bn=True, first=False)", True),
+        ("Block(8, True)", True),
+        ("Block(8, flag)", True),
+        ("Plain(8), nn.BatchNorm1d(8)", None),  # in the Sequential alone
+        ("Dense(8)", False),
+        ("Dense(8, bn=False)", False),
+        ("Dense(8, bn=True, first=True)", False),
+        ("Block(8, False)", False),
+        ("Plain(8)", False),
+    ],
+)
+def test_a_module_of_another_file(layer, is_found, tmp_path):
+    text = NET.replace("{layer}", layer, 1)
+    text = text.replace("{layer}", "Plain(8)" if is_found is None else layer)
+    found = findings_in(tmp_path, {"net.py": text, "parts.py": PARTS}, "net.py", NAME)
+    lines = {True: [9, 14], None: [9], False: []}[is_found]
+    assert found == [(line, "advice") for line in lines]
+
+
+def test_only_the_first_argument_is_followed_into_another_file(tmp_path):
+    net = (
+        "from torch import nn\nfrom parts import Block\n\nclass Net(nn.Module):\n"
+        "    def __init__(self, bn):\n        super().__init__()\n"
+        "        self.drop = nn.Dropout(0.5)\n        self.block = Block(8, bn)\n\n"
+        "    def forward(self, x, mask):\n        return self.block({})\n"
+    )
+    for given, found in (("self.drop(x), mask", [(11, "advice")]), ("x, self.drop(mask)", [])):
+        files = {"net.py": net.format(given), "parts.py": PARTS}
+        assert findings_in(tmp_path, files, "net.py", NAME) == found
+
+
+def test_modules_of_files_that_use_one_another(tmp_path):
+    one = "from torch import nn\nfrom {0} import {1}\nclass {2}(nn.Sequential):\n"
+    one += "    def __init__(self):\n        super().__init__(nn.Dropout(0.5), {1}(bn=1))\n"
+    files = {"a.py": one.format("b", "B", "A"), "b.py": one.format("a", "A", "B")}
+    assert findings_in(tmp_path, files, "a.py", NAME) == []

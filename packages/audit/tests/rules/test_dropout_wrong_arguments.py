@@ -1,4 +1,4 @@
-"""TD106: a call of a dropout that raises a TypeError."""
+"""TD106: a call of a dropout that raises an error."""
 
 import inspect
 
@@ -80,6 +80,31 @@ def test_what_torch_raises(call):
     else:
         eval(call, scope)
         assert marked(NAME, call)[0] == []
+
+
+MODULES_AS_RATES = (
+    "torch.dropout(x, drop, True)",
+    "F.dropout(x, drop, False)",
+    "F.alpha_dropout(x, drop)",
+    "nn.Dropout(drop)",
+    "nn.GRU(4, 4, 1, dropout=drop)",
+    "nn.LSTM(4, 4, 2, dropout=drop)",
+    "nn.TransformerDecoderLayer(4, 2, 8, drop)",
+    "F.scaled_dot_product_attention(x, x, x, dropout_p=drop)",
+    "nn.MultiheadAttention(4, 2, drop)(x, x, x)",
+)
+
+
+@pytest.mark.parametrize("call", MODULES_AS_RATES)
+def test_what_torch_raises_for_a_module_as_a_rate(call):
+    scope = {"torch": torch, "nn": nn, "F": nn.functional, "x": torch.ones(1, 2, 4)}
+    with pytest.raises((TypeError, ValueError)):
+        eval(call, scope | {"drop": nn.Dropout(0.5)})
+    source = f"def f(x):\n    drop = nn.Dropout(0.5)\n    return {call}"
+    assert marked(NAME, f"{source}  #!")[0] == [(7, "error")]
+    text, left = fixed(NAME, source)
+    assert "drop.p" in text
+    assert left == ()
 
 
 HEAD = "class A(nn.Module):\n    def forward(self, x):\n        return "

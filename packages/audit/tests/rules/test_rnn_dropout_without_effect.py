@@ -214,6 +214,35 @@ class TestOfOtherFiles:
         files["other.py"] = MAIN + OPTIONS + OPTION.format("layers", 2)
         assert in_project(tmp_path, files, model) == []
 
+    @pytest.mark.parametrize(
+        ("layers", "also", "found"),
+        [(1, 1, [(4, "advice")]), (2, 2, []), (1, 2, []), ("n", 1, []), (1, "n", [])],
+    )
+    def test_options_of_a_program_that_does_not_import_the_model(
+        self, layers, also, found, tmp_path
+    ):
+        add = OPTION.replace("add_argument", "add")  # of configargparse
+        options = OPTIONS + add.format("my-layers", layers) + add.format("my_rate", 0.1)
+        model = (
+            "from torch import nn\nclass Net(nn.Module):\n    def __init__(self, opt):\n"
+            "        self.rnn = nn.GRU(8, 8, opt.my_layers, dropout=opt.my_rate)\n"
+        )
+        other = OPTIONS + OPTION.format("my_layers", also)
+        assert in_project(tmp_path, {"opts.py": options, "other.py": other}, model) == found
+
+    @pytest.mark.parametrize(
+        ("layers", "found"), [("1", [(5, "advice")]), ("2", []), ("opt.n", []), ("1, 2", [])]
+    )
+    def test_a_number_that_a_base_holds(self, layers, found, tmp_path):
+        lines = "".join(f"        self.n = {each}\n" for each in layers.split(", "))
+        head = "from torch import nn\nclass Base(nn.Module):\n    def __init__(self, opt):\n"
+        model = (
+            "from base import Base\nfrom torch import nn\nclass Net(Base):\n"
+            "    def __init__(self, opt):\n"
+            "        self.rnn = nn.LSTM(8, 8, self.n, dropout=opt.rate)\n"
+        )
+        assert in_project(tmp_path, {"base.py": head + lines}, model) == found
+
     def test_options_by_key(self, tmp_path):
         model = MODEL.replace("size, n, p=0.2", "args").replace(
             "size, size, n, dropout=p", "8, 8, args['layers'], dropout=args['rate']"
@@ -223,6 +252,8 @@ class TestOfOtherFiles:
         assert in_project(tmp_path, {"opts.py": options, "main.py": main}, model) == [
             (LINE, "advice")
         ]
+        apart = model + "        self.drop = nn.Dropout(args['rate'])\n"
+        assert in_project(tmp_path, {"opts.py": options, "main.py": main}, apart) == []
         options = OPTIONS + OPTION.format("layers", 2) + OPTION.format("rate", 0.1)
         assert in_project(tmp_path, {"opts.py": options, "main.py": main}, model) == []
 

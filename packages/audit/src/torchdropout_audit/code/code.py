@@ -217,6 +217,9 @@ class Project(Protocol):
     def users(self, code: Code) -> Iterator[Code]:
         """Yields the files that import a source."""
 
+    def programs(self, code: Code, option: str) -> Iterator[Code]:
+        """Yields the files that have an option of the command line."""
+
 
 def _is_function(name: str | None) -> bool:
     """Whether a qualified name is that of a function, and not of a class."""

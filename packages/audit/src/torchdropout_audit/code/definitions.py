@@ -31,10 +31,11 @@ _MOST_LEVELS = 1_000
 
 @dataclass(frozen=True)
 class Pattern:
-    """A text of which only the beginning may be known: `f"conv{i}"`."""
+    """A text of which only the beginning and the end may be known: `f"conv{i}_norm"`."""
 
     start: str
     is_whole: bool
+    end: str = ""
 
     def matches(self, other: Pattern) -> bool:
         """Whether two texts may be the same."""
@@ -42,8 +43,10 @@ class Pattern:
             return self.start == other.start
         if self.is_whole or other.is_whole:
             whole, part = (self, other) if self.is_whole else (other, self)
-            return whole.start.startswith(part.start)
-        return self.start.startswith(other.start) or other.start.startswith(self.start)
+            is_long = len(whole.start) >= len(part.start) + len(part.end)
+            return is_long and whole.start.startswith(part.start) and whole.start.endswith(part.end)
+        starts = self.start.startswith(other.start) or other.start.startswith(self.start)
+        return starts and (self.end.endswith(other.end) or other.end.endswith(self.end))
 
 
 @dataclass(eq=False)

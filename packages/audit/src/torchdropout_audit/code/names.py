@@ -250,14 +250,18 @@ class Names(Tree):
             return Pattern(expr.value, True) if isinstance(expr.value, str) else None
         if isinstance(expr, ast.JoinedStr):
             first = expr.values[0] if expr.values else None
-            start = first.value if isinstance(first, ast.Constant) else ""
-            return Pattern(str(start), False)
+            last = expr.values[-1] if len(expr.values) > 1 else None
+            ends = (str(e.value) if isinstance(e, ast.Constant) else "" for e in (first, last))
+            return Pattern(next(ends), False, next(ends))
         if isinstance(expr, ast.BinOp) and isinstance(expr.op, (ast.Add, ast.Mod)):
             left = self.pattern(expr.left)
             if left is None:
                 return None
-            start = left.start.partition("%")[0] if isinstance(expr.op, ast.Mod) else left.start
-            return Pattern(start, False)
+            if isinstance(expr.op, ast.Mod):
+                return Pattern(left.start.partition("%")[0], False)
+            right = self.pattern(expr.right)
+            end = "" if right is None else right.start if right.is_whole else right.end
+            return Pattern(left.start, False, end)
         func = expr.func if isinstance(expr, ast.Call) else None
         if isinstance(func, ast.Attribute) and func.attr == "format":
             left = self.pattern(func.value)

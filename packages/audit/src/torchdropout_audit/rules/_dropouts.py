@@ -13,6 +13,8 @@ BUILDERS = frozenset((*MODULES, *OTHER_MODULES))
 """The names of classes of dropout modules."""
 
 MOVES = frozenset(("to", "cuda", "cpu", "float", "half", "bfloat16", "double"))
+_LAYER = re.compile(r"torch\.nn\.[A-Z]\w*")
+_PLAIN = frozenset(("torch.nn.Module", "torch.nn.Parameter", "torch.nn.Identity"))
 _ROOTS = re.compile(r"forward|__call__|\w+_step")
 _REFUSALS = re.compile(r"(?i)^(?:assert_?)?(?:raises|warns)|^suppress$")
 
@@ -279,3 +281,26 @@ def is_local_dropout(code: Code, expr: ast.expr) -> bool:
         return False
     cls = code.local(expr.func)
     return isinstance(cls, Class) and cls.is_surely_module and names_dropout(cls.name)
+
+
+def holds_layers(code: Code, cls: Class) -> bool:
+    """Whether a class builds layers of torch apart from dropouts: `LinearReluDropout`.
+
+    Args:
+        code: The file.
+        cls: A class of it.
+    """
+    return not _holding(code).isdisjoint(cls.lineage())
+
+
+@kept
+def _holding(code: Code) -> frozenset[Class]:
+    """Returns the classes whose methods build layers that are not dropouts."""
+    return frozenset(
+        call.cls
+        for call in code.calls
+        if call.cls is not None
+        and _LAYER.fullmatch(call.name or "")
+        and call.name not in BUILDERS
+        and call.name not in _PLAIN
+    )

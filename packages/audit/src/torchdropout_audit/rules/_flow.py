@@ -8,7 +8,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, Pattern, is_no_rate, words
-from ._dropouts import is_local_dropout, names_dropout
+from ._abroad import abroad, class_of_project
+from ._dropouts import holds_layers, is_local_dropout, names_dropout
+from ._rule import kept
 from ._sequences import ACTIVATIONS, Layer, Reader, drops, kind
 from ._turns import last_turns
 from ._values import Listed, Made, Part, Value, Values
@@ -19,6 +21,8 @@ _WEIGHTS = ast.expr()  # stands for the result of a softmax
 _DEEPEST = 3  # methods in methods, Modules in Modules
 _DEEPEST_NODE = 60  # calls in calls: beyond any reader
 _MOST_PLACES = 50  # of one graph
+_MOST_AWAY = 2  # files that a value goes through one after the other
+_MOST_ASKED = 200  # Modules of other files
 _MOST_STEPS = 20_000  # statements of one file that are followed
 # Functions of torch, and methods of tensors, whose result does not carry their argument's variance.
 _FRESH = frozenset(
@@ -91,6 +95,8 @@ class Flow:
         self._tested: dict[Function, frozenset[str]] = {}
         self._lambdas: list[ast.Lambda] = []
         self._steps = 0
+        self._away = 0  # how many files are on the way to this one
+        self._through: dict[tuple[Call, ...], tuple[Layer | None, bool]] = {}
 
     def read(self) -> Iterator[tuple[Layer, Layer]]:
         """Yields each dropout that a BatchNorm comes after, with that BatchNorm."""
@@ -399,7 +405,7 @@ class Flow:
     def _dropped(self, layer: Layer, passed: _Passed) -> _Passed:
         # Alpha dropout keeps the variance, and weights of an attention are averaged.
         of_dropout = self._inside and self._inside[-1].cls
-        if of_dropout and names_dropout(of_dropout.name):
+        if of_dropout and names_dropout(of_dropout.name) and not self._is_block(of_dropout):
             return passed  # this is inside a dropout, whose callers are not here
         if "lpha" in kind(layer) or _WEIGHTS in passed or is_always_on(self.code, layer):
             return passed
@@ -487,7 +493,7 @@ class Flow:
         if isinstance(value, Layer):
             if value.node is call.func and is_batch_norm(self.code, value):
                 return _NONE  # built anew for each value, it has stored nothing
-            return self._layer(replace(value, node=call), passed)
+            return self._layer(replace(value, node=call), passed, first)
         if isinstance(value, Listed):
             return self._chain(value.parts, first) if value.is_chain else _NONE
         if isinstance(value, Made):
@@ -514,8 +520,11 @@ class Flow:
 
     def _only_drops(self, made: Made) -> bool:
         """Whether a Module is a dropout by its name, and not one with weights: `LSTMDropout`."""
-        is_other = not _LINEAR.isdisjoint(words(made.cls.name))
-        return is_local_dropout(self.code, made.call.node) and not is_other
+        return is_local_dropout(self.code, made.call.node) and not self._is_block(made.cls)
+
+    def _is_block(self, cls: Class) -> bool:
+        """Whether a class has weights, by its name or by what it builds."""
+        return not _LINEAR.isdisjoint(words(cls.name)) or holds_layers(self.code, cls)
 
     def _of_lambda(self, function: ast.Lambda, call: ast.Call, state: _State) -> _Passed:
         if function in self._lambdas:
@@ -587,7 +596,8 @@ class Flow:
                 return self._followed(one.methods["forward"], call, state, 0, cls)
         return self._built_in(cls, Layer(call, "", known), passed)
 
-    def _layer(self, layer: Layer, passed: _Passed) -> _Passed:
+    def _layer(self, layer: Layer, passed: _Passed, first: _Passed | None = None) -> _Passed:
+        """Returns what a value has passed behind a layer; `first` is that of its first argument."""
         name = kind(layer)
         if _is_softmax(_said(layer)):
             return frozenset((_WEIGHTS,))
@@ -597,12 +607,63 @@ class Flow:
             return self._normalised(layer, passed)
         is_known = layer.name.startswith(("torch.", *_GRAPHS))
         if not is_known:
+            given = passed if first is None else first
+            norm, goes_on = self._elsewhere(layer, given)
+            if norm is not None:
+                return self._normalised(replace(layer, name=norm.name, call=norm.call), given)
+            if goes_on:
+                return given
             said = words(_said(layer))
             is_plain = not ACTIVATIONS.isdisjoint(said) or (
                 not _LINEAR.isdisjoint(said) and _OPEN.isdisjoint(said)
             )
             return passed if is_plain else _NONE
         return passed - {_WEIGHTS} if "Norm" not in name and _carries(name) else _NONE
+
+    # --- Other files ----------------------------------------------------------------------------
+
+    def through(self, cls: Class, call: Call, away: int = 0) -> tuple[Layer | None, bool]:
+        """Follows a value that has passed a dropout through a Module.
+
+        Args:
+            cls: The class of the Module.
+            call: The call that builds it.
+            away: How many files are on the way to this one.
+
+        Returns:
+            The BatchNorm that it comes to first, and whether it leaves as one that was dropped.
+        """
+        mark = ast.expr()
+        self._layers[mark] = Layer(mark)
+        before = self._away, self._steps, self._inside
+        # What is found does not depend on what other files have asked.
+        self._away, self._steps, self._inside = away, 0, []
+        self.values.refill()
+        after = self._link(Made(cls, call), frozenset((mark,)))
+        self._away, self._steps, self._inside = before
+        del self._layers[mark]
+        _, norm = self.found.pop(mark, (None, None))
+        return norm, mark in after
+
+    def _elsewhere(self, layer: Layer, passed: _Passed) -> tuple[Layer | None, bool]:
+        """Returns what a Module of another file does to a value, as `through` does.
+
+        No file is asked for a value that was not dropped.
+        """
+        if not passed - {_WEIGHTS} or layer.call is None or self._away >= _MOST_AWAY:
+            return None, False
+        if len(self._through) >= _MOST_ASKED:
+            return None, False
+        stack = self.values.stack
+        key = (layer.call, *(call for _, call in stack))
+        if key not in self._through:
+            found = class_of_project(self.code, layer.call)
+            self._through[key] = (None, False)  # for Modules that hold one another
+            if found is not None:
+                call = abroad(self.code, layer.call, stack)
+                flow = _flow(found[0])
+                self._through[key] = flow.through(found[1], call, self._away + 1)
+        return self._through[key]
 
     def _followed(
         self,
@@ -630,6 +691,11 @@ class Flow:
         if function in self._inside or len(self._inside) > _DEEPEST:
             return _NONE
         return self._body(function, _State(cls, given))
+
+
+@kept
+def _flow(code: Code) -> Flow:
+    return Flow(code, Reader(code))
 
 
 _BATCH_NORMS = frozenset(
@@ -744,7 +810,7 @@ def _is_super(expr: ast.expr) -> bool:
 
 
 def is_without_training(code: Code, function: Function) -> bool:
-    """Whether a function has no gradient, or is for predictions by its name.
+    """Whether a function has no gradient, calls `self.eval()`, or predicts by its name.
 
     Args:
         code: The file.
@@ -752,10 +818,19 @@ def is_without_training(code: Code, function: Function) -> bool:
     """
     if words(function.name)[:1] in _PREDICTING:
         return True
+    if any(map(_is_eval_of_self, function.node.body)):
+        return True
     called = (
         each.func if isinstance(each, ast.Call) else each for each in function.node.decorator_list
     )
     return any(code.name(each) in ("torch.no_grad", "torch.inference_mode") for each in called)
+
+
+def _is_eval_of_self(statement: ast.stmt) -> bool:
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    func = call.func if isinstance(call, ast.Call) else None
+    holder = func.value if isinstance(func, ast.Attribute) and func.attr == "eval" else None
+    return isinstance(holder, ast.Name) and holder.id == "self"
 
 
 def is_always_on(code: Code, layer: Layer) -> bool:

@@ -64,6 +64,7 @@ class Mask:
 
 
 _DEEPEST = 60  # names that stand for names: a circle, or unreadable
+_TWICE = 2
 _MOST = 20  # values of one name
 _MOST_NODES = 1_000  # of a rate and what it is assigned from: a person wrote fewer
 
@@ -114,8 +115,10 @@ class _Finder:
                 if function is None or _is_one_number(drawn) or not self._is_rate(rate, function):
                     break
                 is_scaled, is_chosen = self._is_scaled(function, side), side in chosen
-                # What is chosen is what is dropped, or what is kept.
-                dropped = None if is_chosen else dropped
+                # What is set to zero is what is dropped, or what is kept.
+                is_read = isinstance(node, ast.Subscript)  # x[mask] keeps what the mask has
+                is_filled = "fill" in getattr(getattr(node, "func", None), "attr", "")
+                dropped = None if is_filled or (is_chosen and not is_read) else dropped
                 yield Mask(node, drawn, rate, dropped, function, is_scaled, is_chosen)
                 break
 
@@ -181,7 +184,7 @@ class _Finder:
         draw = self._with_uniform(left, right)
         if draw is not None:
             is_above = is_greater is (draw[1] is right)
-            draw = (draw[0], draw[1], draw[1] if is_above else _one_minus(draw[1]))
+            draw = (draw[0], draw[1], draw[1] if is_above else _rest(draw[1]))
         return draw
 
     def _with_uniform(self, left: ast.expr, right: ast.expr) -> _Draw | None:
@@ -196,9 +199,9 @@ class _Finder:
         if name == "torch.bernoulli" and expr.args:
             by_name = (k.value for k in expr.keywords if k.arg == "p")
             rate = next(by_name, expr.args[-1] if len(expr.args) == 2 else expr.args[0])
-            return expr, rate, _one_minus(rate)
+            return expr, rate, _rest(rate)
         if name == "numpy.random.binomial" and len(expr.args) > 1:
-            return expr, expr.args[1], _one_minus(expr.args[1])
+            return expr, expr.args[1], _rest(expr.args[1])
         if name == "torch.floor" and expr.args:
             return self._floored(expr.args[0])
         if name.endswith("autograd.Variable") or name in _MAKERS:
@@ -207,9 +210,9 @@ class _Finder:
             return None
         attr, value = expr.func.attr, expr.func.value
         if attr == "bernoulli_" and expr.args:
-            return expr, expr.args[0], _one_minus(expr.args[0])
+            return expr, expr.args[0], _rest(expr.args[0])
         if attr == "bernoulli" and not expr.args and not expr.keywords:
-            return expr, value, _one_minus(value)
+            return expr, value, _rest(value)
         if attr in ("floor", "floor_"):
             return self._floored(value)
         if attr == "sample":
@@ -222,7 +225,7 @@ class _Finder:
                 given = self._of_one_trial(made)
             if kind not in ("Bernoulli", "Binomial") or not given:
                 return None
-            return expr, given[0], _one_minus(given[0])
+            return expr, given[0], _rest(given[0])
         if attr in _GREATER | _LESS and len(expr.args) == 1:
             return self._ordered(value, expr.args[0], is_greater=attr in _GREATER)
         if attr in ("int", "long", "byte"):
@@ -241,9 +244,22 @@ class _Finder:
 
     def _floored(self, expr: ast.expr) -> _Draw | None:
         """Returns the draw of `floor(keep + rand)`, and `keep`."""
+        added = self._added(expr) if isinstance(expr, ast.Name) else None
         expr = self._first(expr)
-        is_sum = isinstance(expr, ast.BinOp) and isinstance(expr.op, ast.Add)
-        return self._with_uniform(expr.left, expr.right) if is_sum else None  # type: ignore[attr-defined]
+        if added is not None:  # kept = keep; kept += torch.rand(n)
+            draw = self._with_uniform(expr, added)
+        elif isinstance(expr, ast.BinOp) and isinstance(expr.op, ast.Add):
+            draw = self._with_uniform(expr.left, expr.right)
+        else:
+            return None
+        return None if draw is None else (draw[0], draw[1], _rest(draw[1]))
+
+    def _added(self, name: ast.Name) -> ast.expr | None:
+        """Returns what is added to a name that is assigned once, and added to once."""
+        kinds = self._code.bindings(name)
+        added = kinds[1].node if len(kinds) == _TWICE else None
+        is_sum = isinstance(added, ast.AugAssign) and isinstance(added.op, ast.Add)
+        return added.value if is_sum and kinds[0].kind == "value" else None  # type: ignore
 
     def _first(self, expr: ast.expr) -> ast.expr:
         """Returns what a name, or an attribute of self, is assigned first."""
@@ -352,6 +368,13 @@ class _Finder:
 def _inverted(draw: _Draw | None) -> _Draw | None:
     """Returns the draw of a mask that is 1 where this one is 0."""
     return None if draw is None else (draw[0], draw[1], None)
+
+
+def _rest(keep: ast.expr) -> ast.expr | None:
+    """Returns the probability to drop of what is kept with a probability."""
+    if isinstance(keep, (ast.Name, ast.Attribute)):
+        return ast.BinOp(ast.Constant(1), ast.Sub(), keep)
+    return _one_minus(keep)
 
 
 def _one_minus(expr: ast.expr) -> ast.expr | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..code import UNKNOWN, Code, words
 from ._dropouts import default_of
@@ -18,6 +18,13 @@ SETTINGS = frozenset(
 """The last words of names of what holds options, and no layers."""
 
 _FIELDS = frozenset(("field", "Field"))
+
+
+_ADDS = frozenset(("add", "add_arg"))  # of configargparse
+
+
+def _is_flag(values: Sequence[object]) -> bool:
+    return bool(values) and str(values[0]).startswith("-")
 
 
 def is_settings(expr: ast.expr) -> bool:
@@ -60,8 +67,9 @@ def _defaults(code: Code) -> Mapping[str, object]:
 
     for call in code.calls:
         func, node = call.node.func, call.node
-        if isinstance(func, ast.Attribute) and func.attr == "add_argument":
-            flags = [each.value for each in node.args if isinstance(each, ast.Constant)]
+        flags = [each.value for each in node.args if isinstance(each, ast.Constant)]
+        added = func.attr if isinstance(func, ast.Attribute) else ""
+        if added == "add_argument" or (added in _ADDS and _is_flag(flags)):
             given = {each.arg: each.value for each in node.keywords}
             named = given.get("dest")
             if isinstance(named, ast.Constant):

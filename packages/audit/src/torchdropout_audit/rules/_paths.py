@@ -40,8 +40,17 @@ def values(code: Code) -> Values:
 def _paths(code: Code) -> tuple[Path, ...]:
     if not has_dropout(code):
         return ()
-    reader = Reader(code, partial(_layer, code))
-    return (*reader.read(), *in_sequences(code, reader, values(code)))
+    found = reader(code)
+    return (*found.read(), *in_sequences(code, found, values(code)))
+
+
+def reader(code: Code) -> Reader:
+    """Returns what reads the layers of a file, each in one of its functions.
+
+    Args:
+        code: A file.
+    """
+    return Reader(code, partial(_layer, code))
 
 
 def _layer(code: Code, expr: ast.expr, cls: Class | None) -> Layer | None:

@@ -172,6 +172,15 @@ class Reader:
             if function.name != "__init__":
                 yield from self._block(function.node.body, _Known())
 
+    def entered(self, function: Function, passed: Path) -> Iterator[Path]:
+        """Yields what a method applies to its first argument, behind what that has passed."""
+        self._inside.append(function)
+        known = _Known()
+        if len(function.parameters) > 1:
+            known.set(function.parameters[1].arg, replace(passed, loose=True))
+        yield from self._block(function.node.body, known)
+        self._inside.pop()
+
     # --- What is built --------------------------------------------------------------------------
 
     def sequential(self, call: Call, nested: set[ast.AST], depth: int = 0) -> list[Layer] | None:
@@ -353,6 +362,7 @@ class Reader:
             else:
                 now = set()
                 found: dict[str, Path] = {}
+                results: list[dict[str, Path | None]] = []
                 for body in bodies:
                     mark = known.mark()
                     inner = yield from self._block(body, known)
@@ -362,7 +372,10 @@ class Reader:
                             if path is not None and path.last.name.startswith("torch."):
                                 found.setdefault(name, replace(path, loose=True))
                     now |= inner
+                    results.append({name: known.get(name) for name in inner})
                     known.undo(mark)
+                if isinstance(statement, ast.If) and statement.orelse:
+                    found.update(_alike(results))
                 if isinstance(statement, ast.If) and len(bodies) == 1:
                     for name in now:  # without the option, it is what it was
                         path = known.get(name)
@@ -418,7 +431,7 @@ class Reader:
         if isinstance(statement, ast.Assign) and not self.has_walrus:
             bound = {name for each in statement.targets for name in _stored(each)}
         elif isinstance(statement, (ast.Expr, ast.Return)) and not self.has_walrus:
-            bound = set()
+            bound = _grown(statement)
         else:
             bound = _stored(statement)
         for name in bound:
@@ -457,11 +470,7 @@ class Reader:
         if not has_dropout or len(function.parameters) < 2:
             return
         self._inlined += 1
-        self._inside.append(function)
-        known = _Known()
-        known.set(function.parameters[1].arg, replace(passed, loose=True))
-        yield from self._block(function.node.body, known)
-        self._inside.pop()
+        yield from self.entered(function, passed)
 
     def _method(self, node: ast.Call) -> Function | None:
         """Returns the method of the file that a call runs: of a Module, its `forward`."""
@@ -477,7 +486,12 @@ class Reader:
     def _applied(self, expr: ast.expr) -> tuple[str, list[Layer]]:
         """Returns the name whose value an expression passes through layers, and the layers."""
         outer: list[Layer] = []
-        while isinstance(expr, (ast.Call, ast.BinOp, ast.Subscript)):
+        while isinstance(expr, (ast.Call, ast.BinOp, ast.Subscript, ast.List)):
+            if isinstance(expr, ast.List):
+                if len(expr.elts) != 1:
+                    break
+                expr = expr.elts[0]  # `outputs = [x]`, of which the last is taken next
+                continue
             if isinstance(expr, ast.Subscript):
                 is_first = isinstance(expr.value, ast.Call) and self.code.value(expr.slice) == 0
                 if not is_first:  # `self.rnn(x)[0]` is the output
@@ -615,6 +629,30 @@ def _calls_in(expr: ast.expr) -> Iterator[ast.Call]:
             yield node
         elif not isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp)):
             waiting += ast.iter_child_nodes(node)
+
+
+def _alike(results: Sequence[Mapping[str, Path | None]]) -> Iterator[tuple[str, Path]]:
+    """Yields the names to which all branches give what one part of the file returns."""
+    for name, path in results[0].items():
+        others = [each.get(name) for each in results]
+        parts = {None if each is None else _part(each.last) for each in others}
+        if path is not None and None not in parts and len(parts) == 1:
+            yield name, path
+
+
+def _part(layer: Layer) -> str | None:
+    """Returns what an unknown layer calls, as text: `self.attention`."""
+    func = layer.node.func if isinstance(layer.node, ast.Call) else None
+    is_own = isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name)
+    return f"{func.value.id}.{func.attr}" if is_own and not layer.name else None  # type: ignore
+
+
+def _grown(statement: ast.Expr | ast.Return) -> set[str]:
+    """Returns the list that a statement adds to: `outputs.append(x)`."""
+    func = statement.value.func if isinstance(statement.value, ast.Call) else None
+    if not isinstance(func, ast.Attribute) or func.attr not in ("append", "extend", "insert"):
+        return set()
+    return {func.value.id} if isinstance(func.value, ast.Name) else set()
 
 
 def _target(statement: ast.stmt) -> str:

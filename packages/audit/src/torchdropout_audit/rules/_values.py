@@ -202,6 +202,15 @@ class Values:
         yield
         self._within = before
 
+    def refill(self) -> None:
+        """Allows for as many expressions again, on behalf of another file."""
+        self._left = _MOST_READ
+
+    @property
+    def stack(self) -> Stack:
+        """The Modules that are read, innermost first."""
+        return self._within
+
     def is_always(self, expr: object, value: object) -> bool:
         """Whether an expression is surely a value in the Module that is read."""
         return self._constants.is_always(expr, (value,), self._within)
@@ -242,16 +251,9 @@ class Values:
 
     def attribute(self, cls: Class, name: Pattern, depth: int = 0) -> Iterator[Value]:
         """Yields what an attribute of a Module of the file may be."""
-        names = (
-            [name.start]
-            if name.is_whole
-            else dict.fromkeys(
-                each
-                for one in cls.lineage()
-                for each in one.attributes
-                if name.matches(Pattern(each, True))
-            )
-        )
+        named = [each for one in cls.lineage() for each in self._named.get(one, ())]
+        alike = [each for each in named if each[0] == name]  # that is how the name is computed
+        names = [name.start] if name.is_whole else [] if alike else self._matching(cls, name)
         for each in names:
             for given in islice(cls.assigned(each), _MOST_ALIKE):
                 if given.value is None or _adds_to(given.value, f"self.{each}"):
@@ -259,10 +261,15 @@ class Values:
                 if self._runs(given.node):
                     for value in self.of(given.value, cls, depth):
                         yield self._grown_attribute(value, cls, each, depth)
-        for one in cls.lineage():
-            for pattern, expr in self._named.get(one, ()):
-                if pattern.matches(name):
-                    yield from self.of(expr, cls, depth)
+        for pattern, expr in alike or named:
+            if pattern.matches(name):
+                yield from self.of(expr, cls, depth)
+
+    def _matching(self, cls: Class, name: Pattern) -> list[str]:
+        """Returns the attributes of a class that a computed name may be."""
+        attributes = (each for one in cls.lineage() for each in one.attributes)
+        found = (each for each in attributes if name.matches(Pattern(each, True)))
+        return [*dict.fromkeys(found)]
 
     def picked(self, values: Iterable[Value], key: ast.expr) -> Iterator[Value]:
         """Yields what an index or a key takes out of lists."""
@@ -295,15 +302,21 @@ class Values:
         """Returns the layers of a class of the file that is a `Sequential`."""
         if not self.code.is_sequential(cls):
             return None
-        parts: list[Part] = []
-        for one in cls.lineage():
-            for call in self._inits.get(one, ()):
-                for each in call.node.args:
-                    parts += self._given(each, cls, 0)
-        method = cls.method("__init__")
-        if method is not None:
-            parts = self._grown(parts, method, "self", cls, None, None, 0)
+        first = next((one for one in cls.lineage() if "__init__" in one.methods), None)
+        parts = [] if first is None else self._init_parts(first, cls, 0)
         return Listed(tuple(parts), is_chain=True)
+
+    def _init_parts(self, one: Class, cls: Class, depth: int) -> list[Part]:
+        """Returns the layers that the `__init__` of a class, or of a base, makes its own."""
+        parts: list[Part] = []
+        above = next((base for base in one.lineage()[1:] if "__init__" in base.methods), None)
+        for call in self._inits.get(one, ()) if depth < _DEEPEST else ():
+            if above is None:
+                parts += [part for each in call.node.args for part in self._given(each, cls, 0)]
+            else:
+                with self.within(Made(above, call)):
+                    parts += self._init_parts(above, cls, depth + 1)
+        return self._grown(parts, one.methods["__init__"], "self", cls, None, None, 0)
 
     # --- Expressions ----------------------------------------------------------------------------
 
@@ -798,7 +811,8 @@ class Values:
     def _around(
         self, node: ast.AST, above: set[ast.AST]
     ) -> tuple[tuple[ast.AST, ...], tuple[tuple[_Option, bool], ...]]:
-        """Returns the loops around a node, and the options, outermost first."""
+        """Returns the loops around a node, and the options that are not known, outermost first."""
+        self._depends = True
         loops: list[ast.AST] = []
         under: list[tuple[_Option, bool]] = []
         for parent in self.code.parents(node):
@@ -807,7 +821,8 @@ class Values:
             if isinstance(parent, (*_LOOPS, *_COMPREHENSIONS)):
                 loops.append(parent)
             elif isinstance(parent, ast.If):
-                under.append(((parent, ()), self.code.is_in(node, parent, "body")))
+                if self.truth(parent.test) is None:
+                    under.append(((parent, ()), self.code.is_in(node, parent, "body")))
             elif isinstance(parent, ast.IfExp):
                 under.append(((parent, ()), node is parent.body))
             node = parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..code import Code
@@ -38,6 +39,10 @@ net = nn.Sequential(
 """
 
 
+# Or the name of a part in another file, or of its option, says that it has one: `bn=True`.
+_SAYS_NORM = re.compile(r"BatchNorm|batch_norm|[a-z]BN|BN[A-Z]|\b(?:\w+_)?(?:BN|bn)(?:_\w+)?\b")
+
+
 @rule(
     "TD141",
     group="order",
@@ -52,14 +57,14 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
 
     The rule looks at the layers of a Sequential, or of a list that grows and becomes one, and at
     what a function applies in turn to a value: through sums and concatenations, options such as `if
-    self.use_bn`, methods of the class, Modules of the file, and the next turn of a loop. Layers in
-    between make no difference, except another normalisation. Alpha dropout, which keeps the
+    self.use_bn`, methods of the class, Modules of the project, and the next turn of a loop. Layers
+    in between make no difference, except another normalisation. Alpha dropout, which keeps the
     variance, dropout that is on in evaluation too, stochastic depth, the dropout of an attention's
-    weights, and functions for predictions (`infer`, `torch.no_grad`) are not reported. The rate
-    and the options of a part that Modules of the file build are those that they give: a part that
-    none gives a rate has no dropout, and one with `norm=None` has no BatchNorm. A BatchNorm that
-    runs only where the rate is 0 (`if self.drop.p == 0`), or that divides by the variance of the
-    batch in eval, too (`F.batch_norm(..., training=True)`), is not reported.
+    weights, and functions for predictions (`infer`, `torch.no_grad`) are not reported. The rate and
+    the options of a part that Modules of the file build are those that they give: a part that none
+    gives a rate has no dropout, and one with `norm=None` has no BatchNorm. A BatchNorm that runs
+    only where the rate is 0 (`if self.drop.p == 0`), or that divides by the variance of the batch
+    in eval, too (`F.batch_norm(..., training=True)`), is not reported.
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
     and divides by it in eval, where it is too large: after a ReLU and a dropout of p=0.5, the
@@ -84,5 +89,5 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
 
 def _in_value(code: Code) -> Iterator[tuple[Layer, Layer]]:
     """Yields the dropouts that a value has passed, each with a BatchNorm that it passes later."""
-    if ("BatchNorm" in code.text or "batch_norm" in code.text) and has_dropout(code):
+    if _SAYS_NORM.search(code.text) and has_dropout(code):
         yield from Flow(code, Reader(code)).read()

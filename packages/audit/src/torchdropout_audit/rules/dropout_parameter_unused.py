@@ -114,19 +114,20 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
     an override, a method that the file does not call, a callback, a function with a decorator
     (except one that only calls it, such as `torch.no_grad`), or with other parameters that it does
-    not use, a constructor that swallows `**kwargs` and whose rate is 0 by default, one that saves
-    all its arguments (`locals()`, `save_hyperparameters()`), and one whose comments or docstring
-    say so ("unused", "deprecated", "for compatibility"), and not of another parameter. A use that
-    is commented out is a reason only if a comment next to it says why. A class is skipped that
-    another file of the project stores or derives from, which may build it as it builds others. A
-    base class is skipped, too, whose subclass in the file uses the parameter for more than to give
-    it to the base, and a file without any training in a path that says inference, `runtime/` or
-    `onnx/`. Other unused parameters, up to a third of all, or two thirds where a dropout has a rate
-    that is written down, are no reason in a function, or a Module's constructor, that uses another
-    rate or has five parameters, if no other class of the file that is built with the same
-    arguments, and takes as many inputs, uses the rate; those whose default, a number, is written
-    down in their place do not count; but a group of one beginning with defaults (`lora_rank=8`,
-    `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a whole is one.
+    not use, a constructor that swallows `**kwargs` and whose rate is 0 by default (unless a call of
+    the file gives another), one that saves all its arguments (`locals()`,
+    `save_hyperparameters()`), and one whose comments or docstring say so ("unused", "deprecated",
+    "for compatibility"), and not of another parameter. A use that is commented out is a reason only
+    if a comment next to it says why. A class is skipped that another file of the project stores or
+    derives from, which may build it as it builds others. A base class is skipped, too, whose
+    subclass in the file uses the parameter for more than to give it to the base, and a file without
+    any training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up
+    to a third of all, or two thirds where a dropout has a rate that is written down, are no reason
+    in a function, or a Module's constructor, that uses another rate or has five parameters, if no
+    other class of the file that is built with the same arguments, and takes as many inputs, uses
+    the rate; those whose default, a number, is written down in their place do not count; but a
+    group of one beginning with defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that
+    is unused as a whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -360,7 +361,8 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
             return True
     elif len(unused) == len(own) or (others > 0 and not _are_leftovers(code, function, unused)):
         return True
-    if rest is not None and rest.arg not in used and _are_off(code, function, unused):
+    is_swallowed = rest is not None and rest.arg not in used
+    if is_swallowed and True not in asked and _are_off(code, function, unused):
         return True
     if cls is None:
         return rest is not None or function.name in _values(code)

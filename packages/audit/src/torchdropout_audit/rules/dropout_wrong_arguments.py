@@ -1,4 +1,4 @@
-"""TD106: a call of a dropout that raises a TypeError."""
+"""TD106: a call of a dropout that raises an error."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, RNNS, SDPA, Call, Class, Code
+from ..code import (
+    FUNCTIONAL_OFF,
+    FUNCTIONAL_ON,
+    MODULES,
+    RATES,
+    RNNS,
+    SDPA,
+    Call,
+    Class,
+    Code,
+    words,
+)
 from ..findings import Edit, Fix
 from ._dropouts import is_refused
 from ._edits import add_training
+from ._reaching import reaching
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -87,6 +99,15 @@ _SIGNATURES: Mapping[str, _Signature] = {
     **{name: _signature("", names=_RNN) for name in RNNS if name.startswith("torch.")},
 }
 
+_ATTENTION = ("in_channels", "out_channels", "heads", "concat", "negative_slope", "dropout")
+_PLACES: Mapping[str, tuple[str, ...]] = {
+    "GATConv": _ATTENTION,
+    "GATv2Conv": _ATTENTION,
+    "TransformerConv": (*_ATTENTION[:4], "beta", "dropout"),
+}
+"""The parameters by position of the layers of torch_geometric that have others before a dropout."""
+_DROPS = frozenset(("dropout", "drop", "dropouts", "droprate"))
+
 _MEANT: Mapping[str, tuple[str, ...]] = {
     "training": ("train",),
     "train": ("training",),
@@ -118,18 +139,26 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     rule looks for a keyword that does not exist, for required arguments that are missing, and for
     more arguments by position than there are parameters, in calls of torch's dropouts, attention,
     Transformer layers and RNNs; and for a dropout module of a class that is called without an
-    input, or with `p` or `training`.
+    input, or with `p` or `training`. It also looks for a dropout module in place of the rate, as in
+    `nn.LSTM(8, 8, 2, dropout=self.dropout)` after `self.dropout = nn.Dropout(p)`. It is advice if a
+    rate is given by position to a layer of torch_geometric in place of another parameter, which
+    raises nothing: the fourth of `GATConv` is `concat`.
 
-    Each of them raises a TypeError when it is called, which may be in a branch that no test runs.
-    A call with `*args` or `**kwargs` is skipped where they may hold what is missing, and so is a
-    call that is expected to raise.
+    Each of the others raises an error when it is called, which may be in a branch that no test
+    runs. A call with `*args` or `**kwargs` is skipped where they may hold what is missing, and so
+    is a call that is expected to raise.
 
-    To fix: rename the keyword, or give what is missing.
+    To fix: rename the keyword, or give what is missing; in place of a module give its rate,
+    `self.dropout.p`.
     """
     for call in code.calls:
         found = wrong_arguments(code, call)
         if found is None and call.name is None:
             found = _applied(code, call)
+        if found is None and (call.name or "").startswith("torch_geometric.nn."):
+            found = _misplaced(code, call)
+        if found is None and call.name in _SIGNATURES:
+            found = _module_as_rate(code, call)
         if found is not None and not is_refused(code, call.node):
             yield found
 
@@ -148,6 +177,41 @@ def wrong_arguments(code: Code, call: Call) -> Hit | None:
     if signature is None or call.partial is not None:  # a partial binds what a call lacks
         return None
     return next(_wrong(code, call, signature), None)
+
+
+def _module_as_rate(code: Code, call: Call) -> Hit | None:
+    """Finds a dropout module that is given as the rate."""
+    parameter = RATES.get(call.name or "", "")
+    given = call.argument(parameter) if parameter else None
+    written = (*call.node.args, *(each.value for each in call.node.keywords))
+    if not isinstance(given, (ast.Name, ast.Attribute)) or given not in written:
+        return None  # a partial or a dict has it
+    if reaching(code, given) not in _built(code):
+        return None
+    text = code.text_of(given)
+    callee, end = code.text_of(call.node.func), code.span(given)[1]
+    is_late = call.name == "torch.nn.MultiheadAttention"
+    raises = "its forward raises an error" if is_late else "the call raises an error"
+    return Hit(
+        given,
+        f"{text} is a dropout module, and {callee} takes a number as {parameter}: {raises}",
+        f"{text}.p",
+        Fix(f"give {text}.p", (Edit(end, end, ".p"),)),
+    )
+
+
+def _misplaced(code: Code, call: Call) -> Hit | None:
+    """Finds a rate that is given by position in place of another parameter."""
+    kind = (call.name or "").rpartition(".")[2]
+    for name, given in zip(_PLACES.get(kind, ()), call.node.args, strict=False):
+        if isinstance(given, ast.Starred):
+            return None
+        said = given.id if isinstance(given, ast.Name) else getattr(given, "attr", "")
+        if name != "dropout" and not _DROPS.isdisjoint(words(said)):
+            text = code.text_of(given)
+            said = f"{text} is given to {kind} by position as {name}, not as dropout"
+            return Hit(given, f"{said}: there is no dropout", f"dropout={text}", severity="advice")
+    return None
 
 
 def _applied(code: Code, call: Call) -> Hit | None:

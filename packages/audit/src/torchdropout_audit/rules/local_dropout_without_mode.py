@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import UNKNOWN, Call, Code, Function, words
+from ..code import UNKNOWN, Call, Class, Code, Function, words
 from ._dropouts import is_step
 from ._edits import add_training
 from ._masks import Mask, is_asked_for, masks, parameter, says_drop
@@ -53,7 +53,8 @@ def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
     parameter and applies a random mask whatever the mode, it drops in evaluation, too.
 
     A call under a test of training, or with a rate that depends on one, is not reported as always
-    on. What is named as Monte-Carlo or Bayesian is skipped.
+    on, nor is one of a function without a mode in a class that evaluates by a method of its own,
+    under `@torch.no_grad()`. What is named as Monte-Carlo or Bayesian is skipped.
 
     To fix: `training=self.training`; where there is no such parameter, call it only if
     `self.training`.
@@ -106,6 +107,8 @@ def _always_on(code: Code, function: Function, mask: Mask) -> Iterator[Hit]:
         return
     for call in function.callers:
         rate = function.given(call, rate_name)
+        if call.cls is not None and _evaluates_apart(code, call.cls):
+            continue
         if _is_in_step(code, call) and _is_open(code, call, rate):
             callee = code.text_of(call.node.func)
             yield Hit(
@@ -113,6 +116,17 @@ def _always_on(code: Code, function: Function, mask: Mask) -> Iterator[Hit]:
                 f"{callee} drops in eval too: it has no parameter for the mode",
                 "call it only if self.training",
             )
+
+
+def _evaluates_apart(code: Code, cls: Class) -> bool:
+    """Whether a class has a method without gradients, so that `forward` may be for training."""
+    decorators = (
+        each.func if isinstance(each, ast.Call) else each
+        for method in cls.methods.values()
+        if method.name != "forward"
+        for each in method.node.decorator_list
+    )
+    return any(code.name(each) in ("torch.no_grad", "torch.inference_mode") for each in decorators)
 
 
 def _decides(function: Function, mode: str) -> bool:

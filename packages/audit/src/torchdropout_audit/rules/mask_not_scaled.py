@@ -116,6 +116,10 @@ def _divisions(function: Function) -> Iterator[tuple[ast.AST, ast.expr]]:
 def _is_dropped(code: Code, mask: Mask, divisor: ast.expr) -> bool:
     """Whether a mask is divided by its probability to drop."""
     dropped = mask.dropped
+    if isinstance(dropped, ast.BinOp):  # 1 - keep
+        is_rest = isinstance(divisor, ast.BinOp) and isinstance(divisor.op, ast.Sub)
+        is_rest = is_rest and code.value(divisor.left) == 1  # type: ignore[attr-defined]
+        return is_rest and ast.dump(divisor.right) == ast.dump(dropped.right)  # type: ignore
     for _ in range(3):
         if dropped is None or not isinstance(divisor, (ast.Name, ast.Attribute)):
             return False

@@ -44,13 +44,13 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
 
     The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, one of torchdropout's, or a choice of these,
     with a dropout above 0 and one layer, which is the default. The number is followed through
-    names, `**options` and the calls of the file. It is advice if there is surely one layer and the
-    rate is not known, or if all calls in other files of the project ask for one layer, and not all
-    for a rate of 0. It is also advice if only defaults, of parameters or of options
-    (`add_argument`, a dataclass, a class such as `Config`, in this file or in those that import it
-    or that they import), say that there is one layer and that the rate is above 0, and no other
-    dropout has that rate. If the number of layers is not known, or a test looks at it, nothing is
-    reported.
+    names, `**options`, the calls of the file and what a base in another file stores. It is advice
+    if there is surely one layer and the rate is not known, or if all calls in other files of the
+    project ask for one layer, and not all for a rate of 0. It is also advice if only defaults, of
+    parameters or of options (`add_argument`, a dataclass, a class such as `Config`, in this file,
+    in those that import it or that they import, or else in all programs of the project), say that
+    there is one layer and that the rate is above 0, and no other dropout has that rate. If the
+    number of layers is not known, or a test looks at it, nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
@@ -200,10 +200,16 @@ class _Counts(Constants):
         found = None if name is None else project.find(code, name)
         if found is not None and len(found.values) == 1 and found.values[0] is not None:
             return _counts(found.code).of(found.values[0], (), depth + 1)
+        held = _of_base(code, expr)
+        if held is not None:
+            return _counts(held[0]).of(held[1], (), depth + 1)
         option = _option(expr)
         if option:
             known = {option_default(each, option) for each in _options(code)} - {UNKNOWN}
-            return frozenset(map(ByDefault, known)) if len(known) == 1 else frozenset()
+            if not known:  # then any program of the project may set it
+                known = {option_default(each, option) for each in project.programs(code, option)}
+            is_known = len(known) == 1 and UNKNOWN not in known
+            return frozenset(map(ByDefault, known)) if is_known else frozenset()
         return frozenset()
 
     def _parameter(
@@ -230,6 +236,18 @@ class _Counts(Constants):
 
     def _is_open(self, function: Function, calls: Iterable[Call]) -> bool:
         return False
+
+
+def _of_base(code: Code, expr: ast.expr) -> tuple[Code, ast.expr] | None:
+    """Returns what a base in another file gives an attribute of `self`, if that is one thing."""
+    cls = code.class_of(expr) if isinstance(expr, ast.Attribute) else None
+    if cls is None or not isinstance(expr, ast.Attribute) or code.assigned(expr):
+        return None
+    if not isinstance(expr.value, ast.Name) or expr.value.id != "self":
+        return None
+    bases = bases_of_project(code, cls) or ()
+    given = [(of, each.value) for of, base in bases for each in base.attributes.get(expr.attr, ())]
+    return given[0] if len(given) == 1 and given[0][1] is not None else None  # type: ignore
 
 
 def _option(expr: ast.expr) -> str:
@@ -321,21 +339,21 @@ def _plain(value: object) -> object:
 
 def _acts_elsewhere(code: Code, call: Call, rate: ast.expr) -> bool:
     """Whether a rate that is a name, or an option, is that of another dropout, too."""
-    if isinstance(rate, ast.Attribute):
-        return (None, rate.attr) in _other_rates(code)
-    name = rate.id if isinstance(rate, ast.Name) else ""
-    return (call.function, name) in _other_rates(code)
+    return _named(call, rate) in _other_rates(code)
+
+
+def _named(call: Call, rate: ast.expr) -> tuple[Function | None, str]:
+    """Returns a name with its function, or an attribute or an option alone."""
+    if isinstance(rate, ast.Name):
+        return call.function, rate.id
+    return None, rate.attr if isinstance(rate, ast.Attribute) else _option(rate)
 
 
 @kept
 def _other_rates(code: Code) -> frozenset[tuple[Function | None, str]]:
     """Returns the rates of dropouts other than those of RNNs: names by function, and options."""
-    others = [(call, given) for call, _, given in rates(code) if call.name not in RNNS]
-    return frozenset(
-        (call.function, given.id) if isinstance(given, ast.Name) else (None, given.attr)
-        for call, given in others
-        if isinstance(given, (ast.Name, ast.Attribute))
-    )
+    named = (_named(call, given) for call, _, given in rates(code) if call.name not in RNNS)
+    return frozenset(each for each in named if each[1])
 
 
 def _severity(code: Code, given: ast.expr) -> Severity | None:

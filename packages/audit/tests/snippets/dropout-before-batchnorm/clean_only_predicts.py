@@ -16,3 +16,7 @@ class Net(nn.Module):
 
     def test_base(self, x):
         return self.bn(self.drop(x))
+
+    def generate(self, x):
+        self.eval()
+        return self.bn(self.fc(self.drop(x)))
