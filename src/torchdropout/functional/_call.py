@@ -14,7 +14,7 @@ from .. import direct
 from .._validate import check_bool, check_input, refuse_nested, wrong_type
 from ._bernoulli import inverted
 from ._indices import mask_map
-from ._key import check_source, key_of, key_tensor, undrawn_if_refused
+from ._key import check_source, drawn, undrawn_on_error
 from ._map import KeyedMap, compute
 from ._memory import check_out, refuse_as_torch_does
 from ._nested import on_components, refuse_for_nested
@@ -132,7 +132,8 @@ def apply(
         refuse_for_nested(broadcast_dims=broadcast_dims, layout=layout, inplace=inplace)
         if not active:
             return x
-        return on_components(x, keyed_map, key_tensor(key_of(key, generator)))
+        with drawn(key, generator) as of_call:
+            return on_components(x, keyed_map, of_call)
     base: int
     strides: Sequence[int] | None
     base, strides = indices or mask_map(x.shape, shared, broadcast_dims, layout)
@@ -155,5 +156,5 @@ def apply(
         written = keyed_map.write(into, x, key, generator, base, strides, *keyed_map.constants)
         if written is not None:
             return written
-    with undrawn_if_refused(key, generator):
+    with undrawn_on_error(key, generator):
         return into.copy_(compute(x, keyed_map, base, strides, key, generator))

@@ -14,7 +14,7 @@ from ..contract.layout import row_major, sizes_drawn
 from ..contract.noise import Law
 from ..random import Key
 from ._indices import mask_map
-from ._key import key_of, key_tensor
+from ._key import drawn
 from ._shards import by_parts
 
 
@@ -104,13 +104,13 @@ def multiplied(
 
     def part(x: Any, parameter: Any, base: int, strides: Sequence[int]) -> torch.Tensor:
         of_part = NoiseIndices(base, tuple(sizes_drawn(x.shape, strides)), tuple(strides))
-        drawn = key_tensor(key_of(key, generator))
-        if torch.compiler.is_compiling():
-            # The compiler does not accept a Function with its own rules for vmap and forward
-            # derivatives. It decides itself what to keep and what to recompute.
-            return _product(x, parameter, drawn, factor, of_part)
-        y: torch.Tensor = _Multiplied.apply(x, parameter, drawn, factor, of_part)
-        return y
+        with drawn(key, generator) as of_call:
+            if torch.compiler.is_compiling():
+                # The compiler does not accept a Function with its own rules for vmap and forward
+                # derivatives. It decides itself what to keep and what to recompute.
+                return _product(x, parameter, of_call, factor, of_part)
+            y: torch.Tensor = _Multiplied.apply(x, parameter, of_call, factor, of_part)
+            return y
 
     tensors = {"input": x, name: parameter}
     y: torch.Tensor = by_parts(part, tensors, indices.base, indices.strides)

@@ -13,7 +13,7 @@ import torch
 from .._validate import wrong_type
 from ..contract.layout import row_major
 from ..random import Key
-from ._key import key_tensor
+from ._key import drawn, undrawn_on_error
 from ._shards import by_parts, is_spread
 
 
@@ -65,7 +65,8 @@ def compute(
         expected = "a dense tensor where it drops: give a sparse one's values instead,"
         wrong_type("input", f"{expected} and not one of layout {x.layout}", x)
     if generator is not None:
-        key = Key.draw(generator)
+        with undrawn_on_error(key, generator):
+            return compute(x, keyed_map, base, strides, Key.draw(generator))
     if keyed_map.short is not None:
         seed, stream = (None, 0) if key is None else (key.seed, key.stream)
         y = keyed_map.short(x, seed, stream, base, strides, *keyed_map.constants)
@@ -78,7 +79,8 @@ def compute(
 
         whole = range(x.ndim - keyed_map.extent, x.ndim)
         return by_parts(part, {"input": x}, base, strides, whole)  # type: ignore[no-any-return]
-    return by_operator(x, keyed_map, base, strides, key_tensor(key, x.device))
+    with drawn(key, None, x.device) as of_call:
+        return by_operator(x, keyed_map, base, strides, of_call)
 
 
 def by_operator(

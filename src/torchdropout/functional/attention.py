@@ -28,7 +28,7 @@ from ..random import Key
 from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_blocks
 from ._bernoulli import inverted
 from ._indices import mask_map
-from ._key import check_key, key_of, key_tensor
+from ._key import check_key, drawn, undrawn_on_error
 from ._override import given, handle, overridden
 from ._rate import Probability, Rate
 from ._shards import by_parts, is_spread, pieces
@@ -147,10 +147,11 @@ def scaled_dot_product_attention(
         v = _expand(value, ndim, of_part.batch, of_part.groups)
         mask = attn_mask if attn_mask is None else _leading(attn_mask, ndim)
         if blocks_possible(q, k, v, mask) and q.numel() * k.numel() * v.numel() > 0:
-            drawn = key_tensor(key_of(dropout_key, generator), q.device)
-            output = in_blocks(q, k, v, mask, plan, drawn)
+            with drawn(dropout_key, generator, q.device) as of_call:
+                output = in_blocks(q, k, v, mask, plan, of_call)
         else:
-            output, _ = composed(q, k, v, mask, plan, dropout_key, generator)
+            with undrawn_on_error(dropout_key, generator):
+                output, _ = composed(q, k, v, mask, plan, dropout_key, generator)
         return output.reshape(*of_part.scores[:-1], value.shape[-1])
 
     tensors = {"query": query, "key": key, "value": value, "attn_mask": attn_mask}

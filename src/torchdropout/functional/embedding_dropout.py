@@ -14,6 +14,7 @@ from ..random import Key
 from ._bernoulli import inverted
 from ._call import check_call
 from ._indices import mask_map
+from ._key import undrawn_on_error
 from ._map import compute
 from ._override import overridable
 from ._rate import Probability, Rate, check_probability
@@ -140,10 +141,12 @@ def drop_rows(
         return found if scale is None else found * factor
     # One element for each row; half precision is enough to tell which are dropped.
     ones = torch.ones((rows,), dtype=torch.bfloat16, device=found.device)
-    keep = compute(ones, keyed_map, *mask, key, generator) != 0
     scaled = found * ((p.constants[1] if isinstance(p, Rate) else scale_of(p)) * factor)
-    # A select, so that a value that is not finite in a dropped row gives 0, and a gradient of 0.
-    return torch.where(keep[words].unsqueeze(-1), scaled, 0.0)
+    with undrawn_on_error(key, generator):
+        keep = compute(ones, keyed_map, *mask, key, generator) != 0
+        # A select, so that a value that is not finite in a dropped row gives 0, and a gradient
+        # of 0.
+        return torch.where(keep[words].unsqueeze(-1), scaled, 0.0)
 
 
 def _check_scale(scale: Any) -> float:

@@ -12,7 +12,7 @@ from ..contract.layout import MaskLayout
 from ..random import Key
 from ._call import check_call
 from ._fixed_count import choice_map, choose
-from ._key import key_of, key_tensor
+from ._key import drawn
 from ._override import overridable
 from ._rate import Probability, check_probability, drops
 from ._shards import by_parts
@@ -133,14 +133,14 @@ def token_dropout(
         return (x, None) if return_indices else x
 
     def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> Any:
-        drawn = key_tensor(key_of(key, generator))
-        places = choose(x, drawn, p, size, base, strides[:2], ordered)
-        at = places + prefix
-        if prefix > 0:
-            first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)
-            at = torch.cat((first, at), dim=1)
-        y = x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), at]
-        return (y, places) if return_indices else y
+        with drawn(key, generator) as of_call:
+            places = choose(x, of_call, p, size, base, strides[:2], ordered)
+            at = places + prefix
+            if prefix > 0:
+                first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)
+                at = torch.cat((first, at), dim=1)
+            y = x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), at]
+            return (y, places) if return_indices else y
 
     # The other dimensions of x have no part in the choice.
     strides = [*strides, *[0] * (x.ndim - 2)]

@@ -23,7 +23,7 @@ from ..contract.noise import Law
 from ..random import Key
 from ._call import check_call
 from ._gaussian_layer import Bilinear, Convolution, Linear, pair, sampled, variance
-from ._key import check_source, key_of, key_tensor
+from ._key import check_source, drawn
 from ._learned import NoiseIndices, check_parameter, multiplied
 from ._override import overridable
 
@@ -240,7 +240,8 @@ def variational_conv2d(
         return _with_noise(mean, input, log_sigma2, layer, key, generator, layout)
     indices = NoiseIndices.of(mean.shape, (), layout)
     y = variance(input.unsqueeze(0), log_sigma2, layer).squeeze(0)
-    return sampled(mean, y, indices, key_tensor(key_of(key, generator)))
+    with drawn(key, generator) as of_call:
+        return sampled(mean, y, indices, of_call)
 
 
 def _padded_to_same(
@@ -265,7 +266,8 @@ def _with_noise(
 ) -> torch.Tensor:
     indices = NoiseIndices.of(mean.shape, (), layout)
     of = variance(x, log_sigma2, layer)
-    return sampled(mean, of, indices, key_tensor(key_of(key, generator)))
+    with drawn(key, generator) as of_call:
+        return sampled(mean, of, indices, of_call)
 
 
 def check_layer_call(

@@ -13,7 +13,7 @@ from ..contract.layout import MaskLayout, row_major
 from ..random import Key
 from ._bernoulli import unscaled
 from ._indices import mask_map
-from ._key import check_source
+from ._key import check_source, undrawn_on_error
 from ._map import by_operator, compute
 from ._override import given, handle, overridden
 from ._rate import Probability, Rate, check_probability, drops
@@ -96,7 +96,8 @@ def zoneout(
     def part(new: Any, old: Any, base: int, strides: Sequence[int] | None) -> torch.Tensor:
         if strides is None:
             strides = row_major(new.shape)
-        return select(new, old, draw(new, key, generator), p, base, strides)
+        with undrawn_on_error(key, generator):
+            return select(new, old, draw(new, key, generator), p, base, strides)
 
     y: torch.Tensor = by_parts(part, {"new": new, "old": old}, base, strides)
     return y

@@ -18,7 +18,7 @@ from ..errors import ArgumentValueError
 from ..functional._attention import AttentionPlan, composed
 from ..functional._bernoulli import inverted
 from ..functional._indices import mask_map
-from ..functional._key import check_key
+from ..functional._key import check_key, undrawn_on_error
 from ..functional._rate import drops
 from ..random import Key
 from ._module import RateModule
@@ -153,25 +153,26 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
             query, len(q), lengths, key_padding_mask, attn_mask, is_causal, need_weights
         )
         k, v, mask = self._further_keys(k, v, mask)
-        weights: torch.Tensor | None = None
-        if need_weights:
-            scores = (*q.shape[:-1], k.shape[-2])
-            base, strides = mask_map(scores, (), (), layout)
-            strides = row_major(scores) if strides is None else strides
-            factor = 1.0 / math.sqrt(self.head_dim)
-            plan = AttentionPlan(inverted(p), factor, causal, base, tuple(strides))
-            output, weights = composed(q, k, v, mask, plan, dropout_key)
-            weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
-        else:
-            output = F.scaled_dot_product_attention(
-                q, k, v, mask, p, causal, dropout_key=dropout_key, layout=layout
-            )
-        if query.ndim == 2:
-            output = output.squeeze(0).transpose(0, 1)
-            weights = None if weights is None else weights.squeeze(0)
-        else:
-            output = output.transpose(1, 2) if self.batch_first else output.permute(2, 0, 1, 3)
-        return self.out_proj(output.flatten(-2)), weights
+        with undrawn_on_error(dropout_key, None):
+            weights: torch.Tensor | None = None
+            if need_weights:
+                scores = (*q.shape[:-1], k.shape[-2])
+                base, strides = mask_map(scores, (), (), layout)
+                strides = row_major(scores) if strides is None else strides
+                factor = 1.0 / math.sqrt(self.head_dim)
+                plan = AttentionPlan(inverted(p), factor, causal, base, tuple(strides))
+                output, weights = composed(q, k, v, mask, plan, dropout_key)
+                weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
+            else:
+                output = F.scaled_dot_product_attention(
+                    q, k, v, mask, p, causal, dropout_key=dropout_key, layout=layout
+                )
+            if query.ndim == 2:
+                output = output.squeeze(0).transpose(0, 1)
+                weights = None if weights is None else weights.squeeze(0)
+            else:
+                output = output.transpose(1, 2) if self.batch_first else output.permute(2, 0, 1, 3)
+            return self.out_proj(output.flatten(-2)), weights
 
     def _projected(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor

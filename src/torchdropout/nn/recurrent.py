@@ -19,7 +19,7 @@ from .._validate import (
 )
 from ..functional._autocast import autocast_dtype
 from ..functional._bernoulli import inverted, unscaled
-from ..functional._key import check_source
+from ..functional._key import attempt, check_source
 from ..functional._rate import Rate, RatePair, drops
 from ..functional._recurrent import (
     PER_SAMPLE_BITS,
@@ -178,10 +178,14 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
         key, generator, batch_start = source
         widths, shape = self._widths(), (self.num_layers, 2 if self.bidirectional else 1)
         sites = sites_of(rates, self.input_size, widths, self.hidden_size, shape)
-        draws = None
-        if self.training:
-            draws = Draws(draw(x, key, generator), sites.per_step, batch_start)
-        y, after = self._layers(x, states, rates, sites, draws, packed, there)
+
+        def layers() -> tuple[torch.Tensor, States]:
+            draws = None
+            if self.training:
+                draws = Draws(draw(x, key, generator), sites.per_step, batch_start)
+            return self._layers(x, states, rates, sites, draws, packed, there)
+
+        y, after = attempt(key, generator, layers)
         if packed is not None:
             return pack_like(y, packed), _as_hx(after)
         y = y.transpose(0, 1) if self.batch_first else y
