@@ -15,9 +15,10 @@ import torch
 from torch.autograd import forward_ad
 
 from . import _torch
-from .errors import ArgumentTypeError, ArgumentValueError
+from .errors import ArgumentTypeError, ArgumentValueError, ShapeError
 
 UINT64 = 2**64
+_BEYOND_INT64 = 2**63  # torch holds sizes and classes as int64
 REAL = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
@@ -52,6 +53,18 @@ def wrong_value(name: str, expected: str, value: object) -> NoReturn:
 def refuse_nested(name: str, tensor: torch.Tensor) -> NoReturn:
     """Raise `ArgumentTypeError`: a nested tensor is not accepted."""
     wrong_type(name, "a tensor that is not nested", tensor)
+
+
+def check_dense(name: str, tensor: torch.Tensor) -> None:
+    """Raise `ArgumentTypeError` for a tensor without strides, such as a sparse one."""
+    if tensor.layout is not torch.strided:
+        expected = "a dense tensor where it drops: give a sparse one's values instead,"
+        wrong_type(name, f"{expected} and not one of layout {tensor.layout}", tensor)
+
+
+def wrong_shape(name: str, expected: str, value: object) -> NoReturn:
+    """Raise `ShapeError`, as torch raises a `RuntimeError`: expected this, got that."""
+    raise ShapeError(f"Expected `{name}` to be {expected}, {got(name, value)}.")
 
 
 def is_integer(value: object) -> TypeGuard[int]:
@@ -147,6 +160,25 @@ def check_bool(name: str, value: Any) -> bool:
     return value
 
 
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """Check an integer from `least` to the largest that torch holds; also one of NumPy.
+
+    Raises:
+        ArgumentTypeError: It is not an integer.
+        ArgumentValueError: It is below `least`, or 2**63 or more.
+    """
+    if not is_integer(value):
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            wrong_type(name, f"an integer, {least} or more", value)
+        value = int(value)
+    number: int = value
+    if number < least:
+        wrong_value(name, f"{least} or more", value)
+    if number >= _BEYOND_INT64:
+        wrong_value(name, "less than 2**63", value)
+    return number
+
+
 def check_unsigned(name: str, value: Any, bits: int) -> int:
     """Check an integer that fits in `bits` unsigned bits.
 
@@ -238,4 +270,6 @@ def check_shape(name: str, shape: Any) -> tuple[int, ...]:
             wrong_type(name, "a sequence of sizes (integers)", shape)
         if size < 0:
             wrong_value(name, "sizes of 0 or more", shape)
+        if size >= _BEYOND_INT64:
+            wrong_value(name, "sizes below 2**63", shape)
     return tuple(shape)

@@ -31,6 +31,7 @@ def check_call(
     generator: Any,
     complex_ok: bool = True,
     nested_ok: bool = False,
+    name: str = "input",
 ) -> torch.Tensor:
     """Check the arguments that all variants share, except `out` and those of the layout.
 
@@ -38,9 +39,9 @@ def check_call(
         ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: Arguments exclude one another.
     """
-    x = check_input(input, complex_ok=complex_ok, training=training)
+    x = check_input(input, name, complex_ok=complex_ok, training=training)
     if not nested_ok and x.is_nested:
-        refuse_nested("input", x)
+        refuse_nested(name, x)
     if type(training) is not bool or type(inplace) is not bool:
         check_bool("training", training)
         check_bool("inplace", inplace)
@@ -71,8 +72,10 @@ def by_default(
         out = input
     elif inplace is not False:
         return None
+    if type(broadcast_dims) is not tuple:
+        return None
     if broadcast_dims != ():
-        if shared != () or type(broadcast_dims) is not tuple:
+        if shared != ():
             return None
         shared = broadcast_dims
     return direct.dropout(input, p, shared, out)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -209,8 +208,3 @@ def _slope(variance: torch.Tensor, key: torch.Tensor, indices: NoiseIndices) -> 
     # The same without a comparison, which takes longer than all the rest.
     least = torch.finfo(variance.dtype).tiny
     return variance.sqrt().div_(variance.clamp(min=least)) * half_e
-
-
-def pair(value: Sequence[int] | int) -> tuple[int, ...]:
-    """A value for each of two dimensions, from one for both or one for each."""
-    return (value, value) if isinstance(value, int) else tuple(value)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from .. import ops
-from .._validate import REAL, refuse_nested, wrong_type, wrong_value
+from .._validate import REAL, check_dense, refuse_nested, wrong_type, wrong_value
 from ..contract.keep import compute_dtype
 from ..contract.layout import row_major, sizes_drawn
 from ..contract.noise import Law
@@ -71,13 +71,14 @@ def check_parameter(name: str, what: str, parameter: Any, x: torch.Tensor) -> to
     """Check a learned parameter: of one element, or of a shape that broadcasts to that of x.
 
     Raises:
-        ArgumentTypeError: It is not a floating-point tensor.
+        ArgumentTypeError: It is not a floating-point tensor, or not a dense one.
         ArgumentValueError: It does not broadcast to the shape of x, or lies on another device.
     """
     if not isinstance(parameter, torch.Tensor) or parameter.dtype not in REAL:
         wrong_type(name, f"a floating-point tensor, {what}", parameter)
     if parameter.is_nested:
         refuse_nested(name, parameter)
+    check_dense(name, parameter)
     if parameter.device != x.device:
         wrong_value(
             name, f"on the input's device, {x.device}, and not on {parameter.device}", parameter

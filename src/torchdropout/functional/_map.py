@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .._validate import wrong_type
+from .._validate import check_dense
 from ..contract.layout import row_major
 from ..random import Key
 from ._key import drawn, undrawn_on_error
@@ -61,9 +61,7 @@ def compute(
         key: Names the mask.
         generator: Draws the key, instead of torch's default generator.
     """
-    if x.layout is not torch.strided:
-        expected = "a dense tensor where it drops: give a sparse one's values instead,"
-        wrong_type("input", f"{expected} and not one of layout {x.layout}", x)
+    check_dense("input", x)
     if generator is not None:
         with undrawn_on_error(key, generator):
             return compute(x, keyed_map, base, strides, Key.draw(generator))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from .._validate import check_p, check_shape, wrong_type
+from .._validate import check_p, check_shape, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..errors import ArgumentValueError
 from ..random import Key
@@ -69,6 +70,8 @@ def keep_mask(
         mask: torch.Tensor = handle(keep_mask, (), shape, p, **given)
         return mask
     sizes = check_shape("shape", shape)
+    if math.prod(sizes) >= 2**63:
+        wrong_value("shape", "that of less than 2**63 elements", shape)
     rates = isinstance(p, torch.Tensor) and p.ndim > 0
     if not rates:
         p = check_p(p)

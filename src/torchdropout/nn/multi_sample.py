@@ -9,7 +9,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from .._validate import check_bool, check_p, wrong_type
+from .._validate import check_bool, check_dense, check_input, check_p, wrong_type
 from ..functional._autocast import autocast_dtype
 from ..functional._key import attempt, check_key
 from ..functional._rate import Probability, drops
@@ -93,6 +93,7 @@ class MultiSampleDropout(DropoutModule):
 
     def _outputs(self, x: torch.Tensor, p: Probability, key: Key | None) -> torch.Tensor:
         """The outputs of the head for the samples."""
+        check_dense("x", check_input(x, "x"))
         dropped = F.multi_sample_dropout(x, p, self.samples, key=key)
         outputs: Any
         if self.batched:

@@ -11,6 +11,8 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from .._validate import (
     check_bool,
+    check_count,
+    check_dense,
     check_input,
     check_p,
     check_unsigned,
@@ -135,7 +137,7 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
         """
         rates = self._rates()
         data = input.data if isinstance(input, PackedSequence) else input
-        check_input(data)
+        check_dense("input", check_input(data))
         check_source(key, generator, data)
         check_unsigned("batch_start", batch_start, 64 - PER_SAMPLE_BITS)
         dropped = (rates.input, rates.between, rates.recurrent) if self.training else ()
@@ -418,12 +420,12 @@ class LSTM(_Recurrent, torch.nn.LSTM):
         super().__init__(
             input_size,
             hidden_size,
-            num_layers,
+            check_count("num_layers", num_layers),
             bias,
             batch_first,
             check_p(dropout, "dropout"),
             bidirectional,
-            proj_size,
+            check_count("proj_size", proj_size, 0),
             device,
             dtype,
         )
@@ -512,7 +514,7 @@ class GRU(_Recurrent, torch.nn.GRU):
         super().__init__(
             input_size,
             hidden_size,
-            num_layers,
+            check_count("num_layers", num_layers),
             bias,
             batch_first,
             check_p(dropout, "dropout"),
