@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeGuard
 
 import torch
 from torch.autograd import forward_ad
+from torch.compiler import is_dynamo_compiling
 
 from . import _torch
 from .errors import ArgumentTypeError, ArgumentValueError, ShapeError
@@ -79,11 +81,26 @@ def check_number(name: str, expected: str, value: Any) -> float:
         ArgumentTypeError: It is not a real number; a bool, a string or a tensor is not accepted.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, numbers.Real)):
+        if is_dynamo_compiling() and _is_array(value):
+            number: float = _number_of_numpy(name, expected, value)
+            return number
         wrong_type(name, expected, value)
     try:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+
+
+# A compiler takes a number of NumPy for an array, whose value it does not know. Called from what it
+# compiles, this breaks the graph; with fullgraph=True the error has the reason.
+_number_of_numpy = torch.compiler.disable(
+    check_number,
+    reason="a number of NumPy has no value for the compiler: pass a Python float, `float(p)`",
+)
+
+
+def _is_array(value: object) -> bool:
+    return "numpy" in sys.modules and isinstance(value, sys.modules["numpy"].ndarray)
 
 
 def check_p(p: Any, name: str = "p") -> float:
@@ -254,6 +271,15 @@ def check_dims(name: str, dims: Any, ndim: int) -> tuple[int, ...]:
             wrong_value(name, "dimensions that are each named once", dims)
         found.append(place)
     return tuple(found)
+
+
+def broadcasts(shape: Sequence[int], to: Sequence[int]) -> bool:
+    """Whether a tensor of `shape` can be expanded to the shape `to`.
+
+    Each size is compared: under torch.compile it may be symbolic, and then it is not found by `in`.
+    """
+    ends = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(n == 1 or n == size for n, size in ends)
 
 
 def check_shape(name: str, shape: Any) -> tuple[int, ...]:

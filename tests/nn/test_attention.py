@@ -274,6 +274,20 @@ def test_p_is_checked_when_made_when_set_and_when_called(p, error):
         module(*inputs(1))
 
 
+def test_compiled_a_mask_may_be_a_constant_where_sizes_are_symbols():
+    """A symbol equals a size without being found by `in`."""
+    module, key = td.nn.MultiheadAttention(8, 2, 0.5), td.Key(3)
+
+    def call(x):
+        mask = torch.ones(5, 5, dtype=torch.bool).triu(1)
+        y, _ = module(x, x, x, attn_mask=mask, need_weights=False, dropout_key=key)
+        return y
+
+    x = torch.randn(5, 3, 8)
+    compiled = torch.compile(call, backend="aot_eager", fullgraph=True, dynamic=True)
+    torch.testing.assert_close(compiled(x), call(x))
+
+
 Q, K = torch.ones(LENGTH, BATCH, 8), torch.ones(7, BATCH, 8)
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from .. import ops
-from .._validate import REAL, check_dense, refuse_nested, wrong_type, wrong_value
+from .._validate import REAL, broadcasts, check_dense, refuse_nested, wrong_type, wrong_value
 from ..contract.keep import compute_dtype
 from ..contract.layout import row_major, sizes_drawn
 from ..contract.noise import Law
@@ -85,8 +85,7 @@ def check_parameter(name: str, what: str, parameter: Any, x: torch.Tensor) -> to
         )
     if parameter.numel() == 1:
         return parameter.reshape(())
-    ends = zip(reversed(parameter.shape), reversed(x.shape), strict=False)
-    if parameter.ndim > x.ndim or not all(n in (1, size) for n, size in ends):
+    if not broadcasts(parameter.shape, x.shape):
         expected = f"of one element, or of a shape that broadcasts to the input's, {tuple(x.shape)}"
         wrong_value(name, expected, parameter)
     return parameter

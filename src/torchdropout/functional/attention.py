@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention as torch_attention
 
 from .._validate import (
+    broadcasts,
     check_bool,
     check_generator,
     check_input,
@@ -273,10 +274,7 @@ def _check_mask(mask: Any, query: torch.Tensor, scores: tuple[int, ...], is_caus
     if mask.device != query.device:
         expected = f"on query's device, {query.device}, and not on {mask.device}"
         wrong_value("attn_mask", expected, mask)
-    fits = mask.ndim <= len(scores) and all(
-        m in (1, s) for m, s in zip(reversed(mask.shape), reversed(scores), strict=False)
-    )
-    if not fits:
+    if not broadcasts(mask.shape, scores):
         wrong_value("attn_mask", f"of a shape that broadcasts to the scores', {scores}", mask)
 
 

@@ -272,7 +272,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         mask = _torch.canonical_mask(mask, "attn_mask", None, "", query.dtype, False)
         if mask is not None:
             squares = (lengths, (batch * self.num_heads, *lengths))
-            if tuple(mask.shape) not in squares:
+            if not any(mask.shape == square for square in squares):  # a symbol is not found by `in`
                 wrong_value("attn_mask", f"of shape {squares[0]} or {squares[1]}", mask)
             lead = (1, 1) if mask.ndim == 2 else (batch, self.num_heads)
             mask = mask.reshape(*lead, *lengths)
