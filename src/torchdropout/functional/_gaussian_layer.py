@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from .. import _torch
 from ..contract.keep import compute_dtype
 from ..contract.noise import Law
 from ._autocast import autocast_dtype
@@ -72,7 +73,7 @@ def variance(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torc
 
     Computed in float32 where `layer(x)` is float16, which overflows at the square of 256.
     """
-    if torch.compiler.is_compiling():
+    if _torch.refuses_functions():
         return _variance(x, log_sigma2, layer)
     y: torch.Tensor = _Variance.apply(x, log_sigma2, layer)
     return y
@@ -134,7 +135,7 @@ def sampled(
     mean: torch.Tensor, variance: torch.Tensor, indices: NoiseIndices, key: torch.Tensor
 ) -> torch.Tensor:
     """`mean + sqrt(variance) * e`, e standard normal."""
-    if torch.compiler.is_compiling():
+    if _torch.refuses_functions():
         return _sum(mean, variance, key, indices)
     y: torch.Tensor = _Sampled.apply(mean, variance, key, indices)
     return y

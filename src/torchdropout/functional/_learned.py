@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from .. import ops
+from .. import _torch, ops
 from .._validate import REAL, broadcasts, check_dense, refuse_nested, wrong_type, wrong_value
 from ..contract.keep import compute_dtype
 from ..contract.layout import row_major, sizes_drawn
@@ -105,9 +105,8 @@ def multiplied(
     def part(x: Any, parameter: Any, base: int, strides: Sequence[int]) -> torch.Tensor:
         of_part = NoiseIndices(base, tuple(sizes_drawn(x.shape, strides)), tuple(strides))
         with drawn(key, generator) as of_call:
-            if torch.compiler.is_compiling():
-                # The compiler does not accept a Function with its own rules for vmap and forward
-                # derivatives. It decides itself what to keep and what to recompute.
+            if _torch.refuses_functions():
+                # A compiler decides itself what to keep and what to recompute.
                 return _product(x, parameter, of_call, factor, of_part)
             y: torch.Tensor = _Multiplied.apply(x, parameter, of_call, factor, of_part)
             return y

@@ -9,6 +9,7 @@ import torch
 
 from .._validate import check_bool, is_integer, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
+from ..errors import ArgumentTypeError
 from ..random import Key
 from ._call import check_call
 from ._fixed_count import choice_map, choose
@@ -131,6 +132,12 @@ def token_dropout(
         wrong_value("input", f"of one or more tokens behind a prefix of {prefix}, to keep one", x)
     if not (training and drops(p)):
         return (x, None) if return_indices else x
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]
+        raise ArgumentTypeError(
+            "Expected `input` to be a tensor that torch.jit.trace does not record, as the numbers "
+            "of samples and of tokens would be constants: record the model in eval, or with "
+            f"torch.export, got a tensor of {x.dtype} ({type(x).__name__})."
+        )
 
     def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> Any:
         with drawn(key, generator) as of_call:

@@ -8,6 +8,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
+from .. import _torch
 from .. import functional as F
 from .._validate import check_bool, check_p, wrong_type, wrong_value
 from ..contract.keep import scale
@@ -117,7 +118,11 @@ class LayerDrop(RateModule):
         **kwargs: Any,
     ) -> torch.Tensor:
         # It is drawn on the CPU: the answer is needed at once and must not wait for a device.
-        if not _kept(p, dropout_key):
+        kept = _kept(p, dropout_key)
+        if not is_dynamo_compiling() and _torch.is_batched(kept):
+            expected = "one key for all samples of a vmap (or its randomness to be 'same')"
+            wrong_value("dropout_key", expected, dropout_key)
+        if not kept:
             return input
         return self._sum(input, self.branch(input, *args, **kwargs), p)
 
