@@ -82,21 +82,17 @@ def check_number(name: str, expected: str, value: Any) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, numbers.Real)):
         if is_dynamo_compiling() and _is_array(value):
-            number: float = _number_of_numpy(name, expected, value)
-            return number
+            # The compiler takes a number of NumPy for an array, whose value it does not know. An
+            # error breaks the graph, and eager finds the number.
+            raise ArgumentTypeError(
+                f"Expected `{name}` to be a number that the compiler knows, and not one of NumPy: "
+                f"pass a Python float, `float({name})`."
+            )
         wrong_type(name, expected, value)
     try:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]
-
-
-# A compiler takes a number of NumPy for an array, whose value it does not know. Called from what it
-# compiles, this breaks the graph; with fullgraph=True the error has the reason.
-_number_of_numpy = torch.compiler.disable(
-    check_number,
-    reason="a number of NumPy has no value for the compiler: pass a Python float, `float(p)`",
-)
 
 
 def _is_array(value: object) -> bool:
