@@ -558,9 +558,10 @@ def test_sharded_tensors_are_not_looked_for_where_torch_has_not_loaded_them(monk
 
 @pytest.mark.parametrize("to", [torch.Tensor.to_sparse, torch.Tensor.to_mkldnn])
 @pytest.mark.parametrize("name", ["dropout", "alpha_dropout", "gaussian_dropout"])
-def test_a_tensor_without_strides_is_refused_before_anything_is_drawn(name, to):
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_tensor_without_strides_is_refused_before_anything_is_drawn(name, to, inplace):
     x, before = to(torch.eye(4)), torch.get_rng_state()
     with pytest.raises(ArgumentTypeError, match="`input` to be a dense tensor where it drops"):
-        getattr(F, name)(x, 0.5, training=True)
+        getattr(F, name)(x, 0.5, training=True, inplace=inplace)
     assert torch.equal(torch.get_rng_state(), before)
-    assert getattr(F, name)(x, 0.5, training=False) is x
+    assert getattr(F, name)(x, 0.5, training=False, inplace=inplace) is x

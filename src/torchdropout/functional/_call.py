@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from .. import direct
-from .._validate import check_bool, check_input, refuse_nested, wrong_type
+from .._validate import check_bool, check_dense, check_input, refuse_nested, wrong_type
 from ._bernoulli import inverted
 from ._indices import mask_map
 from ._key import check_source, drawn, undrawn_on_error
@@ -154,6 +154,7 @@ def apply(
         return x if into is None or into is x else into.copy_(x)
     if into is None:
         return compute(x, keyed_map, base, strides, key, generator)
+    check_dense("input", x)
     refuse_as_torch_does(into)
     if keyed_map.write is not None:
         written = keyed_map.write(into, x, key, generator, base, strides, *keyed_map.constants)
