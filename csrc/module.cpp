@@ -347,7 +347,7 @@ PyObject* affine_into(PyObject* x_object, PyObject* y_object, const Map& map) {
 }
 
 // A call with noise: (seed, stream, law, factor, addend, base, mask strides).
-PyObject* noise_of(PyObject* x_object, PyObject* tuple) {
+PyObject* noise_into(PyObject* x_object, PyObject* y_object, PyObject* tuple) {
   if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != 7) {
     PyErr_SetString(PyExc_TypeError, "expected a map: a tuple of seven");
     throw PythonError();
@@ -363,8 +363,7 @@ PyObject* noise_of(PyObject* x_object, PyObject* tuple) {
     PyErr_SetString(PyExc_ValueError, "expected a law of 1 to 3, and a tensor that is not complex");
     throw PythonError();
   }
-  const Owned owned(empty_like(x_object));
-  const View y = read_or_throw(owned.get());
+  const View y = read_or_throw(y_object);
   NoiseJob job = {x.type.real, static_cast<Law>(law), affine, x.data(), y.data(), {}, &key, base};
   const int64_t item = item_size(job.type);
   if (at(6) == Py_None && x.contiguous() && y.contiguous()) {
@@ -377,7 +376,7 @@ PyObject* noise_of(PyObject* x_object, PyObject* tuple) {
   }
   without_gil(x.elements(),
               [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
-  return new_reference(owned.get());
+  return new_reference(y_object);
 }
 
 uint64_t draw() {
@@ -445,12 +444,13 @@ PyObject* draw_seed(PyObject*, PyObject*) {
   return guarded([] { return PyLong_FromUnsignedLongLong(draw()); });
 }
 
-// y of a map whose seed is known, through `apply` if there is a gradient.
+// y through `apply`, which gives it a gradient.
 PyObject* with_gradient(PyObject* x, PyObject* map) {
   return checked(PyObject_CallFunctionObjArgs(torch_side.apply, x, Py_False, map, nullptr));
 }
 
-// The map with its seed, which is drawn if it is None; a new reference.
+// The map with its seed, which is drawn if it is None; a new reference. It comes last: where the
+// memory of the result cannot be had, nothing may have been drawn.
 PyObject* with_seed(PyObject* map) {
   if (PyTuple_GetItem(map, 0) != Py_None) return new_reference(map);
   PyObject* const drawn = checked(PyTuple_New(8));
@@ -468,9 +468,9 @@ PyObject* masked_affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PyObject* const x = in.object();
     PyObject* const map = in.object();
     if (!is_plain(x)) return new_reference(Py_NotImplemented);
-    const Owned whole(with_seed(map));
-    return wants_gradient(x) ? with_gradient(x, whole.get())
-                             : affine_into(x, Py_None, Map(whole.get()));
+    if (wants_gradient(x)) return with_gradient(x, map);
+    const Owned y(empty_like(x));
+    return affine_into(x, y.get(), Map(Owned(with_seed(map)).get()));
   });
 }
 
@@ -529,15 +529,15 @@ PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
     }
     const Owned strides(strides_without(shared, x));
     if (strides.get() == Py_NotImplemented) return new_reference(Py_NotImplemented);
-    const uint64_t seed = draw();
     const double scale = 1.0 / (1.0 - p);
     if (!wants_gradient(x)) {
-      Map map({seed, 0}, p, {scale, 0.0, 0.0});
+      const Owned into(y == Py_None ? empty_like(x) : new_reference(y));
+      Map map({draw(), 0}, p, {scale, 0.0, 0.0});
       map.strides = strides.get();
-      return affine_into(x, y, map);
+      return affine_into(x, into.get(), map);
     }
     const Owned map(
-        Py_BuildValue("(KiOidddO)", seed, 0, p_object, 0, scale, 0.0, 0.0, strides.get()));
+        Py_BuildValue("(OiOidddO)", Py_None, 0, p_object, 0, scale, 0.0, 0.0, strides.get()));
     return with_gradient(x, map.get());
   });
 }
@@ -558,13 +558,14 @@ PyObject* affine_forward(PyObject*, PyObject* const* args, Py_ssize_t n) {
     Arguments in(args, n, 4);
     PyObject* const context = in.object();
     PyObject* const x = in.object();
-    PyObject* const into = in.object() == Py_True ? x : Py_None;
-    PyObject* const map = in.object();
-    if (PyObject_SetAttr(context, torch_side.map, map) != 0) throw PythonError();
-    if (into != Py_None) {
-      Owned(PyObject_CallMethodObjArgs(context, torch_side.mark_dirty, into, nullptr));
+    const bool in_place = in.object() == Py_True;
+    const Owned into(in_place ? new_reference(x) : empty_like(x));
+    if (in_place) {
+      Owned(PyObject_CallMethodObjArgs(context, torch_side.mark_dirty, x, nullptr));
     }
-    return affine_into(x, into, Map(map));
+    const Owned map(with_seed(in.object()));
+    if (PyObject_SetAttr(context, torch_side.map, map.get()) != 0) throw PythonError();
+    return affine_into(x, into.get(), Map(map.get()));
   });
 }
 
@@ -590,20 +591,19 @@ PyObject* affine_backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
 
 PyObject* add(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    Arguments in(args, n, 4);
+    Arguments in(args, n, 5);
     const View x = read_or_throw(in.object());
-    PyObject* const residual_object = in.object();
-    const View residual = read_or_throw(residual_object);
+    const View residual = read_or_throw(in.object());
     PyObject* const bias = in.object();
-    const Owned y(empty_like(residual_object));
+    PyObject* const y = in.object();
     const Map map(in.object());
     if (bias == Py_None) {
-      run(map, Op::kAdd, x, read_or_throw(y.get()), &residual);
+      run(map, Op::kAdd, x, read_or_throw(y), &residual);
     } else {
       const View bias_view = read_or_throw(bias);
-      run(map, Op::kAddBias, x, read_or_throw(y.get()), &residual, &bias_view);
+      run(map, Op::kAddBias, x, read_or_throw(y), &residual, &bias_view);
     }
-    return new_reference(y.get());
+    return new_reference(y);
   });
 }
 
@@ -627,9 +627,10 @@ PyObject* sums(PyObject*, PyObject* const* args, Py_ssize_t n) {
 
 PyObject* noise(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    Arguments in(args, n, 2);
+    Arguments in(args, n, 3);
     PyObject* const x = in.object();
-    return noise_of(x, in.object());
+    PyObject* const y = in.object();
+    return noise_into(x, y, in.object());
   });
 }
 
@@ -791,12 +792,12 @@ PyMethodDef methods[] = {
      "dropout(x, p, shared, y or None) -> y with a drawn key, or NotImplemented"},
     {"affine", as_method(affine), METH_FASTCALL, "affine(x, y or None, map) -> y"},
     {"affine_forward", as_method(affine_forward), METH_FASTCALL,
-     "affine_forward(ctx, x, in_place, map) -> y"},
+     "affine_forward(ctx, x, in_place, map) -> y; a seed of None is drawn"},
     {"affine_backward", as_method(affine_backward), METH_FASTCALL,
      "affine_backward(ctx, gradient) -> (gradient, None, None)"},
-    {"add", as_method(add), METH_FASTCALL, "add(x, residual, bias or None, map) -> y"},
+    {"add", as_method(add), METH_FASTCALL, "add(x, residual, bias or None, y, map) -> y"},
     {"sums", as_method(sums), METH_FASTCALL, "sums(x, y, sums, map)"},
-    {"noise", as_method(noise), METH_FASTCALL, "noise(x, map) -> y"},
+    {"noise", as_method(noise), METH_FASTCALL, "noise(x, y, map) -> y"},
     {"counted", as_method(counted), METH_FASTCALL,
      "counted(x, seed, stream, domain, base, group, kept, scale) -> y, or NotImplemented; x has "
      "whole groups of up to 64"},

@@ -15,6 +15,7 @@ import torchdropout as td
 from oracle import DTYPES, dropout, layouts_of, same_bits
 from strategies import keys
 from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError
 from torchdropout.schedule import DropoutScheduler, Linear
 
 
@@ -940,6 +941,13 @@ TRACED = {
     **MODULES,
     "GaussianDropout": lambda: td.nn.GaussianDropout(0.3),
     "NMDropout": lambda: td.nn.NMDropout(1, 2),
+    "VariationalDropout": lambda: td.nn.VariationalDropout(),
+    "VariationalLinear": lambda: td.nn.VariationalLinear(6, 4),
+    "VariationalConv2d": lambda: td.nn.VariationalConv2d(3, 4, 3),
+    "ConcreteDropout": lambda: td.nn.ConcreteDropout(torch.nn.Linear(6, 4)),
+    "GRU": lambda: torch.nn.Sequential(
+        torch.nn.Flatten(2), td.nn.GRU(36, 4, zoneout_hidden=0.2), First()
+    ),
     "LSTM": lambda: torch.nn.Sequential(
         torch.nn.Flatten(2), td.nn.LSTM(36, 4, recurrent_dropout=0.3, zoneout_cell=0.2), First()
     ),
@@ -961,6 +969,31 @@ def test_what_torch_jit_traces_in_training_draws_anew(name):
     torch.testing.assert_close(seeded(traced, x), seeded(model, x))
     first = traced(x)
     assert not all(torch.equal(traced(x), first) for _ in range(30))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_torch_jit_does_not_trace_what_removes_tokens():
+    model, x = td.nn.TokenDropout(0.5), torch.ones(2, 9, 3)
+    before = torch.get_rng_state()
+    with pytest.raises(ArgumentTypeError, match=r"with torch\.export, got a tensor of"):
+        torch.jit.trace(model, (x,), check_trace=False)
+    assert torch.equal(torch.get_rng_state(), before)
+    traced = torch.jit.trace(model.eval(), (x,), check_trace=False)
+    assert torch.equal(traced(x), x)
+
+
+# What is written in place becomes torch's `copy`, which has no derivative.
+@pytest.mark.parametrize("name", sorted(TRACED.keys() - {"Dropout in place"}))
+def test_what_is_functionalized_is_that_of_eager(name):
+    model, x = TRACED[name](), torch.randn(8, 3, 6, 6, requires_grad=True)
+    set_p(model, 0.3)
+    results = []
+    for call in (model, torch.func.functionalize(model)):
+        torch.manual_seed(5)
+        y = call(x)
+        results.append((y.detach(), *torch.autograd.grad(y.square().sum(), x)))
+    torch.testing.assert_close(*results)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace")

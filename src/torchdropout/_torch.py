@@ -218,6 +218,12 @@ current_interpreter = _needed(
 _interpreters = _needed(
     "torch._functorch.pyfunctorch:retrieve_all_functorch_interpreters", "randomness under vmap"
 )
+_Functionalizer = _optional(
+    "torch._functorch.pyfunctorch:FunctionalizeInterpreter",
+    "whether torch.func.functionalize transforms a call",
+    "it raises for zoneout and learned noise",
+    (),
+)
 DispatchKey = _needed("torch._C:DispatchKey", "randomness under vmap")
 DispatchKeySet = _needed("torch._C:DispatchKeySet", "randomness under vmap")
 ExcludeDispatchKeys = _needed("torch._C:_ExcludeDispatchKeyGuard", "randomness under vmap")
@@ -502,6 +508,18 @@ def vmap_randomness() -> set[str]:
         return set()
     stack = _interpreters()
     return {i.randomness() for i in stack if isinstance(i, VmapInterpreter)}
+
+
+def refuses_functions() -> bool:
+    """Whether what records a call accepts no `autograd.Function` with its own rule for vmap.
+
+    They are torch.compile, torch.jit.trace and torch.func.functionalize.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
+        return True
+    if _transforms_active is not None and not _transforms_active():
+        return False
+    return any(isinstance(i, _Functionalizer) for i in _interpreters())
 
 
 def in_backward() -> bool:

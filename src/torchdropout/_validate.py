@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeGuard
 
 import torch
 from torch.autograd import forward_ad
+from torch.compiler import is_dynamo_compiling
 
 from . import _torch
-from .errors import ArgumentTypeError, ArgumentValueError
+from .errors import ArgumentTypeError, ArgumentValueError, ShapeError
 
 UINT64 = 2**64
+_BEYOND_INT64 = 2**63  # torch holds sizes and classes as int64
 REAL = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
@@ -54,6 +57,18 @@ def refuse_nested(name: str, tensor: torch.Tensor) -> NoReturn:
     wrong_type(name, "a tensor that is not nested", tensor)
 
 
+def check_dense(name: str, tensor: torch.Tensor) -> None:
+    """Raise `ArgumentTypeError` for a tensor without strides, such as a sparse one."""
+    if tensor.layout is not torch.strided:
+        expected = "a dense tensor where it drops: give a sparse one's values instead,"
+        wrong_type(name, f"{expected} and not one of layout {tensor.layout}", tensor)
+
+
+def wrong_shape(name: str, expected: str, value: object) -> NoReturn:
+    """Raise `ShapeError`, as torch raises a `RuntimeError`: expected this, got that."""
+    raise ShapeError(f"Expected `{name}` to be {expected}, {got(name, value)}.")
+
+
 def is_integer(value: object) -> TypeGuard[int]:
     """True for an int or a symbolic int, and never for a bool."""
     return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
@@ -66,11 +81,22 @@ def check_number(name: str, expected: str, value: Any) -> float:
         ArgumentTypeError: It is not a real number; a bool, a string or a tensor is not accepted.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, numbers.Real)):
+        if is_dynamo_compiling() and _is_array(value):
+            # The compiler takes a number of NumPy for an array, whose value it does not know. An
+            # error breaks the graph, and eager finds the number.
+            raise ArgumentTypeError(
+                f"Expected `{name}` to be a number that the compiler knows, and not one of NumPy: "
+                f"pass a Python float, `float({name})`."
+            )
         wrong_type(name, expected, value)
     try:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+
+
+def _is_array(value: object) -> bool:
+    return "numpy" in sys.modules and isinstance(value, sys.modules["numpy"].ndarray)
 
 
 def check_p(p: Any, name: str = "p") -> float:
@@ -145,6 +171,25 @@ def check_bool(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         wrong_type(name, "a bool", value)
     return value
+
+
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """Check an integer from `least` to the largest that torch holds; also one of NumPy.
+
+    Raises:
+        ArgumentTypeError: It is not an integer.
+        ArgumentValueError: It is below `least`, or 2**63 or more.
+    """
+    if not is_integer(value):
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            wrong_type(name, f"an integer, {least} or more", value)
+        value = int(value)
+    number: int = value
+    if number < least:
+        wrong_value(name, f"{least} or more", value)
+    if number >= _BEYOND_INT64:
+        wrong_value(name, "less than 2**63", value)
+    return number
 
 
 def check_unsigned(name: str, value: Any, bits: int) -> int:
@@ -224,6 +269,15 @@ def check_dims(name: str, dims: Any, ndim: int) -> tuple[int, ...]:
     return tuple(found)
 
 
+def broadcasts(shape: Sequence[int], to: Sequence[int]) -> bool:
+    """Whether a tensor of `shape` can be expanded to the shape `to`.
+
+    Each size is compared: under torch.compile it may be symbolic, and then it is not found by `in`.
+    """
+    ends = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(n == 1 or n == size for n, size in ends)
+
+
 def check_shape(name: str, shape: Any) -> tuple[int, ...]:
     """Check the sizes of a tensor.
 
@@ -238,4 +292,6 @@ def check_shape(name: str, shape: Any) -> tuple[int, ...]:
             wrong_type(name, "a sequence of sizes (integers)", shape)
         if size < 0:
             wrong_value(name, "sizes of 0 or more", shape)
+        if size >= _BEYOND_INT64:
+            wrong_value(name, "sizes below 2**63", shape)
     return tuple(shape)

@@ -196,7 +196,7 @@ def masked_add(
         x.requires_grad or residual.requires_grad or (bias is not None and bias.requires_grad)
     ):
         return _apply_add(x, residual, bias, call)  # type: ignore[no-any-return]
-    return _add(x, residual, bias, call)
+    return _add(x, residual, bias, call)[0]
 
 
 def _add(
@@ -204,11 +204,15 @@ def _add(
     residual: torch.Tensor,
     bias: torch.Tensor | None,
     call: AffineCall,
-) -> torch.Tensor:
+) -> tuple[torch.Tensor, AffineCall]:
+    """The sum, and the call with its seed, which is drawn last where it is None."""
     if devices.serve(x):
-        return ops.dropout_add(x, _key(*call[:2]), residual, bias, *_mask(call, x))
+        return ops.dropout_add(x, _key(*call[:2]), residual, bias, *_mask(call, x)), call
     wide = None if bias is None else bias.to(compute_dtype(x.dtype))
-    return _C.add(x, residual, wide, call)  # type: ignore[no-any-return]
+    y = torch.empty_like(residual)
+    if call.seed is None:
+        call = call._replace(seed=draw_seed())
+    return _C.add(x, residual, wide, y, call), call
 
 
 class _MaskedAdd(torch.autograd.Function):
@@ -220,9 +224,10 @@ class _MaskedAdd(torch.autograd.Function):
         bias: torch.Tensor | None,
         call: AffineCall,
     ) -> torch.Tensor:
-        ctx.call, ctx.x_dtype = call, x.dtype
+        y, ctx.call = _add(x, residual, bias, call)
+        ctx.x_dtype = x.dtype
         ctx.bias_dtype = None if bias is None else bias.dtype
-        return _add(x, residual, bias, call)
+        return y
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
@@ -295,11 +300,17 @@ def noise_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
     """
     if not takes(x):
         return None
-    if call[0] is None:
-        call = (draw_seed(), *call[1:])
     if x.requires_grad and torch.is_grad_enabled():
         return _apply_noise(x, call)  # type: ignore[no-any-return]
-    return _C.noise(x, call)  # type: ignore[no-any-return]
+    return _noise(x, call)[0]
+
+
+def _noise(x: torch.Tensor, call: tuple[Any, ...]) -> tuple[torch.Tensor, tuple[Any, ...]]:
+    """The result, and the call with its seed, which is drawn last where it is None."""
+    y = torch.empty_like(x)
+    if call[0] is None:
+        call = (draw_seed(), *call[1:])
+    return _C.noise(x, y, call), call
 
 
 class _NoiseAffine(torch.autograd.Function):
@@ -307,8 +318,8 @@ class _NoiseAffine(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
-        ctx.call = call
-        return _C.noise(x, call)  # type: ignore[no-any-return]
+        y, ctx.call = _noise(x, call)
+        return y
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
@@ -316,7 +327,7 @@ class _NoiseAffine(torch.autograd.Function):
         if factor == 0.0:  # the addend does not enter the derivative
             return gradient, None
         if _is_final(gradient):
-            return _C.noise(gradient, (seed, stream, law, factor, 0.0, base, strides)), None
+            return _noise(gradient, (seed, stream, law, factor, 0.0, base, strides))[0], None
         if strides is None:
             strides = row_major(gradient.shape)
         return ops.noise_affine(gradient, _key(seed, stream), law, factor, 0.0, base, strides), None

@@ -18,7 +18,7 @@ class ArgumentValueError(TorchDropoutError, ValueError):
 
 
 class ShapeError(TorchDropoutError, RuntimeError):
-    """An input has a rank that the call does not accept; a `RuntimeError`, as torch raises."""
+    """An input has a rank or a size that does not fit; a `RuntimeError`, as torch raises."""
 
 
 class BackendError(TorchDropoutError, RuntimeError):

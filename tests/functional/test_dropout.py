@@ -486,6 +486,24 @@ def test_compiled_a_tensor_breaks_the_graph_as_it_does_in_torch():
         assert torch.equal(call(X, torch.tensor(p)), F.dropout(X, torch.tensor(p), key=KEY))
 
 
+@pytest.mark.parametrize("p", [np.float64(0.3), np.float32(0.25), np.int64(1)])
+def test_compiled_a_number_of_numpy_breaks_the_graph(p):
+    """The compiler takes it for an array, whose value it does not know."""
+    call = torch.compile(lambda x, p: F.dropout(x, p, key=KEY), backend="eager")
+    assert torch.equal(call(X, p), F.dropout(X, p, key=KEY))
+    whole = torch.compile(lambda x, p: F.dropout(x, p), backend="eager", fullgraph=True)
+    before = torch.get_rng_state()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="pass a Python float"):
+        whole(X, p)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_compiled_an_array_is_refused_as_p():
+    call = torch.compile(lambda x, p: F.dropout(x, p), backend="eager")
+    with pytest.raises(ArgumentTypeError, match="Expected `p` to be a number"):
+        call(X, np.array(0.5))
+
+
 def test_keep_mask_is_the_mask_of_dropout():
     for p in (0.0, 0.3, 1.0):
         kept = F.keep_mask((3, 50), p, key=KEY, broadcast_dims=(0,))
@@ -494,10 +512,29 @@ def test_keep_mask_is_the_mask_of_dropout():
 
 
 @pytest.mark.parametrize(
+    "shape", [lambda x: x.shape, lambda x: (x.shape[0], 7), lambda x: x.size()]
+)
+def test_keep_mask_of_a_traced_shape_is_drawn_in_each_call(shape):
+    def kept(x, key=None):
+        return F.keep_mask(shape(x), 0.5, key=key)
+
+    traced = torch.fx.symbolic_trace(kept, concrete_args={"key": None})
+    for x in (torch.ones(30, 7), torch.ones(40, 7)):
+        torch.manual_seed(2)
+        found = traced(x), traced(x)
+        torch.manual_seed(2)
+        assert all(torch.equal(mask, kept(x)) for mask in found)
+    named = torch.fx.symbolic_trace(lambda x: kept(x, KEY))
+    assert torch.equal(named(x), kept(x, KEY))
+
+
+@pytest.mark.parametrize(
     ("args", "kwargs", "error", "words"),
     [
         (((2, -1), 0.5), {}, ArgumentValueError, "`shape` to be sizes of 0 or more, got shape=(2"),
         ((3, 0.5), {}, ArgumentTypeError, "`shape` to be a sequence of sizes (integers), got sha"),
+        (((2**70,), 0.5), {}, ArgumentValueError, "`shape` to be sizes below 2**63, got shape="),
+        (((2**40,) * 2, 0.5), {}, ArgumentValueError, "`shape` to be that of less than 2**63 ele"),
         (((2,), 0.5), {"device": 3}, ArgumentTypeError, "`device` to be a torch.device or the n"),
         (((2,), 0.5), {"device": "gpu"}, ArgumentValueError, "got device='gpu' (str)"),
         (((2,), 2.0), {}, ArgumentValueError, "got p=2.0 (float)"),
@@ -521,9 +558,10 @@ def test_sharded_tensors_are_not_looked_for_where_torch_has_not_loaded_them(monk
 
 @pytest.mark.parametrize("to", [torch.Tensor.to_sparse, torch.Tensor.to_mkldnn])
 @pytest.mark.parametrize("name", ["dropout", "alpha_dropout", "gaussian_dropout"])
-def test_a_tensor_without_strides_is_refused_before_anything_is_drawn(name, to):
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_tensor_without_strides_is_refused_before_anything_is_drawn(name, to, inplace):
     x, before = to(torch.eye(4)), torch.get_rng_state()
     with pytest.raises(ArgumentTypeError, match="`input` to be a dense tensor where it drops"):
-        getattr(F, name)(x, 0.5, training=True)
+        getattr(F, name)(x, 0.5, training=True, inplace=inplace)
     assert torch.equal(torch.get_rng_state(), before)
-    assert getattr(F, name)(x, 0.5, training=False) is x
+    assert getattr(F, name)(x, 0.5, training=False, inplace=inplace) is x

@@ -140,6 +140,16 @@ def test_compiled_p_is_an_input_of_the_graph():
             compiled(X.clone().requires_grad_(), torch.full((5,), 1.5))
 
 
+def test_compiled_p_may_be_a_constant_where_sizes_are_symbols():
+    """A symbol equals a size without being found by `in`."""
+
+    def call(x):
+        return F.dropout(x, torch.full((3, 5), 0.25), key=KEY)
+
+    compiled = torch.compile(call, backend="aot_eager", fullgraph=True, dynamic=True)
+    assert same_bits(compiled(X), call(X))
+
+
 def test_of_connections():
     weight = X[:, 0]
     assert same_bits(

@@ -14,7 +14,7 @@ from oracle import FLOATS, layouts_of, same_bits
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.contract.noise import Law, noise
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, ShapeError
 from torchdropout.functional.variational_dropout import kl_of, log_alpha_of
 
 KEY = Key(8, 9)
@@ -367,8 +367,16 @@ def test_the_divergence_is_within_a_hundredth_of_the_integral():
         ({"threshold": "3"}, ArgumentTypeError, r"got threshold='3' \(str\)"),
         ({"key": 3}, ArgumentTypeError, "`key` to be a torchdropout.Key"),
         ({"layout": MaskLayout(0, (1,))}, ArgumentValueError, "`layout`"),
-        ({"input": torch.ones(2, 5)}, RuntimeError, "shapes"),
-        ({"bias": torch.ones(7)}, RuntimeError, "expand|size"),
+        ({"input": torch.ones(2, 5)}, ShapeError, "`input` to be of 4 features in dimension -1"),
+        ({"input": torch.ones(())}, ShapeError, "`input` to be of 1 dimension or more"),
+        ({"input": torch.ones(2, 4).half()}, ArgumentTypeError, "`input` to be of the dtype of"),
+        ({"bias": torch.ones(7)}, ShapeError, r"`bias` to be of shape \(3,\)"),
+        ({"bias": torch.ones(3, device="meta")}, ArgumentValueError, "`bias` to be on the input's"),
+        (
+            {"weight": torch.ones(3), "log_sigma2": torch.ones(3)},
+            ShapeError,
+            "`weight` to be of 2 dimensions",
+        ),
     ],
 )
 def test_refusals_of_layers_draw_nothing(change, error, words):
@@ -380,6 +388,34 @@ def test_refusals_of_layers_draw_nothing(change, error, words):
     }
     with pytest.raises(error, match=words):
         F.variational_linear(**given | change)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"input": torch.ones(5, 5)}, ShapeError, "`input` to be of 4 dimensions"),
+        ({"input": torch.ones(2, 3, 5, 5)}, ShapeError, "`input` to be of 4 channels in dim"),
+        ({"input": torch.ones(2, 4, 2, 5)}, ShapeError, "holds the kernel"),
+        ({"groups": 3}, ShapeError, "`input` to be of 12 channels"),
+        ({"groups": 0}, ArgumentValueError, "`groups` to be 1 or more"),
+        ({"stride": (1, 1, 1)}, ArgumentTypeError, "`stride` to be an integer, 1 or more, or two"),
+        ({"stride": 2, "padding": "same"}, ArgumentValueError, "`stride` to be 1 with"),
+        ({"padding": "full"}, ArgumentValueError, "`padding` to be 'valid', 'same'"),
+        ({"padding": -1}, ArgumentValueError, "`padding` to be 0 or more"),
+        ({"dilation": 3}, ShapeError, "with a dilation of"),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_refusals_of_convolutions_draw_nothing(change, error, words, training):
+    before = torch.get_rng_state()
+    given = {
+        "input": torch.ones(2, 4, 5, 5),
+        "weight": torch.ones(3, 4, 3, 3),
+        "log_sigma2": torch.zeros(3, 4, 3, 3),
+    }
+    with pytest.raises(error, match=words):
+        F.variational_conv2d(**given | change, training=training)
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as torch_F
 
 import torchdropout as td
 from torchdropout import functional as F
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
 
 LENGTH, BATCH = 5, 3
 
@@ -274,6 +274,20 @@ def test_p_is_checked_when_made_when_set_and_when_called(p, error):
         module(*inputs(1))
 
 
+def test_compiled_a_mask_may_be_a_constant_where_sizes_are_symbols():
+    """A symbol equals a size without being found by `in`."""
+    module, key = td.nn.MultiheadAttention(8, 2, 0.5), td.Key(3)
+
+    def call(x):
+        mask = torch.ones(5, 5, dtype=torch.bool).triu(1)
+        y, _ = module(x, x, x, attn_mask=mask, need_weights=False, dropout_key=key)
+        return y
+
+    x = torch.randn(5, 3, 8)
+    compiled = torch.compile(call, backend="aot_eager", fullgraph=True, dynamic=True)
+    torch.testing.assert_close(compiled(x), call(x))
+
+
 Q, K = torch.ones(LENGTH, BATCH, 8), torch.ones(7, BATCH, 8)
 
 
@@ -287,11 +301,17 @@ Q, K = torch.ones(LENGTH, BATCH, 8), torch.ones(7, BATCH, 8)
         ((Q, K, K), {"attn_mask": torch.zeros(5, 5)}, r"of shape \(5, 7\) or \(6, 5, 7\)"),
         ((Q, K, K), {"key_padding_mask": torch.zeros(3, 5)}, r"\(3, 7\), a value for each key"),
         ((Q, K, K), {"is_causal": True}, "`attn_mask` with `is_causal`"),
+        ((Q[..., :7], K, K), {}, "`query` to be of 8 features in its last dimension, got query="),
+        ((Q, K, K[..., :5]), {}, "`value` to be of 8 features in its last dimension, got value="),
+        ((Q.double(),) * 3, {}, "`query` to be of the dtype of the weights, torch.float32"),
+        ((Q.to("meta"),) * 3, {}, "`query` to be on the device of the weights, cpu"),
+        ((Q, K, K), {"attn_mask": torch.zeros(5, 7).long()}, "`attn_mask` to be a tensor of dtype"),
+        ((Q, K, K), {"key_padding_mask": [True]}, "`key_padding_mask` to be a tensor of dtype"),
     ],
 )
 def test_refusals_draw_nothing(args, given, words):
     module = td.nn.MultiheadAttention(8, 2, 0.1)
     before = torch.get_rng_state()
-    with pytest.raises(ArgumentValueError, match=words):
+    with pytest.raises(TorchDropoutError, match=words):
         module(*args, **given)
     assert torch.equal(torch.get_rng_state(), before)

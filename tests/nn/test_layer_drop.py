@@ -257,3 +257,13 @@ def added_to_zero(x, p, training):
 @pytest.mark.slow
 def test_verified():
     assert not check_dropout(added_to_zero, level="quick", spec="drop-path-batch").findings
+
+
+def test_samples_of_a_vmap_are_dropped_together():
+    layer, x = td.nn.LayerDrop(torch.nn.Identity(), 0.5), torch.ones(3, 4)
+    with pytest.raises(ArgumentValueError, match="`dropout_key` to be one key for all samples"):
+        torch.vmap(layer, randomness="different")(x)
+    torch.manual_seed(0)
+    found = [torch.vmap(layer, randomness="same")(x) for _ in range(8)]
+    torch.manual_seed(0)
+    assert all(torch.equal(y, layer(x)) for y in found)

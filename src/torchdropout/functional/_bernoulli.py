@@ -108,10 +108,15 @@ def numbers(
     strides: Sequence[int] | None,
     device: torch.device,
 ) -> direct.AffineCall:
-    """A map of `bernoulli` as `direct` takes it; the seed is drawn unless a key is given."""
+    """A map of `bernoulli` as `direct` takes it: a key that is not given is drawn here.
+
+    Only the kernel of the CPU draws the seed itself, from the default generator.
+    """
     p, scale, shift, drop_value = keyed_map.constants
-    seed: int | torch.Tensor
-    if key is None and generator is None and ops.captures(device):
+    seed: int | torch.Tensor | None
+    if key is None and generator is None and device.type == "cpu":
+        seed, stream = None, 0
+    elif key is None and generator is None and ops.captures(device):
         seed, stream = ops.draw_key(device), 0
     else:
         seed, stream = key_numbers(key, generator)

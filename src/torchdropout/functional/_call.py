@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from .. import direct
-from .._validate import check_bool, check_input, refuse_nested, wrong_type
+from .._validate import check_bool, check_dense, check_input, refuse_nested, wrong_type
 from ._bernoulli import inverted
 from ._indices import mask_map
-from ._key import check_source, key_of, key_tensor, undrawn_if_refused
+from ._key import check_source, drawn, undrawn_on_error
 from ._map import KeyedMap, compute
 from ._memory import check_out, refuse_as_torch_does
 from ._nested import on_components, refuse_for_nested
@@ -31,6 +31,7 @@ def check_call(
     generator: Any,
     complex_ok: bool = True,
     nested_ok: bool = False,
+    name: str = "input",
 ) -> torch.Tensor:
     """Check the arguments that all variants share, except `out` and those of the layout.
 
@@ -38,9 +39,9 @@ def check_call(
         ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: Arguments exclude one another.
     """
-    x = check_input(input, complex_ok=complex_ok, training=training)
+    x = check_input(input, name, complex_ok=complex_ok, training=training)
     if not nested_ok and x.is_nested:
-        refuse_nested("input", x)
+        refuse_nested(name, x)
     if type(training) is not bool or type(inplace) is not bool:
         check_bool("training", training)
         check_bool("inplace", inplace)
@@ -71,8 +72,10 @@ def by_default(
         out = input
     elif inplace is not False:
         return None
+    if type(broadcast_dims) is not tuple:
+        return None
     if broadcast_dims != ():
-        if shared != () or type(broadcast_dims) is not tuple:
+        if shared != ():
             return None
         shared = broadcast_dims
     return direct.dropout(input, p, shared, out)
@@ -132,7 +135,8 @@ def apply(
         refuse_for_nested(broadcast_dims=broadcast_dims, layout=layout, inplace=inplace)
         if not active:
             return x
-        return on_components(x, keyed_map, key_tensor(key_of(key, generator)))
+        with drawn(key, generator) as of_call:
+            return on_components(x, keyed_map, of_call)
     base: int
     strides: Sequence[int] | None
     base, strides = indices or mask_map(x.shape, shared, broadcast_dims, layout)
@@ -150,10 +154,11 @@ def apply(
         return x if into is None or into is x else into.copy_(x)
     if into is None:
         return compute(x, keyed_map, base, strides, key, generator)
+    check_dense("input", x)
     refuse_as_torch_does(into)
     if keyed_map.write is not None:
         written = keyed_map.write(into, x, key, generator, base, strides, *keyed_map.constants)
         if written is not None:
             return written
-    with undrawn_if_refused(key, generator):
+    with undrawn_on_error(key, generator):
         return into.copy_(compute(x, keyed_map, base, strides, key, generator))

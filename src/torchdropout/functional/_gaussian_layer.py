@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from .. import _torch
 from ..contract.keep import compute_dtype
 from ..contract.noise import Law
 from ._autocast import autocast_dtype
@@ -73,7 +73,7 @@ def variance(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torc
 
     Computed in float32 where `layer(x)` is float16, which overflows at the square of 256.
     """
-    if torch.compiler.is_compiling():
+    if _torch.refuses_functions():
         return _variance(x, log_sigma2, layer)
     y: torch.Tensor = _Variance.apply(x, log_sigma2, layer)
     return y
@@ -135,7 +135,7 @@ def sampled(
     mean: torch.Tensor, variance: torch.Tensor, indices: NoiseIndices, key: torch.Tensor
 ) -> torch.Tensor:
     """`mean + sqrt(variance) * e`, e standard normal."""
-    if torch.compiler.is_compiling():
+    if _torch.refuses_functions():
         return _sum(mean, variance, key, indices)
     y: torch.Tensor = _Sampled.apply(mean, variance, key, indices)
     return y
@@ -209,8 +209,3 @@ def _slope(variance: torch.Tensor, key: torch.Tensor, indices: NoiseIndices) -> 
     # The same without a comparison, which takes longer than all the rest.
     least = torch.finfo(variance.dtype).tiny
     return variance.sqrt().div_(variance.clamp(min=least)) * half_e
-
-
-def pair(value: Sequence[int] | int) -> tuple[int, ...]:
-    """A value for each of two dimensions, from one for both or one for each."""
-    return (value, value) if isinstance(value, int) else tuple(value)

@@ -27,11 +27,11 @@ def mask_map(
         ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: An argument does not fit the shape, or both say what is shared.
     """
-    if layout is None and not shared and broadcast_dims == ():
+    # Compared as a tuple only: an array of NumPy has no truth value.
+    given = not isinstance(broadcast_dims, tuple) or broadcast_dims != ()
+    if layout is None and not shared and not given:
         return 0, None
-    further = (
-        () if broadcast_dims == () else check_dims("broadcast_dims", broadcast_dims, len(shape))
-    )
+    further = check_dims("broadcast_dims", broadcast_dims, len(shape)) if given else ()
     if layout is None:
         return 0, row_major(shape, [*shared, *further])
     if isinstance(layout, Part):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import torch
 from torch.overrides import has_torch_function_unary
 
 from .. import direct, ops
 from .._validate import check_generator, wrong_type
+from ..contract.seed import refuse_capture
 from ..errors import ArgumentValueError
 from ..random import Key
+
+Result = TypeVar("Result")
 
 
 def check_source(key: Any, generator: Any, x: torch.Tensor) -> None:
@@ -67,15 +70,49 @@ def key_numbers(key: Key | None, generator: torch.Generator | None) -> tuple[int
 
 
 @contextlib.contextmanager
-def undrawn_if_refused(key: Key | None, generator: torch.Generator | None) -> Iterator[None]:
-    """Put the generator back if the body raises: torch refuses some views only when written to."""
+def drawn(
+    key: Key | None, generator: torch.Generator | None, device: torch.device | None = None
+) -> Iterator[torch.Tensor]:
+    """`key_tensor` of the given key or of a drawn one, which is not drawn if the body raises."""
+    with undrawn_on_error(key, generator):
+        yield key_tensor(key_of(key, generator), device)
+
+
+@contextlib.contextmanager
+def undrawn_on_error(key: Key | None, generator: torch.Generator | None) -> Iterator[None]:
+    """Put the generator back if the body raises, for one that draws before it may still fail.
+
+    There may be no memory for the result, and torch refuses some views only when written to.
+    """
     if key is not None or torch.compiler.is_compiling():
         yield
         return
-    generator = generator or torch.default_generator
+    if generator is None:
+        generator = torch.default_generator
+    else:
+        refuse_capture()  # which a generator on a GPU does not report as clearly
     before = generator.get_state()
     try:
         yield
     except BaseException:
         generator.set_state(before)
         raise
+
+
+def attempt(
+    key: Key | None,
+    generator: torch.Generator | None,
+    function: Callable[..., Result],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Result:
+    """Call a function that draws for a module's own layer, and put the generator back if it raises.
+
+    Under torch.compile it is only called: the layer may break the graph, which a compiler cannot
+    do within a context.
+    """
+    if torch.compiler.is_compiling():
+        return function(*args, **kwargs)
+    with undrawn_on_error(key, generator):
+        return function(*args, **kwargs)

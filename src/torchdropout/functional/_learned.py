@@ -7,14 +7,14 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from .. import ops
-from .._validate import REAL, refuse_nested, wrong_type, wrong_value
+from .. import _torch, ops
+from .._validate import REAL, broadcasts, check_dense, refuse_nested, wrong_type, wrong_value
 from ..contract.keep import compute_dtype
 from ..contract.layout import row_major, sizes_drawn
 from ..contract.noise import Law
 from ..random import Key
 from ._indices import mask_map
-from ._key import key_of, key_tensor
+from ._key import drawn
 from ._shards import by_parts
 
 
@@ -71,21 +71,21 @@ def check_parameter(name: str, what: str, parameter: Any, x: torch.Tensor) -> to
     """Check a learned parameter: of one element, or of a shape that broadcasts to that of x.
 
     Raises:
-        ArgumentTypeError: It is not a floating-point tensor.
+        ArgumentTypeError: It is not a floating-point tensor, or not a dense one.
         ArgumentValueError: It does not broadcast to the shape of x, or lies on another device.
     """
     if not isinstance(parameter, torch.Tensor) or parameter.dtype not in REAL:
         wrong_type(name, f"a floating-point tensor, {what}", parameter)
     if parameter.is_nested:
         refuse_nested(name, parameter)
+    check_dense(name, parameter)
     if parameter.device != x.device:
         wrong_value(
             name, f"on the input's device, {x.device}, and not on {parameter.device}", parameter
         )
     if parameter.numel() == 1:
         return parameter.reshape(())
-    ends = zip(reversed(parameter.shape), reversed(x.shape), strict=False)
-    if parameter.ndim > x.ndim or not all(n in (1, size) for n, size in ends):
+    if not broadcasts(parameter.shape, x.shape):
         expected = f"of one element, or of a shape that broadcasts to the input's, {tuple(x.shape)}"
         wrong_value(name, expected, parameter)
     return parameter
@@ -104,13 +104,12 @@ def multiplied(
 
     def part(x: Any, parameter: Any, base: int, strides: Sequence[int]) -> torch.Tensor:
         of_part = NoiseIndices(base, tuple(sizes_drawn(x.shape, strides)), tuple(strides))
-        drawn = key_tensor(key_of(key, generator))
-        if torch.compiler.is_compiling():
-            # The compiler does not accept a Function with its own rules for vmap and forward
-            # derivatives. It decides itself what to keep and what to recompute.
-            return _product(x, parameter, drawn, factor, of_part)
-        y: torch.Tensor = _Multiplied.apply(x, parameter, drawn, factor, of_part)
-        return y
+        with drawn(key, generator) as of_call:
+            if _torch.refuses_functions():
+                # A compiler decides itself what to keep and what to recompute.
+                return _product(x, parameter, of_call, factor, of_part)
+            y: torch.Tensor = _Multiplied.apply(x, parameter, of_call, factor, of_part)
+            return y
 
     tensors = {"input": x, name: parameter}
     y: torch.Tensor = by_parts(part, tensors, indices.base, indices.strides)

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .._validate import wrong_type
+from .._validate import check_dense
 from ..contract.layout import row_major
 from ..random import Key
-from ._key import key_tensor
+from ._key import drawn, undrawn_on_error
 from ._shards import by_parts, is_spread
 
 
@@ -61,11 +61,10 @@ def compute(
         key: Names the mask.
         generator: Draws the key, instead of torch's default generator.
     """
-    if x.layout is not torch.strided:
-        expected = "a dense tensor where it drops: give a sparse one's values instead,"
-        wrong_type("input", f"{expected} and not one of layout {x.layout}", x)
+    check_dense("input", x)
     if generator is not None:
-        key = Key.draw(generator)
+        with undrawn_on_error(key, generator):
+            return compute(x, keyed_map, base, strides, Key.draw(generator))
     if keyed_map.short is not None:
         seed, stream = (None, 0) if key is None else (key.seed, key.stream)
         y = keyed_map.short(x, seed, stream, base, strides, *keyed_map.constants)
@@ -78,7 +77,8 @@ def compute(
 
         whole = range(x.ndim - keyed_map.extent, x.ndim)
         return by_parts(part, {"input": x}, base, strides, whole)  # type: ignore[no-any-return]
-    return by_operator(x, keyed_map, base, strides, key_tensor(key, x.device))
+    with drawn(key, None, x.device) as of_call:
+        return by_operator(x, keyed_map, base, strides, of_call)
 
 
 def by_operator(

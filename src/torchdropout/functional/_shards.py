@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from .. import _torch
-from .._validate import wrong_type, wrong_value
+from .._validate import check_dense, wrong_type, wrong_value
 from ..contract.layout import row_major
 from ..contract.seed import as_int64
 from ..errors import ArgumentValueError
@@ -54,9 +54,12 @@ def by_parts(
         shape: That of the draws; by default the first tensor's.
 
     Raises:
-        ArgumentTypeError: Some of the tensors are DTensors and others are not.
+        ArgumentTypeError: Some of the tensors are DTensors and others are not, or one is sparse.
         ArgumentValueError: They are on different meshes.
     """
+    for name, tensor in tensors.items():
+        if tensor is not None:
+            check_dense(name, tensor)
     if not any(map(is_spread, tensors.values())):  # almost always
         return function(*tensors.values(), base, strides)
     (name, lead), *others = tensors.items()

@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention as torch_attention
 
 from .._validate import (
+    broadcasts,
     check_bool,
     check_generator,
     check_input,
@@ -28,7 +29,7 @@ from ..random import Key
 from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_blocks
 from ._bernoulli import inverted
 from ._indices import mask_map
-from ._key import check_key, key_of, key_tensor
+from ._key import check_key, drawn, undrawn_on_error
 from ._override import given, handle, overridden
 from ._part import Part
 from ._rate import Probability, Rate
@@ -140,10 +141,11 @@ def scaled_dot_product_attention(
         plan = AttentionPlan(drop, factor, is_causal, base, _mask_strides(strides, sizes))
         q, k, v, mask = _with_heads(query, key, value, attn_mask, of_part)
         if blocks_possible(q, k, v, mask) and q.numel() * k.numel() * v.numel() > 0:
-            drawn = key_tensor(key_of(dropout_key, generator), q.device)
-            output = in_blocks(q, k, v, mask, plan, drawn)
+            with drawn(dropout_key, generator, q.device) as of_call:
+                output = in_blocks(q, k, v, mask, plan, of_call)
         else:
-            output, _ = composed(q, k, v, mask, plan, dropout_key, generator)
+            with undrawn_on_error(dropout_key, generator):
+                output, _ = composed(q, k, v, mask, plan, dropout_key, generator)
         return output.reshape(*of_part.scores[:-1], value.shape[-1])
 
     tensors = {"query": query, "key": key, "value": value, "attn_mask": attn_mask}
@@ -311,10 +313,7 @@ def _check_mask(mask: Any, query: torch.Tensor, scores: tuple[int, ...], is_caus
     if mask.device != query.device:
         expected = f"on query's device, {query.device}, and not on {mask.device}"
         wrong_value("attn_mask", expected, mask)
-    fits = mask.ndim <= len(scores) and all(
-        m in (1, s) for m, s in zip(reversed(mask.shape), reversed(scores), strict=False)
-    )
-    if not fits:
+    if not broadcasts(mask.shape, scores):
         wrong_value("attn_mask", f"of a shape that broadcasts to the scores', {scores}", mask)
 
 

@@ -12,17 +12,15 @@ from .. import ops
 from .._validate import (
     check_bool,
     check_dims,
-    check_input,
     check_number,
     is_integer,
-    refuse_nested,
     wrong_type,
     wrong_value,
 )
 from ..contract.layout import MaskLayout, row_major
 from ..random import Key
 from ._blocks import blocks
-from ._call import apply
+from ._call import apply, check_call
 from ._indices import mask_map
 from ._override import overridable
 from ._rate import Probability
@@ -282,9 +280,7 @@ def _drop_block(
     layout: Any,
     out: Any,
 ) -> torch.Tensor:
-    x = check_input(input, complex_ok=False, training=training)
-    if x.is_nested:
-        refuse_nested("input", x)
+    x = check_call(input, training, inplace, key, generator, complex_ok=False)
     block = check_block_size(block_size)
     count = check_scale(scale) == "count"
     drop = blocks(p, dims, block, count, check_eps(eps))

@@ -17,6 +17,7 @@ from ..random import Key
 from ._bernoulli import inverted, numbers
 from ._call import check_call
 from ._indices import mask_map
+from ._key import undrawn_on_error
 from ._map import KeyedMap, compute
 from ._override import overridable
 from ._rate import Probability
@@ -86,7 +87,7 @@ def dropout_add(
         return _sum(_biased(x, bias), residual)
     named = keyed_map, key, generator
     if direct.takes_add(x, residual, bias):  # `by_parts` would delay a short call
-        return direct.masked_add(x, residual, bias, numbers(*named, base, strides, x.device))
+        return _fused(named, x, residual, bias, base, strides)
     tensors = {"input": x, "residual": residual, "bias": bias}
     y: torch.Tensor = by_parts(partial(_added, named), tensors, base, strides)
     return y
@@ -101,9 +102,28 @@ def _added(
     strides: Sequence[int] | None,
 ) -> torch.Tensor:
     if direct.takes_add(x, residual, bias):
-        return direct.masked_add(x, residual, bias, numbers(*named, base, strides, x.device))
+        return _fused(named, x, residual, bias, base, strides)
     keyed_map, key, generator = named
-    return _sum(compute(_biased(x, bias), keyed_map, base, strides, key, generator), residual)
+    biased = _biased(x, bias)
+    with undrawn_on_error(key, generator):
+        return _sum(compute(biased, keyed_map, base, strides, key, generator), residual)
+
+
+def _fused(
+    named: tuple[KeyedMap, Key | None, torch.Generator | None],
+    x: torch.Tensor,
+    residual: torch.Tensor,
+    bias: torch.Tensor | None,
+    base: int,
+    strides: Sequence[int] | None,
+) -> torch.Tensor:
+    """The sum by one kernel."""
+    call = partial(numbers, *named, base, strides, x.device)
+    _, key, generator = named
+    if key is None and generator is None and x.device.type == "cpu":  # it draws last by itself
+        return direct.masked_add(x, residual, bias, call())
+    with undrawn_on_error(key, generator):
+        return direct.masked_add(x, residual, bias, call())
 
 
 def _biased(x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 
-from .._validate import check_number, wrong_type, wrong_value
+from .._validate import check_bool, check_count, check_dense, check_number, wrong_type, wrong_value
 from ..contract.keep import scale as scale_of
 from ..contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import inverted
 from ._call import check_call
 from ._indices import mask_map
+from ._key import undrawn_on_error
 from ._map import compute
 from ._override import overridable
 from ._rate import Probability, Rate, check_probability
@@ -79,9 +80,13 @@ def embedding_dropout(
     """
     check_words(input)
     p = check_probability(p)
-    check_call(weight, training, False, key, generator, nested_ok=True)
+    check_call(weight, training, False, key, generator, nested_ok=True, name="weight")
     if weight.is_nested or weight.ndim != 2:
         wrong_value("weight", "a table of 2 dimensions, (rows, features)", weight)
+    check_dense("weight", weight)
+    padding_idx = _check_padding(padding_idx, weight.shape[0])
+    check_bool("scale_grad_by_freq", scale_grad_by_freq)
+    check_bool("sparse", sparse)
     # Look up before anything is drawn: torch refuses a word outside the table.
     found = torch.nn.functional.embedding(
         input, weight, padding_idx, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
@@ -99,14 +104,23 @@ def embedding_dropout(
     )
 
 
-def check_words(words: Any) -> torch.Tensor:
+def _check_padding(padding_idx: Any, rows: int) -> int | None:
+    if padding_idx is None:
+        return None
+    row = check_count("padding_idx", padding_idx, -rows)
+    if row >= rows:
+        wrong_value("padding_idx", f"in [{-rows}, {rows}), a row of the table", padding_idx)
+    return row
+
+
+def check_words(words: Any, name: str = "input") -> torch.Tensor:
     """Row numbers.
 
     Raises:
         ArgumentTypeError: It is not a tensor, or of another dtype than int64 and int32.
     """
     if not isinstance(words, torch.Tensor) or words.dtype not in (torch.int64, torch.int32):
-        wrong_type("input", "a tensor of int64 or int32, the words", words)
+        wrong_type(name, "a tensor of int64 or int32, the words", words)
     return words
 
 
@@ -140,10 +154,12 @@ def drop_rows(
         return found if scale is None else found * factor
     # One element for each row; half precision is enough to tell which are dropped.
     ones = torch.ones((rows,), dtype=torch.bfloat16, device=found.device)
-    keep = compute(ones, keyed_map, *mask, key, generator) != 0
     scaled = found * ((p.constants[1] if isinstance(p, Rate) else scale_of(p)) * factor)
-    # A select, so that a value that is not finite in a dropped row gives 0, and a gradient of 0.
-    return torch.where(keep[words].unsqueeze(-1), scaled, 0.0)
+    with undrawn_on_error(key, generator):
+        keep = compute(ones, keyed_map, *mask, key, generator) != 0
+        # A select, so that a value that is not finite in a dropped row gives 0, and a gradient
+        # of 0.
+        return torch.where(keep[words].unsqueeze(-1), scaled, 0.0)
 
 
 def _check_scale(scale: Any) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
+from torch.compiler import is_dynamo_compiling
+from torch.overrides import handle_torch_function, has_torch_function
 
-from .._validate import check_p, check_shape, wrong_type
+from .._validate import check_p, check_shape, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..errors import ArgumentValueError
 from ..random import Key
@@ -15,7 +17,7 @@ from ._bernoulli import unscaled
 from ._indices import mask_map
 from ._key import check_source
 from ._map import compute
-from ._override import handle, observed
+from ._override import given, handle, observed
 
 
 def keep_mask(
@@ -57,18 +59,38 @@ def keep_mask(
     """
     if observed():
         # A mode is not asked again within its answer, and a default device is one.
-        if device is None and not torch.compiler.is_dynamo_compiling():
+        if device is None and not is_dynamo_compiling():
             device = torch.get_default_device()
-        given: dict[str, Any] = {
-            "key": key,
-            "generator": generator,
-            "device": device,
-            "broadcast_dims": broadcast_dims,
-            "layout": layout,
-        }
-        mask: torch.Tensor = handle(keep_mask, (), shape, p, **given)
+        mask: torch.Tensor = handle(
+            keep_mask,
+            (),
+            *(shape, p),
+            key=key,
+            generator=generator,
+            device=device,
+            broadcast_dims=broadcast_dims,
+            layout=layout,
+        )
         return mask
+    # A tracer such as that of torch.fx records the call: a shape may have its proxies.
+    proxies = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    if not is_dynamo_compiling() and has_torch_function(proxies):
+        recorded: torch.Tensor = handle_torch_function(
+            keep_mask,
+            proxies,
+            *(shape, p),
+            **given(
+                key=key,
+                generator=generator,
+                device=device,
+                broadcast_dims=broadcast_dims or None,
+                layout=layout,
+            ),
+        )
+        return recorded
     sizes = check_shape("shape", shape)
+    if math.prod(sizes) >= 2**63:
+        wrong_value("shape", "that of less than 2**63 elements", shape)
     rates = isinstance(p, torch.Tensor) and p.ndim > 0
     if not rates:
         p = check_p(p)

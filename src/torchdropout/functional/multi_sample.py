@@ -7,7 +7,14 @@ from typing import Any
 
 import torch
 
-from .._validate import check_input, is_integer, refuse_nested, wrong_type, wrong_value
+from .._validate import (
+    check_count,
+    check_dense,
+    check_input,
+    refuse_nested,
+    wrong_type,
+    wrong_value,
+)
 from ..contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import inverted
@@ -69,6 +76,8 @@ def multi_sample_dropout(
     samples = check_samples(samples)
     if x.is_nested:
         refuse_nested("input", x)
+    if training is True:
+        check_dense("input", x)
     # The operator reads the expanded view and makes a new tensor: the copies are never made.
     repeated = x.expand(samples, *x.shape)
     return apply(inverted(p), repeated, training, False, key, generator, broadcast_dims, layout)
@@ -79,13 +88,9 @@ def check_samples(samples: Any) -> int:
 
     Raises:
         ArgumentTypeError: It is not an integer.
-        ArgumentValueError: It is below 1.
+        ArgumentValueError: It is below 1, or 2**63 or more.
     """
-    if not is_integer(samples):
-        wrong_type("samples", "an integer, 1 or more", samples)
-    if samples < 1:
-        wrong_value("samples", "1 or more", samples)
-    return samples
+    return check_count("samples", samples)
 
 
 def check_reduce(reduce: Any) -> str:

@@ -10,10 +10,10 @@ from torch.nn import functional as torch_F
 from torch.overrides import handle_torch_function, has_torch_function
 
 from .._validate import (
+    check_count,
     check_input,
     check_number,
     got,
-    is_integer,
     refuse_nested,
     wrong_type,
     wrong_value,
@@ -103,8 +103,7 @@ def r_drop(
         wrong_type("reduction", "'none', 'mean' or 'sum'", reduction)
     if reduction not in ("none", "mean", "sum"):
         wrong_value("reduction", "'none', 'mean' or 'sum'", reduction)
-    if not is_integer(ignore_index):
-        wrong_type("ignore_index", "an integer", ignore_index)
+    check_count("ignore_index", ignore_index, -(2**63))
     dim = 1 if logits_a.ndim > 1 else 0
     places = (*logits_a.shape[:dim], *logits_a.shape[dim + 1 :])
     _check_padding(padding_mask, logits_a, places)

@@ -13,7 +13,7 @@ from ..contract.layout import MaskLayout
 from ..random import Key
 from ._call import check_call
 from ._fixed_count import check_dim, choice_map, count_kept, drop_to_count
-from ._key import key_of, key_tensor
+from ._key import drawn
 from ._override import overridable
 from ._rate import Probability, Rate, check_probability, drops
 from ._shards import by_parts
@@ -82,8 +82,8 @@ def n_m_dropout(
         return x
 
     def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> torch.Tensor:
-        drawn = key_tensor(key_of(key, generator), x.device)
-        return drop_to_count(x, drawn, n, m, at, scale_by_keep, base, strides)
+        with drawn(key, generator, x.device) as of_call:
+            return drop_to_count(x, of_call, n, m, at, scale_by_keep, base, strides)
 
     y: torch.Tensor = by_parts(part, {"input": x}, base, strides, whole=(at,))
     return y
@@ -155,13 +155,13 @@ def column_dropout(
         return x
 
     def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> torch.Tensor:
-        drawn = key_tensor(key_of(key, generator), x.device)
-        if isinstance(p, Rate):
-            return ops.counted_affine_of(
-                *(x, drawn, p.constants, size, at - x.ndim, scale_by_keep, base), strides
-            )
-        kept = count_kept(size, p) if p < 1.0 else 0
-        return drop_to_count(x, drawn, kept, size, at, scale_by_keep, base, strides)
+        with drawn(key, generator, x.device) as of_call:
+            if isinstance(p, Rate):
+                return ops.counted_affine_of(
+                    *(x, of_call, p.constants, size, at - x.ndim, scale_by_keep, base), strides
+                )
+            kept = count_kept(size, p) if p < 1.0 else 0
+            return drop_to_count(x, of_call, kept, size, at, scale_by_keep, base, strides)
 
     y: torch.Tensor = by_parts(part, {"input": x}, base, strides, whole=(at,))
     return y

@@ -9,10 +9,11 @@ import torch
 
 from .._validate import check_bool, is_integer, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
+from ..errors import ArgumentTypeError
 from ..random import Key
 from ._call import check_call
 from ._fixed_count import choice_map, choose
-from ._key import key_of, key_tensor
+from ._key import drawn
 from ._override import overridable
 from ._rate import Probability, check_probability, drops
 from ._shards import by_parts
@@ -131,16 +132,22 @@ def token_dropout(
         wrong_value("input", f"of one or more tokens behind a prefix of {prefix}, to keep one", x)
     if not (training and drops(p)):
         return (x, None) if return_indices else x
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]
+        raise ArgumentTypeError(
+            "Expected `input` to be a tensor that torch.jit.trace does not record, as the numbers "
+            "of samples and of tokens would be constants: record the model in eval, or with "
+            f"torch.export, got a tensor of {x.dtype} ({type(x).__name__})."
+        )
 
     def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> Any:
-        drawn = key_tensor(key_of(key, generator))
-        places = choose(x, drawn, p, size, base, strides[:2], ordered)
-        at = places + prefix
-        if prefix > 0:
-            first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)
-            at = torch.cat((first, at), dim=1)
-        y = x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), at]
-        return (y, places) if return_indices else y
+        with drawn(key, generator) as of_call:
+            places = choose(x, of_call, p, size, base, strides[:2], ordered)
+            at = places + prefix
+            if prefix > 0:
+                first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)
+                at = torch.cat((first, at), dim=1)
+            y = x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), at]
+            return (y, places) if return_indices else y
 
     # The other dimensions of x have no part in the choice.
     strides = [*strides, *[0] * (x.ndim - 2)]

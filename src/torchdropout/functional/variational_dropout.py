@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,9 +12,13 @@ from torch.nn.functional import softplus
 from .._validate import (
     REAL,
     check_bool,
+    check_count,
+    check_dense,
     check_input,
     check_number,
+    is_integer,
     refuse_nested,
+    wrong_shape,
     wrong_type,
     wrong_value,
 )
@@ -21,9 +26,10 @@ from ..contract.keep import compute_dtype
 from ..contract.layout import MaskLayout
 from ..contract.noise import Law
 from ..random import Key
+from ._autocast import autocast_dtype
 from ._call import check_call
-from ._gaussian_layer import Bilinear, Convolution, Linear, pair, sampled, variance
-from ._key import check_source, key_of, key_tensor
+from ._gaussian_layer import Bilinear, Convolution, Linear, sampled, variance
+from ._key import check_source, drawn
 from ._learned import NoiseIndices, check_parameter, multiplied
 from ._override import overridable
 
@@ -141,8 +147,8 @@ def variational_linear(
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: weight and log_sigma2 differ in shape, or threshold is NaN.
-        RuntimeError: The shapes do not fit; raised by torch.
+        ArgumentValueError: weight and log_sigma2 differ in shape or device, or threshold is NaN.
+        ShapeError: The shapes do not fit; also a `RuntimeError`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -155,7 +161,8 @@ def variational_linear(
         D. Molchanov, A. Ashukha, D. Vetrov, "Variational dropout sparsifies deep neural networks",
         ICML 2017; the sampled outputs: D. P. Kingma et al., NIPS 2015.
     """
-    check_layer_call(input, weight, log_sigma2, training, threshold, key, generator)
+    check_layer_call(input, weight, log_sigma2, bias, training, threshold, key, generator)
+    _check_sizes(input, weight, bias, 2, "(out_features, in_features)")
     if not training:
         kept = pruned(weight, log_sigma2, threshold)
         return torch.nn.functional.linear(input, kept, bias)
@@ -210,8 +217,8 @@ def variational_conv2d(
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: weight and log_sigma2 differ in shape, or threshold is NaN.
-        RuntimeError: The shapes do not fit; raised by torch.
+        ArgumentValueError: weight and log_sigma2 differ in shape or device, or threshold is NaN.
+        ShapeError: The shapes do not fit; also a `RuntimeError`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -225,22 +232,28 @@ def variational_conv2d(
         D. Molchanov, A. Ashukha, D. Vetrov, "Variational dropout sparsifies deep neural networks",
         ICML 2017.
     """
-    check_layer_call(input, weight, log_sigma2, training, threshold, key, generator)
+    check_layer_call(input, weight, log_sigma2, bias, training, threshold, key, generator)
+    stride, dilation = check_pair("stride", stride, 1), check_pair("dilation", dilation, 1)
+    padding = check_padding(padding, stride)
+    groups = check_count("groups", groups)
+    _check_sizes(input, weight, bias, 4, "(out_channels, in_channels / groups, kH, kW)", groups)
+    _check_map(input, weight, padding, dilation)
     conv2d = torch.nn.functional.conv2d
     if not training:
         kept = pruned(weight, log_sigma2, threshold)
         return conv2d(input, kept, bias, stride, padding, dilation, groups)
-    mean = conv2d(input, weight, bias, stride, padding, dilation, groups)  # torch's checks
+    mean = conv2d(input, weight, bias, stride, padding, dilation, groups)
     if isinstance(padding, str):
         if padding == "same":
-            input = _padded_to_same(input, weight.shape[-2:], pair(dilation))
-        padding = 0
-    layer = Convolution(pair(stride), pair(padding), pair(dilation), groups)
+            input = _padded_to_same(input, weight.shape[-2:], dilation)
+        padding = (0, 0)
+    layer = Convolution(stride, padding, dilation, groups)
     if input.ndim == 4:
         return _with_noise(mean, input, log_sigma2, layer, key, generator, layout)
     indices = NoiseIndices.of(mean.shape, (), layout)
     y = variance(input.unsqueeze(0), log_sigma2, layer).squeeze(0)
-    return sampled(mean, y, indices, key_tensor(key_of(key, generator)))
+    with drawn(key, generator) as of_call:
+        return sampled(mean, y, indices, of_call)
 
 
 def _padded_to_same(
@@ -265,36 +278,135 @@ def _with_noise(
 ) -> torch.Tensor:
     indices = NoiseIndices.of(mean.shape, (), layout)
     of = variance(x, log_sigma2, layer)
-    return sampled(mean, of, indices, key_tensor(key_of(key, generator)))
+    with drawn(key, generator) as of_call:
+        return sampled(mean, of, indices, of_call)
 
 
 def check_layer_call(
     x: Any,
     weight: Any,
     log_sigma2: Any,
+    bias: Any,
     training: Any,
     threshold: Any,
     key: Any,
     generator: Any,
 ) -> None:
-    """Check the arguments of both layers, except for what torch checks.
+    """Check the arguments of both layers, except for their shapes.
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: weight and log_sigma2 differ in shape, or threshold is NaN.
+        ArgumentValueError: weight and log_sigma2 differ in shape, a device is another than that of
+            the input, or threshold is NaN.
     """
     x = check_input(x, complex_ok=False)
     if x.is_nested:
         refuse_nested("input", x)
-    for name, tensor in (("weight", weight), ("log_sigma2", log_sigma2)):
+    check_dense("input", x)
+    for name, tensor in (("weight", weight), ("log_sigma2", log_sigma2), ("bias", bias)):
+        if tensor is None and name == "bias":
+            continue
         if not isinstance(tensor, torch.Tensor) or tensor.dtype not in REAL:
             wrong_type(name, "a floating-point tensor", tensor)
+        if tensor.is_nested:
+            refuse_nested(name, tensor)
+        check_dense(name, tensor)
+        if tensor.device != x.device:
+            expected = f"on the input's device, {x.device}, and not on {tensor.device}"
+            wrong_value(name, expected, tensor)
     if log_sigma2.shape != weight.shape:
         wrong_value("log_sigma2", f"of the weight's shape, {tuple(weight.shape)}", log_sigma2)
     check_bool("training", training)
     check_threshold(threshold)
     if key is not None or generator is not None:
         check_source(key, generator, x)
+
+
+def _check_sizes(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    ndim: int,
+    meaning: str,
+    groups: int = 1,
+) -> None:
+    """Check that input, weight and bias fit each other, as torch does with less clear errors.
+
+    Raises:
+        ShapeError: They do not fit.
+        ArgumentTypeError: Their dtypes differ, where autocast does not change them.
+    """
+    if weight.ndim != ndim:
+        wrong_shape("weight", f"of {ndim} dimensions, {meaning}", weight)
+    if autocast_dtype(x) is None:
+        for name, tensor in (("input", x), ("bias", bias)):
+            if tensor is not None and tensor.dtype != weight.dtype:
+                wrong_type(name, f"of the dtype of `weight`, {weight.dtype}", tensor)
+    if ndim == 2 and x.ndim < 1:
+        wrong_shape("input", "of 1 dimension or more, (..., in_features)", x)
+    if ndim == 4 and x.ndim not in (3, 4):
+        wrong_shape("input", "of 4 dimensions, (N, C, H, W), or of 3, (C, H, W)", x)
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]
+        return  # sizes are tensors there, and torch checks them
+    place, features = (-1, "features") if ndim == 2 else (-3, "channels")
+    if x.shape[place] != weight.shape[1] * groups:
+        expected = f"of {weight.shape[1] * groups} {features} in dimension {place}, as the weights"
+        wrong_shape("input", expected, x)
+    if weight.shape[0] % groups != 0:
+        wrong_shape("weight", f"of a multiple of groups={groups} output channels", weight)
+    if bias is not None and bias.shape != weight.shape[:1]:
+        wrong_shape("bias", f"of shape {tuple(weight.shape[:1])}, one for each output", bias)
+
+
+def _check_map(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    padding: tuple[int, ...] | str,
+    dilation: tuple[int, ...],
+) -> None:
+    """Check that the kernel fits into the padded map."""
+    if padding == "same" or torch.jit.is_tracing():  # type: ignore[attr-defined]
+        return
+    around = (0, 0) if isinstance(padding, str) else padding
+    sizes = zip(x.shape[-2:], weight.shape[-2:], around, dilation, strict=True)
+    if not all(n + 2 * pad >= step * (kernel - 1) + 1 for n, kernel, pad, step in sizes):
+        expected = (
+            f"of a map, padded by {padding}, that holds the kernel of {tuple(weight.shape[-2:])} "
+            f"with a dilation of {dilation}"
+        )
+        wrong_shape("input", expected, x)
+
+
+def check_pair(name: str, value: Any, least: int) -> tuple[int, ...]:
+    """A number for each of two dimensions, from one for both or one for each.
+
+    Raises:
+        ArgumentTypeError: It is not an integer or two of them.
+        ArgumentValueError: One is below `least`.
+    """
+    if isinstance(value, (tuple, list)) and len(value) in (1, 2):
+        first, last = value[0], value[-1]
+    elif is_integer(value) or isinstance(value, numbers.Integral):
+        first = last = value
+    else:
+        wrong_type(name, f"an integer, {least} or more, or two of them", value)
+    return check_count(name, first, least), check_count(name, last, least)
+
+
+def check_padding(padding: Any, stride: tuple[int, ...]) -> tuple[int, ...] | str:
+    """The padding of a convolution, as two numbers or a word.
+
+    Raises:
+        ArgumentTypeError: It is neither.
+        ArgumentValueError: It is negative or an unknown word, or does not go with the stride.
+    """
+    if not isinstance(padding, str):
+        return check_pair("padding", padding, 0)
+    if padding not in ("valid", "same"):
+        wrong_value("padding", "'valid', 'same', a number or two of them", padding)
+    if padding == "same" and stride != (1, 1):
+        wrong_value("stride", "1 with padding='same'", stride)
+    return padding
 
 
 def check_threshold(threshold: Any) -> float:

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from .. import direct, ops
+from .. import _torch, direct, ops
 from .._validate import check_bool, check_input, refuse_nested, wrong_type, wrong_value
 from ..contract.layout import MaskLayout, row_major
 from ..random import Key
 from ._bernoulli import unscaled
 from ._indices import mask_map
-from ._key import check_source
+from ._key import check_source, undrawn_on_error
 from ._map import by_operator, compute
 from ._override import given, handle, overridden
 from ._rate import Probability, Rate, check_probability, drops
@@ -96,7 +96,8 @@ def zoneout(
     def part(new: Any, old: Any, base: int, strides: Sequence[int] | None) -> torch.Tensor:
         if strides is None:
             strides = row_major(new.shape)
-        return select(new, old, draw(new, key, generator), p, base, strides)
+        with undrawn_on_error(key, generator):
+            return select(new, old, draw(new, key, generator), p, base, strides)
 
     y: torch.Tensor = by_parts(part, {"new": new, "old": old}, base, strides)
     return y
@@ -152,11 +153,11 @@ def select(
     strides: Sequence[int],
 ) -> torch.Tensor:
     """`keep ? new : old`, differentiable in both; base is given by its 64 bits as int64."""
-    if torch.compiler.is_compiling():
-        # The compiler accepts no Function with its own vmap rule. It keeps a byte an element.
+    if direct.takes(new) and direct.takes(old):
+        return _apply(new, old, key, p, base, strides)  # type: ignore[no-any-return]
+    if _torch.refuses_functions():  # then a byte an element is kept
         return torch.where(_kept(new, key, p, base, strides), new, old)
-    apply = _apply if direct.takes(new) and direct.takes(old) else _Select.apply
-    return apply(new, old, key, p, base, strides)  # type: ignore[no-any-return]
+    return _Select.apply(new, old, key, p, base, strides)  # type: ignore[no-any-return]
 
 
 class _Select(torch.autograd.Function):

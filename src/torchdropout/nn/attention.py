@@ -12,13 +12,23 @@ from torch.nn import functional as torch_F
 
 from .. import _torch
 from .. import functional as F
-from .._validate import check_input, check_p, wrong_type, wrong_value
+from .._validate import (
+    REAL,
+    check_count,
+    check_dense,
+    check_input,
+    check_p,
+    wrong_shape,
+    wrong_type,
+    wrong_value,
+)
 from ..contract.layout import MaskLayout, row_major
 from ..errors import ArgumentValueError
 from ..functional._attention import AttentionPlan, composed
+from ..functional._autocast import autocast_dtype
 from ..functional._bernoulli import inverted
 from ..functional._indices import mask_map
-from ..functional._key import check_key
+from ..functional._key import check_key, undrawn_on_error
 from ..functional._rate import drops
 from ..random import Key
 from ._module import RateModule
@@ -60,8 +70,11 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         or, with `average_attn_weights=False`, `(N, heads, L, S)`.
 
     Raises:
-        ArgumentTypeError: dropout is not a number.
-        ArgumentValueError: dropout is NaN or outside [0, 1].
+        ArgumentTypeError: dropout is not a number or a size not an integer; at a call in training,
+            an argument has a type that is not accepted, or another dtype than the weights.
+        ArgumentValueError: dropout is NaN or outside [0, 1], or embed_dim not a multiple of
+            num_heads; at a call in training, sizes or devices do not fit.
+        ShapeError: At a call in training, an input has another number of features.
 
     Example:
         >>> import torch, torchdropout as td
@@ -93,6 +106,13 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         dtype: torch.dtype | None = None,
     ) -> None:
         p = check_p(dropout, "dropout")
+        for name, size in (("embed_dim", embed_dim), ("num_heads", num_heads)):
+            check_count(name, size)
+        if embed_dim % num_heads != 0:
+            wrong_value("num_heads", f"a divisor of embed_dim, {embed_dim}", num_heads)
+        for name, features in (("kdim", kdim), ("vdim", vdim)):
+            if features is not None:
+                check_count(name, features)
         super().__init__(
             *(embed_dim, num_heads, 0.0, bias, add_bias_kv, add_zero_attn, kdim, vdim, batch_first),
             device,
@@ -147,31 +167,52 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
                 is_causal=is_causal,
             )
         _check_shapes(query, key, value, self.batch_first)
+        self._check_features(query, key, value)
+        for name, given in (("key_padding_mask", key_padding_mask), ("attn_mask", attn_mask)):
+            _check_mask(name, given, query)
         q, k, v = map(self._heads_apart, self._projected(query, key, value))
         lengths = q.shape[-2], k.shape[-2]
         mask, causal = self._mask(
             query, len(q), lengths, key_padding_mask, attn_mask, is_causal, need_weights
         )
         k, v, mask = self._further_keys(k, v, mask)
-        weights: torch.Tensor | None = None
-        if need_weights:
-            scores = (*q.shape[:-1], k.shape[-2])
-            base, strides = mask_map(scores, (), (), layout)
-            strides = row_major(scores) if strides is None else strides
-            factor = 1.0 / math.sqrt(self.head_dim)
-            plan = AttentionPlan(inverted(p), factor, causal, base, tuple(strides))
-            output, weights = composed(q, k, v, mask, plan, dropout_key)
-            weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
-        else:
-            output = F.scaled_dot_product_attention(
-                q, k, v, mask, p, causal, dropout_key=dropout_key, layout=layout
-            )
-        if query.ndim == 2:
-            output = output.squeeze(0).transpose(0, 1)
-            weights = None if weights is None else weights.squeeze(0)
-        else:
-            output = output.transpose(1, 2) if self.batch_first else output.permute(2, 0, 1, 3)
-        return self.out_proj(output.flatten(-2)), weights
+        with undrawn_on_error(dropout_key, None):
+            weights: torch.Tensor | None = None
+            if need_weights:
+                scores = (*q.shape[:-1], k.shape[-2])
+                base, strides = mask_map(scores, (), (), layout)
+                strides = row_major(scores) if strides is None else strides
+                factor = 1.0 / math.sqrt(self.head_dim)
+                plan = AttentionPlan(inverted(p), factor, causal, base, tuple(strides))
+                output, weights = composed(q, k, v, mask, plan, dropout_key)
+                weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
+            else:
+                output = F.scaled_dot_product_attention(
+                    q, k, v, mask, p, causal, dropout_key=dropout_key, layout=layout
+                )
+            if query.ndim == 2:
+                output = output.squeeze(0).transpose(0, 1)
+                weights = None if weights is None else weights.squeeze(0)
+            else:
+                output = output.transpose(1, 2) if self.batch_first else output.permute(2, 0, 1, 3)
+            return self.out_proj(output.flatten(-2)), weights
+
+    def _check_features(self, query: Any, key: Any, value: Any) -> None:
+        """Check what torch would refuse less clearly, when it multiplies by the weights."""
+        if torch.jit.is_tracing():  # type: ignore[attr-defined]
+            return  # sizes are tensors there
+        weight = self.in_proj_weight if self._same_embed_dim else self.q_proj_weight
+        typed = autocast_dtype(query) is None
+        named = [("query", query, self.embed_dim)]
+        if not (query is key is value):
+            named += [("key", key, self.kdim), ("value", value, self.vdim)]
+        for name, x, features in named:
+            if x.shape[-1] != features:
+                wrong_shape(name, f"of {features} features in its last dimension", x)
+            if typed and x.dtype != weight.dtype:
+                wrong_type(name, f"of the dtype of the weights, {weight.dtype}", x)
+            if x.device != weight.device:
+                wrong_value(name, f"on the device of the weights, {weight.device}", x)
 
     def _projected(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
@@ -231,7 +272,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         mask = _torch.canonical_mask(mask, "attn_mask", None, "", query.dtype, False)
         if mask is not None:
             squares = (lengths, (batch * self.num_heads, *lengths))
-            if tuple(mask.shape) not in squares:
+            if not any(mask.shape == square for square in squares):  # a symbol is not found by `in`
                 wrong_value("attn_mask", f"of shape {squares[0]} or {squares[1]}", mask)
             lead = (1, 1) if mask.ndim == 2 else (batch, self.num_heads)
             mask = mask.reshape(*lead, *lengths)
@@ -263,6 +304,16 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         return k, v, mask
 
 
+def _check_mask(name: str, mask: Any, query: torch.Tensor) -> None:
+    if mask is None:
+        return
+    if not isinstance(mask, torch.Tensor) or mask.dtype not in (torch.bool, *REAL):
+        wrong_type(name, "a tensor of dtype bool or floating-point, or None", mask)
+    check_dense(name, mask)
+    if mask.device != query.device:
+        wrong_value(name, f"on query's device, {query.device}, and not on {mask.device}", mask)
+
+
 def _check_shapes(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch_first: bool
 ) -> None:
@@ -279,6 +330,7 @@ def _check_shapes(
                 "with enable_nested_tensor=False)",
                 x,
             )
+        check_dense(name, x)
         if x.ndim not in (2, 3) or x.ndim != query.ndim:
             expected = "of 3 dimensions, or of 2 without a batch, as many as query"
             wrong_value(name, expected, x)

@@ -14,6 +14,7 @@ from .. import functional as F
 from .._validate import check_dims, check_number, got, is_integer, wrong_type, wrong_value
 from ..contract.keep import compute_dtype
 from ..errors import ArgumentValueError
+from ..functional._key import attempt
 from ..functional.concrete_dropout import check_temperature
 from ..random import Key
 from ._module import WholeModule
@@ -155,6 +156,11 @@ class ConcreteDropout(WholeModule):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """Call the layer on `functional.concrete_dropout` of the input; `key` names the mask."""
+        if self.layer is None or not self.training:
+            return self._called(input, key)
+        return attempt(key, None, self._called, input, key)
+
+    def _called(self, input: torch.Tensor, key: Key | None) -> torch.Tensor:
         dropped = F.concrete_dropout(
             input,
             self.p_logit,

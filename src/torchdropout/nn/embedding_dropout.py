@@ -6,10 +6,11 @@ from typing import cast
 
 import torch
 from torch.compiler import is_dynamo_compiling
+from torch.overrides import has_torch_function_unary
 
 from .._validate import wrong_type
 from ..functional._key import check_key
-from ..functional.embedding_dropout import drop_rows
+from ..functional.embedding_dropout import check_words, drop_rows
 from ..random import Key
 from ._module import DropoutModule, also_named
 
@@ -77,6 +78,8 @@ class EmbeddingDropout(DropoutModule):
         """
         p = self._traced_p() if is_dynamo_compiling() else self.p
         check_key("key", key)
+        if isinstance(words, torch.Tensor) or not has_torch_function_unary(words):  # not a proxy
+            check_words(words, "words")
         found = self.emb(words)
         weight = cast("torch.Tensor", self.emb.weight)
         return drop_rows(found, words, weight.shape[0], p, self.training, scale, key=key)

@@ -8,11 +8,12 @@ import torch
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
+from .. import _torch
 from .. import functional as F
 from .._validate import check_bool, check_p, wrong_type, wrong_value
 from ..contract.keep import scale
 from ..functional._bernoulli import inverted, traced
-from ..functional._key import check_key, key_tensor
+from ..functional._key import attempt, check_key, key_tensor
 from ..functional._map import by_operator
 from ..functional._rate import Probability, Rate, drops
 from ..random import Key
@@ -101,19 +102,38 @@ class LayerDrop(RateModule):
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         active = self.training and drops(p)
         check_key("dropout_key", dropout_key)
-        if active:
-            if not isinstance(input, torch.Tensor):  # a proxy of torch.fx: one draw for all calls
-                wrong_type("input", "a tensor", input)
-            # It is drawn on the CPU: the answer is needed at once and must not wait for a device.
-            if not _kept(p, dropout_key):
-                return input
-        y: torch.Tensor = self.branch(input, *args, **kwargs)
+        if not active:
+            return self._sum(input, self.branch(input, *args, **kwargs), None)
+        if not isinstance(input, torch.Tensor):  # a proxy of torch.fx: one draw for all calls
+            wrong_type("input", "a tensor", input)
+        return attempt(dropout_key, None, self._drawn, p, dropout_key, input, *args, **kwargs)
+
+    def _drawn(
+        self,
+        p: Probability,
+        dropout_key: Key | None,
+        input: torch.Tensor,
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        # It is drawn on the CPU: the answer is needed at once and must not wait for a device.
+        kept = _kept(p, dropout_key)
+        if not is_dynamo_compiling() and _torch.is_batched(kept):
+            expected = "one key for all samples of a vmap (or its randomness to be 'same')"
+            wrong_value("dropout_key", expected, dropout_key)
+        if not kept:
+            return input
+        return self._sum(input, self.branch(input, *args, **kwargs), p)
+
+    def _sum(self, input: torch.Tensor, y: torch.Tensor, p: Probability | None) -> torch.Tensor:
+        """The residual sum with what the branch returned, which p scales unless it is None."""
         if not has_torch_function_unary(input):
             if not isinstance(y, torch.Tensor):
                 wrong_type("branch(input)", "a tensor", y)
             if y.shape != input.shape:
                 wrong_value("branch(input)", f"of the input's shape, {tuple(input.shape)}", y)
-        if not (active and self.scale_by_keep):
+        if p is None or not self.scale_by_keep:
             return input + y if self.residual else y
         factor = p.constants[1] if isinstance(p, Rate) else scale(p)
         return input + (y if self.residual else y - input) * factor

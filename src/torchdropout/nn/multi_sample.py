@@ -9,10 +9,10 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from .._validate import check_bool, check_p, wrong_type
+from .._validate import check_bool, check_dense, check_input, check_p, wrong_type
 from ..functional._autocast import autocast_dtype
-from ..functional._key import check_key
-from ..functional._rate import drops
+from ..functional._key import attempt, check_key
+from ..functional._rate import Probability, drops
 from ..functional.multi_sample import check_reduce, check_samples
 from ..random import Key
 from ._module import DropoutModule
@@ -88,16 +88,20 @@ class MultiSampleDropout(DropoutModule):
         if not (self.training and drops(p)):
             output = self.head(x)
             return cast("torch.Tensor", output if reduce == "mean" else output.unsqueeze(0))
+        outputs = attempt(key, None, self._outputs, x, p, key)
+        return outputs.mean(0) if reduce == "mean" else outputs
+
+    def _outputs(self, x: torch.Tensor, p: Probability, key: Key | None) -> torch.Tensor:
+        """The outputs of the head for the samples."""
+        check_dense("x", check_input(x, "x"))
         dropped = F.multi_sample_dropout(x, p, self.samples, key=key)
         outputs: Any
         if self.batched:
             outputs = self.head(dropped.flatten(0, 1))
-            outputs = outputs.reshape(self.samples, x.shape[0], *outputs.shape[1:])
-        else:
-            listed = [self.head(sample) for sample in dropped.unbind()]
-            with _unchanged(listed[0]):
-                outputs = torch.stack(listed)
-        return cast("torch.Tensor", outputs.mean(0) if reduce == "mean" else outputs)
+            return cast("torch.Tensor", outputs.reshape(*dropped.shape[:2], *outputs.shape[1:]))
+        listed = [self.head(sample) for sample in dropped.unbind()]
+        with _unchanged(listed[0]):
+            return torch.stack(listed)
 
 
 def _unchanged(x: torch.Tensor) -> contextlib.AbstractContextManager[Any]:

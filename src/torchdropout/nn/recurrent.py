@@ -11,6 +11,8 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from .._validate import (
     check_bool,
+    check_count,
+    check_dense,
     check_input,
     check_p,
     check_unsigned,
@@ -19,7 +21,7 @@ from .._validate import (
 )
 from ..functional._autocast import autocast_dtype
 from ..functional._bernoulli import inverted, unscaled
-from ..functional._key import check_source
+from ..functional._key import attempt, check_source
 from ..functional._rate import Rate, RatePair, drops
 from ..functional._recurrent import (
     PER_SAMPLE_BITS,
@@ -135,7 +137,7 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
         """
         rates = self._rates()
         data = input.data if isinstance(input, PackedSequence) else input
-        check_input(data)
+        check_dense("input", check_input(data))
         check_source(key, generator, data)
         check_unsigned("batch_start", batch_start, 64 - PER_SAMPLE_BITS)
         dropped = (rates.input, rates.between, rates.recurrent) if self.training else ()
@@ -178,10 +180,14 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
         key, generator, batch_start = source
         widths, shape = self._widths(), (self.num_layers, 2 if self.bidirectional else 1)
         sites = sites_of(rates, self.input_size, widths, self.hidden_size, shape)
-        draws = None
-        if self.training:
-            draws = Draws(draw(x, key, generator), sites.per_step, batch_start)
-        y, after = self._layers(x, states, rates, sites, draws, packed, there)
+
+        def layers() -> tuple[torch.Tensor, States]:
+            draws = None
+            if self.training:
+                draws = Draws(draw(x, key, generator), sites.per_step, batch_start)
+            return self._layers(x, states, rates, sites, draws, packed, there)
+
+        y, after = attempt(key, generator, layers)
         if packed is not None:
             return pack_like(y, packed), _as_hx(after)
         y = y.transpose(0, 1) if self.batch_first else y
@@ -414,12 +420,12 @@ class LSTM(_Recurrent, torch.nn.LSTM):
         super().__init__(
             input_size,
             hidden_size,
-            num_layers,
+            check_count("num_layers", num_layers),
             bias,
             batch_first,
             check_p(dropout, "dropout"),
             bidirectional,
-            proj_size,
+            check_count("proj_size", proj_size, 0),
             device,
             dtype,
         )
@@ -508,7 +514,7 @@ class GRU(_Recurrent, torch.nn.GRU):
         super().__init__(
             input_size,
             hidden_size,
-            num_layers,
+            check_count("num_layers", num_layers),
             bias,
             batch_first,
             check_p(dropout, "dropout"),

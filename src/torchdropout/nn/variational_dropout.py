@@ -10,9 +10,15 @@ import torch
 
 from .. import _torch
 from .. import functional as F
-from .._validate import check_dims, check_number, is_integer, wrong_type, wrong_value
+from .._validate import check_count, check_dims, check_number, is_integer, wrong_type, wrong_value
 from ..functional.gaussian_dropout import check_p_below_one
-from ..functional.variational_dropout import check_threshold, kl_of, log_alpha_of
+from ..functional.variational_dropout import (
+    check_padding,
+    check_pair,
+    check_threshold,
+    kl_of,
+    log_alpha_of,
+)
 from ..random import Key
 from ._module import WholeModule
 
@@ -72,15 +78,13 @@ class VariationalDropout(WholeModule):
         p = check_p_below_one(p)
         if p == 0.0:
             wrong_value("p", "in (0, 1): at 0 there is no noise to learn from", p)
-        self.num_features = (
-            1 if num_features is None else _check_count("num_features", num_features)
-        )
+        self.num_features = 1 if num_features is None else check_count("num_features", num_features)
         if not is_integer(dim):
             wrong_type("dim", "an integer, the dimension of the features", dim)
         self.dim = dim
         # It is checked as far as possible without an input; the call checks again.
         check_dims("broadcast_dims", broadcast_dims, 64)
-        self.weights = _check_count("weights", weights)
+        self.weights = check_count("weights", weights)
         self.broadcast_dims = tuple(broadcast_dims)
         self.init_log_alpha = math.log(p) - math.log1p(-p)
         self.log_alpha = torch.nn.Parameter(torch.empty(self.num_features))
@@ -208,6 +212,8 @@ class VariationalLinear(_Variational, torch.nn.Linear):
         init_log_sigma2: float = -10.0,
     ) -> None:
         threshold, start = check_threshold(threshold), _check_start(init_log_sigma2)
+        check_count("in_features", in_features, 0)
+        check_count("out_features", out_features, 0)
         super().__init__(in_features, out_features, bias, device, dtype)
         self.threshold, self.init_log_sigma2 = threshold, start
         self.log_sigma2 = torch.nn.Parameter(torch.full_like(self.weight, start))
@@ -280,6 +286,12 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
         init_log_sigma2: float = -10.0,
     ) -> None:
         threshold, start = check_threshold(threshold), _check_start(init_log_sigma2)
+        for name, count in (("in_channels", in_channels), ("out_channels", out_channels)):
+            check_count(name, count, 0)
+        check_count("groups", groups)
+        check_pair("kernel_size", kernel_size, 1)
+        check_pair("dilation", dilation, 1)
+        check_padding(padding, check_pair("stride", stride, 1))
         super().__init__(
             *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias),
             *(padding_mode, device, dtype),  # type: ignore[arg-type]
@@ -368,14 +380,6 @@ def _check_model(model: Any) -> list[torch.nn.Module]:
     if not isinstance(model, torch.nn.Module):
         wrong_type("model", "a torch.nn.Module", model)
     return list(model.modules())
-
-
-def _check_count(name: str, value: Any) -> int:
-    if not is_integer(value):
-        wrong_type(name, "an integer, 1 or more", value)
-    if value < 1:
-        wrong_value(name, "1 or more", value)
-    return value
 
 
 def _check_start(value: Any) -> float:

@@ -18,7 +18,7 @@ from .. import _torch
 from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
 from ..contract.layout import row_major
 from ..functional._bernoulli import inverted
-from ..functional._key import check_key, key_tensor, undrawn_if_refused
+from ..functional._key import check_key, key_tensor, undrawn_on_error
 from ..functional._map import KeyedMap, by_operator
 from ..functional._recurrent import unpacked_weights
 from ..random import Key
@@ -121,7 +121,7 @@ class WeightDrop(DropoutModule):
             drop = inverted(p)
             if not (self.training and drop.active and self.names):
                 return self.module(*args, **kwargs)
-            with undrawn_if_refused(None, None), self._dropped(drop, dropout_key):
+            with undrawn_on_error(dropout_key, None), self._dropped(drop, dropout_key):
                 return self.module(*args, **kwargs)
 
     def remove(self) -> torch.nn.Module:
