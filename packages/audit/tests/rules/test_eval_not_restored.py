@@ -58,13 +58,13 @@ def train(loader, model, optimizer):
         for x in loader:
             STEP
 def test(loader, model):
-    model.eval()
+    model.eval()  #!
     for x in loader:
         model(x)
 def main(net, optimizer, loader):
     for epoch in range(9):
         train(loader, net, optimizer)
-        test(loader, model=net)  #!
+        test(loader, model=net)
     print(net.parameters())
 """,
     "in methods": """
@@ -73,13 +73,13 @@ class Trainer:
         loss = self.model(x)
         loss.backward()
     def validate(self):
-        self.model.eval()
+        self.model.eval()  #!
         print(self.model(self.x))
     def fit(self, loader):
         self.model.train()
         for x in loader:
             self.step(x)
-            self.validate()  #!
+            self.validate()
 """,
     "scaler": """
 scaler.step(optimizer)
