@@ -234,3 +234,27 @@ def test_long_chains_of_calls():
     chain = ".a()" * 900
     found, _ = of(f"for x in y:\n    model.eval()\n    model(x).backward()\n    x{chain}.step()\n")
     assert found == [2]
+
+
+def test_one_finding_a_function_that_two_loops_call():
+    loop = """    for x in loader:
+        model(x).backward()
+        validate(model)
+"""
+    found = audit_text(f"def fit(model):\n{loop * 2}\ndef validate(model):\n    model.eval()\n")
+    [only] = [each for each in found if each.name == "eval-not-restored"]
+    assert only.line == 10
+    assert "for a call on line 4, in a training loop, and never back" in only.message
+    assert only.hint == "model.train() at the head of the loop"
+
+
+def test_what_is_put_back_after_the_best_result_says_so():
+    [only] = audit_text("""
+for x in loader:
+    model(x).backward()
+    model.eval()
+    if model(x).sum() < best:
+        model.train()
+""")
+    assert only.line == 4
+    assert "and back only after the best result" in only.message

@@ -166,7 +166,7 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
             loop = reader.training_loop(call.node)
             if loop is None or reader.leaves(call.node, loop):
                 continue
-            if reader.may_restore(model, loop):
+            if reader.may_restore(model, loop, call.node):
                 continue
             if reader.is_made_in(loop, model) or not reader.trains(model, loop):
                 continue
@@ -177,22 +177,23 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
                 places.add(place)
                 yield Hit(
                     place,
-                    _in_loop(reader, place, call.node),
+                    _in_loop(reader, model, place, call.node, loop),
                     f"{_shown(model)}.train() at the head of the loop",
                 )
             break
     yield from _from_functions(code, reader, places)
 
 
-def _in_loop(reader: _Reader, place: ast.Call, call: ast.Call) -> str:
+def _in_loop(reader: _Reader, model: str, place: ast.Call, call: ast.Call, loop: ast.AST) -> str:
     """Returns what is wrong with an eval in a loop, or in a function that a call there runs."""
-    model = _shown(reader.put_in_eval(place))
+    here = _shown(reader.put_in_eval(place))
+    back = (
+        "back only after the best result" if reader.is_back_if_better(model, loop) else "never back"
+    )
     if place is call:
-        where = "in a training loop and never back: dropout is off from here on"
-    else:
-        at = f"line {call.lineno}, in a training loop"
-        where = f"for a call on {at}, and never back: dropout is off after it"
-    return f"{model} is put in eval {where}"
+        return f"{here} is put in eval in a training loop and {back}: dropout is off from here on"
+    at = f"line {call.lineno}, in a training loop"
+    return f"{here} is put in eval for a call on {at}, and {back}: dropout is off after it"
 
 
 def _from_functions(code: Code, reader: _Reader, places: set[ast.AST]) -> Iterator[Hit]:
@@ -368,10 +369,12 @@ class _Restored:
     Attributes:
         is_part: Whether it is not put in training mode itself, but a model that is built of it.
         built_of: The names that it is built of, if it is built in the same function; else None.
+        branch: Where it is, if only after a better result than all before; else None.
     """
 
     is_part: bool = False
     built_of: frozenset[str] | None = None
+    branch: ast.If | None = None
 
 
 @dataclass
@@ -529,11 +532,21 @@ class _Reader:
                 return None
         return None
 
-    def may_restore(self, model: str, loop: ast.AST) -> bool:
-        """Whether a loop may put a model in training mode: it does not if it does so to others."""
-        return self._may_restore(model, self.inside(loop))
+    def may_restore(self, model: str, loop: ast.AST, node: ast.AST) -> bool:
+        """Whether a loop may put a model back that a node in it leaves in eval mode.
 
-    def _may_restore(self, model: str, inside: _Inside) -> bool:
+        It does not if it does so to others, or only if the model has become better.
+        """
+        return self._may_restore(model, self.inside(loop), frozenset(self.code.parents(node)))
+
+    def is_back_if_better(self, model: str, loop: ast.AST) -> bool:
+        """Whether a loop puts a model back after the best result alone."""
+        restored = self.inside(loop).restored.get(model)
+        return restored is not None and restored.branch is not None
+
+    def _may_restore(
+        self, model: str, inside: _Inside, around: frozenset[ast.AST] | None = None
+    ) -> bool:
         if inside.is_open or model not in inside.evals:
             return inside.restores
         return any(
@@ -543,6 +556,7 @@ class _Reader:
             or f"{model}.".startswith(f"{each}.")
             or frozenset((each, model)) in self._aliases
             for each, restored in inside.restored.items()
+            if around is None or restored.branch is None or restored.branch in around
         )
 
     @cached_property
@@ -783,7 +797,7 @@ class _Reader:
             model = self.receiver(node, "train")
             found.is_open |= not model or len(found.restored) >= _MOST_MODELS
             built = self._built_of(_unmoved(node.func.value))  # type: ignore[attr-defined]
-            _restore(found, model, _Restored(built_of=built))
+            _restore(found, model, _Restored(built_of=built, branch=self._if_better(node)))
         elif method == "backward":
             found.backward = True
         elif method == "step" and _says_optimizer(func):
@@ -821,6 +835,15 @@ class _Reader:
                     if held:
                         _restore(found, held, _Restored(is_part=True))
 
+    def _if_better(self, node: ast.AST) -> ast.If | None:
+        """Returns the branch around a node that is taken after the best result: `loss < best`."""
+        for parent in self.code.parents(node):
+            if isinstance(parent, ast.If) and not parent.orelse and _asks_for_best(parent.test):
+                return parent
+            if isinstance(parent, (*_LOOPS, *_FUNCTIONS)):
+                return None
+        return None
+
     def _built_of(self, expr: ast.expr) -> frozenset[str] | None:
         """Returns the names that the object of a name is built of; None if that is not known."""
         made = self._only_value(expr)
@@ -833,6 +856,9 @@ class _Reader:
                 return frozenset(found)
             node = waiting.pop()
             if isinstance(node, ast.Attribute) and node.attr in _SIZES:
+                continue
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                waiting += [*node.args, *node.keywords]  # its class is no part of it
                 continue
             waiting += ast.iter_child_nodes(node)
             if isinstance(node, (ast.Name, ast.Attribute)) and _dotted(node) not in found:
@@ -851,9 +877,11 @@ def _keep(known: dict[str, ast.Call], more: Mapping[str, ast.Call]) -> None:
 
 def _restore(found: _Inside, name: str, restored: _Restored) -> None:
     before = found.restored.get(name, restored)
-    is_part = before.is_part and restored.is_part
-    built_of = before.built_of if before.built_of == restored.built_of else None
-    found.restored[name] = _Restored(is_part, built_of)
+    found.restored[name] = _Restored(
+        before.is_part and restored.is_part,
+        before.built_of if before.built_of == restored.built_of else None,
+        before.branch if before.branch is restored.branch else None,
+    )
 
 
 def _asks_for_last(test: ast.expr) -> bool:
@@ -865,6 +893,13 @@ def _asks_for_last(test: ast.expr) -> bool:
                 if said == "len" or not {"length", "last"}.isdisjoint(words(said)):
                     return not any(isinstance(part, ast.Mod) for part in ast.walk(node))
     return False
+
+
+def _asks_for_best(test: ast.expr) -> bool:
+    """Whether a test compares a number with the best of those before."""
+    return isinstance(test, ast.Compare) and any(
+        "best" in words(_last(each)) for each in (test.left, *test.comparators)
+    )
 
 
 def _may_restore(func: ast.expr) -> bool:
