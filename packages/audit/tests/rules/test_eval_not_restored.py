@@ -258,3 +258,16 @@ for x in loader:
 """)
     assert only.line == 4
     assert "and back only after the best result" in only.message
+
+
+def test_a_function_that_trains_other_names_by_calling_itself():
+    text = """
+def train(a, b):
+    a.train()
+    train(b, a)
+for x in loader:
+    model(x).backward()
+    model.eval()
+    train(model, x)
+"""
+    assert of(text) == ([], [])

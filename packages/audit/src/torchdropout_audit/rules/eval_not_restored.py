@@ -134,12 +134,15 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     """Code that puts a model in eval mode puts it back before training goes on.
 
     The rule looks at a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a
-    model is put in eval mode, by the loop itself or by a function of this file that it calls. Any
-    `train()` in the loop, or in what it calls, is accepted, unless several models are put in eval
-    mode and only others of these are put back. A model counts as trained if this file calls its
-    `train()` or passes on its `parameters()`; in a function that does neither for any model, if the
-    loop, or a function that it calls, applies it with gradients. A model whose parameters are
-    frozen is not trained, nor is one in a loop that only moves its input by `x.grad`.
+    model is put in eval mode, by the loop itself or by a function of this file that it calls. The
+    report is at the `eval()`, also if that is in a function. A `train()` in the loop, or in what
+    it calls, is accepted, with three exceptions: several models are put in eval mode and only
+    others of these are put back; a function builds the model that it puts in training mode, such
+    as a classifier that scores embeddings; it is called only after the best result, as in
+    `if loss < best:`. A model counts as trained if this file calls its `train()` or passes on its
+    `parameters()`; in a function that does neither for any model, if the loop, or a function that
+    it calls, applies it with gradients. A model whose parameters are frozen is not trained, nor is
+    one in a loop that only moves its input by `x.grad`, nor a loss function.
 
     It also looks at a function outside of classes that puts a model that it is given in eval mode,
     uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
@@ -823,7 +826,7 @@ class _Reader:
     ) -> None:
         """Adds what a function that is called puts in training mode."""
         found.is_open |= inner.is_open or len(found.restored) >= _MOST_MODELS
-        for each, restored in inner.restored.items():
+        for each, restored in [*inner.restored.items()]:  # it may call itself
             model = self.outside(each, function, node)
             if model:
                 _restore(found, model, _Restored(restored.is_part))
