@@ -861,7 +861,7 @@ class _Reader:
             if isinstance(node, ast.Attribute) and node.attr in _SIZES:
                 continue
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                waiting += [*node.args, *node.keywords]  # its class is no part of it
+                waiting += [*node.args, *node.keywords]  # it does not hold its class
                 continue
             waiting += ast.iter_child_nodes(node)
             if isinstance(node, (ast.Name, ast.Attribute)) and _dotted(node) not in found:
