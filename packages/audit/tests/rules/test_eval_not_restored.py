@@ -58,13 +58,13 @@ def train(loader, model, optimizer):
         for x in loader:
             STEP
 def test(loader, model):
-    model.eval()
+    model.eval()  #!
     for x in loader:
         model(x)
 def main(net, optimizer, loader):
     for epoch in range(9):
         train(loader, net, optimizer)
-        test(loader, model=net)  #!
+        test(loader, model=net)
     print(net.parameters())
 """,
     "in methods": """
@@ -73,13 +73,13 @@ class Trainer:
         loss = self.model(x)
         loss.backward()
     def validate(self):
-        self.model.eval()
+        self.model.eval()  #!
         print(self.model(self.x))
     def fit(self, loader):
         self.model.train()
         for x in loader:
             self.step(x)
-            self.validate()  #!
+            self.validate()
 """,
     "scaler": """
 scaler.step(optimizer)
@@ -234,3 +234,40 @@ def test_long_chains_of_calls():
     chain = ".a()" * 900
     found, _ = of(f"for x in y:\n    model.eval()\n    model(x).backward()\n    x{chain}.step()\n")
     assert found == [2]
+
+
+def test_one_finding_a_function_that_two_loops_call():
+    loop = """    for x in loader:
+        model(x).backward()
+        validate(model)
+"""
+    found = audit_text(f"def fit(model):\n{loop * 2}\ndef validate(model):\n    model.eval()\n")
+    [only] = [each for each in found if each.name == "eval-not-restored"]
+    assert only.line == 10
+    assert "for a call on line 4, in a training loop, and never back" in only.message
+    assert only.hint == "model.train() at the head of the loop"
+
+
+def test_what_is_put_back_after_the_best_result_says_so():
+    [only] = audit_text("""
+for x in loader:
+    model(x).backward()
+    model.eval()
+    if model(x).sum() < best:
+        model.train()
+""")
+    assert only.line == 4
+    assert "and back only after the best result" in only.message
+
+
+def test_a_function_that_trains_other_names_by_calling_itself():
+    text = """
+def train(a, b):
+    a.train()
+    train(b, a)
+for x in loader:
+    model(x).backward()
+    model.eval()
+    train(model, x)
+"""
+    assert of(text) == ([], [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -109,12 +109,15 @@ _NOT_USES = (
         for kind in ("parameters", "modules", "buffers")
     }
 )
+_LOSSES = frozenset(("criterion", "loss"))
 _NO_GRADIENT = ("no_grad", "inference_mode")
 _DETACHED = ("detach", "data")
 _ENDS = (ast.Break, ast.Return, ast.Raise)
 _DEEPEST = 4
 _DEEPEST_NAME = 8  # attributes of attributes
 _MOST_MODELS = 100  # that one function puts in eval
+_MOST_PARTS = 200  # of what builds one object
+_SIZES = ("shape", "size", "dim")
 _MOST_CALLERS = 100  # of one function, that are looked at
 
 
@@ -131,12 +134,15 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     """Code that puts a model in eval mode puts it back before training goes on.
 
     The rule looks at a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a
-    model is put in eval mode, by the loop itself or by a function of this file that it calls. Any
-    `train()` in the loop, or in what it calls, is accepted, unless several models are put in eval
-    mode and only others of these are put back. A model counts as trained if this file calls its
-    `train()` or passes on its `parameters()`; in a function that does neither for any model, if the
-    loop, or a function that it calls, applies it with gradients. A model whose parameters are
-    frozen is not trained, nor is one in a loop that only moves its input by `x.grad`.
+    model is put in eval mode, by the loop itself or by a function of this file that it calls. The
+    report is at the `eval()`, also if that is in a function. A `train()` in the loop, or in what
+    it calls, is accepted, with three exceptions: several models are put in eval mode and only
+    others of these are put back; a function builds the model that it puts in training mode, such
+    as a classifier that scores embeddings; it is called only after the best result, as in
+    `if loss < best:`. A model counts as trained if this file calls its `train()` or passes on its
+    `parameters()`; in a function that does neither for any model, if the loop, or a function that
+    it calls, applies it with gradients. A model whose parameters are frozen is not trained, nor is
+    one in a loop that only moves its input by `x.grad`, nor a loss function.
 
     It also looks at a function outside of classes that puts a model that it is given in eval mode,
     uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
@@ -155,29 +161,45 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
         return
     reader = _Reader(code)
     said: set[tuple[ast.AST, str]] = set()
+    places: set[ast.AST] = set()
     for call in code.calls:
-        for model in sorted(reader.left_in_eval(call.node)):
+        for model, place in sorted(
+            reader.left_in_eval(call.node).items(), key=lambda each: each[0]
+        ):
             loop = reader.training_loop(call.node)
             if loop is None or reader.leaves(call.node, loop):
                 continue
-            if reader.may_restore(model, loop):
+            if reader.may_restore(model, loop, call.node):
                 continue
             if reader.is_made_in(loop, model) or not reader.trains(model, loop):
                 continue
             if (loop, model) in said:
                 break
             said.add((loop, model))
-            yield Hit(
-                call.node,
-                f"{_shown(model)} is put in eval in a training loop and never back: dropout is off "
-                "from here on",
-                f"{_shown(model)}.train() at the head of the loop",
-            )
+            if place not in places:  # several loops may call one function
+                places.add(place)
+                yield Hit(
+                    place,
+                    _in_loop(reader, model, place, call.node, loop),
+                    f"{_shown(model)}.train() at the head of the loop",
+                )
             break
-    yield from _from_functions(code, reader)
+    yield from _from_functions(code, reader, places)
 
 
-def _from_functions(code: Code, reader: _Reader) -> Iterator[Hit]:
+def _in_loop(reader: _Reader, model: str, place: ast.Call, call: ast.Call, loop: ast.AST) -> str:
+    """Returns what is wrong with an eval in a loop, or in a function that a call there runs."""
+    here = _shown(reader.put_in_eval(place))
+    back = (
+        "back only after the best result" if reader.is_back_if_better(model, loop) else "never back"
+    )
+    if place is call:
+        return f"{here} is put in eval in a training loop and {back}: dropout is off from here on"
+    at = f"line {call.lineno}, in a training loop"
+    return f"{here} is put in eval for a call on {at}, and {back}: dropout is off after it"
+
+
+def _from_functions(code: Code, reader: _Reader, places: set[ast.AST]) -> Iterator[Hit]:
     """Yields the calls by which a function leaves a model that it was given in eval mode."""
     stem = code.place.name.partition(".")[0]
     if code.is_test or reader.sets_training or not _ANNOUNCED.isdisjoint(words(stem)):
@@ -188,11 +210,16 @@ def _from_functions(code: Code, reader: _Reader) -> Iterator[Hit]:
         function = call.function
         if function is None or function.cls is not None or function in said:
             continue
-        for model in sorted(reader.left_in_eval(call.node)):
+        for model, place in sorted(
+            reader.left_in_eval(call.node).items(), key=lambda each: each[0]
+        ):
             if (function, model) not in known:
                 known[function, model] = _is_helper(code, reader, function, model)
             if known[function, model] and _is_plain(code, call.node, function):
                 said.add(function)
+                if place in places:
+                    break
+                places.add(place)
                 yield Hit(
                     call.node,
                     f"{_shown(model)} is still in eval after {function.name}(): dropout is off in "
@@ -338,33 +365,52 @@ class _Settings:
     thawed: set[ast.AST] = field(default_factory=set)
 
 
+@dataclass(frozen=True)
+class _Restored:
+    """What is put in training mode.
+
+    Attributes:
+        is_part: Whether it is not put in training mode itself, but a model that is built of it.
+        built_of: The names that it is built of, if it is built in the same function; else None.
+        branch: Where it is, if only after a better result than all before; else None.
+    """
+
+    is_part: bool = False
+    built_of: frozenset[str] | None = None
+    branch: ast.If | None = None
+
+
 @dataclass
 class _Inside:
     """What a piece of code does, including the functions of the file that it calls.
 
     Attributes:
-        evals: The models that it puts in eval mode, by its names for them.
-        restores: Whether it may put something in training mode.
-        restored: What it puts in training mode itself.
+        evals: The models that it puts in eval mode, by its names for them, and where it does.
+        restored: What it puts in training mode, by its names.
         is_open: Whether it may put something else in training mode, too.
         backward: Whether it computes gradients, or makes a step.
         steps: Whether an optimizer makes a step.
         applies: The models, or methods, that it calls with gradients.
     """
 
-    evals: set[str] = field(default_factory=set)
+    evals: dict[str, ast.Call] = field(default_factory=dict)
     applies: set[str] = field(default_factory=set)
-    restored: set[str] = field(default_factory=set)
-    restores: bool = False
+    restored: dict[str, _Restored] = field(default_factory=dict)
     is_open: bool = False
     backward: bool = False
     steps: bool = False
+
+    @property
+    def restores(self) -> bool:
+        """Whether it may put something in training mode."""
+        return self.is_open or bool(self.restored)
 
 
 class _Reader:
     def __init__(self, code: Code) -> None:
         self.code = code
         self._read: dict[ast.AST, _Inside] = {}
+        self._left: dict[ast.AST, dict[str, ast.Call]] = {}
         self._last: dict[int, ast.stmt | None] = {}
         self._made: dict[ast.AST, set[str]] = {}
         self._inputs: dict[ast.AST, set[str]] = {}
@@ -411,19 +457,32 @@ class _Reader:
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
         return len(given) == 1 and self.code.value(given[0]) is False
 
-    def left_in_eval(self, node: ast.Call) -> set[str]:
-        """Returns the models that a call leaves in eval mode, by their names at the call."""
-        model = self.receiver(node, "eval")
-        if model and not node.args and not node.keywords:
-            return {model}
-        model = self.receiver(node, "train")
-        if model and self.is_off(node):
-            return {model}
+    def left_in_eval(self, node: ast.Call) -> dict[str, ast.Call]:
+        """Returns the models that a call leaves in eval mode, by their names at the call.
+
+        Each comes with the call that puts it in that mode, which may be in a function.
+        """
+        model = self.put_in_eval(node)
+        if model:
+            return {model: node}
         function = self._function(node)
         if function is None:
-            return set()
-        inside = self.inside(function.node)
-        return set() if inside.restores else self._outside_all(inside.evals, function, node)
+            return {}
+        if function.node not in self._left:
+            inside = self.inside(function.node)
+            self._left[function.node] = {
+                model: place
+                for model, place in inside.evals.items()
+                if not self._may_restore(model, inside)
+            }
+        return self._outside_all(self._left[function.node], function, node)
+
+    def put_in_eval(self, node: ast.Call) -> str:
+        """Returns the model that a call puts in eval mode by itself; "" if it does not."""
+        model = self.receiver(node, "eval")
+        if model and not node.args and not node.keywords:
+            return model
+        return self.receiver(node, "train") if self.is_off(node) else ""
 
     def _function(self, node: ast.Call) -> Function | None:
         """Returns the function of the file that a call runs, of an object that it builds too."""
@@ -435,8 +494,11 @@ class _Reader:
             found = cls.method(func.attr) if isinstance(cls, Class) else None
         return found if isinstance(found, Function) else None
 
-    def _outside_all(self, models: set[str], function: Function, node: ast.Call) -> set[str]:
-        return {name for each in models if (name := self.outside(each, function, node))}
+    def _outside_all(
+        self, models: dict[str, ast.Call], function: Function, node: ast.Call
+    ) -> dict[str, ast.Call]:
+        named = ((self.outside(each, function, node), place) for each, place in models.items())
+        return {name: place for name, place in named if name}
 
     def outside(self, model: str, function: Function, node: ast.Call) -> str:
         """Returns the name, at a call of a function, of what the function calls `model`."""
@@ -473,20 +535,31 @@ class _Reader:
                 return None
         return None
 
-    def may_restore(self, model: str, loop: ast.AST) -> bool:
-        """Whether a loop may put a model in training mode.
+    def may_restore(self, model: str, loop: ast.AST, node: ast.AST) -> bool:
+        """Whether a loop may put a model back that a node in it leaves in eval mode.
 
-        It does not if it evaluates several models, and puts only others of these back.
+        It does not if it does so to others, or only if the model has become better.
         """
-        inside = self.inside(loop)
-        if not inside.restores or inside.is_open or model not in inside.evals:
+        return self._may_restore(model, self.inside(loop), frozenset(self.code.parents(node)))
+
+    def is_back_if_better(self, model: str, loop: ast.AST) -> bool:
+        """Whether a loop puts a model back after the best result alone."""
+        restored = self.inside(loop).restored.get(model)
+        return restored is not None and restored.branch is not None
+
+    def _may_restore(
+        self, model: str, inside: _Inside, around: frozenset[ast.AST] | None = None
+    ) -> bool:
+        if inside.is_open or model not in inside.evals:
             return inside.restores
-        others = inside.restored
-        return not others <= inside.evals or any(
-            f"{each}.".startswith(f"{model}.")
+        return any(
+            # What is not known to be a model may hold this one.
+            not (restored.is_part or each in inside.evals)
+            or f"{each}.".startswith(f"{model}.")
             or f"{model}.".startswith(f"{each}.")
             or frozenset((each, model)) in self._aliases
-            for each in others
+            for each, restored in inside.restored.items()
+            if around is None or restored.branch is None or restored.branch in around
         )
 
     @cached_property
@@ -530,12 +603,17 @@ class _Reader:
         """Whether a model is trained in a loop."""
         if self.is_frozen(model, loop) or self.moves_inputs(loop):
             return False
+        if not _LOSSES.isdisjoint(words(model.rpartition(".")[2])):
+            return False
+        inside = self.inside(loop)
+        if inside.restores and model not in inside.applies:
+            return False  # the loop trains another model, as one of a GAN in turn
         if model in self._trained:
             return True
         # If another model is trained explicitly, one that is only called may be frozen.
         if self.code.function_of(loop) in self._training:
             return False
-        return model in self.inside(loop).applies
+        return model in inside.applies
 
     def is_made_in(self, loop: ast.AST, model: str) -> bool:
         """Whether each turn of a loop may have a model of its own, which is in training mode."""
@@ -703,12 +781,12 @@ class _Reader:
         if depth > _DEEPEST:
             return found
         self._read[node] = found  # a function that calls itself adds nothing
-        waiting = list(ast.iter_child_nodes(node))
+        waiting = [*ast.iter_child_nodes(node)][::-1]
         while waiting:
             each = waiting.pop()
             if isinstance(each, (*_FUNCTIONS, ast.ClassDef)):
                 continue  # defining it does not run it
-            waiting += ast.iter_child_nodes(each)
+            waiting += [*ast.iter_child_nodes(each)][::-1]
             if isinstance(each, ast.Call):
                 self._add(each, found, depth)
         return found
@@ -717,13 +795,12 @@ class _Reader:
         func = node.func
         method = func.attr if isinstance(func, ast.Attribute) else ""
         if method == "eval" or (method == "train" and self.is_off(node)):
-            if len(found.evals) < _MOST_MODELS:
-                found.evals |= self.left_in_eval(node)
+            _keep(found.evals, self.left_in_eval(node))
         elif method == "train":
-            found.restores = True
             model = self.receiver(node, "train")
             found.is_open |= not model or len(found.restored) >= _MOST_MODELS
-            found.restored.add(model)
+            built = self._built_of(_unmoved(node.func.value))  # type: ignore[attr-defined]
+            _restore(found, model, _Restored(built_of=built, branch=self._if_better(node)))
         elif method == "backward":
             found.backward = True
         elif method == "step" and _says_optimizer(func):
@@ -734,18 +811,80 @@ class _Reader:
             found.applies.add(_dotted(func))
         if function is not None:
             inner = self.inside(function.node, depth + 1)
-            found.restores |= inner.restores
-            found.is_open |= inner.restores
+            self._add_restored(inner, found, function, node)
             found.backward |= inner.backward
             found.steps |= inner.steps
-            if len(found.evals) < _MOST_MODELS:
-                found.evals |= self._outside_all(inner.evals, function, node)
+            _keep(found.evals, self._outside_all(inner.evals, function, node))
             if is_trained:
-                found.applies |= self._outside_all(inner.applies, function, node)
+                outer = (self.outside(each, function, node) for each in inner.applies)
+                found.applies |= {each for each in outer if each}
         elif method != "train":
-            is_training = _may_restore(func)
-            found.restores |= is_training
-            found.is_open |= is_training
+            found.is_open |= _may_restore(func)
+
+    def _add_restored(
+        self, inner: _Inside, found: _Inside, function: Function, node: ast.Call
+    ) -> None:
+        """Adds what a function that is called puts in training mode."""
+        found.is_open |= inner.is_open or len(found.restored) >= _MOST_MODELS
+        for each, restored in [*inner.restored.items()]:  # it may call itself
+            model = self.outside(each, function, node)
+            if model:
+                _restore(found, model, _Restored(restored.is_part))
+            elif restored.built_of is None or each.partition(".")[0] in function.names:
+                found.is_open = True
+            else:  # it is another model than those of the caller, unless it holds one of them
+                for part in restored.built_of:
+                    held = self.outside(part, function, node)
+                    if held:
+                        _restore(found, held, _Restored(is_part=True))
+
+    def _if_better(self, node: ast.AST) -> ast.If | None:
+        """Returns the branch around a node that is taken after the best result: `loss < best`."""
+        for parent in self.code.parents(node):
+            if isinstance(parent, ast.If) and not parent.orelse and _asks_for_best(parent.test):
+                return parent
+            if isinstance(parent, (*_LOOPS, *_FUNCTIONS)):
+                return None
+        return None
+
+    def _built_of(self, expr: ast.expr) -> frozenset[str] | None:
+        """Returns the names that the object of a name is built of; None if that is not known."""
+        made = self._only_value(expr)
+        if not isinstance(made, ast.Call) or not _last(made)[:1].isupper():
+            return None
+        found: set[str] = set()
+        waiting: list[ast.AST] = [made]
+        for _ in range(_MOST_PARTS):
+            if not waiting:
+                return frozenset(found)
+            node = waiting.pop()
+            if isinstance(node, ast.Attribute) and node.attr in _SIZES:
+                continue
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                waiting += [*node.args, *node.keywords]  # it does not hold its class
+                continue
+            waiting += ast.iter_child_nodes(node)
+            if isinstance(node, (ast.Name, ast.Attribute)) and _dotted(node) not in found:
+                found.add(_dotted(node))
+                only = self._only_value(node)
+                if isinstance(only, (ast.Call, ast.Name, ast.Attribute)):
+                    waiting.append(only)
+        return None
+
+
+def _keep(known: dict[str, ast.Call], more: Mapping[str, ast.Call]) -> None:
+    for name, place in more.items():
+        if len(known) < _MOST_MODELS:
+            known.setdefault(name, place)
+
+
+def _restore(found: _Inside, name: str, restored: _Restored) -> None:
+    before = found.restored.get(name, restored)
+    found.restored[name] = _Restored(
+        before.is_part and restored.is_part,
+        before.built_of if before.built_of == restored.built_of else None,
+        before.branch if before.branch is restored.branch else None,
+    )
 
 
 def _asks_for_last(test: ast.expr) -> bool:
@@ -757,6 +896,13 @@ def _asks_for_last(test: ast.expr) -> bool:
                 if said == "len" or not {"length", "last"}.isdisjoint(words(said)):
                     return not any(isinstance(part, ast.Mod) for part in ast.walk(node))
     return False
+
+
+def _asks_for_best(test: ast.expr) -> bool:
+    """Whether a test compares a number with the best of those before."""
+    return isinstance(test, ast.Compare) and any(
+        "best" in words(_last(each)) for each in (test.left, *test.comparators)
+    )
 
 
 def _may_restore(func: ast.expr) -> bool:

@@ -1,5 +1,5 @@
 def show(model, x):
-    model.eval()
+    model.eval()  #! eval-not-restored advice
     print(model(x))
 
 
@@ -9,4 +9,4 @@ def fit(model, loader, optimizer):
         loss = (model(x) - y).square().mean()
         loss.backward()
         optimizer.step()
-        show(model, x)  #! eval-not-restored advice
+        show(model, x)

@@ -16,10 +16,10 @@ class Trainer:
                 loss = (model(x) - y).square().mean()
                 loss.backward()
                 optimizer.step()
-            print(self.test())  #! eval-not-restored advice
+            print(self.test())
 
     def test(self):
         net = self.model.to("cpu")
-        net.eval()
+        net.eval()  #! eval-not-restored advice
         with torch.no_grad():
             return sum((net(x) - y).square().mean() for x, y in self.data)

@@ -7,14 +7,14 @@ from model import Net
 
 @torch.no_grad()
 def compute_test(loader):
-    model.eval()
+    model.eval()  #! eval-not-restored advice
     return sum(F.cross_entropy(model(x), y).item() for x, y in loader)
 
 
 def evaluate(net, loader):
     examples = processor.get_train_examples()
     for x, y in loader:
-        net.eval()
+        net.eval()  #! eval-not-restored advice
         with torch.no_grad():
             examples.add(net(x), y)
     return examples
@@ -30,7 +30,7 @@ if __name__ == "__main__":
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
-        print(compute_test(valid_set))  #! eval-not-restored advice
+        print(compute_test(valid_set))
 
     model.train()
     for epoch in range(10):
@@ -38,4 +38,4 @@ if __name__ == "__main__":
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
-        print(evaluate(model, valid_set))  #! eval-not-restored advice
+        print(evaluate(model, valid_set))
