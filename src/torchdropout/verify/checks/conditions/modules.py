@@ -18,9 +18,8 @@ from ._everywhere import need_random
 
 STATE_P = 0.23  # a number that no other attribute holds by chance
 SIZE = 1 << 12
-MANY = (
-    1 << 18
-)  # float16 rounds STATE_P by 2e-5: five of so many places are then dropped differently
+# float16 rounds STATE_P by 2e-5: five of so many places are then dropped differently.
+MANY = 1 << 18
 
 
 def _pickled(module: torch.nn.Module) -> torch.nn.Module:
