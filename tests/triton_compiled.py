@@ -82,6 +82,10 @@ def cases():
         x = numbers(shape, dtype)
         yield "masked_affine", name, (x, KEY, 0.1, 1.1, 0.0, 0.0, 0, strides)
         yield "noise_affine", f"{name}, normal", (x, KEY, laws[", normal"], 0.3, 0.2, 0, strides)
+    # No memory is touched: x is one element, and the result is not written.
+    x = numbers((), torch.bfloat16).expand(2**15, 2**16)
+    yield "masked_affine", "2^31 elements", (x, KEY, 0.1, 1.1, 0.0, 0.0, 0, [1, 2**15])
+    yield "noise_affine", "2^31 elements", (x, KEY, laws[", normal"], 0.3, 0.2, 0, [1, 2**15])
     x = numbers(4096)
     yield "masked_affine", "one row, with a shift", (x, KEY, 0.1, 1.1, 0.3, -1.0, 0, [1])
     for more in (", uniform", ", logistic"):

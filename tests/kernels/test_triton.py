@@ -301,11 +301,22 @@ class TestCompiled:
 
     @pytest.mark.parametrize("target", NVIDIA)
     def test_an_element_takes_few_instructions(self, compiled, target):
-        for dtype, most in (("float32", 24), ("bfloat16", 22)):
-            facts = compiled(target)["masked_affine", dtype, "one row"]
-            assert 15 < facts["vector"] <= most
-        bits = compiled(target)["keep_bits", "float32", "one row"]
-        assert 8 < bits["vector"] < facts["vector"]
+        for operator, dtype, case, least, most in (
+            ("masked_affine", "float32", "one row", 15, 24),
+            ("masked_affine", "bfloat16", "one row", 15, 22),
+            ("keep_bits", "float32", "one row", 8, 20),
+            ("dropout_add", "float32", "one row", 15, 24),
+            ("dropout_add", "bfloat16", "one row", 15, 24),
+            ("dropout_add_backward", "float32", "without sums", 15, 24),
+            ("noise_affine", "float32", "one row, uniform", 20, 38),
+            ("noise_affine", "float32", "one row, normal", 60, 135),
+            ("masked_by_rates", "float32", "one row", 30, 62),
+            ("counted_affine", "float32", "2 of 4", 20, 40),
+            # Half of these are Philox: a call for each element.
+            ("masked_affine", "float32", "any strides", 80, 160),
+        ):
+            vector = compiled(target)[operator, dtype, case]["vector"]
+            assert least < vector <= most, (operator, dtype, case)
 
     @pytest.mark.parametrize("target", NVIDIA)
     def test_attention_of_half_types_uses_tensor_cores(self, compiled, target):

@@ -254,7 +254,8 @@ def serving() -> str:
     elif triton.why_missing():
         gpu = f"reference: {triton.why_missing()}"
     else:
-        gpu = "triton: " + ", ".join(triton.OPERATORS) + "; reference: the others"
+        operators = ", ".join(triton.OPERATORS)
+        gpu = f"triton: {operators}; reference: the others, complex numbers, keys of a vmap"
     if failed and not reference_chosen():
         gpu += "; " + "; ".join(f"{name} does not run: {why}" for name, why in failed.items())
     if not reference_chosen():
