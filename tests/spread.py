@@ -24,6 +24,11 @@ from torch.distributed.tensor import (
     distribute_module,
     distribute_tensor,
 )
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    RowwiseParallel,
+    parallelize_module,
+)
 from torch.distributed.tensor.placement_types import _StridedShard
 
 import torchdropout as td
@@ -47,7 +52,17 @@ def attention(*sizes, **options):
     return call, [q, k, v, *mask]
 
 
+def placed(constant, x):
+    """A constant, spread as x is where it has its sizes; else every process has all of it."""
+    if not isinstance(x, DTensor):
+        return constant
+    everywhere = [Replicate()] * x.device_mesh.ndim
+    placements = x.placements if constant.shape == x.shape else everywhere
+    return distribute_tensor(constant, x.device_mesh, placements)
+
+
 X = numbers(7, 5, 6)
+RATES = torch.linspace(0.0, 1.0, X.numel()).view_as(X)
 MAPS = numbers(4, 3, 7, 6)
 ROWS = numbers(5, 4, 8)
 HEADS = (3, 4, 5, 8)
@@ -57,6 +72,10 @@ CASES = {
     "with a key": (lambda x: F.dropout(x, 0.4, key=td.Key(2**63 + 5, 1)), [X]),
     "in place": (lambda x: F.dropout(x * 1, 0.4, inplace=True), [X]),
     "dropout1d": (lambda x: F.dropout1d(x, 0.4), [X]),
+    "a p for each element": (lambda x: F.dropout(x, placed(RATES, x)), [X]),
+    "a p for each column": (lambda x: F.dropout(x, placed(RATES[-1, -1], x)), [X]),
+    "a p for each row": (lambda x: F.dropout(x, placed(RATES[:, :, :1], x)), [X]),
+    "unscaled": (lambda x: F.drop_connect(x, placed(RATES[0, :, :1], x)), [X]),
     "alpha": (lambda x: F.alpha_dropout(x, 0.4, True), [X]),
     "drop_path": (lambda x: F.drop_path(x, 0.4, True), [X]),
     "locked": (lambda x: F.locked_dropout(x, 0.4), [X]),
@@ -105,12 +124,74 @@ CASES = {
 }
 
 
+def of_layers():
+    """Calls whose tensors are not placed alike.
+
+    By name: a function, its tensors, and for a dimension of the mesh how they are placed.
+    """
+    s0, s1, last, all_ = Shard(0), Shard(1), Shard(2), Replicate()
+    rows, table = numbers(12, 12, 6), numbers(5, 6)  # torch flattens even shards only
+    data = (s0, all_, all_, all_)
+    whole = (all_, all_, all_, all_)
+    linear = [data, whole, (all_, s0, s0, s0), (last, s1, s1, all_)]
+    # The noise alone: its variance is a sum of squares of whole numbers, and so is exact.
+    noise = [rows, torch.zeros(5, 6), torch.zeros(5, 6), torch.zeros(5)]
+    convolution = [data, whole, (s1, all_, s1, all_), (last, s1, s0, all_), (all_, s0, s0, s0)]
+    maps, kernels = numbers(5, 4, 6, 5), numbers(6, 2, 2, 3)
+    options = {"padding": "same", "groups": 2}
+    words = torch.tensor([[4, 0, 1], [0, 4, 3], [2, 2, 4], [1, 0, 0], [3, 1, 4]])
+    looked_up = [(s0, all_), (s1, all_), (all_, s1), (s0, s1), (all_, all_)]
+    if torch.__version__ >= "2.11":
+        # Before, torch flattens no shards of a sequence, and fails to sum what it looked up.
+        linear.append((s1, all_, all_, all_))
+        looked_up.append((all_, s0))
+    return {
+        "linear": (F.variational_linear, [rows, table, table / 4, numbers(5)], linear),
+        "linear, noise alone": (F.variational_linear, noise, linear),
+        "linear, eval": (
+            lambda *t: F.variational_linear(*t, training=False, threshold=0.5),
+            [rows, table, table, numbers(5)],
+            linear,
+        ),
+        "convolution": (
+            lambda *t: F.variational_conv2d(*t, **options),
+            [maps, kernels, kernels / 4, numbers(6)],
+            convolution,
+        ),
+        "convolution, noise alone": (
+            lambda x, w, s: F.variational_conv2d(x, w, s, stride=2, padding=1),
+            [maps, torch.zeros(6, 4, 2, 3), torch.zeros(6, 4, 2, 3)],
+            [way[:3] for way in convolution],
+        ),
+        "convolution, without a batch": (
+            lambda *t: F.variational_conv2d(*t, **options),
+            [maps[0], kernels, kernels / 4, numbers(6)],
+            convolution,
+        ),
+        "convolution, eval": (
+            lambda *t: F.variational_conv2d(*t, training=False, threshold=0.5, **options),
+            [maps, kernels, kernels, numbers(6)],
+            convolution,
+        ),
+        "embedding": (
+            lambda words, t: F.embedding_dropout(words, t, 0.4, padding_idx=4),
+            [words, table],
+            looked_up,
+        ),
+        "embedding by key": (
+            lambda words, t: F.embedding_dropout(words, t, 0.5, scale=3.0, key=td.Key(5)),
+            [words, table],
+            looked_up,
+        ),
+    }
+
+
 # Sums of floats, or torch's exp, which rounds by where in a vector an element is.
 ROUNDED = {"concrete", "variational", "attention", "causal", "grouped"}
 
 
 def run(function, tensors):
-    tensors = [t.detach().requires_grad_() for t in tensors]
+    tensors = [t.detach().requires_grad_(t.is_floating_point()) for t in tensors]
     torch.manual_seed(3)
     y = function(*tensors)
     weights = numbers(*y.shape, dtype=y.dtype)  # a gradient that differs by place
@@ -137,6 +218,82 @@ def compare(name, expected, placements, mesh):
         tolerance = {"rtol": 1e-5, "atol": 1e-5} if rounded else {"rtol": 0.0, "atol": 0.0}
         torch.testing.assert_close(got.full_tensor(), want, **tolerance)
     assert torch.equal(then, after)
+
+
+def compare_layers(mesh):
+    """Each process computes its part of a layer; where a sum is over processes, it is summed."""
+    count = 0
+    for name, (function, tensors, ways) in of_layers().items():
+        whole, gradients, after = run(function, tensors)
+        # torch flattens no dimension that is cut along both dimensions of a mesh.
+        combined = itertools.permutations(ways, mesh.ndim)
+        for by_mesh in combined:
+            try:
+                places = list(zip(*by_mesh, strict=True))[: len(tensors)]
+                given = [
+                    distribute_tensor(t, mesh, p) for t, p in zip(tensors, places, strict=True)
+                ]
+                y, found, then = run(function, given)
+                exact = "noise" in name or "embedding" in name
+                close = {"rtol": 0.0, "atol": 0.0} if exact else {"rtol": 1e-5, "atol": 1e-5}
+                torch.testing.assert_close(y.full_tensor(), whole, **close)
+                for got, want in zip(found, gradients, strict=True):
+                    if want is not None:
+                        torch.testing.assert_close(got.full_tensor(), want, rtol=1e-5, atol=1e-5)
+                assert torch.equal(then, after)
+            except Exception as error:
+                raise AssertionError(f"{name}, {by_mesh}: {error}") from error
+            count += 1
+    return count
+
+
+def parallel(mesh):
+    """Modules that torch's own styles of tensor parallelism spread."""
+    style = ColwiseParallel(use_local_output=False)
+    by_row = RowwiseParallel(input_layouts=Replicate(), use_local_output=False)
+    layer, x = td.nn.VariationalLinear(8, 6, init_log_sigma2=-1.0), torch.randn(4, 3, 8)
+    with torch.no_grad():
+        layer.log_sigma2[:2] += 9.0  # pruned, in some of the processes only
+    torch.manual_seed(3)
+    y = layer(x)
+    of_spread = parallelize_module(copy.deepcopy(layer), mesh, style)
+    torch.manual_seed(3)
+    z = of_spread(x)
+    assert z.placements == (Shard(2),)
+    torch.testing.assert_close(z.full_tensor(), y)
+    for of, out in ((of_spread, z.full_tensor()), (layer, y)):
+        (out.sum() + td.nn.kl(of)).backward()
+    torch.testing.assert_close(td.nn.kl(of_spread), td.nn.kl(layer))
+    for one, other in zip(of_spread.parameters(), layer.parameters(), strict=True):
+        torch.testing.assert_close(one.grad.full_tensor(), other.grad)
+    assert 0.0 < layer.sparsity() < 1.0
+    assert of_spread.sparsity() == pytest.approx(layer.sparsity())
+    of_spread = parallelize_module(copy.deepcopy(layer), mesh, by_row)
+    z = of_spread(x, key=td.Key(2))
+    torch.testing.assert_close(z.full_tensor(), layer(x, key=td.Key(2)))
+    around = {"padding": 1, "padding_mode": "circular"}  # torch pads no DTensor so
+    layer, x = td.nn.VariationalConv2d(2, 3, 3, **around), torch.randn(4, 2, 6, 5)
+    y = layer(x, key=td.Key(2))
+    of_spread = distribute_module(copy.deepcopy(layer), mesh)
+    for dim in range(4):
+        z = of_spread(distribute_tensor(x, mesh, [Shard(dim)]), key=td.Key(2))
+        torch.testing.assert_close(z.full_tensor(), y)
+    drop = td.nn.EmbeddingDropout(torch.nn.Embedding(7, 6), 0.5)
+    words = torch.tensor([[3, 0, 3], [6, 1, 2]])
+    y = drop(words, key=td.Key(2))
+    of_spread = distribute_module(copy.deepcopy(drop), mesh)
+    z = of_spread(distribute_tensor(words, mesh, [Shard(0)]), key=td.Key(2))
+    assert torch.equal(z.full_tensor(), y)
+    # The outputs of torch's styles are local by default, and so are those of the dropout then.
+    of_spread = parallelize_module(copy.deepcopy(drop), mesh, {"emb": ColwiseParallel()})
+    z = DTensor.from_local(of_spread(words, key=td.Key(2)), mesh, [Shard(2)])
+    assert torch.equal(z.full_tensor(), y)
+    style = ColwiseParallel(use_local_output=False)
+    of_spread = parallelize_module(copy.deepcopy(drop), mesh, {"emb": style})
+    before = torch.get_rng_state()
+    with pytest.raises(ArgumentTypeError, match=r"`words` to be a DTensor, as `emb\(words\)` is"):
+        of_spread(words)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def sums(mesh):
@@ -241,6 +398,55 @@ def refused(mesh):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def refused_layers(mesh):
+    """Layers with tensors that are not spread, or of which torch's result would be wrong."""
+
+    def spread(x, placement=None):
+        return distribute_tensor(x, mesh, [placement or Replicate()] * mesh.ndim)
+
+    x, weight, words = numbers(4, 6), numbers(5, 6), torch.tensor([1, 0, 2, 1])
+    maps, kernels = numbers(4, 2, 6, 6), numbers(4, 2, 3, 3)
+    lstm = td.nn.LSTM(6, 3, dropout=0.5, num_layers=2)
+    state = torch.zeros(2, 3)
+    of_spread = copy.deepcopy(lstm)
+    distribute_module(of_spread, mesh)
+    rates = torch.linspace(0.0, 2.0, 6)
+    words_dropped = td.nn.EmbeddingDropout(torch.nn.Embedding(5, 6), 0.5)
+    linear, embedded = F.variational_linear, F.embedding_dropout
+    before = torch.get_rng_state()
+    for call, message in (
+        (lambda: linear(spread(x), weight, weight), "`weight` to be a DTensor, as `input` is, got"),
+        (lambda: linear(x, weight, spread(weight)), "`log_sigma2` to be not a DTensor, as `input`"),
+        (
+            lambda: linear(spread(x), spread(weight), spread(weight), numbers(5), False),
+            "`bias` to be a DTensor",
+        ),
+        (lambda: F.variational_conv2d(spread(maps), kernels, kernels), "`weight` to be a DTensor"),
+        (lambda: embedded(words, spread(weight)), "`weight` to be not a DTensor, as `input`"),
+        (lambda: embedded(spread(words), weight), "`weight` to be a DTensor, as `input`"),
+        (lambda: words_dropped(spread(words)), "`emb.weight` to be a DTensor, as `words` is"),
+        (lambda: F.dropout(spread(x), rates), "`p` to be a DTensor, as `input` is, got"),
+        (lambda: F.dropout(x, spread(rates)), "`p` to be not a DTensor, as `input` is not, got"),
+        (
+            lambda: lstm(spread(x)),
+            r"`input` to be .* input.to_local\(\) and, as batch_start, .* got",
+        ),
+        (lambda: lstm.eval()(spread(x)), "`input` to be not a DTensor"),
+        (lambda: lstm(x, (state, spread(state))), r"`hx` to be .* hx.to_local\(\)"),
+        (lambda: of_spread(x), "`weight_ih_l0` to be not a DTensor, .* replicate it, got"),
+    ):
+        with pytest.raises(ArgumentTypeError, match=message):
+            call()
+    with pytest.raises(ArgumentValueError, match="`sparse` to be False"):
+        embedded(spread(words), spread(weight), sparse=True)
+    with pytest.raises(ArgumentValueError, match="`scale_grad_by_freq` to be False where"):
+        embedded(spread(words, Shard(0)), spread(weight), scale_grad_by_freq=True)
+    # Only some of the processes have a p above 1.
+    with pytest.raises(ArgumentValueError, match=r"`p` to be in .* got 1.2.* \(DTensor\)\)"):
+        F.dropout(spread(x), spread(rates, Shard(0)))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def work(rank, store, sizes, thorough):
     torch.set_num_threads(1)
     world = math.prod(sizes)
@@ -258,11 +464,15 @@ def work(rank, store, sizes, thorough):
             except Exception as error:
                 raise AssertionError(f"{name}, {placements}: {error}") from error
             count += 1
+    count += compare_layers(mesh)
     torch.manual_seed(0)
     layers(mesh)
+    if mesh.ndim == 1:
+        parallel(mesh)
     masked(mesh)
     sums(mesh)
     refused(mesh)
+    refused_layers(mesh)
     if mesh.ndim == 2:
         cut_twice(mesh)
     dist.destroy_process_group()

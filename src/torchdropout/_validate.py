@@ -154,11 +154,16 @@ def check_rates(rates: torch.Tensor) -> None:
     Raises:
         ArgumentValueError: One is NaN or outside [0, 1].
     """
-    fits = (rates >= 0.0) & (rates <= 1.0)
+    whole: Any = rates
+    fits: Any = (rates >= 0.0) & (rates <= 1.0)
+    if hasattr(rates, "full_tensor"):  # a DTensor: all processes raise, or none
+        if int((~fits).sum().full_tensor()) == 0:
+            return
+        whole, fits = rates.full_tensor(), fits.full_tensor()
     if not bool(fits.all()):
         raise ArgumentValueError(
             "Expected `p` to be in [0, 1] everywhere, drop probabilities, "
-            f"got {float(rates[~fits][0])!r} in it ({got('p', rates).removeprefix('got ')})."
+            f"got {float(whole[~fits][0])!r} in it ({got('p', rates).removeprefix('got ')})."
         )
 
 

@@ -17,7 +17,7 @@ from ._map import KeyedMap
 from ._memory import has_address
 from ._part import Part
 from ._rate import Probabilities, Rate, check_probability
-from ._shards import is_spread
+from ._shards import are_spread
 
 
 def inverted(p: Probabilities, x: Any = None) -> KeyedMap:
@@ -71,18 +71,20 @@ def each(p: torch.Tensor, x: torch.Tensor, *, scaled: bool) -> KeyedMap:
     It is not the identity where all of them are 0, which only their values would tell.
 
     Raises:
-        ArgumentTypeError: p is not a floating-point tensor or has a gradient, or x is nested or
-            spread over processes.
+        ArgumentTypeError: p is not a floating-point tensor or has a gradient, x is nested, or only
+            one of them is a DTensor.
         ArgumentValueError: p does not broadcast to x, lies on another device, or has a value that
             is NaN or outside [0, 1]. Where values cannot be read yet, the operator looks at them.
     """
-    if x.is_nested or is_spread(x):
-        wrong_type("p", "a number where the input is nested or a DTensor", p)
+    if x.is_nested:
+        wrong_type("p", "a number where the input is nested", p)
     if has_gradient(p):
         wrong_type("p", "without a gradient (concrete_dropout learns p)", p)
     p = check_parameter("p", "drop probabilities", p, x)
+    spread = are_spread({"input": x, "p": p})
     # Here, where nothing has been drawn yet, if the values can be read.
-    checked = not torch.compiler.is_compiling() and has_address(p) and not is_captured(p)
+    readable = (spread or has_address(p)) and not is_captured(p)
+    checked = readable and not torch.compiler.is_compiling()
     if checked:
         check_rates(p)
     rates = p.double().reshape([1] * (x.ndim - p.ndim) + list(p.shape))

@@ -71,12 +71,16 @@ def compute(
         if y is not None:
             return y
     if is_spread(x):
+        first, *others = keyed_map.constants
 
-        def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> torch.Tensor:
-            return compute(x, keyed_map, base, strides, key)
+        def part(x: torch.Tensor, p: Any, base: int, strides: Sequence[int]) -> torch.Tensor:
+            own = keyed_map if p is None else keyed_map._replace(constants=(p, *others))
+            return compute(x, own, base, strides, key)
 
+        # A p for each element is divided as x is.
+        tensors = {"input": x, "p": first if is_spread(first) else None}
         whole = range(x.ndim - keyed_map.extent, x.ndim)
-        return by_parts(part, {"input": x}, base, strides, whole)  # type: ignore[no-any-return]
+        return by_parts(part, tensors, base, strides, whole)  # type: ignore[no-any-return]
     with drawn(key, None, x.device) as of_call:
         return by_operator(x, keyed_map, base, strides, of_call)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,32 @@ def is_spread(x: Any) -> bool:
     return isinstance(x, sys.modules[_MODULE].DTensor)
 
 
+def are_spread(tensors: Mapping[str, torch.Tensor | None]) -> bool:
+    """Whether the tensors of a call, by name, are DTensors: all that are given, or none.
+
+    Raises:
+        ArgumentTypeError: Some of them are DTensors and others are not.
+        ArgumentValueError: They are on different meshes, or on one without this process.
+    """
+    if not any(map(is_spread, tensors.values())):
+        return False
+    (name, lead), *others = tensors.items()
+    spread = is_spread(lead)
+    for other, tensor in others:
+        if tensor is not None and is_spread(tensor) != spread:
+            expected = (
+                f"{'a' if spread else 'not a'} DTensor, as `{name}` is{'' if spread else ' not'}"
+            )
+            wrong_type(other, expected, tensor)
+    mesh = lead.device_mesh  # type: ignore[union-attr]
+    if mesh.get_coordinate() is None:
+        wrong_value(name, f"on a mesh that has this process, and not on {mesh}", lead)
+    for other, tensor in others:
+        if tensor is not None and tensor.device_mesh != mesh:  # type: ignore[attr-defined]
+            wrong_value(other, f"on the mesh of `{name}`, {mesh}", tensor)
+    return True
+
+
 def by_parts(
     function: Callable[..., Any],
     tensors: Mapping[str, torch.Tensor | None],
@@ -33,6 +59,7 @@ def by_parts(
     strides: Sequence[int] | None,
     whole: Sequence[int] = (),
     shape: Sequence[int] | None = None,
+    shared: Collection[str] = (),
 ) -> Any:
     """`function(*tensors, base, strides)`; of DTensors each process calls it with its parts.
 
@@ -52,37 +79,30 @@ def by_parts(
         strides: Mask strides of the whole; None for row-major ones.
         whole: Dimensions of the draws that a part must have whole.
         shape: That of the draws; by default the first tensor's.
+        shared: Names of the tensors of which every process needs all, such as weights.
 
     Raises:
-        ArgumentTypeError: Some of the tensors are DTensors and others are not, or one is sparse.
-        ArgumentValueError: They are on different meshes.
+        ArgumentTypeError: As in `are_spread`, or a tensor is sparse.
+        ArgumentValueError: As in `are_spread`.
     """
     for name, tensor in tensors.items():
         if tensor is not None:
             check_dense(name, tensor)
-    if not any(map(is_spread, tensors.values())):  # almost always
+    if not are_spread(tensors):  # almost always
         return function(*tensors.values(), base, strides)
-    (name, lead), *others = tensors.items()
-    spread = is_spread(lead)
-    for other, tensor in others:
-        if tensor is not None and is_spread(tensor) != spread:
-            expected = (
-                f"{'a' if spread else 'not a'} DTensor, as `{name}` is{'' if spread else ' not'}"
-            )
-            wrong_type(other, expected, tensor)
-    mesh = lead.device_mesh  # type: ignore[union-attr]
-    if mesh.get_coordinate() is None:
-        wrong_value(name, f"on a mesh that has this process, and not on {mesh}", lead)
-    for other, tensor in others:
-        if tensor is not None and tensor.device_mesh != mesh:  # type: ignore[attr-defined]
-            wrong_value(other, f"on the mesh of `{name}`, {mesh}", tensor)
+    lead = next(iter(tensors.values()))
     parts = _Parts(lead, whole, shape)
     strides = row_major(parts.shape) if strides is None else strides
-    given = [parts.of(tensor) for tensor in tensors.values() if tensor is not None]
+    given = [parts.of(t, name in shared) for name, t in tensors.items() if t is not None]
     together = iter(_Alike.apply(*given))
     local = [None if tensor is None else next(together) for tensor in tensors.values()]
     found = function(*local, parts.base(base, strides), strides)
     return parts.joined(found, given[0])
+
+
+def whole(x: torch.Tensor) -> torch.Tensor:
+    """All of a tensor, with its gradient; torch reads a DTensor's number from one process' part."""
+    return x.full_tensor() if is_spread(x) else x  # type: ignore[attr-defined]
 
 
 def pieces(x: Any, dim: int) -> int:
@@ -159,14 +179,15 @@ class _Parts:
         _, start = _torch.shard_offset()(self.shape, self.lead.device_mesh, self.computed)
         return as_int64((base + sum(map(operator.mul, start, strides))) % 2**64)
 
-    def of(self, t: Any) -> torch.Tensor:
+    def of(self, t: Any, shared: bool) -> torch.Tensor:
         """What this process needs of a tensor."""
         ahead = len(self.shape) - t.ndim
         placements, of_gradient = [], []
         for p in self.computed:
             if not p.is_replicate():
                 dim = p.dim - ahead
-                if dim >= 0 and (t.shape[dim] != 1 or self.shape[p.dim] == 1):
+                divided = not shared and dim >= 0
+                if divided and (t.shape[dim] != 1 or self.shape[p.dim] == 1):
                     p = p if ahead == 0 else self.tensor.Shard(dim)
                 else:
                     # All parts share it, and its gradient is the sum of theirs.

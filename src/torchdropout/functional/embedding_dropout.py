@@ -18,6 +18,7 @@ from ._key import undrawn_on_error
 from ._map import compute
 from ._override import overridable
 from ._rate import Probability, Rate, check_probability
+from ._shards import are_spread, by_parts
 
 
 @overridable
@@ -61,8 +62,8 @@ def embedding_dropout(
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: As in `dropout`; weight has another number of dimensions, or scale is
-            infinite or NaN.
+        ArgumentValueError: As in `dropout`; weight has another number of dimensions, scale is
+            infinite or NaN, or torch has no such gradient of a DTensor.
         IndexError: A word is outside the table.
 
     Example:
@@ -87,6 +88,8 @@ def embedding_dropout(
     padding_idx = _check_padding(padding_idx, weight.shape[0])
     check_bool("scale_grad_by_freq", scale_grad_by_freq)
     check_bool("sparse", sparse)
+    if are_spread({"input": input, "weight": weight}):
+        _check_gradient(input, scale_grad_by_freq, sparse)
     # Look up before anything is drawn: torch refuses a word outside the table.
     found = torch.nn.functional.embedding(
         input, weight, padding_idx, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
@@ -102,6 +105,19 @@ def embedding_dropout(
         generator=generator,
         layout=layout,
     )
+
+
+def _check_gradient(words: Any, scale_grad_by_freq: bool, sparse: bool) -> None:
+    """Check that torch computes the gradient of a table that is a DTensor.
+
+    Raises:
+        ArgumentValueError: It does not, or counts the words of each process alone.
+    """
+    if sparse:
+        wrong_value("sparse", "False where the table is a DTensor", sparse)
+    if scale_grad_by_freq and not all(p.is_replicate() for p in words.placements):
+        expected = "False where the words are sharded, as torch counts those of each process alone"
+        wrong_value("scale_grad_by_freq", expected, scale_grad_by_freq)
 
 
 def _check_padding(padding_idx: Any, rows: int) -> int | None:
@@ -152,14 +168,23 @@ def drop_rows(
     keyed_map = inverted(p)
     if not (training and keyed_map.active):
         return found if scale is None else found * factor
-    # One element for each row; half precision is enough to tell which are dropped.
-    ones = torch.ones((rows,), dtype=torch.bfloat16, device=found.device)
-    scaled = found * ((p.constants[1] if isinstance(p, Rate) else scale_of(p)) * factor)
-    with undrawn_on_error(key, generator):
-        keep = compute(ones, keyed_map, *mask, key, generator) != 0
-        # A select, so that a value that is not finite in a dropped row gives 0, and a gradient
-        # of 0.
-        return torch.where(keep[words].unsqueeze(-1), scaled, 0.0)
+
+    def part(found: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        # One element for each row; half precision is enough to tell which are dropped.
+        ones = torch.ones((rows,), dtype=torch.bfloat16, device=found.device)
+        scaled = found * ((p.constants[1] if isinstance(p, Rate) else scale_of(p)) * factor)
+        with undrawn_on_error(key, generator):
+            keep = compute(ones, keyed_map, *mask, key, generator) != 0
+            # A select, so that a value that is not finite in a dropped row gives 0, and a gradient
+            # of 0.
+            return torch.where(keep[words].unsqueeze(-1), scaled, 0.0)
+
+    if not are_spread({"emb(words)": found, "words": words}):
+        return part(found, words)
+    # Every process draws for the whole table, and so needs no base for its part.
+    tensors = {"emb(words)": found, "words": words.unsqueeze(-1)}
+    y: torch.Tensor = by_parts(lambda x, w, *_: part(x, w.squeeze(-1)), tensors, 0, None)
+    return y
 
 
 def _check_scale(scale: Any) -> float:

@@ -23,15 +23,16 @@ from .._validate import (
     wrong_value,
 )
 from ..contract.keep import compute_dtype
-from ..contract.layout import MaskLayout
+from ..contract.layout import MaskLayout, sizes_drawn
 from ..contract.noise import Law
 from ..random import Key
 from ._autocast import autocast_dtype
 from ._call import check_call
-from ._gaussian_layer import Bilinear, Convolution, Linear, sampled, variance
+from ._gaussian_layer import Convolution, Linear, sampled, variance
 from ._key import check_source, drawn
 from ._learned import NoiseIndices, check_parameter, multiplied
 from ._override import overridable
+from ._shards import are_spread, by_parts
 
 
 @overridable
@@ -167,7 +168,7 @@ def variational_linear(
         kept = pruned(weight, log_sigma2, threshold)
         return torch.nn.functional.linear(input, kept, bias)
     mean = torch.nn.functional.linear(input, weight, bias)
-    return _with_noise(mean, input, log_sigma2, Linear(), key, generator, layout)
+    return _with_noise(mean, variance(input, log_sigma2, Linear()), key, generator, layout)
 
 
 @overridable
@@ -238,22 +239,36 @@ def variational_conv2d(
     groups = check_count("groups", groups)
     _check_sizes(input, weight, bias, 4, "(out_channels, in_channels / groups, kH, kW)", groups)
     _check_map(input, weight, padding, dilation)
-    conv2d = torch.nn.functional.conv2d
+
+    def part(
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        log_sigma2: torch.Tensor,
+        bias: torch.Tensor | None,
+        *_: Any,
+    ) -> Any:
+        conv2d = torch.nn.functional.conv2d
+        if not training:
+            kept = pruned(weight, log_sigma2, threshold)
+            return conv2d(x, kept, bias, stride, padding, dilation, groups)
+        mean = conv2d(x, weight, bias, stride, padding, dilation, groups)
+        around = padding
+        if isinstance(around, str):
+            if around == "same":
+                x = _padded_to_same(x, weight.shape[-2:], dilation)
+            around = (0, 0)
+        layer = Convolution(stride, around, dilation, groups)
+        if x.ndim == 4:
+            return mean, variance(x, log_sigma2, layer)
+        return mean, variance(x.unsqueeze(0), log_sigma2, layer).squeeze(0)
+
+    # The convolutions of torch that take DTensors are wrong, without an error, for most placements.
+    kernels = {"weight": weight, "log_sigma2": log_sigma2, "bias": bias}
+    found = by_parts(part, {"input": input, **kernels}, 0, None, range(-3, 0), shared=kernels)
     if not training:
-        kept = pruned(weight, log_sigma2, threshold)
-        return conv2d(input, kept, bias, stride, padding, dilation, groups)
-    mean = conv2d(input, weight, bias, stride, padding, dilation, groups)
-    if isinstance(padding, str):
-        if padding == "same":
-            input = _padded_to_same(input, weight.shape[-2:], dilation)
-        padding = (0, 0)
-    layer = Convolution(stride, padding, dilation, groups)
-    if input.ndim == 4:
-        return _with_noise(mean, input, log_sigma2, layer, key, generator, layout)
-    indices = NoiseIndices.of(mean.shape, (), layout)
-    y = variance(input.unsqueeze(0), log_sigma2, layer).squeeze(0)
-    with drawn(key, generator) as of_call:
-        return sampled(mean, y, indices, of_call)
+        return found  # type: ignore[no-any-return]
+    mean, of_mean = found
+    return _with_noise(mean, of_mean, key, generator, layout)
 
 
 def _padded_to_same(
@@ -269,17 +284,22 @@ def _padded_to_same(
 
 def _with_noise(
     mean: torch.Tensor,
-    x: torch.Tensor,
-    log_sigma2: torch.Tensor,
-    layer: Bilinear,
+    variance: torch.Tensor,
     key: Key | None,
     generator: torch.Generator | None,
     layout: MaskLayout | None,
 ) -> torch.Tensor:
+    """`mean + sqrt(variance) * e`; draws the key, and so must run after all other checks."""
     indices = NoiseIndices.of(mean.shape, (), layout)
-    of = variance(x, log_sigma2, layer)
-    with drawn(key, generator) as of_call:
-        return sampled(mean, of, indices, of_call)
+
+    def part(mean: Any, variance: Any, base: int, strides: Sequence[int]) -> torch.Tensor:
+        of_part = NoiseIndices(base, tuple(sizes_drawn(mean.shape, strides)), tuple(strides))
+        with drawn(key, generator) as of_call:
+            return sampled(mean, variance, of_part, of_call)
+
+    tensors = {"mean": mean, "variance": variance}
+    y: torch.Tensor = by_parts(part, tensors, indices.base, indices.strides)
+    return y
 
 
 def check_layer_call(
@@ -295,9 +315,9 @@ def check_layer_call(
     """Check the arguments of both layers, except for their shapes.
 
     Raises:
-        ArgumentTypeError: An argument has a type that is not accepted.
+        ArgumentTypeError: An argument has a type that is not accepted, or as in `are_spread`.
         ArgumentValueError: weight and log_sigma2 differ in shape, a device is another than that of
-            the input, or threshold is NaN.
+            the input, threshold is NaN, or as in `are_spread`.
     """
     x = check_input(x, complex_ok=False)
     if x.is_nested:
@@ -318,6 +338,7 @@ def check_layer_call(
         wrong_value("log_sigma2", f"of the weight's shape, {tuple(weight.shape)}", log_sigma2)
     check_bool("training", training)
     check_threshold(threshold)
+    are_spread({"input": x, "weight": weight, "log_sigma2": log_sigma2, "bias": bias})
     if key is not None or generator is not None:
         check_source(key, generator, x)
 
@@ -444,5 +465,10 @@ def kl_of(log_alpha: torch.Tensor) -> torch.Tensor:
     `k1 - k1 * sigmoid(k2 + k3 * log alpha) + log(1 + 1 / alpha) / 2`: an approximation, 0 in the
     limit of a large alpha, within 0.01 of the integral for every alpha.
     """
-    rising = (_K2 + _K3 * log_alpha).sigmoid()
-    return _K1 * (1.0 - rising) + 0.5 * softplus(-log_alpha)
+
+    def part(log_alpha: torch.Tensor, *_: Any) -> torch.Tensor:
+        rising = (_K2 + _K3 * log_alpha).sigmoid()
+        return _K1 * (1.0 - rising) + 0.5 * softplus(-log_alpha)
+
+    y: torch.Tensor = by_parts(part, {"log_alpha": log_alpha}, 0, None)
+    return y

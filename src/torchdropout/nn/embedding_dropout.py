@@ -10,6 +10,7 @@ from torch.overrides import has_torch_function_unary
 
 from .._validate import wrong_type
 from ..functional._key import check_key
+from ..functional._shards import are_spread, is_spread
 from ..functional.embedding_dropout import check_words, drop_rows
 from ..random import Key
 from ._module import DropoutModule, also_named
@@ -80,6 +81,8 @@ class EmbeddingDropout(DropoutModule):
         check_key("key", key)
         if isinstance(words, torch.Tensor) or not has_torch_function_unary(words):  # not a proxy
             check_words(words, "words")
-        found = self.emb(words)
         weight = cast("torch.Tensor", self.emb.weight)
+        if is_spread(words):  # for words that are not, a hook of the embedding may spread them
+            are_spread({"words": words, "emb.weight": weight})
+        found = self.emb(words)
         return drop_rows(found, words, weight.shape[0], p, self.training, scale, key=key)

@@ -39,6 +39,7 @@ from ..functional._recurrent import (
     sites_of,
     unpacked_weights,
 )
+from ..functional._shards import is_spread
 from ..functional.zoneout import draw
 from ..random import Key
 from ._module import WholeModule
@@ -138,12 +139,34 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
         rates = self._rates()
         data = input.data if isinstance(input, PackedSequence) else input
         check_dense("input", check_input(data))
+        self._check_not_spread(data, hx)
         check_source(key, generator, data)
         check_unsigned("batch_start", batch_start, 64 - PER_SAMPLE_BITS)
         dropped = (rates.input, rates.between, rates.recurrent) if self.training else ()
         if not any(drops(place.here()) for place in (*dropped, *rates.zoneout)):
             return super().forward(input, hx)  # type: ignore[no-any-return]
         return self._dropped(input, hx, rates, (key, generator, batch_start))
+
+    def _check_not_spread(self, x: torch.Tensor, hx: Any) -> None:
+        """Check that no tensor is a DTensor, for which torch has no recurrent layers.
+
+        Raises:
+            ArgumentTypeError: One is.
+        """
+        states = hx if isinstance(hx, (tuple, list)) else (hx,)
+        for name, tensor in (("input", x), *(("hx", state) for state in states)):
+            if is_spread(tensor):
+                expected = (
+                    "not a DTensor, which torch's recurrent layers do not accept: shard it along "
+                    f"the batch, and pass {name}.to_local() and, as batch_start, the number of its "
+                    "first sample"
+                )
+                wrong_type(name, expected, tensor)
+        # Not by its attribute, which a parametrization would compute.
+        name, weight = next(self.named_parameters(), ("", None))
+        if is_spread(weight):
+            expected = "not a DTensor, which torch's recurrent layers do not accept: replicate it"
+            wrong_type(name, expected, weight)
 
     def _dropped(
         self,

@@ -11,6 +11,7 @@ import torch
 from .. import _torch
 from .. import functional as F
 from .._validate import check_count, check_dims, check_number, is_integer, wrong_type, wrong_value
+from ..functional._shards import by_parts, is_spread, whole
 from ..functional.gaussian_dropout import check_p_below_one
 from ..functional.variational_dropout import (
     check_padding,
@@ -101,7 +102,7 @@ class VariationalDropout(WholeModule):
 
     def kl(self) -> torch.Tensor:
         """The divergence from the prior, summed over the weights that this noise stands for."""
-        return self.weights * kl_of(self.log_alpha).sum()
+        return self.weights * whole(kl_of(self.log_alpha).sum())
 
     def extra_repr(self) -> str:
         """The mean of the current drop probabilities, and the counts."""
@@ -143,11 +144,11 @@ class _Variational(WholeModule):
 
     def kl(self) -> torch.Tensor:
         """The divergence of the weights' distributions from the log-uniform prior, summed."""
-        return kl_of(self.log_alpha).sum()
+        return whole(kl_of(self.log_alpha).sum())
 
     def sparsity(self) -> float:
         """The share of the weights that eval leaves out."""
-        return (self.log_alpha.detach() > self.threshold).double().mean().item()
+        return whole((self.log_alpha.detach() > self.threshold).double().mean()).item()
 
     def extra_repr(self) -> str:
         """That of the layer, and the threshold."""
@@ -304,7 +305,15 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
         padding: Any = self.padding
         if self.padding_mode != "zeros":
             amounts = _torch.amounts_of_padding(self)
-            input = torch.nn.functional.pad(input, amounts, mode=self.padding_mode)
+            mode = self.padding_mode
+
+            def part(x: torch.Tensor, *_: Any) -> torch.Tensor:
+                return torch.nn.functional.pad(x, amounts, mode=mode)
+
+            if is_spread(input):
+                input = by_parts(part, {"input": input}, 0, None, whole=(-2, -1))
+            else:
+                input = part(input)
             padding = 0
         return F.variational_conv2d(
             *(input, self.weight, self.log_sigma2, self.bias),
