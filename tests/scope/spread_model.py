@@ -17,6 +17,7 @@ import torch.distributed.checkpoint as dcp
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._functorch import config
+from torch.distributed._functional_collectives import all_gather_tensor_autograd
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe
@@ -113,7 +114,7 @@ def masks(model):
     """By name the masks of each forward, one after the other; they are forgotten."""
     found = {}
     for name, module in model.named_modules():
-        if isinstance(module, (Noted, Attention)):
+        if hasattr(module, "seen"):
             found[name.removeprefix("module.")] = torch.cat(module.seen)
             module.seen.clear()
     return found
@@ -314,6 +315,47 @@ def sequence(rank):
         compare(masks(model), expected, (slice(start, end), here))
 
 
+class Gathering(nn.Module):
+    """Attention of the positions at hand to all; its values are gathered after it drew."""
+
+    def __init__(self, gather):
+        super().__init__()
+        torch.manual_seed(0)
+        self.query, self.key, self.value = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
+        self.gather = gather
+        self.seen = []
+
+    def forward(self, x):
+        q, k, v = (f(x).unflatten(2, (3, 4)) for f in (self.query, self.key, self.value))
+        k, v = self.gather(k).transpose(1, 2), self.gather(v).transpose(1, 2)
+        unit = torch.eye(k.shape[2]).expand(*k.shape[:3], -1)  # the output is the weights
+        weights = torch_F.scaled_dot_product_attention(q.transpose(1, 2), k, unit, dropout_p=0.4)
+        note(self, weights == 0)
+        return (weights @ v).transpose(1, 2).flatten(2)
+
+
+def gathered_keys(rank):
+    """Each process has a quarter of the queries, and the keys and values of all."""
+    model = Gathering(lambda x: x)
+    with td.keyed(model, **SCOPE):
+        y = model(X)
+    expected = masks(model)
+    assert 0.38 < expected[""].float().mean() < 0.42
+    loss(y).backward()
+    each = LENGTH // WORLD
+    here = slice(rank * each, (rank + 1) * each)
+    parts = Gathering(lambda x: all_gather_tensor_autograd(x, 1, dist.group.WORLD))
+    for start, end in ((16, 40), (0, BATCH)):
+        with td.keyed(parts, batch=(start, BATCH), sequence=(rank * each, LENGTH), **SCOPE):
+            z = parts(X[start:end, here])
+        compare(masks(parts), expected, (slice(start, end), slice(None), here))
+        torch.testing.assert_close(z, y[start:end, here])
+    loss(z).backward()
+    for p, of_whole in zip(parts.parameters(), model.parameters(), strict=True):
+        dist.all_reduce(p.grad)
+        torch.testing.assert_close(p.grad, of_whole.grad, rtol=1e-4, atol=1e-5)
+
+
 class Spread(nn.Module):
     """An MLP and the functions that draw, for tensors that are parallel along the features."""
 
@@ -456,6 +498,7 @@ CASES = {
         fsdp2_recomputed,
         ddp_reentrant,
         sequence,
+        gathered_keys,
         tensor_parallel,
         heads,
         pipeline,
