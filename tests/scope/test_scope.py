@@ -876,8 +876,8 @@ def test_attention_whose_keys_are_a_part_of_a_sequence_that_is_divided(batch, wo
     message = str(raised.value)
     assert message.startswith(f"Expected draws that belong to {words}, got (the model itself) #0")
     assert message.endswith(
-        "dimensions 2 and 3 of its draws both follow the sequence. In attention whose queries are a "
-        "part of the sequence, gather the keys and values of all parts first."
+        "dimensions 2 and 3 of its draws both follow the sequence. In attention whose queries are "
+        "a part of the sequence, gather the keys and values of all parts first."
     )
 
 
