@@ -87,6 +87,24 @@ def test_one_mask_for_each_pass_and_input(name):
     assert torch.equal(loop(model, X, passes=2, first=2), whole[2:])
 
 
+@pytest.mark.parametrize("name", MASKS)
+def test_the_device_does_not_matter(name):
+    """A GPU's masks are those of the reference, which runs here; on meta there are shapes."""
+    model, before = MASKS[name](), td.backends.current()
+    plan, found = mc.plan(model, X), {}
+    try:
+        for backend in ("reference", before):
+            td.backends.use(backend)
+            found[backend] = loop(model, X)
+    finally:
+        td.backends.use(before)
+    assert torch.equal(found["reference"], found[before])
+    meta = model.to("meta")  # the plan compares numbers, and is that of the CPU
+    with torch.no_grad(), Passes(meta, plan, KEY, count=1):
+        y = meta(X.to("meta"))
+    assert (y.shape, y.device.type) == (X.shape, "meta")
+
+
 # Those whose draws do not lie in the dimensions of their input, or are made before it is repeated.
 ALONE = {"VariationalDropout"}
 NOT_FIRST = {*ALONE, "gated", "noise"}

@@ -24,6 +24,15 @@ def vit_tiny():
     return model, {"x": IMAGES[:, :, :32, :32].contiguous()}
 
 
+def timm_densenet():
+    """That of timm has dropout in its dense layers and in its head."""
+    timm = pytest.importorskip("timm")
+    densenet = timm.models.densenet
+    rates = {"drop_rate": 0.2, "proj_drop_rate": 0.2}
+    model = densenet.DenseNet(growth_rate=4, block_config=(2, 2), num_classes=5, **rates)
+    return model, {"x": IMAGES}
+
+
 def transformer(kind, config, *more, **options):
     transformers = pytest.importorskip("transformers")
     made = getattr(transformers, config)(**options)
@@ -65,6 +74,7 @@ MODELS = {
         *(4, None),
     ),
     "timm/vit_tiny": (vit_tiny, 72, None),
+    "timm/densenet": (timm_densenet, 5, None),
     "transformers/bert": (lambda: bert("sdpa"), 8, "logits"),
     "transformers/bert+eager": (lambda: bert("eager"), 8, "logits"),
     "transformers/bart": (bart, 22, "last_hidden_state"),

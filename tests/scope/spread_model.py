@@ -1,16 +1,23 @@
 """A program: the masks of a model that processes over gloo divide among them, and of the whole.
 
-`python spread_model.py STORE CASE...`: some of `CASES`, by four processes.
+`python spread_model.py STORE CASE...`: some of `CASES`, by four processes, and by two where `FEWER`
+has the case. What processes leave for others lies beside STORE.
 """
 
 import gc
+import itertools
 import os
 import sys
 import traceback
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch._functorch import config
+from torch.distributed._functional_collectives import all_gather_tensor_autograd
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe
@@ -83,35 +90,39 @@ class Block(nn.Module):
 
 
 class Net(nn.Module):
-    def __init__(self, recompute=False):
+    def __init__(self, reentrant=None):
         super().__init__()
         self.blocks = nn.ModuleDict({str(i): Block() for i in range(WORLD)})
-        self.recompute = recompute
+        self.reentrant = reentrant
 
     def forward(self, x):
         for block in self.blocks.values():
-            x = checkpoint(block, x, use_reentrant=False) if self.recompute else block(x)
+            if self.reentrant is None:
+                x = block(x)
+            else:
+                x = checkpoint(block, x, use_reentrant=self.reentrant)
         return x
 
 
-def net(recompute=False):
+def net(reentrant=None):
+    """The model; `reentrant` is None where nothing is computed again."""
     torch.manual_seed(0)
-    return Net(recompute)
+    return Net(reentrant)
 
 
 def masks(model):
     """By name the masks of each forward, one after the other; they are forgotten."""
     found = {}
     for name, module in model.named_modules():
-        if isinstance(module, (Noted, Attention)):
+        if hasattr(module, "seen"):
             found[name.removeprefix("module.")] = torch.cat(module.seen)
             module.seen.clear()
     return found
 
 
-def whole():
+def whole(make=net):
     """What one process computes: masks, output, gradients."""
-    model = net()
+    model = make()
     with td.keyed(model, **SCOPE):
         y = model(X)
     found = masks(model)
@@ -129,29 +140,40 @@ def compare(found, expected, part=slice(None)):
         assert torch.equal(mask, expected[name][part]), name
 
 
-def by_batch(rank, wrap, recompute=False):
-    """Each process has a quarter of the batch, in two micro-batches."""
-    expected, y, gradients = whole()
-    model = net(recompute)
+def by_batch(rank, wrap, reentrant=None, make=net, splits=(1, 4)):
+    """Each process has a share of the batch, in one part, and in two with the first a quarter."""
+    expected, y, gradients = whole(make)
+    model = make() if reentrant is None else make(reentrant)
     wrapped = wrap(model)
-    each = BATCH // WORLD
-    mine = X[rank * each : (rank + 1) * each]
-    for sizes in ([each], [each // 4, each - each // 4]):
+    world = dist.get_world_size()
+    each = BATCH // world
+    here = slice(rank * each, (rank + 1) * each)
+    # A reentrant region needs an input with a gradient, and a backward for each forward.
+    mine = X[here].clone().requires_grad_(reentrant is True)
+    for split in splits:
+        sizes = [size for size in (each // split, each - each // split) if size]
         wrapped.zero_grad()
         with td.keyed(wrapped, batch=(rank * each, BATCH), **SCOPE):
-            parts = [wrapped(part) for part in mine.split(sizes)]
-            # The mean over the processes is that over the batch.
-            (sum(map(loss, parts)) * WORLD).backward()
+            parts, losses = [], []
+            for part in mine.split(sizes):
+                parts.append(wrapped(part))
+                # The mean over the processes is that over the batch.
+                losses.append(loss(parts[-1]) * world)
+                if reentrant:
+                    losses.pop().backward()
+            if losses:
+                sum(losses).backward()
         seen = masks(model)
-        if recompute:  # the forward, then what the backward recomputes, the last part first
+        if reentrant is False:  # the forward, then what the backward recomputes, last part first
             total = {name: len(mask) for name, mask in seen.items()}
             assert set(total.values()) == {2 * each}
             again = {name: mask[each:].split(sizes[::-1]) for name, mask in seen.items()}
             again = {name: torch.cat(parts[::-1]) for name, parts in again.items()}
-            compare(again, expected, slice(rank * each, (rank + 1) * each))
+            compare(again, expected, here)
             seen = {name: mask[:each] for name, mask in seen.items()}
-        compare(seen, expected, slice(rank * each, (rank + 1) * each))
-        torch.testing.assert_close(torch.cat(parts), y[rank * each : (rank + 1) * each])
+        # A reentrant region notes what the backward recomputes: its forward has no gradient.
+        compare(seen, expected, here)
+        torch.testing.assert_close(torch.cat(parts), y[here])
         for name, p in model.named_parameters():
             grad = p.grad.full_tensor() if isinstance(p.grad, DTensor) else p.grad
             torch.testing.assert_close(grad, gradients[name])
@@ -174,7 +196,94 @@ def fsdp2(rank):
 
 def fsdp2_recomputed(rank):
     init_device_mesh("cpu", (WORLD,))
-    by_batch(rank, sharded, recompute=True)
+    by_batch(rank, sharded, reentrant=False)
+
+
+def ddp_reentrant(rank):
+    by_batch(rank, DistributedDataParallel, reentrant=True)
+
+
+class Small(nn.Module):
+    """What is compiled in little time."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.up, self.down = nn.Linear(WIDTH, 16), nn.Linear(16, WIDTH)
+        self.drop = Noted(nn.Dropout(0.3))
+        self.path = Noted(lambda x: F.drop_path(x, 0.4, True))
+
+    def forward(self, x):
+        return x + self.path(self.down(self.drop(self.up(x).tanh())))
+
+
+def ddp_compiled(rank, budget=1.0):
+    """One graph serves both scopes."""
+    count = CompileCounterWithBackend("aot_eager")
+
+    def compiled(model):
+        return torch.compile(DistributedDataParallel(model), backend=count)
+
+    with config.patch(activation_memory_budget=budget, enable_autograd_cache=False):
+        by_batch(rank, compiled, make=Small, splits=(1, 1))
+    assert count.frame_count == 1
+
+
+def ddp_budget(rank):
+    """The backward computes again what the budget does not let the forward keep."""
+    ddp_compiled(rank, budget=0.0)
+
+
+STEPS = range(4)  # of a run, which is stopped after the second
+
+
+def trained(model, batch, steps):
+    """The masks of each of some steps of SGD."""
+    start, end = batch
+    rate = 1e-3 * BATCH / (end - start)  # FSDP2 takes the mean over the processes
+    optimiser = torch.optim.SGD(model.parameters(), lr=rate)
+    found = []
+    for step in steps:
+        optimiser.zero_grad()
+        with td.keyed(model, seed=SCOPE["seed"], step=step, batch=(start, BATCH)):
+            loss(model(X[start:end])).backward()
+        found.append(masks(model))
+        optimiser.step()
+    return found
+
+
+def trained_by_processes(rank, resume):
+    """Two steps of FSDP2 compared with those of a run on one process that nothing stops."""
+    through = net()
+    expected = trained(through, (0, BATCH), STEPS)
+    each = BATCH // dist.get_world_size()
+    here = slice(rank * each, (rank + 1) * each)
+    init_device_mesh("cpu", (dist.get_world_size(),))
+    model = sharded(net())
+    state = {"model": model.state_dict(), "step": torch.tensor(0)}
+    if resume:
+        dcp.load(state, checkpoint_id=FOLDER / "checkpoint")
+    steps = STEPS[int(state["step"]) :][:2]
+    found = trained(model, (here.start, here.stop), steps)
+    for step, seen in zip(steps, found, strict=True):
+        compare(seen, expected[step], here)
+    state["step"] += len(steps)
+    return through, model, state
+
+
+def stopped(rank):
+    """Four processes leave a checkpoint after two steps, and end."""
+    *_, state = trained_by_processes(rank, resume=False)
+    dcp.save(state, checkpoint_id=FOLDER / "checkpoint")
+
+
+def resumed(rank):
+    """Two processes start anew from it, with another state of the generator."""
+    torch.manual_seed(99)
+    through, model, state = trained_by_processes(rank, resume=True)
+    assert state["step"] == len(STEPS)
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.full_tensor(), through.get_parameter(name))
 
 
 def sequence(rank):
@@ -204,6 +313,47 @@ def sequence(rank):
         with td.keyed(model, batch=(start, BATCH), sequence=(rank * each, LENGTH), **SCOPE):
             model(X[start:end, here])
         compare(masks(model), expected, (slice(start, end), here))
+
+
+class Gathering(nn.Module):
+    """Attention of the positions at hand to all; its values are gathered after it drew."""
+
+    def __init__(self, gather):
+        super().__init__()
+        torch.manual_seed(0)
+        self.query, self.key, self.value = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
+        self.gather = gather
+        self.seen = []
+
+    def forward(self, x):
+        q, k, v = (f(x).unflatten(2, (3, 4)) for f in (self.query, self.key, self.value))
+        k, v = self.gather(k).transpose(1, 2), self.gather(v).transpose(1, 2)
+        unit = torch.eye(k.shape[2]).expand(*k.shape[:3], -1)  # the output is the weights
+        weights = torch_F.scaled_dot_product_attention(q.transpose(1, 2), k, unit, dropout_p=0.4)
+        note(self, weights == 0)
+        return (weights @ v).transpose(1, 2).flatten(2)
+
+
+def gathered_keys(rank):
+    """Each process has a quarter of the queries, and the keys and values of all."""
+    model = Gathering(lambda x: x)
+    with td.keyed(model, **SCOPE):
+        y = model(X)
+    expected = masks(model)
+    assert 0.38 < expected[""].float().mean() < 0.42
+    loss(y).backward()
+    each = LENGTH // WORLD
+    here = slice(rank * each, (rank + 1) * each)
+    parts = Gathering(lambda x: all_gather_tensor_autograd(x, 1, dist.group.WORLD))
+    for start, end in ((16, 40), (0, BATCH)):
+        with td.keyed(parts, batch=(start, BATCH), sequence=(rank * each, LENGTH), **SCOPE):
+            z = parts(X[start:end, here])
+        compare(masks(parts), expected, (slice(start, end), slice(None), here))
+        torch.testing.assert_close(z, y[start:end, here])
+    loss(z).backward()
+    for p, of_whole in zip(parts.parameters(), model.parameters(), strict=True):
+        dist.all_reduce(p.grad)
+        torch.testing.assert_close(p.grad, of_whole.grad, rtol=1e-4, atol=1e-5)
 
 
 class Spread(nn.Module):
@@ -346,21 +496,28 @@ CASES = {
         ddp,
         fsdp2,
         fsdp2_recomputed,
+        ddp_reentrant,
         sequence,
+        gathered_keys,
         tensor_parallel,
         heads,
         pipeline,
         prefixed,
+        stopped,
+        resumed,
+        ddp_compiled,
+        ddp_budget,
     )
 }
+FEWER = {"resumed": 2, "ddp_compiled": 2, "ddp_budget": 2}  # how many processes
 
 
-def child(rank, store, cases):
+def child(rank, world, store, cases):
     code = 1
     try:
         torch.set_num_threads(1)
         address = f"file://{store}"
-        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=WORLD)
+        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=world)
         for case in cases:
             CASES[case](rank)
             dist.barrier()
@@ -375,12 +532,17 @@ def child(rank, store, cases):
 
 if __name__ == "__main__":
     store, *cases = sys.argv[1:]
-    processes = []
+    FOLDER = Path(store).parent
     gc.freeze()  # imported objects are not garbage, and stay shared
-    for rank in range(WORLD):
-        # A copy of this process has imported everything.
-        processes.append(os.fork())
-        if processes[-1] == 0:
-            child(rank, store, cases)
-    failed = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
-    sys.exit(any(failed))
+    failed = False
+    for world, group in itertools.groupby(cases, key=lambda case: FEWER.get(case, WORLD)):
+        processes = []
+        group = list(group)
+        for rank in range(world):
+            # A copy of this process has imported everything.
+            processes.append(os.fork())
+            if processes[-1] == 0:
+                child(rank, world, f"{store}.{group[0]}", group)
+        ends = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
+        failed = failed or any(ends)
+    sys.exit(failed)

@@ -134,6 +134,13 @@ def test_modules_of_the_family(name):
     assert compare(Calls(call, make()), x, exact=False) == 1
 
 
+def test_attention_after_another_function_of_torch():
+    """By that function the compiler knows the watcher before attention refers to it."""
+    attention = nn.MultiheadAttention(12, 2, dropout=0.25, batch_first=True)
+    model = Calls(lambda attention, x: attention(torch.ones_like(x), x, x)[0], attention)
+    assert compare(model, X, exact=False, steps=(0,), backend="eager") == 1
+
+
 def test_modules_of_torch():
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(12, 2, 16, 0.3, batch_first=True)

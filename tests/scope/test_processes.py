@@ -7,8 +7,9 @@ from pathlib import Path
 import started
 
 PROGRAM = Path(__file__).parent / "spread_model.py"
-CASES = ["ddp", "fsdp2", "fsdp2_recomputed", "sequence", "tensor_parallel", "heads", "pipeline"]
-CASES.append("prefixed")
+CASES = ["ddp", "fsdp2", "fsdp2_recomputed", "ddp_reentrant", "sequence", "gathered_keys"]
+CASES += ["tensor_parallel", "heads"]
+CASES += ["pipeline", "prefixed", "stopped", "resumed", "ddp_compiled", "ddp_budget"]
 
 
 def test_processes_draw_what_one_draws(tmp_path):

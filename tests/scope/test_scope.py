@@ -855,6 +855,32 @@ def test_draws_of_another_length_in_a_sequence_that_is_divided():
         model(torch.ones(2, 4, 3))
 
 
+@pytest.mark.parametrize(
+    ("batch", "words"),
+    [
+        (None, "one position each, as the sequence is divided"),
+        ((0, 16), "one sample and one position each, as the batch and the sequence are divided"),
+    ],
+)
+def test_attention_whose_keys_are_a_part_of_a_sequence_that_is_divided(batch, words):
+    def attend(x):
+        heads = x.unsqueeze(1)
+        return torch_F.scaled_dot_product_attention(heads, heads, heads, dropout_p=0.5)
+
+    x = torch.ones(8, 4, 3)
+    with (
+        td.keyed(Calls(attend), seed=0, batch=batch, sequence=(0, 8)) as scope,
+        pytest.raises(SiteError) as raised,
+    ):
+        scope.model(x)
+    message = str(raised.value)
+    assert message.startswith(f"Expected draws that belong to {words}, got (the model itself) #0")
+    assert message.endswith(
+        "dimensions 2 and 3 of its draws both follow the sequence. In attention whose queries are "
+        "a part of the sequence, gather the keys and values of all parts first."
+    )
+
+
 @pytest.mark.parametrize("randomness", ["different", "error", "same"])
 def test_the_samples_of_a_vmap_have_no_number(randomness):
     model = nn.Sequential(nn.Dropout(0.5))

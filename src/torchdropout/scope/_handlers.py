@@ -157,6 +157,7 @@ def _with_parts(function: Any, watcher: Watcher) -> types.FunctionType:
     scope["has_torch_function"] = lambda *_: False
     scope["dropout"] = dropout
     scope["scaled_dot_product_attention"] = attention
+    del scope["__name__"]  # by it the compiler would look for these in torch's module
     copy = types.FunctionType(
         function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
     )

@@ -336,9 +336,14 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 "draws there."
             )
         if found.problem and (self.batch is not None or self.sequence is not None):
-            what = "batch" if self.batch is not None else "sequence"
+            if self.sequence is None:
+                what = "sample each, as the batch is"
+            elif self.batch is None:
+                what = "position each, as the sequence is"
+            else:
+                what = "sample and one position each, as the batch and the sequence are"
             raise SiteError(
-                f"Expected draws that belong to one sample each, as the {what} is divided, got "
+                f"Expected draws that belong to one {what} divided, got "
                 f"{site} ({draw.kind}): {found.problem}."
             )
         batch, sequence = found.place

@@ -269,25 +269,35 @@ def _altered(x: torch.Tensor, dim: int) -> torch.Tensor:
 
 
 def _axis(
-    few: tuple[int, ...], many: tuple[int, ...] | None, small: int, large: int
+    few: tuple[int, ...],
+    many: tuple[int, ...] | None,
+    small: int,
+    large: int,
+    whole: str = "batch",
 ) -> tuple[Axis | None, str]:
-    """The dimension whose size follows that of the batch, or why there is none."""
+    """The dimension whose size follows that of the batch or sequence, or why there is none."""
     if many is None or len(few) != len(many):
-        return None, "its draws have another number of dimensions in another batch"
+        return None, f"its draws have another number of dimensions in another {whole}"
     found = []
     for dim, (a, b) in enumerate(zip(few, many, strict=True)):
         if a == b:
             continue
         times, rest = divmod(b - a, large - small)
         if rest or times * small != a:
-            return None, f"dimension {dim} of its draws is not a multiple of the batch"
+            return None, f"dimension {dim} of its draws is not a multiple of the {whole}"
         found.append(Axis(dim, times))
     if not found:
         return None, ""
     found.sort(key=lambda axis: axis.times)
     if len(found) > 1 and found[0].times == found[1].times:
         dims = " and ".join(str(axis.dim) for axis in found)
-        return None, f"dimensions {dims} of its draws both follow the batch"
+        problem = f"dimensions {dims} of its draws both follow the {whole}"
+        if whole == "sequence":
+            problem += (
+                ". In attention whose queries are a part of the sequence, gather the keys and "
+                "values of all parts first"
+            )
+        return None, problem
     return found[0], ""
 
 
@@ -372,7 +382,8 @@ class Look:
             elif shape is not None:
                 batch, problem = _axis(shape, three[site][1], 2, 3)
                 if longer is not None and not problem:
-                    sequence, problem = _axis(longer[site][1], shape, length - 1, length)
+                    shorter = longer[site][1]
+                    sequence, problem = _axis(shorter, shape, length - 1, length, "sequence")
             found[site] = Site(site, draw.kind, draw.p, shape, Place(batch, sequence), problem)
         for site, (draw, shape) in three.items():
             if site not in found:
