@@ -78,13 +78,6 @@ class TestReliability:
         shown = float(re.match(r"ECE ([\d.]+)", axes.get_title())[1])
         assert shown == pytest.approx(error.item() / target.numel(), abs=6e-4)
 
-    def test_torchmetrics_finds_the_same_error(self):
-        torchmetrics = pytest.importorskip("torchmetrics")
-        r, target = noisy()
-        metric = torchmetrics.CalibrationError(task="multiclass", num_classes=4, n_bins=15)
-        title = plot.reliability(r, target).get_title()
-        assert title.startswith(f"ECE {metric(r.mean, target):.3f}")
-
 
 class TestEntropy:
     def test_right_and_wrong_in_their_bins(self):

@@ -274,20 +274,3 @@ def test_importing_it_loads_nothing_heavier_than_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "torchdropout" in done.stdout
     assert not {"matplotlib", "numpy", "scipy"} & set(done.stdout.split())
-
-
-def test_torchmetrics_takes_the_tensors():
-    torchmetrics = pytest.importorskip("torchmetrics")
-    r = classes(20, 500)
-    target = torch.arange(500) % 3
-    metric = torchmetrics.CalibrationError(task="multiclass", num_classes=3, n_bins=15)
-    confidence, right = r.mean.max(1).values, r.prediction == target
-    expected = 0.0
-    for low in range(15):
-        inside = (confidence >= low / 15) & (confidence < (low + 1) / 15)
-        if inside.any():
-            gap = confidence[inside].mean() - right[inside].float().mean()
-            expected += inside.float().mean() * gap.abs()
-    torch.testing.assert_close(metric(r.mean, target), expected)
-    accuracy = torchmetrics.Accuracy(task="multiclass", num_classes=3)
-    assert accuracy(r.prediction, target) == right.float().mean()
