@@ -185,6 +185,11 @@ def _for_triton(x: torch.Tensor) -> bool:
     )
 
 
+def add_draws(x: torch.Tensor) -> bool:
+    """Whether `masked_add` of x draws a seed of None itself, last: the kernel of the CPU does."""
+    return not devices.serve(x)
+
+
 def masked_add(
     x: torch.Tensor,
     residual: torch.Tensor,

@@ -108,18 +108,15 @@ def numbers(
     generator: torch.Generator | None,
     base: int,
     strides: Sequence[int] | None,
-    device: torch.device,
+    x: torch.Tensor,
 ) -> direct.AffineCall:
-    """A map of `bernoulli` as `direct` takes it: a key that is not given is drawn here.
-
-    Only the kernel of the CPU draws the seed itself, from the default generator.
-    """
+    """A map of `bernoulli` as `direct.masked_add` takes it, which may draw the seed itself."""
     p, scale, shift, drop_value = keyed_map.constants
     seed: int | torch.Tensor | None
-    if key is None and generator is None and device.type == "cpu":
+    if key is None and generator is None and direct.add_draws(x):
         seed, stream = None, 0
-    elif key is None and generator is None and ops.captures(device):
-        seed, stream = ops.draw_key(device), 0
+    elif key is None and generator is None and ops.captures(x.device):
+        seed, stream = ops.draw_key(x.device), 0
     else:
         seed, stream = key_numbers(key, generator)
     return direct.AffineCall(seed, stream, p, base, scale, shift, drop_value, strides)

@@ -118,9 +118,9 @@ def _fused(
     strides: Sequence[int] | None,
 ) -> torch.Tensor:
     """The sum by one kernel."""
-    call = partial(numbers, *named, base, strides, x.device)
+    call = partial(numbers, *named, base, strides, x)
     _, key, generator = named
-    if key is None and generator is None and x.device.type == "cpu":  # it draws last by itself
+    if key is None and generator is None and direct.add_draws(x):
         return direct.masked_add(x, residual, bias, call())
     with undrawn_on_error(key, generator):
         return direct.masked_add(x, residual, bias, call())
