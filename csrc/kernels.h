@@ -64,7 +64,8 @@ struct NoiseAffine {
   double addend;
 };
 
-constexpr int64_t kNoisePiece = 512;  // numbers that are computed together
+// Numbers that are computed together: whole batches of every instruction set's words.
+constexpr int64_t kNoisePiece = 768;
 
 // A run of up to kNoisePiece elements. y may be x.
 using RunNoise = void (*)(const NoiseAffine&, const void* x, void* y, int64_t n, const float* e);

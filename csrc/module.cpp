@@ -440,6 +440,14 @@ PyObject* plain(PyObject*, PyObject* object) {
   return guarded([&] { return PyBool_FromLong(is_plain(object)); });
 }
 
+PyObject* writable(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Arguments in(args, n, 2);
+    PyObject* const x = in.object();
+    return PyBool_FromLong(may_be_written(x, in.object()));
+  });
+}
+
 PyObject* draw_seed(PyObject*, PyObject*) {
   return guarded([] { return PyLong_FromUnsignedLongLong(draw()); });
 }
@@ -783,6 +791,8 @@ PyMethodDef methods[] = {
      "connect(tensor_type, parameter_type, empty_like, watchers, forward_ad, level, profiler, "
      "is_profiling, apply, linear)"},
     {"plain", plain, METH_O, "whether a kernel may read a tensor's memory, unobserved"},
+    {"writable", as_method(writable), METH_FASTCALL,
+     "writable(x, y) -> whether it shows at once that the result for x may be written into y"},
     {"draw_seed", draw_seed, METH_NOARGS, "one 64-bit number from torch's default CPU generator"},
     {"masked_affine", as_method(masked_affine), METH_FASTCALL,
      "masked_affine(x, map) -> y, or NotImplemented; a seed of None is drawn"},

@@ -8,6 +8,9 @@ namespace {
 
 constexpr int64_t kGrain = 8192;  // least elements for a thread: each costs four times a mask's
 
+constexpr int64_t kBetweenFetches = 192;  // words of one batch of AVX-512's
+
+static_assert(kNoisePiece % kBetweenFetches == 0, "a piece consists of whole batches");
 static_assert(kNoisePiece >= kGathered && kNoisePiece >= kGroup, "ways take a piece at a time");
 
 class NoiseWalk final : public Walk {
@@ -53,32 +56,42 @@ class NoiseWalk final : public Walk {
   void reused(const Place& start, int64_t n, int64_t rows) const override {
     Words words;
     Numbers e;
-    for (int64_t i = 0; i < n; i += kNoisePiece) {
+    // The first piece ends where a Philox call does, so that all others consist of whole ones.
+    int64_t here = kNoisePiece - static_cast<int64_t>((job_.base + start.mask) % kPerNoiseBlock);
+    for (int64_t i = 0; i < n; i += here, here = kNoisePiece) {
       const Place at = start.moved_by(inner(), i);
-      const int64_t here = std::min(kNoisePiece, n - i);
-      words_along(at, here, words.at);
+      here = std::min(here, n - i);
+      for (int64_t j = 0; j < here; j += kBetweenFetches) {
+        const Place part = at.moved_by(inner(), j);
+        const int64_t size = std::min(kBetweenFetches, here - j);
+        fetch(part, size);
+        words_along(part, size, words.at + j);
+      }
       numbers(here, words, e);
       for (int64_t row = 0; row < rows; ++row) elements(at.moved_by(other_, row), here, e.at);
     }
   }
 
-  // Process squares of 64 by 64: words are made along the index and used across it.
+  // Process squares of 64 by 64: numbers are made along the index and used across it.
   void transposed(const Place& at, int64_t n) const override {
-    alignas(64) uint32_t square[kGroup][kGroup];
-    Words along, words;
+    alignas(64) float square[kGroup][kGroup];
+    Words words;
     Numbers e;
+    const int64_t together = kNoisePiece / n;  // as many columns as fit
     for (int64_t start = 0; start < inner().size; start += kGroup) {
       const int64_t width = std::min<int64_t>(kGroup, inner().size - start);
       const Place corner = at.moved_by(inner(), start);
-      for (int64_t j = 0; j < width; ++j) {
-        words_along(corner.moved_by(inner(), j), n, along.at);
-        for (int64_t i = 0; i < n; ++i) square[i][j] = along.at[i];
+      for (int64_t j = 0; j < width; j += together) {
+        const int64_t columns = std::min(together, width - j);
+        for (int64_t c = 0; c < columns; ++c) {
+          words_along(corner.moved_by(inner(), j + c), n, words.at + c * n);
+        }
+        numbers(columns * n, words, e);
+        for (int64_t i = 0; i < n; ++i) {
+          for (int64_t c = 0; c < columns; ++c) square[i][j + c] = e.at[c * n + i];
+        }
       }
-      for (int64_t i = 0; i < n; ++i) {
-        std::copy_n(square[i], width, words.at);
-        numbers(width, words, e);
-        elements(corner.moved_by(other_, i), width, e.at);
-      }
+      for (int64_t i = 0; i < n; ++i) elements(corner.moved_by(other_, i), width, square[i]);
     }
   }
 
@@ -100,6 +113,16 @@ class NoiseWalk final : public Walk {
     copy(item, x, item, address(Dim::kX, at), dim.stride[Dim::kX], n);
     run_(job_.affine, x, y, n, e.at);
     copy(item, operands(at).y, dim.stride[Dim::kY], y, item, n);
+  }
+
+  // Have the lines of n adjacent elements arrive while their numbers are computed. All lines of a
+  // piece at once would be more than a core has in flight.
+  void fetch(const Place& at, int64_t n) const {
+    const Operands here = operands(at);
+    for (int64_t byte = 0; byte < n * item_[Dim::kX]; byte += 64) {
+      __builtin_prefetch(static_cast<const char*>(here.x) + byte, 0);
+      __builtin_prefetch(static_cast<const char*>(here.y) + byte, 1);
+    }
   }
 
   uint32_t domain() const { return static_cast<uint32_t>(job_.law); }

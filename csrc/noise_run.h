@@ -45,6 +45,10 @@ void noise_words(const Key& key, uint32_t domain, uint64_t index, int64_t n, uin
       make(std::integral_constant<int, Isa::kBatch>());
       continue;
     }
+    if (left >= 2 && same >= kBlocks * 2) {
+      make(std::integral_constant<int, 2>());
+      continue;
+    }
     make(std::integral_constant<int, 1>());
     if (same < kBlocks) {  // the high word of the block number changes within the group
       uint32_t after[kPerGroup];
@@ -187,12 +191,7 @@ class NoiseRunner {
   template <bool factor, bool addend>
   static void all(const NoiseAffine& affine, const T* x, T* y, int64_t n, const C* e) {
     int64_t i = 0;
-    for (; i + kSize <= n; i += kSize) {
-      // What the next piece needs arrives while its numbers are computed.
-      prefetch<0, kSize>(x + i, kNoisePiece * sizeof(T));
-      if (static_cast<const void*>(x) != y) prefetch<1, kSize>(y + i, kNoisePiece * sizeof(T));
-      pack<factor, addend>(affine, x + i, y + i, e + i);
-    }
+    for (; i + kSize <= n; i += kSize) pack<factor, addend>(affine, x + i, y + i, e + i);
     if (i == n) return;
     // Through buffers: nothing is read or written past the end.
     alignas(64) T last_x[kSize] = {};

@@ -22,6 +22,8 @@ from torch.utils.checkpoint import checkpoint
 from oracle import DTYPES, FLOATS, dropout, mask, same_bits
 from torchdropout import Key, MaskLayout, backends, direct
 from torchdropout import functional as F
+from torchdropout.contract.noise import Law
+from torchdropout.functional import _call
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 
@@ -967,11 +969,17 @@ class TestMemory:
 
 # --- into a tensor that may evidently be written -------------------------------------------------
 
-INTO = (5, 0, 0.5, 0, 2.0, 0.0, 0.0, None)
+# For each kind of map: into, the rest of the call after the seed, and the function that makes it.
+INTO = {
+    "mask": (direct.masked_affine_into, (0, 0.5, 0, 2.0, 0.0, 0.0, None), F.dropout),
+    "noise": (direct.noise_affine_into, (0, Law.NORMAL, 1.0, 0.0, 0, None), F.gaussian_dropout),
+}
+each_kind = pytest.mark.parametrize("kind", INTO)
 
 
-def written(out, x):
-    return direct.masked_affine_into(out, x, INTO)
+def written(kind, out, x, seed=5):
+    into, rest, _ = INTO[kind]
+    return into(out, x, (seed, *rest))
 
 
 def channels_last():
@@ -990,22 +998,38 @@ SHOWN = {
 
 
 @needs_kernels
+@each_kind
 @pytest.mark.parametrize("case", SHOWN)
-def test_what_is_evidently_right_is_written(case):
+def test_what_is_evidently_right_is_written(case, kind):
     x, out = SHOWN[case]()
-    expected = F.dropout(x.clone(), key=Key(5))
+    expected = INTO[kind][2](x.clone(), key=Key(5))
     version = out._version
-    assert written(out, x) is out
+    assert written(kind, out, x) is out
     assert same_bits(out, expected)
     assert out._version > version
 
 
 @needs_kernels
-def test_x_itself_is_written():
+@each_kind
+def test_x_itself_is_written(kind):
     x = torch.randn(6, 7)
-    expected = F.dropout(x, key=Key(5))
-    assert written(x, x) is x
+    expected = INTO[kind][2](x, key=Key(5))
+    assert written(kind, x, x) is x
     assert same_bits(x, expected)
+
+
+@needs_kernels
+@each_kind
+@pytest.mark.parametrize("inplace", [False, True])
+def test_no_second_result_is_made(monkeypatch, kind, inplace):
+    """Neither of a plain tensor, nor of a strided one, which takes the longer way."""
+    function = INTO[kind][2]
+    x = torch.randn(6, 14)
+    expected = function(x, key=Key(5)), function(x[:, ::2], key=Key(5))
+    monkeypatch.setattr(_call, "compute", lambda *_: pytest.fail("a result of its own"))
+    for i, view in enumerate((x.clone(), x.clone()[:, ::2])):
+        out = view if inplace else torch.empty_like(view)
+        assert same_bits(function(view, key=Key(5), out=out), expected[i])
 
 
 def of_one_memory(x_of, out_of):
@@ -1034,18 +1058,20 @@ HIDDEN = {
 
 
 @needs_kernels
+@each_kind
 @pytest.mark.parametrize("case", HIDDEN)
-def test_what_is_not_evident_is_left_alone(case):
+def test_what_is_not_evident_is_left_alone(case, kind):
     x, out = HIDDEN[case]()
     before = x.detach().clone()
     state = torch.random.get_rng_state()
-    assert direct.masked_affine_into(out, x, (None, *INTO[1:])) is None
+    assert written(kind, out, x, seed=None) is None
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.equal(x, before)
 
 
 @needs_kernels
-def test_a_frozen_out_is_left_to_torch():
+@each_kind
+def test_a_frozen_out_is_left_to_torch(kind):
     with torch.inference_mode():
         out = torch.zeros(4)
-    assert written(out, torch.ones(4)) is None
+    assert written(kind, out, torch.ones(4)) is None

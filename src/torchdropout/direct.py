@@ -116,8 +116,12 @@ def masked_affine_(x: torch.Tensor, call: AffineCall) -> torch.Tensor:
 def masked_affine_out(out: torch.Tensor, x: torch.Tensor, call: AffineCall) -> torch.Tensor:
     """Write the result into `out`, of x's shape and dtype, without gradient; `takes` both."""
     _C.affine(x, out, call)
+    return _written(out)
+
+
+def _written(out: torch.Tensor) -> torch.Tensor:
+    """Let autograd know of a write that it did not see, if the old values were saved."""
     if not out.is_inference():
-        # Autograd did not see the write: it must notice if the old values were saved.
         torch.autograd.graph.increment_version(out)
     return out
 
@@ -308,6 +312,23 @@ def noise_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
     if x.requires_grad and torch.is_grad_enabled():
         return _apply_noise(x, call)  # type: ignore[no-any-return]
     return _noise(x, call)[0]
+
+
+def noise_affine_into(
+    out: torch.Tensor, x: torch.Tensor, call: tuple[Any, ...]
+) -> torch.Tensor | None:
+    """`noise_affine` written into `out`, or None where it is not plain that this is allowed."""
+    if _C is None or is_dynamo_compiling() or not _C.writable(x, out):
+        return None
+    return noise_affine_out(out, x, call)
+
+
+def noise_affine_out(out: torch.Tensor, x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
+    """Write the result into `out`, of x's shape and dtype, without gradient; `takes` both."""
+    if call[0] is None:
+        call = (draw_seed(), *call[1:])
+    _C.noise(x, out, call)
+    return _written(out)
 
 
 def _noise(x: torch.Tensor, call: tuple[Any, ...]) -> tuple[torch.Tensor, tuple[Any, ...]]:

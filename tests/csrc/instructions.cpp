@@ -29,10 +29,11 @@ void normal_noise(const Kernels& kernels, int64_t n) {
   const RunNoise add = kernels.run_noise(DType::kFloat32);
   for (int64_t i = 0; i < n; i += kNoisePiece) {
     uint32_t words[kNoisePiece];
-    double e[kNoisePiece];
-    kernels.noise_words(kMask.key, 2, static_cast<uint64_t>(i), kNoisePiece, words);
-    kernels.noise(Law::kNormal, kNoisePiece, words, e);
-    add({0.0, 0.1}, x + i, y + i, kNoisePiece, e);
+    float e[kNoisePiece];
+    const int64_t here = std::min(kNoisePiece, n - i);
+    kernels.noise_words(kMask.key, 2, static_cast<uint64_t>(i), here, words);
+    kernels.noise(Law::kNormal, here, words, e);
+    add({0.0, 0.1}, x + i, y + i, here, e);
   }
 }
 

@@ -1668,7 +1668,8 @@ void check_words(Rng& rng, const Kernels& kernels) {
   const Key key = random_key(rng);
   const uint64_t index = rng.of(kNoiseBases) + static_cast<uint64_t>(rng.below(600));
   const auto domain = static_cast<uint32_t>(rng.below(16));
-  const int64_t n = rng.chance(0.3) ? 32 * rng.between(1, 16) : rng.between(1, kNoisePiece);
+  const int64_t n = rng.chance(0.3) ? 32 * rng.between(1, kNoisePiece / 32)
+                                     : rng.between(1, kNoisePiece);
   uint32_t words[kNoisePiece + 1];
   words[kNoisePiece] = 0xA5A5A5A5;
   kernels.noise_words(key, domain, index, n, words);

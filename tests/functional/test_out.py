@@ -14,7 +14,7 @@ from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDrop
 
 KEY = Key(2**63 + 5, 2**40 + 1)
 BACKENDS = tuple(dict.fromkeys(("reference", backends.available()[-1])))
-SHAPES = {
+MASKS = {
     "dropout": (7, 37),
     "dropout1d": (5, 7, 6),
     "dropout2d": (3, 5, 4, 6),
@@ -22,8 +22,15 @@ SHAPES = {
     "alpha_dropout": (7, 37),
     "feature_alpha_dropout": (3, 5, 4, 6),
 }
+NOISE = {
+    "gaussian_dropout": (7, 37),
+    "gaussian_noise": (3, 5, 4, 6),
+    "uniform_dropout": (3, 1601),
+}
+SHAPES = MASKS | NOISE
 NAMES = tuple(SHAPES)
-CASES = [(name, dtype) for name in NAMES for dtype in (FLOATS if "alpha" in name else DTYPES)]
+OF_MASKS = [(n, dtype) for n in MASKS for dtype in (FLOATS if "alpha" in n else DTYPES)]
+CASES = OF_MASKS + [(name, dtype) for name in NOISE for dtype in FLOATS]
 
 
 @pytest.fixture(params=BACKENDS)
@@ -134,7 +141,7 @@ class TestIdentity:
     @pytest.mark.parametrize(("p", "training"), [(0.0, True), (0.4, False), (1.0, False)])
     @pytest.mark.parametrize(("name", "dtype"), CASES, ids=str)
     def test_eval_and_p_zero_copy_the_input_and_draw_nothing(self, name, dtype, p, training):
-        x = sample(name, dtype)
+        x, p = sample(name, dtype), min(p, 0.9) if name in NOISE else p
         before = torch.get_rng_state()
         for _, memory, place in buffers(x):
             out = memory[place]
@@ -147,7 +154,7 @@ class TestIdentity:
         assert same_bits(x, kept)
         assert torch.equal(torch.get_rng_state(), before)
 
-    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize("name", MASKS)
     def test_p_one_writes_zeros(self, backend, name):
         x = torch.full(SHAPES[name], torch.nan)
         before = torch.get_rng_state()
@@ -452,7 +459,7 @@ def _moved(x, distance):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("case", BAD)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MASKS)
 def test_refusals_say_what_was_expected_and_what_came_and_write_nothing(name, case, training):
     make, extra, error, expected, got = BAD[case]
     x, out = make(sample(name))

@@ -11,6 +11,8 @@ import torch
 from .. import direct, ops
 from .._validate import check_number, wrong_value
 from ..contract.noise import Law
+from ..random import Key
+from ._key import key_numbers
 from ._map import KeyedMap
 from ._rate import Rate
 
@@ -18,7 +20,7 @@ from ._rate import Rate
 def noise(law: Law, factor: float, addend: float) -> KeyedMap:
     """The map with these constants; where both are 0 it is the identity."""
     active = factor != 0.0 or addend != 0.0
-    return KeyedMap(active, ops.noise_affine, (law, factor, addend), _short)
+    return KeyedMap(active, ops.noise_affine, (law, factor, addend), _short, _write)
 
 
 def traced_noise(law: Law, rate: Rate) -> KeyedMap:
@@ -56,5 +58,27 @@ def _short(
     law: Law,
     factor: float,
     addend: float,
+    out: Any = None,
 ) -> torch.Tensor | None:
-    return direct.noise_affine(x, (seed, stream, law, factor, addend, base, strides))
+    call = (seed, stream, law, factor, addend, base, strides)
+    return direct.noise_affine(x, call) if out is None else direct.noise_affine_into(out, x, call)
+
+
+def _write(
+    into: torch.Tensor,
+    x: torch.Tensor,
+    key: Key | None,
+    generator: torch.Generator | None,
+    base: int,
+    strides: Sequence[int] | None,
+    law: Law,
+    factor: float,
+    addend: float,
+) -> torch.Tensor | None:
+    if not (direct.takes(x) and direct.takes(into)):
+        return None
+    if torch.is_grad_enabled() and (x.requires_grad or into.requires_grad):
+        return None
+    seed, stream = key_numbers(key, generator)
+    call = (seed, stream, law, factor, addend, base, strides)
+    return direct.noise_affine_out(into, x, call)
