@@ -108,28 +108,30 @@ class Relaxed(NamedTuple):
         return Law.LOGISTIC
 
     def value(self, parameter: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
-        """The factor as `sigmoid(-s) * (1 + exp(logit))`, z = sigmoid(s): no division by 0."""
+        """The factor as `(1 - z) * (1 + exp(logit))`: no division by 0."""
         logit = _bounded(parameter)
-        minus, scale = self._scaled(-logit, e, -1.0), 1.0 + logit.exp()
-        if torch.is_grad_enabled():
-            return minus.sigmoid() * scale
-        return minus.sigmoid_().mul_(scale)  # a pass that allocates takes twice the time
+        kept, scale = self._kept(logit, e), 1.0 + logit.exp()
+        return kept * scale if torch.is_grad_enabled() else kept.mul_(scale)
 
     def derivatives(
         self, parameter: torch.Tensor, e: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The derivative of the factor w by the logit is `w * (p - z / t)`."""
         logit = _bounded(parameter)
-        by_x = gradient * self.value(parameter, e)
-        z = self._scaled(logit, e, 1.0)
+        kept, scale = self._kept(logit, e), 1.0 + logit.exp()
+        by_x = gradient * (kept * scale)
+        # p - z / t, from 1 - z.
+        at_zero = logit.sigmoid() - 1.0 / self.temperature
         if torch.is_grad_enabled():
-            return by_x, by_x * x * (logit.sigmoid() - z.sigmoid() / self.temperature)
-        slope = torch.add(logit.sigmoid(), z.sigmoid_(), alpha=-1.0 / self.temperature)
+            return by_x, by_x * x * (at_zero + kept / self.temperature)
+        slope = torch.add(at_zero, kept, alpha=1.0 / self.temperature)
         return by_x, (by_x * x).mul_(slope)
 
-    def _scaled(self, logit: torch.Tensor, e: torch.Tensor, sign: float) -> torch.Tensor:
-        """`(logit + sign * e) / t` in one pass over e."""
-        return torch.add(logit / self.temperature, e, alpha=sign / self.temperature)
+    def _kept(self, logit: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        """`1 - z` as `sigmoid(-s)`, z = sigmoid(s), `s = (logit + e) / t`."""
+        minus = torch.add(-logit / self.temperature, e, alpha=-1.0 / self.temperature)
+        # A pass that allocates takes twice the time.
+        return minus.sigmoid() if torch.is_grad_enabled() else minus.sigmoid_()
 
 
 def _bounded(logit: torch.Tensor) -> torch.Tensor:
