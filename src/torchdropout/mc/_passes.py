@@ -99,6 +99,9 @@ class Passes(keyed):
         self._flags = contextlib.ExitStack()
         self._steps: list[Key] = []
         self._arguments: Any = None
+        # Around attention, which is computed in another way where operators are observed.
+        self.unobserved: Callable[[], contextlib.AbstractContextManager[None]]
+        self.unobserved = contextlib.nullcontext
 
     def before(self, args: Any, kwargs: Any) -> None:
         """The forward of the next passes begins."""
@@ -220,7 +223,9 @@ class Passes(keyed):
             options: dict[str, Any] = {} if rate is None else {"rate": rate}
             if draw.inplace and self._is_given(draw.tensors[0]):
                 options["fresh"] = True  # the next pass has the same input
-            return draw.finished(draw.compute(*draw.tensors, key=key, layout=part, **options))
+            with contextlib.nullcontext() if draw.passes is None else self.unobserved():
+                y = draw.compute(*draw.tensors, key=key, layout=part, **options)
+            return draw.finished(y)
         if batch is None or not draw.aligned:
             raise CannotBatchError(f"{site} ({draw.kind}) has no dimension of inputs")
         rows = self._size * batch.times * (self.count if self.expand and self.expanded else 1)
@@ -263,7 +268,9 @@ class Passes(keyed):
             tensors = list(draw.tensors)
             for i, t in given.items():
                 tensors[i] = t[None] if along[i] is None else self._apart(t, dim).movedim(dim, 0)
-            done: torch.Tensor | None = draw.passes(*tensors, keys=keys, layout=part, **options)
+            done: torch.Tensor | None
+            with self.unobserved():
+                done = draw.passes(*tensors, keys=keys, layout=part, **options)
             if done is not None:
                 return done.movedim(0, dim).flatten(dim, dim + 1)
 

@@ -178,6 +178,7 @@ class MCDropout:
         self._statistics()  # its errors come now, and not after the first forward
         self._plan: Plan | None = None
         self._ways: dict[Any, _Way] = {}
+        self._most = max_batch  # inputs of a forward, or fewer after a lack of memory
 
     def __repr__(self) -> str:
         return (
@@ -239,11 +240,23 @@ class MCDropout:
         only = following(self._plan, inner, args, kwargs, self.batch_dim, size)
         batch = Batch(args, kwargs, self.batch_dim, size, only)
         parts = []
-        for start, end in _runs(numbers.tolist(), self.max_batch):
-            of_run = batch.part(start, end)
-            statistics = self._statistics(numbers[start:end])
-            self._update(statistics, of_run, int(numbers[start]))
-            parts.append(statistics.result(numbers[start:end]))
+        for start, end in _runs(numbers.tolist()):
+            while start < end:
+                most = end - start if self._most is None else min(self._most, end - start)
+
+                def run(count: int, start: int = start) -> Result:
+                    of_run = numbers[start : start + count]
+                    statistics = self._statistics(of_run)
+                    self._update(statistics, batch.part(start, start + count), int(of_run[0]))
+                    found: Result = statistics.result(of_run)
+                    return found
+
+                # After the passes of a forward: where not even one of the whole batch fits.
+                count, result = halving(run, most, "inputs")
+                if count < most:
+                    self._most = count
+                parts.append(result)
+                start += count
         return parts[0] if len(parts) == 1 else Result.cat(parts)
 
     def plan(self, *args: Any, **kwargs: Any) -> Plan:
@@ -404,9 +417,13 @@ class MCDropout:
         names = path.split(".") if path else []
         return [Inlet(".".join(names[:n])) for n in range(len(names), 0, -1)]
 
-    def _try(self, batch: Batch, index: int, way: _Way) -> tuple[_Way, torch.Tensor]:
+    def _try(
+        self, batch: Batch, index: int, way: _Way, largest: _Largest | None = None
+    ) -> tuple[_Way, torch.Tensor]:
         """Some passes from the first on, and the way with what was learnt about it."""
         with self._passes(index, way) as scope:
+            if largest is not None:  # in blocks, whose size does not depend on the passes
+                scope.unobserved = largest.paused
             found = self._run(scope, batch, way)
         return way._replace(inlet=scope.inlet), found
 
@@ -418,7 +435,7 @@ class MCDropout:
 
         def measured(count: int) -> tuple[int, torch.Tensor]:
             with _Largest() as largest:
-                _, y = self._try(batch.part(0, 1), index, way._replace(passes=count))
+                _, y = self._try(batch.part(0, 1), index, way._replace(passes=count), largest)
             return largest.size, y
 
         count, (largest, y) = halving(measured, min(_FEW, self.n_samples), "passes")
@@ -500,12 +517,11 @@ class _Largest(_torch.OperatorMode):
         return found
 
 
-def _runs(numbers: list[int], most: int | None) -> Iterator[tuple[int, int]]:
-    """Stretches of at most so many consecutive numbers, which share a forward."""
+def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """Stretches of consecutive numbers, which may share a forward."""
     start = 0
     for i in range(1, len(numbers) + 1):
-        is_next = i < len(numbers) and numbers[i] == numbers[i - 1] + 1
-        if not is_next or i - start == most:
+        if i == len(numbers) or numbers[i] != numbers[i - 1] + 1:
             yield start, i
             start = i
 
