@@ -1142,3 +1142,48 @@ def test_inputs_that_alternate_are_found_with_one_input_or_equal_ones(x):
         of_values(model)(x, index=2)
     with pytest.raises(SiteError, match="the samples alternate"), mc.active(model):
         model(x)
+
+
+class Ones(TimeFirst):
+    """Nothing shows the order of its draws."""
+
+    def forward(self, x):
+        return x * super().forward(torch.ones_like(x))
+
+
+@pytest.mark.parametrize("strategy", ["loop", "auto"])
+@pytest.mark.parametrize("make", [TimeFirst, Ones])
+def test_inputs_that_alternate_as_the_caller_says(make, strategy):
+    """Their masks are those of a model in which nothing is folded."""
+    model, dims = make().eval(), {"drop": (0, "alternating")}
+    x = torch.randn(5, 3, 4)
+    plain = seeded(lambda: torch.nn.ModuleDict({"drop": torch.nn.Dropout(0.5)}))
+    plain.forward = lambda x: plain["drop"](x)
+    expected = of_values(plain)(x).samples
+    (site,) = mc.plan(model, x, batch_dims=dims).sites
+    assert (site.reached, site.batched) == ("its call", False)
+    made = of_values(model, batch_dims=dims, strategy=strategy)
+    assert torch.equal(made(x).samples, expected)
+    assert torch.equal(made(x[2:], index=2).samples, expected[:, 2:])
+    with torch.no_grad(), mc.active(model, index=2, batch_dims=dims):
+        assert torch.equal(
+            torch.stack([model(x[2:]) for _ in range(len(expected))]), expected[:, 2:]
+        )
+
+
+def test_a_dimension_of_the_inputs_that_does_not_fit():
+    message, x = r"got 1 for 'drop' at drop #0 \(dropout\)", torch.randn(5, 3, 4)
+    for dims, error, words in (
+        ({"drop": 1}, ArgumentValueError, message),
+        ({"dorp": 0}, ArgumentValueError, r"paths of modules that draw \('drop#0'\)"),
+        (["drop"], ArgumentTypeError, "`batch_dims` to be a mapping"),
+    ):
+        model = TimeFirst().eval()
+        before = state_of(model)
+        with pytest.raises(error, match=words):
+            mc.plan(model, x, batch_dims=dims)
+        with pytest.raises(error, match=words):
+            mc.MCDropout(model, batch_dims=dims, task="regression")(x)
+        with pytest.raises(error, match=words), mc.active(model, batch_dims=dims):
+            model(x)
+        assert state_of(model) == before

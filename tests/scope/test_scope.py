@@ -708,6 +708,14 @@ def test_a_batch_dimension_that_cannot_be_found():
         td.find_sites(torch_F.dropout, X)
 
 
+def test_two_dimensions_that_follow_the_batch():
+    """A sample would have as many draws as its batch has samples, whatever their multiples."""
+    model = Calls(lambda x: torch_F.dropout(torch.ones(len(x), 3 * len(x)), 0.5))
+    message = "dimensions 0 and 1 of its draws both follow the batch"
+    with td.keyed(model, seed=0, batch=(0, 64)), pytest.raises(SiteError, match=message):
+        model(X)
+
+
 def test_a_batch_dimension_that_no_argument_has():
     message = "`batch_dim` to be a dimension of an argument of the forward, got batch_dim=5"
     with (
@@ -844,6 +852,38 @@ def test_a_sequence_beyond_its_end():
         pytest.raises(ArgumentValueError, match=r"got 4 positions from position 6 on with seq"),
     ):
         model(torch.ones(2, 4, 3))
+
+
+def test_positions_that_alternate():
+    """As in a dimension of channels and positions, which sizes do not show."""
+    x = torch.randn(8, 6, 4)
+    channels = Calls(lambda x: torch_F.dropout(x.transpose(1, 2).flatten(1), 0.5))
+    with (
+        td.keyed(channels, seed=0, sequence=(0, 12)),
+        pytest.raises(SiteError, match="the positions alternate along dimension 1 of its draws"),
+    ):
+        channels(x)
+    ones = Calls(lambda x: torch_F.dropout(torch.ones(len(x), x.shape[1] * 4), 0.5))
+    with (
+        td.keyed(ones, seed=0, sequence=(0, 12)),
+        pytest.raises(SiteError, match="nothing shows the order of the positions along dimension"),
+    ):
+        ones(x)
+    neighbours = Calls(lambda x: torch_F.dropout(x.flatten(1), 0.5).view_as(x))
+    for given in (x, torch.ones(8, 6, 4)):
+        with td.keyed(neighbours, seed=0) as scope:
+            expected = scope.model(given)
+        with td.keyed(neighbours, seed=0, batch=(2, 8), sequence=(3, 6)):
+            assert torch.equal(neighbours(given[2:5, 3:]), expected[2:5, 3:])
+
+
+def test_positions_and_samples_in_one_dimension():
+    model = Calls(lambda x: torch_F.dropout(x.flatten(0, 1), 0.5))
+    with (
+        td.keyed(model, seed=0, sequence=(0, 12)),
+        pytest.raises(SiteError, match="samples and positions lie along dimension 0 both"),
+    ):
+        model(torch.randn(8, 6, 4))
 
 
 def test_draws_of_another_length_in_a_sequence_that_is_divided():

@@ -15,6 +15,7 @@ from ..errors import SiteError
 from ..functional._part import Part
 from ..random import Key
 from ..scope import SiteId, keyed
+from ..scope._given import unfolded
 from ..scope._handlers import injected
 from ..scope._shared import Shared, batch_size, shared_leaves
 from ..scope._watch import Draw, unwrapped
@@ -214,6 +215,11 @@ class Passes(keyed):
                 f"Expected draws with a dimension of inputs alone for masks='shared', got {site} "
                 f"({draw.kind}), where {batch.times} rows belong to an input."
             )
+        given = draw.tensors
+        if batch is not None and batch.alternating:
+            if self.count > 1:
+                raise CannotBatchError(f"the inputs alternate in {site} ({draw.kind})")
+            draw, (batch, _) = unfolded(draw, found.place)
         part = Part(batch, self._index, alike=self._alike)
         rate = plan.rates.get(site)
         stream = site.stream()
@@ -221,7 +227,7 @@ class Passes(keyed):
             (step,) = self._steps
             key = Key(step.seed, step.stream ^ stream)
             options: dict[str, Any] = {} if rate is None else {"rate": rate}
-            if draw.inplace and self._is_given(draw.tensors[0]):
+            if draw.inplace and self._is_given(given[0]):
                 options["fresh"] = True  # the next pass has the same input
             with contextlib.nullcontext() if draw.passes is None else self.unobserved():
                 y = draw.compute(*draw.tensors, key=key, layout=part, **options)

@@ -15,6 +15,7 @@ from .. import _torch
 from .._validate import check_bool, check_unsigned, got, is_integer, wrong_type, wrong_value
 from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
+from ..scope._given import BatchDims, Given
 from ..scope._keyed import is_in_scope
 from ..scope._shared import Shared, batch_size, check_shared, shared_leaves
 from ..scope._watch import unwrapped
@@ -91,6 +92,7 @@ class MCDropout:
             of what it takes as `*args`. By default an argument with as many rows as there are
             inputs has one for each, unless the forward fails so and not otherwise; where nothing
             shows it, that is an error.
+        batch_dims: As in `plan`.
         keep_samples: Keep the output of each pass, for `Result.samples` and `quantiles`.
         on_unreached: What to do where a draw cannot be reached or something else than dropout
             changes: "raise", "warn" or "ignore".
@@ -137,6 +139,7 @@ class MCDropout:
         max_batch: int | None = None,
         batch_dim: int = 0,
         shared: Shared | None = None,
+        batch_dims: BatchDims | None = None,
         keep_samples: bool = False,
         on_unreached: OnUnreached = "raise",
         output: Selector | None = None,
@@ -170,6 +173,7 @@ class MCDropout:
         self.max_batch = max_batch
         self.batch_dim = check_unsigned("batch_dim", batch_dim, 6)
         self.shared = check_shared(shared)
+        self.given = Given(batch_dims)
         self.keep_samples = check_bool("keep_samples", keep_samples)
         self.on_unreached: OnUnreached = on_unreached
         self.output = output
@@ -278,6 +282,7 @@ class MCDropout:
             self.p,
             self.batch_dim,
             self.shared,
+            self.given,
             self.max_batch,
         )
         for name in found.undecided:  # parts of a batch would take parts of it

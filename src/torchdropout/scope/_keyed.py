@@ -19,6 +19,7 @@ from ..functional._bernoulli import in_part
 from ..functional._override import observers
 from ..functional._part import Part
 from ..random import Key
+from ._given import BatchDims, Given, unfolded
 from ._handlers import new_watcher
 from ._places import Look, Sites, check_dims
 from ._shared import Shared, batch_size, check_shared, shared_leaves
@@ -60,6 +61,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         sequence_dim: That of the positions.
         shared: The arguments of the forward that all samples share, where their sizes do not tell;
             see `find_sites`.
+        batch_dims: The dimension of the samples in the draws of some sites, by path, where forwards
+            do not show it; see `find_sites`, which takes it where `sites` is given.
         sites: What `find_sites` returned. Needed where `model.compile()` was called.
         prefix: Put before the paths, where this model is a stage of a larger one.
         on_unreached: What to do about a draw that cannot be given a key: "raise", "warn" or
@@ -98,6 +101,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         batch_dim: int = 0,
         sequence_dim: int = 1,
         shared: Shared | None = None,
+        batch_dims: BatchDims | None = None,
         sites: Sites | None = None,
         prefix: str = "",
         on_unreached: Literal["raise", "warn", "ignore"] = "raise",
@@ -110,6 +114,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         key = seed if isinstance(seed, Key) else Key(check_unsigned("seed", seed, 64))
         if sites is not None and not isinstance(sites, Sites):
             wrong_type("sites", "what find_sites returns, or None", sites)
+        if sites is not None and batch_dims is not None:
+            wrong_value("batch_dims", "None with `sites`: give it to find_sites", batch_dims)
         if on_unreached not in ("raise", "warn", "ignore"):
             wrong_value("on_unreached", "'raise', 'warn' or 'ignore'", on_unreached)
         check_dims(batch_dim, sequence_dim)
@@ -120,6 +126,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self.batch_dim = batch_dim
         self.sequence_dim = None if sequence is None else sequence_dim
         self.shared = check_shared(shared)
+        self.given = Given(batch_dims)
         self.prefix = prefix
         self.on_unreached = on_unreached
         self._given = sites
@@ -266,13 +273,15 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def _how(self) -> tuple[Any, ...]:
         """What the sites of a model depend on."""
         training = unwrapped(self.model).training
-        return self.batch_dim, self.sequence_dim, self.shared, self.prefix, training
+        given = frozenset(self.given.dims.values())
+        return self.batch_dim, self.sequence_dim, self.shared, given, self.prefix, training
 
     def _look(self, args: Any, kwargs: Any) -> Sites:
         """Find sites with the keys of this step, which may decide what is computed."""
         inner = unwrapped(self.model)
         self._watcher.remove()
-        look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of, shared=self.shared)
+        options: dict[str, Any] = {"shared": self.shared, "given": self.given}
+        look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of, **options)
         try:
             return look.sites_or_whole(self.batch_dim, self.sequence_dim)
         finally:  # or a further forward would draw without keys
@@ -346,7 +355,10 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 f"Expected draws that belong to one {what} divided, got "
                 f"{site} ({draw.kind}): {found.problem}."
             )
-        batch, sequence = found.place
+        place = found.place
+        if place.batch is not None and place.batch.alternating:
+            draw, place = unfolded(draw, place)
+        batch, sequence = place
         stream = sites.streams[site]
         if is_dynamo_compiling():
             of_step = self.key.tensor().unbind()

@@ -66,6 +66,8 @@ class Draw(NamedTuple):
         plain: Whether it is `dropout` of each element of its one tensor, into a new one.
         passes: `(*tensors, keys=, layout=) -> result` of several passes, which are the first
             dimension of the tensors, or None where it cannot do that; it also takes `rate=`.
+        inner: How many trailing dimensions have a meaning of their own, while any number of others
+            may lie before them; None where others have too.
     """
 
     kind: str
@@ -79,6 +81,7 @@ class Draw(NamedTuple):
     finish: Callable[[Any], Any] | None = None
     plain: bool = False
     passes: Compute | None = None
+    inner: int | None = None
 
     def finished(self, y: Any) -> Any:
         """The result of the call, once computed."""
