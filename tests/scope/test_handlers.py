@@ -15,6 +15,7 @@ from torch.overrides import get_overridable_functions
 
 import torchdropout as td
 from keyed_parts import SCOPE, Calls, assert_parts
+from torchdropout import functional as F
 from torchdropout.errors import SiteError
 from torchdropout.scope._handlers import HANDLERS
 

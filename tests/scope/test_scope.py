@@ -315,6 +315,8 @@ def test_threads():
         ({"batch": (3, 3)}, ArgumentValueError, "`batch`"),
         ({"batch": (-1, 3)}, ArgumentValueError, "`batch`"),
         ({"batch": (2**63, 2**64)}, ArgumentValueError, r"< total <= 2\*\*63"),
+        ({"batch": "ranks"}, ArgumentValueError, "`batch` to be 'distributed' where it is a word"),
+        ({"batch": "distributed"}, ArgumentValueError, "None without torch.distributed.init_pro"),
         ({"sequence": (0, 2**63 + 1)}, ArgumentValueError, "`sequence`"),
         ({"sequence": (4, 3)}, ArgumentValueError, "`sequence`"),
         ({"sites": {}}, ArgumentTypeError, "`sites`"),

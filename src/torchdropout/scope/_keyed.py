@@ -22,6 +22,7 @@ from ..random import Key
 from ._given import BatchDims, Given, unfolded
 from ._handlers import new_watcher
 from ._places import Look, Sites, check_dims
+from ._ranks import Processes, Ranks
 from ._shared import Shared, batch_size, check_shared, shared_leaves
 from ._watch import Draw, SiteId, State, Watcher, unwrapped
 
@@ -55,7 +56,10 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         step: Which step of training this is, in [0, 2**64).
         batch: `(start, total)`: the number of this part's first sample, and the size of the whole
             batch. By default the forward has the whole batch. A further forward of the model in the
-            same scope continues where the last ended, as micro-batches do.
+            same scope continues where the last ended, as micro-batches do. Or the processes that
+            have different samples: "distributed" for all of them, a process group, or a mesh of one
+            dimension. Each forward then has the samples of the first rank, then those of the next,
+            however many each has; the processes tell each other, so all call the model as often.
         sequence: `(start, total)` of the positions, where sequences are divided.
         batch_dim: The dimension of the samples in the tensors that the model is called with.
         sequence_dim: That of the positions.
@@ -71,7 +75,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: An argument has a value that is not accepted; a scope of the model is
-            active already; a forward reaches beyond the batch.
+            active already; a forward reaches beyond the batch; there is no process group; the
+            processes are in different steps or forwards.
         SiteError: In the forward, a draw cannot be given a key, or does not belong to one sample.
 
     Example:
@@ -96,7 +101,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         *,
         seed: int | Key,
         step: int = 0,
-        batch: tuple[int, int] | None = None,
+        batch: tuple[int, int] | Processes | None = None,
         sequence: tuple[int, int] | None = None,
         batch_dim: int = 0,
         sequence_dim: int = 1,
@@ -121,7 +126,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         check_dims(batch_dim, sequence_dim)
         self.model = model
         self.key = key.fold_in(check_unsigned("step", step, 64))
-        self.batch = _check_range("batch", batch)
+        placed = batch is None or isinstance(batch, tuple)
+        self.batch = _check_range("batch", batch) if placed else None
+        self._ranks = None if placed else Ranks(batch, unwrapped(model))
         self.sequence = _check_range("sequence", sequence)
         self.batch_dim = batch_dim
         self.sequence_dim = None if sequence is None else sequence_dim
@@ -135,7 +142,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._rows = 0
         self._rehearses = False
         self._arguments: tuple[Any, Any] | None = None
-        self._next = 0 if batch is None else batch[0]
+        self._next = 0 if self.batch is None else self.batch[0]
         self._watcher = _watcher_of(unwrapped(model))
         self._warned: set[str] = set()
         self.forced = False
@@ -216,13 +223,20 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         # sample there is nothing to place, nor to find sites with.
         if rows is None and self.batch_dim != 0:
             wrong_value("batch_dim", "a dimension of an argument of the forward", self.batch_dim)
-        self._rehearses = (
-            rows == 0
-            or (rows is None and self.batch is None)
-            or (not is_dynamo_compiling() and _torch.infers_shapes())
-        )
+        infers = not is_dynamo_compiling() and _torch.infers_shapes()
+        start, self._rows = self._next, rows or 0
+        if self._ranks is not None and not infers:  # also where the others alone have samples
+            place = _torch.in_python(self._ranks.place)
+            start, self._rows = place(self.key, self._next, self._rows)
+        self._rehearses = rows == 0 or (rows is None and self.batch is None) or infers
         if self._rehearses:
-            self._rows = 0
+            if infers:
+                self._rows = 0
+            elif rows is None and self._ranks is not None:
+                raise ArgumentValueError(
+                    "Expected a forward with samples, got no argument with a dimension "
+                    f"{self.batch_dim}, and a batch that processes divide."
+                )
             return
         if self._sites is None:
             _torch.in_python(self._find_sites)(args, kwargs, is_dynamo_compiling())
@@ -233,16 +247,15 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if self.sequence is not None:
             self._check_length(batch_size(args, kwargs, self.sequence_dim or 0, skipped))
         if self.batch is not None:
-            start, total = self._next, self.batch[1]
+            total = self.batch[1]
             if rows is None or start + rows > total:
                 raise ArgumentValueError(
                     f"Expected a forward that lies within the batch, got {rows} samples from "
                     f"sample {start} on with batch={self.batch!r}."
                 )
         self._arguments = None if is_dynamo_compiling() else (args, kwargs)
-        self._rows = rows or 0
-        self._watcher.start = self._next
-        self._starts = torch.tensor([self._next, self._first()], dtype=torch.int64)
+        self._watcher.start = start
+        self._starts = torch.tensor([start, self._first()], dtype=torch.int64)
 
     def _check_length(self, length: int | None) -> None:
         """Check that the positions of a forward lie within the sequence."""
@@ -344,10 +357,11 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 f"({draw.kind}). Pass sites=find_sites(model, ...) with arguments for which it "
                 "draws there."
             )
-        if found.problem and (self.batch is not None or self.sequence is not None):
+        divided = self.batch is not None or self._ranks is not None
+        if found.problem and (divided or self.sequence is not None):
             if self.sequence is None:
                 what = "sample each, as the batch is"
-            elif self.batch is None:
+            elif not divided:
                 what = "position each, as the sequence is"
             else:
                 what = "sample and one position each, as the batch and the sequence are"
