@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,18 @@ def by_ranks_accumulated(rank):
             compare(found, expected, here)
             start += sum(sizes)
     assert start == BATCH
+    said = "have all forwards of a step in one scope"
+    with (
+        pytest.warns(RuntimeWarning, match=said),
+        td.keyed(model, batch="distributed", **SCOPE),
+    ):
+        model(X[:2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for step in (6, 7):
+            with td.keyed(model, seed=SCOPE["seed"], step=step, batch="distributed"):
+                model(X[:2])
+                model(X[:2])
 
 
 def by_ranks_resumed(rank):

@@ -226,8 +226,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         infers = not is_dynamo_compiling() and _torch.infers_shapes()
         start, self._rows = self._next, rows or 0
         if self._ranks is not None and not infers:  # also where the others alone have samples
-            place = _torch.in_python(self._ranks.place)
-            start, self._rows = place(self.key, self._next, self._rows)
+            place = _torch.in_python(self._placed)
+            start, self._rows = place(self._ranks, self._rows)
         self._rehearses = rows == 0 or (rows is None and self.batch is None) or infers
         if self._rehearses:
             if infers:
@@ -257,6 +257,18 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._watcher.start = start
         self._starts = torch.tensor([start, self._first()], dtype=torch.int64)
 
+    def _placed(self, ranks: Ranks, rows: int) -> tuple[int, int]:
+        """The first sample of this process in a forward, and how many all have."""
+        if self._next == 0 and self._watcher.ranked == self.key:
+            warnings.warn(
+                "A scope with processes in `batch` has the seed and the step of the last one, and "
+                "so its masks: where gradients of several forwards are accumulated, have all "
+                "forwards of a step in one scope.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return ranks.place(self.key, self._next, rows)
+
     def _check_length(self, length: int | None) -> None:
         """Check that the positions of a forward lie within the sequence."""
         if self.sequence is not None and length is not None:
@@ -272,6 +284,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._arguments = None
         if self._watcher.completed:
             self._next += self._rows
+            if self._ranks is not None:
+                self._watcher.ranked = self.key
 
     def _find_sites(self, args: Any, kwargs: Any, is_compiled: bool) -> None:
         self._use(self._found(args, kwargs), is_compiled)

@@ -18,6 +18,7 @@ from .. import _torch
 from ..contract.keep import STREAM_BITS
 from ..errors import SiteError
 from ..functional._part import Axis
+from ..random import Key
 
 Compute = Callable[..., Any]
 
@@ -342,9 +343,11 @@ class Watcher:
         tree: The modules that have the hooks; none outside a scope.
         observes: Whether the mode is active, in the thread that runs the model.
         held: How many recomputations run, in which it stays active.
+        ranked: The key of the last scope whose batch was divided among processes.
     """
 
     scope: Scope | None = None
+    ranked: Key | None = None
     order: torch.Tensor | None = None
     multi_head: Callable[..., Any]
 
