@@ -271,6 +271,43 @@ def test_draws_outside_the_model_are_torchs():
         assert torch.equal(torch.rand(4), expected)
 
 
+class Tracker:
+    """A generator of its own for a region, as Megatron's tracker has it."""
+
+    def __init__(self, seed):
+        self.state = torch.Generator().manual_seed(seed).get_state()
+
+    @contextlib.contextmanager
+    def fork(self):
+        before = torch.get_rng_state()
+        torch.set_rng_state(self.state)
+        yield
+        self.state = torch.get_rng_state()
+        torch.set_rng_state(before)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_scripts_do_with_generators_is_of_no_effect(seed):
+    """So it can be deleted: a tracker, seeds that depend on the rank, states that are put back."""
+    tracker = Tracker(seed)
+
+    def with_generators(drop, x):
+        with tracker.fork():
+            return torch_F.dropout(drop(x), 0.3)
+
+    def without(drop, x):
+        return torch_F.dropout(drop(x), 0.3)
+
+    x = torch.ones(8, 12)
+    with td.keyed(Calls(without, nn.Dropout(0.5)), **SCOPE) as scope:
+        expected = scope.model(x)
+    before = tracker.state
+    torch.manual_seed(1000 * seed)
+    with td.keyed(Calls(with_generators, nn.Dropout(0.5)), **SCOPE) as scope:
+        assert torch.equal(scope.model(x), expected)
+    assert torch.equal(tracker.state, before)
+
+
 def test_threads():
     """Each has a model of its own, with attention, and the draws it has alone."""
     models = [nn.TransformerEncoderLayer(12, 2, 16, 0.3, batch_first=True) for _ in range(2)]
