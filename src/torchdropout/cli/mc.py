@@ -130,7 +130,8 @@ def plan(
 
     if not publish(output, lines[-1], "", rendered, rendered, quiet=quiet):
         return CANNOT_RUN
-    return OK if exit_zero or not (found.problem or found.unreached) else ERRORS
+    misplaced = any(found.found[site].problem for site in found.rates)
+    return OK if exit_zero or not (found.problem or found.unreached or misplaced) else ERRORS
 
 
 def _dims(given: Iterable[str]) -> BatchDims:
