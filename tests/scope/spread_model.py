@@ -289,9 +289,12 @@ def by_ranks_refused(rank):
     of_all = init_device_mesh("cpu", (WORLD,))
     for over, model in ((mesh["tp"], Spread()), (of_all, Spread())):
         parallelize_module(model, over, {"up": ColwiseParallel()})
-        refused("have different samples, for a model with 'up.weight' on a mesh", model)
-    hybrid = fully_shard(net(), mesh=mesh)
-    refused("on a mesh of shape (2, 2)", hybrid)
+        refused("for a model with 'up.weight' on a mesh of shape", model)
+    refused("on a mesh of shape (2, 2)", fully_shard(net(), mesh=mesh))
+    refused("on a mesh of shape (2,)", fully_shard(net(), mesh=mesh["dp"]))  # of stages, say
+    averaged = DistributedDataParallel(net(), process_group=mesh["dp"].get_group())
+    refused("with gradients that 2 of 4 processes average", averaged)
+    forwards(averaged, 1, {"batch": mesh["dp"]})
     forwards(sharded(net()), 1, {})
 
 

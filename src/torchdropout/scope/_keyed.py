@@ -128,7 +128,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self.key = key.fold_in(check_unsigned("step", step, 64))
         placed = batch is None or isinstance(batch, tuple)
         self.batch = _check_range("batch", batch) if placed else None
-        self._ranks = None if placed else Ranks(batch, unwrapped(model))
+        self._ranks = None if placed else Ranks(batch, model)
         self.sequence = _check_range("sequence", sequence)
         self.batch_dim = batch_dim
         self.sequence_dim = None if sequence is None else sequence_dim

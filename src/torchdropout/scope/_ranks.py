@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, Union
 
 import torch
 from torch import distributed as dist
 from torch.distributed import device_mesh
+from torch.nn.parallel import DistributedDataParallel
 
 from .._validate import wrong_type, wrong_value
 from ..errors import ArgumentValueError
@@ -84,11 +85,17 @@ class Ranks:
 
 
 def _check_all_have_samples(model: torch.nn.Module) -> None:
-    """Check that no parameter shows that some processes share samples.
+    """Check that nothing shows that some processes share samples.
 
     Raises:
-        ArgumentValueError: One does.
+        ArgumentValueError: Gradients are averaged over some processes, or a layer is parallel.
     """
+    world = dist.get_world_size()
+    for module in model.modules():
+        if isinstance(module, DistributedDataParallel):
+            size = dist.get_world_size(module.process_group)
+            if size != world:
+                _refuse(f"with gradients that {size} of {world} processes average")
     spread = [(name, p) for name, p in model.named_parameters() if is_spread(p)]
     if not spread:
         return
@@ -97,10 +104,10 @@ def _check_all_have_samples(model: torch.nn.Module) -> None:
     by_fsdp = any(isinstance(module, FSDPModule) for module in model.modules())
     for name, p in spread:
         mesh: Any = p.device_mesh  # type: ignore[attr-defined]
-        if mesh.ndim > 1 or not by_fsdp:
-            wrong_value(
-                "batch",
-                "a process group or mesh['dp'], of the processes that have different samples, for "
-                f"a model with {name!r} on a mesh of shape {tuple(mesh.shape)}",
-                "distributed",
-            )
+        if mesh.ndim > 1 or mesh.size() != world or not by_fsdp:
+            _refuse(f"with {name!r} on a mesh of shape {tuple(mesh.shape)}")
+
+
+def _refuse(why: str) -> NoReturn:
+    what = "the processes that have different samples, as a process group or such as mesh['dp'],"
+    wrong_value("batch", f"{what} for a model {why}", "distributed")
