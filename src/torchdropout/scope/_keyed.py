@@ -21,7 +21,7 @@ from ..functional._part import Part
 from ..random import Key
 from ._given import BatchDims, Given, unfolded
 from ._handlers import new_watcher
-from ._places import Look, Sites, check_dims
+from ._places import Look, Site, Sites, check_dims
 from ._ranks import Processes, Ranks
 from ._shared import Shared, batch_size, check_shared, shared_leaves
 from ._watch import Draw, SiteId, State, Watcher, unwrapped
@@ -371,18 +371,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 f"({draw.kind}). Pass sites=find_sites(model, ...) with arguments for which it "
                 "draws there."
             )
-        divided = self.batch is not None or self._ranks is not None
-        if found.problem and (divided or self.sequence is not None):
-            if self.sequence is None:
-                what = "sample each, as the batch is"
-            elif not divided:
-                what = "position each, as the sequence is"
-            else:
-                what = "sample and one position each, as the batch and the sequence are"
-            raise SiteError(
-                f"Expected draws that belong to one {what} divided, got "
-                f"{site} ({draw.kind}): {found.problem}."
-            )
+        if found.problem:
+            self._check_undivided(found)
         place = found.place
         if place.batch is not None and place.batch.alternating:
             draw, place = unfolded(draw, place)
@@ -402,6 +392,22 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             self._check_vmap(site, draw)
             key = Key(seed, stream)
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
+
+    def _check_undivided(self, found: Site) -> None:
+        """Refuse a draw of a part; a compiled graph depends on which part only if it gets here."""
+        divided = self.batch is not None or self._ranks is not None
+        if not divided and self.sequence is None:
+            return
+        if self.sequence is None:
+            what = "sample each, as the batch is"
+        elif not divided:
+            what = "position each, as the sequence is"
+        else:
+            what = "sample and one position each, as the batch and the sequence are"
+        raise SiteError(
+            f"Expected draws that belong to one {what} divided, got {found.id} ({found.kind}): "
+            f"{found.problem}."
+        )
 
     def _check_vmap(self, site: SiteId, draw: Draw) -> None:
         """Refuse a draw that would be the same for the samples of a vmap, and should not be."""
