@@ -321,3 +321,25 @@ def test_a_torch_that_is_too_old_is_refused(processes, version):
 def test_a_newer_torch_is_not(processes, version):
     status, text = processes.run(VERSION.format(version=version))
     assert (status, text.splitlines()[-1]) == (0, "imported")
+
+
+def test_a_mode_that_is_paused_is_not_there_unless_another_is_within_it():
+    class Counts(_torch.OperatorMode):
+        count = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.count += 1
+            return func(*args, **(kwargs or {}))
+
+    x = torch.ones(2)
+    with Counts() as outer:
+        with outer.paused():
+            assert _torch.unwatched()
+            x.add(1)
+        x.add(1)
+        with Counts() as inner, outer.paused():
+            assert not _torch.unwatched()
+            x.add(1)
+        x.add(1)
+    assert (outer.count, inner.count) == (3, 1)
+    assert _torch.unwatched()

@@ -331,9 +331,31 @@ compiler_backend = _imported_at_use(
 class OperatorMode(_Mode):  # type: ignore[misc,valid-type]
     """A mode that observes operators, without loading the compiler to be skipped by it."""
 
+    _number = 0  # among the modes that are active
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False
+
+    def __enter__(self) -> Any:
+        found = super().__enter__()
+        self._number = _dispatch_modes() if _dispatch_modes else 0
+        return found
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Observe nothing, so that what depends on being observed does not change.
+
+        Where another mode is within this one, it goes on.
+        """
+        if not (_dispatch_modes and self._number == _dispatch_modes()):
+            yield
+            return
+        self.__exit__(None, None, None)
+        try:
+            yield
+        finally:
+            self.__enter__()
 
 
 def function_modes() -> tuple[Any, ...]:

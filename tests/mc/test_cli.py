@@ -51,6 +51,18 @@ class Reads(torch.nn.Module):
 def table():
     return Reads(), (torch.ones(3, 8), torch.ones(3, 8))
 
+class Folds(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = torch.nn.Dropout()
+
+    def forward(self, x):
+        n, steps = x.shape
+        return x * self.drop(torch.ones(steps * n, 1)).view(steps, n).T
+
+def folds():
+    return Folds(), (torch.ones(3, 8),)
+
 def none():
     return torch.nn.Linear(8, 4), (torch.ones(3, 8),)
 
@@ -197,3 +209,19 @@ def test_an_argument_that_may_be_shared_is_named(capsys):
     assert mc_plan("model.py:table", "--shared", "table") == 0
     assert said not in capsys.readouterr().out
     assert mc_plan("model.py:table", "--shared", "tables") == 2
+
+
+def test_where_the_samples_lie(capsys):
+    assert mc_plan("model.py:folds") == 1  # a pass would be refused
+    assert "its call, but nothing shows the order" in capsys.readouterr().out
+    for dims in ("drop=0,alternating", "drop#0=-2", "drop=0"):
+        assert mc_plan("model.py:folds", "--batch-dims", dims) == 0
+        assert "but nothing shows" not in capsys.readouterr().out
+    for dims, words in (
+        ("drop", "Expected PATH=DIM or PATH=DIM,alternating, got 'drop'"),
+        ("drop=x", "got 'drop=x'"),
+        ("drop=0,folded", "to be (dimension, 'alternating')"),
+        ("drop=1", "got 1 for 'drop' at drop #0"),
+    ):
+        assert mc_plan("model.py:folds", "--batch-dims", dims) == 2
+        assert words in capsys.readouterr().err

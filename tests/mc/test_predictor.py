@@ -739,15 +739,40 @@ def test_out_of_memory_with_the_passes_of_one_input():
     torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
 
 
-def test_out_of_memory_in_a_loop():
-    def fail(module, args):
-        raise torch.OutOfMemoryError
-
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("index", [3, [9, 8, 1, 2, 3, 4]])
+def test_out_of_memory_with_one_pass_divides_the_batch(strategy, index, task):
+    options = {"strategy": strategy, "task": task, "keep_samples": True}
     model = classifier()
-    made = mc.MCDropout(model, 16, strategy="loop")
-    made(X)
-    model[3].register_forward_pre_hook(fail)
-    with pytest.raises(torch.OutOfMemoryError):
+    expected = mc.MCDropout(model, 4, **options)(X, index=index)
+    made = mc.MCDropout(model, 4, **options)
+    made.plan(X)
+    limit(model[3], 2)  # neither passes of three inputs nor one pass
+    before = state_of(model)
+    with pytest.warns(RuntimeWarning) as said:
+        r = made(X, index=index)
+    assert {one.filename for one in said} == {__file__}
+    texts = [str(one.message) for one in said]
+    most = 6 if index == 3 else 4  # consecutive numbers
+    assert [text for text in texts if "inputs" in text] == [
+        f"Out of memory with {n} inputs in a forward: going on with {n // 2}."
+        for n in ([6, 3] if most == 6 else [4])
+    ]
+    torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
+    torch.testing.assert_close(r.variance, expected.variance, **CLOSE)
+    assert torch.equal(r.index, expected.index)
+    assert state_of(model) == before
+    made(X, index=index)  # without a warning: it is remembered
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_out_of_memory_with_one_pass_of_one_input_is_an_error(strategy):
+    model = classifier()
+    made = mc.MCDropout(model, 4, strategy=strategy)
+    made.plan(X)
+    limit(model[3], 0)
+    with pytest.raises(torch.OutOfMemoryError), pytest.warns(RuntimeWarning, match="going on with"):
         made(X)
 
 
@@ -773,6 +798,37 @@ def test_a_forward_has_as_many_passes_as_its_largest_result_has_room_for(monkeyp
     made = mc.MCDropout(Wide().eval(), 12, strategy=strategy, task="regression")
     made(X)
     assert [way.passes for way in made._ways.values()] == [4]  # 12 in three chunks of at most 5
+
+
+class Attends(torch.nn.Module):
+    """Attention, with a draw before it or not."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.drop = torch.nn.Dropout(p)
+
+    def forward(self, x):
+        q = self.drop(x)[:, None]
+        p = 0.5 if self.training else 0.0
+        return torch.nn.functional.scaled_dot_product_attention(q, q, q, dropout_p=p)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "p", "few", "passes"),
+    [
+        ("expand", 0.5, 8, 12),
+        ("repeat", 0.5, 8, 12),
+        ("repeat", 0.0, 8, 12),
+        ("repeat", 0.0, 1, 12),  # one pass is measured
+        ("expand", 0.0, 8, 1),  # the first draw has the squares of all passes
+    ],
+)
+def test_attention_in_blocks_has_no_square(monkeypatch, strategy, p, few, passes):
+    monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", 12 * 2 * 64 * 8)  # the square has 64 * 64
+    monkeypatch.setattr(_predictor, "_FEW", few)
+    made = mc.MCDropout(Attends(p).eval(), 12, strategy=strategy, task="regression")
+    made(torch.randn(2, 64, 8))
+    assert [way.passes for way in made._ways.values()] == [passes]
 
 
 # --- Bad input -----------------------------------------------------------------------------------
@@ -1086,3 +1142,48 @@ def test_inputs_that_alternate_are_found_with_one_input_or_equal_ones(x):
         of_values(model)(x, index=2)
     with pytest.raises(SiteError, match="the samples alternate"), mc.active(model):
         model(x)
+
+
+class Ones(TimeFirst):
+    """Nothing shows the order of its draws."""
+
+    def forward(self, x):
+        return x * super().forward(torch.ones_like(x))
+
+
+@pytest.mark.parametrize("strategy", ["loop", "auto"])
+@pytest.mark.parametrize("make", [TimeFirst, Ones])
+def test_inputs_that_alternate_as_the_caller_says(make, strategy):
+    """Their masks are those of a model in which nothing is folded."""
+    model, dims = make().eval(), {"drop": (0, "alternating")}
+    x = torch.randn(5, 3, 4)
+    plain = seeded(lambda: torch.nn.ModuleDict({"drop": torch.nn.Dropout(0.5)}))
+    plain.forward = lambda x: plain["drop"](x)
+    expected = of_values(plain)(x).samples
+    (site,) = mc.plan(model, x, batch_dims=dims).sites
+    assert (site.reached, site.batched) == ("its call", False)
+    made = of_values(model, batch_dims=dims, strategy=strategy)
+    assert torch.equal(made(x).samples, expected)
+    assert torch.equal(made(x[2:], index=2).samples, expected[:, 2:])
+    with torch.no_grad(), mc.active(model, index=2, batch_dims=dims):
+        assert torch.equal(
+            torch.stack([model(x[2:]) for _ in range(len(expected))]), expected[:, 2:]
+        )
+
+
+def test_a_dimension_of_the_inputs_that_does_not_fit():
+    message, x = r"got 1 for 'drop' at drop #0 \(dropout\)", torch.randn(5, 3, 4)
+    for dims, error, words in (
+        ({"drop": 1}, ArgumentValueError, message),
+        ({"dorp": 0}, ArgumentValueError, r"paths of modules that draw \('drop#0'\)"),
+        (["drop"], ArgumentTypeError, "`batch_dims` to be a mapping"),
+    ):
+        model = TimeFirst().eval()
+        before = state_of(model)
+        with pytest.raises(error, match=words):
+            mc.plan(model, x, batch_dims=dims)
+        with pytest.raises(error, match=words):
+            mc.MCDropout(model, batch_dims=dims, task="regression")(x)
+        with pytest.raises(error, match=words), mc.active(model, batch_dims=dims):
+            model(x)
+        assert state_of(model) == before

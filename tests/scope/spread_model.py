@@ -4,13 +4,17 @@
 has the case. What processes leave for others lies beside STORE.
 """
 
+import contextlib
 import gc
 import itertools
 import os
+import re
 import sys
 import traceback
+import warnings
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
@@ -181,6 +185,117 @@ def by_batch(rank, wrap, reentrant=None, make=net, splits=(1, 4)):
 
 def ddp(rank):
     by_batch(rank, DistributedDataParallel)
+
+
+def by_ranks(rank):
+    """The processes tell each other how many samples they have; compared with one process."""
+    expected, y, gradients = whole()
+    mesh = init_device_mesh("cpu", (WORLD,), mesh_dim_names=("dp",))
+    uneven = (20, 4, 30, 10)  # a rank with 0 has no gradient to give
+    for sizes, batch in (
+        ((16,) * WORLD, "distributed"),
+        (uneven, dist.group.WORLD),
+        (uneven, mesh["dp"]),
+    ):
+        start = sum(sizes[:rank])
+        model = net()
+        wrapped = DistributedDataParallel(model)
+        with td.keyed(wrapped, batch=batch, **SCOPE):
+            z = wrapped(X[start : start + sizes[rank]])
+        (loss(z) * WORLD).backward()
+        compare(masks(model), expected, slice(start, start + sizes[rank]))
+        torch.testing.assert_close(z, y[start : start + sizes[rank]])
+        for name, p in model.named_parameters():
+            torch.testing.assert_close(p.grad, gradients[name], rtol=1e-4, atol=1e-4)
+
+
+def by_ranks_accumulated(rank):
+    """Forwards of one scope, each of which has samples of all; some processes have none in one."""
+    expected, *_ = whole()
+    model = net()
+    start = 0
+    with td.keyed(model, batch="distributed", **SCOPE):
+        for sizes in ((3, 5, 1, 7), (0, 8, 0, 8), (8, 8, 8, 8)):
+            first = start + sum(sizes[:rank])
+            here = slice(first, first + sizes[rank])
+            model(X[here])
+            found = masks(model)
+            compare(found, expected, here)
+            start += sum(sizes)
+    assert start == BATCH
+    said = "have all forwards of a step in one scope"
+    with (
+        pytest.warns(RuntimeWarning, match=said),
+        td.keyed(model, batch="distributed", **SCOPE),
+    ):
+        model(X[:2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for step in (6, 7):
+            with td.keyed(model, seed=SCOPE["seed"], step=step, batch="distributed"):
+                model(X[:2])
+                model(X[:2])
+
+
+def by_ranks_resumed(rank):
+    """Two steps of four processes, then two of a run that starts with the third; groups of two."""
+    through = net()
+    expected = trained(through, (0, BATCH), STEPS)
+    groups = [dist.new_group([0, 1]), dist.new_group([2, 3])]
+    each = BATCH // 2
+    here = slice(rank % 2 * each, (rank % 2 + 1) * each)
+    model = net()
+    state = {}
+    for steps in (STEPS[:2], STEPS[2:]):
+        if state:
+            torch.manual_seed(rank)
+            model = net()
+            model.load_state_dict(state["model"])
+        wrapped = DistributedDataParallel(model, process_group=groups[rank // 2])
+        optimiser = torch.optim.SGD(model.parameters(), lr=2e-3)
+        for step in steps:
+            optimiser.zero_grad()
+            with td.keyed(wrapped, seed=SCOPE["seed"], step=step, batch=groups[rank // 2]):
+                loss(wrapped(X[here])).backward()
+            compare(masks(model), expected[step], here)
+            optimiser.step()
+        state = {"model": {name: p.clone() for name, p in model.state_dict().items()}}
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p, through.get_parameter(name))
+
+
+def by_ranks_refused(rank):
+    """What would give samples of several processes one mask, or masks of two steps."""
+
+    def forwards(model, count, options):
+        with td.keyed(model, **{**SCOPE, "batch": "distributed", **options}):
+            for _ in range(count):
+                with contextlib.suppress(ZeroDivisionError):
+                    model(X[:2])
+
+    def refused(message, model=None, count=1, **options):
+        with pytest.raises(td.errors.ArgumentValueError, match=re.escape(message)):
+            forwards(net() if model is None else model, count, options)
+
+    refused("in the same seed and step, got Key(", step=rank)
+    fails = net()
+    fails.register_forward_hook(lambda *_: 1 // 0 if rank == 1 and fails.training else None)
+    refused("in the same forward, after as many samples, got 8, 0, 8, 8 by rank", fails, 2)
+    mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+    refused("a mesh of one dimension", batch=mesh)
+    pair = dist.new_group([0, 1])
+    if rank > 1:
+        refused("a process group that this process is in", batch=pair)
+    of_all = init_device_mesh("cpu", (WORLD,))
+    for over, model in ((mesh["tp"], Spread()), (of_all, Spread())):
+        parallelize_module(model, over, {"up": ColwiseParallel()})
+        refused("for a model with 'up.weight' on a mesh of shape", model)
+    refused("on a mesh of shape (2, 2)", fully_shard(net(), mesh=mesh))
+    refused("on a mesh of shape (2,)", fully_shard(net(), mesh=mesh["dp"]))  # of stages, say
+    averaged = DistributedDataParallel(net(), process_group=mesh["dp"].get_group())
+    refused("with gradients that 2 of 4 processes average", averaged)
+    forwards(averaged, 1, {"batch": mesh["dp"]})
+    forwards(sharded(net()), 1, {})
 
 
 def sharded(model):
@@ -497,6 +612,10 @@ CASES = {
         fsdp2,
         fsdp2_recomputed,
         ddp_reentrant,
+        by_ranks,
+        by_ranks_accumulated,
+        by_ranks_resumed,
+        by_ranks_refused,
         sequence,
         gathered_keys,
         tensor_parallel,

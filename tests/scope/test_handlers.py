@@ -15,6 +15,7 @@ from torch.overrides import get_overridable_functions
 
 import torchdropout as td
 from keyed_parts import SCOPE, Calls, assert_parts
+from torchdropout import functional as F
 from torchdropout.errors import SiteError
 from torchdropout.scope._handlers import HANDLERS
 
@@ -356,3 +357,11 @@ def test_torchs_functions_are_as_they_were():
     assert isinstance(code, types.FunctionType)
     assert code.__globals__["dropout"] is torch_F.dropout
     assert code.__globals__["scaled_dot_product_attention"] is torch_F.scaled_dot_product_attention
+
+
+def test_a_call_that_lacks_an_argument_has_the_error_of_the_function():
+    with (
+        td.keyed(Calls(lambda x: F.drop_path(x, 0.5)), seed=0) as scope,
+        pytest.raises(TypeError, match="training"),
+    ):
+        scope.model(torch.ones(4, 3))

@@ -7,7 +7,9 @@ from pathlib import Path
 import started
 
 PROGRAM = Path(__file__).parent / "spread_model.py"
-CASES = ["ddp", "fsdp2", "fsdp2_recomputed", "ddp_reentrant", "sequence", "gathered_keys"]
+CASES = ["ddp", "fsdp2", "fsdp2_recomputed", "ddp_reentrant"]
+CASES += ["by_ranks", "by_ranks_accumulated", "by_ranks_resumed", "by_ranks_refused"]
+CASES += ["sequence", "gathered_keys"]
 CASES += ["tensor_parallel", "heads"]
 CASES += ["pipeline", "prefixed", "stopped", "resumed", "ddp_compiled", "ddp_budget"]
 

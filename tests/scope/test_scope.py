@@ -271,6 +271,43 @@ def test_draws_outside_the_model_are_torchs():
         assert torch.equal(torch.rand(4), expected)
 
 
+class Tracker:
+    """A generator of its own for a region, as Megatron's tracker has it."""
+
+    def __init__(self, seed):
+        self.state = torch.Generator().manual_seed(seed).get_state()
+
+    @contextlib.contextmanager
+    def fork(self):
+        before = torch.get_rng_state()
+        torch.set_rng_state(self.state)
+        yield
+        self.state = torch.get_rng_state()
+        torch.set_rng_state(before)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_scripts_do_with_generators_is_of_no_effect(seed):
+    """So it can be deleted: a tracker, seeds that depend on the rank, states that are put back."""
+    tracker = Tracker(seed)
+
+    def with_generators(drop, x):
+        with tracker.fork():
+            return torch_F.dropout(drop(x), 0.3)
+
+    def without(drop, x):
+        return torch_F.dropout(drop(x), 0.3)
+
+    x = torch.ones(8, 12)
+    with td.keyed(Calls(without, nn.Dropout(0.5)), **SCOPE) as scope:
+        expected = scope.model(x)
+    before = tracker.state
+    torch.manual_seed(1000 * seed)
+    with td.keyed(Calls(with_generators, nn.Dropout(0.5)), **SCOPE) as scope:
+        assert torch.equal(scope.model(x), expected)
+    assert torch.equal(tracker.state, before)
+
+
 def test_threads():
     """Each has a model of its own, with attention, and the draws it has alone."""
     models = [nn.TransformerEncoderLayer(12, 2, 16, 0.3, batch_first=True) for _ in range(2)]
@@ -315,6 +352,8 @@ def test_threads():
         ({"batch": (3, 3)}, ArgumentValueError, "`batch`"),
         ({"batch": (-1, 3)}, ArgumentValueError, "`batch`"),
         ({"batch": (2**63, 2**64)}, ArgumentValueError, r"< total <= 2\*\*63"),
+        ({"batch": "ranks"}, ArgumentValueError, "`batch` to be 'distributed' where it is a word"),
+        ({"batch": "distributed"}, ArgumentValueError, "None without torch.distributed.init_pro"),
         ({"sequence": (0, 2**63 + 1)}, ArgumentValueError, "`sequence`"),
         ({"sequence": (4, 3)}, ArgumentValueError, "`sequence`"),
         ({"sites": {}}, ArgumentTypeError, "`sites`"),
@@ -708,6 +747,14 @@ def test_a_batch_dimension_that_cannot_be_found():
         td.find_sites(torch_F.dropout, X)
 
 
+def test_two_dimensions_that_follow_the_batch():
+    """A sample would have as many draws as its batch has samples, whatever their multiples."""
+    model = Calls(lambda x: torch_F.dropout(torch.ones(len(x), 3 * len(x)), 0.5))
+    message = "dimensions 0 and 1 of its draws both follow the batch"
+    with td.keyed(model, seed=0, batch=(0, 64)), pytest.raises(SiteError, match=message):
+        model(X)
+
+
 def test_a_batch_dimension_that_no_argument_has():
     message = "`batch_dim` to be a dimension of an argument of the forward, got batch_dim=5"
     with (
@@ -844,6 +891,38 @@ def test_a_sequence_beyond_its_end():
         pytest.raises(ArgumentValueError, match=r"got 4 positions from position 6 on with seq"),
     ):
         model(torch.ones(2, 4, 3))
+
+
+def test_positions_that_alternate():
+    """As in a dimension of channels and positions, which sizes do not show."""
+    x = torch.randn(8, 6, 4)
+    channels = Calls(lambda x: torch_F.dropout(x.transpose(1, 2).flatten(1), 0.5))
+    with (
+        td.keyed(channels, seed=0, sequence=(0, 12)),
+        pytest.raises(SiteError, match="the positions alternate along dimension 1 of its draws"),
+    ):
+        channels(x)
+    ones = Calls(lambda x: torch_F.dropout(torch.ones(len(x), x.shape[1] * 4), 0.5))
+    with (
+        td.keyed(ones, seed=0, sequence=(0, 12)),
+        pytest.raises(SiteError, match="nothing shows the order of the positions along dimension"),
+    ):
+        ones(x)
+    neighbours = Calls(lambda x: torch_F.dropout(x.flatten(1), 0.5).view_as(x))
+    for given in (x, torch.ones(8, 6, 4)):
+        with td.keyed(neighbours, seed=0) as scope:
+            expected = scope.model(given)
+        with td.keyed(neighbours, seed=0, batch=(2, 8), sequence=(3, 6)):
+            assert torch.equal(neighbours(given[2:5, 3:]), expected[2:5, 3:])
+
+
+def test_positions_and_samples_in_one_dimension():
+    model = Calls(lambda x: torch_F.dropout(x.flatten(0, 1), 0.5))
+    with (
+        td.keyed(model, seed=0, sequence=(0, 12)),
+        pytest.raises(SiteError, match="samples and positions lie along dimension 0 both"),
+    ):
+        model(torch.randn(8, 6, 4))
 
 
 def test_draws_of_another_length_in_a_sequence_that_is_divided():

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from ..reporting.command import (
 )
 from ..reporting.lines import clean
 from ..reporting.output import need_writable
+from ..scope._given import BatchDims
 from ._apart import apart
 
 
@@ -67,6 +69,13 @@ def mc() -> None:
     metavar="NAME",
     help="An argument that all samples share, where its size is that of the batch.",
 )
+@click.option(
+    "--batch-dims",
+    multiple=True,
+    metavar="PATH=DIM[,alternating]",
+    callback=lambda _context, _option, given: _dims(given),
+    help="The dimension of the samples in the draws of a path, where forwards do not show it.",
+)
 @formats("text", "json")
 @output_option("Write the plan to a file, atomically; the verdict goes to stderr.")
 @quiet_option("Print the verdict only.")
@@ -81,6 +90,7 @@ def plan(
     exclude: tuple[str, ...],
     batch_dim: int,
     shared: tuple[str, ...],
+    batch_dims: BatchDims,
     form: str,
     output: Path | None,
     quiet: bool,
@@ -102,8 +112,8 @@ def plan(
             need_writable(output)
     except WRONG as error:
         raise click.UsageError(str(error)) from error
-    options = {"include": include or None, "exclude": exclude or None, "batch_dim": batch_dim}
-    options["shared"] = shared or None
+    options: dict[str, Any] = {"include": include or None, "exclude": exclude or None}
+    options |= {"batch_dim": batch_dim, "shared": shared or None, "batch_dims": batch_dims}
     try:
         work = functools.partial(_plan, target, made, options)
         found = apart(work, target, fork=bool(context.obj))
@@ -120,7 +130,24 @@ def plan(
 
     if not publish(output, lines[-1], "", rendered, rendered, quiet=quiet):
         return CANNOT_RUN
-    return OK if exit_zero or not (found.problem or found.unreached) else ERRORS
+    misplaced = any(found.found[site].problem for site in found.rates)
+    return OK if exit_zero or not (found.problem or found.unreached or misplaced) else ERRORS
+
+
+def _dims(given: Iterable[str]) -> BatchDims:
+    """The dimensions that `--batch-dims` gives, by path.
+
+    Raises:
+        click.BadParameter: One is not written so.
+    """
+    found: dict[str, int | tuple[int, str]] = {}
+    for text in given:
+        path, sign, rest = text.rpartition("=")
+        dim, comma, how = rest.partition(",")
+        if not (sign and dim.removeprefix("-").isdecimal()):
+            raise click.BadParameter(f"Expected PATH=DIM or PATH=DIM,alternating, got {text!r}.")
+        found[path] = (int(dim), how) if comma else int(dim)
+    return found
 
 
 def _plan(target: str, inputs: Any, options: dict[str, Any]) -> Plan:

@@ -20,10 +20,13 @@ class Axis(NamedTuple):
     Attributes:
         dim: The dimension.
         times: How many of its places belong to one sample, or to one position.
+        alternating: Whether the samples alternate there, instead of a sample's places being
+            neighbours. A `Part` has no such dimension.
     """
 
     dim: int
     times: int
+    alternating: bool = False
 
 
 class Part:

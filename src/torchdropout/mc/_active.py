@@ -8,6 +8,7 @@ import torch
 
 from .._validate import check_unsigned, wrong_value
 from ..random import Key
+from ..scope._given import BatchDims, Given
 from ..scope._shared import Shared, check_shared
 from ._choice import Patterns, check_choice
 from ._passes import Passes
@@ -32,6 +33,7 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
         masks: "per-input", or "shared" by all inputs of a pass.
         batch_dim: The dimension of the inputs in the arguments.
         shared: As in `plan`.
+        batch_dims: As in `plan`.
         on_unreached: What to do where a draw cannot be reached or something else than dropout
             changes: "raise", "warn" or "ignore".
 
@@ -64,6 +66,7 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
         masks: Literal["per-input", "shared"] = "per-input",
         batch_dim: int = 0,
         shared: Shared | None = None,
+        batch_dims: BatchDims | None = None,
         on_unreached: OnUnreached = "raise",
     ) -> None:
         check_model(model)
@@ -73,10 +76,10 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
             wrong_value("on_unreached", "'raise', 'warn' or 'ignore'", on_unreached)
         check_unsigned("batch_dim", batch_dim, 6)
         check_choice(include, exclude, p)
-        shared = check_shared(shared)
+        shared, where = check_shared(shared), Given(batch_dims)
 
         def find(args: Any, kwargs: Any) -> Plan:
-            found = find_plan(model, args, kwargs, include, exclude, p, batch_dim, shared)
+            found = find_plan(model, args, kwargs, include, exclude, p, batch_dim, shared, where)
             check_plan(found, on_unreached)
             return found
 

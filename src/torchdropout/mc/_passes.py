@@ -15,6 +15,7 @@ from ..errors import SiteError
 from ..functional._part import Part
 from ..random import Key
 from ..scope import SiteId, keyed
+from ..scope._given import unfolded
 from ..scope._handlers import injected
 from ..scope._shared import Shared, batch_size, shared_leaves
 from ..scope._watch import Draw, unwrapped
@@ -99,6 +100,9 @@ class Passes(keyed):
         self._flags = contextlib.ExitStack()
         self._steps: list[Key] = []
         self._arguments: Any = None
+        # Around attention, which is computed in another way where operators are observed.
+        self.unobserved: Callable[[], contextlib.AbstractContextManager[None]]
+        self.unobserved = contextlib.nullcontext
 
     def before(self, args: Any, kwargs: Any) -> None:
         """The forward of the next passes begins."""
@@ -211,6 +215,11 @@ class Passes(keyed):
                 f"Expected draws with a dimension of inputs alone for masks='shared', got {site} "
                 f"({draw.kind}), where {batch.times} rows belong to an input."
             )
+        given = draw.tensors
+        if batch is not None and batch.alternating:
+            if self.count > 1:
+                raise CannotBatchError(f"the inputs alternate in {site} ({draw.kind})")
+            draw, (batch, _) = unfolded(draw, found.place)
         part = Part(batch, self._index, alike=self._alike)
         rate = plan.rates.get(site)
         stream = site.stream()
@@ -218,9 +227,11 @@ class Passes(keyed):
             (step,) = self._steps
             key = Key(step.seed, step.stream ^ stream)
             options: dict[str, Any] = {} if rate is None else {"rate": rate}
-            if draw.inplace and self._is_given(draw.tensors[0]):
+            if draw.inplace and self._is_given(given[0]):
                 options["fresh"] = True  # the next pass has the same input
-            return draw.finished(draw.compute(*draw.tensors, key=key, layout=part, **options))
+            with contextlib.nullcontext() if draw.passes is None else self.unobserved():
+                y = draw.compute(*draw.tensors, key=key, layout=part, **options)
+            return draw.finished(y)
         if batch is None or not draw.aligned:
             raise CannotBatchError(f"{site} ({draw.kind}) has no dimension of inputs")
         rows = self._size * batch.times * (self.count if self.expand and self.expanded else 1)
@@ -263,7 +274,9 @@ class Passes(keyed):
             tensors = list(draw.tensors)
             for i, t in given.items():
                 tensors[i] = t[None] if along[i] is None else self._apart(t, dim).movedim(dim, 0)
-            done: torch.Tensor | None = draw.passes(*tensors, keys=keys, layout=part, **options)
+            done: torch.Tensor | None
+            with self.unobserved():
+                done = draw.passes(*tensors, keys=keys, layout=part, **options)
             if done is not None:
                 return done.movedim(0, dim).flatten(dim, dim + 1)
 

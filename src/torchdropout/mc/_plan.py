@@ -17,6 +17,7 @@ from .._validate import check_unsigned, got, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError, TorchDropoutError
 from ..process_state import TORCHS
 from ..scope import SiteId
+from ..scope._given import BatchDims, Given
 from ..scope._handlers import injected
 from ..scope._keyed import is_in_scope
 from ..scope._memory import explained, is_out_of_memory
@@ -182,6 +183,7 @@ def plan(
     p: float | Mapping[str, float] | None = None,
     batch_dim: int = 0,
     shared: Shared | None = None,
+    batch_dims: BatchDims | None = None,
     **kwargs: Any,
 ) -> Plan:
     """Find every dropout of a model in eval, and show that turning it on changes nothing else.
@@ -199,12 +201,15 @@ def plan(
             a site, and stays off.
         batch_dim: The dimension of the samples in the arguments.
         shared: The arguments that all inputs share, where sizes do not tell; see `find_sites`.
+        batch_dims: The dimension of the inputs in the draws of some sites, by path, where forwards
+            do not show it; see `find_sites`.
         kwargs: Arguments of the forward, by name.
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted, or the model is scripted.
         ArgumentValueError: The model is in training, p is outside [0, 1] everywhere or a pattern
-            fits nothing; the model draws nowhere, or has p = 0 wherever it draws.
+            fits nothing; the model draws nowhere, or has p = 0 wherever it draws; `batch_dims` has
+            a path that does not draw, or a dimension that does not fit.
 
     Example:
         >>> import torch
@@ -219,8 +224,8 @@ def plan(
     check_model(model)
     check_unsigned("batch_dim", batch_dim, 6)
     check_no_scope(model)
-    shared = check_shared(shared)
-    return find_plan(model, args, kwargs, include, exclude, p, batch_dim, shared)
+    shared, given = check_shared(shared), Given(batch_dims)
+    return find_plan(model, args, kwargs, include, exclude, p, batch_dim, shared, given)
 
 
 def check_no_scope(model: torch.nn.Module) -> None:
@@ -240,6 +245,7 @@ def find_plan(
     p: float | Mapping[str, float] | None,
     batch_dim: int,
     shared: Shared | None,
+    where: Given,
     most: int | None = None,
 ) -> Plan:
     """The plan of a model that has been checked, by forwards of at most so many inputs or three.
@@ -262,7 +268,7 @@ def find_plan(
         if most < size:
             given, named = look.few(alone, batch_dim, size, most)
         whole = args, kwargs
-        return _found(inner, given, named, whole, include, exclude, p, batch_dim, shared)
+        return _found(inner, given, named, whole, include, exclude, p, batch_dim, shared, where)
 
     with explained():
         first, alone, open_questions = look.alone(batch_dim, size)
@@ -282,6 +288,7 @@ def _found(
     p: float | Mapping[str, float] | None,
     batch_dim: int,
     shared: Shared | None,
+    where: Given,
 ) -> Plan:
     """The plan of a model by forwards of these inputs, which are some of the whole batch.
 
@@ -294,7 +301,8 @@ def _found(
 
     def look(flags: Iterable[str]) -> PlanLook:
         around = functools.partial(training, [modules[path] for path in flags])
-        return PlanLook(inner, args, kwargs, around=around, forced=True, shared=shared)
+        options: dict[str, Any] = {"shared": shared, "given": where}
+        return PlanLook(inner, args, kwargs, around=around, forced=True, **options)
 
     everything = look(allowed)
     target = everything.all_draws(paths)
@@ -398,7 +406,8 @@ def _planned(
     if found.problem:
         reached = f"{reached}, but {found.problem}"
     rate = found.p if rates[found.id] is None else rates[found.id]
-    batched = draw.aligned and found.place.batch is not None and not found.problem
+    axis = found.place.batch
+    batched = draw.aligned and axis is not None and not axis.alternating and not found.problem
     return PlannedSite(found.id, found.kind, rate, reached, True, batched, found.shape)
 
 

@@ -15,6 +15,7 @@ from .. import _torch
 from .._validate import check_bool, check_unsigned, got, is_integer, wrong_type, wrong_value
 from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
+from ..scope._given import BatchDims, Given
 from ..scope._keyed import is_in_scope
 from ..scope._shared import Shared, batch_size, check_shared, shared_leaves
 from ..scope._watch import unwrapped
@@ -91,6 +92,7 @@ class MCDropout:
             of what it takes as `*args`. By default an argument with as many rows as there are
             inputs has one for each, unless the forward fails so and not otherwise; where nothing
             shows it, that is an error.
+        batch_dims: As in `plan`.
         keep_samples: Keep the output of each pass, for `Result.samples` and `quantiles`.
         on_unreached: What to do where a draw cannot be reached or something else than dropout
             changes: "raise", "warn" or "ignore".
@@ -137,6 +139,7 @@ class MCDropout:
         max_batch: int | None = None,
         batch_dim: int = 0,
         shared: Shared | None = None,
+        batch_dims: BatchDims | None = None,
         keep_samples: bool = False,
         on_unreached: OnUnreached = "raise",
         output: Selector | None = None,
@@ -170,6 +173,7 @@ class MCDropout:
         self.max_batch = max_batch
         self.batch_dim = check_unsigned("batch_dim", batch_dim, 6)
         self.shared = check_shared(shared)
+        self.given = Given(batch_dims)
         self.keep_samples = check_bool("keep_samples", keep_samples)
         self.on_unreached: OnUnreached = on_unreached
         self.output = output
@@ -178,6 +182,7 @@ class MCDropout:
         self._statistics()  # its errors come now, and not after the first forward
         self._plan: Plan | None = None
         self._ways: dict[Any, _Way] = {}
+        self._most = max_batch  # inputs of a forward, or fewer after a lack of memory
 
     def __repr__(self) -> str:
         return (
@@ -239,11 +244,23 @@ class MCDropout:
         only = following(self._plan, inner, args, kwargs, self.batch_dim, size)
         batch = Batch(args, kwargs, self.batch_dim, size, only)
         parts = []
-        for start, end in _runs(numbers.tolist(), self.max_batch):
-            of_run = batch.part(start, end)
-            statistics = self._statistics(numbers[start:end])
-            self._update(statistics, of_run, int(numbers[start]))
-            parts.append(statistics.result(numbers[start:end]))
+        for start, end in _runs(numbers.tolist()):
+            while start < end:
+                most = end - start if self._most is None else min(self._most, end - start)
+
+                def run(count: int, start: int = start) -> Result:
+                    of_run = numbers[start : start + count]
+                    statistics = self._statistics(of_run)
+                    self._update(statistics, batch.part(start, start + count), int(of_run[0]))
+                    found: Result = statistics.result(of_run)
+                    return found
+
+                # After the passes of a forward: where not even one of the whole batch fits.
+                count, result = halving(run, most, "inputs")
+                if count < most:
+                    self._most = count
+                parts.append(result)
+                start += count
         return parts[0] if len(parts) == 1 else Result.cat(parts)
 
     def plan(self, *args: Any, **kwargs: Any) -> Plan:
@@ -265,6 +282,7 @@ class MCDropout:
             self.p,
             self.batch_dim,
             self.shared,
+            self.given,
             self.max_batch,
         )
         for name in found.undecided:  # parts of a batch would take parts of it
@@ -404,9 +422,13 @@ class MCDropout:
         names = path.split(".") if path else []
         return [Inlet(".".join(names[:n])) for n in range(len(names), 0, -1)]
 
-    def _try(self, batch: Batch, index: int, way: _Way) -> tuple[_Way, torch.Tensor]:
+    def _try(
+        self, batch: Batch, index: int, way: _Way, largest: _Largest | None = None
+    ) -> tuple[_Way, torch.Tensor]:
         """Some passes from the first on, and the way with what was learnt about it."""
         with self._passes(index, way) as scope:
+            if largest is not None:  # in blocks, whose size does not depend on the passes
+                scope.unobserved = largest.paused
             found = self._run(scope, batch, way)
         return way._replace(inlet=scope.inlet), found
 
@@ -418,7 +440,7 @@ class MCDropout:
 
         def measured(count: int) -> tuple[int, torch.Tensor]:
             with _Largest() as largest:
-                _, y = self._try(batch.part(0, 1), index, way._replace(passes=count))
+                _, y = self._try(batch.part(0, 1), index, way._replace(passes=count), largest)
             return largest.size, y
 
         count, (largest, y) = halving(measured, min(_FEW, self.n_samples), "passes")
@@ -500,12 +522,11 @@ class _Largest(_torch.OperatorMode):
         return found
 
 
-def _runs(numbers: list[int], most: int | None) -> Iterator[tuple[int, int]]:
-    """Stretches of at most so many consecutive numbers, which share a forward."""
+def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """Stretches of consecutive numbers, which may share a forward."""
     start = 0
     for i in range(1, len(numbers) + 1):
-        is_next = i < len(numbers) and numbers[i] == numbers[i - 1] + 1
-        if not is_next or i - start == most:
+        if i == len(numbers) or numbers[i] != numbers[i - 1] + 1:
             yield start, i
             start = i
 

@@ -59,6 +59,7 @@ def _dropped(watcher: Watcher, func: Any, args: Any, kwargs: Any) -> Any:
         return ours(x, rate, True, inplace and not fresh, key=key, layout=layout)
 
     how: dict[str, Any] = {"aligned": True, "rated": True, "inplace": inplace}
+    how["inner"] = 0 if ours is F.dropout or ours is F.alpha_dropout else None
     plain = ours is F.dropout and not inplace
     return watcher.draw(Draw(ours.__name__, p, (x,), compute, _same, **how, plain=plain))
 
@@ -125,7 +126,7 @@ def _attention(
         return torch_F.scaled_dot_product_attention(q, k, v, mask, 0.0, is_causal, **options)
 
     tensors = (query, key, value, attn_mask)
-    how: dict[str, Any] = {"aligned": True, "rated": True, "passes": passes}
+    how: dict[str, Any] = {"aligned": True, "rated": True, "passes": passes, "inner": 2}
     return watcher.draw(
         Draw("scaled_dot_product_attention", dropout_p, tensors, compute, mean, **how)
     )
@@ -271,7 +272,8 @@ def _keep(
     def mean(x: torch.Tensor) -> torch.Tensor:
         return torch.as_tensor(keep, dtype=x.dtype, device=x.device).expand(x.shape)
 
-    draw = Draw("bernoulli", p, (x,), compute, mean, aligned=True, finish=finish)
+    inner = None if isinstance(keep, torch.Tensor) and keep.ndim else 0
+    draw = Draw("bernoulli", p, (x,), compute, mean, aligned=True, finish=finish, inner=inner)
     return watcher.draw(draw)
 
 
@@ -311,7 +313,7 @@ def _numbers(
 
     # A threshold may follow, of which the mean says nothing.
     mean = torch.zeros_like if kind == "randn" else None
-    return watcher.draw(Draw(kind, None, (x,), compute, mean, aligned=True, finish=finish))
+    return watcher.draw(Draw(kind, None, (x,), compute, mean, aligned=True, finish=finish, inner=0))
 
 
 def _digits(dtype: torch.dtype) -> int:
@@ -450,11 +452,22 @@ class _Parameters(NamedTuple):
         return {**self.defaults, **dict(zip(self.names, args, strict=False)), **kwargs}
 
 
+# Those that draw for each element, whatever its dimensions.
+_ELEMENTWISE = (
+    F.dropout,
+    F.alpha_dropout,
+    F.gaussian_dropout,
+    F.gaussian_noise,
+    F.uniform_dropout,
+)
+
+
 def _own(ours: Callable[..., Any]) -> Handler:
     parameters = _Parameters.of(ours)
     first, gated = parameters.names[0], "training" in parameters.names
     # What can write its result into a tensor like the input draws in the dimensions of the input.
     elementwise = "out" in parameters.names
+    of_elements = ours in _ELEMENTWISE
 
     def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
         given = parameters.bind(args, kwargs)
@@ -466,7 +479,7 @@ def _own(ours: Callable[..., Any]) -> Handler:
             given["training"] = True
         rate = given.get("p")
         none = type(rate) in (int, float) and rate == 0
-        if none or (gated and given["training"] is False):
+        if none or (gated and given.get("training") is False):
             watcher.next_site()
             return ours(**given)
 
@@ -487,6 +500,8 @@ def _own(ours: Callable[..., Any]) -> Handler:
             plain = not (given["inplace"] or given["broadcast_dims"])
         how: dict[str, Any] = {"aligned": aligned, "rated": "p" in given}
         how["inplace"] = bool(given.get("inplace"))
+        if of_elements and not (given["broadcast_dims"] or isinstance(rate, torch.Tensor)):
+            how["inner"] = 0
         tensors, found = (given[first],), mean if gated else None
         return watcher.draw(Draw(ours.__name__, rate, tensors, compute, found, **how, plain=plain))
 

@@ -19,8 +19,10 @@ from ..functional._bernoulli import in_part
 from ..functional._override import observers
 from ..functional._part import Part
 from ..random import Key
+from ._given import BatchDims, Given, unfolded
 from ._handlers import new_watcher
-from ._places import Look, Sites, check_dims
+from ._places import Look, Site, Sites, check_dims
+from ._ranks import Processes, Ranks
 from ._shared import Shared, batch_size, check_shared, shared_leaves
 from ._watch import Draw, SiteId, State, Watcher, unwrapped
 
@@ -54,12 +56,17 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         step: Which step of training this is, in [0, 2**64).
         batch: `(start, total)`: the number of this part's first sample, and the size of the whole
             batch. By default the forward has the whole batch. A further forward of the model in the
-            same scope continues where the last ended, as micro-batches do.
+            same scope continues where the last ended, as micro-batches do. Or the processes that
+            have different samples: "distributed" for all of them, a process group, or a mesh of one
+            dimension. Each forward then has the samples of the first rank, then those of the next,
+            however many each has; the processes tell each other, so all call the model as often.
         sequence: `(start, total)` of the positions, where sequences are divided.
         batch_dim: The dimension of the samples in the tensors that the model is called with.
         sequence_dim: That of the positions.
         shared: The arguments of the forward that all samples share, where their sizes do not tell;
             see `find_sites`.
+        batch_dims: The dimension of the samples in the draws of some sites, by path, where forwards
+            do not show it; see `find_sites`, which takes it where `sites` is given.
         sites: What `find_sites` returned. Needed where `model.compile()` was called.
         prefix: Put before the paths, where this model is a stage of a larger one.
         on_unreached: What to do about a draw that cannot be given a key: "raise", "warn" or
@@ -68,7 +75,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
         ArgumentValueError: An argument has a value that is not accepted; a scope of the model is
-            active already; a forward reaches beyond the batch.
+            active already; a forward reaches beyond the batch; there is no process group; the
+            processes are in different steps or forwards.
         SiteError: In the forward, a draw cannot be given a key, or does not belong to one sample.
 
     Example:
@@ -93,11 +101,12 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         *,
         seed: int | Key,
         step: int = 0,
-        batch: tuple[int, int] | None = None,
+        batch: tuple[int, int] | Processes | None = None,
         sequence: tuple[int, int] | None = None,
         batch_dim: int = 0,
         sequence_dim: int = 1,
         shared: Shared | None = None,
+        batch_dims: BatchDims | None = None,
         sites: Sites | None = None,
         prefix: str = "",
         on_unreached: Literal["raise", "warn", "ignore"] = "raise",
@@ -110,16 +119,21 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         key = seed if isinstance(seed, Key) else Key(check_unsigned("seed", seed, 64))
         if sites is not None and not isinstance(sites, Sites):
             wrong_type("sites", "what find_sites returns, or None", sites)
+        if sites is not None and batch_dims is not None:
+            wrong_value("batch_dims", "None with `sites`: give it to find_sites", batch_dims)
         if on_unreached not in ("raise", "warn", "ignore"):
             wrong_value("on_unreached", "'raise', 'warn' or 'ignore'", on_unreached)
         check_dims(batch_dim, sequence_dim)
         self.model = model
         self.key = key.fold_in(check_unsigned("step", step, 64))
-        self.batch = _check_range("batch", batch)
+        placed = batch is None or isinstance(batch, tuple)
+        self.batch = _check_range("batch", batch) if placed else None
+        self._ranks = None if placed else Ranks(batch, model)
         self.sequence = _check_range("sequence", sequence)
         self.batch_dim = batch_dim
         self.sequence_dim = None if sequence is None else sequence_dim
         self.shared = check_shared(shared)
+        self.given = Given(batch_dims)
         self.prefix = prefix
         self.on_unreached = on_unreached
         self._given = sites
@@ -128,7 +142,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._rows = 0
         self._rehearses = False
         self._arguments: tuple[Any, Any] | None = None
-        self._next = 0 if batch is None else batch[0]
+        self._next = 0 if self.batch is None else self.batch[0]
         self._watcher = _watcher_of(unwrapped(model))
         self._warned: set[str] = set()
         self.forced = False
@@ -209,13 +223,20 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         # sample there is nothing to place, nor to find sites with.
         if rows is None and self.batch_dim != 0:
             wrong_value("batch_dim", "a dimension of an argument of the forward", self.batch_dim)
-        self._rehearses = (
-            rows == 0
-            or (rows is None and self.batch is None)
-            or (not is_dynamo_compiling() and _torch.infers_shapes())
-        )
+        infers = not is_dynamo_compiling() and _torch.infers_shapes()
+        start, self._rows = self._next, rows or 0
+        if self._ranks is not None and not infers:  # also where the others alone have samples
+            place = _torch.in_python(self._placed)
+            start, self._rows = place(self._ranks, self._rows)
+        self._rehearses = rows == 0 or (rows is None and self.batch is None) or infers
         if self._rehearses:
-            self._rows = 0
+            if infers:
+                self._rows = 0
+            elif rows is None and self._ranks is not None:
+                raise ArgumentValueError(
+                    "Expected a forward with samples, got no argument with a dimension "
+                    f"{self.batch_dim}, and a batch that processes divide."
+                )
             return
         if self._sites is None:
             _torch.in_python(self._find_sites)(args, kwargs, is_dynamo_compiling())
@@ -226,16 +247,27 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if self.sequence is not None:
             self._check_length(batch_size(args, kwargs, self.sequence_dim or 0, skipped))
         if self.batch is not None:
-            start, total = self._next, self.batch[1]
+            total = self.batch[1]
             if rows is None or start + rows > total:
                 raise ArgumentValueError(
                     f"Expected a forward that lies within the batch, got {rows} samples from "
                     f"sample {start} on with batch={self.batch!r}."
                 )
         self._arguments = None if is_dynamo_compiling() else (args, kwargs)
-        self._rows = rows or 0
-        self._watcher.start = self._next
-        self._starts = torch.tensor([self._next, self._first()], dtype=torch.int64)
+        self._watcher.start = start
+        self._starts = torch.tensor([start, self._first()], dtype=torch.int64)
+
+    def _placed(self, ranks: Ranks, rows: int) -> tuple[int, int]:
+        """The first sample of this process in a forward, and how many all have."""
+        if self._next == 0 and self._watcher.ranked == self.key:
+            warnings.warn(
+                "A scope with processes in `batch` has the seed and the step of the last one, and "
+                "so its masks: where gradients of several forwards are accumulated, have all "
+                "forwards of a step in one scope.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return ranks.place(self.key, self._next, rows)
 
     def _check_length(self, length: int | None) -> None:
         """Check that the positions of a forward lie within the sequence."""
@@ -252,6 +284,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._arguments = None
         if self._watcher.completed:
             self._next += self._rows
+            if self._ranks is not None:
+                self._watcher.ranked = self.key
 
     def _find_sites(self, args: Any, kwargs: Any, is_compiled: bool) -> None:
         self._use(self._found(args, kwargs), is_compiled)
@@ -266,13 +300,15 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def _how(self) -> tuple[Any, ...]:
         """What the sites of a model depend on."""
         training = unwrapped(self.model).training
-        return self.batch_dim, self.sequence_dim, self.shared, self.prefix, training
+        given = frozenset(self.given.dims.values())
+        return self.batch_dim, self.sequence_dim, self.shared, given, self.prefix, training
 
     def _look(self, args: Any, kwargs: Any) -> Sites:
         """Find sites with the keys of this step, which may decide what is computed."""
         inner = unwrapped(self.model)
         self._watcher.remove()
-        look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of, shared=self.shared)
+        options: dict[str, Any] = {"shared": self.shared, "given": self.given}
+        look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of, **options)
         try:
             return look.sites_or_whole(self.batch_dim, self.sequence_dim)
         finally:  # or a further forward would draw without keys
@@ -335,18 +371,12 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 f"({draw.kind}). Pass sites=find_sites(model, ...) with arguments for which it "
                 "draws there."
             )
-        if found.problem and (self.batch is not None or self.sequence is not None):
-            if self.sequence is None:
-                what = "sample each, as the batch is"
-            elif self.batch is None:
-                what = "position each, as the sequence is"
-            else:
-                what = "sample and one position each, as the batch and the sequence are"
-            raise SiteError(
-                f"Expected draws that belong to one {what} divided, got "
-                f"{site} ({draw.kind}): {found.problem}."
-            )
-        batch, sequence = found.place
+        if found.problem:
+            self._check_undivided(found)
+        place = found.place
+        if place.batch is not None and place.batch.alternating:
+            draw, place = unfolded(draw, place)
+        batch, sequence = place
         stream = sites.streams[site]
         if is_dynamo_compiling():
             of_step = self.key.tensor().unbind()
@@ -362,6 +392,22 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             self._check_vmap(site, draw)
             key = Key(seed, stream)
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
+
+    def _check_undivided(self, found: Site) -> None:
+        """Refuse a draw of a part; a compiled graph depends on which part only if it gets here."""
+        divided = self.batch is not None or self._ranks is not None
+        if not divided and self.sequence is None:
+            return
+        if self.sequence is None:
+            what = "sample each, as the batch is"
+        elif not divided:
+            what = "position each, as the sequence is"
+        else:
+            what = "sample and one position each, as the batch and the sequence are"
+        raise SiteError(
+            f"Expected draws that belong to one {what} divided, got {found.id} ({found.kind}): "
+            f"{found.problem}."
+        )
 
     def _check_vmap(self, site: SiteId, draw: Draw) -> None:
         """Refuse a draw that would be the same for the samples of a vmap, and should not be."""

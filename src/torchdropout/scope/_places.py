@@ -18,6 +18,7 @@ from ..functional._part import Axis, Part
 from ..functional._shards import is_spread
 from ..process_state import TORCHS, ProcessState, generators, held_generators
 from ..random import Key
+from ._given import BatchDims, Given
 from ._handlers import new_watcher
 from ._memory import explained, is_out_of_memory
 from ._shared import (
@@ -139,6 +140,7 @@ def find_sites(
     batch_dim: int = 0,
     sequence_dim: int | None = None,
     shared: Shared | None = None,
+    batch_dims: BatchDims | None = None,
     prefix: str = "",
     **kwargs: Any,
 ) -> Sites:
@@ -161,14 +163,19 @@ def find_sites(
             place for each sample, unless the forward fails so and not otherwise; where a site
             depends on this and nothing shows it, the site has a problem. So has one that follows
             another tensor than the first, where neither a site nor the result follows that.
+        batch_dims: The dimension of the samples in the draws of some sites, where forwards do not
+            show it: by the path of the module, or by `path#number` for one of its draws. Where it
+            holds several places of each sample these are neighbours, or with `(dimension,
+            "alternating")` the samples alternate. What forwards show must agree.
         prefix: Put before the paths, for a model that is a part of a larger one.
         kwargs: Arguments of its forward, by name.
 
     Raises:
-        ArgumentTypeError: `model` is not a module, a dimension is not an integer, or `shared` is
-            not a collection of names and numbers.
-        ArgumentValueError: No argument is a tensor that has the dimension, or `shared` has a name
-            that the forward does not have.
+        ArgumentTypeError: `model` is not a module, a dimension is not an integer, `shared` is not
+            a collection of names and numbers, or `batch_dims` is not a mapping of paths.
+        ArgumentValueError: No argument is a tensor that has the dimension; `shared` has a name
+            that the forward does not have; `batch_dims` has a path that does not draw, or a
+            dimension that the draws do not have or whose size does not fit.
 
     Example:
         >>> import torch, torchdropout as td
@@ -179,7 +186,8 @@ def find_sites(
     if not isinstance(model, torch.nn.Module):
         wrong_type("model", "a module", model)
     check_dims(batch_dim, sequence_dim)
-    look = Look(unwrapped(model), args, kwargs, prefix, shared=check_shared(shared))
+    given = Given(batch_dims)
+    look = Look(unwrapped(model), args, kwargs, prefix, shared=check_shared(shared), given=given)
     return look.sites_or_whole(batch_dim, sequence_dim)
 
 
@@ -216,30 +224,46 @@ def of_packed(packed: PackedSequence, places: Sequence[int]) -> PackedSequence:
     )
 
 
-def _problems(look: Look, found: Mapping[SiteId, Site], dim: int, size: int) -> dict[SiteId, str]:
-    """Where the places of a sample are not neighbours, although the sizes would allow it.
+def _problems(
+    look: Look, found: Mapping[SiteId, Site], along: str, dims: Mapping[int, int]
+) -> dict[SiteId, str]:
+    """Where the places of a sample or position are not neighbours, as the sizes would allow.
 
-    What is drawn for is compared between two samples that are alike, and two that are not: all that
-    changes belongs to the second. Where all samples are alike, the second gets other numbers.
+    What is drawn for is compared between two that are alike, and two that are not: all that changes
+    belongs to the second. Where all are alike, the second gets other numbers.
+
+    Args:
+        look: The forwards.
+        found: The sites.
+        along: "batch" or "sequence".
+        dims: The size along the dimension of the arguments, and that of others, of which one place
+            is taken twice.
     """
-    others = (n for n in range(1, size) if look.differ({dim: (size, [0])}, {dim: (size, [n])}))
-    other = next(others, 0)
-    alike = look.seen({dim: (size, [0, 0])})
+    (dim, size), *rest = dims.items()
+    others = {other: (n, [0, 0]) for other, n in rest}
+    what = "samples" if along == "batch" else "positions"
+
+    def places(*taken: int) -> Taken:
+        return {dim: (size, taken), **others}
+
+    numbers = (n for n in range(1, size) if look.differ(places(0), places(n)))
+    other = next(numbers, 0)
+    alike = look.seen(places(0, 0))
     try:
-        changed = look.seen({dim: (size, [0, other])}, altered=other == 0)
+        changed = look.seen(places(0, other), altered=other == 0)
     except Exception as error:
         if other or is_out_of_memory(error):
             raise
         changed = {}  # the model does not take other numbers: nothing shows the order
     problems = {}
     for id, site in found.items():
-        axis = site.place.batch
+        axis: Axis | None = getattr(site.place, along)
         if axis is None or axis.times == 1 or site.problem:
             continue
         if changed and (id not in alike or id not in changed or alike[id][0] != changed[id][0]):
             problems[id] = "how much it draws depends on the values"
             continue
-        shown = False
+        shown = along == "batch" and look.given.of(id) is not None
         pairs = zip(alike[id][1], changed[id][1], strict=False) if changed else ()
         for one, two in pairs:
             if one.ndim <= axis.dim or one.shape != two.shape:
@@ -248,10 +272,13 @@ def _problems(look: Look, found: Mapping[SiteId, Site], dim: int, size: int) -> 
                 continue
             rows = (one != two).movedim(axis.dim, 0).reshape(2 * axis.times, -1).any(1)
             shown |= bool(rows.any())
-            if rows[: axis.times].any() and not rows.all():
-                problems[id] = f"the samples alternate along dimension {axis.dim} of its draws"
+            of_first = rows[::2] if axis.alternating else rows[: axis.times]
+            if of_first.any() and not rows.all():
+                problems[id] = f"the {what} alternate along dimension {axis.dim} of its draws"
+                if axis.alternating:
+                    problems[id] = f"the {what} do not alternate along dimension {axis.dim}"
         if not shown:
-            problems[id] = f"nothing shows the order of the samples along dimension {axis.dim}"
+            problems[id] = f"nothing shows the order of the {what} along dimension {axis.dim}"
     return problems
 
 
@@ -289,7 +316,8 @@ def _axis(
     if not found:
         return None, ""
     found.sort(key=lambda axis: axis.times)
-    if len(found) > 1 and found[0].times == found[1].times:
+    # In attention another may have the keys of all parts of a sequence, which are gathered.
+    if len(found) > 1 and (whole == "batch" or found[0].times == found[1].times):
         dims = " and ".join(str(axis.dim) for axis in found)
         problem = f"dimensions {dims} of its draws both follow the {whole}"
         if whole == "sequence":
@@ -316,6 +344,7 @@ class Look:
         forced: Whether calls that say `training=False` draw too.
         key_of: The key of a site; by default one that is the same in every look.
         shared: The arguments that all samples share; None to find out where sizes do not tell.
+        given: Where the samples lie, as far as the caller says.
     """
 
     def __init__(
@@ -328,7 +357,9 @@ class Look:
         forced: bool = False,
         key_of: Callable[[SiteId], Key] | None = None,
         shared: Shared | None = (),
+        given: Given | None = None,
     ) -> None:
+        self.given = given or Given(None)
         self.model = model
         self.arguments = (args, kwargs)
         self.prefix = prefix
@@ -364,7 +395,7 @@ class Look:
         self._batch_dim = batch_dim
         self.apart = dict.fromkeys(shared)
         (two, three, result_follows), unknown = two_and_three(self, batch_dim, size)
-        longer = None
+        longer, length = None, 0
         if sequence_dim is not None:
             length = batch_size(args, kwargs, sequence_dim) or 0
             if length < 2:
@@ -379,20 +410,26 @@ class Look:
             others = [three.get(site)] + ([] if longer is None else [longer.get(site)])
             if None in others:
                 problem = "it draws in some forwards and not in others"
-            elif shape is not None:
-                batch, problem = _axis(shape, three[site][1], 2, 3)
-                if longer is not None and not problem:
+            else:
+                batch, problem = self._axis(site, draw, {2: shape, 3: three[site][1]})
+                if shape is not None and longer is not None and not problem:
                     shorter = longer[site][1]
                     sequence, problem = _axis(shorter, shape, length - 1, length, "sequence")
+                    if batch is not None and sequence is not None and batch.dim == sequence.dim:
+                        problem = f"samples and positions lie along dimension {batch.dim} both"
             found[site] = Site(site, draw.kind, draw.p, shape, Place(batch, sequence), problem)
         for site, (draw, shape) in three.items():
             if site not in found:
                 problem = "it draws in some forwards and not in others"
                 found[site] = Site(site, draw.kind, draw.p, shape, Place(None), problem)
-        axes = [site.place.batch for site in found.values()]
-        if any(axis is not None and axis.times > 1 for axis in axes):
-            for site, problem in _problems(self, found, batch_dim, size).items():
-                found[site] = found[site]._replace(problem=problem)
+        folded = {"batch": {batch_dim: size}}
+        if sequence_dim is not None:
+            folded["sequence"] = {sequence_dim: length, batch_dim: size}
+        for along, dims in folded.items():
+            axes = [getattr(site.place, along) for site in found.values()]
+            if any(axis is not None and axis.times > 1 for axis in axes):
+                for site, problem in _problems(self, found, along, dims).items():
+                    found[site] = found[site]._replace(problem=problem)
         # Where nothing depends on how many places the first has, another may have the samples.
         idle = all(site.place.batch is None and not site.problem for site in found.values())
         if self.shared is None and found and idle and not result_follows:
@@ -400,9 +437,22 @@ class Look:
         for site, problem in unknown.items():
             if site in found and not found[site].problem:
                 found[site] = found[site]._replace(problem=problem)
+        self.given.check_names(found, tree_of(self.model, self.prefix).paths)
         sites = Sites(found, bool(self.hidden), self.unseen)
         sites.single = size == 1
         return sites
+
+    def _axis(
+        self, site: SiteId, draw: Draw, shapes: Mapping[int, tuple[int, ...] | None]
+    ) -> tuple[Axis | None, str]:
+        """Where the samples lie in draws for two and three of them, or for all."""
+        given = self.given.of(site)
+        axis, problem = None, ""
+        if len(shapes) > 1 and shapes[2] is not None:
+            axis, problem = _axis(shapes[2], shapes[3], 2, 3)
+        if given is None or problem:
+            return axis, problem
+        return given.axis(site, draw, shapes)
 
     def sites_or_whole(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
         """The sites, also of a model whose forward succeeds with this number of samples alone.
@@ -418,23 +468,30 @@ class Look:
         except _FAILURES as error:
             if is_out_of_memory(error):
                 raise
-            whole = self._whole(error)
+            whole = self._whole(error, batch_dim, sequence_dim)
             try:
                 self.sites(batch_dim, sequence_dim)
             except _FAILURES:
                 return whole
             raise  # it was not the number of samples
 
-    def _whole(self, error: BaseException) -> Sites:
+    def _whole(self, error: BaseException, batch_dim: int, sequence_dim: int | None) -> Sites:
+        args, kwargs = self.arguments
+        skipped = shared_leaves(self.model, args, kwargs, self.shared or ())
+        size = batch_size(args, kwargs, batch_dim, skipped) or 0
         self.apart, self._alters = {}, None
-        problem = (
+        unknown = (
             f"the forward fails with two or with three samples ({type(error).__name__}: {error}). "
             "Where an argument is none of the samples' pass its name in `shared`"
         )
-        found = {
-            site: Site(site, draw.kind, draw.p, shape, Place(None), problem)
-            for site, (draw, shape) in self.draws().items()
-        }
+        found = {}
+        for site, (draw, shape) in self.draws().items():
+            place, problem = Place(None), unknown
+            if self.given.of(site) is not None and sequence_dim is None:
+                axis, problem = self._axis(site, draw, {size: shape})
+                place = Place(axis)
+            found[site] = Site(site, draw.kind, draw.p, shape, place, problem)
+        self.given.check_names(found, tree_of(self.model, self.prefix).paths)
         return Sites(found, bool(self.hidden), self.unseen)
 
     def pair(self, dim: int, size: int) -> Pair:
@@ -544,7 +601,7 @@ class Look:
                 own = self.apart.get(number, places) if dim == self._batch_dim else places
                 if own is not None and size_of(leaf, dim) == size:
                     leaf = _taken(leaf, dim, own)
-                    alters = self._alters if dim == self._batch_dim else None
+                    alters = self._alters if dim == next(iter(taken)) else None
                     if alters is not None and _is_numeric(leaf) and alters(number, leaf):
                         leaf = _altered(leaf, dim)
             return leaf

@@ -18,6 +18,7 @@ from .. import _torch
 from ..contract.keep import STREAM_BITS
 from ..errors import SiteError
 from ..functional._part import Axis
+from ..random import Key
 
 Compute = Callable[..., Any]
 
@@ -66,6 +67,8 @@ class Draw(NamedTuple):
         plain: Whether it is `dropout` of each element of its one tensor, into a new one.
         passes: `(*tensors, keys=, layout=) -> result` of several passes, which are the first
             dimension of the tensors, or None where it cannot do that; it also takes `rate=`.
+        inner: How many trailing dimensions have a meaning of their own, while any number of others
+            may lie before them; None where others have too.
     """
 
     kind: str
@@ -79,6 +82,7 @@ class Draw(NamedTuple):
     finish: Callable[[Any], Any] | None = None
     plain: bool = False
     passes: Compute | None = None
+    inner: int | None = None
 
     def finished(self, y: Any) -> Any:
         """The result of the call, once computed."""
@@ -339,9 +343,11 @@ class Watcher:
         tree: The modules that have the hooks; none outside a scope.
         observes: Whether the mode is active, in the thread that runs the model.
         held: How many recomputations run, in which it stays active.
+        ranked: The key of the last scope whose batch was divided among processes.
     """
 
     scope: Scope | None = None
+    ranked: Key | None = None
     order: torch.Tensor | None = None
     multi_head: Callable[..., Any]
 
