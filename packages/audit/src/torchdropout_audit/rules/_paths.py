@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable
 from functools import partial
 
-from ..code import Class, Code
+from ..code import Class, Code, Pattern
 from ._grown import in_sequences
 from ._rule import kept
 from ._sequences import Layer, Path, Reader, has_dropout
@@ -63,9 +63,10 @@ def _layer(code: Code, expr: ast.expr, cls: Class | None) -> Layer | None:
     return layers[0] if layers[0].name.startswith("torch.nn.") else None
 
 
-def _end(code: Code, expr: ast.expr, cls: Class | None) -> Layer | None:
-    """Returns the layer that surely ends the `Sequential` that an expression builds."""
-    found = values(code).of(expr, cls)
+@kept
+def _end(code: Code, cls: Class, name: str) -> Layer | None:
+    """Returns the layer that surely ends the `Sequential` that is an attribute of a class."""
+    found = [*values(code).attribute(cls, Pattern(name, True))]
     only = found[0] if len(found) == 1 else None
     if not isinstance(only, Listed) or not only.is_chain or not only.parts:
         return None

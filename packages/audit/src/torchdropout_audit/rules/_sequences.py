@@ -151,15 +151,15 @@ class Reader:
         code: The file.
         resolve: Returns the layer of an expression that is not read here, such as the name of a
             loop over a list of layers.
-        end: Returns the last layer of a `Sequential` that is not read here, such as one of a list
-            that grows.
+        end: Returns the last layer of an attribute that is a `Sequential` which is not read here,
+            such as one of a list that grows.
     """
 
     def __init__(
         self,
         code: Code,
         resolve: Callable[[ast.expr, Class | None], Layer | None] | None = None,
-        end: Callable[[ast.expr, Class | None], Layer | None] | None = None,
+        end: Callable[[Class, str], Layer | None] | None = None,
     ) -> None:
         self.code = code
         self._resolve = resolve
@@ -553,10 +553,15 @@ class Reader:
             if layers is not None:
                 return layers, first
         layer = self.built(func, expr)
-        if self._end is not None and layer.name in ("", "torch.nn.Sequential"):
-            end = self._end(func, self.code.class_of(expr))
-            return ([layer] if end is None else [Layer(expr), end]), first
-        return [layer], first
+        end = self._ended(func) if layer.name == "torch.nn.Sequential" else None
+        return ([layer] if end is None else [Layer(expr), end]), first
+
+    def _ended(self, func: ast.expr) -> Layer | None:
+        """Returns the last layer of a `Sequential` that is an attribute of `self`."""
+        cls = self.code.class_of(func) if isinstance(func, ast.Attribute) else None
+        if self._end is None or cls is None or not isinstance(func, ast.Attribute):
+            return None
+        return self._end(cls, func.attr) if _said(func.value) == "self" else None
 
     def _applied_sequence(self, node: ast.Call) -> list[Layer] | None:
         """Returns the layers of a `Sequential`, as often as anyone applies one to a new value."""
