@@ -127,6 +127,33 @@ class TestFind:
         assert there.target.name == "Encoder"
         assert Path(there.code.path).name == "encoder.py"
 
+    @pytest.mark.parametrize(
+        ("text", "expr"),
+        [
+            ("from models import Encoder as x", "x"),
+            ("import models", "models.Encoder"),
+            ("from models.Encoder import Encoder as x", "x"),
+        ],
+    )
+    def test_a_class_that_is_named_as_its_file(self, text, expr):
+        write(Path("models/Encoder.py"), ENCODER)
+        assert found("main.py", "from models import Encoder as x") is None  # it is the module
+        for init in ("from .Encoder import Encoder", "from .Encoder import *"):
+            write(Path("models/__init__.py"), init)
+            there = found("main.py", text, expr)
+            assert isinstance(there.target, Class)
+            assert Path(there.code.path).name == "Encoder.py"
+
+    def test_a_method_of_a_class_that_is_named_as_its_file(self):
+        write(Path("models/Encoder.py"), ENCODER)
+        write(Path("models/__init__.py"), "from .Encoder import Encoder")
+        there = found("main.py", "from models import Encoder", "Encoder.build")
+        assert there.target.name == "build"
+
+    def test_a_module_that_its_package_imports(self):
+        write(Path("models/__init__.py"), "from . import encoder")
+        assert found("main.py", "from models import encoder as x") is None
+
     def test_a_function_a_method_and_a_value(self):
         assert found("main.py", "from models.encoder import make as x").target.name == "make"
         text = "from models.encoder import Encoder"

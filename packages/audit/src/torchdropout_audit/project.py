@@ -152,12 +152,17 @@ class Project:
 
     def _looked_up(self, path: Path, name: str) -> Found | None:
         place = self._resolve(path, name)
-        if place is None or not place[1]:
+        if place is None:
             return None
-        file, (first, *rest) = place
-        other = self._read(file)
+        file, parts = place
+        return self._in(file, parts) or self._in_its_package(file, parts)
+
+    def _in(self, file: Path, parts: Sequence[str]) -> Found | None:
+        """Returns what a name stands for in a file, with what follows it."""
+        other = self._read(file) if parts else None
         if other is None:
             return None
+        first, *rest = parts
         target = other.defined(first)
         if isinstance(target, Class) and len(rest) == 1:
             target, rest = target.method(rest[0]), []
@@ -172,6 +177,21 @@ class Project:
             if found is not None:
                 return found
         return None
+
+    def _in_its_package(self, file: Path, parts: Sequence[str]) -> Found | None:
+        """Returns what a name stands for if a package has a class in place of its module.
+
+        That is `from .Encoder import Encoder` in its `__init__.py`.
+        """
+        package, name = file.parent / "__init__.py", file.stem
+        if file == package or not package.is_file():
+            return None
+        init, module = self._read(package), self._read(file)
+        if init is None or module is None or not isinstance(module.defined(name), Class):
+            return None
+        own = f".{name}.{name}"
+        is_passed_on = any(f".{each}".endswith(own) for each in init.passed_on(name))
+        return self._in(file, (name, *parts)) if is_passed_on else None
 
     def _resolve(self, path: Path, name: str) -> tuple[Path, list[str]] | None:
         """Returns the file that a name is in, and what follows the file in the name."""

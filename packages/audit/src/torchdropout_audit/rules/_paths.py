@@ -6,11 +6,11 @@ import ast
 from collections.abc import Iterable
 from functools import partial
 
-from ..code import Class, Code
+from ..code import Class, Code, Pattern
 from ._grown import in_sequences
 from ._rule import kept
 from ._sequences import Layer, Path, Reader, has_dropout
-from ._values import Values
+from ._values import Listed, Values
 
 
 def paths(code: Code) -> Iterable[Path]:
@@ -50,7 +50,7 @@ def reader(code: Code) -> Reader:
     Args:
         code: A file.
     """
-    return Reader(code, partial(_layer, code))
+    return Reader(code, partial(_layer, code), partial(_end, code))
 
 
 def _layer(code: Code, expr: ast.expr, cls: Class | None) -> Layer | None:
@@ -61,3 +61,15 @@ def _layer(code: Code, expr: ast.expr, cls: Class | None) -> Layer | None:
     if len(layers) < len(found) or len(names) != 1:
         return None
     return layers[0] if layers[0].name.startswith("torch.nn.") else None
+
+
+@kept
+def _end(code: Code, cls: Class, name: str) -> Layer | None:
+    """Returns the layer that surely ends the `Sequential` that is an attribute of a class."""
+    found = [*values(code).attribute(cls, Pattern(name, True))]
+    only = found[0] if len(found) == 1 else None
+    if not isinstance(only, Listed) or not only.is_chain or not only.parts:
+        return None
+    last = only.parts[-1]
+    layer = last.options[0] if len(last.options) == 1 and not last.may_lack else None
+    return layer if isinstance(layer, Layer) and layer.call is not None else None

@@ -69,8 +69,8 @@ class Path:
     def before(self) -> Iterator[Layer]:
         """Yields what was applied before it, nearest first, up to a layer that is not torch's."""
         for path in self.perhaps():
-            if path.loose and path.last.name not in MASKS:
-                return  # a mask under an option changes nothing of what was before
+            if path.loose and path.last.name not in MASKS and not reshapes(path.last):
+                return  # a mask or a shape under an option changes nothing of what was before
             yield path.last
 
     def perhaps(self) -> Iterator[Path]:
@@ -151,13 +151,19 @@ class Reader:
         code: The file.
         resolve: Returns the layer of an expression that is not read here, such as the name of a
             loop over a list of layers.
+        end: Returns the last layer of an attribute that is a `Sequential` which is not read here,
+            such as one of a list that grows.
     """
 
     def __init__(
-        self, code: Code, resolve: Callable[[ast.expr, Class | None], Layer | None] | None = None
+        self,
+        code: Code,
+        resolve: Callable[[ast.expr, Class | None], Layer | None] | None = None,
+        end: Callable[[Class, str], Layer | None] | None = None,
     ) -> None:
         self.code = code
         self._resolve = resolve
+        self._end = end
         self.calls = {call.node: call for call in code.calls}
         self.has_walrus = ":=" in code.text
         self._sequences: dict[ast.Call, list[Layer] | None] = {}
@@ -546,7 +552,16 @@ class Reader:
             layers = self._applied_sequence(values[0])
             if layers is not None:
                 return layers, first
-        return [self.built(func, expr)], first
+        layer = self.built(func, expr)
+        end = self._ended(func) if layer.name == "torch.nn.Sequential" else None
+        return ([layer] if end is None else [Layer(expr), end]), first
+
+    def _ended(self, func: ast.expr) -> Layer | None:
+        """Returns the last layer of a `Sequential` that is an attribute of `self`."""
+        cls = self.code.class_of(func) if isinstance(func, ast.Attribute) else None
+        if self._end is None or cls is None or not isinstance(func, ast.Attribute):
+            return None
+        return self._end(cls, func.attr) if _said(func.value) == "self" else None
 
     def _applied_sequence(self, node: ast.Call) -> list[Layer] | None:
         """Returns the layers of a `Sequential`, as often as anyone applies one to a new value."""

@@ -59,6 +59,7 @@ _SETTING = frozenset(
     ("init", "initialize", "weights", "freeze", "unfreeze", "summary", "summarize", "count")
     + ("numel", "flops", "params")
 )
+_SAVING = frozenset(("torch.save", "json.dump", "pickle.dump", "yaml.dump"))
 _SPEAKING = frozenset(("extra_repr", "__repr__", "__str__"))
 
 
@@ -96,6 +97,8 @@ class Uses:
         if isinstance(node.ctx, ast.Store):
             return
         if isinstance(node.value, ast.Name) and node.value.id == "self":
+            if _is_saved(code, node):
+                return
             if self._is_given_as_rate(code, node):
                 self._own_rates.setdefault(code.class_of(node), set()).add(node.attr)
                 return
@@ -287,6 +290,14 @@ def _is_in_speech(code: Code, node: ast.AST) -> bool:
     return function is not None and function.name in _SPEAKING
 
 
+def _is_saved(code: Code, node: ast.AST) -> bool:
+    """Whether a value is only written to a file: `torch.save({"dropout": self.dropout}, path)`."""
+    held, call, *_ = (*islice(code.parents(node), 2), None, None)
+    if not isinstance(held, ast.Dict) or not isinstance(call, ast.Call):
+        return False
+    return code.name(call.func) in _SAVING and held in call.args
+
+
 def _reads_by_name(node: ast.AST) -> bool:
     """Whether a node may read an attribute whose name is in a text."""
     return (isinstance(node, ast.Name) and node.id in _BY_NAME | {"hasattr"}) or (
@@ -321,6 +332,8 @@ def _is_said(code: Code, node: ast.Constant, by_name: bool) -> bool:
         return True  # a docstring, a sentence, "--dropout"
     if isinstance(parent, ast.keyword) and parent.arg == "name":
         return True
+    if _is_saved(code, node):
+        return True
     if not by_name and not _is_given(code, node):
         return True
     if isinstance(parent, ast.Compare):
@@ -330,6 +343,9 @@ def _is_said(code: Code, node: ast.Constant, by_name: bool) -> bool:
     if isinstance(parent, ast.Call):
         func = parent.func
         said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        holder = next(code.parents(parent), None)
+        if isinstance(holder, ast.keyword) and holder.arg == text and said not in _BY_NAME:
+            return True  # `dropout=get(saved, "dropout")`
         return said in _SAYING
     return isinstance(parent, ast.Subscript) and is_settings(parent.value)
 

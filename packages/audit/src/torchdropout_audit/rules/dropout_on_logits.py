@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from ..code import Call, Class, Code, words
 from ._paths import paths
@@ -47,6 +48,7 @@ _CLASSES = frozenset(
 )
 _HEADS = frozenset(("classifier", "logits", "logit"))
 _DROPS = frozenset(("dropout", "drop"))
+_NN = "torch.nn."
 _CLASSIFIERS = frozenset(("classifier", "classification", "dqn", "critic", "policy"))
 # Words of a part of a model, whose result is not logits.
 _PARTS = frozenset(
@@ -56,6 +58,11 @@ _PARTS = frozenset(
 )
 # Words of what represents classes or labels in a model, instead of being their scores.
 _EMBEDDINGS = frozenset(("embed", "emb", "embedding", "embeddings", "embedder", "embeds"))
+_GIVES_LOGITS = frozenset(
+    (*verb, noun)
+    for verb in ((), ("get",), ("compute",), ("calc",), ("calculate",), ("forward",))
+    for noun in ("logits", "logit")
+)
 _OUTPUTS = frozenset(("out", "output", "outputs", "target", "targets"))
 _CLASSIFIES = re.compile(r"CrossEntropyLoss|cross_entropy|NLLLoss|nll_loss|BCE(?:WithLogits)?Loss")
 _ENDS = re.compile(r"(?i)loss|entropy|sigmoid|softmax|DataParallel|Flatten|one_hot")
@@ -77,11 +84,13 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
     The rule looks at a dropout before a softmax or a cross entropy, with nothing but a shape, a
-    scale or a mask in between, and at one right after a Linear or a convolution that is known to
-    return logits: it has as many outputs as there are classes, labels or entries of an embedding,
-    its name or that of the result contains classifier, logits or score, a sigmoid of it is
-    returned, or it ends a whole model: in a variable that no layer follows, in a class named
-    classifier, or in one that is not a part of another where the file trains by a cross entropy.
+    scale or a mask in between, at one whose result a function named logits returns, and at one
+    right after a Linear or a convolution that is known to return logits: it has as many outputs as
+    there are classes, labels or entries of an embedding, its name or that of the result contains
+    classifier, logits or score, a sigmoid of it is returned, the outputs of several layers are
+    added up from 0 and returned, or it ends a whole model: in a variable that no layer follows, in
+    a class named classifier, or in one that is not a part of another where the file trains by a
+    cross entropy.
     The Linear and dropout at the end of a transformer's feed-forward block are not reported: their
     output is added to something.
 
@@ -96,9 +105,15 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
         if path.ends:
             path = _without_shapes(path)
         before = next(path.before(), None)
-        if before is None:
+        if _is_of_function(code, path):
+            hit = Hit(
+                path.last.node,
+                f"{kind(path.last)} on the logits: a dropped logit is 0, a score like any other",
+                "put it before the last layer",
+            )
+        elif before is None:
             continue
-        if kind(path.last) in _SOFTMAX:
+        elif kind(path.last) in _SOFTMAX:
             # A shape, a scale and a mask leave a dropped score unchanged.
             given = (each for each in path.before() if not _leaves(each))
             before = next(given, before)
@@ -111,7 +126,7 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
                 "put it before the last layer, or after the softmax of an attention",
             )
         elif (
-            (path.ends or _is_named(path) or _is_of_head(path))
+            (path.ends or _is_named(path) or _is_of_head(path) or _is_of_sum(code, path))
             and drops(code, path.last)
             and _PROJECTIONS.fullmatch(kind(before))
             and before.call is not None
@@ -144,22 +159,39 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
 
 
 def _by_name(code: Code) -> Iterator[Hit]:
-    """Yields dropouts on logits of layers of another file: `self.dropout(self.classifier(x))`."""
+    """Yields dropouts of another file on logits: `self.dropout(self.classifier(x))`."""
     for call in code.calls:
         func, given = call.node.func, call.node.args[0] if len(call.node.args) == 1 else None
         inner = given.func if isinstance(given, ast.Call) else None
         if not (isinstance(func, ast.Attribute) and isinstance(inner, ast.Attribute)):
             continue
-        if func.attr not in _DROPS or inner.attr not in _HEADS or call.name is not None:
+        if func.attr not in _DROPS or call.name is not None:
             continue
-        if code.assigned(func) or code.assigned(inner) or code.local(inner) or code.local(func):
+        if code.assigned(func) or code.local(inner) or code.local(func):
             continue  # read above, with what it is
+        if not _is_head(code, inner):
+            continue
         yield Hit(
             call.node,
             f"{func.attr} on the result of {inner.attr}: a dropped logit is 0, a score like any "
             "other",
             f"put it before {inner.attr}",
         )
+
+
+def _is_head(code: Code, layer: ast.Attribute) -> bool:
+    """Whether a layer gives logits: by its name if it is of another file, else by its size."""
+    given = code.assigned(layer)
+    if not given:
+        return layer.attr in _HEADS
+    built = _calls(code).get(given[0]) if len(given) == 1 else None
+    is_projection = built is not None and _PROJECTIONS.fullmatch((built.name or "")[len(_NN) :])
+    return built is not None and bool(is_projection) and _are_classes(code, built)
+
+
+@kept
+def _calls(code: Code) -> Mapping[ast.AST | None, Call]:
+    return {call.node: call for call in code.calls}
 
 
 def _without_shapes(path: Path) -> Path:
@@ -217,6 +249,46 @@ def _is_named(path: Path) -> bool:
     return isinstance(target, ast.Name) and _says_result(target.id)
 
 
+def _is_of_sum(code: Code, path: Path) -> bool:
+    """Whether the result is added to what begins with 0, and is returned or named a score."""
+    whole = path.whole
+    function = code.function_of(whole)
+    if not isinstance(whole, ast.AugAssign) or whole.value is not path.last.node:
+        return False
+    target = whole.target
+    if function is None or not isinstance(whole.op, ast.Add) or not isinstance(target, ast.Name):
+        return False
+    begun = (code.value(each) for each in code.assigned(target) if isinstance(each, ast.expr))
+    if not any(value == 0 for value in begun):
+        return False
+    loads = (
+        each
+        for each in code.names_in(function.node).get(target.id, ())
+        if isinstance(each.ctx, ast.Load)
+    )
+    return _says_result(target.id) or all(map(partial(_is_returned, code), loads))
+
+
+def _is_returned(code: Code, node: ast.AST) -> bool:
+    """Whether a value is returned as it is, alone or with others."""
+    parent = next(code.parents(node), None)
+    if isinstance(parent, ast.Tuple):
+        parent = next(code.parents(parent), None)
+    return isinstance(parent, ast.Return)
+
+
+def _is_of_function(code: Code, path: Path) -> bool:
+    """Whether a function whose name says that it gives logits returns what a dropout gives."""
+    function = code.function_of(path.whole)
+    return (
+        path.ends
+        and isinstance(path.whole, ast.Return)
+        and drops(code, path.last)
+        and function is not None
+        and words(function.name) in _GIVES_LOGITS
+    )
+
+
 def _is_of_head(path: Path) -> bool:
     """Whether the projection has a name that says what it is: `self.drop(self.classifier(x))`."""
     applied = path.earlier.last.node if path.earlier is not None else None
@@ -238,6 +310,8 @@ def _are_logits(code: Code, path: Path, projection: Call) -> bool:
         return True
     if isinstance(path.whole, ast.Return):
         return _are_result(code, path.whole, projection)
+    if isinstance(path.whole, ast.AugAssign):  # one score of each layer, added up
+        return _says_output(projection)
     parent = next(code.parents(path.whole), None)
     if isinstance(parent, ast.Assign) and isinstance(path.whole, ast.Call):
         target = parent.targets[0]
@@ -307,12 +381,16 @@ def _are_result(code: Code, node: ast.AST, projection: Call) -> bool:
     size = code.value(sizes[0]) if sizes else None
     if size == 1 or not _PARTS.isdisjoint(said):
         return size == 1
-    is_output = isinstance(size, int) or any(
-        _OUTPUTS.intersection(words(name)) for each in sizes for name in _names(each)
-    )
+    is_output = isinstance(size, int) or _says_output(projection)
     if not _CLASSIFIERS.isdisjoint(said):
         return is_output
     return is_output and _classifies(code) and cls in _models(code)
+
+
+def _says_output(projection: Call) -> bool:
+    """Whether a projection has as many outputs as a model: `nn.Linear(hidden, out_dim)`."""
+    sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
+    return any(_OUTPUTS.intersection(words(name)) for each in sizes for name in _names(each))
 
 
 @kept

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Literal
 
 from ..code import Class, Code, Function, words
-from ._bases import has_plain_bases, is_stub
+from ._bases import bases_of_project, has_plain_bases, is_stub
 from ._constants import calls_of, constants
 from ._dropouts import is_number, rates
 from ._excuses import EXCUSE, explained
@@ -106,10 +106,11 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
 
     The rule looks for a parameter such as `dropout`, `drop_rate` or `attn_drop`, of a constructor,
     a function or a method, whose name does not appear in the body, or that is replaced before it is
-    read, or only printed, or stored by a Module in an attribute that the file does not read, unless
-    to say what the Module is (`extra_repr`); or stored by any class that builds a model with 0 in
-    its place. The rate is an argument, it is tuned and recorded, and it has no effect: the dropout
-    has a rate of its own, or is missing.
+    read, or only printed, or stored by a Module, or by a class that trains a model, in an attribute
+    that the file does not read, unless to say what the Module is (`extra_repr`) or to save it
+    (`torch.save`); or stored by any class that builds a model with 0 in its place. The rate is an
+    argument, it is tuned and recorded, and it has no effect: the dropout has a rate of its own, or
+    is missing.
 
     A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
     an override, a method that the file does not call, a callback, a function with a decorator
@@ -215,7 +216,8 @@ def _only_stored(code: Code, function: Function, name: str) -> str | None:
 
 @kept
 def _texts(code: Code, function: Function) -> set[str]:
-    constants = (each.value for each in ast.walk(function.node) if isinstance(each, ast.Constant))
+    nodes = (each for one in function.node.body for each in ast.walk(one))
+    constants = (each.value for each in nodes if isinstance(each, ast.Constant))
     return {each for each in constants if isinstance(each, str)}
 
 
@@ -285,7 +287,10 @@ def _is_unread(code: Code, function: Function, attribute: str) -> bool:
     known = uses(code)
     if not cls.is_module:
         # `self.dropout = dropout`, and `MLP(dropout=0)` where the model is built
-        return attribute in _zeros(code).get(cls, ()) and not known.reads([cls], attribute)
+        is_zero = attribute in _zeros(code).get(cls, ())
+        if not is_zero and (cls not in _trainers(code) or bases_of_project(code, cls) is None):
+            return False
+        return not known.reads([*cls.lineage(), *_family(code).below(cls)], attribute)
     bases = using_bases(code, cls)
     if bases is None or any(uses(file).reads([base], attribute) for file, base in bases):
         return False
@@ -296,6 +301,20 @@ def _is_unread(code: Code, function: Function, attribute: str) -> bool:
     if f"self.{attribute}" in explained(code, cls.node):
         return False
     return not known.reads(family, attribute)
+
+
+@kept
+def _trainers(code: Code) -> frozenset[Class | None]:
+    """Returns the classes whose methods train a model."""
+    return frozenset(
+        call.cls
+        for call in code.calls
+        if isinstance(func := call.node.func, ast.Attribute)
+        and (
+            func.attr == "backward"
+            or (func.attr == "step" and "optim" in code.text_of(func.value).lower())
+        )
+    )
 
 
 @kept

@@ -74,7 +74,7 @@ _LAYER = _signature(
 )
 _RNN = (
     "input_size hidden_size num_layers bias batch_first dropout bidirectional proj_size device "
-    "dtype nonlinearity"
+    "dtype"
 )
 _SIGNATURES: Mapping[str, _Signature] = {
     **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), _FUNCTION),
@@ -97,6 +97,7 @@ _SIGNATURES: Mapping[str, _Signature] = {
     "torch.nn.TransformerDecoderLayer": _LAYER,
     # An RNN passes on whatever it is given by position.
     **{name: _signature("", names=_RNN) for name in RNNS if name.startswith("torch.")},
+    "torch.nn.RNN": _signature("", names=f"{_RNN} nonlinearity"),
 }
 
 _ATTENTION = ("in_channels", "out_channels", "heads", "concat", "negative_slope", "dropout")
@@ -135,14 +136,14 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     """A dropout is called with arguments that it has.
 
     The dropouts of torch differ: `F.dropout` has `training`, `torch.dropout` has `train`, and
-    requires it; `nn.Dropout` has `p`, `nn.LSTM` has `dropout`, and attention has `dropout_p`. The
-    rule looks for a keyword that does not exist, for required arguments that are missing, and for
-    more arguments by position than there are parameters, in calls of torch's dropouts, attention,
-    Transformer layers and RNNs; and for a dropout module of a class that is called without an
-    input, or with `p` or `training`. It also looks for a dropout module in place of the rate, as in
-    `nn.LSTM(8, 8, 2, dropout=self.dropout)` after `self.dropout = nn.Dropout(p)`. It is advice if a
-    rate is given by position to a layer of torch_geometric in place of another parameter, which
-    raises nothing: the fourth of `GATConv` is `concat`.
+    requires it; `nn.Dropout` has `p`, `nn.LSTM` has `dropout` and no `nonlinearity`, and attention
+    has `dropout_p`. The rule looks for a keyword that does not exist, for required arguments that
+    are missing, and for more arguments by position than there are parameters, in calls of torch's
+    dropouts, attention, Transformer layers and RNNs; and for a dropout module of a class that is
+    called without an input, or with `p` or `training`. It also looks for a dropout module in place
+    of the rate, as in `nn.LSTM(8, 8, 2, dropout=self.dropout)` after `self.dropout =
+    nn.Dropout(p)`. It is advice if a rate is given by position to a layer of torch_geometric in
+    place of another parameter, which raises nothing: the fourth of `GATConv` is `concat`.
 
     Each of the others raises an error when it is called, which may be in a branch that no test
     runs. A call with `*args` or `**kwargs` is skipped where they may hold what is missing, and so

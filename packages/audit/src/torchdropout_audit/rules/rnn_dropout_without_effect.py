@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from ..code import RNNS, UNKNOWN, Call, Code, Function, words
+from ..code import RNNS, UNKNOWN, Call, Class, Code, Function, words
 from ..reporting.findings import Severity
 from ._bases import bases_of_project
 from ._constants import ByDefault, Constants, Stack, calls_of
@@ -49,8 +49,8 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     project ask for one layer, and not all for a rate of 0. It is also advice if only defaults, of
     parameters or of options (`add_argument`, a dataclass, a class such as `Config`, in this file,
     in those that import it or that they import, or else in all programs of the project), say that
-    there is one layer and that the rate is above 0, and no other dropout has that rate. If the
-    number of layers is not known, or a test looks at it, nothing is reported.
+    there is one layer and that the rate is above 0, and no other dropout of the class has that
+    rate. If the number of layers is not known, or a test looks at it, nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built.
@@ -338,20 +338,20 @@ def _plain(value: object) -> object:
 
 
 def _acts_elsewhere(code: Code, call: Call, rate: ast.expr) -> bool:
-    """Whether a rate that is a name, or an option, is that of another dropout, too."""
+    """Whether a rate is that of another dropout in the function, or an option in the class."""
     return _named(call, rate) in _other_rates(code)
 
 
-def _named(call: Call, rate: ast.expr) -> tuple[Function | None, str]:
-    """Returns a name with its function, or an attribute or an option alone."""
+def _named(call: Call, rate: ast.expr) -> tuple[Function | Class | None, str]:
+    """Returns a name with its function, or an attribute or an option with its class."""
     if isinstance(rate, ast.Name):
         return call.function, rate.id
-    return None, rate.attr if isinstance(rate, ast.Attribute) else _option(rate)
+    return call.cls, rate.attr if isinstance(rate, ast.Attribute) else _option(rate)
 
 
 @kept
-def _other_rates(code: Code) -> frozenset[tuple[Function | None, str]]:
-    """Returns the rates of dropouts other than those of RNNs: names by function, and options."""
+def _other_rates(code: Code) -> frozenset[tuple[Function | Class | None, str]]:
+    """Returns the rates of dropouts other than those of RNNs."""
     named = (_named(call, given) for call, _, given in rates(code) if call.name not in RNNS)
     return frozenset(each for each in named if each[1])
 
