@@ -175,8 +175,8 @@ class Bench:
 
         Args:
             head: The first cells.
-            candidates: By name; one may fail that is somebody else's, or needs more memory than there
-                is, which is then said.
+            candidates: By name; one may fail that is somebody else's, or that needs more memory than
+                the device has, which is then said.
             over: For a candidate the one over whose time its own is printed.
             copied: A tensor whose copy is what memory allows.
         """
@@ -369,7 +369,7 @@ def main(given: Iterable[str] | None = None) -> None:
     for package, label in PEERS.items():
         if importlib.util.find_spec(package) is None:
             print(f"\n{label}: not installed")
-    # Of one size all are compiled, with gradients and without.
+    # All candidates of a size are compiled, with gradients and without.
     with torch._dynamo.config.patch(recompile_limit=64):
         elementwise(bench)
         attention(bench)

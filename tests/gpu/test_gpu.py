@@ -231,7 +231,7 @@ class TestSeveralDevices:
             assert all(map(torch.equal, found[0], other))
 
 
-# Of a tensor of 64 x 64: each has a kernel that draws, and one for the gradient.
+# Functions of a tensor of 64 x 64, with kernels that draw and kernels for the gradient.
 DRAWN = {
     "dropout": lambda x: F.dropout(x, 0.3),
     "two": lambda x: F.dropout(F.dropout2d(x.view(1, 64, 8, 8), 0.3), 0.3),

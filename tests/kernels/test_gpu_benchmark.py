@@ -80,7 +80,7 @@ def test_every_row_is_measured(tmp_path):
     assert len(of[0]) == 3 * 4 * 5 + 3 * 4 * 4 + 2 * 4 * 4
     assert len(of[1]) == 3 * 4 * 4 + 3 * 4 * 4 + 2 * 4 * 4
     for who in ("torch", "torchdropout", "flash-attention", "TransformerEngine"):
-        # Of attention in three shapes, and of the step in two dtypes; flash-attention has no step.
+        # Attention has three shapes and the step two dtypes; flash-attention has no step.
         times = 3 if who.startswith("flash") else 5
         assert of[1].count(f"{who}, compiled, p = 0.1") == times
     failed = {tuple(row[:2]) for row in rows if row[4].startswith("does")}
