@@ -175,8 +175,7 @@ class Bench:
 
         Args:
             head: The first cells.
-            candidates: By name; one may fail that is somebody else's, or that needs more memory than
-                the device has, which is then said.
+            candidates: By name; one may fail that is somebody else's or lacks memory, which is said.
             over: For a candidate the one over whose time its own is printed.
             copied: A tensor whose copy is what memory allows.
         """

@@ -195,6 +195,10 @@ COSTS = {
         *(_drop_blocks._kernel, some(512, 668, 7, 7), KEY, 2, 7, False, *RATES, 5),
         [668 * 13 * 13, 13 * 13, 13, 1],
     ),
+    "drop_blocks of a shard of small images": (
+        *(_drop_blocks._kernel, some(128, 640, 14, 14), KEY, 2, 7, False, *RATES, 5),
+        [640 * 20 * 21, 20 * 21, 21, 1],
+    ),
     "drop_blocks apart": (_drop_blocks._kernel, *IMAGES, False, *SEEDS_APART),
     "drop_blocks counted, apart": (_drop_blocks._kernel, *IMAGES, True, *SEEDS_APART),
 }

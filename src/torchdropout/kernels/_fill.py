@@ -128,9 +128,10 @@ def _drawn(
         chunk = most(device, 8 if outer else each)
         dim = next((d for d, size in enumerate(shape) if size > 1), 0)  # parts are contiguous
     else:
-        # Where a call serves many elements, it is their values that take memory.
-        light = aligned and n >= per
-        chunk = most(device, min(1.0, draw.dtype.itemsize / 4) if light else 1.0)
+        # Where a call serves many elements, it is their values that take memory, and where they are
+        # not aligned their places too.
+        light = draw.dtype.itemsize / (4 if aligned else 2)
+        chunk = most(device, min(1.0, light) if n >= per else 1.0)
         dim = max(range(len(shape)), key=shape.__getitem__)  # parts are of one size, nearly
     if out is None and (numel > chunk or (of_range is not None and not outer)):
         out = torch.empty(shape, dtype=draw.dtype, device=device)
