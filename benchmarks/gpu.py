@@ -175,7 +175,7 @@ class Bench:
 
         Args:
             head: The first cells.
-            candidates: By name; one may fail that is somebody else's or lacks memory, which is said.
+            candidates: By name. Somebody else's may fail, and so may one that lacks memory.
             over: For a candidate the one over whose time its own is printed.
             copied: A tensor whose copy is what memory allows.
         """
