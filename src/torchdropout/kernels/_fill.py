@@ -202,7 +202,7 @@ def _numbers(
     numbers = draw.of_words(philox.words(state)).view(-1, runs, per * count)
     del state  # as large as the numbers
     if places is None:
-        return numbers.narrow(-1, skip, n)
+        return numbers if n == per * count else numbers.narrow(-1, skip, n)
     index = places.to(torch.int64).view(runs, 1)
     if n > 1:
         index = index + torch.arange(n, device=index.device)
