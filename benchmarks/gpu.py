@@ -32,6 +32,7 @@ P, COLUMNS = 0.1, 1024
 HALF = torch.bfloat16
 OURS, TORCH, COPY = "torchdropout", "torch", "copy"
 PEERS = {"flash_attn": "flash-attention", "transformer_engine": "TransformerEngine"}
+OTHERS = tuple(PEERS.values())
 
 Function = Callable[..., torch.Tensor]
 
@@ -81,17 +82,45 @@ class Bench:
 
     def __init__(self, device: str, sizes: Sizes, smoke: bool) -> None:
         self.device, self.sizes = torch.device(device), sizes
-        # Code for a CPU takes longer to compile than the rest of a smoke test.
-        self.backend = "aot_eager" if smoke else "inductor"
+        # To generate code takes longer than the rest of a smoke test.
+        self.backend = "eager" if smoke else "inductor"
         self.on_cpu = self.device.type == "cpu"
 
-    def compile(self, function: Function) -> Function:
-        """For each size anew. All functions share one code here, whose compilations are limited."""
+    def compile(self, function: Function, whole: bool = True) -> Function:
+        """For each size anew. All functions share one code here, whose compilations are limited.
+
+        Args:
+            function: What is compiled.
+            whole: Whether it is an error if the compiler leaves a part of it to Python.
+        """
 
         def run(*inputs: torch.Tensor) -> torch.Tensor:
             return function(*inputs)
 
-        return torch.compile(run, fullgraph=True, dynamic=False, backend=self.backend)
+        return torch.compile(run, fullgraph=whole, dynamic=False, backend=self.backend)
+
+    def with_and_without(
+        self, who: str, at: Callable[[float], Function], inputs: Sequence[torch.Tensor]
+    ) -> tuple[dict[str, Candidate], dict[str, str]]:
+        """Candidates at p = 0 and at P, eager and compiled, and over which of them each is printed.
+
+        Args:
+            who: Whose they are; somebody else's may be compiled in parts.
+            at: Makes the function at a p, perhaps a module, whose parameters get gradients.
+            inputs: Its tensors.
+        """
+        found, over = {}, {}
+        for compiled in (False, True):
+            label = f"{who}, compiled" if compiled else who
+            without, dropped = f"{label}, p = 0", f"{label}, p = {P}"
+            for each, p in ((without, 0.0), (dropped, P)):
+                function = at(p)
+                parameters = list(function.parameters()) if isinstance(function, nn.Module) else []
+                if compiled:
+                    function = self.compile(function, whole=not who.startswith(OTHERS))
+                found[each] = Candidate(function, inputs, parameters)
+            over[dropped] = without
+        return found, over
 
     def randn(self, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """Normal numbers on the device."""
@@ -146,7 +175,7 @@ class Bench:
 
         Args:
             head: The first cells.
-            candidates: By name; one that is somebody else's may fail, which is then said.
+            candidates: By name. Somebody else's may fail, and so may one that lacks memory.
             over: For a candidate the one over whose time its own is printed.
             copied: A tensor whose copy is what memory allows.
         """
@@ -159,7 +188,7 @@ class Bench:
                     calls[who] = each.forward if what == "forward" else each.with_backward()
                     calls[who]()
                 except Exception as error:
-                    if not who.startswith(tuple(PEERS.values())):
+                    if not (who.startswith(OTHERS) or isinstance(error, torch.OutOfMemoryError)):
                         raise
                     calls.pop(who, None)
                     failed = f"does not run: {type(error).__name__}"
@@ -269,22 +298,18 @@ def attentions(bench: Bench, features: int) -> dict[str, Callable[[float], Funct
     return found
 
 
-def at_both(who: str) -> tuple[str, str]:
-    return f"{who}, p = 0", f"{who}, p = {P}"
-
-
 def attention(bench: Bench) -> None:
     """The flash kernel of torch, and flash-attention, round p to 1/256."""
     title("Causal attention of 2 samples of 16 heads", "over p = 0")
     for length in bench.sizes.lengths:
         for features, dtype in ((64, HALF), (128, HALF), (64, torch.float32)):
+            torch._dynamo.reset()
             inputs = [bench.randn(2, 16, length, features, dtype=dtype) for _ in range(3)]
             candidates, over = {}, {}
             for who, make in attentions(bench, features).items():
-                without, dropped = at_both(who)
-                candidates[without] = Candidate(make(0.0), inputs)
-                candidates[dropped] = Candidate(make(P), inputs)
-                over[dropped] = without
+                own, own_over = bench.with_and_without(who, make, inputs)
+                candidates |= own
+                over |= own_over
             bench.rows(f"{name(dtype)} | {length} x {features}", candidates, over)
 
 
@@ -316,14 +341,17 @@ def step(bench: Bench) -> None:
     if importlib.util.find_spec("transformer_engine"):
         layers[PEERS["transformer_engine"]] = engine_layer
     for dtype in (torch.float32, HALF):
+        torch._dynamo.reset()
         x = bench.randn(*bench.sizes.step, dtype=dtype)
         candidates, over = {}, {}
         for who, make in layers.items():
-            without, dropped = at_both(who)
-            for label, p in ((without, 0.0), (dropped, P)):
-                layer = make(x.shape[-1], p).to(bench.device, dtype)
-                candidates[label] = Candidate(layer, [x], list(layer.parameters()))
-            over[dropped] = without
+
+            def at(p: float, make: Callable[[int, float], nn.Module] = make) -> nn.Module:
+                return make(x.shape[-1], p).to(bench.device, dtype)  # noqa: B023
+
+            own, own_over = bench.with_and_without(who, at, [x])
+            candidates |= own
+            over |= own_over
         bench.rows(f"{name(dtype)} | {' x '.join(map(str, x.shape))}", candidates, over)
 
 
@@ -340,9 +368,11 @@ def main(given: Iterable[str] | None = None) -> None:
     for package, label in PEERS.items():
         if importlib.util.find_spec(package) is None:
             print(f"\n{label}: not installed")
-    elementwise(bench)
-    attention(bench)
-    step(bench)
+    # All candidates of a size are compiled, with gradients and without.
+    with torch._dynamo.config.patch(recompile_limit=64):
+        elementwise(bench)
+        attention(bench)
+        step(bench)
     assert devices.failed == {}, devices.failed
 
 

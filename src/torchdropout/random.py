@@ -57,7 +57,7 @@ class Key:
         if isinstance(self.seed, torch.Tensor) or isinstance(self.stream, torch.Tensor):
             seed = _bits_of("seed", self.seed, 64)
             stream = _bits_of("stream", self.stream, STREAM_BITS) & (2**STREAM_BITS - 1)
-            if torch.compiler.is_compiling() or _torch.may_be_watched():
+            if _is_watched():
                 object.__setattr__(self, "seed", seed)
                 object.__setattr__(self, "stream", stream)
                 object.__setattr__(self, "_tensor", torch.stack((seed, stream)))
@@ -96,8 +96,11 @@ class Key:
             The name and the use are those of `jax.random.fold_in`.
         """
         if isinstance(n, torch.Tensor) or isinstance(self.seed, torch.Tensor):
-            found = words_tensor(self.tensor(), DOMAIN_FOLD, _bits_of("n", n, 64))
-            return Key(found[1] << 32 | found[0], found[3] << 32 | found[2])
+            n = _bits_of("n", n, 64)
+            if isinstance(self.seed, torch.Tensor) or _is_watched():
+                found = words_tensor(self.tensor(), DOMAIN_FOLD, n)
+                return Key(found[1] << 32 | found[0], found[3] << 32 | found[2])
+            n = int(n) % 2**64
         check_unsigned("n", n, 64)
         w0, w1, w2, w3 = words(self.seed, self.stream, DOMAIN_FOLD, n)
         return Key(w1 << 32 | w0, (w3 << 32 | w2) % 2**STREAM_BITS)
@@ -147,6 +150,11 @@ def move(key: Key, by: torch.Tensor) -> None:
         by: int64 without dimensions.
     """
     object.__setattr__(key, "_tensor", torch.cat((key._tensor, by.reshape(1))))
+
+
+def _is_watched() -> bool:
+    """Whether an integer in a tensor must stay there: a transform or a compiler may see it."""
+    return torch.compiler.is_compiling() or _torch.may_be_watched()
 
 
 def _bits_of(name: str, number: Any, bits: int) -> torch.Tensor:

@@ -98,6 +98,15 @@ def test_gradients_of_every_kind():
     assert sum(t.numel() for t in saved) == 2 + 5  # the key, and the rates
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_p_may_come_from_inference_mode(dtype):
+    x = torch.ones(9, requires_grad=True)
+    with torch.inference_mode():
+        p = torch.full((9,), 0.5, dtype=dtype)
+    y = F.dropout(x, p, key=KEY)
+    assert torch.equal(torch.autograd.grad(y.sum(), x)[0], y)
+
+
 def test_under_vmap():
     def call(x, p):
         return F.dropout(x, p, key=KEY)

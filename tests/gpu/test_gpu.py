@@ -7,12 +7,12 @@ so that a fault of these tests is met before a GPU is: `tests/kernels/test_trito
 from __future__ import annotations
 
 import itertools
-import os
 
 import pytest
 import torch
 
 import torchdropout as td
+from accelerator import DEVICE, GPU, needs_cuda, needs_gpu, needs_gpu_itself
 from torchdropout import Key
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentValueError
@@ -23,15 +23,10 @@ from torchdropout.verify.targets import resolve
 from triton_cases import AGREE, CASES, agree, operator_of
 from verify import _ours
 
-DEVICE = os.environ.get("TEST_DEVICE", "cuda")
 KEY = Key(2**63 + 5, 2**40 + 1)
 STEP = 1 if DEVICE != "cpu" else 83  # every such case
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(DEVICE != "cpu" and not torch.cuda.is_available(), reason="needs a GPU"),
-]
-on_gpus_only = pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
+pytestmark = [pytest.mark.gpu, needs_gpu]
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +79,10 @@ class TestBits:
             assert (own.stride(), own.storage_offset()) == (t.stride(), t.storage_offset())
             assert own.data_ptr() != t.data_ptr()
 
-    @on_gpus_only
+    @needs_gpu_itself
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
     def test_of_more_elements_than_an_int32_counts(self, dtype):
-        if torch.cuda.mem_get_info()[0] < 40 * 2**30:
+        if GPU.mem_get_info()[0] < 40 * 2**30:
             pytest.skip("needs 40 GiB")
         x = torch.ones(2**31 + 4096, dtype=dtype, device=DEVICE)
         y = F.dropout(x, 0.1, key=KEY)
@@ -96,7 +91,7 @@ class TestBits:
             part = F.dropout(torch.ones(2048, dtype=dtype), 0.1, key=KEY, layout=layout)
             assert torch.equal(y[start : start + 2048].cpu(), part)
 
-    @on_gpus_only
+    @needs_gpu_itself
     def test_of_sums_over_many_rows(self):
         x, residual = torch.randn(3 * add.ROWS + 7, 300), torch.randn(3 * add.ROWS + 7, 300)
         bias, found = torch.randn(300), []
@@ -130,11 +125,11 @@ class TestAttention:
 
     def test_nothing_square_is_allocated(self):
         q = torch.randn(1, 8, 8192, 64, device=DEVICE, dtype=torch.bfloat16, requires_grad=True)
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+        GPU.reset_peak_memory_stats()
+        before = GPU.memory_allocated()
         y = F.scaled_dot_product_attention(q, q, q, None, 0.1, True)
         torch.autograd.grad(y, q, torch.ones_like(y))
-        peak = torch.cuda.max_memory_allocated() - before
+        peak = GPU.max_memory_allocated() - before
         assert peak < 16 * q.numel() * q.element_size() < 8 * 8192**2
 
     @pytest.mark.parametrize("width", [16, 80, 128])
@@ -177,6 +172,7 @@ class TestTorch:
         compiled = torch.compile(lambda x: F.dropout(x * 2, 0.3, key=KEY) + 1)
         assert torch.equal(compiled(x), F.dropout(x * 2, 0.3, key=KEY) + 1)
 
+    @needs_cuda
     def test_a_graph_of_the_compiler_draws_at_each_replay(self):
         x = torch.ones(10_000, device=DEVICE)
         compiled = torch.compile(lambda x: F.dropout(x, 0.5) + 0, mode="reduce-overhead")
@@ -187,6 +183,7 @@ class TestTorch:
         for i, mask in enumerate(masks):
             assert not any(torch.equal(mask, other) for other in masks[:i])
 
+    @needs_cuda
     def test_a_graph_of_the_compiler_has_the_p_of_the_module(self):
         """Keep bits and scale, when p changes between replays."""
         x = torch.ones(10_000, device=DEVICE, requires_grad=True)
@@ -204,7 +201,7 @@ class TestTorch:
             assert torch.equal(gradient, expected)
 
 
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+@pytest.mark.skipif(GPU.device_count() < 2, reason="needs two GPUs")
 class TestSeveralDevices:
     """A launch is for the current device, whatever the tensors'."""
 
@@ -212,20 +209,20 @@ class TestSeveralDevices:
     def test_of_a_tensor_elsewhere_than_the_current_device(self, name):
         cases, expected = CASES[name]
         operator = operator_of(name)
-        with torch.cuda.device(0):
+        with GPU.device(0):
             for args in itertools.islice(cases(), 0, None, 29):
-                found = operator(*moved(args, "cuda:1"))
+                found = operator(*moved(args, f"{DEVICE}:1"))
                 for each in found if isinstance(found, tuple) else (found,):
-                    assert each.device == torch.device("cuda", 1)
+                    assert each.device == torch.device(DEVICE, 1)
                 assert agree(name, on_cpu(found), expected(*args))
-            assert torch.cuda.current_device() == 0
+            assert GPU.current_device() == 0
 
     def test_of_a_draw_and_its_gradient(self):
         found = []
-        for device in ("cpu", "cuda:0", "cuda:1"):
+        for device in ("cpu", f"{DEVICE}:0", f"{DEVICE}:1"):
             torch.manual_seed(3)
             x = torch.linspace(1.0, 2.0, 5000).to(device).requires_grad_()
-            with torch.cuda.device(0):
+            with GPU.device(0):
                 y = F.dropout(x, 0.3)
                 (gradient,) = torch.autograd.grad(y.sum(), x)
             assert y.device == gradient.device == x.device
@@ -234,7 +231,50 @@ class TestSeveralDevices:
             assert all(map(torch.equal, found[0], other))
 
 
-class TestGraphsAndStreams:
+# Functions of a tensor of 64 x 64, with kernels that draw and kernels for the gradient.
+DRAWN = {
+    "dropout": lambda x: F.dropout(x, 0.3),
+    "two": lambda x: F.dropout(F.dropout2d(x.view(1, 64, 8, 8), 0.3), 0.3),
+    "dropout_add": lambda x: F.dropout_add(x, x, 0.3, bias=x[0].detach()),
+    "gaussian_dropout": lambda x: F.gaussian_dropout(x, 0.3),
+    "drop_block1d": lambda x: F.drop_block1d(x, 0.1, 3),
+    "n_m_dropout": F.n_m_dropout,
+    "zoneout": lambda x: F.zoneout(x, x * 2, 0.3),
+    "attention": lambda x: F.scaled_dot_product_attention(x[None], x[None], x[None], None, 0.3),
+}
+
+
+class TestWaiting:
+    @needs_cuda
+    @pytest.mark.parametrize("name", DRAWN)
+    def test_a_call_that_draws_does_not_wait_for_the_gpu(self, name):
+        """Nor does its backward: torch raises an error where one of its operators waits."""
+        x = torch.rand(64, 64, device=DEVICE).add(1).requires_grad_()
+        gradient = torch.ones_like(DRAWN[name](x))
+        torch.autograd.grad(DRAWN[name](x), x, gradient)  # compiles, and compares bits
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            with pytest.raises(RuntimeError, match="synchronizing"):
+                x.detach().sum().item()
+            torch.autograd.grad(DRAWN[name](x), x, gradient)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    def test_two_streams(self):
+        x = torch.randn(2**22, device=DEVICE)
+        expected = [F.dropout(x, p, key=KEY) for p in (0.1, 0.6)]
+        GPU.synchronize()
+        found, streams = [], [GPU.Stream() for _ in range(2)]
+        for _ in range(20):
+            for p, stream in zip((0.1, 0.6), streams, strict=True):
+                with GPU.stream(stream):
+                    found.append(F.dropout(x, p, key=KEY))
+        GPU.synchronize()
+        assert all(torch.equal(y, expected[i % 2]) for i, y in enumerate(found))
+
+
+@needs_cuda
+class TestGraphs:
     def test_a_graph_with_a_key_repeats_its_mask(self):
         x = torch.randn(10_000, device=DEVICE)
         expected = F.dropout(x, 0.3, key=KEY)
@@ -244,24 +284,12 @@ class TestGraphsAndStreams:
         graph.replay()
         assert torch.equal(y, expected)
 
-    @pytest.mark.parametrize(
-        "function",
-        [
-            lambda x: F.dropout(x, 0.3),
-            lambda x: F.dropout(F.dropout2d(x.view(1, 64, 8, 8), 0.3), 0.3),
-            lambda x: F.dropout_add(x, x, 0.3, bias=x[0].detach()),
-            lambda x: F.gaussian_dropout(x, 0.3),
-            lambda x: F.drop_block1d(x, 0.1, 3),
-            F.n_m_dropout,
-            lambda x: F.zoneout(x, x * 2, 0.3),
-            lambda x: F.scaled_dot_product_attention(x[None], x[None], x[None], None, 0.3),
-        ],
-    )
-    def test_each_replay_draws_by_the_generator_of_the_gpu(self, function):
+    @pytest.mark.parametrize("name", DRAWN)
+    def test_each_replay_draws_by_the_generator_of_the_gpu(self, name):
         x = torch.rand(64, 64, device=DEVICE).add(1).requires_grad_()
 
         def run():
-            y = function(x)
+            y = DRAWN[name](x)
             return y, *torch.autograd.grad(y.sum(), x)
 
         stream = torch.cuda.Stream()
@@ -329,18 +357,6 @@ class TestGraphsAndStreams:
             torch.cuda.graph(torch.cuda.CUDAGraph()),
         ):
             function(x)
-
-    def test_two_streams(self):
-        x = torch.randn(2**22, device=DEVICE)
-        expected = [F.dropout(x, p, key=KEY) for p in (0.1, 0.6)]
-        torch.cuda.synchronize()
-        found, streams = [], [torch.cuda.Stream() for _ in range(2)]
-        for _ in range(20):
-            for p, stream in zip((0.1, 0.6), streams, strict=True):
-                with torch.cuda.stream(stream):
-                    found.append(F.dropout(x, p, key=KEY))
-        torch.cuda.synchronize()
-        assert all(torch.equal(y, expected[i % 2]) for i, y in enumerate(found))
 
 
 @pytest.mark.parametrize("name", _ours.CASES)

@@ -6,23 +6,21 @@ itself, so that a fault of these tests is met before a GPU is.
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
 from torch.nn import functional as torch_F
 
 import torchdropout as td
+from accelerator import DEVICE, needs_gpu
 from torchdropout import functional as F
 from torchdropout import mc
 from torchdropout.kernels import devices
 
-DEVICE = os.environ.get("TEST_DEVICE", "cuda")
 X = torch.rand(16, 6, 8, generator=torch.Generator().manual_seed(0))
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(DEVICE != "cpu" and not torch.cuda.is_available(), reason="needs a GPU"),
+    needs_gpu,
     # The compiler's own words on what it leaves to Python, and on how a GPU multiplies.
     pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace:UserWarning"),
     pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning"),

@@ -73,11 +73,16 @@ def test_every_row_is_measured(tmp_path):
         if "p = 0.1" in who:
             assert float(ratio) > 0
         assert (what == "with backward") == (kept[:1].isdigit())
-        assert "compiled" not in who or float(share) >= 0
+        assert "compiled" not in who or "p = " in who or float(share) >= 0
     of = [[row[3] for row in rows if row[2] == what] for what in ("forward", "with backward")]
-    # Three tasks in two sizes and two dtypes; three shapes; two dtypes.
-    assert len(of[0]) == 3 * 4 * 5 + 3 * 8 + 2 * 8
-    assert len(of[1]) == 3 * 4 * 4 + 3 * 8 + 2 * 8
+    # Three tasks in two sizes and two dtypes; three shapes; two dtypes. At p = 0 and at another,
+    # eager and compiled, there are four of each.
+    assert len(of[0]) == 3 * 4 * 5 + 3 * 4 * 4 + 2 * 4 * 4
+    assert len(of[1]) == 3 * 4 * 4 + 3 * 4 * 4 + 2 * 4 * 4
+    for who in ("torch", "torchdropout", "flash-attention", "TransformerEngine"):
+        # Attention has three shapes and the step two dtypes; flash-attention has no step.
+        times = 3 if who.startswith("flash") else 5
+        assert of[1].count(f"{who}, compiled, p = 0.1") == times
     failed = {tuple(row[:2]) for row in rows if row[4].startswith("does")}
     assert failed == {("float32", "24 x 64")}  # of these, half types alone
 

@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_leaves
 from oracle import same_bits
 from torchdropout import Key, MaskLayout, backends
 from torchdropout.contract.noise import Law
+from torchdropout.functional import _bernoulli, _learned, dropout, variational_linear
 from torchdropout.kernels import _fill, add, counted, noise, reference
 from torchdropout.ops import _drop_blocks
 
@@ -81,8 +82,9 @@ class Memory(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         y = function(*args, **(kwargs or {}))
-        self.calls += 1
-        for result in tree_leaves(y):
+        tensors = [each for each in tree_leaves(y) if isinstance(each, torch.Tensor)]
+        self.calls += bool(tensors)  # of dtypes nothing is computed
+        for result in tensors:
             storage = result.untyped_storage()
             reference = StorageWeakRef(storage)
             if reference.cdata not in self.known:
@@ -110,7 +112,9 @@ def affine(sizes=(4096, 4096), base=5, strides=(4096, 1), key=KEY, shift=0.0, **
 
 SQUARE = some(4096, 4096)
 IMAGES = some(64, 64, 64, 64), KEY, 2, 7
-SEEDS = 0.02, 1.1, 1e-6, 5, [64 * 70 * 70, 70 * 70, 70, 1]
+RATES = 0.02, 1.1, 1e-6
+SEEDS = *RATES, 5, [64 * 70 * 70, 70 * 70, 70, 1]
+SEEDS_APART = *RATES, 5, [3 * s + 9 for s in SEEDS[-1]]
 # Each has 2**24 elements.
 COSTS = {
     "masked_affine": affine(),
@@ -138,10 +142,11 @@ COSTS = {
         for name, place in (("of a shard", SHARD), ("apart", APART))
     },
     **{
-        f"masked_by_rates {name}": (
-            *(reference.masked_by_rates, SQUARE, KEY, some(4096, 4096, dtype=torch.float64), True),
+        f"masked_by_rates {dtype} {name}": (
+            *(reference.masked_by_rates, SQUARE, KEY, some(4096, 4096, dtype=dtype), True),
             *place,
         )
+        for dtype in (torch.float32, torch.float64)
         for name, place in (("", PLACE), ("apart", APART))
     },
     **{
@@ -186,23 +191,75 @@ COSTS = {
     "choose": (counted.choose, KEY, SQUARE.shape, 2000, True, *PLACE, SQUARE.device),
     "drop_blocks": (_drop_blocks._kernel, *IMAGES, False, *SEEDS),
     "drop_blocks counted": (_drop_blocks._kernel, *IMAGES, True, *SEEDS),
+    "drop_blocks of small images": (
+        *(_drop_blocks._kernel, some(512, 668, 7, 7), KEY, 2, 7, False, *RATES, 5),
+        [668 * 13 * 13, 13 * 13, 13, 1],
+    ),
+    "drop_blocks of a shard of small images": (
+        *(_drop_blocks._kernel, some(128, 640, 14, 14), KEY, 2, 7, False, *RATES, 5),
+        [640 * 20 * 21, 20 * 21, 21, 1],
+    ),
+    "drop_blocks apart": (_drop_blocks._kernel, *IMAGES, False, *SEEDS_APART),
+    "drop_blocks counted, apart": (_drop_blocks._kernel, *IMAGES, True, *SEEDS_APART),
 }
 
 
-@pytest.mark.parametrize("name", COSTS)
-def test_other_devices_get_few_operators_and_little_memory(name, monkeypatch):
-    """At most 200 and 40 bytes an element, on a device without memory, which is not the CPU."""
-    monkeypatch.setattr(_drop_blocks, "masked_affine", reference.masked_affine)  # count within it
+@pytest.fixture
+def ties(monkeypatch):
+    """As many as are expected, on a device that has no values."""
 
     def some_places(tied):
         return torch.zeros((N >> 16, tied.ndim), dtype=torch.int64)
 
-    monkeypatch.setattr(reference, "_places", some_places)  # as many as are expected
+    monkeypatch.setattr(reference, "_places", some_places)
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_other_devices_get_few_operators_and_little_memory(name, ties, monkeypatch):
+    """At most 200 and 40 bytes an element, on a device without memory, which is not the CPU."""
+    monkeypatch.setattr(_drop_blocks, "masked_affine", reference.masked_affine)  # count within it
     function, *args = COSTS[name]
     with Memory(*(a for a in args if isinstance(a, torch.Tensor))) as cost:
         function(*args)
     assert cost.calls <= 200
     assert cost.most <= 40 * N
+
+
+def test_a_float32_p_for_each_element_is_widened_when_it_is_needed(ties, monkeypatch):
+    def by_reference(x, key, rates, scaled, checked, *place):
+        return reference.masked_by_rates(x, key, rates, scaled, *place)
+
+    monkeypatch.setattr(_bernoulli.ops, "masked_by_rates", by_reference)
+    rates, layout = some(4096, 4096), MaskLayout(APART[0], tuple(APART[1]))
+    with Memory(SQUARE, rates) as cost:
+        dropout(SQUARE, rates, key=Key(3), layout=layout)
+    assert 120 < cost.calls <= 200
+    assert cost.most <= 40 * N
+
+
+@pytest.mark.parametrize("sizes", [(4096,), (16, 256)])
+def test_a_layer_of_normal_weights_gets_few_operators_too(sizes, monkeypatch):
+    """With torch's products, and its gradients, of an input of which each has 2**24 elements."""
+    monkeypatch.setattr(_learned.ops, "noise_affine", noise.noise_affine)  # count within it
+    x, weight, log_sigma2 = (some(*s, 4096, requires_grad=True) for s in (sizes, (4096,), (4096,)))
+    bias = some(4096, requires_grad=True)
+    every = x, weight, log_sigma2, bias
+    with Memory(*every) as forward:
+        y = variational_linear(x, weight, log_sigma2, bias, key=Key(3))
+    gradient = torch.empty_like(y)
+    with Memory(*every, y, gradient) as backward:
+        torch.autograd.grad(y, every, gradient)
+    assert backward.calls > 150
+    for cost in (forward, backward):
+        assert cost.calls <= 200
+        assert cost.most <= 40 * N
+
+
+def test_a_key_for_each_sample_of_a_vmap_takes_few_operators():
+    with Memory() as cost:
+        keys = torch.vmap(lambda n: Key(7).fold_in(n).tensor())(torch.arange(3))
+    assert keys.tolist() == [Key(7).fold_in(n).tensor().tolist() for n in range(3)]
+    assert 80 < cost.calls <= 100
 
 
 @pytest.fixture

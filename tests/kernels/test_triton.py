@@ -199,6 +199,18 @@ class TestBits:
         assert current != first == "triton"
 
 
+@needs_triton
+def test_inductor_fuses_a_compiled_dropout_with_its_neighbours():
+    """In its code for a GPU, which need not be there: one kernel forward, and one backward."""
+    env = {"TRITON_INTERPRET": "0", "TORCHDROPOUT_BACKEND": "reference"}
+    found = json.loads(run(str(SCRIPTS / "triton_inductor.py"), **env).splitlines()[-1])
+    # An opaque operator divides them.
+    apart = {"kernels": 2, "launches": 2, "keep_bits": 0, "opaque": 1, "selects_bits": False}
+    assert found.pop("opaque") == [apart, apart]
+    one = {"kernels": 1, "launches": 1, "keep_bits": 1, "opaque": 0, "selects_bits": True}
+    assert found == {dtype: [one, one] for dtype in ("float32", "bfloat16", "float16")}
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
     """The facts of each case, for a target; compiled once."""

@@ -126,14 +126,10 @@ def words_tensor(key: torch.Tensor, domain: int | torch.Tensor, block: torch.Ten
         block: int64 tensor on the key's device that broadcasts with `key[..., 0]`; its 64 bits are
             read as unsigned.
     """
-    seed, stream = key.unbind(-1)
-    counter = (
-        block & WORD,
-        block >> 32 & WORD,
-        stream & WORD,
-        (stream >> 32 & WORD) | domain << 28,
-    )
-    return philox4x32_tensor(counter, (seed & WORD, seed >> 32 & WORD))
+    k0, c2 = (key & WORD).unbind(-1)
+    k1, c3 = (key >> 32 & WORD).unbind(-1)
+    counter = block & WORD, block >> 32 & WORD, c2, c3 | domain << 28
+    return philox4x32_tensor(counter, (k0, k1))
 
 
 def halves(four: Sequence[torch.Tensor], memory: torch.Tensor | None = None) -> torch.Tensor:

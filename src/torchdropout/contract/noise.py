@@ -248,7 +248,7 @@ def _root(x: Any) -> Any:
         return x.sqrt()
     # torch's square root of a CPU tensor comes from a vector library, which may be off by a unit in
     # the last place; in float64 such an error is far below the half unit of float32 that matters.
-    return x.to(torch.float64).sqrt().to(torch.float32)
+    return x.to(torch.float64).sqrt_().to(torch.float32)
 
 
 # ln 2 is in two parts, so that the product of an exponent and the first is exact.
@@ -275,8 +275,11 @@ def _split(x: Any) -> tuple[Any, Any]:
     """`x = m * 2**k`, with m from sqrt(1/2) to sqrt(2)."""
     if isinstance(x, torch.Tensor):
         bits = x.view(torch.int32)
-        exponent = (bits - _ROOT_HALF) >> 23
-        return _single(exponent), (bits - (exponent << 23)).view(torch.float32)
+        exponent = bits - _ROOT_HALF
+        exponent >>= 23
+        k = _single(exponent)
+        exponent <<= 23
+        return k, (bits - exponent).view(torch.float32)
     m, k = math.frexp(float(x))
     if m < _rounded(math.sqrt(0.5)):
         m, k = 2 * m, k - 1

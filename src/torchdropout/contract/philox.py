@@ -11,8 +11,6 @@ Reference:
 
 from __future__ import annotations
 
-import operator
-
 import torch
 
 MULTIPLIER_0 = 0xD2511F53
@@ -75,19 +73,21 @@ def philox4x32_tensor(counter: WordTensors, key: tuple[torch.Tensor, torch.Tenso
         >>> [f"{word.item():08x}" for word in words]
         ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for step in range(ROUNDS):
-        # In place, since allocating takes longer than computing; but not before each word depends
-        # on all of counter and key, and so has their shape.
-        mul, xor = (operator.mul, operator.xor) if step < 3 else (operator.imul, operator.ixor)
+    # Two words at a time: a call of an operator takes longer than its work on few numbers.
+    even, odd, mask = (
+        torch.stack(torch.broadcast_tensors(*pair), -1)
+        for pair in (counter[::2], counter[1::2], key)
+    )
+    steps = [(step * WEYL_0, step * WEYL_1) for step in range(ROUNDS)]
+    multipliers = torch.tensor((MULTIPLIER_0, MULTIPLIER_1), device=even.device)
+    masks = mask.unsqueeze(-2) + torch.tensor(steps, device=even.device)
+    for each in masks.unbind(-2):
         # A product of two words fits into 64 bits, but not into int64, which wraps: the mask cuts
         # off the copies of the sign that the shift of the high word brings. It also cuts off what
         # is above the low words, which are kept as whole products.
-        product_0, product_1 = mul(c0, MULTIPLIER_0), mul(c2, MULTIPLIER_1)
-        c0 = xor(xor(product_1 >> 32, c1), k0 + step * WEYL_0)
-        c2 = xor(xor(product_0 >> 32, c3), k1 + step * WEYL_1)
-        c0 &= WORD
-        c2 &= WORD
-        c1, c3 = product_1, product_0
-    return c0, c1 & WORD, c2, c3 & WORD
+        product = (even * multipliers).flip(-1)
+        even = (product >> 32 ^ odd ^ each) & WORD
+        odd = product
+    c0, c2 = even.unbind(-1)
+    c1, c3 = (odd & WORD).unbind(-1)
+    return c0, c1, c2, c3

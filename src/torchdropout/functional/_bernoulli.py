@@ -87,7 +87,9 @@ def each(p: torch.Tensor, x: torch.Tensor, *, scaled: bool) -> KeyedMap:
     checked = readable and not torch.compiler.is_compiling()
     if checked:
         check_rates(p)
-    rates = p.double().reshape([1] * (x.ndim - p.ndim) + list(p.shape))
+        if p.is_inference() and not torch.is_inference_mode_enabled():
+            p = p.clone()  # which can be kept for the backward
+    rates = p.reshape([1] * (x.ndim - p.ndim) + list(p.shape))
     return KeyedMap(True, ops.masked_by_rates, (rates, scaled, checked))
 
 

@@ -92,7 +92,8 @@ def draws(
     Returns:
         `(k, *sizes)`. Elements of consecutive mask indices are neighbours in its memory.
     """
-    order = sorted(range(len(sizes)), key=lambda dim: -abs(strides[dim]))
+    dims = range(len(sizes))
+    order = sorted(dims, key=lambda dim: -abs(strides[dim]))
     shape = len(keys), *(sizes[dim] for dim in order)
     if math.prod(shape) == 0:
         out = torch.empty(shape, dtype=draw.dtype, device=device)
@@ -101,7 +102,9 @@ def draws(
         philox = cache(partial(Philox, keys, draw.domain, device))
         of_range = of_range if is_cpu(device) else None
         out = _drawn(None, shape, draw, keys, philox, base, by, device, of_range, each)
-    return out.permute(0, *(1 + order.index(dim) for dim in range(len(sizes))))
+    if order == [*dims]:
+        return out
+    return out.permute(0, *(1 + order.index(dim) for dim in dims))
 
 
 def _drawn(
@@ -119,11 +122,16 @@ def _drawn(
     """The draws of a shape, which are written into `out` if there is one."""
     per, numel = draw.per_block, math.prod(shape)
     n, outer = _run(shape[1:], strides)
+    # Runs begin at a common place of their first block.
+    aligned = all(stride % per == 0 for _, stride in outer)
     if is_cpu(device):
         chunk = most(device, 8 if outer else each)
         dim = next((d for d, size in enumerate(shape) if size > 1), 0)  # parts are contiguous
     else:
-        chunk = most(device)
+        # Where a call serves many elements, it is their values that take memory, and where they are
+        # not aligned their places too.
+        light = draw.dtype.itemsize / (4 if aligned else 2)
+        chunk = most(device, min(1.0, light) if n >= per else 1.0)
         dim = max(range(len(shape)), key=shape.__getitem__)  # parts are of one size, nearly
     if out is None and (numel > chunk or (of_range is not None and not outer)):
         out = torch.empty(shape, dtype=draw.dtype, device=device)
@@ -144,9 +152,7 @@ def _drawn(
         assert out is not None
         of_range(out.view(len(keys), -1), keys, base)
         return out
-    # Blocks for the elements of a run. Without a common place of the first one in its block, there
-    # are enough for any place.
-    aligned = all(stride % per == 0 for _, stride in outer)
+    # Blocks for the elements of a run. If they are not aligned, there are enough for any place.
     skip = base % per if aligned else per - 1
     count = -(-(skip + n) // per)
     numbers = _numbers(draw, philox(), base, outer, n, count, skip, not aligned)
@@ -196,7 +202,7 @@ def _numbers(
     numbers = draw.of_words(philox.words(state)).view(-1, runs, per * count)
     del state  # as large as the numbers
     if places is None:
-        return numbers.narrow(-1, skip, n)
+        return numbers if n == per * count else numbers.narrow(-1, skip, n)
     index = places.to(torch.int64).view(runs, 1)
     if n > 1:
         index = index + torch.arange(n, device=index.device)

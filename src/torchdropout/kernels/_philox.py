@@ -35,10 +35,14 @@ _HALVES = torch.tensor((((0,),), ((32,),)), device="cpu")
 _WORDS = [((1, 0), (0, 1), (0, 1), (1, 0))[number % 4] for number in range(ROUNDS)]
 _MADE = [*_WORDS[1:], (0, 1)]
 _FACTORS = _MULTIPLIERS.flatten()[torch.tensor(_WORDS, device="cpu")].view(ROUNDS, 2, 1, 1)
-_HALF_OF_SEED = torch.tensor(_MADE, device="cpu")
-_STEPS_OF_KEY = torch.tensor(
-    [[step * (WEYL_0, WEYL_1)[half] for half in made] for step, made in enumerate(_MADE)],
-    device="cpu",
+# Which halves of seed and stream, the low ones first, are in the keys of the rounds, and then in c2
+# and c3; and what is added to them, by the domain.
+_OF_KEY = torch.tensor([*((2 * half, 2 * other) for half, other in _MADE), (1, 3)], device="cpu")
+_STEPS_OF_KEY = [
+    [step * (WEYL_0, WEYL_1)[half] for half in made] for step, made in enumerate(_MADE)
+]
+_ADDED = torch.tensor(
+    [[*_STEPS_OF_KEY, [0, domain << 28]] for domain in range(16)], device="cpu"
 ).unsqueeze(-1)
 
 
@@ -54,12 +58,11 @@ class Philox:
             device: Where the words are computed.
         """
         self.count, self.device = len(keys), device
-        of_seed, of_stream = (keys.t() >> _HALVES & WORD).unbind(1)
-        masks = (of_seed[_HALF_OF_SEED] + _STEPS_OF_KEY) & WORD
-        of_stream[1].bitwise_or_(domain << 28)
-        self.masks = masks.unsqueeze(-1).to(device).unbind()
+        halves = (keys.t() >> _HALVES & WORD).flatten(0, 1)
+        words = (halves[_OF_KEY] + _ADDED[domain]) & WORD
+        *self.masks, stream = words.unsqueeze(-1).to(device).unbind()
+        self.c2, self.c3 = stream.unbind()
         self.factors = _FACTORS.to(device).unbind()
-        self.c2, self.c3 = of_stream.unsqueeze(-1).to(device).unbind()
 
     def words(self, even: torch.Tensor) -> torch.Tensor:
         """The words of the calls, in their order.

@@ -41,12 +41,15 @@ def noise_affine(
     """
     compute = compute_dtype(x.dtype)
     e = noise_numbers(key, x.shape[key.ndim - 1 :], law, base, strides, x.device).to(compute)
-    y = x.to(compute)
+    out, y = torch.empty_like(x), x.to(compute)
     if factor != 0.0:
         y = y * (1.0 + factor * e)
     if addend != 0.0:
-        y = y + addend * e
-    return torch.empty_like(x).copy_(y)
+        e *= addend
+        if compute == x.dtype:
+            return torch.add(y, e, out=out)
+        y = y + e
+    return out.copy_(y)
 
 
 def noise_numbers(

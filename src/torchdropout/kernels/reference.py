@@ -146,18 +146,17 @@ def masked_by_rates(
     Args:
         x: As there.
         key: As there.
-        rates: The probabilities, float64, in [0, 1]: as many dimensions as x, of its sizes or of
-            size 1.
+        rates: The probabilities, in [0, 1]: as many dimensions as x, of its sizes or of size 1.
         scaled: Whether a kept element is scaled by 1 / (1 - p).
         base: As there.
         strides: As there.
     """
-    rates = rates.to(x.device)
     sizes = sizes_drawn(x.shape[key.ndim - 1 :], strides)
     draw = Draw(torch.int16, PER_BLOCK, DOMAIN_HIGH, halves_of_words, lambda high, *_: high)
     high = draws(draw, key.reshape(-1, 2), sizes, base, strides, x.device)
     high = high.view((*key.shape[:-1], *sizes))
     # This is `threshold` of each: the product is exact, and torch rounds halves to even too.
+    rates = rates.to(x.device, torch.float64)
     limits = (rates * 2.0**32).round_().to(torch.int64)
     tie = (limits >> 16).sub_(HALF_LOWER).to(torch.int32)
     low_limit = limits.bitwise_and_(HALF).sub_(HALF_LOWER).to(torch.int16)

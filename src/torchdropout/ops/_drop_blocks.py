@@ -73,7 +73,8 @@ def _keep_words(
 
     The place i is covered by the seeds i to i + block - 1 of each dimension of the seed map.
     """
-    ones = torch.ones((*key.shape[:-1], *sizes), dtype=torch.bfloat16, device=device)
+    one = torch.ones((), dtype=torch.bfloat16, device=device)
+    ones = one.expand((*key.shape[:-1], *sizes))
     # A kept seed is -1.0: its sign bit distinguishes it from 0.0, and survives the AND of all kept.
     kept = masked_affine(ones, key, rate, -1.0, 0.0, 0.0, base, strides)
     words = kept.view(torch.int16)

@@ -137,7 +137,7 @@ def masked_by_rates(
     """As `kernels.reference.masked_by_rates`, of real numbers and one key."""
     return walk(
         torch.empty_like(x),
-        (x, rates.to(x.device).expand(x.shape)),
+        (x, rates.to(x.device, torch.float64).expand(x.shape)),
         strides,
         (*seed_and_stream(key), base),
         PER_BLOCK,
