@@ -14,10 +14,10 @@ from ..random import Key
 from ._key import key_numbers
 from ._learned import check_parameter
 from ._map import KeyedMap
-from ._memory import has_address
 from ._part import Part
 from ._rate import Probabilities, Rate, check_probability
 from ._shards import are_spread
+from ._writing import has_address
 
 
 def inverted(p: Probabilities, x: Any = None) -> KeyedMap:

@@ -16,8 +16,8 @@ from ._bernoulli import inverted
 from ._indices import mask_map
 from ._key import check_source, drawn, undrawn_on_error
 from ._map import KeyedMap, compute
-from ._memory import check_out, refuse_as_torch_does
 from ._nested import on_components, refuse_for_nested
+from ._writing import check_out, refuse_as_torch_does
 
 # The arguments of a call: training, inplace, key, generator, broadcast_dims, layout, out.
 Rest = tuple[Any, Any, Any, Any, Any, Any, Any]

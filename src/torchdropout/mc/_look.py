@@ -11,7 +11,7 @@ import torch
 from .. import _torch
 from ..random import Key
 from ..scope import SiteId
-from ..scope._memory import is_out_of_memory
+from ..scope._out_of_memory import is_out_of_memory
 from ..scope._places import Look, Looking, Sites, Taken
 from ..scope._shared import Leaf, having, is_packed, leaves_of, shared_leaves, without_one
 

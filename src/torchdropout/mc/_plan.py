@@ -20,7 +20,7 @@ from ..scope import SiteId
 from ..scope._given import BatchDims, Given
 from ..scope._handlers import injected
 from ..scope._keyed import is_in_scope
-from ..scope._memory import explained, is_out_of_memory
+from ..scope._out_of_memory import explained, is_out_of_memory
 from ..scope._places import Site, Sites
 from ..scope._shared import (
     Leaf,
@@ -34,8 +34,8 @@ from ..scope._shared import (
 )
 from ..scope._watch import NORMS, QUIET, Draw, tree_of, unwrapped
 from ._choice import Patterns, is_chosen, patterns_of, rates_of
+from ._halving import halving
 from ._look import PlanLook
-from ._memory import halving
 from ._proof import prove
 from ._warning import warn
 

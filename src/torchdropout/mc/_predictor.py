@@ -21,7 +21,7 @@ from ..scope._shared import Shared, batch_size, check_shared, shared_leaves
 from ..scope._watch import unwrapped
 from ._batch import Batch
 from ._choice import Patterns, check_choice
-from ._memory import halving
+from ._halving import halving
 from ._output import Selector, select_output
 from ._passes import Inlet, Passes
 from ._plan import (

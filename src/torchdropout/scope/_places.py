@@ -20,7 +20,7 @@ from ..process_state import TORCHS, ProcessState, generators, held_generators
 from ..random import Key
 from ._given import BatchDims, Given
 from ._handlers import new_watcher
-from ._memory import explained, is_out_of_memory
+from ._out_of_memory import explained, is_out_of_memory
 from ._shared import (
     Pair,
     Shared,

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from .. import _torch
 from .._validate import is_integer, wrong_type, wrong_value
-from ._memory import is_out_of_memory, may_fail
+from ._out_of_memory import is_out_of_memory, may_fail
 from ._watch import SiteId
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""functional._memory against the definition: the set of bytes of every element."""
+"""functional._writing against the definition: the set of bytes of every element."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torchdropout import Key
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentValueError
-from torchdropout.functional._memory import overlaps_itself, overlaps_partially
+from torchdropout.functional._writing import overlaps_itself, overlaps_partially
 
 DTYPES = (torch.float16, torch.float32, torch.float64, torch.complex128)
 BYTES = bytearray(4096)
