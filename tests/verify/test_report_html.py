@@ -7,14 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
 
-from torchdropout.verify import check_subject
 from torchdropout.verify.report import render_html, render_html_fragment
 from torchdropout.verify.results import Report
-from torchdropout.verify.targets import resolve
 from verify import _reports as r
-from verify import _zoo
 
 VOID = {"meta", "path"}  # `path` closes itself in SVG
 REPORT = Report(
@@ -324,8 +320,7 @@ def test_what_measures_a_page_sees_its_faults(tmp_path):
     assert (seen["pale"][0][:4], seen["small"]) == ("pale", ["small"])
 
 
-def test_a_run_on_a_real_dropout_has_all_pictures():
-    target = check_subject(resolve(torch.nn.Dropout), level=_zoo.SMALL, seed=3)
-    page = render_html(Report((target,)))
+def test_a_run_on_a_real_dropout_has_all_pictures(torchs):
+    page = render_html(Report((torchs,)))
     captions = re.findall(r"<figure", page)
     assert len(captions) == 5
