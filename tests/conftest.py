@@ -27,8 +27,14 @@ settings.load_profile("torchdropout")
 torch.zeros((), requires_grad=True).square().backward()
 
 
-def pytest_collection_finish():
-    """Collecting garbage need not look at what collecting the tests has made: a million objects."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Collecting garbage need not look at what collecting the tests makes: a million objects."""
+    gc.disable()
+    try:
+        result = yield
+    finally:
+        gc.enable()
     gc.collect()
     gc.freeze()
     # To log it, torch's compiler measures the guards of each graph, after it has emptied the
@@ -36,6 +42,7 @@ def pytest_collection_finish():
     guards = sys.modules.get("torch._dynamo.guards")
     if hasattr(guards, "profile_guard_manager"):
         guards.profile_guard_manager = lambda *_: 0.0
+    return result
 
 
 @pytest.fixture(scope="session")
