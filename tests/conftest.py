@@ -1,7 +1,10 @@
 """Settings for every test."""
 
+import contextlib
 import gc
+import sys
 
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
@@ -24,7 +27,28 @@ settings.load_profile("torchdropout")
 torch.zeros((), requires_grad=True).square().backward()
 
 
-def pytest_collection_finish():
-    """Collecting garbage need not look at what collecting the tests has made: a million objects."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Collecting garbage need not look at what collecting the tests makes: a million objects."""
+    gc.disable()
+    try:
+        result = yield
+    finally:
+        gc.enable()
     gc.collect()
     gc.freeze()
+    # To log it, torch's compiler measures the guards of each graph, after it has emptied the
+    # processor's caches: a tenth of the time that a small graph takes.
+    guards = sys.modules.get("torch._dynamo.guards")
+    if hasattr(guards, "profile_guard_manager"):
+        guards.profile_guard_manager = lambda *_: 0.0
+    return result
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Run code in forks of one process, which has imported torch and nothing of ours."""
+    from processes import Processes  # which imports ours
+
+    with contextlib.closing(Processes()) as running:
+        yield running

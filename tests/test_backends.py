@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import torchdropout
-from processes import PACKAGE, Processes
+from processes import PACKAGE
 from torchdropout import Key, backends
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, BackendError
@@ -263,13 +263,6 @@ def report(processes, path=None, **env):
     status, text = processes.run(REPORT, path, **env)
     assert status == 0, text
     return json.loads(text.splitlines()[-1])
-
-
-@pytest.fixture(scope="module")
-def processes():
-    running = Processes()
-    yield running
-    running.close()
 
 
 @pytest.fixture

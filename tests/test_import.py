@@ -17,7 +17,7 @@ from import_graph import circles, graph
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["src/torchdropout", "packages/audit/src/torchdropout_audit"]
 
-HEAVY = ["click", "rich", "scipy", "numpy", "libcst", "matplotlib", "hypothesis", "pandas"]
+HEAVY = ["click", "rich", "scipy", "numpy", "libcst", "matplotlib", "hypothesis", "pandas", "tqdm"]
 
 LOADED_BY = """
 import sys
@@ -28,21 +28,18 @@ print(*sorted({{name.split(".")[0] for name in set(sys.modules) - before}}))
 """
 
 
-def loaded_by(module):
-    code = LOADED_BY.format(module=module)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
-
-
-def test_the_package_loads_nothing_heavier_than_torch():
-    loaded = loaded_by("torchdropout")
+@pytest.mark.parametrize("module", ["torchdropout", "torchdropout.mc"])
+def test_the_package_loads_nothing_heavier_than_torch(processes, module):
+    status, text = processes.run(LOADED_BY.format(module=module))
+    assert status == 0, text
+    loaded = set(text.split())
     assert "torchdropout" in loaded
     assert not loaded.intersection(HEAVY)
     third_party = {n for n in loaded if n not in sys.stdlib_module_names and n[0] != "_"}
     assert third_party <= {"torchdropout", "torch"}
 
 
-def test_the_verifier_loads_neither_what_it_verifies_nor_half_a_second_of_scipy():
+def test_the_verifier_loads_neither_what_it_verifies_nor_half_a_second_of_scipy(processes):
     code = """
 import importlib.machinery, sys
 class Bar:
@@ -61,8 +58,7 @@ import torchdropout.verify
 assert "scipy.stats" not in sys.modules
 print("ok")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "ok", done.stderr
+    assert processes.run(code) == (0, "ok\n")
 
 
 # Either takes half a second or more to import, as some functions of torch do on their first call.
@@ -115,11 +111,8 @@ print("ok")
 """
 
 
-def test_no_first_call_imports_the_compiler():
-    done = subprocess.run(
-        [sys.executable, "-c", FIRST_CALLS], capture_output=True, text=True, check=False
-    )
-    assert done.stdout.strip() == "ok", done.stderr
+def test_no_first_call_imports_the_compiler(processes):
+    assert processes.run(FIRST_CALLS) == (0, "ok\n")
 
 
 def test_public_names():

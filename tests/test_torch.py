@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import torchdropout
-from processes import PACKAGE, Processes
+from processes import PACKAGE
 from torchdropout import Key, _torch, backends, info
 from torchdropout import functional as F
 
@@ -190,13 +190,6 @@ ABSENT = """
 (absent,) = (value for value in vars(_torch).values() if isinstance(value, _torch._Absent))
 absent()
 """
-
-
-@pytest.fixture(scope="module")
-def processes():
-    running = Processes()
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="module")

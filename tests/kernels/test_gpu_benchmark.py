@@ -1,11 +1,6 @@
 """`benchmarks/gpu.py` on a CPU, in small sizes: what it would measure on a GPU can be measured."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
-
-import torchdropout
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FLASH = """
@@ -39,19 +34,23 @@ class TransformerLayer(nn.TransformerEncoderLayer):
 """
 
 
-def run(*command, path=()):
-    home = Path(torchdropout.__file__).parents[1]
-    paths = os.pathsep.join(map(str, (*path, home, BENCHMARKS)))
-    return subprocess.run(
-        [sys.executable, *command],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+SMOKE = """
+import sys, warnings
+warnings.simplefilter("error")
+sys.path[:0] = {paths}
+import gpu
+{before}
+gpu.main(["--device", "cpu", "--smoke"])
+"""
 
 
-def test_every_row_is_measured(tmp_path):
+def smoke(processes, *paths, before=""):
+    status, text = processes.run(SMOKE.format(paths=[*map(str, paths)], before=before))
+    assert status == 0, text
+    return text
+
+
+def test_every_row_is_measured(processes, tmp_path):
     """With stand-ins for what else may be installed, with the arguments of these."""
     for name, text in (
         ("flash_attn/__init__.py", FLASH),
@@ -60,10 +59,9 @@ def test_every_row_is_measured(tmp_path):
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    script = str(BENCHMARKS / "gpu.py")
-    done = run("-W", "error", script, "--device", "cpu", "--smoke", path=[tmp_path])
-    assert "recompile" not in done.stderr
-    lines = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    text = smoke(processes, tmp_path, BENCHMARKS)
+    assert "recompile" not in text
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert {len(row) for row in rows} == {9}
     for _, _, what, who, us, share, ratio, _, kept in rows:
@@ -87,12 +85,8 @@ def test_every_row_is_measured(tmp_path):
     assert failed == {("float32", "24 x 64")}  # of these, half types alone
 
 
-def test_what_is_not_installed_is_said():
-    code = """if True:
-    import gpu
-    gpu.elementwise = gpu.attention = gpu.step = lambda bench: None
-    gpu.main(["--device", "cpu", "--smoke"])
-    """
-    done = run("-c", code)
-    assert "flash-attention: not installed" in done.stdout
-    assert "TransformerEngine: not installed" in done.stdout
+def test_what_is_not_installed_is_said(processes):
+    nothing = "gpu.elementwise = gpu.attention = gpu.step = lambda bench: None"
+    text = smoke(processes, BENCHMARKS, before=nothing)
+    assert "flash-attention: not installed" in text
+    assert "TransformerEngine: not installed" in text

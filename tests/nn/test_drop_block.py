@@ -10,7 +10,9 @@ import torch
 from torchdropout import functional as F
 from torchdropout import nn as td
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.verify import check_dropout
+from torchdropout.verify import check_subject
+from torchdropout.verify.targets import resolve
+from verify._zoo import SMALL
 
 MODULES = {
     "drop_block1d": (td.DropBlock1d, (4, 3, 20)),
@@ -90,7 +92,6 @@ def test_refused_and_unchanged_when_it_is_set(name):
 
 
 def test_the_verifier_knows_it_and_finds_nothing():
-    report = check_dropout(td.DropBlock2d, level="quick")
-    (target,) = report.targets
-    assert target.description.endswith("verified as drop-block")
+    report = check_subject(resolve(td.DropBlock2d), level=SMALL)  # as each variant
+    assert report.description.endswith("verified as drop-block")
     assert not report.findings, report.findings

@@ -19,6 +19,9 @@ import torchdropout as td
 from keyed_parts import SCOPE, Calls
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
+from torchdropout.verify import check_subject
+from torchdropout.verify.targets import resolve
+from verify._zoo import SMALL
 
 X = torch.ones(8, 12)
 
@@ -120,9 +123,7 @@ def test_the_verifier_finds_a_keyed_dropout_correct():
             with td.keyed(self.drop, seed=0, step=step):
                 return self.drop(x)
 
-    from torchdropout.verify import check_dropout
-
-    report = check_dropout(lambda p: Keyed(p), level="quick", seed=0)
+    report = check_subject(resolve(lambda p: Keyed(p)), level=SMALL)  # as each variant
     assert report.passed, [
         (f.name, f.message[:150]) for f in report.findings if f.severity == "error"
     ]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from torchdropout.verify import check_subject
+from torchdropout.verify import LEVELS, check_subject
 from torchdropout.verify.targets import resolve
 from verify import _zoo
 
@@ -9,6 +9,7 @@ from verify import _zoo
 torch.set_num_threads(1)
 
 COARSE = _zoo.COARSE
+QUICK = LEVELS["quick"]  # some tests replace it there
 
 # Faults that no check sees, and what would see each. Strict: a fix of the check takes them out.
 MISSED: dict[str, str] = {}
@@ -66,6 +67,12 @@ def run_checks():
         return check_subject(resolve(target), level=level, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def torchs():
+    """The report of torch's dropout at quick."""
+    return check_subject(resolve(torch.nn.Dropout), level=QUICK)
 
 
 @pytest.fixture(scope="session")

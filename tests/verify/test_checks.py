@@ -1,9 +1,6 @@
 """The table, the texts, and what the checks promise to see."""
 
 import re
-import subprocess
-import sys
-import textwrap
 from statistics import mean
 from types import SimpleNamespace
 
@@ -280,7 +277,7 @@ def test_an_incoming_gradient_arrives_as_it_lies_in_memory(layout):
     assert all(torch.equal(a, b) for a, b in zip(*second, strict=True))
 
 
-def test_no_check_at_quick_imports_sympy():
+def test_no_check_at_quick_imports_sympy(processes):
     code = """
         import sys, torch
         from dataclasses import replace
@@ -292,8 +289,7 @@ def test_no_check_at_quick_imports_sympy():
         assert check_subject(resolve(torch.nn.Dropout), level=quick).passed
         assert "sympy" not in sys.modules
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
-    assert done.returncode == 0
+    assert processes.run(code) == (0, "")
 
 
 def test_a_checkpoint_that_differs_says_after_which_call(run_checks):

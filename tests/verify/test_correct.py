@@ -4,7 +4,6 @@ import pytest
 
 from torchdropout.verify import check_subject
 from torchdropout.verify.specs import infer
-from torchdropout.verify.targets import resolve
 from verify import _ours, _zoo, broken_table
 
 CORRECT = _zoo.members("correct")
@@ -38,12 +37,9 @@ def test_no_error_is_found(name):
     assert report.passed
 
 
-def test_the_torch_module_passes_at_quick_with_advice_only():
-    import torch
-
-    report = check_subject(resolve(torch.nn.Dropout), level="quick")
-    assert report.passed
-    assert [f.name for f in report.findings] == [
+def test_the_torch_module_passes_at_quick_with_advice_only(torchs):
+    assert torchs.passed
+    assert [f.name for f in torchs.findings] == [
         "nonfinite-dropped",
         "layout-mask",
         "wrong-p-refused",
