@@ -4,6 +4,8 @@
 #include <torch/csrc/stable/tensor.h>
 
 #include <optional>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "choice.h"
@@ -62,6 +64,17 @@ Tensor reference(const char* name, const Arguments&... arguments) {
   return torch::stable::detail::to<Tensor>(stack[0]);
 }
 
+// A tensor like x. Which error torch's call ended in, its stable headers may not say.
+Tensor result_for(const Tensor& x) {
+  try {
+    return torch::stable::empty_like(x);
+  } catch (const std::exception& error) {
+    throw std::runtime_error("torchdropout: out of memory, or the result of " +
+                             std::to_string(x.numel()) + " elements cannot be made: " +
+                             error.what());
+  }
+}
+
 // Check what the kernels rely on: they read a key or a stride for each dimension of x.
 void check(const char* name, const Tensor& x, const Tensor& key,
            const std::vector<int64_t>& strides) {
@@ -99,7 +112,7 @@ Tensor masked_affine(Tensor x, Tensor key, double p, double scale, double shift,
                      base, strides);
   }
   check("torchdropout::masked_affine", x, key, strides);
-  Tensor y = torch::stable::empty_like(x);
+  Tensor y = result_for(x);
   if (x.numel() == 0) return y;
   const std::vector<Key> keys = read_keys(key, base);
   Job job = {affine_op(shift),
@@ -129,7 +142,7 @@ Tensor noise_affine(Tensor x, Tensor key, int64_t law, double factor, double add
                      strides);
   }
   check("torchdropout::noise_affine", x, key, strides);
-  Tensor y = torch::stable::empty_like(x);
+  Tensor y = result_for(x);
   if (x.numel() == 0) return y;
   const std::vector<Key> keys = read_keys(key, base);
   NoiseJob job = {type->real,         static_cast<Law>(law), {factor, addend},

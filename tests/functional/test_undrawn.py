@@ -71,3 +71,10 @@ def test_without_memory_nothing_is_drawn_where_a_gradient_is_wanted(call):
     with pytest.raises(RuntimeError, match="memory"):
         call(torch.ones(1, requires_grad=True).expand(2**46))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("call", [F.dropout, F.gaussian_dropout])
+def test_the_operator_says_too_that_there_is_no_memory(call):
+    """Who divides a batch on this error reads it in the message."""
+    with pytest.raises(RuntimeError, match="memory"):
+        torch.func.vmap(call, randomness="same")(HUGE[None])

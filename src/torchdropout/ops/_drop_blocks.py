@@ -17,6 +17,7 @@ import torch
 from ..contract.keep import compute_dtype
 from ..contract.layout import row_major, sizes_drawn
 from ..kernels import cpu
+from ..kernels._fill import is_cpu
 from ..kernels.devices import sample
 from ._maps import define_map
 from ._masked_affine import masked_affine
@@ -73,8 +74,10 @@ def _keep_words(
 
     The place i is covered by the seeds i to i + block - 1 of each dimension of the seed map.
     """
-    one = torch.ones((), dtype=torch.bfloat16, device=device)
-    ones = one.expand((*key.shape[:-1], *sizes))
+    shape = (*key.shape[:-1], *sizes)
+    # The kernels of a CPU are faster where x has memory of its own; elsewhere it is saved.
+    own = shape if is_cpu(device) else ()
+    ones = torch.ones(own, dtype=torch.bfloat16, device=device).expand(shape)
     # A kept seed is -1.0: its sign bit distinguishes it from 0.0, and survives the AND of all kept.
     kept = masked_affine(ones, key, rate, -1.0, 0.0, 0.0, base, strides)
     words = kept.view(torch.int16)
