@@ -95,7 +95,6 @@ class Memory(TorchDispatchMode):
 
 
 N = 2**24
-MOST = 40 * N + 2**14  # keys and constants take a few KiB, however many elements there are
 MANY = torch.stack([Key(s).tensor() for s in range(64)])
 PLACE = 2**33 + 5, [4096, 1]
 SHARD = 2**33 + 5, [8191, 1]  # each row begins elsewhere in a Philox call
@@ -223,7 +222,7 @@ def test_other_devices_get_few_operators_and_little_memory(name, ties, monkeypat
     with Memory(*(a for a in args if isinstance(a, torch.Tensor))) as cost:
         function(*args)
     assert cost.calls <= 200
-    assert cost.most <= MOST
+    assert cost.most <= 40 * N
 
 
 def test_a_float32_p_for_each_element_is_widened_when_it_is_needed(ties, monkeypatch):
@@ -235,7 +234,7 @@ def test_a_float32_p_for_each_element_is_widened_when_it_is_needed(ties, monkeyp
     with Memory(SQUARE, rates) as cost:
         dropout(SQUARE, rates, key=Key(3), layout=layout)
     assert 120 < cost.calls <= 200
-    assert cost.most <= MOST
+    assert cost.most <= 40 * N
 
 
 @pytest.mark.parametrize("sizes", [(4096,), (16, 256)])
@@ -253,7 +252,7 @@ def test_a_layer_of_normal_weights_gets_few_operators_too(sizes, monkeypatch):
     assert backward.calls > 150
     for cost in (forward, backward):
         assert cost.calls <= 200
-        assert cost.most <= MOST
+        assert cost.most <= 40 * N
 
 
 def test_a_key_for_each_sample_of_a_vmap_takes_few_operators():

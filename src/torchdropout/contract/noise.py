@@ -259,9 +259,8 @@ _ROOT_HALF = 0x3F3504F3  # the bits of sqrt(1/2)
 
 
 def _log(x: Any) -> Any:
-    """The natural logarithm of a positive number that is not subnormal."""
+    """The natural logarithm of a positive number that is not subnormal; a tensor is overwritten."""
     k, s = _split(x)
-    del x
     s -= 1.0
     s /= s + 2.0
     value = _horner(_LOG, s * s)
@@ -272,14 +271,15 @@ def _log(x: Any) -> Any:
 
 
 def _split(x: Any) -> tuple[Any, Any]:
-    """`x = m * 2**k`, with m from sqrt(1/2) to sqrt(2)."""
+    """`x = m * 2**k`, with m from sqrt(1/2) to sqrt(2); m is in the place of x, if a tensor."""
     if isinstance(x, torch.Tensor):
         bits = x.view(torch.int32)
         exponent = bits - _ROOT_HALF
         exponent >>= 23
         k = _single(exponent)
         exponent <<= 23
-        return k, (bits - exponent).view(torch.float32)
+        bits -= exponent
+        return k, x
     m, k = math.frexp(float(x))
     if m < _rounded(math.sqrt(0.5)):
         m, k = 2 * m, k - 1
