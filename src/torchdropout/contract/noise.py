@@ -271,7 +271,7 @@ def _log(x: Any) -> Any:
 
 
 def _split(x: Any) -> tuple[Any, Any]:
-    """`x = m * 2**k`, with m from sqrt(1/2) to sqrt(2); m is in the place of x, if a tensor."""
+    """`x = m * 2**k`, with m from sqrt(1/2) to sqrt(2); m takes the memory of x, if a tensor."""
     if isinstance(x, torch.Tensor):
         bits = x.view(torch.int32)
         exponent = bits - _ROOT_HALF
