@@ -64,7 +64,8 @@ def test_the_tables_have_a_row_a_model_and_name_the_fastest_peer(bench, tmp_path
     row["torch-uncertainty"] = {"on": 0, "buffers": 0, "said": "No dropout module found"}
     row["lightning-uq-box"] = {"on": 8, "buffers": 3, "said": ""}
     row["torchdropout"] = {"on": 8, "buffers": 0, "said": ""}
-    seconds = {"torchdropout": [0.1] * 3, "loop": [0.8] * 3, "baal": [0.3] * 3, "other": [0.2] * 3}
+    seconds = {"torchdropout": 0.1, bench.FORWARD: 0.05, "loop": 0.8, "baal": 0.3, "other": 0.2}
+    seconds = {name: [each] * 3 for name, each in seconds.items()}
     about = {"versions": "a 1.0", "machine": bench.machine.record(), "threads": 2}
     found = {
         "sites": {"rows": [row], **about},
@@ -79,7 +80,7 @@ def test_the_tables_have_a_row_a_model_and_name_the_fastest_peer(bench, tmp_path
     bench.main(["page", "--out", str(out)])
     text = page.read_text()
     assert "| m | 8 | 2 | refused | 8, 3 buffers | 8 |" in text
-    assert "| m | 20 | 100 ms | other | 2 [2, 2] | 8 [8, 8] |" in text
+    assert "| m | 20 | 100 ms | 50 ms | other | 2 [2, 2] | 8 [8, 8] |" in text
     assert "old" not in text
     assert text.startswith("before")
     assert "after" in text

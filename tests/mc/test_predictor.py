@@ -799,6 +799,27 @@ def test_a_forward_has_as_many_passes_as_its_largest_result_has_room_for(monkeyp
     assert [way.passes for way in made._ways.values()] == [4]  # 12 in three chunks of at most 5
 
 
+class Trunk(torch.nn.Module):
+    """The same for all passes up to the draw, whose result is as large as one before it or not."""
+
+    def __init__(self, large):
+        super().__init__()
+        self.large = large
+
+    def forward(self, x):
+        y = (x[:, :, None] * torch.ones(64)).flatten(1)
+        y = y if self.large else y.unflatten(1, (-1, 64)).mean(-1)
+        return torch.nn.functional.dropout(y, 0.5, self.training).mean(-1, keepdim=True)
+
+
+@pytest.mark.parametrize(("large", "passes"), [(False, 12), (True, 1)])
+def test_what_comes_before_the_passes_takes_no_room_of_theirs(monkeypatch, large, passes):
+    monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", 6 * 8 * 64)
+    made = mc.MCDropout(Trunk(large).eval(), 12, strategy="expand", task="regression")
+    made(X)
+    assert [way.passes for way in made._ways.values()] == [passes]
+
+
 class Attends(torch.nn.Module):
     """Attention, with a draw before it or not."""
 

@@ -303,6 +303,7 @@ class _Square:
         self.heads = q.shape[-3] // k.shape[-3]
         self.queries = q.shape[-2]
         self.shape = (*q.shape[:-1], v.shape[-1])
+        self.given = q
         self.q = q.reshape(self.groups, self.heads, *q.shape[-2:])
         self.k = k.reshape(self.groups, *k.shape[-2:])
         self.v = v.reshape(self.groups, *v.shape[-2:])
@@ -348,6 +349,13 @@ class _Square:
         """The rows of a block, a matrix for each group, in the compute type."""
         part = t[b.g : b.g_end, :, b.row : b.row_end].to(self.compute)
         return part.reshape(b.g_end - b.g, -1, t.shape[-1])
+
+    def scaled(self, b: _Block) -> torch.Tensor:
+        """The queries of a block, scaled; in place where they are a copy, of this block alone."""
+        rows = self.rows(self.q, b)
+        if _torch.storage_id(rows) == _torch.storage_id(self.given):
+            return rows * self.plan.scale
+        return rows.mul_(self.plan.scale)
 
     def wide(self, t: torch.Tensor, g: int, g_end: int) -> torch.Tensor:
         return t[g:g_end].to(self.compute)
@@ -406,11 +414,14 @@ class _Square:
         for g, g_end, run in self.blocks():
             k, v = self.wide(self.k, g, g_end), self.wide(self.v, g, g_end)
             for b in run:
-                weights = self.probabilities(self.rows(self.q, b) * self.plan.scale, k, b)
+                weights = self.probabilities(self.scaled(b), k, b)
                 weights = self.dropped(weights, b, inplace=True)
-                part = torch.bmm(weights, v[:, : b.keys])
                 place = out[g:g_end, :, b.row : b.row_end]
-                place.copy_(part.view(place.shape))
+                values = v[:, : b.keys]
+                if place.dtype == self.compute and place.is_contiguous():
+                    torch.bmm(weights, values, out=place.view(len(weights), -1, place.shape[-1]))
+                else:
+                    place.copy_(torch.bmm(weights, values).view(place.shape))
         return out.view(self.shape)
 
     def gradients(self, gradient: torch.Tensor, wanted: Sequence[bool]) -> list[Any]:

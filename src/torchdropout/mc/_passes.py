@@ -244,36 +244,44 @@ class Passes(keyed):
             dtype=torch.int64,
             device="cpu",
         )
-        y = self._of_passes(draw, batch.dim, keys, part, rate)
-        self.expanded = True
-        return draw.finished(y)
+        apart, self.expanded = self.expanded, True
+        return draw.finished(self._of_passes(draw, batch.dim, keys, part, rate, apart))
 
     def _of_passes(
-        self, draw: Draw, dim: int, keys: torch.Tensor, part: Part, rate: float | None
+        self,
+        draw: Draw,
+        dim: int,
+        keys: torch.Tensor,
+        part: Part,
+        rate: float | None,
+        expanded: bool,
     ) -> torch.Tensor:
+        """A draw for each pass, of tensors that have the passes already or have none."""
         p = draw.p if rate is None else rate
         lead = draw.tensors[0]
         if (draw.plain or draw.kind == "bernoulli") and type(p) is float and 0 <= p <= 1:
             # One call of the operator serves all passes, since it takes a key for each.
-            x, factor = self._apart(lead, dim).movedim(dim, 0), scale(p)
+            x, factor = self._apart(lead, dim, expanded).movedim(dim, 0), scale(p)
             if not draw.plain:
                 x, factor = torch.ones(x.shape, dtype=torch.bfloat16, device=x.device), 1.0
             base, strides = part.indices(x.shape[1:], ())
             y = ops.masked_affine(x, keys, p, factor, 0.0, 0.0, base, strides)
             return y.to(lead.dtype).movedim(0, dim).flatten(dim, dim + 1)
         options: dict[str, Any] = {} if rate is None else {"rate": rate}
-        if draw.inplace and not self.expanded:
+        if draw.inplace and not expanded:
             options["fresh"] = True
 
         def follows(t: torch.Tensor) -> bool:
             return bool(t.ndim == lead.ndim and t.shape[dim] == lead.shape[dim])
 
         given = {i: t for i, t in enumerate(draw.tensors) if isinstance(t, torch.Tensor)}
-        along = {i: dim if self.expanded and follows(t) else None for i, t in given.items()}
-        if draw.passes is not None and self.expanded:
+        along = {i: dim if expanded and follows(t) else None for i, t in given.items()}
+        if draw.passes is not None and expanded:
             tensors = list(draw.tensors)
             for i, t in given.items():
-                tensors[i] = t[None] if along[i] is None else self._apart(t, dim).movedim(dim, 0)
+                tensors[i] = (
+                    t[None] if along[i] is None else self._apart(t, dim, expanded).movedim(dim, 0)
+                )
             done: torch.Tensor | None
             with self.unobserved():
                 done = draw.passes(*tensors, keys=keys, layout=part, **options)
@@ -288,13 +296,13 @@ class Passes(keyed):
             y: torch.Tensor = draw.compute(*tensors, key=Key(seed, stream), layout=part, **options)
             return y
 
-        apart = (t if along[i] is None else self._apart(t, dim) for i, t in given.items())
+        apart = (t if along[i] is None else self._apart(t, dim, expanded) for i, t in given.items())
         found: torch.Tensor = torch.vmap(one, (0, *along.values()), dim)(keys, *apart)
         return found.flatten(dim, dim + 1)
 
-    def _apart(self, x: torch.Tensor, dim: int) -> torch.Tensor:
+    def _apart(self, x: torch.Tensor, dim: int, expanded: bool) -> torch.Tensor:
         """A tensor with the passes as a dimension before that of the inputs."""
-        if self.expanded:
+        if expanded:
             apart: torch.Tensor = x.unflatten(dim, (self.count, -1))
             return apart
         return x.unsqueeze(dim).expand(*x.shape[:dim], self.count, *x.shape[dim:])

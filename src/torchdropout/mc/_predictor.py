@@ -422,31 +422,26 @@ class MCDropout:
         names = path.split(".") if path else []
         return [Inlet(".".join(names[:n])) for n in range(len(names), 0, -1)]
 
-    def _try(
-        self, batch: Batch, index: int, way: _Way, largest: _Largest | None = None
-    ) -> tuple[_Way, torch.Tensor]:
+    def _try(self, batch: Batch, index: int, way: _Way) -> tuple[_Way, torch.Tensor]:
         """Some passes from the first on, and the way with what was learnt about it."""
         with self._passes(index, way) as scope:
-            if largest is not None:  # in blocks, whose size does not depend on the passes
-                scope.unobserved = largest.paused
             found = self._run(scope, batch, way)
         return way._replace(inlet=scope.inlet), found
 
     def _that_fit(self, batch: Batch, index: int, way: _Way) -> int:
-        """How many passes a forward has room for.
-
-        What comes before the passes are apart counts with an eighth of its size.
-        """
+        """How many passes a forward has room for: what comes before them has one size for all."""
+        of_one = batch.part(0, 1)
 
         def measured(count: int) -> tuple[int, torch.Tensor]:
-            with _Largest() as largest:
-                _, y = self._try(batch.part(0, 1), index, way._replace(passes=count), largest)
+            few = way._replace(passes=count)
+            with self._passes(index, few) as scope, _Largest(scope) as largest:
+                scope.unobserved = largest.paused  # in blocks, whose size depends on no passes
+                y = self._run(scope, of_one, few)
             return largest.size, y
 
         count, (largest, y) = halving(measured, min(_FEW, self.n_samples), "passes")
-        of_one = max(1, largest // count)
         elements = _ELEMENTS_CPU if y.device.type == "cpu" else _ELEMENTS
-        return elements // int(of_one * batch.size)
+        return elements // int(max(1, largest // count) * batch.size)
 
     # --- A data set ------------------------------------------------------------------------------
 
@@ -507,15 +502,18 @@ class MCDropout:
 
 
 class _Largest(_torch.OperatorMode):
-    """Notes the size of the largest result of an operator."""
+    """Notes the size of the largest result of an operator that computes several passes."""
 
-    size: int = 0
+    def __init__(self, scope: Passes) -> None:
+        super().__init__()
+        self.scope, self.size = scope, 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         found = func(*args, **(kwargs or {}))
-        if not any(result.alias_info for result in func._schema.returns):  # not a view of a weight
+        is_view = any(result.alias_info for result in func._schema.returns)  # of a weight, say
+        if self.scope.expanded and not is_view:
             for leaf in _torch.tree.tree_leaves(found):
                 if isinstance(leaf, torch.Tensor):
                     self.size = max(self.size, leaf.numel())

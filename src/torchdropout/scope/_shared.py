@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch.nn.utils.rnn import PackedSequence
@@ -14,9 +14,6 @@ from .. import _torch
 from .._validate import is_integer, wrong_type, wrong_value
 from ._out_of_memory import is_out_of_memory, may_fail
 from ._watch import SiteId
-
-if TYPE_CHECKING:
-    from ._places import Look
 
 # An argument, and which of its leaves.
 Leaf: TypeAlias = tuple[str | int, int]
@@ -135,7 +132,29 @@ class Pair(NamedTuple):
     result_follows: bool
 
 
-def two_and_three(look: Look, dim: int, size: int) -> tuple[Pair, dict[SiteId, str]]:
+class Forwards(Protocol):
+    """What these questions need of forwards that leave nothing behind.
+
+    Attributes:
+        model: The model.
+        arguments: Those of its forward.
+        shared: The arguments that all samples share; None where that is asked.
+        apart: By the number of a leaf, the places taken of it instead; None for all.
+    """
+
+    model: torch.nn.Module
+    arguments: Any
+    shared: Shared | None
+    apart: dict[int, Sequence[int] | None]
+
+    def pair(self, dim: int, size: int) -> Pair:
+        """The draws for two and for three samples."""
+
+    def draws(self, taken: dict[int, Any]) -> dict[SiteId, Any]:
+        """The draws for some places of each dimension, with the shapes of their masks."""
+
+
+def two_and_three(look: Forwards, dim: int, size: int) -> tuple[Pair, dict[SiteId, str]]:
     """The draws for two and for three samples, and the problem of those of an argument alone.
 
     Another tensor than the first that has the size of the batch may have it by chance. Where it
@@ -167,7 +186,7 @@ def two_and_three(look: Look, dim: int, size: int) -> tuple[Pair, dict[SiteId, s
 
 
 def without_one(
-    look: Look, others: Iterable[int], dim: int, size: int
+    look: Forwards, others: Iterable[int], dim: int, size: int
 ) -> tuple[dict[int, Sequence[int] | None], Pair] | None:
     """The leaf without which the forward succeeds with two and with three, and its draws."""
     found = []
@@ -179,7 +198,7 @@ def without_one(
     return found[0] if len(found) == 1 else None
 
 
-def having(look: Look, dim: int, size: int) -> list[int]:
+def having(look: Forwards, dim: int, size: int) -> list[int]:
     """The leaves of the arguments that have the size of the batch, and not by chance."""
     leaves = _torch.tree.tree_leaves(look.arguments, is_leaf=is_packed)
     return [
@@ -189,13 +208,13 @@ def having(look: Look, dim: int, size: int) -> list[int]:
     ]
 
 
-def _question(look: Look, text: str, place: int, first: int) -> str:
+def _question(look: Forwards, text: str, place: int, first: int) -> str:
     """One of the texts above about two arguments."""
     names = names_of(look.model, *look.arguments)[0]
     return text.format(name=names[place], first=names[first])
 
 
-def astray(look: Look, dim: int, size: int) -> dict[SiteId, str]:
+def astray(look: Forwards, dim: int, size: int) -> dict[SiteId, str]:
     """The problem of sites that follow another argument than the first, of another size."""
     first, *_ = having(look, dim, size)
     problems: dict[SiteId, str] = {}
