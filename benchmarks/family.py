@@ -1,6 +1,7 @@
 """The family compared with its peers: time, bytes saved, rate, edges, half types, `manual_seed`.
 
     python benchmarks/family.py            measure; results/family.json and docs/family/peers.md
+                                           (on a processor of AMD, peers-amd.md)
     python benchmarks/family.py --page     regenerate the page from the results
 
 Needs `.[dev,peers]`. A peer that cannot be imported is left out, and named.
@@ -25,7 +26,7 @@ from family_rows import FORMULA, OURS, ROWS, Function, Row, Way
 from harness import Candidate, Case, Interval, Plan
 from memory import kept_bytes
 
-PAGE = Path(__file__).parent.parent / "docs" / "family" / "peers.md"
+PAGES = Path(__file__).parent.parent / "docs" / "family"
 THREADS = 1
 PLAN = Plan(budget_s=3.0, fewest=9, most=41)
 WITHOUT = " at p = 0"
@@ -238,11 +239,23 @@ with p = 0.
 """
 
 
+def is_amd(document: dict[str, Any]) -> bool:
+    """Whether it was measured on a processor of that maker."""
+    return "AMD" in document["runs"][0]["machine"]["cpu"]
+
+
+def path(document: dict[str, Any]) -> Path:
+    """The page of the results: each maker of processors has its own."""
+    return PAGES / ("peers-amd.md" if is_amd(document) else "peers.md")
+
+
 def page(document: dict[str, Any]) -> str:
     """The page as text, from the results."""
     (run,) = document["runs"]
     about = run["machine"]
     parts = [HEAD.format(machine=machine.describe(about), threads=THREADS)]
+    if is_amd(document):
+        parts[0] = parts[0].replace("its peers", "its peers, on an AMD processor", 1)
     parts.append("\n".join(summary(run["results"])))
     parts += ["\n".join(section(found)) for found in run["results"]]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -337,7 +350,7 @@ def main() -> None:
     else:
         document = json.loads(options.out.read_text())
     if options.only is None and not options.quick:
-        PAGE.write_text(page(document))
+        path(document).write_text(page(document))
 
 
 if __name__ == "__main__":

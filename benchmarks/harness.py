@@ -344,7 +344,10 @@ def parse(script: str, options: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def main(
-    script: str, description: str | None, make_cases: Callable[[bool], Iterable[Case]]
+    script: str,
+    description: str | None,
+    make_cases: Callable[[bool], Iterable[Case]],
+    plan: Plan | None = None,
 ) -> None:
     """Measure the cases of a script; `make_cases` gets whether to be quick."""
     accepted = parser(description)
@@ -360,7 +363,7 @@ def main(
         accepted.error("no case of this script has these threads and this memory")
     memories = sorted({case.memory for case in cases}, reverse=True)
     if memories == [_memory()]:
-        runs = [_run(cases, QUICK if options.quick else Plan())]
+        runs = [_run(cases, QUICK if options.quick else plan or Plan())]
     else:
         runs = [run for memory in memories for run in _run_again(memory)]
     write(options.out, {"script": Path(script).stem, "runs": runs})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ import numpy as np
 import torch
 
 import torchdropout as td
-from torchdropout import backends
+from torchdropout import backends, info
 
-CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 VARIABLES = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "OMP_", "GOMP_", "KMP_", "TORCHDROPOUT_")
 
@@ -23,9 +21,9 @@ VARIABLES = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "OMP_", "GOMP_", "KMP_",
 def record() -> dict[str, Any]:
     """The machine, the versions and the settings of this process."""
     return {
-        "cpu": _cpu_model(),
+        "cpu": info.processor(),
         "cores": os.cpu_count(),
-        "caches": dict(_caches()),
+        "caches": info.caches(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "system": platform.platform(),
         "huge_pages": _read(HUGE_PAGES),
@@ -55,19 +53,3 @@ def _read(path: Path) -> str | None:
         return path.read_text().strip()
     except OSError:
         return None
-
-
-def _cpu_model() -> str:
-    for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "model name":
-            return value.strip()
-    return platform.processor() or "unknown processor"
-
-
-def _caches() -> Iterator[tuple[str, str]]:
-    """L2 and L3 as the kernel reports them: `("L2", "2048K")`."""
-    for folder in sorted(CACHES.glob("index*")):
-        level, size = _read(folder / "level"), _read(folder / "size")
-        if level in ("2", "3") and size:
-            yield f"L{level}", size

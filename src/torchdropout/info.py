@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 
 import torch
 
@@ -10,9 +11,44 @@ from . import _torch, backends
 from ._version import __version__
 from .kernels.devices import serving
 
+_CPUINFO = Path("/proc/cpuinfo")
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+_NUMBERS = {"family": "cpu family", "model": "model"}
+
+
+def processor() -> str:
+    """The name of the processor; on Linux with its family and model, which a name may share."""
+    known: dict[str, str] = {}
+    for line in _read(_CPUINFO).splitlines():
+        name, _, value = line.partition(":")
+        known.setdefault(name.strip(), value.strip())
+    name = known.get("model name") or platform.processor() or "unknown processor"
+    numbers = [f"{what} {known[key]}" for what, key in _NUMBERS.items() if key in known]
+    return ", ".join([name, *numbers])
+
+
+def caches() -> dict[str, str]:
+    """The sizes of L2 and L3 of a core, as Linux reports them: `{"L2": "1024K"}`."""
+    found = {}
+    for folder in sorted(_CACHES.glob("index*")):
+        level, size = _read(folder / "level"), _read(folder / "size")
+        if level in ("2", "3") and size:
+            found[f"L{level}"] = size
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
 
 def gather() -> dict[str, str]:
-    """Version, torch, Python, backend and why it runs, available backends, threads: each as text.
+    """What a report needs to know of this machine, each as text.
+
+    The version, torch, Python, the processor with its caches, the backend and why it runs, the
+    available backends and the number of threads.
 
     `devices` says which kernels serve which devices, and why where it is the reference. `missing`
     lists the private names of torch that this version does not have, with what happens without
@@ -22,13 +58,14 @@ def gather() -> dict[str, str]:
         >>> sorted(gather())[:4]
         ['backend', 'backends', 'devices', 'missing']
         >>> sorted(gather())[4:]
-        ['python', 'threads', 'torch', 'torchdropout', 'why']
+        ['processor', 'python', 'threads', 'torch', 'torchdropout', 'why']
     """
     lacking = [f"{name}: {name.without}" for name in _torch.missing]
     return {
         "torchdropout": __version__,
         "torch": torch.__version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "processor": ", ".join([processor(), *(f"{k} {v}" for k, v in caches().items())]),
         "backend": backends.current(),
         "why": backends.why(),
         "backends": ", ".join(backends.available()),
