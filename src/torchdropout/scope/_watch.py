@@ -589,12 +589,12 @@ class Mode(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         handler = self.handlers.get(func)
-        if not self.watcher.frames or self.watcher.inside:
-            handler = None
-        elif func is checkpoint:  # a region of a graph: the compiler asks about nothing in it
-            args = self._observing(args[0]), *args[1:]
-        if handler is None:
+        if handler is None and func is not checkpoint:  # most calls: attributes of tensors too
             return func(*args, **(kwargs or {}))
+        if not self.watcher.frames or self.watcher.inside:
+            return func(*args, **(kwargs or {}))
+        if handler is None:  # a region of a graph: the compiler asks about nothing in it
+            return func(self._observing(args[0]), *args[1:], **(kwargs or {}))
         if kwargs and "generator" in kwargs and not is_dynamo_compiling():
             self.watcher.note_generator(func, kwargs["generator"])
         return handler(self.watcher, func, *args, **(kwargs or {}))
