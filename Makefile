@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-torch test-triton test-peers gpu bench-gpu mutants power checks docs docs-links shown lint words package release bench
+.PHONY: demo test test-slow test-torch test-triton test-peers gpu bench-gpu mutants power checks docs docs-links shown lint words package release bench bench-family
 .PHONY: notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
@@ -90,6 +90,12 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/forward_backward.py
 	$(BIN)/python benchmarks/plot.py --keep
+
+# The family compared with the dropouts of other packages, which are installed for it: the page of
+# this processor's maker, docs/family/peers.md or peers-amd.md.
+bench-family: $(VENV)/test.stamp
+	$(BIN)/python -m pip install --quiet --editable ".[dev,peers]"
+	$(BIN)/python benchmarks/family.py
 
 # The power and the false alarms of the verifier, measured: docs/power.md. Takes hours.
 power: $(VENV)/test.stamp

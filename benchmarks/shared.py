@@ -63,9 +63,10 @@ def of_size(elements: int, place: str = "") -> list[Case]:
 def cases(quick: bool) -> list[Case]:
     if quick:
         return [*of_size(MI), *of_size(MI, IN_PLACE)]
+    sizes = (MI, 4 * MI, 16 * MI, 128 * MI, 512 * MI)
     found = [
-        *(case for size in (64 * KI, MI, 4 * MI, 16 * MI, 128 * MI) for case in of_size(size)),
-        *(case for size in (4 * MI, 128 * MI) for case in of_size(size, IN_PLACE)),
+        *(case for size in (64 * KI, *sizes) for case in of_size(size)),
+        *(case for size in sizes for case in of_size(size, IN_PLACE)),
     ]
     return found + [replace(case, dtype=torch.bfloat16) for case in of_size(16 * MI)]
 

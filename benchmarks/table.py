@@ -3,11 +3,13 @@
 Each row alternates its candidates in this process, with warm memory, p = 0.1 and, unless the row
 says otherwise, one thread. A row of several cases shows the worst of them. With kernels for AVX2,
 forced or the best there are, "must" and "reach" of a speed are halved, those of a time against a
-copy or a product doubled.
+copy or a product, and of a time an element, doubled. A verdict is that on the figure before it is
+rounded; a figure that misses a bound has as many digits as show it.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import bits
 import channels
 import dropout_add
 import forward
@@ -47,31 +50,52 @@ class Unit:
 
     Args:
         at_least: Whether more is better.
-        number: A figure as text.
+        number: A figure as text, with so many digits more than usual.
         name: The text after the number.
         forced: The factor of a bound if AVX2 is forced.
     """
 
     at_least: bool
-    number: Callable[[float], str]
+    number: Callable[[float, int], str]
     name: str
     forced: float = 1.0
 
     def limit(self, bound: float) -> str:
         """A bound in words."""
-        return f"{'at least' if self.at_least else 'at most'} {self.number(bound)}{self.name}"
+        return f"{'at least' if self.at_least else 'at most'} {self.number(bound, 0)}{self.name}"
 
-    def spread(self, ratio: Interval) -> str:
+    def meets(self, value: float, bound: float) -> bool:
+        """Whether a figure is on the good side of a bound."""
+        return value >= bound if self.at_least else value <= bound
+
+    def figure(self, value: float, bounds: Sequence[float]) -> str:
+        """A figure as text that does not seem to meet one of the bounds by being rounded."""
+        missed = [bound for bound in bounds if not self.meets(value, bound)]
+        for more in range(MOST_DIGITS):
+            text = self.number(value, more)
+            if all(text != self.number(bound, more) for bound in missed):
+                break
+        return text
+
+    def spread(self, ratio: Interval, bounds: Sequence[float] = ()) -> str:
         """A figure and its interval, if it has one."""
-        low, value, high = map(self.number, (ratio.low, ratio.value, ratio.high))
+        low, high = self.number(ratio.low, 0), self.number(ratio.high, 0)
         interval = "" if ratio.low == ratio.high else f" [{low}, {high}]"
-        return f"{value}{self.name}{interval}"
+        return f"{self.figure(ratio.value, bounds)}{self.name}{interval}"
 
 
-SPEED = Unit(True, "{:.3g}".format, " x as fast", forced=0.5)
-TIME = Unit(False, "{:.3g}".format, " of the time", forced=2.0)
-COST = Unit(False, lambda ratio: f"{100 * (ratio - 1):+.1f}", " %")
-BYTES = Unit(False, "{:.0f}".format, " bytes")
+MOST_DIGITS = 12  # beyond three
+
+
+def _digits(value: float, more: int) -> str:
+    return f"{value:.{3 + more}g}"
+
+
+SPEED = Unit(True, _digits, " x as fast", forced=0.5)
+TIME = Unit(False, _digits, " of the time", forced=2.0)
+EACH = Unit(False, _digits, " ns an element", forced=2.0)
+COST = Unit(False, lambda ratio, more: f"{100 * (ratio - 1):+.{1 + more}f}", " %")
+BYTES = Unit(False, lambda count, more: f"{count:.{more}f}", " bytes")
 
 
 @dataclass(frozen=True)
@@ -115,27 +139,33 @@ class Line:
     measured: Measured
     forced: bool
 
-    def within(self, bound: float) -> bool:
-        """Whether the figure is on the good side of a bound."""
-        value, bound = self.measured.ratio.value, self.row.bound(bound, self.forced)
-        return value >= bound if self.row.unit.at_least else value <= bound
+    @property
+    def must(self) -> float:
+        """The required value."""
+        return self.row.bound(self.row.must, self.forced)
+
+    @property
+    def reach(self) -> float:
+        """The target."""
+        return self.row.bound(self.row.reach, self.forced)
 
     @property
     def verdict(self) -> str:
         """The verdict on "must", and on "reach" if that is met too."""
-        if not self.within(self.row.must):
+        unit, value = self.row.unit, self.measured.ratio.value
+        if not unit.meets(value, self.must):
             return "not met"
-        return "met, reached" if self.within(self.row.reach) else "met"
+        return "met, reached" if unit.meets(value, self.reach) else "met"
 
     def cells(self) -> tuple[str, str, str, str, str]:
         """The cells of the table."""
-        row, unit = self.row, self.row.unit
+        unit = self.row.unit
         note = f"; {self.measured.note}" if self.measured.note else ""
         return (
-            row.title,
-            unit.limit(row.bound(row.must, self.forced)),
-            unit.number(row.bound(row.reach, self.forced)),
-            f"{unit.spread(self.measured.ratio)}{note}",
+            self.row.title,
+            unit.limit(self.must),
+            unit.number(self.reach, 0),
+            f"{unit.spread(self.measured.ratio, (self.must, self.reach))}{note}",
             self.verdict,
         )
 
@@ -143,8 +173,8 @@ class Line:
         """Figures and verdict, for JSON."""
         return {
             "row": self.row.title,
-            "must": self.row.bound(self.row.must, self.forced),
-            "reach": self.row.bound(self.row.reach, self.forced),
+            "must": self.must,
+            "reach": self.reach,
             "at_least": self.row.unit.at_least,
             **asdict(self.measured.ratio),
             "note": self.measured.note,
@@ -172,6 +202,20 @@ def _other_over_first(result: Result) -> Interval:
     """The ratio of a case with two candidates."""
     (ratio,) = result.ratios().values()
     return ratio
+
+
+def longest_each(cases: Sequence[Case], plan: Plan) -> Measured:
+    """The longest time an element, in nanoseconds, of cases with one candidate."""
+    results = [harness.measure(case, plan) for case in cases]
+    each = [_nanoseconds(result) for result in results]
+    worst = max(range(len(each)), key=lambda i: each[i].value)
+    return Measured(each[worst], results, f"at {harness.shape_name(cases[worst].shape)}")
+
+
+def _nanoseconds(result: Result) -> Interval:
+    (samples,) = result.samples.values()
+    one = math.prod(result.case.shape) * 1e-9
+    return harness.ratio_of_medians(samples.seconds, [one] * len(samples.seconds))
 
 
 def step_cost(case: Case, plan: Plan) -> Measured:
@@ -204,6 +248,10 @@ def _time(title: str, must: float, reach: float, case: Case) -> Row:
 
 
 def _forward_rows() -> Iterator[Row]:
+    if bits.source().exists():  # not for the reference
+        alone = [replace(bits.BASE, shape=(n,), only=(bits.ALONE,)) for n in bits.SIZES]
+        yield Row("keep bits alone, 1Mi and 64Mi", EACH, 0.13, 0.09, partial(longest_each, alone))
+
     def case(n: int, dtype: torch.dtype = F32) -> Case:
         return _against(forward.BASE, TORCH, shape=(n,), dtype=dtype)
 
@@ -255,12 +303,14 @@ def longest_time(cases: Sequence[Case], plan: Plan) -> Measured:
 
 
 def _shared_rows() -> Iterator[Row]:
-    for size, name in ((shared.MI, "1"), (16 * shared.MI, "16"), (128 * shared.MI, "128")):
-        title = f"float32 shared masks, {name} MiB into `out=`, against `x * m`"
-        yield Row(title, TIME, 1.1, 1.0, partial(longest_time, shared.of_size(size)))
-    cases = shared.of_size(16 * shared.MI, shared.IN_PLACE)
-    title = "float32 shared masks, 16 MiB in place, against `x *= m`"
-    yield Row(title, TIME, 1.1, 1.0, partial(longest_time, cases))
+    for place, where in (
+        ("", "into `out=`, against `x * m`"),
+        (shared.IN_PLACE, "in place, against `x *= m`"),
+    ):
+        for size in (1, 16, 128, 512):
+            title = f"float32 shared masks, {size} MiB {where}"
+            cases = shared.of_size(size * shared.MI, place)
+            yield Row(title, TIME, 1.1, 1.0, partial(longest_time, cases))
     title = "float32 shared masks, 64 KiB into `out=`, against `x * m`"
     yield Row(title, TIME, 3, 2, partial(longest_time, shared.of_size(64 * shared.KI)))
 
