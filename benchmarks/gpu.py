@@ -28,7 +28,7 @@ import torchdropout.functional as td
 from torchdropout import convert, info
 from torchdropout.kernels import devices
 
-P, COLUMNS = 0.1, 1024
+P = 0.1
 HALF = torch.bfloat16
 OURS, TORCH, COPY = "torchdropout", "torch", "copy"
 PEERS = {"flash_attn": "flash-attention", "transformer_engine": "TransformerEngine"}
@@ -39,17 +39,20 @@ Function = Callable[..., torch.Tensor]
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is measured: rows of 1,024 elements, keys, samples and width of a step."""
+    """What is measured: rows and columns, keys, samples and width of a step."""
 
-    rows: Sequence[int] = (1, 4, 16, 128, 1024, 16384, 65536)
+    shapes: Sequence[tuple[int, int]] = (
+        *((1, columns) for columns in (1, 16, 256)),  # what a call costs, whatever it computes
+        *((rows, 1024) for rows in (1, 4, 16, 128, 1024, 16384, 65536)),
+    )
     lengths: Sequence[int] = (512, 2048, 8192)
     step: tuple[int, int, int] = (16, 512, 1024)
     rounds: int = 7
     times: int = 20
 
 
-QUICK = Sizes(rows=(4, 16384), lengths=(4096,))
-SMOKE = Sizes(rows=(1, 2), lengths=(24,), step=(2, 8, 64), rounds=2, times=1)
+QUICK = Sizes(shapes=((4, 1024), (16384, 1024)), lengths=(4096,))
+SMOKE = Sizes(shapes=((1, 1), (2, 1024)), lengths=(24,), step=(2, 8, 64), rounds=2, times=1)
 
 
 @dataclass(frozen=True)
@@ -252,14 +255,14 @@ def elementwise(bench: Bench) -> None:
     }
     for task, (own, other) in tasks.items():
         title(task, "over torch")
-        for rows in bench.sizes.rows:
+        for rows, columns in bench.sizes.shapes:
             for dtype in (torch.float32, HALF):
                 torch._dynamo.reset()  # or the limit of compilations is met, and eager is timed
-                x = bench.randn(rows, COLUMNS, dtype=dtype)
+                x = bench.randn(rows, columns, dtype=dtype)
                 inputs = [x, torch.randn_like(x), x[0].clone()] if own is fused else [x]
                 functions = four(bench, own, other)
                 candidates = {who: Candidate(f, inputs) for who, f in functions.items()}
-                bench.rows(f"{name(dtype)} | {rows} x {COLUMNS}", candidates, AGAINST, x)
+                bench.rows(f"{name(dtype)} | {rows} x {columns}", candidates, AGAINST, x)
 
 
 def attentions(bench: Bench, features: int) -> dict[str, Callable[[float], Function]]:

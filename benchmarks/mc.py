@@ -175,6 +175,26 @@ def _bart() -> nn.Module:
     return Ids(BartModel(config), "last_hidden_state", decoder=True)
 
 
+def _gpt2() -> nn.Module:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=99, n_positions=32, n_embd=32, n_layer=2, n_head=4, bos_token_id=1,
+        eos_token_id=2,
+    )  # fmt: skip
+    return Ids(GPT2LMHeadModel(config), "logits")
+
+
+def _t5() -> nn.Module:
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    config = T5Config(
+        vocab_size=99, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
+        decoder_start_token_id=0, pad_token_id=0,
+    )  # fmt: skip
+    return Ids(T5ForConditionalGeneration(config), "logits", decoder=True)
+
+
 Models = Mapping[str, tuple[Callable[[], nn.Module], torch.Tensor]]
 
 # p of stochastic depth grows from layer to layer: of the first the default would drop nothing here.
@@ -202,6 +222,8 @@ SITES: Models = {
     ),
     "BERT, 2 layers": (_bert(32, 2), tokens(16, 12)),
     "BART, 2 and 2 layers": (_bart, tokens(16, 12)),
+    "GPT-2, 2 layers": (_gpt2, tokens(16, 12)),
+    "T5, 2 and 2 layers": (_t5, tokens(16, 12)),
 }  # fmt: skip
 
 SPEED: Models = {

