@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from noise_oracle import noisy
 from oracle import FLOATS, same_bits
+from random_calls import Cases
 from strategies import keys, layouts, tensors
 from torchdropout import Key, MaskLayout, backends, ops
 from torchdropout.contract.noise import Law
@@ -104,6 +105,38 @@ def test_a_run_across_carries_of_the_counter(backend, law):
         x = torch.zeros(1500, dtype=torch.float64)
         with backends.use(backend):
             assert same_bits(operator(x, *arguments), reference.noise_affine(x, *arguments))
+
+
+def differences(seed, calls, n_threads):
+    """How many results differ from the reference, for each backend; and what was compared."""
+    compiled = backends.available()[1:]
+    different, source, elements = dict.fromkeys(compiled, 0), Cases(seed, FLOATS), 0
+    for _ in range(calls):
+        case, pick = next(source), source.random
+        factor, addend = (pick.choice((0.0, 1.0, pick.uniform(-2, 2))) for _ in range(2))
+        law = pick.choice(list(Law))
+        arguments = (case.x, case.key, law, factor, addend, as_int64(case.base), case.strides)
+        expected = reference.noise_affine(*arguments)
+        elements += case.x.numel()
+        for backend in compiled:
+            with backends.use(backend), threads(n_threads):
+                y = operator(*arguments)
+            different[backend] += not same_bits(y, expected) or y.stride() != expected.stride()
+    return different, elements
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_equals_the_reference_in_random_calls(seed):
+    different, elements = differences(seed, 250, seed + 1)
+    assert set(different.values()) <= {0}, different
+    assert elements > 4 * 10**4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_equals_the_reference_in_100_000_random_calls(seed):
+    different, _ = differences(seed, 5000, seed % 2 + 1)
+    assert set(different.values()) <= {0}, different
 
 
 LONG = {
