@@ -1,26 +1,16 @@
 """The table of targets: its verdicts, what it prints of a figure, and its rows."""
 
-import importlib
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+import scripts
 
 
 @pytest.fixture(scope="module")
 def table():
-    before = set(sys.modules)
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        yield importlib.import_module("table")
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-        for name in set(sys.modules) - before:  # their names are short: others may have them
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCHMARKS)):
-                del sys.modules[name]
+    with scripts.benchmark("table") as module:
+        yield module
 
 
 def line(table, unit, value, must, reach, forced=False):

@@ -1,25 +1,17 @@
 """`benchmarks/noise_law.py accuracy` accepts our numbers, and notices those that are off."""
 
-import importlib
 import math
-import sys
-from pathlib import Path
 
 import pytest
 
+import scripts
 from torchdropout.contract import noise
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def noise_law():
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        yield importlib.import_module("noise_law")
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-        sys.modules.pop("noise_law", None)
+    with scripts.benchmark("noise_law") as module:
+        yield module
 
 
 def test_some_words_are_right(noise_law, capsys):

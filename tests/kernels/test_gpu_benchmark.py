@@ -1,8 +1,7 @@
 """`benchmarks/gpu.py` on a CPU, in small sizes: what it would measure on a GPU can be measured."""
 
-from pathlib import Path
+from scripts import BENCHMARKS
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FLASH = """
 import torch.nn.functional as F
 def flash_attn_func(q, k, v, dropout_p=0.0, softmax_scale=None, causal=False):

@@ -1,25 +1,18 @@
 """The benchmark of Monte-Carlo dropout: its instrument, and a small run."""
 
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+import scripts
 
 
 @pytest.fixture(scope="module")
 def bench():
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        yield importlib.import_module("mc")
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-        sys.modules.pop("mc", None)
+    with scripts.benchmark("mc") as module:
+        yield module
 
 
 @pytest.mark.parametrize("label", ["nn.TransformerEncoder", "F.dropout", "nn.LSTM", "a user's"])

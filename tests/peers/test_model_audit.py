@@ -4,13 +4,12 @@ What it finds there, by hand, is in `docs/audit/models.csv`.
 """
 
 import csv
-import importlib
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+import scripts
 from torchdropout.audit import sites
 
 ROOT = Path(__file__).parents[2]
@@ -20,11 +19,8 @@ TABLE = ROOT / "docs" / "audit" / "models.csv"
 @pytest.fixture(scope="module")
 def models():
     """The models of the benchmark, by name."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        return dict(importlib.import_module("audit_models").all_models())
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+    with scripts.benchmark("audit_models") as module:
+        return dict(module.all_models())
 
 
 def audited(models, name):

@@ -1,29 +1,19 @@
 """The page on power says what the results say, and the faults have the size they state."""
 
-import importlib
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import binom
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+import scripts
 
 
 @pytest.fixture(scope="module")
 def power():
-    path, before = sys.path.copy(), set(sys.modules)
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        yield importlib.import_module("power")
-    finally:
-        sys.path[:] = path
-        for name in ("power", "harness", "machine"):
-            if name not in before:
-                sys.modules.pop(name, None)
+    with scripts.benchmark("power") as module:
+        yield module
 
 
 def test_the_page_holds_the_tables_of_the_committed_results(power):
