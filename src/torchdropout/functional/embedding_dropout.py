@@ -174,7 +174,7 @@ def drop_rows(
         ones = torch.ones((rows,), dtype=torch.bfloat16, device=found.device)
         scaled = found * ((p.constants[1] if isinstance(p, Rate) else scale_of(p)) * factor)
         with undrawn_on_error(key, generator):
-            keep = compute(ones, keyed_map, *mask, key, generator) != 0
+            keep = compute(ones, keyed_map, *mask, key, generator).to(torch.bool)
             # A select, so that a value that is not finite in a dropped row gives 0, and a gradient
             # of 0.
             return torch.where(keep[words].unsqueeze(-1), scaled, 0.0)

@@ -100,9 +100,9 @@ def keep_mask(
     ones = torch.ones(sizes, dtype=torch.bfloat16, device=device)
     check_source(key, generator, ones)
     drop = unscaled(p, ones)
-    if not drop.active:
-        return ones != 0
-    return compute(ones, drop, base, strides, key, generator) != 0
+    if drop.active:
+        ones = compute(ones, drop, base, strides, key, generator)
+    return ones.to(torch.bool)  # a comparison of bfloat16 takes longer than all the rest
 
 
 def _check_device(device: torch.device | str | None) -> None:
