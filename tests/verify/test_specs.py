@@ -69,7 +69,7 @@ def test_a_number_is_told_after_a_colon(told, attribute, value):
     ("spec", "error", "match"),
     [
         ("dropout2", ArgumentValueError, "close to it: dropout2d"),
-        ("", ArgumentValueError, "there are: plain"),
+        ("", ArgumentValueError, "the kinds are: plain"),
         (7, ArgumentTypeError, r"got spec=7 \(int\)"),
         ("plain:quantised=100", ArgumentValueError, "a power of two"),
         ("plain:colour=3", ArgumentValueError, "set one of bits"),

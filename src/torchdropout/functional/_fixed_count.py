@@ -22,8 +22,8 @@ def choice_map(
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: An argument does not fit the shape, or gives all places of a group the
-            same index, so that nothing would order them.
+        ArgumentValueError: An argument does not fit the shape, or gives all places of a group one
+            index, so that they would have no order.
     """
     base, strides = mask_map(shape, shared, broadcast_dims, layout)
     if strides is None:
@@ -31,7 +31,7 @@ def choice_map(
     if strides[dim] == 0 and shape[dim] > 1:
         wrong_value(
             "broadcast_dims" if layout is None else "layout",
-            f"one that gives each place along dimension {dim} its own index, as the places kept "
+            f"one that gives each place along dimension {dim} its own index, since the kept places "
             "are chosen from them",
             broadcast_dims if layout is None else layout,
         )
