@@ -120,7 +120,7 @@ def check_p(p: Any, name: str = "p") -> float:
 
 
 def has_gradient(tensor: torch.Tensor) -> bool:
-    """Whether a derivative by the tensor may be required, backward or forward."""
+    """Whether a derivative with respect to the tensor may be required, backward or forward."""
     return tensor.requires_grad or forward_ad.unpack_dual(tensor).tangent is not None
 
 

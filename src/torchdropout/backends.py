@@ -5,7 +5,7 @@ runs on every other device too; `scalar`, `neon` (aarch64), `avx2` and `avx512` 
 compiled kernels. At import the fastest that this processor can run is chosen, unless the
 environment variable `TORCHDROPOUT_BACKEND` names one.
 
-Tensors on CUDA, HIP and XPU devices always use Triton's kernels if there are any, and
+Tensors on CUDA, HIP and XPU devices use Triton's kernels by default, if there are any, and
 the reference if it is chosen by name. If `triton` is chosen by name on a machine with such a
 device, a kernel of Triton that cannot run is an error, and not a warning; CPU tensors keep their
 kernels. Elsewhere `triton` is for comparing bits on CPU tensors: it is available where Triton is

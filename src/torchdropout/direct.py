@@ -72,7 +72,7 @@ def masked_affine_into(
 ) -> torch.Tensor | None:
     """`masked_affine` written into `out`, or None if this may not be allowed.
 
-    None has many possible reasons: `out` may have another type or shape, or share memory with x.
+    None does not mean that `out` is valid: it may have another type or shape, or overlap x.
     """
     if _C is None or is_dynamo_compiling():
         return None

@@ -38,7 +38,7 @@ def sites(model: torch.nn.Module | ExportedProgram, *args: Any, **kwargs: Any) -
     gradients, buffers, the inputs and all generators are as before, whatever happens. No backward
     pass is run: dropout that acts only there is not seen, and a checkpointed part is seen once.
 
-    A compiled model is run eagerly. Of a `DataParallel` the module is run, of a model with lazy
+    A compiled model is run eagerly. For a `DataParallel` its module is run, for a model with lazy
     modules a copy. In a scripted module, and in any function that is not known, a dropout is seen
     by its mask, as an "unknown random op". On the meta device there are no masks to measure.
 

@@ -177,7 +177,7 @@ def _limit(timeout: float | None, level: str) -> float | None:
     "--spec",
     type=_Kind(),
     metavar="NAME",
-    help="What the targets claim to be, if it is not to be inferred.",
+    help="What the targets claim to be; inferred by default.",
 )
 @click.option(
     "--compile", "compiled", is_flag=True, help="Verify the targets compiled by torch.compile."
@@ -355,7 +355,7 @@ def _exit_code(report: Report, outcome: RunOutcome, strict: bool, exit_zero: boo
     "--spec",
     type=_Kind(),
     metavar="NAME",
-    help="What both claim to be, if it is not to be inferred.",
+    help="What both claim to be; inferred by default.",
 )
 def compare(
     a: str,

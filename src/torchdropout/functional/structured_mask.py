@@ -36,7 +36,7 @@ def n_m_dropout(
 ) -> torch.Tensor:
     r"""Keep n of each m neighbours along a dimension, drop the others; identity in eval.
 
-    `y = x * m / n` at n places of each m consecutive ones, else 0; each choice of n
+    `y = x * m / n` at n of each group of m consecutive places, else 0; each choice of n
     of m is equally likely. 2 of 4, the default, is the pattern of structured sparsity that
     hardware multiplies at twice the speed. n is the number *kept*: an element is dropped with
     probability `p = 1 - n / m`.

@@ -80,14 +80,14 @@ def draws(
     """The draw of each element's mask index.
 
     Args:
-        draw: The draw.
+        draw: The kind of draw.
         keys: `(k, 2)` int64 on the CPU.
         sizes: The sizes of the tensor that each key has.
         base: Mask index of the first element.
         strides: Mask strides, one for each of `sizes`.
         device: Where the result lies.
         of_range: A faster way for consecutive indices on the CPU.
-        each: How many elements of an operator that way takes per draw.
+        each: How many elements of an operator `of_range` takes for a draw.
 
     Returns:
         `(k, *sizes)`. Elements of consecutive mask indices are neighbours in its memory.

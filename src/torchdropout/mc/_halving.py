@@ -1,4 +1,4 @@
-"""After out-of-memory in a forward of the passes or of a plan, half as much is tried."""
+"""If a forward of the passes or of a plan runs out of memory, half as much is tried."""
 
 from __future__ import annotations
 

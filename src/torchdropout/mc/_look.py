@@ -79,7 +79,7 @@ class PlanLook(Look):
     def alone(self, dim: int, size: int) -> tuple[str | int, frozenset[Leaf], list[str | int]]:
         """The argument that says how many inputs there are, and the leaves without a row for each.
 
-        Also the arguments for which nothing shows this although it matters: with another row of
+        Also the arguments for which nothing shows this although it matters: with one more row, of
         other numbers, the forward succeeds, and draws or returns something else.
         """
         args, kwargs = self.arguments

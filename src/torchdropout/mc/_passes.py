@@ -119,7 +119,7 @@ class Passes(keyed):
         assert self._plan is not None
         if self._modules is None:
             self._modules = self._switched(self._plan)
-        _torch.in_python(self._turn_on)()  # no graph may hold this
+        _torch.in_python(self._turn_on)()  # a graph cannot hold the exit from training mode
         self._watcher.start = self._index
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self.count)]
         self.expanded = not self.expand

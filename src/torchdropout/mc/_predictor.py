@@ -42,7 +42,7 @@ Strategy = Literal["auto", "expand", "repeat", "loop"]
 # than fits into its caches makes a forward slower, row for row; elsewhere it is a bound on memory.
 _ELEMENTS_CPU = 2**21
 _ELEMENTS = 2**28
-_FEW = 8  # passes of one input to measure, and of a loop to keep the outputs of together
+_FEW = 8  # passes of one input to measure; passes of a loop whose outputs are kept together
 
 _STATISTICS: Mapping[Task, Any] = {
     "classification": ClassificationStatistics,

@@ -46,8 +46,8 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
     all probabilities are kept for the backward, and without it they are recomputed.
 
     Dropout that is on in a model in eval (Monte Carlo dropout) stays on: a
-    `torch.nn.TransformerEncoderLayer` in eval has a fast path past its attention, and does not
-    use it where this module is in training, because `_qkv_same_embed_dim` then reads False. Make a
+    `torch.nn.TransformerEncoderLayer` in eval has a fast path that skips this module, and does
+    not use it if the module is in training, because `_qkv_same_embed_dim` then reads False. Make a
     `torch.nn.TransformerEncoder` with `enable_nested_tensor=False`: nested tensors are
     for that fast path only, and are refused in training.
 

@@ -91,7 +91,7 @@ class Dropout3d(DropoutModule, torch.nn.Dropout3d):
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: In training, an input without dimensions; otherwise as in `Dropout1d`.
+        ShapeError: In training, the input has no dimensions; otherwise as in `Dropout1d`.
 
     Example:
         >>> import torch, torchdropout as td

@@ -94,7 +94,7 @@ class LayerDrop(RateModule):
         """The residual sum, or `input` itself where the branch is dropped.
 
         Args:
-            input: The tensor that the branch is added to, and its first argument.
+            input: The tensor to add to, and the branch's first argument.
             args: Further arguments of the branch.
             dropout_key: The key to use; nothing is drawn. Not `key`, which the branch may have.
             kwargs: Further keyword arguments of the branch.

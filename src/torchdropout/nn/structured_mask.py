@@ -22,7 +22,7 @@ def _check_dim(dim: int) -> int:
 class NMDropout(WholeModule):
     r"""Keep n of each m neighbours along a dimension in training; the identity in eval.
 
-    `y = x * m / n` at n places of each m consecutive ones, else 0. n and m fix
+    `y = x * m / n` at n of each group of m consecutive places, else 0. n and m fix
     what is dropped: `p`, `1 - n / m`, can be read but not set, and a `DropoutScheduler` does not
     change it.
 

@@ -35,9 +35,9 @@ class VariationalDropout(WholeModule):
         p: The initial value, in (0, 1).
         num_features: How many features have an alpha each; by default one alpha for all.
         dim: The dimension of the features in the input.
-        weights: How many weights of the next layer share the noise of one alpha, which multiplies
-            its divergence: `out_features`, or, with one alpha for all, the number of weights. With
-            1 the prior is that of the noise itself.
+        weights: How many weights of the next layer share the noise of one alpha: a factor of its
+            divergence. `out_features`, or, with one alpha for all, the number of weights. With 1
+            the prior is that of the noise itself.
         broadcast_dims: Dimensions along which all elements share their noise.
 
     Attributes:

@@ -155,7 +155,7 @@ class Forwards(Protocol):
 
 
 def two_and_three(look: Forwards, dim: int, size: int) -> tuple[Pair, dict[SiteId, str]]:
-    """The draws for two and for three samples, and the problem of draws for one argument.
+    """The draws for two and for three samples, and the problem of draws that follow one argument.
 
     A tensor other than the first that has the size of the batch may have it by chance. If it
     follows the batch, the forward fails if it has more places than the first: if all samples

@@ -457,7 +457,7 @@ class Watcher:
             self.active().before(args, kwargs)
 
     def _complete(self, module: torch.nn.Module, args: Any, output: Any) -> None:
-        """A hook that is not always called, which distinguishes a result of None from an error."""
+        """Note a result, perhaps None: unlike `_end`, this hook does not run after an error."""
         if not self.frames and not _torch.in_backward():
             self.completed = True
 
@@ -492,8 +492,8 @@ class Watcher:
     def stop(self) -> None:
         """Leave the mode, if it is active.
 
-        After Ctrl-C in the model, an outer mode, such as a default device, may have been left in
-        its place: then leave that one.
+        After Ctrl-C in the model, an outer mode, such as a default device, may have popped this
+        one instead of itself: then this pops that one.
         """
         if self.mode.is_active() or (self.observes and _torch.innermost_mode() is not None):
             self.mode.__exit__(None, None, None)

@@ -1,7 +1,7 @@
 """The distributions of the tests, by `scipy.special`.
 
-`scipy.stats` has them all, in half a second to import and 60 microseconds a value; a run reads
-thousands of values one at a time.
+`scipy.stats` has them all, but takes half a second to import and 60 microseconds for a value; a
+run reads thousands of values one at a time.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def check_dropout(
 
     Returns:
         A report of one target. `passed` is true when it was not interrupted and no finding is an
-        error; `verdict` is `"correct"` only if, also, no check that applies was left out.
+        error; `verdict` is `"correct"` only if no check that applies was left out either.
 
     Raises:
         TargetError: The target cannot be found, loaded or interpreted.

@@ -48,7 +48,7 @@ def _demand_random(ctx: Context, built: Built, x: torch.Tensor, calls: int, wher
     """All calls differ; x is large enough that two are not equal by chance."""
     outputs = [ctx.call(built, x.clone()).detach() for _ in range(calls)]
     if any(torch.equal(y.double(), x.double()) for y in outputs):
-        raise Fault(f"p={built.p:g}, {where}: the input returned unchanged in training", p=built.p)
+        raise Fault(f"p={built.p:g}, {where}: the input came back unchanged in training", p=built.p)
     for (i, first), (j, second) in itertools.combinations(enumerate(outputs, 1), 2):
         if torch.equal(first, second):
             raise Fault(

@@ -170,7 +170,7 @@ def thread_mask(ctx: Context) -> Seen:
 
     Measured: masks of one large input after the same seed with 1, 2 and 3 threads.
 
-    A result that cannot be reproduced on a machine with other numbers of cores cannot be debugged
+    A result that cannot be reproduced on a machine with more or fewer cores cannot be debugged
     there. Most generators that give each thread its own stream change all masks when a thread is
     added.
 

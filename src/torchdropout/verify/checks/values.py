@@ -269,7 +269,7 @@ def _demand_inplace_gradient(ctx: Context, built: Built, x: torch.Tensor, throug
 
 
 def _demand_output_kept(ctx: Context, built: Built, x: torch.Tensor) -> None:
-    """After `exp`, whose backward needs its output: an error, or the gradient of the old x."""
+    """After `exp`, whose backward needs its output: an error, or the right gradient."""
     leaf = x.clone().requires_grad_()
     given = leaf.exp()
     factor, upstream = given.detach().clone(), ctx.normal(x.numel() + 1)[1:].reshape(x.shape)

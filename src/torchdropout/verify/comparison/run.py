@@ -56,7 +56,7 @@ def compare(
         b: The other.
         level: `"quick"`, `"standard"` or `"thorough"`: how small a difference to look for.
         seed: Two runs with the same seed give the same result.
-        spec: What both claim to be, if it is not to be inferred.
+        spec: What both claim to be; inferred when None.
         progress: Called as `progress(i, total, rule)` before each check.
         false_alarm_rate: Upper bound on the probability that a difference is reported between two
             correct dropouts of one distribution, in (0, 1). (For two that have the same small fault

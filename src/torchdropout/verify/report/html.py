@@ -183,7 +183,7 @@ def _paragraphs(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _worst(tests: Any) -> tuple[list[str], list[list[str]]]:
-    """The tests that reject as a table; without those that a picture shows."""
+    """The tests that reject, as a table, without those that a picture shows."""
     if not isinstance(tests, Sequence) or isinstance(tests, str):
         return [], []
     rows = [row for row in tests if isinstance(row, Mapping)]

@@ -66,7 +66,7 @@ class Blocks(Spec):
 
     @property
     def per_side(self) -> int:
-        """Elements of x along a side: a divisor of it, so that each place is read as often."""
+        """Elements of x along a side: a divisor of it, so that all places are read equally."""
         divisors = (n for n in range(2, self.size) if self.size % n == 0)
         return max((n for n in divisors if self.size // n > self.block), default=1)
 

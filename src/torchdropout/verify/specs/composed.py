@@ -97,7 +97,7 @@ class Attention(Spec):
         return own.movedim(-1, 2).reshape(-1)[: x.numel()] * self.keys
 
 
-EXEMPT_BETWEEN = because("it is never to write into either state", "inplace-claim")
+EXEMPT_BETWEEN = because("the verifier does not request a write into either state", "inplace-claim")
 
 EXEMPT_ATTENTION = {
     **because(
