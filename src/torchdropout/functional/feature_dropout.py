@@ -129,7 +129,7 @@ def dropout2d(
         `(N, C, H, W)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: Fewer than two dimensions, in training; otherwise as in `dropout1d`.
+        ShapeError: In training, the input has under 2 dimensions; otherwise as in `dropout1d`.
 
     Example:
         >>> import torch, torchdropout as td

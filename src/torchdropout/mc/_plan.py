@@ -1,4 +1,4 @@
-"""`plan`: where a model in eval draws once its dropout is on, and the proof of nothing else."""
+"""`plan`: where a model in eval drops, and the proof that nothing else changes."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["convergence", "entropy", "reliability"]
 
-_SEEN, _EXPECTED, _WRONG = "#0072b2", "#777777", "#d55e00"  # told apart by the colour-blind too
+_SEEN, _EXPECTED, _WRONG = "#0072b2", "#777777", "#d55e00"  # distinct for the colour-blind too
 
 
 def reliability(

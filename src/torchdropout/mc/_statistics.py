@@ -353,7 +353,7 @@ class RegressionStatistics(_Statistics[_Values]):
     - `variance = epistemic_variance + aleatoric_variance`
     - `log_density = log(sum_t prod_d N(target[d]; y[t, d], s2[t, d]) / T)`
 
-    The density of an input is that of all its d outputs together. Everything is computed and summed
+    The density of an input is the joint one of all its d outputs. Everything is computed and summed
     in float64, the variance by Chan's update, and rounded once: to float64 for outputs in float64,
     else to float32. The state has the size of one pass. If a pass is not finite, the statistics
     are NaN. No gradient is kept.

@@ -59,7 +59,7 @@ class Dropout2d(DropoutModule, torch.nn.Dropout2d):
         `(N, C, H, W)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: At the call in training, fewer than two dimensions; otherwise as in `Dropout1d`.
+        ShapeError: In training, the input has under 2 dimensions; otherwise as in `Dropout1d`.
 
     Example:
         >>> import torch, torchdropout as td

@@ -89,7 +89,7 @@ def _keep_words(
 def _all_of_next(words: torch.Tensor, dim: int, count: int) -> torch.Tensor:
     """`y[i] = words[i] & ... & words[i + count - 1]`, in log2(count) steps.
 
-    Max pooling of the dropped seeds gives the same with count ** dims comparisons per place.
+    Max pooling of the dropped seeds does the same in count ** dims comparisons per place.
     """
     width = 1
     while width < count:

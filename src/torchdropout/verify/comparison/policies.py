@@ -256,7 +256,7 @@ def _mask_at_main(ctx: Context) -> str:
 
 
 def _layouts(ctx: Context) -> str:
-    """In which memory layouts a seed drops other logical places than in the contiguous layout."""
+    """The memory layouts in which a seed drops other logical places than in a contiguous one."""
     built = ctx.build(ctx.main_p)
     x = ctx.normal(6, 5, 16, math.ceil(ctx.telling_size(built.p) / 480))
     spread = torch.empty(*x.shape[:-1], 2 * x.shape[-1])

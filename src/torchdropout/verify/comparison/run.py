@@ -44,12 +44,12 @@ def compare(
 
     The comparison has three parts. *Checks*: the verifier checks both; a check that one passes and
     the other fails is a difference. *Policies*: cases that are observed exactly: p of 0 and 1,
-    wrong p, eval, dtypes, empty inputs, infinities, which generator is drawn from and how much, the
-    mask for a seed. *Distributions*: exact two-sample tests of rates at every p in every dtype, of
-    the spread of counts, moments, pairs and places.
+    wrong p, eval, dtypes, empty inputs, infinities, which generator a call draws from and how much,
+    the mask for a seed. *Distributions*: exact two-sample tests of rates at every p in every dtype,
+    of the spread of counts, moments, pairs and places.
 
-    Neither is taken as the reference: two that are wrong in the same way are the same. Where a can
-    be verified at one p only (an instance), b is verified at that p too.
+    Neither is taken as the reference: two with the same fault count as equal. If a can be
+    verified at one p only (an instance), b is verified at that p too.
 
     Args:
         a: A target that `check_dropout` accepts, or a `Subject`.
@@ -64,7 +64,7 @@ def compare(
         timeout: Seconds that a check, or an observation of one side, may take; no limit when None.
 
     Returns:
-        The differences and everything that was looked at. Ctrl-C ends the run with what was done.
+        The differences and everything that was looked at. Ctrl-C ends the run with partial results.
 
     Raises:
         TargetError: A target cannot be found, loaded or interpreted.

@@ -98,7 +98,7 @@ def draw(check: CheckResult, prefix: str) -> Picture | None:
 
 
 def _svg(figure: Figure, prefix: str) -> str:
-    """The drawing without what HTML does not need, with ids that are unique in the page."""
+    """The drawing without parts that HTML does not need, with ids that are unique in the page."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", metadata=nothing)
