@@ -31,7 +31,7 @@ def choice_map(
     if strides[dim] == 0 and shape[dim] > 1:
         wrong_value(
             "broadcast_dims" if layout is None else "layout",
-            f"one that gives each place along dimension {dim} its own index, since the kept places "
+            f"one that gives each place along dimension {dim} its own index, as the places kept "
             "are chosen from them",
             broadcast_dims if layout is None else layout,
         )
