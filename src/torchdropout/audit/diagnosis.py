@@ -139,7 +139,7 @@ def _of_site(observed: Observed) -> Iterator[Finding]:
             figures,
         )
     elif is_dead:
-        why = ": the module that holds it is in eval while the model is in training"
+        why = ": the module around it is in eval while the model is in training"
         yield _finding(
             "dead-in-train",
             f"{where(site)} is called{asked} and drops nothing in training"

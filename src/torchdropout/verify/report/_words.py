@@ -104,8 +104,8 @@ def not_passed(report: Report) -> list[tuple[str, str]]:
 # The meaning of two figures in messages.
 P_VALUES = (
     "A p-value is that of a check's most extreme test, times the number of tests, at most 1: "
-    "1 means that all is as expected. A rate is for one p; all rates, with intervals, are in the "
-    "figures (--format json or html)."
+    "1 means that all is as expected. A rate is for one p; all rates, with their intervals, are "
+    "in the figures (--format json or html)."
 )
 
 

@@ -322,7 +322,7 @@ def _scaled(spec: Spec, whole: str, option: str) -> tuple[Elementwise, Scaled]:
         spec = Elementwise(**own)
     if not isinstance(spec, Elementwise) or not isinstance(spec.effect, Scaled):
         raise ArgumentValueError(
-            f"Expected `{option}` with a kind that scales by 1 / (1 - p), got spec={whole!r} (str)"
+            f"Expected `{option}` for a kind that scales by 1 / (1 - p), got spec={whole!r} (str)"
         )
     return spec, spec.effect
 
