@@ -325,7 +325,7 @@ def test_a_schedule_that_gives_no_number_is_refused(factor):
         (lambda: DropoutScheduler(small(), 0.5), ArgumentTypeError, "got schedule=0.5"),
         (lambda: DropoutScheduler(nn.Linear(1, 1), Late(2)), ArgumentValueError, "got none"),
         (lambda: DropoutScheduler([nn.ReLU()], Late(2)), ArgumentValueError, "ReLU"),
-        (lambda: DropoutScheduler(["drop"], Late(2)), ArgumentTypeError, "modules and nothing"),
+        (lambda: DropoutScheduler(["drop"], Late(2)), ArgumentTypeError, "modules only"),
         (lambda: DropoutScheduler("drop", Late(2)), ArgumentTypeError, "`modules` to be modules"),
         (lambda: linear_rates(0, 0.1), ArgumentValueError, "got depth=0"),
         (lambda: linear_rates(3, 1.1), ArgumentValueError, "Expected `p_max`"),

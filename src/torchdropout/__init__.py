@@ -21,6 +21,6 @@ from .schedule import DropoutScheduler as _DropoutScheduler
 from .scope import find_sites as find_sites
 from .scope import keyed as keyed
 
-# The modules, each of which can be called: `td.convert(model)`, `td.schedule(model, Linear(3))`.
+# These modules can be called: `td.convert(model)`, `td.schedule(model, Linear(3))`.
 convert = _module_of(_convert)
 schedule = _module_of(_DropoutScheduler)

@@ -1,4 +1,4 @@
-"""Modules that are called as the function or class that they are there for: `td.convert(model)`."""
+"""Modules that can be called like their main function or class: `td.convert(model)`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class CallableModule(ModuleType, Generic[P, R]):
-    """The class of such a module, which otherwise is a module as any other."""
+    """The class of such a module, which is otherwise an ordinary module."""
 
     _main: Callable[P, R]
 
@@ -22,12 +22,12 @@ class CallableModule(ModuleType, Generic[P, R]):
         return self._main(*args, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Where a pickler keeps modules by their name, it knows plain ones only.
+        # A pickler that stores modules by name knows plain ones only.
         return import_module, (self.__name__,)
 
 
 def module_of(main: Callable[P, R]) -> CallableModule[P, R]:
-    """The module that defines `main`, which from now on is called as `main`."""
+    """Make the module that defines `main` callable as `main`."""
     module = sys.modules[main.__module__]
     module.__class__ = CallableModule
     vars(module).update(_main=main, __signature__=inspect.signature(main))

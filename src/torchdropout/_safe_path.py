@@ -8,7 +8,7 @@ _FLAGS = frozenset("bBdEiOPqRsSuvx")  # that may stand before `m` in one option
 
 
 def leave_current_folder(package: str) -> None:
-    """Removes the current folder from the path where Python put it there to run this package.
+    """Removes the current folder from the path if Python put it there to run this package.
 
     `python -m torchdropout audit .` would otherwise import the tree's own `torch.py` in place of
     torch. A package that is run and imports this one, `python -m its.module`, keeps its path.
@@ -17,7 +17,7 @@ def leave_current_folder(package: str) -> None:
         package: The package that begins to be imported.
     """
     is_safe = sys.flags.isolated or getattr(sys.flags, "safe_path", False)
-    if is_safe or sys.argv[:1] != ["-m"]:  # so it is until the module to run is found
+    if is_safe or sys.argv[:1] != ["-m"]:  # true until the module to run is found
         return
     given = [*sys.orig_argv, ""]
     for place, option in enumerate(given[:-1]):

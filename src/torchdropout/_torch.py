@@ -99,7 +99,7 @@ def _needed(path: str, gives: str) -> Any:
 
 
 class _Absent:
-    """Stands for something that torch does not have, and raises when it is used."""
+    """A stand-in for something that torch lacks; it raises when it is used."""
 
     def __init__(self, name: Name) -> None:
         self._name = name
@@ -171,8 +171,8 @@ def close_short_way(path: str, why: str) -> None:
 def set_backward(function: Any, backward: Callable[..., Any]) -> None:
     """Let the node of an `autograd.Function` call `backward` as soon as it runs.
 
-    What torch's own code checks before that (is a transform active, was `vjp` defined instead) is
-    already known where the direct path is open, and costs as much as a kernel.
+    The checks that torch's own code makes before that (active transforms, `vjp` instead) are
+    already done if the direct path is open, and cost as much as a kernel.
     """
     function._backward_cls.apply = lambda ctx, gradient: backward(ctx, gradient)
 
@@ -184,7 +184,7 @@ def unwatched() -> bool:
 
 
 def may_be_watched() -> bool:
-    """True if a transform, a dispatch mode or a tracer may observe what is read from a tensor."""
+    """True if a transform, a dispatch mode or a tracer may observe a read from a tensor."""
     return not short_way() or any(seen() for seen in WATCHERS if seen is not _function_mode_active)
 
 
@@ -329,7 +329,7 @@ compiler_backend = _imported_at_use(
 
 
 class OperatorMode(_Mode):  # type: ignore[misc,valid-type]
-    """A mode that observes operators, without loading the compiler to be skipped by it."""
+    """A mode that observes operators, without loading the compiler in order to be skipped by it."""
 
     _number = 0  # among the modes that are active
 
@@ -344,9 +344,9 @@ class OperatorMode(_Mode):  # type: ignore[misc,valid-type]
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Observe nothing, so that what depends on being observed does not change.
+        """Observe nothing, so that code that depends on being observed does not change.
 
-        Where another mode is within this one, it goes on.
+        If another mode is within this one, it continues.
         """
         if not (_dispatch_modes and self._number == _dispatch_modes()):
             yield
@@ -359,7 +359,7 @@ class OperatorMode(_Mode):  # type: ignore[misc,valid-type]
 
 
 def function_modes() -> tuple[Any, ...]:
-    """The modes on torch functions, of which a default device is one, and torch's notes of it."""
+    """The modes on torch functions, including a default device, and torch's record of that."""
     modes = tuple(_mode_at(i) for i in range(_modes()))
     return modes, getattr(_device_noted, "device_context", None), _device.CURRENT_DEVICE
 
@@ -410,7 +410,7 @@ def entries_of(handle: Any) -> list[tuple[Any, int, Any]]:
 
 
 def remove_hooks(module: torch.nn.Module, kind: type) -> None:
-    """Remove the hooks of a module that are of a class."""
+    """Remove a module's hooks of a given class."""
     registries = [getattr(module, name) for name in HOOKS]
     found = {
         number
@@ -426,7 +426,7 @@ def remove_hooks(module: torch.nn.Module, kind: type) -> None:
 
 
 def reserve_hooks(number: int) -> int:
-    """Have further hooks get numbers from this on or higher ones; returns the next."""
+    """Give further hooks this number or higher ones; returns the next."""
     handle = torch.utils.hooks.RemovableHandle
     handle.next_id = max(handle.next_id, number)
     return handle.next_id
@@ -439,8 +439,8 @@ def is_compiled(module: torch.nn.Module) -> bool:
 
 @contextlib.contextmanager
 def eager() -> Iterator[None]:
-    """Have compiled code run as it is written."""
-    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and to ask would load it
+    """Make compiled code run uncompiled."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and asking would load it
         yield
         return
     with _STANCE, torch.compiler.set_stance("force_eager"):
@@ -456,12 +456,12 @@ _STANCE = threading.RLock()  # torch's stance is that of all threads
 
 
 def compiled_call(module: torch.nn.Module) -> Callable[..., Any] | None:
-    """What a module whose `compile()` was called runs instead of itself."""
+    """The function that a module whose `compile()` was called runs instead of itself."""
     return module._compiled_call_impl
 
 
 def set_compiled_call(module: torch.nn.Module, call: Callable[..., Any]) -> None:
-    """Have a module whose `compile()` was called run another function."""
+    """Make a module whose `compile()` was called run another function."""
     module._compiled_call_impl = call
 
 
@@ -478,7 +478,7 @@ def amounts_of_padding(convolution: Any) -> list[int]:
 
 
 def base_of(x: torch.Tensor) -> torch.Tensor | None:
-    """The tensor of which x is a view."""
+    """The tensor that x is a view of."""
     return x._base
 
 
@@ -499,21 +499,21 @@ def is_of_backward(node: torch.fx.Node) -> bool:
 
 
 def budgets(node: torch.fx.Node) -> list[float]:
-    """The shares of activations that the partitioner may save, of which one holds for the graph."""
+    """The shares of activations that the partitioner may save, one of which holds for the graph."""
     config = gradient_settings()
     found = [config.activation_memory_budget]
     custom = node.meta.get("custom")
     if isinstance(custom, dict):
         found += [value for name, value in custom.items() if "memory_budget" in name]
     if not getattr(config, "activation_memory_budget_require_full_coverage", True):
-        found.append(0)  # from torch 2.15 on: that of the graph may be annotated elsewhere
+        found.append(0)  # from torch 2.15 on, the graph's share may be annotated elsewhere
     return found
 
 
 def runs_again(node: torch.fx.Node) -> bool:
-    """Whether a node is in the body of an operator that the backward runs again, as `torch.cond`.
+    """Whether a node is in the body of an operator that the backward runs again, e.g. `torch.cond`.
 
-    Some of them do so always, others where the partitioner recomputes what it could save.
+    Some are always rerun, others if the partitioner recomputes savable results.
     """
     tracer = current_tracer()
     if tracer is None or not tracer.is_hop_subgraph_tracer():
@@ -533,9 +533,9 @@ def vmap_randomness() -> set[str]:
 
 
 def refuses_functions() -> bool:
-    """Whether what records a call accepts no `autograd.Function` with its own rule for vmap.
+    """Whether the recorder of a call rejects an `autograd.Function` with its own rule for vmap.
 
-    They are torch.compile, torch.jit.trace and torch.func.functionalize.
+    Such recorders are torch.compile, torch.jit.trace and torch.func.functionalize.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
         return True
@@ -550,14 +550,14 @@ def in_backward() -> bool:
 
 
 def checkpoint_region(begins: bool) -> tuple[Any, str] | None:
-    """What holds the function that recomputes the checkpointed region that runs, and by which name.
+    """The holder of the function that recomputes the running checkpointed region, and its name.
 
-    It is found in what `torch.utils.checkpoint` has put in place for the region: hooks on saved
+    It is found in the objects that `torch.utils.checkpoint` set up for the region: hooks on saved
     tensors, or, in the reentrant form, a call of its autograd function without gradients.
 
     Args:
-        begins: Whether a region of the reentrant form may have begun since this was last asked: to
-            find its call takes long.
+        begins: Whether a region of the reentrant form may have begun since the last call:
+            finding its call takes long.
     """
     hooks = _saved_tensors_hooks(True)
     if hooks is not None and getattr(hooks[0], "__qualname__", "").startswith("_checkpoint_hook."):
@@ -606,5 +606,5 @@ def schema(operator: Any) -> Any:
 
 
 def parametrize_cache() -> dict[Any, Any]:
-    """What `torch.nn.utils.parametrize.cached` currently holds; empty outside of it."""
+    """The values that `torch.nn.utils.parametrize.cached` currently holds; empty outside of it."""
     return parametrize._cache if parametrize._cache_enabled else {}

@@ -2,7 +2,7 @@
 
 A module of transformers looks its attention up by the name in its configuration, and drops inside
 that function. For the name "sdpa" the function is replaced by one that computes the same; only in
-modules that have our mark do the functions that it calls drop by ours. So the configuration, which
+modules that have our mark does it call our dropout. So the configuration, which
 other models may share and which is saved, stays as it is.
 """
 
@@ -43,7 +43,7 @@ def _caller(kind: type[torch.nn.Module]) -> Any:
         return None
     for function in methods(kind):
         kind_of = type(function.__globals__.get(_INTERFACE))
-        # The base of all models is where the interface is defined, and only compares names with it.
+        # The base of all models defines the interface, and only compares names with it.
         own = function.__module__ != kind_of.__module__
         if _INTERFACE in function.__code__.co_names and own and hasattr(kind_of, "register"):
             return function
@@ -51,29 +51,29 @@ def _caller(kind: type[torch.nn.Module]) -> Any:
 
 
 def implementation(module: torch.nn.Module) -> str | None:
-    """The name of the attention that a module looks up; None where it looks up none."""
+    """The name of the attention that a module looks up; None if it looks up none."""
     if _caller(type(module)) is None:
         return None
     return str(getattr(getattr(module, "config", None), "_attn_implementation", None))
 
 
 def is_marked(module: torch.nn.Module) -> bool:
-    """Whether the attention of a module drops by ours."""
+    """Whether the attention of a module drops with ours."""
     return getattr(module, _MARK, None) is not None
 
 
 def mark(module: torch.nn.Module) -> None:
-    """Let the attention of a module drop by ours."""
+    """Make the attention of a module drop with ours."""
     setattr(module, _MARK, _Mark(_caller(type(module)).__module__))
 
 
 def unmark(module: torch.nn.Module) -> None:
-    """Let it drop by torch's again."""
+    """Make it drop with torch's again."""
     vars(module).pop(_MARK, None)
 
 
 class _Mark:
-    """That a module drops by ours; also where the module was loaded or copied to."""
+    """Marks a module as dropping with ours, also after it was copied or loaded."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -114,7 +114,7 @@ _REPLACED: dict[Any, Callable[..., Any]] = {
 
 
 class _Ours(TorchFunctionMode):
-    """Inside, torch's functions that drop are ours."""
+    """Replaces torch's functions that drop by ours inside the context."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None

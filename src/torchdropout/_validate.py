@@ -1,6 +1,6 @@
-"""The wording of all argument errors: what was expected, and what came, with its type.
+"""The wording of all argument errors: what was expected, and what was given, with its type.
 
-A check returns the argument in the form that the library works with, or raises. None changes
+A check returns the argument in the form that the library works with, or raises. No check changes
 anything or draws from a generator.
 """
 
@@ -60,7 +60,7 @@ def refuse_nested(name: str, tensor: torch.Tensor) -> NoReturn:
 def check_dense(name: str, tensor: torch.Tensor) -> None:
     """Raise `ArgumentTypeError` for a tensor without strides, such as a sparse one."""
     if tensor.layout is not torch.strided:
-        expected = "a dense tensor where it drops: give a sparse one's values instead,"
+        expected = "a dense tensor where it drops: pass a sparse one's values instead,"
         wrong_type(name, f"{expected} and not one of layout {tensor.layout}", tensor)
 
 
@@ -75,17 +75,17 @@ def is_integer(value: object) -> TypeGuard[int]:
 
 
 def check_number(name: str, expected: str, value: Any) -> float:
-    """A real number as a float; infinite where it is an integer that no float holds.
+    """A real number as a float; infinite for an integer that no float can hold.
 
     Raises:
         ArgumentTypeError: It is not a real number; a bool, a string or a tensor is not accepted.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, numbers.Real)):
         if is_dynamo_compiling() and _is_array(value):
-            # The compiler takes a number of NumPy for an array, whose value it does not know. An
+            # The compiler treats a NumPy number as an array, whose value it does not know. An
             # error breaks the graph, and eager finds the number.
             raise ArgumentTypeError(
-                f"Expected `{name}` to be a number that the compiler knows, and not one of NumPy: "
+                f"Expected `{name}` to be a number that the compiler knows, not a NumPy number: "
                 f"pass a Python float, `float({name})`."
             )
         wrong_type(name, expected, value)
@@ -108,7 +108,7 @@ def check_p(p: Any, name: str = "p") -> float:
         ArgumentValueError: p is NaN or outside [0, 1].
     """
     expected = "a number in [0, 1], the drop probability"
-    # p is almost always a float. To ask for a tensor first takes ten times as long.
+    # p is almost always a float. Testing for a tensor first takes ten times as long.
     is_other = isinstance(p, float) or not isinstance(p, torch.Tensor)
     number = p if is_other else _number_in(p, name)
     # A subclass, such as that of NumPy, becomes a float.
@@ -120,12 +120,12 @@ def check_p(p: Any, name: str = "p") -> float:
 
 
 def has_gradient(tensor: torch.Tensor) -> bool:
-    """Whether a derivative by the tensor may be asked for, backward or forward."""
+    """Whether a derivative with respect to the tensor may be required, backward or forward."""
     return tensor.requires_grad or forward_ad.unpack_dual(tensor).tangent is not None
 
 
 def _number_in(tensor: torch.Tensor, name: str) -> Any:
-    """The number that a tensor holds; the tensor itself where it is not one real number."""
+    """The number that a tensor holds; the tensor itself if it is not one real number."""
     if tensor.is_nested or tensor.ndim > 0 or tensor.dtype.is_complex:
         return tensor
     if has_gradient(tensor):
@@ -142,7 +142,7 @@ def _number_in(tensor: torch.Tensor, name: str) -> Any:
 
 
 def is_captured(tensor: torch.Tensor) -> bool:
-    """Whether a tensor is one of a CUDA graph that is being captured, and cannot be read."""
+    """Whether a tensor belongs to a CUDA graph under capture, and cannot be read."""
     if not tensor.is_cuda or torch.compiler.is_compiling():
         return False
     return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
@@ -218,7 +218,7 @@ def check_input(
 
     Raises:
         ArgumentTypeError: It is not a tensor, or its dtype is integer, bool, 8-bit float, or
-            complex where complex numbers have no meaning.
+            complex if complex numbers have no meaning there.
     """
     if not isinstance(x, torch.Tensor):
         wrong_type(name, "a tensor", x)
@@ -277,7 +277,7 @@ def check_dims(name: str, dims: Any, ndim: int) -> tuple[int, ...]:
 def broadcasts(shape: Sequence[int], to: Sequence[int]) -> bool:
     """Whether a tensor of `shape` can be expanded to the shape `to`.
 
-    Each size is compared: under torch.compile it may be symbolic, and then it is not found by `in`.
+    Each size is compared: under torch.compile it may be symbolic, and then `in` does not find it.
     """
     ends = zip(reversed(shape), reversed(to), strict=False)
     return len(shape) <= len(to) and all(n == 1 or n == size for n, size in ends)

@@ -5,7 +5,7 @@ runs on every other device too; `scalar`, `neon` (aarch64), `avx2` and `avx512` 
 compiled kernels. At import the fastest that this processor can run is chosen, unless the
 environment variable `TORCHDROPOUT_BACKEND` names one.
 
-Tensors on CUDA, HIP and XPU devices use Triton's kernels without a choice, where there are any, and
+Tensors on CUDA, HIP and XPU devices use Triton's kernels by default, if there are any, and
 the reference if it is chosen by name. If `triton` is chosen by name on a machine with such a
 device, a kernel of Triton that cannot run is an error, and not a warning; CPU tensors keep their
 kernels. Elsewhere `triton` is for comparing bits on CPU tensors: it is available where Triton is
@@ -57,10 +57,10 @@ def why() -> str:
 
 
 class use:  # noqa: N801  (reads as a function, which can be undone)
-    """Let a backend run CPU tensors, in all threads; as a context manager, until its end.
+    """Make a backend run CPU tensors, in all threads; as a context manager, until its end.
 
     Args:
-        name: One of `available()`, or "auto" for the fastest; "triton" where it has a GPU.
+        name: One of `available()`, or "auto" for the fastest; "triton" if it has a GPU.
 
     Raises:
         ArgumentTypeError: `name` is not a string.

@@ -21,7 +21,7 @@ Rules = Mapping[type[torch.nn.Module], Builder | None]
 
 @dataclass(frozen=True)
 class _Rule:
-    """A class of ours, and its arguments by the attributes of the original that hold them.
+    """A class of ours, and the attributes of the original that hold its arguments.
 
     If the original lacks one, in another version of its package, the argument has our default.
     """
@@ -35,7 +35,7 @@ class _Rule:
         return self.ours(**found, **self.fixed)
 
     def taken(self) -> set[str]:
-        """Attributes that a replacement is made with."""
+        """The attributes that a replacement is made with."""
         return set(self.arguments)
 
     def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
@@ -51,7 +51,7 @@ class _Rule:
 class _Layer:
     """Our subclass of a layer with parameters: it has the original's state, with another class.
 
-    Old and new share the same dicts of parameters, buffers and modules, so that what is put into
+    Old and new share the same dicts of parameters, buffers and modules, so that anything put into
     one, for example by `load_state_dict(assign=True)`, is in the other as well.
     """
 
@@ -64,7 +64,7 @@ class _Layer:
         new = self.ours.__new__(self.ours)
         vars(new).update({self.renamed.get(key, key): v for key, v in vars(module).items()})
         for name, value in {**self.further, "dropout": p}.items():
-            setattr(new, name, value)  # this also computes what depends on it
+            setattr(new, name, value)  # this also updates attributes that depend on it
         return new
 
     def taken(self) -> set[str]:
@@ -88,11 +88,11 @@ class _Attention:
         return module
 
     def put_in(self, module: torch.nn.Module) -> None:
-        """Let it drop by ours."""
+        """Make it drop with ours."""
         _transformers.mark(module)
 
     def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
-        """Let it drop by torch's again."""
+        """Make it drop with torch's again."""
         _transformers.unmark(old)
 
 
@@ -121,7 +121,7 @@ _TORCH: dict[type[torch.nn.Module], _Rule] = {
 # These are converted if they drop; their parameters stay the same objects.
 _LAYERS: dict[type[torch.nn.Module], _Layer] = {
     torch.nn.MultiheadAttention: _Layer(
-        # In ours it is a property, by which a fast path checks whether it may bypass the dropout.
+        # In ours it is a property, which tells a fast path whether it may bypass the dropout.
         nn.MultiheadAttention,
         {"_rate": None},
         renamed={"_qkv_same_embed_dim": "_same_embed_dim"},
@@ -165,7 +165,7 @@ class Change:
     Attributes:
         names: Its names in the model, more than one if it is shared.
         old: The original object.
-        new: The replacement; the original object where only the function that it calls for
+        new: The replacement; the original object if only the function that it calls for
             attention was replaced, as in transformers.
     """
 
@@ -208,7 +208,7 @@ class Conversion:
         model: The model; the replacement itself if the model is a single dropout.
         changes: What was replaced, or would be in a dry run.
         left: What was not replaced, and why.
-        already: How many dropouts were ours before.
+        already: How many dropouts were already ours.
         state: `"converted"`, `"dry run"` or `"undone"`.
     """
 
@@ -299,7 +299,7 @@ def convert(
     whose names end in `DropPath`, and fastai's `RNNDropout` and `EmbeddingDropout`; also
     `nn.MultiheadAttention`, `nn.LSTM` and `nn.GRU` if they drop, which keep the same parameters;
     and, in models of transformers, attention by the name "sdpa", their default.
-    A replacement has the mode, the hooks and the further attributes of the original; a module used
+    A replacement has the mode, the hooks and the other attributes of the original; a module used
     in two places stays one. No parameter is touched: `state_dict` and the output in eval are the
     same as before. In training the masks differ, but have the same distribution.
 
@@ -368,7 +368,7 @@ def convert(
 
 
 def _swap(conversion: Conversion) -> None:
-    """Put the replacements in. This cannot fail: each place was found before, in a plain dict."""
+    """Insert the replacements. This cannot fail: each place was found before, in a plain dict."""
     for change in conversion.changes:
         if isinstance(change._rule, _Attention):
             change._rule.put_in(change.new)
@@ -382,7 +382,7 @@ def _swap(conversion: Conversion) -> None:
 
 
 def _slot(root: torch.nn.Module, name: str) -> tuple[torch.nn.Module | None, str]:
-    """The module that holds a name, and the last part of the name."""
+    """The module that a dotted name lies in, and the last part of the name."""
     *path, key = name.split(".")
     parent: torch.nn.Module | None = root
     for part in path:
@@ -467,7 +467,7 @@ def _obstacle(module: torch.nn.Module, rule: Builder) -> str:
 
 
 def _remark(module: torch.nn.Module, rules: Rules) -> str:
-    """Why a module without a rule may drop nevertheless; empty if nothing suggests that it does."""
+    """Why a module without a rule may still drop; empty if nothing suggests that it does."""
     kind: Any = type(module)
     if kind in rules:
         return "left, as the rules say"
@@ -488,7 +488,7 @@ def _remark(module: torch.nn.Module, rules: Rules) -> str:
             f"attention drops in transformers, by its {attention!r} function, at "
             f"{', '.join([*rates, *reads])}; only 'sdpa' is converted (set_attn_implementation)"
         )
-    # timm calls one of two ways to attend.
+    # timm calls one of two implementations of attention.
     if reads and getattr(module, "fused_attn", True):
         return f"reads {', '.join(reads)}, perhaps for scaled_dot_product_attention"
     is_named = "drop" in kind.__name__.lower() or "StochasticDepth" in kind.__name__

@@ -2,7 +2,7 @@
 
 An operator costs a few microseconds before it does anything: the dispatcher, boxing, a tensor for
 the key, and most of all an autograd kernel in Python. On a large tensor that is negligible, on a
-small one it is more than all the rest. Where no mode, transform, tracer, compiler or subclass could
+small one it is more than all the rest. If no mode, transform, tracer, compiler or subclass could
 see the difference, this module skips it. The bits and the draws are those of `ops`.
 """
 
@@ -70,9 +70,9 @@ def masked_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None
 def masked_affine_into(
     out: torch.Tensor, x: torch.Tensor, call: tuple[Any, ...]
 ) -> torch.Tensor | None:
-    """`masked_affine` written into `out`, or None where it is not plain that this is allowed.
+    """`masked_affine` written into `out`, or None if this may not be allowed.
 
-    None says nothing about `out`: it may be of another type or shape, or memory that x lies in.
+    None does not mean that `out` is valid: it may have another type or shape, or overlap x.
     """
     if _C is None or is_dynamo_compiling():
         return None
@@ -158,7 +158,7 @@ class _MaskedAffine(torch.autograd.Function):
 
 
 def _short(function: Any, backward: Any) -> Any:
-    """Return what `Function.apply` calls in the end; from now on its node calls `backward`."""
+    """Return what `Function.apply` finally calls; from then on its node calls `backward`."""
     if _C is None:
         return None
     _torch.set_backward(function, backward)
@@ -190,7 +190,7 @@ def _for_triton(x: torch.Tensor) -> bool:
 
 
 def add_draws(x: torch.Tensor) -> bool:
-    """Whether `masked_add` of x draws a seed of None itself, last: the kernel of the CPU does."""
+    """Whether `masked_add` of x itself draws a missing seed, last: the kernel of the CPU does."""
     return not devices.serve(x)
 
 
@@ -214,7 +214,7 @@ def _add(
     bias: torch.Tensor | None,
     call: AffineCall,
 ) -> tuple[torch.Tensor, AffineCall]:
-    """The sum, and the call with its seed, which is drawn last where it is None."""
+    """The sum, and the call with its seed, which is drawn last if it is None."""
     if devices.serve(x):
         return ops.dropout_add(x, _key(*call[:2]), residual, bias, *_mask(call, x)), call
     wide = None if bias is None else bias.to(compute_dtype(x.dtype))
@@ -317,7 +317,7 @@ def noise_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
 def noise_affine_into(
     out: torch.Tensor, x: torch.Tensor, call: tuple[Any, ...]
 ) -> torch.Tensor | None:
-    """`noise_affine` written into `out`, or None where it is not plain that this is allowed."""
+    """`noise_affine` written into `out`, or None if this may not be allowed."""
     if _C is None or is_dynamo_compiling() or not _C.writable(x, out):
         return None
     return noise_affine_out(out, x, call)
@@ -332,7 +332,7 @@ def noise_affine_out(out: torch.Tensor, x: torch.Tensor, call: tuple[Any, ...]) 
 
 
 def _noise(x: torch.Tensor, call: tuple[Any, ...]) -> tuple[torch.Tensor, tuple[Any, ...]]:
-    """The result, and the call with its seed, which is drawn last where it is None."""
+    """The result, and the call with its seed, which is drawn last if it is None."""
     y = torch.empty_like(x)
     if call[0] is None:
         call = (draw_seed(), *call[1:])

@@ -42,4 +42,4 @@ class SiteError(TorchDropoutError, RuntimeError):
 
 
 class UnavailableError(TorchDropoutError, AttributeError):
-    """A result lacks what was asked of it; an `AttributeError`, so that `hasattr` is False."""
+    """A result lacks what the caller requested; an `AttributeError`, so that `hasattr` is False."""

@@ -68,7 +68,7 @@ class GraphNode:
 
     @property
     def module(self) -> str:
-        """The path of the module that makes the call, where the graph says it."""
+        """The path of the module that makes the call, if the graph records it."""
         stack = list((self.node.meta.get("nn_module_stack") or {}).values())
         return str(stack[-1][0]) if stack else ""
 
@@ -90,14 +90,14 @@ def to_eval(
 ) -> torch.export.ExportedProgram | torch.fx.GraphModule:
     """Move an exported program, or another graph recorded in training, to eval.
 
-    `torch.export` and `torch.fx` leave the mode as a constant in what they record, so that `eval()`
+    `torch.export` and `torch.fx` record the mode as a constant in the graph, so that `eval()`
     has no effect on it, or is refused. This function changes the constants, in place: each dropout
     and each noise of this package becomes the identity; the argument `training` or `train` of a
     call, such as torch's dropouts, batch normalisation and recurrent layers, becomes False; the
-    `dropout_p` of attention becomes 0. For the modules that a `GraphModule` still calls, its
+    `dropout_p` of attention becomes 0. If a `GraphModule` still calls modules, its
     `eval()` is called.
 
-    What the model itself decided by its `training` stays as recorded. Where the model is at hand,
+    Code of the model that read `training` itself stays as recorded. If the model is available,
     export it in eval instead.
 
     Args:
@@ -108,11 +108,11 @@ def to_eval(
 
     Raises:
         ArgumentTypeError: It is something else.
-        ArgumentValueError: It drops in a way whose eval the graph does not say: `TokenDropout`,
+        ArgumentValueError: It drops in a way whose eval the graph does not show: `TokenDropout`,
             `EmbeddingDropout`, `Zoneout`, a learned dropout, or `keep_mask`. Nothing is changed.
 
     Warns:
-        UserWarning: Random operators remain that are not known as dropouts, such as `bernoulli`.
+        UserWarning: Random operators remain that are not known to be dropouts, such as `bernoulli`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -125,8 +125,8 @@ def to_eval(
     stuck = [one for one in found if one.is_known and not (one.argument or one.is_identity)]
     if stuck:
         raise ArgumentValueError(
-            "Expected `program` to drop only where its graph says what happens in eval, got "
-            f"{_listed(stuck)}, from which the graph computes more. Export the model in eval: "
+            "Expected `program` to drop only where its graph determines what happens in eval, got "
+            f"{_listed(stuck)}, whose result the graph uses further. Export the model in eval: "
             "torch.export.export(model.eval(), ...)."
         )
     for one in found:
@@ -266,7 +266,7 @@ def _set(one: GraphNode, value: Any) -> None:
 
 
 def _erase_draws(graph: torch.fx.Graph) -> None:
-    """Erase the draws of keys that nothing uses any more, and what was made for them."""
+    """Erase the draws of keys that nothing uses any more, and the nodes made for them."""
     for node in reversed(graph.find_nodes(op="call_function", target=_draw())):
         if not node.users:
             like = node.args[0]

@@ -1,6 +1,6 @@
 """HTML reports: templates with autoescape, and the page around a fragment.
 
-Both reports use it: a room's templates lie in its folder `templates`. Jinja2 is imported when a
+Both reports use it: a package's templates lie in its folder `templates`. Jinja2 is imported when a
 report is rendered as HTML, since it takes a tenth of a second to load.
 """
 
@@ -20,7 +20,7 @@ def environment(package: str, text: Callable[[str], str] = str) -> Environment:
 
     Args:
         package: Its name; the templates are the files of its folder `templates`.
-        text: Is applied to each value that a template prints, before the value is escaped. A
+        text: Applied to each value that a template prints, before the value is escaped. A
             `Markup` is printed unchanged.
 
     Returns:
@@ -44,7 +44,7 @@ def environment(package: str, text: Callable[[str], str] = str) -> Environment:
 
 
 def render(environment: Environment, template: str, **values: object) -> str:
-    """Renders a template in ASCII, which is right in whatever encoding it is written or sent."""
+    """Renders a template in ASCII, which is valid in any encoding that it is written or sent in."""
     text = environment.get_template(template).render(values)
     return text.encode("ascii", "xmlcharrefreplace").decode("ascii")
 

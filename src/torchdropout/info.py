@@ -17,7 +17,7 @@ _NUMBERS = {"family": "cpu family", "model": "model"}
 
 
 def processor() -> str:
-    """The name of the processor; on Linux with its family and model, which a name may share."""
+    """The name of the processor; on Linux with its family and model, as models may share a name."""
     known: dict[str, str] = {}
     for line in _read(_CPUINFO).splitlines():
         name, _, value = line.partition(":")
@@ -45,12 +45,12 @@ def _read(path: Path) -> str:
 
 
 def gather() -> dict[str, str]:
-    """What a report needs to know of this machine, each as text.
+    """What a report needs to know about this machine, each item as text.
 
     The version, torch, Python, the processor with its caches, the backend and why it runs, the
     available backends and the number of threads.
 
-    `devices` says which kernels serve which devices, and why where it is the reference. `missing`
+    `devices` says which kernels serve which devices, and, for the reference, why. `missing`
     lists the private names of torch that this version does not have, with what happens without
     each.
 

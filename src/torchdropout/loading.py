@@ -28,8 +28,8 @@ class _Before:
         path: `sys.path`.
         names: The names of all modules.
         hidden: The modules under names that the home has, too.
-        size: How many modules there are with those of the home.
-        dont_write_bytecode: That of `sys`.
+        size: The number of modules, including those of the home.
+        dont_write_bytecode: The value in `sys`.
     """
 
     path: list[str]
@@ -44,7 +44,7 @@ class Home:
     """The folder a target was loaded from, importable only while the target's own code runs.
 
     Its modules are kept here and not in `sys.modules`, so that two files that each import their
-    own `helper` do not get each other's. Entering puts them and the folder back: an import inside a
+    own `helper` do not get each other's. Entering restores them and the folder: an import inside a
     `forward`, or `torch.compile`, which looks modules up by name, then finds them.
     """
 
@@ -55,8 +55,8 @@ class Home:
     _known: tuple[tuple[int, str], frozenset[str]] = ((0, ""), frozenset())
 
     def __enter__(self) -> None:
-        # A compiler that traced this would restore `sys.modules` as it was while it traced, without
-        # what the compiler itself imports afterwards.
+        # A compiler that traced this would restore `sys.modules` as it was at the trace, without
+        # the modules that the compiler itself imports afterwards.
         if self.folder is not None:
             _torch.in_python(self._enter)(self.folder)
 
@@ -90,7 +90,7 @@ class Home:
             sys.path[:] = before.path
 
     def _claim(self, known: frozenset[str], *, owned: bool) -> None:
-        """Takes what the target's code has put into `sys.modules` into this home.
+        """Moves modules that the target's code put into `sys.modules` into this home.
 
         A module that lies in the folder is the target's own. Any other that it imported (such as
         NumPy) stays in `sys.modules`, since extension modules cannot be loaded twice.
@@ -104,7 +104,7 @@ class Home:
         top = sys.modules.get(name.partition(".")[0])
         if not isinstance(top, ModuleType) or self.folder is None:
             return False
-        known = vars(top)  # a module's own `__getattr__` may do anything
+        known = vars(top)  # a module's own `__getattr__` may have side effects
         places = [*known.get("__path__", ())] or [known.get("__file__") or "."]
         return any(Path(place).parent == Path(self.folder) for place in places)
 
@@ -149,7 +149,7 @@ def _load_file(target: str, where: str, home: Home) -> ModuleType:
         got = "a folder" if path.is_dir() else "no such file"
         raise target_error(target, f"to name a Python file, {where}", got)
     # The name differs from that of every module that exists, whatever the file is called, and of
-    # every one that existed: the compiler caches what it knows of a file under its module's name.
+    # every one that existed: the compiler caches its data about a file under its module's name.
     name = f"_torchdropout_target_{path.stem}_{next(_FILES)}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -1,4 +1,4 @@
-"""ONNX in training mode: what the operators of this package become there."""
+"""ONNX in training mode: the translations of this package's operators."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _REFUSED = ("drop_blocks", "counted_affine", "choose")
 
 
 def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """What `torch.onnx.export` needs to export a model in training mode; requires `onnxscript`.
+    """The table with which `torch.onnx.export` exports in training mode; requires `onnxscript`.
 
     A dropout of single elements becomes the node `Dropout` with `training_mode`, as torch's does;
-    one that scales differently, or whose elements share their draws, selects by the mask of such a
+    one that scales differently, or whose elements share their draws, uses the mask of such a
     node; noise becomes `RandomNormalLike` or `RandomUniformLike`. The masks are then those of the
     runtime, with the same distribution, and not those of the contract. In eval no operator of this
-    package is exported, and no table needed.
+    package is exported, and no table is needed.
 
     Returns:
         A new table, for one call: `torch.onnx.export(..., custom_translation_table=table)`.
@@ -61,7 +61,7 @@ class _Translations:
         self._drawn: list[Any] = []
 
     def draw_keys(self, like: Any, size: Sequence[int]) -> Any:
-        """Stands for the draw, which the runtime makes itself: nothing uses the result."""
+        """A placeholder for the draw, which the runtime makes itself: nothing uses the result."""
         key = self._op.Identity(like)
         self._drawn.append(key)
         return key
@@ -81,7 +81,7 @@ class _Translations:
         self._use(key)
         op = self._op
         plain = (scale, shift, drop_value) == (inverted_scale(p), 0.0, 0.0)
-        # An optimiser computes a node of a weight once and for all, but not one with two outputs.
+        # An optimiser folds a node of a weight into a constant, but not one with two outputs.
         if p < 1.0 and plain and not _shares(strides) and not _is_weight(x):
             y, _ = op.Dropout(x, op.Constant(value_float=p), _true(op))
             return y
@@ -126,7 +126,7 @@ class _Translations:
         return self._op.CastLike(self._op.Constant(value_float=number), x)
 
     def _ones(self, x: Any, strides: Sequence[Any]) -> Any:
-        """Ones of the shape of what is drawn: of size 1 where elements share their draw."""
+        """Ones of the shape of the draws: of size 1 where elements share their draw."""
         op = self._op
         shape = op.Shape(x)
         if _shares(strides):
@@ -135,7 +135,7 @@ class _Translations:
         return op.Expand(op.Constant(value_float=1.0), shape)
 
     def _use(self, key: Any) -> None:
-        """Note that a key is used, by which the runtime draws a mask of its own."""
+        """Note that a key is used, for which the runtime draws a mask of its own."""
         places = [i for i, one in enumerate(self._drawn) if one is key]
         if not places:
             raise ArgumentValueError(
@@ -154,7 +154,7 @@ def _refusing(name: str) -> Callable[..., Any]:
 
 
 def _function(made: Callable[..., Any]) -> Callable[..., Any]:
-    """A function, on which torch can set attributes, as it cannot on a method."""
+    """A function, because torch sets attributes on it, which a method does not allow."""
     return lambda *args: made(*args)
 
 
@@ -164,7 +164,7 @@ def _is_weight(x: Any) -> bool:
     while waiting:
         value = waiting.pop()
         node = value.producer()
-        # torch.export names what is not an input so; torch.onnx has only the names at this time.
+        # torch.export gives such names to non-inputs; torch.onnx has only the names at this time.
         if node is None and not str(value.name).startswith(("p_", "b_", "c_")):
             return False
         before = [] if node is None else [one for one in node.inputs if one is not None]

@@ -1,7 +1,7 @@
 """What code can change in this process, saved and restored: generators, modes, threads, hooks.
 
-A caller declares the parts that it saves; those that the verifier and the audit use are here.
-Functions are bound when a part is made: code that runs later may put others in their place.
+A caller declares the parts that it saves; this file has those of the verifier and the audit.
+Functions are bound when a part is made: code that runs later may replace them.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _HELD: list[contextlib.ExitStack] = []
 
 
 class Saved(NamedTuple):
-    """A part as it was: whether it has changed since, and what restores it."""
+    """A saved part: whether it has changed since, and how to restore it."""
 
     has_changed: Callable[[], bool]
     restore: Callable[[], object]
 
 
 class Part(NamedTuple):
-    """A part of the process's state: its name in a report, what saves it, whether it is random."""
+    """A part of the process's state: its name in a report, how to save it, whether it is random."""
 
     name: str
     save: Callable[[], Saved]
@@ -50,7 +50,7 @@ class Part(NamedTuple):
 class ProcessState:
     """The state of some parts when this was made.
 
-    Each part is restored on its own, so that a part that was broken does not keep another from
+    Each part is restored on its own, so that a broken part does not keep another from
     being restored.
 
     Args:
@@ -134,7 +134,7 @@ def _is_same(state: Any, before: Any) -> bool:
         return torch.equal(state, before)
     if isinstance(state, list):
         return all(map(_is_same, state, before))
-    return pickle.dumps(state) == pickle.dumps(before)  # NumPy's has an array in it
+    return pickle.dumps(state) == pickle.dumps(before)  # NumPy's contains an array
 
 
 # --- Generators ---------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def generators(
     """The parts that save random generators: those of torch, Python and NumPy.
 
     Args:
-        numpy: NumPy; None where it is not loaded.
+        numpy: NumPy; None if it is not loaded.
         own: More generators of torch.
         accelerators: Whether to save those of CUDA devices too, if CUDA is in use.
     """
@@ -175,7 +175,7 @@ def held_generators(holders: Mapping[str, object], numpy: ModuleType | None) -> 
 
     Args:
         holders: The objects; a part is named after these names and the attribute.
-        numpy: NumPy; None where it is not loaded.
+        numpy: NumPy; None if it is not loaded.
     """
     return [
         _generator(f"{name}.{attribute}" if name else attribute, *access)
@@ -188,7 +188,7 @@ def held_generators(holders: Mapping[str, object], numpy: ModuleType | None) -> 
 def _access(
     value: Any, numpy: ModuleType | None
 ) -> tuple[Callable[[], Any], Callable[[Any], object]] | None:
-    """What reads and what writes the state of a generator; None for anything else."""
+    """The functions that read and write a generator's state; None for anything else."""
     if isinstance(value, torch.Generator) and value is not torch.default_generator:
         return value.get_state, value.set_state
     if isinstance(value, random.Random):

@@ -20,8 +20,8 @@ class Key:
     A compiled function that takes a key as an argument is not compiled again for another key. Make
     keys of integers, and fold integers in, outside compiled code.
 
-    Seed and stream may be integers in tensors without dimensions, of which the lowest 64 and 60
-    bits count. Where a transform or a compiler watches, they stay tensors: under `torch.func.vmap`
+    Seed and stream may be integers in tensors without dimensions, whose lowest 64 and 60
+    bits count. Under a transform or a compiler they stay tensors: under `torch.func.vmap`
     each sample then has a mask of its own.
 
     Attributes:
@@ -72,7 +72,7 @@ class Key:
         return Key, (self.seed, self.stream)
 
     def __fx_create_arg__(self, tracer: torch.fx.Tracer) -> torch.fx.Node:
-        # Otherwise `torch.fx` gives the constructor every field, also the one that it makes itself.
+        # Otherwise `torch.fx` gives the constructor every field, even the one that it makes itself.
         return tracer.create_node("call_function", Key, (self.seed, self.stream), {})
 
     def fold_in(self, n: int | torch.Tensor) -> Key:
@@ -140,7 +140,7 @@ class Key:
 
 
 def move(key: Key, by: torch.Tensor) -> None:
-    """Have what a compiled graph draws with a key begin at another mask index.
+    """Make the draws of a compiled graph with a key begin at another mask index.
 
     Only for a key that was made within the graph: an operator adds the third number of its tensor
     to the base, which would be a constant of the graph.
@@ -158,7 +158,7 @@ def _is_watched() -> bool:
 
 
 def _bits_of(name: str, number: Any, bits: int) -> torch.Tensor:
-    """An integer, or that in a tensor, as the int64 with its lowest 64 bits, on the CPU."""
+    """An integer, or the one in a tensor, as an int64 of its lowest 64 bits, on the CPU."""
     if not isinstance(number, torch.Tensor):
         number = as_int64(check_unsigned(name, number, bits))
         return torch.tensor(number, dtype=torch.int64, device=torch.device("cpu"))

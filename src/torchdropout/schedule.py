@@ -89,7 +89,7 @@ class Linear(_Product):
     Args:
         steps: Epochs until `end` is reached.
         start: Share of a module's own p at epoch 0, in [0, 1].
-        end: The same at epoch `steps` and later.
+        end: That share at epoch `steps` and later.
 
     Raises:
         ArgumentTypeError: `steps` is not an integer, or a share is not a number.
@@ -124,7 +124,7 @@ class Cosine(_Product):
     Args:
         steps: Epochs until `end` is reached.
         start: Share of a module's own p at epoch 0, in [0, 1].
-        end: The same at epoch `steps` and later.
+        end: That share at epoch `steps` and later.
 
     Raises:
         ArgumentTypeError: `steps` is not an integer, or a share is not a number.
@@ -201,7 +201,7 @@ class Early(_Product):
 
     Raises:
         ArgumentTypeError: `steps` is not an integer.
-        ArgumentValueError: `steps` is less than 1, or `shape` is another word.
+        ArgumentValueError: `steps` is less than 1, or `shape` is an unknown word.
 
     Example:
         >>> [Early(3)(epoch) for epoch in range(5)]
@@ -287,15 +287,15 @@ class DropoutScheduler(torch.optim.lr_scheduler.LRScheduler):
     """Set the drop probability of every dropout in a model, epoch by epoch.
 
     `p = schedule(epoch) * base_p`, where `base_p` is the p of a module when the scheduler is made:
-    rates that differ from module to module stay in proportion. Use it like the schedulers of
-    `torch.optim.lr_scheduler`, whose base class it has: making it sets epoch 0, `step()` goes to
-    the next; an epoch is whatever lies between two steps. Chain schedules with `*`. A learning rate
+    rates that differ between modules stay in proportion. Use it like the schedulers of
+    `torch.optim.lr_scheduler`, whose base class it shares: making it sets epoch 0, `step()` goes to
+    the next; an epoch is the time between two steps. Chain schedules with `*`. A learning rate
     is never changed.
 
     It sets torch's dropouts and this library's; modules whose class name ends in DropPath or
     StochasticDepth, and timm's patch dropout; the `dropout` of `nn.MultiheadAttention` and of
     `nn.LSTM`, `nn.GRU` and `nn.RNN`, and every further rate of this library's LSTM and GRU. A p
-    that is a parameter, as in concrete dropout, is learned and left alone; so is an amount that is
+    that is a parameter, as in concrete dropout, is learned and left alone, like an amount that is
     not a probability, such as `GaussianNoise.sigma`.
 
     Args:
@@ -355,7 +355,7 @@ class DropoutScheduler(torch.optim.lr_scheduler.LRScheduler):
         """The optimiser that was given."""
         if self._optimizer is None:
             raise AttributeError(
-                "This DropoutScheduler has no optimizer. A trainer that asks for it needs "
+                "This DropoutScheduler has no optimizer. A trainer that reads it needs "
                 "DropoutScheduler(model, schedule, optimizer=...)."
             )
         return self._optimizer
@@ -396,11 +396,11 @@ class DropoutScheduler(torch.optim.lr_scheduler.LRScheduler):
 
         Raises:
             ArgumentTypeError: It is not such a dict.
-            ArgumentValueError: It belongs to a model with other dropouts, or a p in it or given by
+            ArgumentValueError: It belongs to a model with other dropouts, or a p in it or from
                 the schedule is outside [0, 1]; nothing is changed.
         """
         if not isinstance(state_dict, dict) or state_dict.keys() != self.state_dict().keys():
-            wrong_type("state_dict", "what `state_dict` gave", state_dict)
+            wrong_type("state_dict", "a return value of `state_dict`", state_dict)
         epoch, base_ps = state_dict["last_epoch"], state_dict["base_ps"]
         if not is_integer(epoch):
             wrong_type("last_epoch", "an integer of 0 or more", epoch)
@@ -455,7 +455,7 @@ def linear_drop_path(
 ) -> list[float]:
     """Set the rate of every DropPath by the depth of its block: the linear decay rule.
 
-    Of `L` blocks, block `i`, counted from 0, gets `p_max * i / (L - 1)` by the rule of timm's
+    With `L` blocks, block `i`, counted from 0, gets `p_max * i / (L - 1)` by the rule of timm's
     transformers and of ConvNeXt, `p_max * i / L` by that of EfficientNet, and
     `p_max * (i + 1) / L` by the paper's. All paths inside a block get its rate.
 
@@ -469,7 +469,7 @@ def linear_drop_path(
 
     Raises:
         ArgumentTypeError: `blocks` holds something other than modules, or `p_max` is not a number.
-        ArgumentValueError: `p_max` is outside [0, 1], `rule` is another word, or a block that
+        ArgumentValueError: `p_max` is outside [0, 1], `rule` is an unknown word, or a block that
             should drop has no DropPath; nothing is changed.
 
     Example:
@@ -515,8 +515,7 @@ def linear_rates(
 
     Raises:
         ArgumentTypeError: `depth` is not an integer, or `p_max` is not a number.
-        ArgumentValueError: `depth` is less than 1, `p_max` is outside [0, 1], or `rule` is another
-            word.
+        ArgumentValueError: `depth` is less than 1, `p_max` is outside [0, 1], or `rule` is unknown.
 
     Example:
         >>> linear_rates(2, 0.5, rule="paper")
@@ -549,7 +548,7 @@ def _modules(given: Any) -> Iterable[torch.nn.Module]:
     found = list(given)
     for module in found:
         if not isinstance(module, torch.nn.Module):
-            wrong_type("modules", "modules and nothing else", module)
+            wrong_type("modules", "modules only", module)
     return found
 
 

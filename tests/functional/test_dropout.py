@@ -534,7 +534,12 @@ def test_keep_mask_of_a_traced_shape_is_drawn_in_each_call(shape):
         (((2, -1), 0.5), {}, ArgumentValueError, "`shape` to be sizes of 0 or more, got shape=(2"),
         ((3, 0.5), {}, ArgumentTypeError, "`shape` to be a sequence of sizes (integers), got sha"),
         (((2**70,), 0.5), {}, ArgumentValueError, "`shape` to be sizes below 2**63, got shape="),
-        (((2**40,) * 2, 0.5), {}, ArgumentValueError, "`shape` to be that of less than 2**63 ele"),
+        (
+            ((2**40,) * 2, 0.5),
+            {},
+            ArgumentValueError,
+            "`shape` to be a shape of fewer than 2**63 ele",
+        ),
         (((2,), 0.5), {"device": 3}, ArgumentTypeError, "`device` to be a torch.device or the n"),
         (((2,), 0.5), {"device": "gpu"}, ArgumentValueError, "got device='gpu' (str)"),
         (((2,), 2.0), {}, ArgumentValueError, "got p=2.0 (float)"),

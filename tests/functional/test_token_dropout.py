@@ -383,7 +383,7 @@ class TestRefuses:
             ),
             (
                 ArgumentValueError,
-                "Expected `input` to be of one or more tokens behind a prefix of 5, to keep one, "
+                "Expected `input` to be of one or more tokens after a prefix of 5, to keep one, "
                 "got input=<tensor of shape (2, 5, 3), torch.float32> (Tensor).",
                 {"num_prefix_tokens": 5},
             ),
@@ -436,7 +436,7 @@ class TestRefuses:
 
     @pytest.mark.parametrize("p", [0.0, 0.5])
     def test_a_fixed_count_of_nothing(self, p):
-        with pytest.raises(ArgumentValueError, match="one or more tokens behind a prefix of 0"):
+        with pytest.raises(ArgumentValueError, match="one or more tokens after a prefix of 0"):
             F.token_dropout(torch.ones(2, 0, 3), p)
         empty = torch.ones(2, 0, 3)
         assert F.token_dropout(empty, p, False) is empty

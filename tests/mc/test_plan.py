@@ -107,7 +107,7 @@ def test_a_drop_path_by_bernoulli():
 def test_a_threshold_of_random_numbers_is_reached_and_not_proven():
     plan = mc.plan(Threshold().eval(), X)
     assert [site.kind for site in plan.sites] == ["rand"]
-    assert plan.proof == "What (the model itself) #0 does is unknown: its draw has no mean."
+    assert plan.proof == "The effect of (the model itself) #0 is unknown: its draw has no mean."
     assert not plan.problem
 
 
@@ -719,8 +719,8 @@ def test_out_of_memory_halves_the_inputs_of_a_forward(error, text):
         found = mc.plan(model, x)
     assert {one.filename for one in said} == {__file__}
     assert [str(one.message) for one in said] == [
-        "Out of memory with 10 inputs in a forward: going on with 5.",
-        "Out of memory with 5 inputs in a forward: going on with 3.",
+        "Out of memory with 10 inputs in a forward: continuing with 5.",
+        "Out of memory with 5 inputs in a forward: continuing with 3.",
     ]
     handle.remove()
     assert [*found.found.values()] == [*expected.found.values()]

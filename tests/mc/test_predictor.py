@@ -708,8 +708,8 @@ def test_out_of_memory_halves_the_passes_of_a_forward(error, text, strategy):
         r = made(X)
     assert {one.filename for one in said} == {__file__}
     assert [str(one.message) for one in said] == [
-        "Out of memory with 16 passes in a forward: going on with 8.",
-        "Out of memory with 8 passes in a forward: going on with 4.",
+        "Out of memory with 16 passes in a forward: continuing with 8.",
+        "Out of memory with 8 passes in a forward: continuing with 4.",
     ]
     assert rows == [96, 48, 24, 24, 24, 24]
     torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
@@ -732,7 +732,7 @@ def test_out_of_memory_with_the_passes_of_one_input():
         r = made(X[:1])
     assert {one.filename for one in said} == {__file__}
     assert [str(one.message) for one in said] == [
-        f"Out of memory with {n} passes in a forward: going on with {n // 2}."
+        f"Out of memory with {n} passes in a forward: continuing with {n // 2}."
         for n in (8, 4, 16, 8, 4)
     ]
     torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
@@ -755,7 +755,7 @@ def test_out_of_memory_with_one_pass_divides_the_batch(strategy, index, task):
     texts = [str(one.message) for one in said]
     most = 6 if index == 3 else 4  # consecutive numbers
     assert [text for text in texts if "inputs" in text] == [
-        f"Out of memory with {n} inputs in a forward: going on with {n // 2}."
+        f"Out of memory with {n} inputs in a forward: continuing with {n // 2}."
         for n in ([6, 3] if most == 6 else [4])
     ]
     torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
@@ -771,7 +771,10 @@ def test_out_of_memory_with_one_pass_of_one_input_is_an_error(strategy):
     made = mc.MCDropout(model, 4, strategy=strategy)
     made.plan(X)
     limit(model[3], 0)
-    with pytest.raises(torch.OutOfMemoryError), pytest.warns(RuntimeWarning, match="going on with"):
+    with (
+        pytest.raises(torch.OutOfMemoryError),
+        pytest.warns(RuntimeWarning, match="continuing with"),
+    ):
         made(X)
 
 

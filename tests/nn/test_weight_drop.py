@@ -517,7 +517,7 @@ SEQUENTIAL = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
         (SEQUENTIAL, 0.5, "0.weight", {"broadcast_dims": 1}, ArgumentTypeError, "`broadcast_dims`"),
         (torch.nn.ReLU(), 0.5, "weight", {}, ArgumentValueError, "of the ReLU, which has none"),
         (torch.nn.BatchNorm1d(3), 0.5, "running_mean", {}, ArgumentValueError, "weight, bias, got"),
-        (torch.nn.LazyLinear(3), 0.5, "weight", {}, ArgumentValueError, "'weight' gets later"),
+        (torch.nn.LazyLinear(3), 0.5, "weight", {}, ArgumentValueError, "'weight' gets one later"),
     ],
 )
 def test_refusals_change_nothing(module, p, names, kwargs, error, words):
@@ -541,7 +541,7 @@ def test_a_weight_that_is_dropped_already_is_refused():
     lstm = torch.nn.LSTM(2, 3)
     td.nn.WeightDrop(lstm, 0.5)
     with pytest.raises(
-        ArgumentValueError, match="that no WeightDrop drops yet, as 'weight_hh_l0', got names="
+        ArgumentValueError, match="that no WeightDrop drops yet, not 'weight_hh_l0', got names="
     ):
         td.nn.WeightDrop(lstm, 0.5, ("weight_ih_l0", "weight_hh_l0"))
     assert not parametrize.is_parametrized(lstm, "weight_ih_l0")

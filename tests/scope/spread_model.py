@@ -223,7 +223,7 @@ def by_ranks_accumulated(rank):
             compare(found, expected, here)
             start += sum(sizes)
     assert start == BATCH
-    said = "have all forwards of a step in one scope"
+    said = "run all forwards of a step in one scope"
     with (
         pytest.warns(RuntimeWarning, match=said),
         td.keyed(model, batch="distributed", **SCOPE),

@@ -330,7 +330,7 @@ def test_threads():
         ({"batch": (3, 3)}, ArgumentValueError, "`batch`"),
         ({"batch": (-1, 3)}, ArgumentValueError, "`batch`"),
         ({"batch": (2**63, 2**64)}, ArgumentValueError, r"< total <= 2\*\*63"),
-        ({"batch": "ranks"}, ArgumentValueError, "`batch` to be 'distributed' where it is a word"),
+        ({"batch": "ranks"}, ArgumentValueError, "`batch` to be 'distributed' if it is a string"),
         ({"batch": "distributed"}, ArgumentValueError, "None without torch.distributed.init_pro"),
         ({"sequence": (0, 2**63 + 1)}, ArgumentValueError, "`sequence`"),
         ({"sequence": (4, 3)}, ArgumentValueError, "`sequence`"),

@@ -282,7 +282,7 @@ def test_an_instance_is_compared_at_its_own_p():
     comparison = compare_laws(nn.Dropout(0.3), Below)
     laws = [row for row in comparison.rows if row.group == "law"]
     assert {row.aspect.partition("p=")[2] for row in laws} == {"0.3"}
-    assert "at p=0.3, as the other is" in comparison.b.description
+    assert "at p=0.3, like the other" in comparison.b.description
     assert differing(comparison, "law") == set()
     assert found(comparison, "p it can be verified at").differs is False
 

@@ -133,7 +133,7 @@ def test_a_group_has_one_line_on_a_narrow_terminal():
 
 def test_p_values_are_explained_where_they_are_printed():
     tested = CheckResult(rule("drop-rate", "rate"), "ok", "p=0.5: 0.4997 of 99   p-value 1")
-    words = "A p-value is that of the most extreme of the tests of a check, times their number"
+    words = "A p-value is that of a check's most extreme test, times the number of tests"
     for check, detail, is_said in (
         (tested, "checks", True),
         (tested, "groups", False),

@@ -148,7 +148,7 @@ def test_a_selection_is_recorded_and_leaves_no_verdict():
 
 
 def test_p_values_are_explained_where_they_are_printed():
-    note = "A p-value is that of the most extreme of the tests of a check"
+    note = "A p-value is that of a check's most extreme test"
     assert note in words(Report((r.target(r.SEES),)))
     assert note not in words(Report((r.target(r.OK),)))
 

@@ -65,7 +65,7 @@ TITLES = {
     "gradient": (r.masks(), "The gradient has the mask of forward in all 256 places"),
     "gradient off": (
         r.masks((3, 4), (9, 9)),
-        "The gradient has another mask than forward in 2 of 256 places, expected 0",
+        "The gradient has a different mask from forward in 2 of 256 places, expected 0",
     ),
 }
 

@@ -448,7 +448,7 @@ def test_the_kind_of_a_scripted_module_is_that_of_its_class():
 
 
 def test_a_scripted_module_is_not_compiled():
-    with pytest.raises(TargetError, match=r"torch\.compile does not take"):
+    with pytest.raises(TargetError, match=r"torch\.compile does not accept"):
         resolve(_script(nn.Dropout(0.1)), compile=True)
 
 

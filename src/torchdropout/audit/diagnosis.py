@@ -25,7 +25,7 @@ _MEANT = re.compile(r"MC|MonteCarlo|Bayes")
 
 @dataclass(frozen=True)
 class Observed:
-    """A site, and what else its records say.
+    """A site, and further data from its records.
 
     Attributes:
         known: A dropout was recognised.
@@ -48,7 +48,7 @@ class Observed:
 def joined(
     train: Record | None, evaluation: Record | None, no_grad: Record | None, also: tuple[str, ...]
 ) -> Observed:
-    """Joins the records that the passes have of a site."""
+    """Joins the records of a site from all passes."""
     first = train or no_grad or evaluation
     assert first is not None
     source = train or no_grad
@@ -145,7 +145,7 @@ def _of_site(observed: Observed) -> Iterator[Finding]:
             f"{where(site)} is called{asked} and drops nothing in training"
             + (why if observed.frozen else ""),
             figures,
-            # A custom class may draw from another generator than torch's.
+            # A custom class may draw from a generator that is not torch's.
             "advice" if observed.frozen or not observed.sure else "error",
         )
     if site.train and site.no_grad is False:
@@ -157,7 +157,7 @@ def _of_site(observed: Observed) -> Iterator[Finding]:
 
 
 def _uncalled(uncalled: Mapping[str, Declared], sites: list[Observed]) -> Iterator[Finding]:
-    """Finds modules that are not called, and whose p no function in their holder was given."""
+    """Finds modules that are not called, and whose p no function in their holder received."""
     asked = {(s.site.name, s.site.asked) for s in sites}
     for name, (kind, p, *_) in uncalled.items():
         holder = name.rpartition(".")[0]
@@ -172,7 +172,7 @@ def _uncalled(uncalled: Mapping[str, Declared], sites: list[Observed]) -> Iterat
 def _config(config: Any, sites: list[Observed]) -> Iterator[Finding]:
     asked = {s.site.asked for s in sites if s.site.asked is not None}
     if any(s.site.asked is None for s in sites):
-        return  # a site of unknown p may be the one
+        return  # a site of unknown p may use it
     for key, p in _configured(config):
         # Schedules over the layers are often computed in float32, and may not reach their end.
         is_schedule = any(part in key.lower() for part in _SCHEDULED)

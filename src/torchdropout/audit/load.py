@@ -17,7 +17,7 @@ _MODELS = (torch.nn.Module, ExportedProgram)
 
 
 class Loaded(NamedTuple):
-    """A model, what it is called with, and the home to enter while its code runs."""
+    """A model, its arguments, and the home to enter while its code runs."""
 
     model: torch.nn.Module | ExportedProgram
     args: tuple[Any, ...]
@@ -57,7 +57,7 @@ def read_input(text: str) -> Input:
         text: `1x3x224x224`, `1x16:int64`, `input_ids=1x16:int64`.
 
     Returns:
-        The input; float32 where no dtype is given.
+        The input; float32 if no dtype is given.
 
     Raises:
         ArgumentValueError: The text has another form.
@@ -77,7 +77,7 @@ def read_input(text: str) -> Input:
 
 
 def read_inputs(texts: Sequence[str]) -> list[Input]:
-    """Reads several inputs, of which each name is given once.
+    """Reads several inputs; each name must be given once.
 
     Raises:
         ArgumentValueError: A text has another form, or a name is repeated.
@@ -94,13 +94,13 @@ def read_inputs(texts: Sequence[str]) -> list[Input]:
 
 
 def load_model(target: str, inputs: Sequence[Input] = ()) -> Loaded:
-    """Loads a model and what to call it with.
+    """Loads a model and its arguments.
 
     Args:
         target: `package.module:factory` or `path/file.py:factory`: a callable without arguments
             that returns a model, `(model, args)` or `(model, args, kwargs)`; or a model. A model
             may be an exported program. `path/file.pt2` is one that `torch.export.save` wrote.
-        inputs: What to call the model with, instead of what the factory returns.
+        inputs: Inputs for the model, instead of those that the factory returns.
 
     Returns:
         The model, its positional and its named arguments, and its home.

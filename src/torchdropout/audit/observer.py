@@ -2,9 +2,9 @@
 
 Modules are observed by torch's hooks on all modules, since a module's own hook would switch off its
 fast path; functions by a `TorchFunctionMode`, which sees the arguments; operators by a
-`TorchDispatchMode`, which sees what is computed; what is saved for backward by saved-tensor hooks.
+`TorchDispatchMode`, which sees what is computed; tensors saved for backward by saved-tensor hooks.
 
-A draw *marks* the memory it writes, and what is computed from that memory alone. A marked tensor
+A draw *marks* the memory it writes, and results computed from that memory alone. A marked tensor
 that holds zeros and one other value, and that multiplies or selects from an unmarked tensor, is a
 mask: its zeros are counted, and a draw outside any known dropout becomes a site.
 """
@@ -54,7 +54,7 @@ _RUN = str(Path(__file__).with_name("run.py"))
 
 @dataclass
 class Record:
-    """What was observed of a site in one pass.
+    """The observations of a site in one pass.
 
     Attributes:
         known: True where a dropout was recognised, and False for an unknown random mask.
@@ -92,7 +92,7 @@ class Record:
         return self.name, self.kind, self.line if self.is_lost or not self.is_module else ""
 
     def ask(self, p: Any) -> None:
-        """Notes a probability that it was called with."""
+        """Notes a probability with which the site was called."""
         if isinstance(p, torch.Tensor) and p.ndim == 0 and has_values(p):
             p = p.item()
         if isinstance(p, (int, float)) and not isinstance(p, bool):
@@ -109,7 +109,7 @@ class Declared(NamedTuple):
 
 
 class _Mark(NamedTuple):
-    """What is known of memory with random numbers."""
+    """The data about memory that holds random numbers."""
 
     reference: Any  # keeps the storage's address from being reused
     record: Record
@@ -125,7 +125,7 @@ class _Open(NamedTuple):
 
 
 def declared(module: torch.nn.Module) -> Declared | None:
-    """What a module declares of its dropout; None where it has none."""
+    """What a module declares about its dropout; None if it has none."""
     kind = type(module).__name__
     home = type(module).__module__
     if isinstance(module, _torch.DropoutBase):
@@ -200,7 +200,7 @@ class Observer:
 
     @contextlib.contextmanager
     def observing(self) -> Iterator[None]:
-        """Observes what is done inside."""
+        """Observes the code that runs inside."""
         with contextlib.ExitStack() as stack:
             for register, hook in (
                 (_module.register_module_forward_pre_hook, self._enter),
@@ -263,7 +263,7 @@ class Observer:
         return self._open[-1].name if self._open else ""
 
     def _line(self) -> str:
-        """The user's line that is running, as `path:line`; empty where the audit itself called."""
+        """The user's line that is running, as `path:line`; empty if the audit itself called."""
         found = _user_frame()
         return f"{shortened(found[0], self._folders)}:{found[1]}" if found else ""
 
@@ -302,7 +302,7 @@ class Observer:
                 self._product(name, args, *marked[0])
 
     def after(self, func: Any, name: str, args: tuple[Any, ...], out: Any) -> None:
-        """Marks what an operator has written."""
+        """Marks the memory that an operator has written."""
         if name in _torch.FAST_PATHS and self._open:
             inside = self._open[-1].module.modules()
             if any(isinstance(m, _torch.DropoutBase) and m.training and m.p > 0 for m in inside):
@@ -501,7 +501,7 @@ def _draws(func: Any, args: tuple[Any, ...]) -> bool:
     is_random, gates = _gates(func)
     given = [args[i] for i, _ in gates if i < len(args)]
     if is_random:
-        # The default of an argument that is not given is 0 or False.
+        # The default of a missing argument is 0 or False.
         return len(given) == len(gates) and all(given) if gates else True
     has_dropout = any(name in ("dropout_p", "dropout") for _, name in gates)
     return has_dropout and len(given) == len(gates) and all(given)
@@ -518,7 +518,7 @@ def _tensors(values: Any) -> Iterator[torch.Tensor]:
 def _is_masked(
     name: str, args: tuple[Any, ...], mask: torch.Tensor, others: list[torch.Tensor]
 ) -> bool:
-    """Whether an operator writes zeros (in attention minus infinity) where a mask says."""
+    """Whether an operator writes zeros (in attention minus infinity) where a mask says so."""
     if not any(x.is_floating_point() or x.is_complex() for x in others):
         return False  # it combines masks
     if name in _FILLS:
@@ -550,7 +550,7 @@ def is_users(path: str) -> bool:
 
 
 def _user_frame() -> tuple[str, int] | None:
-    """The nearest caller outside torch and this package; None where the audit itself called."""
+    """The nearest caller outside torch and this package; None if the audit itself called."""
     frame = sys._getframe(1)
     while frame is not None:
         path = frame.f_code.co_filename

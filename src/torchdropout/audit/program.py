@@ -24,7 +24,7 @@ def sites_of(program: Any, folders: tuple[Path, ...], name: str = "") -> tuple[A
 
     Args:
         program: An exported program, or a graph of operators.
-        folders: Those that paths are shown from.
+        folders: The folders that paths are shown from.
         name: Path of the program in a model.
     """
     found = list(read(_in_eval(program)))
@@ -45,7 +45,7 @@ def sites_within(model: torch.nn.Module, folders: tuple[Path, ...]) -> tuple[Aud
 
 
 def _in_eval(program: Any) -> Any:
-    """The program after `eval()`, where that is not refused; the program itself is not changed."""
+    """The program after `eval()`, unless that is refused; the program itself is not changed."""
     if isinstance(program, torch.export.ExportedProgram) or not has_own_mode(program):
         return program
     copied = torch.fx.GraphModule(program, copy.deepcopy(program.graph))

@@ -20,14 +20,14 @@ class AuditedSite:
             that is not registered in the model is in angle brackets: `head.<Dropout>`.
         kind: The module's class, the function's name, or `unknown random op`: a random mask of
             zeros and one other value that something is multiplied by.
-        line: The line outside torch that calls it, `path:line`; empty where there is none.
+        line: The line outside torch that calls it, `path:line`; empty if there is none.
         asked: The drop probability it was given in training: the largest, if they differ. None
-            where it is not known.
+            if it is not known.
         seen: The rate of zeros in its masks in training; None where they cannot be read.
         values: The number of mask values that `seen` is computed from.
         calls: How often it was called in one forward pass in training; in eval, if never in
             training.
-        train: Whether it dropped in training; None where it was not called.
+        train: Whether it dropped in training; None if it was not called.
         eval: Whether it dropped in eval, under `no_grad`.
         no_grad: Whether it dropped in training under `no_grad`.
         kept: Bytes of its masks that are saved for backward.
@@ -49,7 +49,7 @@ class AuditedSite:
 
     @property
     def acts(self) -> bool:
-        """True where it dropped in any pass, or was called with p > 0."""
+        """True if it dropped in any pass, or was called with p > 0."""
         return bool(self.asked) or any((self.train, self.eval, self.no_grad))
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class AuditedSites:
         model: The name of the model's class.
         sites: In the order in which they were first called.
         findings: Errors first.
-        notes: How the model was run, where that is not as given: compiled, lazy, wrapped.
+        notes: How the model was run, if that is not as given: compiled, lazy, wrapped.
         seconds: Wall-clock time.
     """
 

@@ -35,15 +35,15 @@ def sites(model: torch.nn.Module | ExportedProgram, *args: Any, **kwargs: Any) -
     The model is called as `model(*args, **kwargs)` in training, in eval under `no_grad` and in
     training under `no_grad`; a model with `nn.TransformerEncoderLayer` once more, to see whether
     Monte Carlo dropout would work. Afterwards each module's mode, attributes and hooks, parameters,
-    gradients, buffers, the inputs and all generators are as before, whatever happened. No backward
-    pass is run: what acts only there is not seen, and a checkpointed part is seen once.
+    gradients, buffers, the inputs and all generators are as before, whatever happens. No backward
+    pass is run: dropout that acts only there is not seen, and a checkpointed part is seen once.
 
     A compiled model is run eagerly. For a `DataParallel` its module is run, for a model with lazy
     modules a copy. In a scripted module, and in any function that is not known, a dropout is seen
     by its mask, as an "unknown random op". On the meta device there are no masks to measure.
 
-    An exported program, or its `module()`, is read and not run: its mode is part of it. What it
-    drops it drops in eval too.
+    An exported program, or its `module()`, is read and not run: its mode is part of it. It
+    drops the same in eval too.
 
     Args:
         model: The model, or an exported program, which needs no arguments.
@@ -80,7 +80,7 @@ def find_sites(
 ) -> AuditedSites:
     """Finds the sites of a model whose code runs inside a context, such as the home of a TARGET."""
     began = time.perf_counter()
-    folders = import_folders()  # those of the caller: the home may add its own
+    folders = import_folders()  # the caller's: the home may add its own
     with home:
         if isinstance(model, ExportedProgram) or is_exported(model):
             found = _read(model, folders)
@@ -123,7 +123,7 @@ def _find(
         joined(train.get(key), evaluation.get(key), no_grad.get(key), also.get(key[0], ()))
         for key in dict.fromkeys([*train, *evaluation, *no_grad])
     ]
-    # Attention at p=0 is not a place of dropout.
+    # Attention at p=0 is not a dropout site.
     found = [one for one in found if one.site.acts or one.site.kind not in ATTENTION]
     called = set().union(*(observer.called for observer in passes.values()))
     uncalled = _uncalled(model, names, called)
@@ -135,7 +135,7 @@ def _find(
 def _runnable(
     model: torch.nn.Module, given: list[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[torch.nn.Module, tuple[str, ...]]:
-    """The module that is run for a model, and notes on how it differs from the model."""
+    """The module to run for a model, and notes on how it differs from the model."""
     notes = []
     if isinstance(model, _PARALLEL):
         notes.append(f"{type(model).__name__}: its module was run")

@@ -21,7 +21,7 @@ _CONTAINERS = (list, dict, OrderedDict, set)
 
 @contextlib.contextmanager
 def preserved(model: torch.nn.Module, given: Iterable[Any]) -> Iterator[None]:
-    """Undoes what is done inside: by a forward pass, by `train()`, by an exception, by Ctrl-C.
+    """Undoes changes made inside: by a forward pass, by `train()`, by an exception, by Ctrl-C.
 
     It restores each module's mode, attributes, hooks, parameters, gradients and buffers; the
     tensors of `given`; and the generators of torch, Python and NumPy, and those in the attributes
@@ -50,7 +50,7 @@ class _State:
         tensors = [value for value in given if isinstance(value, torch.Tensor)]
         self._parameters = [(p, p.detach(), p.grad, p.requires_grad) for p in parameters]
         # Batch normalisation writes its statistics by an operator whose schema does not say so:
-        # buffers are copied at once, all else when it is first written.
+        # buffers are copied at once, other tensors before their first write.
         self._buffers = [(b, b.detach(), b.detach().clone(), b.requires_grad) for b in buffers]
         self.guard = _Guard([*parameters, *grads, *tensors])
         held = [*given, *(v for m in model.modules() for v in vars(m).values())]
@@ -83,7 +83,7 @@ class _Attributes:
     def __init__(self, module: torch.nn.Module) -> None:
         self._module = module
         self._mode = module.training
-        # A scripted module's attributes live in its C++ object, of which these are views.
+        # A scripted module's attributes live in its C++ object; these are views of them.
         is_scripted = isinstance(module, torch.jit.ScriptModule)
         self._own = None if is_scripted else dict(vars(module))
         held = () if self._own is None else self._own.values()
@@ -164,7 +164,7 @@ def _put_data(tensor: torch.Tensor, data: torch.Tensor) -> None:
 
 
 def _numpy() -> ModuleType | None:
-    """NumPy, where something has loaded it."""
+    """NumPy, if something has loaded it."""
     return sys.modules.get("numpy")
 
 

@@ -12,7 +12,7 @@ from .._version import __version__
 from ..extras import PACKAGES, extra_of, missing, needed
 from ..reporting.command import CANNOT_RUN, HELP, run_command, version_option
 
-# The module of each command, imported on demand: what it needs may not be installed.
+# The module of each command, imported on demand: its requirements may not be installed.
 _MODULES: Mapping[str, str] = {
     "verify": ".verify",
     "compare": ".verify",
@@ -63,7 +63,7 @@ class _Commands(click.Group):
 
 
 def _unable(name: str) -> click.Command:
-    """Returns a command in place of one that lacks what it needs."""
+    """Returns a stand-in for a command whose requirements are not installed."""
 
     def tell() -> int:
         click.echo(missing(name), err=True)

@@ -1,4 +1,4 @@
-"""Runs what a target may end in a process of its own, so that its end is noticed."""
+"""Runs a target's code in a process of its own, so that an exit or a crash is noticed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def apart(work: Callable[[], Result], target: str, *, fork: bool) -> Result:
     code that says that nothing was found.
 
     Args:
-        work: Returns what can be pickled.
-        target: What runs in it, for the message.
-        fork: Whether this process may be forked; only on Linux it is. Otherwise the work is done
-            here.
+        work: Returns a result that can be pickled.
+        target: The name of the target, for the message.
+        fork: Whether this process may be forked, which happens only on Linux. Otherwise it does the
+            work itself.
 
     Raises:
         TargetError: The work raised it, raised anything that is not an error of the caller, or the
@@ -42,7 +42,7 @@ def apart(work: Callable[[], Result], target: str, *, fork: bool) -> Result:
             stream.flush()
     mine, theirs = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python warns of any thread
+        warnings.simplefilter("ignore")  # Python warns if there are threads
         pid = os.fork()
     if not pid:
         os.close(mine)

@@ -16,7 +16,7 @@ from ..reporting.output import look, write
 from ..reporting.rules import render_rule, render_rules, render_rules_json
 from ..reporting.selection import close_to
 
-# The tables of rules, and the extra that reading one needs.
+# The tables of rules, and the extra that each needs to be read.
 _CHECKS = (("..verify.registry", "verify"),)
 _RULES = (("torchdropout_audit.registry", "audit"), ("..audit.rules", "audit"))
 

@@ -51,7 +51,7 @@ _RENDERERS: dict[str, Callable[[AuditedSites], str]] = {
     "inputs",
     multiple=True,
     metavar="[NAME=]SHAPE[:DTYPE]",
-    help="An input to make instead of the factory's: 2x3x224x224, ids=2x16:int64.",
+    help="Make this input instead of the factory's: 2x3x224x224, ids=2x16:int64.",
 )
 @formats("text", "json", "html")
 @output_option("Write the report to a file, atomically; the verdict goes to stderr.")
@@ -110,5 +110,5 @@ def _found(target: str, made: list[Input]) -> AuditedSites:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # for what the model prints
             return find_sites(*load_model(target, made))
-    except SystemExit as error:  # a property, a hook: wherever the target's code runs
+    except SystemExit as error:  # a property or a hook of the target may exit
         raise TargetError(f"Expected TARGET {target!r} to return, got {one_line(error)}") from error

@@ -48,7 +48,7 @@ def mc() -> None:
     "inputs",
     multiple=True,
     metavar="[NAME=]SHAPE[:DTYPE]",
-    help="An input to make instead of the factory's: 2x3x224x224, ids=2x16:int64.",
+    help="Make this input instead of the factory's: 2x3x224x224, ids=2x16:int64.",
 )
 @click.option(
     "--include", multiple=True, metavar="PATTERN", help="Turn on the dropout of these paths only."
@@ -67,14 +67,14 @@ def mc() -> None:
     "--shared",
     multiple=True,
     metavar="NAME",
-    help="An argument that all samples share, where its size is that of the batch.",
+    help="An argument that all samples share, although it has the size of the batch.",
 )
 @click.option(
     "--batch-dims",
     multiple=True,
     metavar="PATH=DIM[,alternating]",
     callback=lambda _context, _option, given: _dims(given),
-    help="The dimension of the samples in the draws of a path, where forwards do not show it.",
+    help="The dimension of the samples in the draws of a path, if forwards do not show it.",
 )
 @formats("text", "json")
 @output_option("Write the plan to a file, atomically; the verdict goes to stderr.")
@@ -100,8 +100,8 @@ def plan(
 
     TARGET is package.module:factory or path/file.py:factory. The factory is called without
     arguments and returns a model, (model, args) or (model, args, kwargs). The model is put in eval
-    and run a few times: each site is listed with its p and how it is reached, and whether with the
-    mean of each draw the output is eval's, so that nothing else changes.
+    and run a few times: each site is listed with its p and how it is reached, and whether the
+    output is eval's when each draw is replaced by its mean, so that nothing else changes.
 
     Exit code: 0 all dropout is reached and nothing else changes, 1 otherwise, 2 the model cannot
     be run or draws nowhere, 130 interrupted.
@@ -138,7 +138,7 @@ def _dims(given: Iterable[str]) -> BatchDims:
     """The dimensions that `--batch-dims` gives, by path.
 
     Raises:
-        click.BadParameter: One is not written so.
+        click.BadParameter: One is malformed.
     """
     found: dict[str, int | tuple[int, str]] = {}
     for text in given:
@@ -155,7 +155,7 @@ def _plan(target: str, inputs: Any, options: dict[str, Any]) -> Plan:
 
     Raises:
         TargetError: It cannot be loaded, or its forward fails or ends the process.
-        ArgumentValueError: It draws nowhere, or a pattern fits nothing.
+        ArgumentValueError: It draws nowhere, or a pattern matches nothing.
     """
     with contextlib.redirect_stdout(sys.stderr):  # for what the model prints
         try:

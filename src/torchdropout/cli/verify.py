@@ -68,7 +68,7 @@ _KINDS: Mapping[str, str] = {
     "stochastic-depth": "drop-path",
     "blocks": "drop-block1d, drop-block or drop-block3d",
 }
-# Seconds between two looks at the files that `--watch` watches.
+# Seconds between two checks of the files that `--watch` watches.
 _LOOK = 0.3
 # Seconds a check may take. On a target of ordinary speed a check takes a tenth of this.
 _TIMEOUTS = {"quick": 120.0, "standard": 120.0, "thorough": 900.0}
@@ -139,8 +139,8 @@ def _limit(timeout: float | None, level: str) -> float | None:
     "--select",
     multiple=True,
     metavar="CHECKS",
-    help="Run these checks only: codes, beginnings of codes (TD52), names or groups, with commas "
-    "between. The report says that others were left out, and gives no verdict.",
+    help="Run these checks only: codes, beginnings of codes (TD52), names or groups, separated by "
+    "commas. The report says that others were left out, and gives no verdict.",
     shell_complete=completing(CHOICE.completions, listed=True),
 )
 @click.option(
@@ -177,7 +177,7 @@ def _limit(timeout: float | None, level: str) -> float | None:
     "--spec",
     type=_Kind(),
     metavar="NAME",
-    help="What the targets claim to be, where it is not inferred.",
+    help="What the targets claim to be; inferred by default.",
 )
 @click.option(
     "--compile", "compiled", is_flag=True, help="Verify the targets compiled by torch.compile."
@@ -274,13 +274,13 @@ def _files(targets: Iterable[str], more: Iterable[str]) -> frozenset[Path]:
 
 
 def _watched(run: Callable[[], int], files: Callable[[], frozenset[Path]]) -> int:
-    """Run, and again whenever a file changes; Ctrl-C in between ends it with the last exit code."""
+    """Run now and whenever a file changes; Ctrl-C in between ends it with the last exit code."""
     while True:
         before = _stamps(files())
         code = run()
         if code == INTERRUPTED:
             return code
-        # A file that the run has found is as it was at its end; a named one as at its beginning.
+        # A file that the run found has its state at the end; a named one, at the beginning.
         before = _stamps(files()) | before
         if not before:
             tell("Expected a target whose file is known for --watch, got none")
@@ -349,13 +349,13 @@ def _exit_code(report: Report, outcome: RunOutcome, strict: bool, exit_zero: boo
 @formats("text", "json")
 @output_option("Write the comparison to a file, atomically; the verdict goes to stderr.")
 @quiet_option("Print the verdict only, and no progress.")
-@verbose_option("List everything that was compared, or not.")
+@verbose_option("List what was compared, and what was not.")
 @exit_zero_option()
 @click.option(
     "--spec",
     type=_Kind(),
     metavar="NAME",
-    help="What both claim to be, where it is not inferred.",
+    help="What both claim to be; inferred by default.",
 )
 def compare(
     a: str,

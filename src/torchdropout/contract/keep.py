@@ -19,8 +19,8 @@ DOMAIN_FOLD = 15  # Key.fold_in
 
 PER_BLOCK = 8  # uniforms per Philox call: eight 16-bit halves
 HALF = 0xFFFF
-HALF_LOWER = 2**15  # what `halves` subtracts
-_TOP_BITS = -0x7FFF7FFF7FFF8000  # 0x8000800080008000: that of each half word
+HALF_LOWER = 2**15  # the number that `halves` subtracts
+_TOP_BITS = -0x7FFF7FFF7FFF8000  # 0x8000800080008000: the top bit of each half word
 
 STREAM_BITS = 60
 

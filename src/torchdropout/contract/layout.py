@@ -61,7 +61,7 @@ def _of_example(shape: Sequence[Any]) -> list[int]:
 
 
 def sizes_drawn(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
-    """The shape of what is drawn: of size 1 along a dimension that shares its draw.
+    """The shape of the draws: of size 1 along a dimension that shares its draw.
 
     Example:
         >>> sizes_drawn((2, 3, 4), (4, 0, 1))
@@ -77,8 +77,8 @@ class MaskLayout:
     Attributes:
         base: Index of the first element, in [0, 2**64).
         strides: One integer per dimension; 0 along a dimension that shares its draw.
-        shape: The shape of the whole tensor, where `of` made the layout: no part may reach beyond
-            it, since its elements would share the indices of others. None where that is not known.
+        shape: The shape of the whole tensor, if `of` made the layout: no part may reach beyond
+            it, since its elements would share the indices of others. None if that is not known.
         start: Coordinates in the whole tensor of the part's first element.
 
     Raises:
@@ -103,7 +103,7 @@ class MaskLayout:
             wrong_type("strides", "a tuple of integers", self.strides)
 
     def __repr__(self) -> str:
-        # Errors show it, also in compiled code, where torch does not follow that of a dataclass.
+        # Errors show it, also in compiled code, where torch cannot trace a dataclass's repr.
         return f"MaskLayout(base={self.base}, strides={self.strides})"
 
     @classmethod
@@ -184,7 +184,7 @@ class MaskLayout:
             )
 
     def _reaches_beyond(self, start: Sequence[int], sizes: Sequence[int]) -> bool:
-        """Whether a part has elements outside the whole; where draws are shared it may."""
+        """Whether a part has elements outside the whole; where draws are shared, it may."""
         if self.shape is None:
             return False
         part = zip(self.shape, self.strides, start, sizes, strict=True)

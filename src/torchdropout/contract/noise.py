@@ -22,7 +22,7 @@ from .philox import WordTensors
 DOMAIN_ORDER = 4  # the 32-bit numbers that choose a fixed count of places
 
 PER_BLOCK = 4  # numbers per Philox call, from a 32-bit word each
-MIDDLE = 2**31  # of the words: as many are below it as not
+MIDDLE = 2**31  # of the words: half of them are below it
 
 
 class Law(IntEnum):
@@ -121,7 +121,7 @@ def noise_of_centred(centred: torch.Tensor, law: Law) -> torch.Tensor:
         return number
     offset = _offset(centred)
     if law == Law.NORMAL:
-        magnitude = _tail(offset)  # it needs most memory, so first
+        magnitude = _tail(offset)  # first, since it needs most memory
         magnitude = torch.where(offset < _CENTRAL, _central(offset), magnitude)
     else:
         magnitude = _log_odds(offset)
@@ -244,7 +244,7 @@ def _root(x: Any) -> Any:
     """The square root, correctly rounded."""
     if not isinstance(x, torch.Tensor):
         return _Single(math.sqrt(float(x)))
-    if x.device.type == "mps":  # which has no float64
+    if x.device.type == "mps":  # it has no float64
         return x.sqrt()
     # torch's square root of a CPU tensor comes from a vector library, which may be off by a unit in
     # the last place; in float64 such an error is far below the half unit of float32 that matters.

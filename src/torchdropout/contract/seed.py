@@ -16,7 +16,7 @@ def draw_seeds(size: Sequence[int], generator: torch.Generator | None = None) ->
 
     Args:
         size: Shape of the result; `()` for one seed.
-        generator: Where to draw from; by default torch's CPU generator.
+        generator: The generator to draw from; by default torch's CPU generator.
 
     Raises:
         ArgumentValueError: A CUDA graph is being captured.

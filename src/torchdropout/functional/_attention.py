@@ -1,6 +1,6 @@
 """The mechanism of attention dropout: blocks of probabilities, recomputed for the backward.
 
-The square of probabilities exists a block at a time, in the forward and in the backward: all keys
+The square of probabilities exists one block at a time, in the forward and in the backward: all keys
 of some queries, of some heads. Only the inputs are kept for the backward. The mask of a block
 follows from its indices, so that no bit depends on how the square is cut.
 
@@ -40,7 +40,7 @@ class AttentionPlan(NamedTuple):
     Attributes:
         drop: What happens to a probability.
         scale: Factor of the scores.
-        causal: True where a query sees no key behind its own place.
+        causal: True where a query sees no key after its own place.
         base: Mask index of the first probability, its 64 bits as int64.
         strides: Mask strides of the probabilities: batch dimensions, head, query, key.
     """
@@ -55,7 +55,7 @@ class AttentionPlan(NamedTuple):
 def blocks_possible(*tensors: torch.Tensor | None) -> bool:
     """True where only autograd sees the operations, so that first derivatives are enough.
 
-    Under transforms, the compiler, forward mode, modes and for subclasses attention is composed.
+    Under transforms, the compiler, forward mode and modes, and for subclasses, it is composed.
     """
     return (
         not torch.compiler.is_compiling()
@@ -65,7 +65,7 @@ def blocks_possible(*tensors: torch.Tensor | None) -> bool:
 
 
 def autocasts(device: torch.device) -> bool:
-    """True where autocast is on for the device; torch raises for a device without it, as meta."""
+    """True where autocast is on for the device; torch raises for a device without it, like meta."""
     return device.type != "meta" and torch.is_autocast_enabled(device.type)
 
 
@@ -92,13 +92,13 @@ def composed(
 
     Args:
         q: `(*batch, heads, queries, features)`.
-        k: `(*batch, groups, keys, features)`; each head of them serves `heads / groups` of q.
+        k: `(*batch, groups, keys, features)`; each of their heads serves `heads / groups` of q.
         v: `(*batch, groups, keys, features of v)`.
         mask: Bool, False where a query does not see a key, or added to the scores; of the
-            dimensions of q, each of its size or 1.
-        plan: The rest.
+            dimensions of q, each of that size or 1.
+        plan: The rest of the call.
         key: Names the mask, or as a tensor, `(passes, 2)`, that of each pass, which are then the
-            first dimension of q, k and v; without one it is drawn, last.
+            first dimension of q, k and v; without it, a key is drawn, last.
         generator: Draws the key, instead of torch's default one.
 
     Returns:
@@ -211,7 +211,7 @@ def _square(
 
 
 def _forward(*args: Any) -> tuple[torch.Tensor, None]:
-    """The output in blocks; they need nothing of the forward in the backward."""
+    """The output in blocks; the backward needs nothing from the forward."""
     return _square(*args).output(), None
 
 
@@ -226,12 +226,12 @@ def _backward(
     wanted: Sequence[bool],
     *rest: Any,
 ) -> tuple[torch.Tensor | None, ...]:
-    """The gradients of q, k and v in blocks, those that are required."""
+    """The gradients of q, k and v in blocks, where required."""
     return tuple(_square(q, key, k, v, *rest).gradients(gradient, (*wanted, False))[:3])
 
 
 def _samples(q: torch.Tensor, key: torch.Tensor, *rest: Any) -> Iterator[tuple[Any, ...]]:
-    """Small calls in whose results each keep bit decides about a number that is not small.
+    """Small calls whose results each keep bit changes by a number that is not small.
 
     Rows of the mask begin with a Philox call or within one, and the counter has a carry.
     """
@@ -260,7 +260,7 @@ def _compare(own: tuple[Any, ...], known: tuple[Any, ...], x: torch.Tensor) -> N
     """Compare results of `_samples`: sums are rounded differently, and no keep bit may differ.
 
     Raises:
-        RuntimeError: One does.
+        RuntimeError: One differs.
     """
     for a, b in zip(own, known, strict=True):
         if b is not None:
@@ -284,7 +284,7 @@ class _Block(NamedTuple):
 class _Square:
     """The probabilities of a call, by blocks.
 
-    A group is a head of k and v, with all heads of q that it serves. Where there is a key for each
+    A group is a head of k and v, with all heads of q that it serves. If there is a key for each
     of several passes, these are the first dimension, and a block may have the groups of several.
     """
 
@@ -309,7 +309,7 @@ class _Square:
         self.v = v.reshape(self.groups, *v.shape[-2:])
         self.compute = compute_dtype(q.dtype)
         self.plan = plan
-        # Plain numbers take the shortest way, and a loop over passes is one of many small calls.
+        # Plain numbers are fastest, and a loop over passes makes many small calls.
         self.pass_keys = [Key(seed % 2**64, stream) for seed, stream in key.view(-1, 2).tolist()]
         self.pass_groups = self.groups // len(self.pass_keys)
         *outer, head, query, place = plan.strides
@@ -398,7 +398,7 @@ class _Square:
     def _drop(
         self, into: torch.Tensor, square: torch.Tensor, key: Key, group: int, row: int
     ) -> None:
-        """Write the dropped probabilities of one pass, from one of its groups and a query on."""
+        """Write the dropped probabilities of one pass, from a group and a query on."""
         drop, step = self.plan.drop, self.step
         offset = _offset(group, self.pass_lead, self.outer) if step is None else group * step
         base = as_int64((self.plan.base + offset + row * self.inner[1]) % 2**64)
@@ -425,7 +425,7 @@ class _Square:
         return out.view(self.shape)
 
     def gradients(self, gradient: torch.Tensor, wanted: Sequence[bool]) -> list[Any]:
-        """The gradients of q, k, v and the mask, those that are required.
+        """The gradients of q, k, v and the mask, where required.
 
         With w the probabilities and d the dropped ones, `o = d v`: the gradient of the scores is
         `d * (g v^T) - w * rowsum(d * (g v^T))`, since dropout multiplies by the same number forward
@@ -474,7 +474,7 @@ class _Square:
 
 
 class _ScoreMask:
-    """A mask that broadcasts, and the part that a block needs: no more than that is copied."""
+    """A mask that broadcasts, and the part that a block needs; only that part is copied."""
 
     def __init__(self, mask: torch.Tensor, lead: Sequence[int], heads: int) -> None:
         self.given = mask

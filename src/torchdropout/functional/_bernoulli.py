@@ -31,7 +31,7 @@ def inverted(p: Probabilities, x: Any = None) -> KeyedMap:
         ArgumentTypeError: p is not a real number.
         ArgumentValueError: It is NaN or outside [0, 1].
     """
-    if type(p) is not float or not 0.0 <= p <= 1.0:  # the shortest test of almost every p
+    if type(p) is not float or not 0.0 <= p <= 1.0:  # the fastest test of almost every p
         if x is not None and isinstance(p, torch.Tensor) and p.ndim > 0:
             return each(p, check_input(x), scaled=True)
         p = check_probability(p)
@@ -44,7 +44,7 @@ def inverted(p: Probabilities, x: Any = None) -> KeyedMap:
 def in_part(x: Any, p: Any, seed: Any, stream: int, part: Part) -> torch.Tensor | None:
     """Inverted dropout of each element with the draws of a part of a batch, or None.
 
-    None where the direct path is closed, or p may not be a probability: `dropout` does that.
+    None where the direct path is closed, or p may not be a probability: `dropout` handles that.
     """
     if type(p) is not float or not 0.0 < p < 1.0 or type(seed) is not int or not direct.takes(x):
         return None
@@ -68,13 +68,13 @@ def unscaled(p: Probabilities, x: Any = None) -> KeyedMap:
 def each(p: torch.Tensor, x: torch.Tensor, *, scaled: bool) -> KeyedMap:
     """The map with a drop probability for each element of x, or for each of its features.
 
-    It is not the identity where all of them are 0, which only their values would tell.
+    It is not the identity even if all of them are 0, which only their values would show.
 
     Raises:
         ArgumentTypeError: p is not a floating-point tensor or has a gradient, x is nested, or only
             one of them is a DTensor.
         ArgumentValueError: p does not broadcast to x, lies on another device, or has a value that
-            is NaN or outside [0, 1]. Where values cannot be read yet, the operator looks at them.
+            is NaN or outside [0, 1]. If values cannot be read yet, the operator checks them.
     """
     if x.is_nested:
         wrong_type("p", "a number where the input is nested", p)
@@ -82,13 +82,13 @@ def each(p: torch.Tensor, x: torch.Tensor, *, scaled: bool) -> KeyedMap:
         wrong_type("p", "without a gradient (concrete_dropout learns p)", p)
     p = check_parameter("p", "drop probabilities", p, x)
     spread = are_spread({"input": x, "p": p})
-    # Here, where nothing has been drawn yet, if the values can be read.
+    # Checked here, before anything is drawn, if the values can be read.
     readable = (spread or has_address(p)) and not is_captured(p)
     checked = readable and not torch.compiler.is_compiling()
     if checked:
         check_rates(p)
         if p.is_inference() and not torch.is_inference_mode_enabled():
-            p = p.clone()  # which can be kept for the backward
+            p = p.clone()  # a copy that can be kept for the backward
     rates = p.reshape([1] * (x.ndim - p.ndim) + list(p.shape))
     return KeyedMap(True, ops.masked_by_rates, (rates, scaled, checked))
 
@@ -100,7 +100,7 @@ def bernoulli(p: float, scale: float, shift: float, drop_value: float) -> KeyedM
 
 
 def traced(rate: Rate, operator: Callable[..., torch.Tensor] = ops.masked_affine_of) -> KeyedMap:
-    """The map in compiled code, where the `Rate` of a module has the constants."""
+    """The map in compiled code, where the `Rate` of a module holds the constants."""
     return KeyedMap(rate.active, operator, (rate.constants,))
 
 

@@ -1,4 +1,4 @@
-"""The map of DropBlock: `keep ? x * scale : 0`, where what is not kept are blocks."""
+"""The map of DropBlock: `keep ? x * scale : 0`, where dropped places form blocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def blocks(p: Probability, dims: int, block: int, by_count: bool, eps: float) ->
         p: Probability that a place is dropped.
         dims: How many trailing dimensions a block extends along; the channel lies before them.
         block: Side of a block.
-        by_count: Scale by the size of a sample's mask over what is kept of it, not by 1 / (1 - p).
+        by_count: Scale by the size of a sample's mask over the number kept, not by 1 / (1 - p).
         eps: Added to the number kept in that quotient.
 
     Raises:
@@ -34,7 +34,7 @@ def blocks(p: Probability, dims: int, block: int, by_count: bool, eps: float) ->
 
 
 def block_constants(p: float, dims: int, block: int, eps: float) -> tuple[float, float, float]:
-    """Those of the operator that are floats: the rate of seeds, the scale and eps."""
+    """The operator's constants that are floats: the rate of seeds, the scale and eps."""
     return seed_rate(p, block, dims), scale(p), eps
 
 

@@ -104,7 +104,7 @@ def apply(
     complex_ok: bool = True,
     nested_ok: bool = False,
 ) -> torch.Tensor:
-    """Check a call and return the map of x; x itself where there is nothing to do.
+    """Check a call and return the map of x; x itself if there is nothing to do.
 
     Args:
         keyed_map: What happens to an element.
@@ -117,9 +117,9 @@ def apply(
         layout: Mask indices.
         out: Written into.
         shared: Dimensions along which the variant itself shares draws.
-        indices: Base and strides, already checked, where they are not those of the elements of x.
-        complex_ok: False for a map without a meaning for complex numbers.
-        nested_ok: True for a map that has one for nested tensors.
+        indices: Base and strides, already checked, if they are not those of the elements of x.
+        complex_ok: False for a map that is undefined for complex numbers.
+        nested_ok: True for a map that is defined for nested tensors.
 
     Raises:
         ArgumentTypeError: As `check_call` and `mask_map`.

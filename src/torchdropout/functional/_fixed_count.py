@@ -22,8 +22,8 @@ def choice_map(
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: An argument does not fit the shape, or gives all places of a group the
-            same index, so that nothing would order them.
+        ArgumentValueError: An argument does not fit the shape, or gives all places of a group one
+            index, so that they would have no order.
     """
     base, strides = mask_map(shape, shared, broadcast_dims, layout)
     if strides is None:

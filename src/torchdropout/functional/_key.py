@@ -37,7 +37,7 @@ def check_source(key: Any, generator: Any, x: torch.Tensor) -> None:
 
 
 def check_key(name: str, key: Any) -> None:
-    """Accept a key or none, or what a tracer such as `torch.fx` puts in place of an argument.
+    """Accept a key, None, or what a tracer such as `torch.fx` substitutes for an argument.
 
     Raises:
         ArgumentTypeError: It is something else.
@@ -58,7 +58,7 @@ def key_tensor(key: Key | None, device: torch.device | None = None) -> torch.Ten
 
     Args:
         key: The key, or None.
-        device: That of the tensor, where its operator takes a key that lies there.
+        device: The tensor's device, if its operator takes a key on that device.
     """
     return ops.draw_key(device) if key is None else key.tensor()
 
@@ -80,7 +80,7 @@ def drawn(
 
 @contextlib.contextmanager
 def undrawn_on_error(key: Key | None, generator: torch.Generator | None) -> Iterator[None]:
-    """Put the generator back if the body raises, for one that draws before it may still fail.
+    """Restore the generator if the body raises, for a body that may still fail after drawing.
 
     There may be no memory for the result, and torch refuses some views only when written to.
     """
@@ -90,7 +90,7 @@ def undrawn_on_error(key: Key | None, generator: torch.Generator | None) -> Iter
     if generator is None:
         generator = torch.default_generator
     else:
-        refuse_capture()  # which a generator on a GPU does not report as clearly
+        refuse_capture()  # a generator on a GPU reports it less clearly
     before = generator.get_state()
     try:
         yield
@@ -107,7 +107,7 @@ def attempt(
     *args: Any,
     **kwargs: Any,
 ) -> Result:
-    """Call a function that draws for a module's own layer, and put the generator back if it raises.
+    """Call a function that draws for a module's own layer, and restore the generator if it raises.
 
     Under torch.compile it is only called: the layer may break the graph, which a compiler cannot
     do within a context.

@@ -18,18 +18,18 @@ from ._shards import by_parts, is_spread
 
 
 class KeyedMap(NamedTuple):
-    """A function of x, a key and mask indices: an operator, and the short ways to its result.
+    """A function of x, a key and mask indices: an operator, and the short paths to its result.
 
     Attributes:
         active: False for the identity: a call returns its input and draws nothing.
         operator: One of `ops`: `(x, key, *constants, base, strides) -> y`.
-        constants: Arguments of the operator. In compiled code those that are floats are one tensor.
+        constants: Arguments of the operator. In compiled code, the floats form one tensor.
         short: `(x, seed, stream, base, strides, *constants) -> y` by `direct`, or None where that
-            way is closed to x. A seed of None is drawn, but only if the way is open.
-            A map with `write` takes `out=` there, and gives None where it does not show at once
+            path is closed to x. A seed of None is drawn, but only if the path is open.
+            A map with `write` takes `out=` there, and returns None unless it sees at once
             that `out` may be written.
         write: `(into, x, key, generator, base, strides, *constants) -> into` by `direct`, or None
-            where that way is closed to x or `into`; nothing is drawn then.
+            where that path is closed to x or `into`; nothing is drawn then.
         extent: How many trailing dimensions of x an element of the result depends on.
     """
 

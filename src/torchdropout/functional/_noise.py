@@ -18,13 +18,13 @@ from ._rate import Rate
 
 
 def noise(law: Law, factor: float, addend: float) -> KeyedMap:
-    """The map with these constants; where both are 0 it is the identity."""
+    """The map with these constants; if both are 0 it is the identity."""
     active = factor != 0.0 or addend != 0.0
     return KeyedMap(active, ops.noise_affine, (law, factor, addend), _short, _write)
 
 
 def traced_noise(law: Law, rate: Rate) -> KeyedMap:
-    """The map in compiled code, where the `Rate` of a module has factor and addend."""
+    """The map in compiled code, where the `Rate` of a module holds factor and addend."""
     return KeyedMap(rate.active, ops.noise_affine_of, (law, rate.constants))
 
 
@@ -33,9 +33,9 @@ def check_size(name: str, value: Any, below: float, what: str) -> float:
 
     Args:
         name: The name of the argument.
-        value: What was given for it.
+        value: The value given for it.
         below: It must be less; infinity where every finite number is accepted.
-        what: What it is, for the message.
+        what: What the argument is, for the message.
 
     Raises:
         ArgumentTypeError: It is not a real number.

@@ -31,7 +31,7 @@ def overridable(function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor
     return cast("Callable[P, torch.Tensor]", wrapper)
 
 
-# What observes the calls of a scope's model, the innermost last. In eager mode torch asks the
+# Observers of the calls of a scope's model, the innermost last. In eager mode torch calls the
 # active mode, but the compiler reports that no mode is active.
 observers: list[Callable[[Any, Any, Any], Any]] = []
 
@@ -49,9 +49,9 @@ def observed() -> bool:
 
 
 def handle(function: Callable[..., Any], tensors: Any, *args: Any, **kwargs: Any) -> Any:
-    """What overrides a call makes of it."""
+    """The result of a call that is overridden."""
     if is_dynamo_compiling() and observers:
-        observe = observers.pop()  # as a mode is not active while it handles a function
+        observe = observers.pop()  # a mode is not active while it handles a function
         try:
             return observe(function, args, kwargs)
         finally:

@@ -80,7 +80,7 @@ class Part:
         return part
 
     def first_sample(self, key: Key, size: int) -> int:
-        """The number of the first sample, for a call with this key that has `size` places each.
+        """The number of the first sample, for a call with this key, `size` places per sample.
 
         In compiled code it is 0, and the key begins that many places later.
         """
@@ -124,7 +124,7 @@ class Part:
             move(self.key, torch.sum(self.places() * steps))
             return 0, strides
         start, first = self.start, self.first
-        if self.places is not None:  # what the compiler left to Python
+        if self.places is not None:  # what the compiler leaves to Python
             start, first = map(int, self.places().tolist())
         base = start * of_sample + first * of_position
         last = base + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True) if n > 0)
@@ -138,7 +138,7 @@ class Part:
     def row_major(self, shape: torch.Size) -> int | None:
         """The base of `indices` for a draw whose strides are row-major, at a fraction of its cost.
 
-        None where they are not, or may not be: then `indices` says which they are.
+        None where they are not, or may not be, row-major: then use `indices`.
         """
         plain = self.sequence is None and self.seen is None and not (self.alike or self.size)
         if not plain or self.places is not None or self.batch is None:

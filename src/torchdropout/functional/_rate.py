@@ -13,7 +13,7 @@ from .._validate import check_p
 
 
 class Rate(NamedTuple):
-    """Stands for p in a call that is compiled.
+    """The stand-in for p in a compiled call.
 
     A compiled graph holds numbers as constants, and is compiled again for others. A tensor that is
     an attribute of a module is an input of it.
@@ -42,7 +42,7 @@ class Rate(NamedTuple):
         return cls(p > 0.0, tensor, p == 1.0) if type(tensor) is torch.Tensor else None
 
 
-# A drop probability, and how strong noise is: a float, or what a compiled module passes instead.
+# A drop probability, and how strong noise is: a float, or a compiled module's stand-in.
 Probability: TypeAlias = float | Rate
 Strength: TypeAlias = float | Rate
 Probabilities: TypeAlias = Probability | torch.Tensor  # one for all elements, or one for each
@@ -51,12 +51,12 @@ Probabilities: TypeAlias = Probability | torch.Tensor  # one for all elements, o
 class RatePair(NamedTuple):
     """A rate of a module whose `forward` a compiler does not enter, in both forms.
 
-    The compiler does not enter that of `torch.nn.RNNBase`, but it does enter the functions called
-    from there, which therefore get both and take the one or the other.
+    The compiler does not enter `torch.nn.RNNBase.forward`, but it does enter the functions called
+    from there, which therefore get both forms and use one of them.
 
     Attributes:
         p: The rate.
-        rate: What stands for it in a call that is compiled.
+        rate: The stand-in for it in a compiled call.
     """
 
     p: Probability
@@ -87,5 +87,5 @@ def check_probability(p: Any) -> Probability:
 
 
 def drops(p: Probability) -> bool:
-    """Whether p > 0, so that there is something to be done."""
+    """Whether p > 0, so that there is something to do."""
     return p.active if isinstance(p, Rate) else p > 0.0

@@ -24,7 +24,7 @@ Drop = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Rates(NamedTuple):
-    """The probabilities of a recurrent layer; those that it does not use are 0.
+    """The probabilities of a recurrent layer; unused ones are 0.
 
     Attributes:
         input: For the features of the input, one draw for all steps.
@@ -87,8 +87,8 @@ def sites_of(
 ) -> MaskSites:
     """Lay out the mask indices, row-major over samples, steps, places by layer, and features.
 
-    A place has its indices in each step, whether its rate is 0 or not and whether the steps share
-    those of the first or not: neither moves the masks of another place.
+    A place has its indices in each step, whatever its rate is and whether or not the steps share
+    those of the first: neither moves the masks of another place.
 
     Args:
         rates: Which places share a draw.
@@ -259,11 +259,11 @@ def run(
         states: The states before the first step.
         weights: W_ih, b_ih or None, then those of the cell.
         masks: What is dropped.
-        there: For each step, `(N, 1)`, False where a sequence has ended; None where none has.
+        there: For each step, `(N, 1)`, False where a sequence has ended; None if none has.
         reverse: True runs from the last step to the first.
     """
     w_ih, b_ih, *own = weights
-    # Unbound and not indexed: the gradient of an index has the size of all steps.
+    # Unbound rather than indexed: the gradient of an index has the size of all steps.
     projected = linear(x, w_ih, b_ih).unbind(0)
     steps = range(len(projected))
     outputs: list[torch.Tensor] = []

@@ -20,14 +20,14 @@ _MODULE = "torch.distributed.tensor"
 
 
 def is_spread(x: Any) -> bool:
-    """Whether it is a `DTensor`, without importing what defines it."""
+    """Whether it is a `DTensor`, without importing its module."""
     if type(x) is torch.Tensor or type(x) is torch.nn.Parameter or _MODULE not in sys.modules:
         return False
     return isinstance(x, sys.modules[_MODULE].DTensor)
 
 
 def are_spread(tensors: Mapping[str, torch.Tensor | None]) -> bool:
-    """Whether the tensors of a call, by name, are DTensors: all that are given, or none.
+    """Whether the tensors of a call, by name, are DTensors: either all of them are, or none.
 
     Raises:
         ArgumentTypeError: Some of them are DTensors and others are not.
@@ -61,10 +61,10 @@ def by_parts(
     shape: Sequence[int] | None = None,
     shared: Collection[str] = (),
 ) -> Any:
-    """`function(*tensors, base, strides)`; of DTensors each process calls it with its parts.
+    """`function(*tensors, base, strides)`; for DTensors, each process calls it with its parts.
 
     The part begins at the mask index that its first element has in the whole, so that the draws are
-    those of the whole on one process, if each process has the same key: all are given one, or have
+    those of the whole on one process, if each process has the same key: all get one key, or have
     generators in the same state, as torch requires for its own random operators.
 
     The result is placed as the first tensor is, except that a sum over processes is summed first.
@@ -78,8 +78,8 @@ def by_parts(
         base: Mask index of the first draw of the whole, its 64 bits as int64.
         strides: Mask strides of the whole; None for row-major ones.
         whole: Dimensions of the draws that a part must have whole.
-        shape: That of the draws; by default the first tensor's.
-        shared: Names of the tensors of which every process needs all, such as weights.
+        shape: Shape of the draws; by default the first tensor's.
+        shared: Names of the tensors that every process needs whole, such as weights.
 
     Raises:
         ArgumentTypeError: As in `are_spread`, or a tensor is sparse.
@@ -106,7 +106,7 @@ def whole(x: torch.Tensor) -> torch.Tensor:
 
 
 def pieces(x: Any, dim: int) -> int:
-    """Into how many shards a dimension of a DTensor is cut."""
+    """The number of shards of a dimension of a DTensor."""
     of_dim = [getattr(p, "dim", None) == dim % x.ndim for p in x.placements]
     return math.prod(n for n, cuts in zip(x.device_mesh.shape, of_dim, strict=True) if cuts)
 
@@ -114,9 +114,9 @@ def pieces(x: Any, dim: int) -> int:
 class _Alike(torch.autograd.Function):
     """The identity, whose gradients are the same in all processes, except for their values.
 
-    It passes them on when it has all, zeros where there is none, and laid out as the parts are.
-    What then sums or gathers them over the processes depends on order and layout, which differ
-    where a process has an empty part.
+    It passes them on once it has all, with zeros for missing ones, in the layout of the parts.
+    The collectives that then sum or gather them depend on order and layout, which differ
+    if a process has an empty part.
     """
 
     @staticmethod
@@ -162,7 +162,7 @@ class _Parts:
     def _is_range(self, place: int) -> bool:
         """Whether a strided shard is one range of its dimension after all.
 
-        FSDP makes it of what is sharded along a later dimension of the mesh: of that many ranges.
+        FSDP makes one of a tensor sharded along a later mesh dimension: of that many ranges.
         """
         strided, mesh = self.lead.placements[place], self.lead.device_mesh
         ranges = 1
@@ -180,7 +180,7 @@ class _Parts:
         return as_int64((base + sum(map(operator.mul, start, strides))) % 2**64)
 
     def of(self, t: Any, shared: bool) -> torch.Tensor:
-        """What this process needs of a tensor."""
+        """The part of a tensor that this process needs."""
         ahead = len(self.shape) - t.ndim
         placements, of_gradient = [], []
         for p in self.computed:
@@ -201,13 +201,13 @@ class _Parts:
         except AssertionError as error:  # torch 2.10 raises it for strided shards
             raise ArgumentValueError(
                 f"Expected DTensors whose shards torch {torch.__version__} can gather, as a draw "
-                f"concerns them all, got one placed {t.placements} ({type(t).__name__})."
+                f"depends on all of them, got one placed {t.placements} ({type(t).__name__})."
             ) from error
         local: torch.Tensor = t.to_local(grad_placements=of_gradient)
         return local
 
     def joined(self, found: Any, local: Any) -> Any:
-        """The result of which this process has a part, placed as the first tensor is."""
+        """The whole result, from this process' part, placed as the first tensor is."""
         if isinstance(found, tuple):
             y, *others = found
             return (self.joined(y, local), *(self._joined(other, local) for other in others))

@@ -15,7 +15,7 @@ def check_out(out: Any, x: torch.Tensor, inplace: bool) -> None:
     """Accept a tensor that the output can be written into.
 
     Raises:
-        ArgumentTypeError: It is not a tensor, or of another dtype than x.
+        ArgumentTypeError: It is not a tensor, or its dtype is not that of x.
         ArgumentValueError: It has another shape or device, would need a gradient, overlaps itself
             or a part of x, or inplace is True as well.
     """
@@ -62,7 +62,7 @@ def refuse_as_torch_does(x: torch.Tensor) -> None:
     overlaps = overlaps_itself(x)
     if leaf or frozen or overlaps:
         x.mul_(1)
-    if overlaps:  # which torch finds in expanded tensors only
+    if overlaps:  # torch finds this in expanded tensors only
         expected = "a tensor whose elements each have their own place in memory, for inplace=True"
         wrong_value("input", expected, x)
 
@@ -101,7 +101,7 @@ def overlaps_itself(x: torch.Tensor) -> bool:
             reach += stride * (size - 1)
     if nested:
         return False
-    # Each of two dimensions may reach beyond a step of the other, and yet no places coincide.
+    # Each of two dimensions may reach beyond a step of the other although no places coincide.
     places = torch.zeros(1, dtype=torch.int64, device="cpu")
     for stride, size in dims:
         steps = torch.arange(size, device="cpu") * stride
@@ -135,7 +135,7 @@ def _range(x: torch.Tensor) -> tuple[int, int]:
 
 
 def _bytes_of(x: torch.Tensor, places: torch.Tensor, start: int) -> torch.Tensor:
-    """The bytes of x in `places`, whose first element stands for the address `start`."""
+    """The bytes of x in `places`, whose first element represents the address `start`."""
     item = x.element_size()
     strides = [stride * item for stride in x.stride()]
     return places.as_strided((*x.shape, item), (*strides, 1), x.data_ptr() - start)

@@ -30,7 +30,7 @@ def alpha(p: Probability) -> KeyedMap:
     if isinstance(p, Rate):
         return traced(p)
     if is_dynamo_compiling():
-        # p may be a symbol of the compiler, which rounds the root otherwise than Python does and
+        # p may be a symbol of the compiler, which rounds the root differently from Python and
         # then finds that its own guard does not hold. This makes it a number.
         p = float.fromhex(p.hex())
     if p == 1.0:
@@ -131,7 +131,7 @@ def feature_alpha_dropout(
         `(N, C, ...)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: Fewer than two dimensions, in training; also a `RuntimeError`.
+        ShapeError: In training, the input has fewer than two dimensions; also a `RuntimeError`.
         ArgumentTypeError: As in `dropout`; a complex input is refused too.
         ArgumentValueError: As in `dropout`.
 

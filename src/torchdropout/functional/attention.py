@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-# It is bound here, not looked up at the call: code that puts the function below in place of
-# torch's would make it call itself.
+# It is bound here, not looked up at the call: code that replaces torch's function by the
+# one below would make it call itself.
 from torch.nn.functional import scaled_dot_product_attention as torch_attention
 
 from .._validate import (
@@ -58,10 +58,10 @@ def scaled_dot_product_attention(
     1/(1-p), with the mask that `dropout` gives a tensor of their shape, `(..., head, query, key)`.
     There is no `training`, as in torch: pass 0 in eval.
 
-    The probabilities are computed in blocks, and recomputed in the backward, for which query, key,
-    value and mask are kept, and nothing of the size queries times keys. Under `torch.compile`,
-    `torch.func` and in forward mode this function is composed of torch's operations, which keep
-    what they need. Half types are computed in float32 and rounded once.
+    The probabilities are computed in blocks, and recomputed in the backward, for which only
+    query, key, value and mask are kept. Under `torch.compile`, `torch.func` and in forward mode
+    this function is composed of torch's operations, which keep what they need. Half types are
+    computed in float32 and rounded once.
 
     On a GPU a Triton kernel computes it in tiles, with the same mask. It keeps the output too, and
     rounds probabilities of half types before it multiplies them.

@@ -32,7 +32,7 @@ def concrete_dropout(
     r"""Dropout with a differentiable, nearly binary mask, and a gradient for p; identity in eval.
 
     `y = x * (1 - z) / (1 - p)` with `z = sigmoid((logit(p) + logit(u)) / t)`, u uniform on (0, 1),
-    t the temperature. An element is more dropped than kept, `z > 1/2`, with probability exactly p;
+    t the temperature. An element is dropped more than kept, `z > 1/2`, with probability exactly p;
     as t goes to 0, z becomes a draw of 0 or 1. p is given as its logit, which is the learned
     parameter: log p and log(1 - p) would lose digits where p is near 0 or 1.
 

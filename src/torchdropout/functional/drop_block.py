@@ -100,12 +100,12 @@ def drop_block1d(
         p: Probability in [0, 1] that a place is dropped.
         block_size: Length of a block, odd or even.
         inplace: Write into `input` and return it.
-        eps: Added to the number kept where `scale="count"`; without effect otherwise.
+        eps: Added to the number of kept places if `scale="count"`; unused otherwise.
         training: False returns `input` itself.
         per_channel: True for a mask for each channel, False for one that the channels of a sample
             share.
         scale: "expectation": kept places are multiplied by `1 / (1 - p)`. "count": by the number of
-            places of the sample over the number kept of it.
+            places of the sample over the number of kept ones.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: Dimensions before the map that share their blocks, for example the batch.
@@ -118,7 +118,7 @@ def drop_block1d(
         dimension: the seed i of a block covers the places `i - block_size + 1` to i.
 
     Raises:
-        ShapeError: Another number of dimensions; also a `RuntimeError`.
+        ShapeError: The input has the wrong number of dimensions; also a `RuntimeError`.
         ArgumentTypeError: As in `dropout`; block_size is not an integer, eps not a number, or scale
             not a string.
         ArgumentValueError: As in `dropout`; in training, block_size is greater than the map.
@@ -158,14 +158,14 @@ def drop_block2d(
 ) -> torch.Tensor:
     r"""Drop squares of side block_size of a map; identity in eval.
 
-    `y = x / (1 - p)` where no block lies, else 0: `drop_block1d` in two dimensions, with
+    `y = x / (1 - p)` where there is no block, else 0: `drop_block1d` in two dimensions, with
     `n = block_size ** 2`. The order of the arguments is that of `torchvision.ops.drop_block2d`.
 
     Args:
         input: Floating-point tensor.
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: As in `drop_block1d`, and so are the next nine.
+        inplace: As in `drop_block1d`, as are the next nine.
         eps: As there.
         training: As there.
         per_channel: As there.
@@ -181,7 +181,7 @@ def drop_block2d(
         longer than the input by `block_size - 1` in each of its last two dimensions.
 
     Raises:
-        ShapeError: Another number of dimensions; otherwise as in `drop_block1d`.
+        ShapeError: The input has the wrong number of dimensions; otherwise as in `drop_block1d`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -220,14 +220,14 @@ def drop_block3d(
 ) -> torch.Tensor:
     r"""Drop cubes of side block_size of a volume; identity in eval.
 
-    `y = x / (1 - p)` where no block lies, else 0: `drop_block1d` in three dimensions, with
+    `y = x / (1 - p)` where there is no block, else 0: `drop_block1d` in three dimensions, with
     `n = block_size ** 3`. The order of the arguments is that of `torchvision.ops.drop_block3d`.
 
     Args:
         input: Floating-point tensor.
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: As in `drop_block1d`, and so are the next nine.
+        inplace: As in `drop_block1d`, as are the next nine.
         eps: As there.
         training: As there.
         per_channel: As there.
@@ -243,7 +243,7 @@ def drop_block3d(
         longer than the input by `block_size - 1` in each of its last three dimensions.
 
     Raises:
-        ShapeError: Another number of dimensions; otherwise as in `drop_block1d`.
+        ShapeError: The input has the wrong number of dimensions; otherwise as in `drop_block1d`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -292,7 +292,7 @@ def _drop_block(
     sizes = ops.seed_sizes(x.shape, dims, block)
     seeds = _seed_map(sizes, dims, per_channel, broadcast_dims, layout)
     if training and x.numel() > 0:
-        # This is checked whatever p is: one that grows from 0 must not fail at its second step.
+        # This is checked whatever p is: a p that grows from 0 must not fail at its second step.
         _check_fits(block, x.shape[-dims:])
     return apply(
         drop,

@@ -63,8 +63,8 @@ def drop_path(
                 [2., 2.]])
 
     Reference:
-        G. Huang et al., "Deep networks with stochastic depth", ECCV 2016 (a draw a mini-batch); a
-        draw a sample: G. Larsson et al., "FractalNet", ICLR 2017, and timm's `drop_path`.
+        G. Huang et al., "Deep networks with stochastic depth", ECCV 2016 (one draw per batch); one
+        draw per sample: G. Larsson et al., "FractalNet", ICLR 2017, and timm's `drop_path`.
     """
     x = check_input(input, training=training)
     check_bool("scale_by_keep", scale_by_keep)

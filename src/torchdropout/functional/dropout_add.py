@@ -53,7 +53,7 @@ def dropout_add(
         bias: One value for each element of the last dimension; of input's dtype, or float32.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        broadcast_dims: Dimensions along which all elements share one draw: all but the batch is
+        broadcast_dims: Dimensions along which all elements share one draw: all except the batch is
             drop-path with its residual.
         layout: Mask indices of a shard or a micro-batch within a larger tensor.
 
@@ -86,7 +86,7 @@ def dropout_add(
     if not (training and keyed_map.active):
         return _sum(_biased(x, bias), residual)
     named = keyed_map, key, generator
-    if direct.takes_add(x, residual, bias):  # `by_parts` would delay a short call
+    if direct.takes_add(x, residual, bias):  # `by_parts` would slow a short call
         return _fused(named, x, residual, bias, base, strides)
     tensors = {"input": x, "residual": residual, "bias": bias}
     y: torch.Tensor = by_parts(partial(_added, named), tensors, base, strides)

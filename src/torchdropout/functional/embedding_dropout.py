@@ -36,9 +36,9 @@ def embedding_dropout(
     generator: torch.Generator | None = None,
     layout: MaskLayout | None = None,
 ) -> torch.Tensor:
-    r"""Look words up in a table whose rows are dropped with probability p; a look-up in eval.
+    r"""Look up words in a table whose rows are dropped with probability p; a look-up in eval.
 
-    `y[i] = weight[input[i]] / (1 - p)` where that row is kept, else 0: one draw a row of the table,
+    `y[i] = weight[input[i]] / (1 - p)` where that row is kept, else 0: one draw per table row,
     so that a word is kept or dropped wherever it occurs in the batch. The mask index is the number
     of the row: the draw of a word does not depend on which other words are looked up. Only rows
     that are looked up are read and scaled, and `weight` is never written to.
@@ -62,8 +62,8 @@ def embedding_dropout(
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: As in `dropout`; weight has another number of dimensions, scale is
-            infinite or NaN, or torch has no such gradient of a DTensor.
+        ArgumentValueError: As in `dropout`; weight does not have two dimensions, scale is
+            infinite or NaN, or torch cannot compute the requested gradient of a DTensor.
         IndexError: A word is outside the table.
 
     Example:
@@ -111,12 +111,12 @@ def _check_gradient(words: Any, scale_grad_by_freq: bool, sparse: bool) -> None:
     """Check that torch computes the gradient of a table that is a DTensor.
 
     Raises:
-        ArgumentValueError: It does not, or counts the words of each process alone.
+        ArgumentValueError: It does not, or counts only the words of each process.
     """
     if sparse:
         wrong_value("sparse", "False where the table is a DTensor", sparse)
     if scale_grad_by_freq and not all(p.is_replicate() for p in words.placements):
-        expected = "False where the words are sharded, as torch counts those of each process alone"
+        expected = "False where the words are sharded, as torch counts only those of each process"
         wrong_value("scale_grad_by_freq", expected, scale_grad_by_freq)
 
 
@@ -133,7 +133,7 @@ def check_words(words: Any, name: str = "input") -> torch.Tensor:
     """Row numbers.
 
     Raises:
-        ArgumentTypeError: It is not a tensor, or of another dtype than int64 and int32.
+        ArgumentTypeError: It is not a tensor, or its dtype is neither int64 nor int32.
     """
     if not isinstance(words, torch.Tensor) or words.dtype not in (torch.int64, torch.int32):
         wrong_type(name, "a tensor of int64 or int32, the words", words)
@@ -153,9 +153,9 @@ def drop_rows(
     generator: torch.Generator | None = None,
     layout: MaskLayout | None = None,
 ) -> torch.Tensor:
-    """Drop rows of a table from what was looked up in it.
+    """Drop rows of a table from the result of a look-up.
 
-    The mask is one of the table and not of the words: a bit a row costs less than Philox on
+    The mask has a bit for each row of the table, not for each word: that costs less than Philox on
     indices.
 
     Raises:
@@ -181,7 +181,7 @@ def drop_rows(
 
     if not are_spread({"emb(words)": found, "words": words}):
         return part(found, words)
-    # Every process draws for the whole table, and so needs no base for its part.
+    # Every process draws for the whole table, so its part needs no base.
     tensors = {"emb(words)": found, "words": words.unsqueeze(-1)}
     y: torch.Tensor = by_parts(lambda x, w, *_: part(x, w.squeeze(-1)), tensors, 0, None)
     return y

@@ -19,12 +19,12 @@ from ._rate import Probability
 
 
 def spatial_dims(x: torch.Tensor, channel: int) -> tuple[int, ...]:
-    """The dimensions behind the channel: those along which a channel shares its draw."""
+    """The dimensions after the channel: those along which a channel shares its draw."""
     return tuple(range(channel + 1, x.ndim))
 
 
 def refuse_rank(name: str, x: torch.Tensor, accepted: str, shapes: str) -> NoReturn:
-    """Raise `ShapeError`, in torch's words: the accepted ranks and shapes, and what came."""
+    """Raise `ShapeError`, in torch's words: the accepted ranks and shapes, and the input's."""
     raise ShapeError(
         f"{name}: Expected {accepted}, but received a {x.ndim}D input of shape {tuple(x.shape)}; "
         f"{shapes} is accepted."
@@ -55,7 +55,7 @@ def dropout1d(
 ) -> torch.Tensor:
     r"""Drop whole channels of sequences with probability p; identity in eval.
 
-    `y[n, c, :] = x[n, c, :] / (1 - p)` where channel (n, c) is kept, else 0: one draw a channel. A
+    `y[n, c, :] = x[n, c, :] / (1 - p)` where channel (n, c) is kept, else 0: a draw per channel. A
     drop-in for `torch.nn.functional.dropout1d`.
 
     Args:
@@ -73,7 +73,7 @@ def dropout1d(
         `(N, C, L)` or `(C, L)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: Another number of dimensions; also a `RuntimeError`.
+        ShapeError: The input has the wrong number of dimensions; also a `RuntimeError`.
         ArgumentTypeError: As in `dropout`.
         ArgumentValueError: As in `dropout`.
 
@@ -112,13 +112,13 @@ def dropout2d(
 
     `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: `dropout1d` for images. A
     drop-in for `torch.nn.functional.dropout2d`. Like it, this reads other ranks with a warning: the
-    second dimension is the channel, also that of a 3-D input, which is read as `(N, C, L)`.
+    second dimension is the channel, also in a 3-D input, which is read as `(N, C, L)`.
 
     Args:
         input: Floating-point or complex tensor.
         p: Drop probability in [0, 1].
         training: False returns `input` itself.
-        inplace: As in `dropout1d`, and so are the next five.
+        inplace: As in `dropout1d`, as are the next five.
         key: As there.
         generator: As there.
         broadcast_dims: As there.
@@ -129,7 +129,7 @@ def dropout2d(
         `(N, C, H, W)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: Fewer than two dimensions, in training; otherwise as in `dropout1d`.
+        ShapeError: In training, the input has under 2 dimensions; otherwise as in `dropout1d`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -178,7 +178,7 @@ def dropout3d(
         input: Floating-point or complex tensor.
         p: Drop probability in [0, 1].
         training: False returns `input` itself.
-        inplace: As in `dropout1d`, and so are the next five.
+        inplace: As in `dropout1d`, as are the next five.
         key: As there.
         generator: As there.
         broadcast_dims: As there.
@@ -189,7 +189,7 @@ def dropout3d(
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: No dimension, in training; otherwise as in `dropout1d`.
+        ShapeError: In training, the input has no dimensions; otherwise as in `dropout1d`.
 
     Example:
         >>> import torch, torchdropout as td

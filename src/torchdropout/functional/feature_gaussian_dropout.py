@@ -49,7 +49,7 @@ def feature_gaussian_dropout(
         `(N, C, ...)`; the output has the shape, dtype and device of the input.
 
     Raises:
-        ShapeError: Fewer than two dimensions, in training; also a `RuntimeError`.
+        ShapeError: In training, the input has fewer than two dimensions; also a `RuntimeError`.
         ArgumentTypeError: As in `gaussian_dropout`.
         ArgumentValueError: As in `gaussian_dropout`.
 

@@ -32,19 +32,19 @@ def keep_mask(
 ) -> torch.Tensor:
     """The keep bits of a dropout call: True where an element is kept, with probability 1 - p.
 
-    The mask that every dropout with this key, p and layout uses, whatever it is applied to.
+    Every dropout with this key, p and layout uses this mask, whatever its input.
 
     Args:
         shape: Shape of the mask.
         p: Drop probability in [0, 1], or a tensor that broadcasts to the shape, as in `dropout`.
         key: Names the mask; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
-        device: Where the mask is made; by default on torch's default device.
+        device: The device of the mask; by default torch's default device.
         broadcast_dims: Dimensions along which all elements share one draw.
         layout: Mask indices of a shard or a micro-batch within a larger tensor.
 
     Returns:
-        A contiguous bool tensor. At p = 0 all True, and nothing is drawn.
+        A contiguous bool tensor. At p = 0 it is all True, and nothing is drawn.
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
@@ -58,7 +58,7 @@ def keep_mask(
                 [ True,  True,  True,  True]])
     """
     if observed():
-        # A mode is not asked again within its answer, and a default device is one.
+        # A mode is not called again while it handles a call, and a default device is a mode.
         if device is None and not is_dynamo_compiling():
             device = torch.get_default_device()
         mask: torch.Tensor = handle(
@@ -72,7 +72,7 @@ def keep_mask(
             layout=layout,
         )
         return mask
-    # A tracer such as that of torch.fx records the call: a shape may have its proxies.
+    # A tracer such as that of torch.fx records the call: a shape may contain its proxies.
     proxies = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
     if not is_dynamo_compiling() and has_torch_function(proxies):
         recorded: torch.Tensor = handle_torch_function(
@@ -90,7 +90,7 @@ def keep_mask(
         return recorded
     sizes = check_shape("shape", shape)
     if math.prod(sizes) >= 2**63:
-        wrong_value("shape", "that of less than 2**63 elements", shape)
+        wrong_value("shape", "a shape of fewer than 2**63 elements", shape)
     rates = isinstance(p, torch.Tensor) and p.ndim > 0
     if not rates:
         p = check_p(p)

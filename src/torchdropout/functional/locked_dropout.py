@@ -30,8 +30,8 @@ def locked_dropout(
 ) -> torch.Tensor:
     r"""Drop features of a sequence with one mask for all its time steps; identity in eval.
 
-    `y[b, t, f] = x[b, t, f] / (1 - p)` where (b, f) is kept, else 0: what is dropped at one step is
-    dropped at all, so that a recurrent network does not see a new mask at every step.
+    `y[b, t, f] = x[b, t, f] / (1 - p)` where (b, f) is kept, else 0: a feature dropped at one step
+    is dropped at every step, so that a recurrent network does not see a new mask at every step.
 
     Args:
         input: Floating-point or complex tensor.
@@ -45,7 +45,7 @@ def locked_dropout(
         out: Written into and returned; as in `dropout`.
 
     Shape:
-        `(B, T, F)`, or any that has the time dimension; the output has the shape of the input.
+        `(B, T, F)`, or any shape with the time dimension; the output has the shape of the input.
 
     Raises:
         ArgumentTypeError: As in `dropout`; time_dim is not an integer, or the input is a

@@ -35,7 +35,7 @@ def multi_sample_dropout(
     broadcast_dims: Sequence[int] = (),
     layout: MaskLayout | None = None,
 ) -> torch.Tensor:
-    r"""Dropout of the same input with several masks, stacked: `y[s] = dropout(x)` by the mask s.
+    r"""Dropout of the same input with several masks, stacked: `y[s] = dropout(x)` by mask s.
 
     This is `dropout` of `input`, repeated along a new first dimension, with one key: sample s has
     the mask indices from `s * input.numel()` on. The gradient of `input` is the sum over the

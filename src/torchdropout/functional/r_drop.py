@@ -1,4 +1,4 @@
-"""R-Drop: a loss by which two passes with different masks are to agree."""
+"""R-Drop: a loss that makes two passes with different masks agree."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def r_drop(
 
     The divergence is summed over the classes and, like the cross-entropy, averaged over the places
     of the batch that count. It is computed in float32 or float64, as
-    `sum((P_a - P_b) * (log P_a - log P_b))`, none of whose terms is negative, and is 0 for a class
+    `sum((P_a - P_b) * (log P_a - log P_b))`, whose terms are never negative, and is 0 for a class
     that is impossible (a logit of -inf) in both.
 
     Args:
@@ -60,7 +60,7 @@ def r_drop(
             divergence.
         reduction: `"mean"` over what counts, `"sum"`, or `"none"`. With `weight`, the mean of the
             cross-entropy is torch's weighted one, that of the divergence the plain one.
-        label_smoothing: That of the cross-entropy, in [0, 1].
+        label_smoothing: Label smoothing of the cross-entropy, in [0, 1].
         padding_mask: A bool for each place of the batch, True where it does not count.
 
     Shape:
@@ -143,7 +143,7 @@ def _divergence(a: torch.Tensor, b: torch.Tensor, dim: int) -> torch.Tensor:
     """`KL(P_a || P_b) + KL(P_b || P_a)` of each place."""
     log_a, log_b = a.log_softmax(dim), b.log_softmax(dim)
     impossible = (log_a == -torch.inf) & (log_b == -torch.inf)
-    # log P_a - log P_b is -inf + inf there, and its gradient NaN, unless it is replaced before.
+    # log P_a - log P_b is -inf + inf there, and its gradient NaN, unless it is replaced first.
     log_a, log_b = log_a.masked_fill(impossible, 0.0), log_b.masked_fill(impossible, 0.0)
     terms = (log_a.exp() - log_b.exp()) * (log_a - log_b)
     return terms.sum(dim)
@@ -175,7 +175,7 @@ def _cross_entropy(
     target = target.to(x.dtype)
     if counted is None:
         return torch_F.cross_entropy(x, target, reduction=reduction, **options)
-    # torch has no index to ignore among probabilities.
+    # torch ignores no index if the target holds probabilities.
     each = torch_F.cross_entropy(x, target, reduction="none", **options)
     return _reduced(each.masked_fill(~counted, 0.0), counted, reduction)
 

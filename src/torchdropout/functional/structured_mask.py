@@ -1,4 +1,4 @@
-"""Masks that drop a fixed count of each group: n of m neighbours kept, or of the columns."""
+"""Masks that drop a fixed count of each group: n of m neighbours are kept, or n columns."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def n_m_dropout(
 ) -> torch.Tensor:
     r"""Keep n of each m neighbours along a dimension, drop the others; identity in eval.
 
-    `y = x * m / n` at n places of each group of m that follow one another, else 0; each choice of n
+    `y = x * m / n` at n of each group of m consecutive places, else 0; each choice of n
     of m is equally likely. 2 of 4, the default, is the pattern of structured sparsity that
     hardware multiplies at twice the speed. n is the number *kept*: an element is dropped with
     probability `p = 1 - n / m`.
@@ -102,10 +102,10 @@ def column_dropout(
     generator: torch.Generator | None = None,
     layout: MaskLayout | None = None,
 ) -> torch.Tensor:
-    r"""Drop a fixed count of columns, for the whole call or in each sample; identity in eval.
+    r"""Drop a fixed count of columns, per call or per sample; identity in eval.
 
     Of the F columns along dim, `max(1, round(F * (1 - p)))` are kept, halves rounded to the even
-    number, each choice of so many equally likely; they are scaled by F over that count, so that
+    number, with all choices equally likely; they are scaled by F over that count, so that
     E[y] = x exactly also where `F * p` is not an integer. At p = 1 none is kept.
 
     Args:
@@ -113,7 +113,7 @@ def column_dropout(
         p: Drop probability in [0, 1]: the share of the columns that is dropped.
         training: False returns `input` itself.
         dim: The dimension whose indices are the columns.
-        mode: `"batch"`, the same columns wherever they stand in the input, or `"row"`, a choice
+        mode: `"batch"`, the same columns everywhere in the input, or `"row"`, a choice
             for each index of the first dimension.
         scale_by_keep: False leaves kept elements as they are.
         key: Names the mask; nothing is drawn.
@@ -171,7 +171,7 @@ def check_n_of_m(n: Any, m: Any) -> tuple[int, int]:
     """Check how many of a group are kept, and its size.
 
     Raises:
-        ArgumentTypeError: One is not an integer.
+        ArgumentTypeError: n or m is not an integer.
         ArgumentValueError: m is below 1, or n outside [1, m].
     """
     for name, value in (("n", n), ("m", m)):

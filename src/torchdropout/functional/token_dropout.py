@@ -67,10 +67,10 @@ def token_dropout(
 ) -> Any:
     r"""Remove a fixed count of tokens from each sequence; identity in eval.
 
-    Of the L tokens behind the prefix, `max(1, round(L * (1 - p)))` are kept, halves rounded to the
-    even number: the same count in each sample, each choice of so many equally likely. They are
+    Of the L tokens after the prefix, `max(1, round(L * (1 - p)))` are kept, halves rounded to the
+    even number: the same count in each sample, with each choice equally likely. They are
     not scaled, and the others are removed instead of zeroed: the output is shorter. Also known as
-    patch dropout. Where p is so small that all are kept, they still come in random order.
+    patch dropout. If p is so small that all are kept, they still come in random order.
 
     Args:
         input: Floating-point or complex tensor.
@@ -84,11 +84,11 @@ def token_dropout(
         key: Names the choice; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
         broadcast_dims: `(0,)` keeps the same tokens of all samples.
-        layout: Mask indices of the `(N, L)` tokens behind the prefix, for example of a micro-batch.
+        layout: Mask indices of the `(N, L)` tokens after the prefix, for example of a micro-batch.
 
     Returns:
         The output, or with return_indices a tuple: the output, and an int64 tensor of the places
-        of the kept tokens, counted behind the prefix (None where nothing was drawn).
+        of the kept tokens, counted after the prefix (None where nothing was drawn).
 
     Shape:
         `(N, num_prefix_tokens + L, ...)`; the output `(N, num_prefix_tokens + kept, ...)`, the
@@ -98,7 +98,7 @@ def token_dropout(
         ArgumentTypeError: As in `dropout`; num_prefix_tokens is not an integer, or the input is
             nested.
         ArgumentValueError: As in `dropout`; the input has fewer than two dimensions or fewer tokens
-            than num_prefix_tokens; in training, it has none behind the prefix.
+            than num_prefix_tokens; in training, it has none after the prefix.
 
     Example:
         >>> import torch, torchdropout as td
@@ -128,8 +128,8 @@ def token_dropout(
         )
     base, strides = choice_map((x.shape[0], size), (), 1, broadcast_dims, layout)
     if training and size == 0:
-        # This is an error whatever p is: one that grows from 0 must not fail at its second step.
-        wrong_value("input", f"of one or more tokens behind a prefix of {prefix}, to keep one", x)
+        # This is an error whatever p is: a p that grows from 0 must not fail at its second step.
+        wrong_value("input", f"of one or more tokens after a prefix of {prefix}, to keep one", x)
     if not (training and drops(p)):
         return (x, None) if return_indices else x
     if torch.jit.is_tracing():  # type: ignore[attr-defined]
@@ -149,7 +149,7 @@ def token_dropout(
             y = x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), at]
             return (y, places) if return_indices else y
 
-    # The other dimensions of x have no part in the choice.
+    # The other dimensions of x do not affect the choice.
     strides = [*strides, *[0] * (x.ndim - 2)]
     return by_parts(part, {"input": x}, base, strides, whole=(1,))
 

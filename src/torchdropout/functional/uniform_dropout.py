@@ -33,7 +33,7 @@ def uniform_dropout(
     r"""Multiply by noise that is uniform between 1 - beta and 1 + beta ("Uout"); identity in eval.
 
     `y[i] = x[i] * (1 + beta * e[i])` with `e ~ U(-1, 1)`: the mean of y is x. The variance of the
-    noise, beta^2 / 3, is at most a third: where batch normalisation follows, the variance that it
+    noise, beta^2 / 3, is at most a third: if batch normalisation follows, the variance that it
     sees in training is closer to that in eval than with dropout. The noise is a pure function of
     (key, index); the backward regenerates it.
 

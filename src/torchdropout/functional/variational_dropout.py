@@ -137,7 +137,7 @@ def variational_linear(
         log_sigma2: Logarithms of the variances, of the shape of weight.
         bias: `(out_features,)`, without noise.
         training: False leaves the noise out and prunes.
-        threshold: Weights with a log alpha above it are pruned. 3 is that of the paper: the p of a
+        threshold: Weights with a log alpha above it are pruned. 3 is the paper's: the p of a
             dropout with that variance, `alpha / (1 + alpha)`, is 0.95. `math.inf` prunes nothing.
         key: Names the noise; nothing is drawn.
         generator: Draws the key from this generator instead of torch's default one.
@@ -196,14 +196,14 @@ def variational_conv2d(
 
     and in eval the convolution without the weights whose log alpha is above the threshold. The
     outputs of a map are drawn independently, each from its own distribution, as published. They
-    would be dependent if one draw of the weights made them all.
+    would be dependent if one draw of the weights produced all of them.
 
     Args:
         input: `(N, C, H, W)` or `(C, H, W)`, floating-point.
         weight: `(out_channels, in_channels / groups, kH, kW)`, the means.
         log_sigma2: Logarithms of the variances, of the shape of weight.
         bias: `(out_channels,)`, without noise.
-        stride: As in `torch.nn.functional.conv2d`, and so are the next three.
+        stride: As in `torch.nn.functional.conv2d`, as are the next three.
         padding: Numbers, `"valid"` or `"same"`.
         dilation: As there.
         groups: As there.
@@ -316,7 +316,7 @@ def check_layer_call(
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted, or as in `are_spread`.
-        ArgumentValueError: weight and log_sigma2 differ in shape, a device is another than that of
+        ArgumentValueError: weight and log_sigma2 differ in shape, a device is not that of
             the input, threshold is NaN, or as in `are_spread`.
     """
     x = check_input(x, complex_ok=False)
@@ -354,7 +354,7 @@ def _check_sizes(
     """Check that input, weight and bias fit each other, as torch does with less clear errors.
 
     Raises:
-        ShapeError: They do not fit.
+        ShapeError: They do not fit each other.
         ArgumentTypeError: Their dtypes differ, where autocast does not change them.
     """
     if weight.ndim != ndim:
@@ -402,7 +402,7 @@ def check_pair(name: str, value: Any, least: int) -> tuple[int, ...]:
     """A number for each of two dimensions, from one for both or one for each.
 
     Raises:
-        ArgumentTypeError: It is not an integer or two of them.
+        ArgumentTypeError: It is neither an integer nor two of them.
         ArgumentValueError: One is below `least`.
     """
     if isinstance(value, (tuple, list)) and len(value) in (1, 2):

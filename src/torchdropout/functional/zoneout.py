@@ -49,12 +49,12 @@ def zoneout(
         layout: Mask indices of a shard, a micro-batch or a time step within a larger tensor.
 
     Shape:
-        Any, the same for new and old; the output has it too.
+        Any, the same for new and old; the output has that shape too.
 
     Raises:
         ArgumentTypeError: As in `dropout`; old is not a tensor of the dtype of new, or one of the
             two is nested.
-        ArgumentValueError: As in `dropout`; old has another shape or device than new.
+        ArgumentValueError: As in `dropout`; old and new differ in shape or device.
 
     Example:
         >>> import torch, torchdropout as td
@@ -114,11 +114,11 @@ def expectation(new: torch.Tensor, old: torch.Tensor, p: Probability) -> torch.T
 
 
 def check_states(new: Any, old: Any, p: Any) -> Probability:
-    """Check a state, its old value, and the probability to keep that, which is returned.
+    """Check a state, its old value, and return the checked probability of keeping it.
 
     Raises:
-        ArgumentTypeError: One has a type that is not accepted, or old has another dtype than new.
-        ArgumentValueError: p is outside [0, 1], or old has another shape or device than new.
+        ArgumentTypeError: One has a type that is not accepted, or old and new differ in dtype.
+        ArgumentValueError: p is outside [0, 1], or old and new differ in shape or device.
     """
     for name, state in (("new", new), ("old", old)):
         check_input(state, name)
@@ -135,7 +135,7 @@ def check_states(new: Any, old: Any, p: Any) -> Probability:
 
 
 def draw(x: torch.Tensor, key: Key | None, generator: torch.Generator | None) -> Key | torch.Tensor:
-    """The key of a call, given or drawn; a tensor where a transform or a compiler watches."""
+    """The key of a call, given or drawn; a tensor under a transform or a compiler."""
     if key is not None:
         watched = torch.compiler.is_compiling() or isinstance(key.seed, torch.Tensor)
         return key.tensor() if watched else key
@@ -152,16 +152,16 @@ def select(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """`keep ? new : old`, differentiable in both; base is given by its 64 bits as int64."""
+    """`keep ? new : old`, differentiable in both; base holds its 64 bits as int64."""
     if direct.takes(new) and direct.takes(old):
         return _apply(new, old, key, p, base, strides)  # type: ignore[no-any-return]
-    if _torch.refuses_functions():  # then a byte an element is kept
+    if _torch.refuses_functions():  # then a byte per element is kept
         return torch.where(_kept(new, key, p, base, strides), new, old)
     return _Select.apply(new, old, key, p, base, strides)  # type: ignore[no-any-return]
 
 
 class _Select(torch.autograd.Function):
-    """Keeps the key, 16 bytes, where `torch.where` would save a mask of a byte an element."""
+    """Keeps the key, 16 bytes, where `torch.where` would save a mask of a byte per element."""
 
     @staticmethod
     def forward(
@@ -221,7 +221,7 @@ class _Select(torch.autograd.Function):
     ) -> tuple[torch.Tensor, int]:
         *state_dims, key_dim = in_dims[:3]
         if key_dim is None or isinstance(key, Key):
-            # One draw for all samples: a new dimension, behind those of the key, that shares it.
+            # One draw for all samples: a new dimension, after those of the key, shares it.
             place = 0 if isinstance(key, Key) else key.ndim - 1
             strides = [0, *strides]
         else:
@@ -240,8 +240,8 @@ class _Select(torch.autograd.Function):
         return select(new, old, key, p, base, strides), place
 
 
-# What `Function.apply` calls where no transform is active. Before that it reads the signature of
-# `forward`, which takes longer than all the rest on a state of usual size.
+# `Function.apply` calls this if no transform is active. Before that it reads the signature of
+# `forward`, which takes longer than all the rest for a state of usual size.
 _apply = super(torch.autograd.Function, _Select).apply
 
 

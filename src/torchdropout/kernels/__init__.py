@@ -1,1 +1,1 @@
-"""How dropout is computed: one file a backend, all with the signature of `masked_affine`."""
+"""How dropout is computed: one file per backend, all with the signature of `masked_affine`."""

@@ -16,26 +16,26 @@ from ._philox import Philox
 
 # The most elements that one operator works on. On the CPU, torch runs an elementwise operator of
 # fewer than 2**15 elements in the calling thread. On more, its threads wait for one another after
-# each of the hundred operators of a draw; where another process keeps one from running, all wait.
-# A single thread waits for nobody: there, what limits the size is the cache that temporaries stay
-# in. Elsewhere the operators should be few, and what limits the size is their memory: up to 32
-# bytes for an element, where each has a Philox call of its own.
+# each of the hundred operators of a draw; if another process keeps one from running, all wait.
+# A single thread does not wait: there, the cache that temporaries stay in limits the size.
+# Elsewhere the operators should be few, and their memory limits the size: up to 32
+# bytes for an element, if each has a Philox call of its own.
 _SERIAL = 2**15 - 64
 _ALONE = 2**17
 _LARGE = 3 * 2**23
 
 
 class Draw(NamedTuple):
-    """What is drawn for a mask index.
+    """The draw for a mask index.
 
     Attributes:
         dtype: The dtype of the result.
         per_block: How many indices a Philox call serves.
-        domain: That of Philox.
+        domain: The domain of Philox.
         of_words: Maps the words of `Philox` to the numbers of their indices, in the same memory:
             `(k, m, per_block)`.
-        value: Maps the numbers of some indices, `(k, *sizes)`, to the result. It is given the keys,
-            the first index and the strides too.
+        value: Maps the numbers of some indices, `(k, *sizes)`, to the result. It also gets keys,
+            the first index and the strides.
     """
 
     dtype: torch.dtype
@@ -61,7 +61,7 @@ def is_cpu(device: torch.device) -> bool:
 
 
 def most(device: torch.device, each: float = 1.0) -> int:
-    """How many elements to work on at a time, of which each takes `each` of an operator's."""
+    """How many elements to work on at a time, if each takes `each` elements of an operator."""
     if not is_cpu(device):
         return int(_LARGE / each)
     return int((_ALONE if torch.get_num_threads() == 1 else _SERIAL) / each)
@@ -80,14 +80,14 @@ def draws(
     """The draw of each element's mask index.
 
     Args:
-        draw: What is drawn.
+        draw: The kind of draw.
         keys: `(k, 2)` int64 on the CPU.
         sizes: The sizes of the tensor that each key has.
         base: Mask index of the first element.
         strides: Mask strides, one for each of `sizes`.
         device: Where the result lies.
         of_range: A faster way for consecutive indices on the CPU.
-        each: How many elements of an operator that takes for a draw.
+        each: How many elements of an operator `of_range` takes for a draw.
 
     Returns:
         `(k, *sizes)`. Elements of consecutive mask indices are neighbours in its memory.
@@ -128,7 +128,7 @@ def _drawn(
         chunk = most(device, 8 if outer else each)
         dim = next((d for d, size in enumerate(shape) if size > 1), 0)  # parts are contiguous
     else:
-        # Where a call serves many elements, it is their values that take memory, and where they are
+        # If a call serves many elements, their values take memory, and if they are
         # not aligned their places too.
         light = draw.dtype.itemsize / (4 if aligned else 2)
         chunk = most(device, min(1.0, light) if n >= per else 1.0)
@@ -188,7 +188,7 @@ def _numbers(
 
     Args:
         draw: As in `draws`.
-        philox: That of the keys.
+        philox: The `Philox` of the keys.
         base: The index of the first element.
         outer: The sizes and strides of the runs.
         n: As above.
@@ -236,6 +236,6 @@ def _blocks(
 
 
 def is_row_major(sizes: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether mask indices of these strides are consecutive in the order of the elements."""
+    """Whether mask indices with these strides are consecutive in the order of the elements."""
     expected = row_major(sizes)
     return all(n == 1 or s == e for n, s, e in zip(sizes, strides, expected, strict=True))

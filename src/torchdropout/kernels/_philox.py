@@ -25,18 +25,18 @@ from ..contract.philox import (
 )
 from ..contract.seed import as_int64
 
-# Where an int64 that is read as two int32 has its low and its high half.
+# The places of the low and high halves of an int64 that is read as two int32.
 _LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
 FEW = 512  # blocks that are computed faster in Python integers than by operators
 _MULTIPLIERS = torch.tensor(((MULTIPLIER_0,), (MULTIPLIER_1,)), device="cpu").unsqueeze(-1)
 _HALVES = torch.tensor((((0,),), ((32,),)), device="cpu")
-# For `Philox`, of each round: which of c0 and c2 is in each half of the state, and, where the words
-# that it makes are, which half of the seed they get.
+# For `Philox`, in each round: which of c0 and c2 is in each half of the state, and, at the words
+# that it makes, which half of the seed they get.
 _WORDS = [((1, 0), (0, 1), (0, 1), (1, 0))[number % 4] for number in range(ROUNDS)]
 _MADE = [*_WORDS[1:], (0, 1)]
 _FACTORS = _MULTIPLIERS.flatten()[torch.tensor(_WORDS, device="cpu")].view(ROUNDS, 2, 1, 1)
 # Which halves of seed and stream, the low ones first, are in the keys of the rounds, and then in c2
-# and c3; and what is added to them, by the domain.
+# and c3; and the numbers added to them, by the domain.
 _OF_KEY = torch.tensor([*((2 * half, 2 * other) for half, other in _MADE), (1, 3)], device="cpu")
 _STEPS_OF_KEY = [
     [step * (WEYL_0, WEYL_1)[half] for half in made] for step, made in enumerate(_MADE)
@@ -50,7 +50,7 @@ class Philox:
     """Philox calls of some keys in a domain, for any blocks, in few operators of any size."""
 
     def __init__(self, keys: torch.Tensor, domain: int, device: torch.device) -> None:
-        """Compute what does not depend on the blocks.
+        """Compute the parts that do not depend on the blocks.
 
         Args:
             keys: `(k, 2)` int64 on the CPU.
@@ -67,7 +67,7 @@ class Philox:
     def words(self, even: torch.Tensor) -> torch.Tensor:
         """The words of the calls, in their order.
 
-        A word is half of an int64, where a product leaves it: it is read there instead of shifted
+        A word is half of an int64. It is read where a product leaves it, instead of being shifted
         and masked. A new word overwrites an old one, which lets the state have 32 bytes a call, but
         makes words change places: multipliers and keys follow them.
 
@@ -139,7 +139,7 @@ def halves_of_run(
     step = -(-n // pieces)
     masks, (mask_of_c2, c3) = _constants(keys, domain, block >> 32)
     memory = torch.empty((6, len(keys), step), dtype=torch.int64, device="cpu")
-    # The words c0 and c2, their products, and the products of the round before, of which the low
+    # The words c0 and c2, their products, and the products of the round before, whose low
     # halves are the words c3 and c1. A high half is read where it lies, instead of shifted and
     # masked, and written next to zeros: an operator on every second int32 is as fast as on int64.
     even, *products = memory.view(3, 2, len(keys), step).unbind()
@@ -205,14 +205,14 @@ def _packed(numbers: Iterable[int]) -> int:
 
 
 def _swapped_if_big(numbers: array[int]) -> array[int]:
-    """Convert between the byte order of the machine and that of the low byte first."""
+    """Convert between the machine's byte order and little-endian."""
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers
 
 
 def _constants(keys: torch.Tensor, domain: int, c1: int) -> tuple[Any, ...]:
-    """What c0 and c2 are XORed with in rounds 2 to 10; then c2 in round 1, and c3 in round 3."""
+    """The numbers XORed into c0 and c2 in rounds 2 to 10; then c2 in round 1, and c3 in round 3."""
     # One key is two numbers, many are two tensors: the formulas are the same.
     seed, stream = keys[0].tolist() if len(keys) == 1 else keys.unbind(-1)
     key_0, key_1 = seed & WORD, seed >> 32 & WORD

@@ -90,7 +90,7 @@ def require(same: torch.Tensor, x: torch.Tensor) -> None:
     if not bool(same.all()):
         wrong = same.numel() - int(same.sum())
         raise RuntimeError(
-            f"on {x.device} it gives other bits than the reference, for {wrong} of "
+            f"on {x.device} its bits differ from the reference, for {wrong} of "
             f"{same.numel()} elements of {x.dtype}. Please report this"
         )
 
@@ -103,9 +103,9 @@ def on_gpu(
 ) -> Kernel:
     """The function that an operator calls on the devices of Triton.
 
-    It runs the Triton kernel. If that fails, or if on this device it does not have the bits of the
+    It runs the Triton kernel. If that fails, or if on this device it does not give the bits of the
     reference, one warning says why, and the reference runs from then on; it is an error if Triton
-    was chosen by name. The reference also runs if that was.
+    was chosen by name. The reference also runs if it was chosen by name.
     """
 
     def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> Any:
@@ -120,9 +120,9 @@ def on_gpu(
                     compared.add(what)
                 return kernel(x, key, *rest)
             except (torch.OutOfMemoryError, torch.AcceleratorError, TorchDropoutError):
-                raise  # the device's or the caller's: the reference would meet it too
+                raise  # a fault of the device or the caller: the reference would hit it too
             except Exception as error:
-                if _is_capturing(x):  # where no kernel can be loaded that has not run before
+                if _is_capturing(x):  # a capture can only use kernels that have run before
                     raise RuntimeError(
                         f"torchdropout's Triton kernel of {operator} does not run in the capture "
                         f"of a CUDA graph ({_short(error)}). Call the function before the capture, "
@@ -159,7 +159,7 @@ def register(
 
 
 def anywhere(operator: str, reference: Kernel, samples: Samples, compare: Compare) -> Kernel:
-    """A function that computes on every device what is not an operator of torch."""
+    """A function that is not an operator of torch, for every device."""
     on_others = elsewhere(operator, reference)
     on_these = on_gpu(operator, reference, samples, compare)
 
@@ -182,7 +182,7 @@ def serve(x: torch.Tensor) -> bool:
 
 
 def _is_capturing(x: torch.Tensor) -> bool:
-    """Whether a CUDA graph is captured, which forbids to look at a result."""
+    """Whether a CUDA graph is captured, which forbids reading a result."""
     return x.device.type == "cuda" and captures()
 
 
@@ -240,7 +240,7 @@ def _unusable(operator: str, reason: str) -> BackendError:
 def _warn(what: str, reason: str) -> None:
     warnings.warn(
         f"torchdropout's Triton {what}: {reason}. On the GPU torch "
-        "operations compute it instead, from now on: the same bits, in more time. "
+        "operations compute it instead, from now on: the same bits, but slower. "
         f"Set {cpu.VARIABLE}={cpu.REFERENCE} to silence this warning.",
         RuntimeWarning,
         stacklevel=2,

@@ -89,7 +89,7 @@ def _select(dtype: torch.dtype, scale: float, shift: float, drop_value: float) -
     """`write(out, x, keep)`, which selects between values of x, scaled and shifted, and another.
 
     Args:
-        dtype: That of `out`, which may be complex where that is viewed as reals.
+        dtype: That of `out`, which may be complex, viewed as reals.
         scale: As in `masked_affine`, like the others.
         shift: As there.
         drop_value: As there.
@@ -231,9 +231,9 @@ def _settled(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """Whether uniforms are at least the limit, by their high halves where these do not tie with it.
+    """Whether uniforms are at least the limit, by their high halves if these do not tie with it.
 
-    Where they tie, one in 65,536, the low half decides: its word is computed there alone.
+    If they tie, one in 65,536, the low half decides: its word is computed only there.
 
     Args:
         high: The high halves, each less by `HALF_LOWER`.
@@ -261,7 +261,7 @@ def _settled(
 
 
 def _places(tied: torch.Tensor) -> torch.Tensor:
-    """Where halves tie; a test tells, on a device without memory."""
+    """Where halves tie; on a device without memory, a test sets it."""
     return tied.nonzero()
 
 
@@ -318,9 +318,9 @@ def _keep_range(
     Args:
         write: A function of a part of each tensor and of its keep bits, integers of 0 and 1. It is
             called twice for a few elements, and the second call decides.
-        tensors: `(k, n)`, of which the first is written.
+        tensors: `(k, n)`; the first is written.
         keys: `(k, 2)` int64 on the CPU.
-        limit: What uniforms are compared with.
+        limit: The number that uniforms are compared with.
         base: The first mask index.
     """
     base %= 2**64

@@ -1,4 +1,4 @@
-"""`active`: the passes of a loop that is already there."""
+"""`active`: the passes of an existing loop."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ._plan import OnUnreached, Plan, check_model, check_plan, find_plan
 class active(Passes):  # noqa: N801 - as torch's scopes are named
     """A scope in which a model in eval draws: each forward is the next pass.
 
-    It is for a loop that exists already. `MCDropout` is faster, and keeps statistics.
-    The tensors that the model is called with are not written into: where dropout acts on one of
-    them in place, only its result is dropped. Within a compiled function it leads to a graph break.
+    Use it for an existing loop. `MCDropout` is faster, and keeps statistics.
+    The tensors that the model is called with are not written into: if dropout acts on one of
+    them in place, only its result is dropped. Within a compiled function it causes a graph break.
 
     Args:
         model: In eval.
@@ -34,7 +34,7 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
         batch_dim: The dimension of the inputs in the arguments.
         shared: As in `plan`.
         batch_dims: As in `plan`.
-        on_unreached: What to do where a draw cannot be reached or something else than dropout
+        on_unreached: What to do if a draw cannot be reached or something other than dropout
             changes: "raise", "warn" or "ignore".
 
     Raises:

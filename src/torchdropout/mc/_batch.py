@@ -1,4 +1,4 @@
-"""The arguments of a forward, of which passes take parts and repetitions."""
+"""The arguments of a forward, and the parts and repetitions of them that passes take."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ._look import fresh
 
 
 class Batch(NamedTuple):
-    """The arguments of a forward, and where they have the inputs.
+    """The arguments of a forward, and where they hold the inputs.
 
     Attributes:
         args: The arguments.
-        kwargs: Those by name.
+        kwargs: The keyword arguments.
         dim: The dimension of the inputs.
-        size: How many there are.
-        only: The numbers of the leaves that have inputs; None for all whose size says so.
+        size: The number of inputs.
+        only: The numbers of the leaves that hold inputs; None for all that have the right size.
     """
 
     args: Any
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
                 yield number
 
     def having(self) -> frozenset[int]:
-        """The numbers of the leaves that have the inputs, by their size."""
+        """The numbers of the leaves that hold the inputs, by their size."""
         return frozenset(self._having(self._leaves()[0]))
 
     def _map(
@@ -71,7 +71,7 @@ class Batch(NamedTuple):
         )
 
     def kind(self) -> Any:
-        """What batches have in common that are computed in the same way."""
+        """The properties shared by batches that are computed in the same way."""
         leaves, form = _torch.tree.tree_flatten((self.args, self.kwargs))
         shapes = tuple(
             (t.shape, t.dtype, t.device) if isinstance(t, torch.Tensor) else type(t) for t in leaves

@@ -26,7 +26,7 @@ def patterns_of(name: str, value: Patterns) -> list[str]:
 
 
 def check_choice(include: Patterns, exclude: Patterns, p: Any) -> None:
-    """Check what can be checked before the sites are known."""
+    """Check the arguments as far as possible before the sites are known."""
     patterns_of("include", include)
     patterns_of("exclude", exclude)
     for pattern, rate in (p if isinstance(p, Mapping) else {} if p is None else {"*": p}).items():
@@ -52,7 +52,7 @@ def rates_of(
 ) -> dict[SiteId, float | None]:
     """The sites that draw, and their rates where they are not their own.
 
-    Patterns must fit a path of `known`, or, for a rate, of the sites.
+    Patterns must match a path of `known`, or, for a rate, of the sites.
     """
     named = {"include": include or [], "exclude": exclude}
     rates = p if isinstance(p, Mapping) else {} if p is None else {"*": p}

@@ -1,4 +1,4 @@
-"""Out of memory in a forward of the passes or of a plan: half as much is tried."""
+"""If a forward of the passes or of a plan runs out of memory, half as much is tried."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 def halving(run: Callable[[int], T], count: int, what: str, least: int = 1) -> tuple[int, T]:
-    """How many fit into a forward, and its result: half as many after each lack of memory.
+    """How many fit into a forward, and its result: halved after each out-of-memory error.
 
     Args:
-        run: The forward, of so many.
-        count: How many are tried first.
+        run: The forward, for a given number.
+        count: The number to try first.
         what: The word for them, for the warning.
-        least: How many are not halved any more.
+        least: The number that is not halved any more.
     """
     while True:
         try:
@@ -28,5 +28,5 @@ def halving(run: Callable[[int], T], count: int, what: str, least: int = 1) -> t
                 raise
         # Outside the handler, whose error keeps the tensors of the forward.
         fewer = max(least, count // 2)
-        warn(f"Out of memory with {count} {what} in a forward: going on with {fewer}.")
+        warn(f"Out of memory with {count} {what} in a forward: continuing with {fewer}.")
         count = fewer

@@ -1,4 +1,4 @@
-"""Forwards of a model in eval that leave nothing behind, and whether two gave the same."""
+"""Forwards of a model in eval that leave nothing behind, and whether two outputs are equal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIXED = (str, bytes, bool, int, float, complex, torch.nn.Module, torch.dtype, t
 
 def fresh(args: Any, kwargs: Any) -> Any:
     """The arguments of one forward, which may write into them or fill a cache among them."""
-    copies: dict[int, Any] = {}  # one tensor that is given twice stays one
+    copies: dict[int, Any] = {}  # a tensor that is passed twice stays one tensor
 
     def of(leaf: Any) -> Any:
         if leaf is None or isinstance(leaf, _FIXED) or callable(leaf):
@@ -29,7 +29,7 @@ def fresh(args: Any, kwargs: Any) -> Any:
             try:
                 is_tensor = isinstance(leaf, torch.Tensor)
                 copies[id(leaf)] = leaf.clone() if is_tensor else copy.deepcopy(leaf)
-            except Exception:  # it holds what has no copy, such as a lock
+            except Exception:  # it holds something without a copy, such as a lock
                 copies[id(leaf)] = leaf
         return copies[id(leaf)]
 
@@ -41,7 +41,7 @@ def fresh(args: Any, kwargs: Any) -> Any:
     return tuple(map(each, args)), {name: each(value) for name, value in kwargs.items()}
 
 
-_LOOKS = 16  # after which a layer that is skipped half of the time was seen
+_LOOKS = 16  # enough to see a layer that is skipped half of the time
 
 
 class PlanLook(Look):
@@ -53,7 +53,7 @@ class PlanLook(Look):
     output: Any = None
 
     def all_draws(self, paths: Set[str]) -> dict[SiteId, Any]:
-        """The draws of a forward, and of others by other keys until each of these paths draws."""
+        """The draws of a forward, and of others with other keys until each of these paths draws."""
         found: dict[SiteId, Any] = {}
         order: list[SiteId] = []
         for step in range(_LOOKS):
@@ -68,7 +68,7 @@ class PlanLook(Look):
         return {site: found[site] for site in order}
 
     def all_sites(self, batch_dim: int, wanted: Set[SiteId]) -> Sites:
-        """The sites, until these are among them."""
+        """The sites, from forwards until these are among them."""
         sites = self._with_keys_of(0).sites(batch_dim)
         for step in range(1, _LOOKS):
             if wanted <= sites.keys():
@@ -79,7 +79,7 @@ class PlanLook(Look):
     def alone(self, dim: int, size: int) -> tuple[str | int, frozenset[Leaf], list[str | int]]:
         """The argument that says how many inputs there are, and the leaves without a row for each.
 
-        And the arguments of which nothing shows it, although it matters: with a row more, which has
+        Also the arguments for which nothing shows this although it matters: with one more row, of
         other numbers, the forward succeeds, and draws or returns something else.
         """
         args, kwargs = self.arguments
@@ -147,7 +147,7 @@ class PlanLook(Look):
 
 
 def flat(output: Any, depth: int = 4) -> tuple[list[Any], list[Any]]:
-    """The leaves of an output, and its form; also of dataclasses and other objects in it."""
+    """The leaves of an output, including those of dataclasses and other objects, and its form."""
     leaves, form = _torch.tree.tree_flatten(output)
     found, forms = [], [form]
     for leaf in leaves:
@@ -163,7 +163,7 @@ def flat(output: Any, depth: int = 4) -> tuple[list[Any], list[Any]]:
 
 
 def difference_of(expected: Any, found: Any) -> tuple[float, float] | None:
-    """The largest difference, and what rounding may make of it; None for another form."""
+    """The largest difference, and the part that rounding may cause; None for another form."""
     a, form = flat(expected)
     b, other = flat(found)
     if form != other:
@@ -187,7 +187,7 @@ def difference_of(expected: Any, found: Any) -> tuple[float, float] | None:
 
 
 def _where_same(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Where two tensors have equal numbers, or NaN both."""
+    """Where two tensors have equal numbers, or both have NaN."""
     return (x == y) | ((x != x) & (y != y))
 
 

@@ -17,7 +17,7 @@ def select_output(output: Any, selector: Selector | None = None) -> torch.Tensor
 
     Args:
         output: What the model returned: a tensor, or a tuple, mapping or object with tensors.
-        selector: None where the output is a tensor; else an integer for an item of a tuple, a
+        selector: None if the output is a tensor; else an integer for an item of a tuple, a
             string for an item of a mapping or an attribute, or a function of the output.
 
     Returns:

@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 
 class CannotBatchError(SiteError):
-    """Several passes cannot be computed in one forward, or not from some draw on."""
+    """Several passes cannot be computed in one forward, or not after some draw."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"Expected `strategy` to be 'auto' or 'loop' for this model, as {why}.")
 
 
 class Inlet(NamedTuple):
-    """A module whose first call in a forward makes the passes, of the inputs in its arguments.
+    """A module whose first call in a forward makes the passes from the inputs in its arguments.
 
     Attributes:
         path: Its path.
-        leaves: Which of the arguments have the inputs: as a small trial has shown, since a size
-            alone does not. None until then.
+        leaves: Which of the arguments hold the inputs, as a small trial has shown: a size
+            alone does not show it. None until then.
     """
 
     path: str
@@ -47,9 +47,9 @@ class Inlet(NamedTuple):
 
 
 class Passes(keyed):
-    """A scope in which the model's forward computes some passes, each by its own key.
+    """A scope in which the model's forward computes some passes, each with its own key.
 
-    Pass t of the input i has the draws of step t and sample i of `keyed`.
+    Pass t of input i has the draws of step t and sample i of `keyed`.
 
     Args:
         model: The model, in eval.
@@ -62,7 +62,7 @@ class Passes(keyed):
         alike: Whether all inputs have the masks of the first.
         expand: Whether the model is called with the inputs once, and the first draw makes `count`
             of each; otherwise it is called with `count` repetitions of the batch.
-        inlet: What makes them instead of the first draw.
+        inlet: The module that makes them instead of the first draw.
         batch_dim: The dimension of the inputs in the arguments.
         shared: The arguments that all inputs share.
     """
@@ -100,13 +100,13 @@ class Passes(keyed):
         self._flags = contextlib.ExitStack()
         self._steps: list[Key] = []
         self._arguments: Any = None
-        # Around attention, which is computed in another way where operators are observed.
+        # Around attention, which is computed differently if operators are observed.
         self.unobserved: Callable[[], contextlib.AbstractContextManager[None]]
         self.unobserved = contextlib.nullcontext
 
     def before(self, args: Any, kwargs: Any) -> None:
         """The forward of the next passes begins."""
-        self._flags.close()  # after one that ended by Ctrl-C
+        self._flags.close()  # after a forward that Ctrl-C ended
         check_mode(self.model, self._watcher.tree.modules)
         skipped = shared_leaves(unwrapped(self.model), args, kwargs, self.shared or ())
         self._size = batch_size(args, kwargs, self.batch_dim, skipped) or 0
@@ -119,11 +119,11 @@ class Passes(keyed):
         assert self._plan is not None
         if self._modules is None:
             self._modules = self._switched(self._plan)
-        _torch.in_python(self._turn_on)()  # no graph holds what leaves the training mode later
+        _torch.in_python(self._turn_on)()  # a graph cannot hold the exit from training mode
         self._watcher.start = self._index
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self.count)]
         self.expanded = not self.expand
-        if callable(self._find):  # those of the user, and no copies
+        if callable(self._find):  # the user's arguments, not copies
             self._arguments = (args, kwargs)
 
     def _turn_on(self) -> None:

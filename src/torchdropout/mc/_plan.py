@@ -1,4 +1,4 @@
-"""`plan`: where a model in eval draws once its dropout is on, and the proof of nothing else."""
+"""`plan`: where a model in eval drops, and the proof that nothing else changes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PlannedSite(NamedTuple):
     Attributes:
         id: The path of its module, and which of that module's draws it is.
         kind: The function that draws.
-        p: Its rate in the passes, where it has one.
+        p: Its rate in the passes, if it has one.
         reached: How it is turned on; "left as in eval" where it was not selected.
         selected: Whether it draws in the passes.
         batched: Whether several passes can be computed in one forward.
@@ -74,15 +74,15 @@ _LOOKED_AT = 3  # inputs of the largest forward that finds where they lie
 
 @dataclass(frozen=True)
 class Plan:
-    """What the passes of Monte-Carlo dropout turn on.
+    """The draws that the passes of Monte-Carlo dropout turn on.
 
     Attributes:
         sites: Where the model draws, in order.
-        unreached: What draws and cannot be given a key, by site.
-        proof: What the forward with the mean of each draw came to; empty if it differs from eval.
-        problem: Why this is not Monte-Carlo dropout and nothing else; empty if it is.
-        undecided: Arguments of which nothing shows whether they have a row for each input, or only
-            by chance as many; `MCDropout` needs `shared=` for them.
+        unreached: Draws that cannot be given a key, by site.
+        proof: The result of the forward with the mean of each draw; empty if it differs from eval.
+        problem: Why this is not Monte-Carlo dropout alone; empty if it is.
+        undecided: Arguments for which nothing shows whether they have a row for each input, or only
+            by chance as many rows; `MCDropout` needs `shared=` for them.
     """
 
     sites: tuple[PlannedSite, ...]
@@ -200,7 +200,7 @@ def plan(
         p: Another drop probability, for all sites or by pattern; a dropout whose own p is 0 is not
             a site, and stays off.
         batch_dim: The dimension of the samples in the arguments.
-        shared: The arguments that all inputs share, where sizes do not tell; see `find_sites`.
+        shared: The arguments that all inputs share, where sizes do not show it; see `find_sites`.
         batch_dims: The dimension of the inputs in the draws of some sites, by path, where forwards
             do not show it; see `find_sites`.
         kwargs: Arguments of the forward, by name.
@@ -229,7 +229,7 @@ def plan(
 
 
 def check_no_scope(model: torch.nn.Module) -> None:
-    """Check that no scope of a model is active, whose hooks a plan would meet."""
+    """Check that no scope of a model is active: a plan would meet its hooks."""
     if is_in_scope(model):
         raise ArgumentValueError(
             "Expected no scope of this model to be active, got a plan made within one."
@@ -248,7 +248,7 @@ def find_plan(
     where: Given,
     most: int | None = None,
 ) -> Plan:
-    """The plan of a model that has been checked, by forwards of at most so many inputs or three.
+    """The plan of a model that has been checked, by forwards of at most this many inputs, or three.
 
     Out of memory halves the inputs of a forward, down to three.
     """
@@ -292,7 +292,7 @@ def _found(
 ) -> Plan:
     """The plan of a model by forwards of these inputs, which are some of the whole batch.
 
-    What is known of the arguments is left out.
+    The plan leaves out what is known about the arguments.
     """
     modules = tree_of(inner).paths
     by_call = PlanLook(inner, args, kwargs, forced=True).draws()
@@ -328,7 +328,7 @@ def _found(
         tried.append((flags, turned_on, seen, *prove(look(flags - own), args, kwargs)))
         if len(seen) == len(rates):
             break
-    # More training mode may find more, or run what eval does not, such as an auxiliary classifier.
+    # More training mode may find more, or run code that eval does not, such as an extra classifier.
     flags, turned_on, seen, proof, problem = max(
         tried, key=lambda t: (len(t[2]) > 0 and not t[4], len(t[2]))
     )
@@ -344,7 +344,7 @@ def _found(
         else:
             how = "left as in eval" + (", which does not run it" if site in rates else "")
             planned.append(PlannedSite(site, draw.kind, draw.p, how, False, False, shape))
-    # What training would turn on beyond the flags that are set cannot be given a key either.
+    # Draws that training would turn on beyond the flags that are set cannot be given a key either.
     unreached = {**_by_path(wanted.missed, turned_on.missed), **wanted.own, **turned_on.own}
     unreached |= scripted
     hidden = (wanted.hidden | turned_on.hidden) - ({TORCHS} if unreached else set())
@@ -356,7 +356,7 @@ def _found(
 
 
 def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[SiteId, str]:
-    """The first, and those of the second in modules of which the first says nothing."""
+    """The first, and those of the second in modules that the first does not have."""
     paths = {site.path for site in first}
     return {**first, **{site: name for site, name in second.items() if site.path not in paths}}
 
@@ -374,7 +374,7 @@ def _sites(look: PlanLook, batch_dim: int, wanted: Set[SiteId]) -> Sites:
         skipped = shared_leaves(look.model, args, kwargs, look.shared or ())
         size = batch_size(args, kwargs, batch_dim, skipped)
         what = (
-            "the dimension of the inputs, of which the model also takes two and three: each "
+            "the dimension of the inputs, and the model to accept two and three inputs: each "
             f"argument with {size} places along it, unless `shared` has its name, is taken for "
             f"{size} inputs"
         )
@@ -398,7 +398,7 @@ def _planned(
     rates: Mapping[SiteId, float | None],
     modules: Mapping[str, torch.nn.Module],
 ) -> PlannedSite:
-    """What a plan says about a site that draws in the passes."""
+    """A plan's entry for a site that draws in the passes."""
     if not draw.aligned and draw.mean is None and injected(modules[found.id.path]) is not None:
         reached = "a key given to its module"
     else:
@@ -411,7 +411,7 @@ def _planned(
     return PlannedSite(found.id, found.kind, rate, reached, True, batched, found.shape)
 
 
-# What draws in the code of a scripted module.
+# Functions that draw in the code of a scripted module.
 _DRAWS = re.compile(r"\b(\w*dropout\w*|bernoulli_?|rand\w*|uniform_|normal_?|multinomial)\(")
 
 
@@ -496,16 +496,16 @@ def training(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
 
 
 def _with_own_draws(modules: Mapping[str, torch.nn.Module]) -> set[str]:
-    """The paths of modules that draw by a key of theirs: in eval they compute their own mean."""
+    """The paths of modules that draw with their own key: in eval they compute their own mean."""
     return {path for path, module in modules.items() if injected(module) is not None}
 
 
 def check_plan(found: Plan, on_unreached: OnUnreached) -> None:
-    """Act on what a plan does not reach.
+    """Act on draws that a plan does not reach.
 
     Raises:
         ArgumentValueError: No site draws.
-        SiteError: With "raise", a site is not reached, or more than dropout changes.
+        SiteError: With "raise", a site is not reached, or something other than dropout changes.
     """
     on = [site for site in found.sites if site.selected]
     if on and all(_is_number(site.p) and site.p == 0 for site in on):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["convergence", "entropy", "reliability"]
 
-_SEEN, _EXPECTED, _WRONG = "#0072b2", "#777777", "#d55e00"  # told apart by the colour-blind too
+_SEEN, _EXPECTED, _WRONG = "#0072b2", "#777777", "#d55e00"  # distinct for the colour-blind too
 
 
 def reliability(
@@ -28,7 +28,7 @@ def reliability(
     The confidence of an input is its largest mean probability. The inputs are put into `bins`
     intervals of the same width in [0, 1], open on the right, the last one closed. A bar of each
     interval shows the accuracy in it, at the mean confidence in it; the diagonal, where both are
-    the same, is what is expected of a calibrated model.
+    the same, is expected of a calibrated model.
 
     `ECE = sum_b (inputs in b / inputs) * abs(accuracy in b - mean confidence in b)`
 
@@ -107,7 +107,7 @@ def entropy(
     """Draw the predictive entropies of right and of wrong predictions.
 
     The title says how often a wrong prediction has a larger entropy than a right one, ties counted
-    as half: the area under the ROC curve, 50 % for an entropy that says nothing.
+    as half: the area under the ROC curve, 50 % for an uninformative entropy.
 
     Args:
         result: A classification.
@@ -165,13 +165,13 @@ def entropy(
 def convergence(result: Result, *, ax: matplotlib.axes.Axes | None = None) -> matplotlib.axes.Axes:
     """Draw how far the mean of the first T passes is from that of all N, over T.
 
-    The distance is the root mean square over inputs and outputs. What is expected of independent
-    passes with the variance that was found is drawn with it:
+    The distance is the root mean square over inputs and outputs. The expectation for independent
+    passes with the measured variance is drawn with it:
 
     `sqrt(mean(s2) * (1 / T - 1 / N))`, over inputs and outputs, with s2 the unbiased variance
 
-    A measured curve far above it means passes that are not independent, such as ones that share
-    their masks. The title gives the standard error that is left, `sqrt(mean of s2 / N)`.
+    A measured curve far above it means passes that are not independent, such as passes that share
+    their masks. The title gives the remaining standard error, `sqrt(mean of s2 / N)`.
 
     Args:
         result: With kept samples (`keep_samples=True`), or with the means that were recorded after
@@ -200,14 +200,14 @@ def convergence(result: Result, *, ax: matplotlib.axes.Axes | None = None) -> ma
     total = result.n_samples
     final = result.mean.double()
     if hasattr(result, "samples"):
-        # There is one running sum, so that nothing is larger than one pass.
+        # A single running sum keeps every tensor as small as one pass.
         passes, distances = [], []
         running = torch.zeros_like(final)
         for n, sample in enumerate(result.samples, 1):
             running += sample
             passes.append(n)
             distances.append(_distance(running / n, final))
-        passes, distances = passes[:-1], distances[:-1]  # the last is the mean of all
+        passes, distances = passes[:-1], distances[:-1]  # the last is the mean of all passes
     elif result.running_means:
         kept = [(n, mean) for n, mean in result.running_means if n < total]
         passes = [n for n, _ in kept]
@@ -220,7 +220,7 @@ def convergence(result: Result, *, ax: matplotlib.axes.Axes | None = None) -> ma
     if not passes:
         raise ArgumentValueError(
             f"Expected `result` to have means of fewer passes than its {total}, got none "
-            f"({type(result).__name__}): a convergence needs 2 passes, or 2 updates, or more."
+            f"({type(result).__name__}): a convergence needs at least 2 passes, or 2 updates."
         )
     spread = result.epistemic_variance if result.task == "regression" else result.variance
     unbiased = spread.double().mean().item() * total / (total - 1)
@@ -247,7 +247,7 @@ def _check_result(result: Any) -> None:
 
 
 def _right(result: Result, target: Any) -> torch.Tensor:
-    """Which predictions are right, flat; an error where they cannot be compared with the target."""
+    """Which predictions are right, flat; an error if they cannot be compared with the target."""
     prediction = result.prediction
     if not isinstance(target, torch.Tensor) or target.dtype in (torch.bool,):
         wrong_type("target", "a tensor of integers, the true classes", target)

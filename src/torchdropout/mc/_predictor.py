@@ -38,11 +38,11 @@ from ._statistics import ClassificationStatistics, RegressionStatistics
 
 Strategy = Literal["auto", "expand", "repeat", "loop"]
 
-# Elements that an operator may return in one forward, where max_batch says nothing. On a CPU more
+# Elements that an operator may return in one forward, if max_batch is not given. On a CPU more
 # than fits into its caches makes a forward slower, row for row; elsewhere it is a bound on memory.
 _ELEMENTS_CPU = 2**21
 _ELEMENTS = 2**28
-_FEW = 8  # passes of one input that are measured; those of a loop whose outputs are kept together
+_FEW = 8  # passes of one input to measure; passes of a loop whose outputs are kept together
 
 _STATISTICS: Mapping[Task, Any] = {
     "classification": ClassificationStatistics,
@@ -66,8 +66,8 @@ class MCDropout:
     """Predict with dropout on: T passes over each input, as streamed statistics.
 
     The model stays in eval. In each pass its dropout is turned on, and nothing else: `plan` says
-    where, and shows that. Pass t over the input i has masks that are a function of (seed, t, site,
-    i): the same whatever the batch size, the number of passes in a forward, the order or device.
+    where, and proves it. Pass t over input i has masks that are a function of (seed, t, site,
+    i): the same for any batch size, number of passes in a forward, order and device.
 
     Args:
         model: In eval.
@@ -77,28 +77,28 @@ class MCDropout:
         include: Patterns, as of the shell, of the paths whose dropout is on; by default all.
         exclude: Patterns of those whose dropout is off.
         p: Another drop probability, for all sites or by pattern.
-        masks: "per-input", or "shared": one mask of each pass for all inputs.
-        strategy: "loop" runs the model once a pass; "repeat" on several repetitions of the batch;
-            "expand" on the batch, of which the first draw, or a module around it, makes the
+        masks: "per-input", or "shared": one mask per pass for all inputs.
+        strategy: "loop" runs the model once per pass; "repeat" on several repetitions of the batch;
+            "expand" on the batch, from which the first draw, or a module around it, makes the
             repetitions, so that what comes before it is computed once. "auto" chooses the fastest
-            of them that gives the same.
-        max_batch: How many rows a forward has at most, inputs times passes; by default as many as
+            of them that gives the same result.
+        max_batch: The most rows in a forward, inputs times passes; by default as many as
             suit the largest result of an operator: 8 MB on a CPU, 1 GB elsewhere (float32). To find
-            the sites the model runs on two and on three inputs, whatever it is.
+            the sites, the model runs on two and three inputs whatever its value.
         batch_dim: The dimension of the inputs in the arguments, and in the output, whose first
-            dimension it is where the output has another number of rows there. In a result the
+            dimension it is if the output has another number of rows there. In a result the
             inputs come first.
         shared: The arguments that all inputs share: names of the forward's parameters, and numbers
-            of what it takes as `*args`. By default an argument with as many rows as there are
-            inputs has one for each, unless the forward fails so and not otherwise; where nothing
+            of its `*args`. By default an argument with as many rows as there are
+            inputs has one for each, unless the forward fails only with that reading; if nothing
             shows it, that is an error.
         batch_dims: As in `plan`.
         keep_samples: Keep the output of each pass, for `Result.samples` and `quantiles`.
-        on_unreached: What to do where a draw cannot be reached or something else than dropout
+        on_unreached: What to do if a draw cannot be reached or something other than dropout
             changes: "raise", "warn" or "ignore".
         output: Selects the tensor that is the prediction; see `select_output`.
         statistics: Further arguments of `ClassificationStatistics` or `RegressionStatistics`. A
-            `target` is that of the data set: of the input i it is `target[i]`.
+            `target` is that of the data set: input i has `target[i]`.
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
@@ -179,10 +179,10 @@ class MCDropout:
         self.output = output
         self._options = statistics
         self._check_options()
-        self._statistics()  # its errors come now, and not after the first forward
+        self._statistics()  # it raises its errors now, not after the first forward
         self._plan: Plan | None = None
         self._ways: dict[Any, _Way] = {}
-        self._most = max_batch  # inputs of a forward, or fewer after a lack of memory
+        self._most = max_batch  # inputs of a forward, fewer after out-of-memory errors
 
     def __repr__(self) -> str:
         return (
@@ -199,8 +199,8 @@ class MCDropout:
             args: Arguments of the model's forward.
             index: Which inputs of the data set these are, since masks depend on it: the index of
                 the first, or one for each; 0 and on by default.
-            kwargs: Arguments of the forward, by name; one that is itself called `index` by its
-                place.
+            kwargs: Arguments of the forward, by name; pass one that is called `index` by
+                position.
 
         Raises:
             ArgumentTypeError: index is not an integer or integers.
@@ -209,7 +209,7 @@ class MCDropout:
                 inputs share an argument, and there is no `shared`.
             SiteError: As `on_unreached` says.
         """
-        # Compiled, the passes would be computed without their draws.
+        # If compiled, the passes would be computed without their draws.
         found: Result = _torch.in_python(self._call)(args, kwargs, index)
         return found
 
@@ -255,7 +255,7 @@ class MCDropout:
                     found: Result = statistics.result(of_run)
                     return found
 
-                # After the passes of a forward: where not even one of the whole batch fits.
+                # After the passes of a forward: not even one pass of the whole batch fits.
                 count, result = halving(run, most, "inputs")
                 if count < most:
                     self._most = count
@@ -264,7 +264,7 @@ class MCDropout:
         return parts[0] if len(parts) == 1 else Result.cat(parts)
 
     def plan(self, *args: Any, **kwargs: Any) -> Plan:
-        """What is turned on, found with the first batch, or with this one."""
+        """The plan, found with the first batch, or with this one."""
         if self._plan is None:
             with _turn_of(self.model):
                 self._plan = self._planned(args, kwargs)
@@ -400,7 +400,7 @@ class MCDropout:
         return way._replace(passes=-(-self.n_samples // chunks))
 
     def _fastest(self, batch: Batch, index: int) -> _Way:
-        """What saves most and gives the samples of the loop, for two inputs."""
+        """The strategy that saves most and gives the samples of the loop, for two inputs."""
         if self.strategy in ("loop", "repeat"):
             return _Way(self.strategy, 1)
         few = batch.part(0, min(2, batch.size))
@@ -409,7 +409,7 @@ class MCDropout:
         for way in ways if self.strategy == "expand" else [*ways, _Way("repeat", 2)]:
             try:
                 tried, found = self._try(few, index, way)
-            except Exception:  # the model does not work on rows that were multiplied there
+            except Exception:  # the model fails if rows are repeated there
                 continue
             if _alike(expected, found):
                 return tried
@@ -423,19 +423,19 @@ class MCDropout:
         return [Inlet(".".join(names[:n])) for n in range(len(names), 0, -1)]
 
     def _try(self, batch: Batch, index: int, way: _Way) -> tuple[_Way, torch.Tensor]:
-        """Some passes from the first on, and the way with what was learnt about it."""
+        """Some passes from the first on, and the strategy with what was learnt about it."""
         with self._passes(index, way) as scope:
             found = self._run(scope, batch, way)
         return way._replace(inlet=scope.inlet), found
 
     def _that_fit(self, batch: Batch, index: int, way: _Way) -> int:
-        """How many passes a forward has room for: what comes before them has one size for all."""
+        """How many passes fit into a forward: the part before them has one size for any number."""
         of_one = batch.part(0, 1)
 
         def measured(count: int) -> tuple[int, torch.Tensor]:
             few = way._replace(passes=count)
             with self._passes(index, few) as scope, _Largest(scope) as largest:
-                scope.unobserved = largest.paused  # in blocks, whose size depends on no passes
+                scope.unobserved = largest.paused  # in blocks of a size independent of the passes
                 y = self._run(scope, of_one, few)
             return largest.size, y
 
@@ -449,12 +449,12 @@ class MCDropout:
         """The result of each batch of a loader, whose inputs are numbered as they come.
 
         Args:
-            loader: Gives tensors, mappings (arguments by name), or tuples that begin with one of
+            loader: Yields tensors, mappings (arguments by name), or tuples that begin with one of
                 these.
             progress: Show a bar (with tqdm, if it is installed).
 
         Raises:
-            ArgumentTypeError: It is not iterable, or one batch itself, or an item is something
+            ArgumentTypeError: It is not iterable, it is itself one batch, or an item is something
                 else.
         """
         if not isinstance(loader, Iterable) or isinstance(loader, (torch.Tensor, Mapping)):
@@ -512,7 +512,7 @@ class _Largest(_torch.OperatorMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         found = func(*args, **(kwargs or {}))
-        is_view = any(result.alias_info for result in func._schema.returns)  # of a weight, say
+        is_view = any(result.alias_info for result in func._schema.returns)  # e.g. of a weight
         if self.scope.expanded and not is_view:
             for leaf in _torch.tree.tree_leaves(found):
                 if isinstance(leaf, torch.Tensor):
@@ -521,7 +521,7 @@ class _Largest(_torch.OperatorMode):
 
 
 def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """Stretches of consecutive numbers, which may share a forward."""
+    """Runs of consecutive numbers, which may share a forward."""
     start = 0
     for i in range(1, len(numbers) + 1):
         if i == len(numbers) or numbers[i] != numbers[i - 1] + 1:
@@ -566,7 +566,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @contextlib.contextmanager
 def _turn_of(model: torch.nn.Module) -> Iterator[None]:
-    """Threads that predict with one model do so one after another."""
+    """Make threads that predict with one model wait for one another."""
     with _ONE_AT_A_TIME:
         lock = _LOCKS.setdefault(model, threading.RLock())
     with lock:

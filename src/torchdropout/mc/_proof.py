@@ -1,4 +1,4 @@
-"""The proof that dropout is all that is turned on: a forward with the mean of each draw."""
+"""The proof that nothing but dropout is turned on: a forward with the mean of each draw."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._look import PlanLook, difference_of, flat, fresh, is_same
 
 
 class _Means(Looking):
-    """A scope in which each random number is its mean."""
+    """A scope in which each random number is replaced by its mean."""
 
     def __init__(self, forced: bool = True) -> None:
         super().__init__(forced)
@@ -23,7 +23,7 @@ class _Means(Looking):
         self.drew = False
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
-        """The mean of the draw, where it has one."""
+        """The mean of the draw, if it has one."""
         self.drew = True
         if draw.mean is None:
             self.without.append(site)
@@ -32,7 +32,7 @@ class _Means(Looking):
 
 
 def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
-    """What the forward with means shows: a proof, or a problem."""
+    """The result of the forward with means: a proof, or a problem."""
     model = look.model
     given, named = fresh(args, kwargs)
     with unchanged(model), torch.no_grad():  # it may draw in eval
@@ -52,7 +52,7 @@ def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
         return "", f"Turning dropout on changes the buffer {seen[0]} too."
     if scope.without:
         sites = ", ".join(map(str, scope.without))
-        return f"What {sites} does is unknown: its draw has no mean.", ""
+        return f"The effect of {sites} is unknown: its draw has no mean.", ""
     shown = "With the mean of each draw the output is eval's"
     if not any(isinstance(leaf, torch.Tensor) for leaf in flat(expected)[0]):
         kind = type(expected).__name__
@@ -65,9 +65,9 @@ def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
             difference = difference_of(expected, found)
             shown += ", where it draws in eval too"
         elif _has_fast_path(model):
-            # Under a mode torch computes an encoder step by step, with other values for padding.
+            # Under a mode torch runs an encoder step by step, with other values for padding.
             difference = difference_of(expected, found)
-            shown += " without the fast path of torch's encoder, to which padding is zero"
+            shown += " without the fast path of torch's encoder, which sets padding to zero"
     if difference is None:
         return "", f"With the mean of each draw the output has another form than eval's: {_OTHER}."
     largest, _ = difference

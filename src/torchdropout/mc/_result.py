@@ -1,4 +1,4 @@
-"""What the stochastic passes over some inputs came to."""
+"""The results of the stochastic passes over some inputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OF_TASK: Mapping[str, tuple[str, ...]] = {
         *("epistemic_variance", "aleatoric_variance", "log_density"),
     ),
 }
-# What the statistics need, to know what is not always known.
+# The arguments that the statistics need for values that are not always computed.
 _HOW = {
     "samples": "keep the samples of each pass with keep_samples=True",
     "aleatoric_variance": "give the variance of the noise, as `precision=` or `variance=`",
@@ -41,9 +41,9 @@ class Result:
     - `mean`: `sum_t y[t] / T`, of the probabilities in a classification; `(B, ...)`
     - `variance`: `sum_t (y[t] - mean)**2 / T`, with that of the noise in a regression; `(B, ...)`
     - `std`: `sqrt(variance)`
-    - `samples`: `y[t]` or `p[t]`, where they were kept; `(T, B, ...)`
+    - `samples`: `y[t]` or `p[t]`, if they were kept; `(T, B, ...)`
     - `n_samples`, the number T; `index`, which inputs of the data set these are, `(B,)`
-    - `running_means`: pairs of a number of passes and their mean, where they were recorded
+    - `running_means`: pairs of a number of passes and their mean, if they were recorded
 
     The variance is that of a mixture of the T predictions, divided by T: it is 0 for one pass.
     `variance * T / (T - 1)` is the unbiased estimate of the variance over infinitely many.
@@ -53,7 +53,7 @@ class Result:
     - `prediction`: the class with the largest mean probability
     - `predictive_entropy`: `H = -sum_c mean[c] log mean[c]`
     - `expected_entropy`: `E = sum_t -sum_c p[t, c] log p[t, c] / T`
-    - `mutual_information`: `H - E`, or 0 where rounding makes it negative (BALD)
+    - `mutual_information`: `H - E`, or 0 if rounding makes it negative (BALD)
     - `variation_ratio`: 1 - the share of the passes that predict the most frequent class
 
     Only in a regression:
@@ -118,7 +118,7 @@ class Result:
 
     @property
     def variance(self) -> torch.Tensor:
-        """The variance over the passes, divided by T, with that of the noise where it is known."""
+        """The variance over the passes, divided by T, with that of the noise if it is known."""
         spread = self._value("spread")
         if "aleatoric_variance" in self._values:
             return spread + self._values["aleatoric_variance"]
@@ -339,7 +339,7 @@ def _unlike(name: str, a: object, b: object) -> NoReturn:
 
 
 def check_index(index: Any, size: int, device: torch.device) -> torch.Tensor:
-    """Which inputs of the data set those of a batch are: `(size,)`, int64.
+    """The numbers in the data set of the inputs of a batch: `(size,)`, int64.
 
     Raises:
         ArgumentTypeError: It is not an integer, nor a sequence or tensor of integers.
@@ -353,7 +353,7 @@ def check_index(index: Any, size: int, device: torch.device) -> torch.Tensor:
             wrong_value("index", f"{expected}, 0 or more", index)
         if index + size > 2**63:
             wrong_value("index", f"{expected}, below 2**63", index)
-        return torch.arange(size, device=device) + index  # whose end would be 2**63
+        return torch.arange(size, device=device) + index  # `arange` to the end would need 2**63
     if isinstance(index, torch.Tensor):
         if index.dtype == torch.bool or index.is_floating_point() or index.is_complex():
             wrong_type("index", f"{expected}: integers", index)

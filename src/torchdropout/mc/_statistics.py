@@ -1,6 +1,6 @@
-"""Statistics over stochastic passes, streamed: what is kept does not grow with their number.
+"""Statistics over stochastic passes, streamed: memory does not grow with their number.
 
-An accumulator holds a state, a chunk of passes makes another, and two states make one: the same
+An accumulator holds a state, a chunk of passes makes another, and two states sum to one: the same
 addition serves a new chunk and the merging of accumulators. All is summed in float64.
 """
 
@@ -23,7 +23,7 @@ OutputKind = Literal["logits", "probabilities"]
 
 
 class _Kind(NamedTuple):
-    """What all chunks have in common."""
+    """The properties that all chunks share."""
 
     shape: tuple[int, ...]  # of the output of one pass
     dtype: torch.dtype
@@ -89,7 +89,7 @@ _State = TypeVar("_State", _Classes, _Values)
 
 
 class _Statistics(Generic[_State]):
-    """What both tasks share: the state, the kept samples and the running means."""
+    """The part that both tasks share: the state, the kept samples and the running means."""
 
     def __init__(self, keep_samples: Any, record_means: Any) -> None:
         self.keep_samples = check_bool("keep_samples", keep_samples)
@@ -105,7 +105,7 @@ class _Statistics(Generic[_State]):
         return 0 if self._state is None else self._state.moments.count
 
     def _settings(self) -> dict[str, Any]:
-        """What two accumulators must have in common to be merged."""
+        """The settings that two accumulators must share to be merged."""
         return {"keep_samples": self.keep_samples, "record_means": self.record_means}
 
     def merge(self, other: Self) -> Self:
@@ -141,7 +141,7 @@ class _Statistics(Generic[_State]):
         return self
 
     def _check_states(self, mine: _State, theirs: _State) -> None:
-        """Whether two states have the same parts, beyond the settings."""
+        """Whether two states have the same parts, apart from the settings."""
 
     def _fits(self, kind: _Kind) -> None:
         if self._kind is not None and kind != self._kind:
@@ -205,8 +205,8 @@ class ClassificationStatistics(_Statistics[_Classes]):
     - `variation_ratio = 1 - max_c votes[c] / T`, with the passes whose most probable class is c
 
     Everything is computed and summed in float64, the variance by Chan's update, and rounded once:
-    to float64 for outputs in float64, else to float32. The state has the size of one pass. Where a
-    pass is NaN, so are the statistics of that input. No gradient is kept.
+    to float64 for outputs in float64, else to float32. The state has the size of one pass. If a
+    pass is NaN, the statistics of that input are NaN. No gradient is kept.
 
     Args:
         outputs: Whether the outputs are "logits" or "probabilities". Probabilities are divided by
@@ -255,7 +255,7 @@ class ClassificationStatistics(_Statistics[_Classes]):
         if not is_integer(class_dim):
             wrong_type("class_dim", "an integer, the dimension of the classes", class_dim)
         if class_dim == 0:
-            wrong_value("class_dim", "another dimension than 0, that of the batch", class_dim)
+            wrong_value("class_dim", "a dimension other than 0, that of the batch", class_dim)
         self.outputs, self.class_dim = outputs, class_dim
 
     def _settings(self) -> dict[str, Any]:
@@ -273,14 +273,14 @@ class ClassificationStatistics(_Statistics[_Classes]):
         Raises:
             ArgumentTypeError: It is not a floating-point tensor of 16 bits or more.
             ArgumentValueError: It has no pass, fewer than 2 classes, another shape, dtype or device
-                than before, or values that are not probabilities where these were announced.
+                than before, or values that are not probabilities with outputs="probabilities".
         """
         kind = self._check_chunk(outputs, 3)
         dim = self._dim(len(kind.shape))
         if kind.shape[dim] < 2:
             expected = (
                 f"2 classes or more in dimension {self.class_dim} of one pass; for one logit z of "
-                "two classes give torch.stack([torch.zeros_like(z), z], 1)"
+                "two classes pass torch.stack([torch.zeros_like(z), z], 1)"
             )
             wrong_value("outputs", expected, outputs)
         p = self._probabilities(outputs.detach(), dim)
@@ -305,13 +305,13 @@ class ClassificationStatistics(_Statistics[_Classes]):
             return wide.softmax(dim + 1)
         total = wide.sum(dim + 1, keepdim=True)
         slack = 2e-2 if outputs.dtype in (torch.float16, torch.bfloat16) else 1e-3
-        # Written so that NaN, which a pass may give, is not refused.
+        # Written so that NaN, which a pass may return, is not refused.
         if bool((wide < 0).any()) or bool(((total - 1).abs() > slack).any()):
             low, sums = wide.min().item(), (total.min().item(), total.max().item())
             expected = f"probabilities, which sum to 1 over dimension {self.class_dim} of one pass"
             raise ArgumentValueError(
                 f"Expected `outputs` to be {expected}, got a least value of {low:.4g} and sums "
-                f"from {sums[0]:.4g} to {sums[1]:.4g} (Tensor): for logits say outputs='logits'."
+                f"from {sums[0]:.4g} to {sums[1]:.4g} (Tensor): for logits pass outputs='logits'."
             )
         return wide / total
 
@@ -353,16 +353,16 @@ class RegressionStatistics(_Statistics[_Values]):
     - `variance = epistemic_variance + aleatoric_variance`
     - `log_density = log(sum_t prod_d N(target[d]; y[t, d], s2[t, d]) / T)`
 
-    The density of an input is that of all its d outputs together. Everything is computed and summed
+    The density of an input is the joint one of all its d outputs. Everything is computed and summed
     in float64, the variance by Chan's update, and rounded once: to float64 for outputs in float64,
-    else to float32. The state has the size of one pass. Where a pass is not finite, the statistics
+    else to float32. The state has the size of one pass. If a pass is not finite, the statistics
     are NaN. No gradient is kept.
 
     Args:
         precision: The model precision tau of the noise, above 0: a number, or a tensor that
             broadcasts to the output `(B, ...)` of one pass. None if the noise is not known, or if
             the model predicts its variance.
-        target: What the inputs came to, in the shape `(B, ...)` of the output of one pass, for
+        target: The true outputs, in the shape `(B, ...)` of the output of one pass, for
             `log_density`. It needs the variance of the noise.
         keep_samples: Keep the outputs of each pass, for `Result.samples` and `quantiles`.
         record_means: Keep the mean after each update, for `plot.convergence`.
@@ -504,7 +504,7 @@ class RegressionStatistics(_Statistics[_Values]):
             wrong_value("variance", expected, variance)
         wide = variance.detach().double()
         if bool((wide <= 0).any()):
-            wrong_value("variance", "above 0 everywhere; for a logarithm give its exp()", variance)
+            wrong_value("variance", "above 0 everywhere; for a logarithm pass its exp()", variance)
         return wide
 
     def result(self, index: Index = None) -> Result:

@@ -22,16 +22,16 @@ Kind = TypeVar("Kind", bound="type[torch.nn.Module]")
 
 
 class WholeModule(torch.nn.Module):
-    """A module that `torch.fx` records as one call of it, as it records those of torch.
+    """A module that `torch.fx` records as one call, as it records modules of torch.
 
-    Looked into, it would leave its mode at the time of the trace as a constant of the graph, which
+    A trace through it would make its mode at that time a constant of the graph, which
     `eval()` does not change.
     """
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Answer a tracer, which asks a module for its `__module__`, what a module of torch does.
+        """Give a tracer that reads `__module__` the answer that a module of torch gives.
 
-        An instance is asked, not the class, which keeps its own. torch's compiler looks for
+        The tracer reads it from the instance; the class keeps its own. torch's compiler looks for
         "torch.nn." with the dot.
         """
         module = super().__new__(cls)
@@ -39,9 +39,9 @@ class WholeModule(torch.nn.Module):
         return module
 
     def __prepare_scriptable__(self) -> NoReturn:
-        """Raise when torch.jit.script prepares the module, or a model around it, to compile it.
+        """Raise when torch.jit.script prepares the module, or a model that contains it.
 
-        torch would put what this returns into the model itself, in place of the module.
+        torch would replace the module in the model by the returned object.
         """
         raise ArgumentTypeError(
             f"Expected a module that torch.jit.script can compile, got {type(self).__name__} "
@@ -54,8 +54,8 @@ class WholeModule(torch.nn.Module):
 class RateModule(WholeModule):
     """A module with a rate: how much it drops, or how much noise it adds.
 
-    A compiled graph does not read the rate, which would be a constant of it, but a tensor that is
-    kept in step with the rate: see `functional._rate`.
+    A compiled graph would make the rate a constant. It reads a tensor instead, which is
+    kept equal to the rate: see `functional._rate`.
     """
 
     # The name of the rate, and the checks of all attributes that the operator's constants are
@@ -87,7 +87,7 @@ class RateModule(WholeModule):
         raise NotImplementedError
 
     def _traced_p(self) -> Probability:
-        """What stands for the rate in a compiled graph; an exported program has the number itself.
+        """The tensor that a compiled graph reads as the rate; for an exported program, the number.
 
         `forward` calls it only under torch.compile, since the call costs as much as all the rest.
         """
@@ -100,8 +100,8 @@ class RateModule(WholeModule):
 class DropoutModule(RateModule, _torch.DropoutBase):
     """State of a dropout module: p and inplace, checked; torch's `repr` and empty `state_dict`.
 
-    It stands before torch's class among the bases; with that base an `isinstance` test against a
-    dropout of `torch.nn` finds ours too.
+    It comes before torch's class among the bases. That base makes an `isinstance` test against a
+    dropout of `torch.nn` true for ours too.
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
@@ -113,7 +113,7 @@ class DropoutModule(RateModule, _torch.DropoutBase):
 
 
 def also_named(alias: str) -> Callable[[Kind], Kind]:
-    """Give p of a class a second name, by which another library calls it.
+    """Give a class's p a second name, the one that another library uses.
 
     It is a keyword of the constructor, whose signature must have it, and an attribute that can be
     set. The constructor itself gets p.

@@ -14,8 +14,8 @@ from ._module import DropoutModule
 class AlphaDropout(DropoutModule, torch.nn.AlphaDropout):
     r"""Dropout that keeps mean 0 and variance 1 in training; the identity in eval.
 
-    The formula is that of `functional.alpha_dropout`. A drop-in for `torch.nn.AlphaDropout`, of
-    which it is a subclass, with one difference: torch ignores `inplace=True`.
+    The formula is that of `functional.alpha_dropout`. A drop-in subclass of
+    `torch.nn.AlphaDropout`, with one difference: torch ignores `inplace=True`.
 
     Args:
         p: Drop probability in [0, 1].
@@ -52,7 +52,7 @@ class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
     r"""Alpha dropout of whole channels in training; the identity in eval.
 
     The formula is that of `functional.feature_alpha_dropout`, with one draw for each (sample,
-    channel). A drop-in for `torch.nn.FeatureAlphaDropout`, of which it is a subclass, with one
+    channel). A drop-in subclass of `torch.nn.FeatureAlphaDropout`, with one
     difference: torch ignores `inplace=True`.
 
     Args:
@@ -65,7 +65,7 @@ class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
     Raises:
         ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1].
-        ShapeError: At the call in training, fewer than two dimensions.
+        ShapeError: At the call in training, the input has fewer than two dimensions.
 
     Example:
         >>> import torch, torchdropout as td

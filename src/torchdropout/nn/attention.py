@@ -42,13 +42,13 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
     torch's, bit for bit. The arguments, parameters and keys of the `state_dict` are torch's.
 
     With `need_weights=True` the weights returned in training are those after dropout, scaled by
-    1/(1-p), as torch's are; the masks do not depend on `need_weights`, but all probabilities are
-    kept for the backward with it, and recomputed without it.
+    1/(1-p), as torch's are; the masks do not depend on `need_weights`, but with it
+    all probabilities are kept for the backward, and without it they are recomputed.
 
     Dropout that is on in a model in eval (Monte Carlo dropout) stays on: a
-    `torch.nn.TransformerEncoderLayer` in eval has a fast path around its attention, and does not
-    use it where this module is in training, because `_qkv_same_embed_dim` then reads False. Make a
-    `torch.nn.TransformerEncoder` around it with `enable_nested_tensor=False`: nested tensors are
+    `torch.nn.TransformerEncoderLayer` in eval has a fast path that skips this module, and does
+    not use it if the module is in training, because `_qkv_same_embed_dim` then reads False. Make a
+    `torch.nn.TransformerEncoder` with `enable_nested_tensor=False`: nested tensors are
     for that fast path only, and are refused in training.
 
     Args:
@@ -61,8 +61,8 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         kdim: Features of the keys; by default `embed_dim`.
         vdim: Features of the values; by default `embed_dim`.
         batch_first: True for `(N, L, E)` instead of `(L, N, E)`.
-        device: That of the parameters.
-        dtype: That of the parameters.
+        device: Device of the parameters.
+        dtype: Dtype of the parameters.
 
     Shape:
         As torch's: query `(L, N, E)`, key and value `(S, N, E)`, or with `batch_first=True`
@@ -71,10 +71,10 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
 
     Raises:
         ArgumentTypeError: dropout is not a number or a size not an integer; at a call in training,
-            an argument has a type that is not accepted, or another dtype than the weights.
+            an argument has a type that is not accepted, or a dtype that is not that of the weights.
         ArgumentValueError: dropout is NaN or outside [0, 1], or embed_dim not a multiple of
             num_heads; at a call in training, sizes or devices do not fit.
-        ShapeError: At a call in training, an input has another number of features.
+        ShapeError: At a call in training, an input has the wrong number of features.
 
     Example:
         >>> import torch, torchdropout as td
@@ -153,9 +153,9 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         dropout_key: Key | None = None,
         layout: MaskLayout | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Like torch's; see there for the masks, where True means *not* to attend.
+        """Like torch's forward, which describes the masks: True means *not* to attend.
 
-        `dropout_key` names the mask of the dropout, so that nothing is drawn; `layout` has its
+        `dropout_key` names the mask of the dropout, so that nothing is drawn; `layout` holds its
         indices, of shape `(N, heads, L, S)`, for example those of a micro-batch.
         """
         check_key("dropout_key", dropout_key)
@@ -272,7 +272,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         mask = _torch.canonical_mask(mask, "attn_mask", None, "", query.dtype, False)
         if mask is not None:
             squares = (lengths, (batch * self.num_heads, *lengths))
-            if not any(mask.shape == square for square in squares):  # a symbol is not found by `in`
+            if not any(mask.shape == square for square in squares):  # `in` does not find a symbol
                 wrong_value("attn_mask", f"of shape {squares[0]} or {squares[1]}", mask)
             lead = (1, 1) if mask.ndim == 2 else (batch, self.num_heads)
             mask = mask.reshape(*lead, *lengths)
@@ -317,7 +317,7 @@ def _check_mask(name: str, mask: Any, query: torch.Tensor) -> None:
 def _check_shapes(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch_first: bool
 ) -> None:
-    # Self-attention is checked once: where a mode watches, each attribute of a tensor is a call.
+    # Self-attention is checked once: under a mode, each attribute read is a call.
     named = {"query": query}
     if not (query is key is value):
         named |= {"key": key, "value": value}

@@ -39,18 +39,18 @@ class ConcreteDropout(WholeModule):
     For samples of the posterior at test time (Monte Carlo dropout), put the module in training.
 
     Args:
-        layer: A module with weights, which is called: a `torch.nn.Linear`, a convolution, or one of
-            these with what follows it.
+        layer: A module with weights, to be called: a `torch.nn.Linear`, a convolution, or one of
+            these followed by other modules.
         weight_regularizer: Factor of the weights' term, 0 or more.
         dropout_regularizer: Factor of the entropy's term, 0 or more.
         init_min: p is drawn, uniformly in its logit, from init_min to init_max.
-        init_max: As init_min, in (0, 1).
-        before: The layer whose input is dropped, where other code calls it. Then `layer` is not
+        init_max: The upper end, in (0, 1) like init_min.
+        before: The layer whose input is dropped, if other code calls it. Then `layer` is not
             given, and this module only maps x to `x * (1 - z) / (1 - p)`. The layer is not
             registered as a child, so that its parameters keep their names.
         input_dim: How many draws a sample has, that is, how many inputs the layer has; by default
             read from the layer (`in_features`, `in_channels`, ...).
-        temperature: That of the relaxation, above 0.
+        temperature: Temperature of the relaxation, above 0.
         broadcast_dims: Dimensions along which all elements share a draw. By default the spatial
             ones before a convolution, so that whole channels are dropped, and none before others.
 
@@ -211,7 +211,7 @@ def regularisation(model: torch.nn.Module) -> torch.Tensor:
 def weights(layer: torch.nn.Module) -> Iterator[torch.Tensor]:
     """The weights of a layer, and not its biases: its tensors of two or more dimensions.
 
-    A weight that is computed, by spectral norm or another parametrization, counts as computed. The
+    A weight under spectral norm or another parametrization counts with its computed value. The
     weights of a ConcreteDropout within the layer are its own and do not count.
     """
     if isinstance(layer, (ConcreteDropout, ParametrizationList)):
@@ -230,7 +230,7 @@ def _check_layer(layer: Any, before: Any) -> torch.nn.Module:
 
     Raises:
         ArgumentTypeError: It is not a module.
-        ArgumentValueError: Both or neither are given, or it has no weights.
+        ArgumentValueError: Both or neither are given, or the layer has no weights.
     """
     if (layer is None) == (before is None):
         raise ArgumentValueError(

@@ -18,7 +18,7 @@ from ._module import DropoutModule, also_named
 
 @also_named("drop_prob")
 class _DropBlock(DropoutModule):
-    """State of the three: p, block_size, inplace and eps, checked, and how the mask is used."""
+    """The checked p, block_size, inplace and eps of the three, and how the mask is used."""
 
     drop_prob: float
     _dims: int
@@ -51,7 +51,7 @@ class _DropBlock(DropoutModule):
         return block_constants(self.p, self._dims, self.block_size, self.eps)
 
     def extra_repr(self) -> str:
-        """p, block_size and inplace as torchvision prints them, and what is not the default."""
+        """p, block_size and inplace as torchvision prints them, and other non-default values."""
         text = f"p={self.p}, block_size={self.block_size}, inplace={self.inplace}"
         if not self.per_channel:
             text += ", per_channel=False"
@@ -79,10 +79,10 @@ class DropBlock1d(_DropBlock):
         p: Probability in [0, 1] that a place is dropped.
         block_size: Length of a block, odd or even.
         inplace: Write into the input.
-        eps: Added to the number kept where `scale="count"`; without effect otherwise.
+        eps: Added to the number of kept places if `scale="count"`; unused otherwise.
         per_channel: True for a mask for each channel, False for one that the channels of a sample
             share.
-        scale: "expectation", or "count": by what is kept of the sample.
+        scale: "expectation", or "count": by the number of kept places of the sample.
         drop_prob: timm's name of p; it is an attribute too.
 
     Shape:
@@ -93,7 +93,7 @@ class DropBlock1d(_DropBlock):
         ArgumentValueError: p is NaN, outside [0, 1] or given by both names, block_size is below 1,
             eps negative or not finite, or scale an unknown word; at the call in training,
             block_size is greater than the map.
-        ShapeError: At the call, another number of dimensions.
+        ShapeError: At the call, the input has the wrong number of dimensions.
 
     Example:
         >>> import torch, torchdropout as td
@@ -123,7 +123,7 @@ class DropBlock2d(_DropBlock):
     Args:
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: As in `DropBlock1d`, and so are the next four.
+        inplace: As in `DropBlock1d`, as are the next four.
         eps: As there.
         per_channel: As there.
         scale: As there.
@@ -133,7 +133,7 @@ class DropBlock2d(_DropBlock):
         `(N, C, H, W)` or `(C, H, W)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: At the call, another number of dimensions; otherwise as in `DropBlock1d`.
+        ShapeError: The input has the wrong number of dimensions; otherwise as in `DropBlock1d`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -159,7 +159,7 @@ class DropBlock3d(_DropBlock):
     Args:
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: As in `DropBlock1d`, and so are the next four.
+        inplace: As in `DropBlock1d`, as are the next four.
         eps: As there.
         per_channel: As there.
         scale: As there.
@@ -169,7 +169,7 @@ class DropBlock3d(_DropBlock):
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: At the call, another number of dimensions; otherwise as in `DropBlock1d`.
+        ShapeError: The input has the wrong number of dimensions; otherwise as in `DropBlock1d`.
 
     Example:
         >>> import torch, torchdropout as td

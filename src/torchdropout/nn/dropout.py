@@ -13,9 +13,9 @@ from ._module import DropoutModule
 class Dropout(DropoutModule, torch.nn.Dropout):
     r"""Drop each element with probability p in training and scale the others by 1/(1-p).
 
-    `y[i] = x[i] / (1 - p)` where kept, exactly 0 where dropped; the identity in eval. A drop-in for
-    `torch.nn.Dropout`, of which it is a subclass: same arguments, `repr` and empty `state_dict`.
-    Its masks are governed by `torch.manual_seed` and the same for every dtype, memory layout and
+    `y[i] = x[i] / (1 - p)` where kept, exactly 0 where dropped; the identity in eval. A drop-in
+    subclass of `torch.nn.Dropout`: same arguments, `repr` and empty `state_dict`.
+    `torch.manual_seed` governs its masks, which are the same for every dtype, memory layout and
     device; nothing of the size of the input is kept for backward.
 
     Args:

@@ -28,7 +28,7 @@ class EmbeddingDropout(DropoutModule):
     `p`, as an argument and as an attribute.
 
     Args:
-        emb: The embedding, or a module like it: with a `weight` that has a row for each word.
+        emb: The embedding, or a similar module whose `weight` has a row for each word.
         p: Drop probability in [0, 1].
         embed_p: Another name of p.
 
@@ -70,7 +70,7 @@ class EmbeddingDropout(DropoutModule):
     def forward(
         self, words: torch.Tensor, scale: float | None = None, *, key: Key | None = None
     ) -> torch.Tensor:
-        """The embedding of words, rows dropped as in `functional.embedding_dropout`.
+        """The embedding of words, with rows dropped as in `functional.embedding_dropout`.
 
         Args:
             words: Row numbers.
@@ -82,7 +82,7 @@ class EmbeddingDropout(DropoutModule):
         if isinstance(words, torch.Tensor) or not has_torch_function_unary(words):  # not a proxy
             check_words(words, "words")
         weight = cast("torch.Tensor", self.emb.weight)
-        if is_spread(words):  # for words that are not, a hook of the embedding may spread them
+        if is_spread(words):  # if they are not, a hook of the embedding may spread them
             are_spread({"words": words, "emb.weight": weight})
         found = self.emb(words)
         return drop_rows(found, words, weight.shape[0], p, self.training, scale, key=key)

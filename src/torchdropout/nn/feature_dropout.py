@@ -13,8 +13,8 @@ from ._module import DropoutModule
 class Dropout1d(DropoutModule, torch.nn.Dropout1d):
     r"""Drop whole channels of sequences with probability p in training; the identity in eval.
 
-    `y[n, c, :] = x[n, c, :] / (1 - p)` where channel (n, c) is kept, else 0. A drop-in for
-    `torch.nn.Dropout1d`, of which it is a subclass.
+    `y[n, c, :] = x[n, c, :] / (1 - p)` where channel (n, c) is kept, else 0. A drop-in
+    subclass of `torch.nn.Dropout1d`.
 
     Args:
         p: Drop probability in [0, 1].
@@ -26,7 +26,7 @@ class Dropout1d(DropoutModule, torch.nn.Dropout1d):
     Raises:
         ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1].
-        ShapeError: At the call, another number of dimensions.
+        ShapeError: At the call, the input has the wrong number of dimensions.
 
     Example:
         >>> import torch, torchdropout as td
@@ -48,7 +48,7 @@ class Dropout2d(DropoutModule, torch.nn.Dropout2d):
     r"""Drop whole channels of images with probability p in training; the identity in eval.
 
     `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: `Dropout1d` for images. A
-    drop-in for `torch.nn.Dropout2d`, of which it is a subclass. A 3-D input is read as `(N, C, L)`,
+    drop-in subclass of `torch.nn.Dropout2d`. A 3-D input is read as `(N, C, L)`,
     with a warning, as torch reads it.
 
     Args:
@@ -59,7 +59,7 @@ class Dropout2d(DropoutModule, torch.nn.Dropout2d):
         `(N, C, H, W)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: At the call in training, fewer than two dimensions; otherwise as in `Dropout1d`.
+        ShapeError: In training, the input has under 2 dimensions; otherwise as in `Dropout1d`.
 
     Example:
         >>> import torch, torchdropout as td
@@ -81,7 +81,7 @@ class Dropout3d(DropoutModule, torch.nn.Dropout3d):
     r"""Drop whole channels of volumes with probability p in training; the identity in eval.
 
     `y[n, c] = x[n, c] / (1 - p)` where channel (n, c) is kept, else 0: `Dropout1d` for volumes. A
-    drop-in for `torch.nn.Dropout3d`, of which it is a subclass.
+    drop-in subclass of `torch.nn.Dropout3d`.
 
     Args:
         p: As in `Dropout1d`.
@@ -91,7 +91,7 @@ class Dropout3d(DropoutModule, torch.nn.Dropout3d):
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.
 
     Raises:
-        ShapeError: At the call in training, no dimension; otherwise as in `Dropout1d`.
+        ShapeError: In training, the input has no dimensions; otherwise as in `Dropout1d`.
 
     Example:
         >>> import torch, torchdropout as td

@@ -26,7 +26,7 @@ class FeatureGaussianDropout(GaussianDropout):
     Raises:
         ArgumentTypeError: p is not a number, or inplace not a bool.
         ArgumentValueError: p is NaN or outside [0, 1).
-        ShapeError: At the call in training, fewer than two dimensions.
+        ShapeError: At the call in training, the input has fewer than two dimensions.
 
     Example:
         >>> import torch, torchdropout as td

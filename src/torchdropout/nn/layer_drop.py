@@ -24,10 +24,10 @@ class LayerDrop(RateModule):
     r"""A residual branch, skipped with probability p in training and always taken in eval.
 
     `y = x + branch(x)` where kept; `y = x`, and the branch is not computed, where dropped: one draw
-    a call. A step thus saves the time and the memory of the branches it drops, unlike with
+    per call. A step thus saves the time and the memory of the branches it drops, unlike with
     `DropPath`, but all samples of a batch are dropped together. The parameters of a dropped branch
-    get no gradient (`None`, not zeros), for which `DistributedDataParallel` needs
-    `find_unused_parameters=True`; where ranks must skip the same branches, give them one seed.
+    get no gradient (`None`, not zeros), so `DistributedDataParallel` needs
+    `find_unused_parameters=True`; if ranks must skip the same branches, give them the same seed.
 
     Under `torch.compile` the draw, which decides what is computed, breaks the graph: the code
     before and after it is compiled, and the branch too. `fullgraph=True` and `torch.export` refuse
@@ -37,7 +37,7 @@ class LayerDrop(RateModule):
         branch: A module of x (and of the further arguments of the call) that returns a tensor.
         p: Drop probability in [0, 1].
         scale_by_keep: True scales the branch by 1 / (1 - p) in training, so that the expected
-            output of training is that of eval. The original does not scale, nor do other libraries.
+            output of training is that of eval. Neither the original nor other libraries scale.
         residual: False for a layer that has its residual sum inside: `y = branch(x)` where kept.
 
     Shape:
@@ -94,10 +94,10 @@ class LayerDrop(RateModule):
         """The residual sum, or `input` itself where the branch is dropped.
 
         Args:
-            input: What is added to, and the branch's first argument.
+            input: The tensor to add to, and the branch's first argument.
             args: Further arguments of the branch.
-            dropout_key: Names the draw, and nothing is drawn. Not `key`, which the branch may have.
-            kwargs: The same, by name.
+            dropout_key: The key to use; nothing is drawn. Not `key`, which the branch may have.
+            kwargs: Further keyword arguments of the branch.
         """
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         active = self.training and drops(p)
@@ -127,7 +127,7 @@ class LayerDrop(RateModule):
         return self._sum(input, self.branch(input, *args, **kwargs), p)
 
     def _sum(self, input: torch.Tensor, y: torch.Tensor, p: Probability | None) -> torch.Tensor:
-        """The residual sum with what the branch returned, which p scales unless it is None."""
+        """The residual sum with the branch's output, which p scales unless p is None."""
         if not has_torch_function_unary(input):
             if not isinstance(y, torch.Tensor):
                 wrong_type("branch(input)", "a tensor", y)

@@ -15,14 +15,14 @@ class LockedDropout(DropoutModule):
     r"""Drop features with one mask for all time steps in training; the identity in eval.
 
     `y[b, t, f] = x[b, t, f] / (1 - p)` where (b, f) is kept, else 0. With the default it
-    replaces fastai's `RNNDropout`, with `time_dim=0` AWD-LSTM's `LockedDropout`.
+    replaces fastai's `RNNDropout`, and with `time_dim=0` AWD-LSTM's `LockedDropout`.
 
     Args:
         p: Drop probability in [0, 1].
         time_dim: The time dimension: 1 for a batch-first sequence, 0 for a time-first one.
 
     Shape:
-        `(B, T, F)`, or any that has the time dimension; the output has the shape of the input.
+        `(B, T, F)`, or any shape with the time dimension; the output has the shape of the input.
 
     Raises:
         ArgumentTypeError: p is not a number, or time_dim not an integer.

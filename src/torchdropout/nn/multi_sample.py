@@ -27,7 +27,7 @@ class MultiSampleDropout(DropoutModule):
     eval, and `torch.stack([loss(y, target) for y in output]).mean()` is right in both.
 
     Everything before the head is computed once, so that S samples cost little where the head is
-    small. One key is drawn for all of them: sample s has the mask s of `multi_sample_dropout`.
+    small. One key is drawn for all of them: sample s has mask s of `multi_sample_dropout`.
 
     Args:
         p: Drop probability in [0, 1].
@@ -81,7 +81,7 @@ class MultiSampleDropout(DropoutModule):
         return f"p={self.p}, samples={self.samples}, reduce={self.reduce!r}, batched={self.batched}"
 
     def forward(self, x: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
-        """The output of the head, for the samples, named by `key`, in training, for x in eval."""
+        """The head's output: in training for the samples that `key` names, in eval for x."""
         p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
         reduce = check_reduce(self.reduce)
         check_key("key", key)
@@ -105,7 +105,7 @@ class MultiSampleDropout(DropoutModule):
 
 
 def _unchanged(x: torch.Tensor) -> contextlib.AbstractContextManager[Any]:
-    """Turns autocast off, which on a CPU refuses to stack what is in float16."""
+    """Turns off autocast, which on a CPU refuses to stack float16 tensors."""
     if autocast_dtype(x) is None:
         return contextlib.nullcontext()
     return torch.autocast(x.device.type, enabled=False)

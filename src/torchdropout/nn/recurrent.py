@@ -1,4 +1,4 @@
-"""LSTM and GRU with dropout inside: of the input, between layers, of the state; and zoneout."""
+"""LSTM and GRU with dropout of the input, between layers and of the state, and with zoneout."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ _OF_A_CELL = "zoneout_cell"
 
 
 class _Recurrent(WholeModule, torch.nn.RNNBase):
-    """The base of LSTM and GRU: their rates, and the way through the layers."""
+    """The base of LSTM and GRU: their rates, and the pass through the layers."""
 
     _rate_names: tuple[str, ...] = _RATES
-    # For each rate that was set, what stands for it in a compiled graph: see `functional._rate`.
+    # For each rate that was set, the tensor that a compiled graph reads: see `functional._rate`.
     _traced: Mapping[str, Rate | None] = MappingProxyType({})
 
     input_dropout: float
@@ -105,7 +105,7 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
         return [self.proj_size or self.hidden_size]
 
     def extra_repr(self) -> str:
-        """That of torch, and the arguments that differ from the defaults."""
+        """The text of torch, and the arguments that differ from the defaults."""
         text = super().extra_repr()
         for name in self._rate_names:
             if name != "dropout" and getattr(self, name):
@@ -151,7 +151,7 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
         """Check that no tensor is a DTensor, for which torch has no recurrent layers.
 
         Raises:
-            ArgumentTypeError: One is.
+            ArgumentTypeError: One is a DTensor.
         """
         states = hx if isinstance(hx, (tuple, list)) else (hx,)
         for name, tensor in (("input", x), *(("hx", state) for state in states)):
@@ -162,7 +162,7 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
                     "first sample"
                 )
                 wrong_type(name, expected, tensor)
-        # Not by its attribute, which a parametrization would compute.
+        # Not read as an attribute, which a parametrization would compute.
         name, weight = next(self.named_parameters(), ("", None))
         if is_spread(weight):
             expected = "not a DTensor, which torch's recurrent layers do not accept: replicate it"
@@ -194,7 +194,7 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
                 there = (~ended).to(x.device).unbind(0)
         if len(x) == 0:
             wrong_value("input", "of one or more steps", input)
-        # The steps are not torch's own layer, but get the dtype that autocast gives it.
+        # The steps replace torch's own layer, and get the dtype that autocast would give it.
         dtype = autocast_dtype(x)
         if dtype is not None:
             x, states = x.to(dtype), tuple(state.to(dtype) for state in states)
@@ -244,7 +244,7 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
         return states
 
     def _check_types(self, x: torch.Tensor, states: States) -> None:
-        """Check what torch would only refuse in the first step, when a key has been drawn."""
+        """Check what torch would refuse only in the first step, after a key has been drawn."""
         weight = self.weight_ih_l0
         for name, t in (("input", x), *(("hx", state) for state in states)):
             if t.dtype != weight.dtype:
@@ -379,7 +379,7 @@ class LSTM(_Recurrent, torch.nn.LSTM):
         input_dropout: Drop probability of the features of the input, one draw for all steps (Gal).
         recurrent_dropout: Drop probability of the recurrent state, or of its update.
         recurrent_mode: `"state"` drops h_{t-1} where it meets the weights, one draw for all steps
-            (Gal; Keras). `"update"` drops the candidate g, a draw a step, so that no dropped unit
+            (Gal; Keras). `"update"` drops the candidate g, one draw per step, so no dropped unit
             forgets what c holds (Semeniuta).
         locked: True for one draw of `dropout` for all steps.
         zoneout_hidden: Probability that a unit of h keeps its old value (Krueger).
@@ -484,7 +484,7 @@ class GRU(_Recurrent, torch.nn.GRU):
         input_dropout: Drop probability of the features of the input, one draw for all steps (Gal).
         recurrent_dropout: Drop probability of the recurrent state, or of its update.
         recurrent_mode: `"state"` drops h_{t-1} where it meets the weights, one draw for all steps
-            (Gal; Keras). `"update"` drops the candidate n, a draw a step (Semeniuta).
+            (Gal; Keras). `"update"` drops the candidate n, one draw per step (Semeniuta).
         locked: True for one draw of `dropout` for all steps.
         zoneout_hidden: Probability that a unit of h keeps its old value (Krueger).
 

@@ -22,7 +22,7 @@ def _check_dim(dim: int) -> int:
 class NMDropout(WholeModule):
     r"""Keep n of each m neighbours along a dimension in training; the identity in eval.
 
-    `y = x * m / n` at n places of each group of m that follow one another, else 0. n and m fix
+    `y = x * m / n` at n of each group of m consecutive places, else 0. n and m fix
     what is dropped: `p`, `1 - n / m`, can be read but not set, and a `DropoutScheduler` does not
     change it.
 
@@ -64,7 +64,7 @@ class NMDropout(WholeModule):
         return 1.0 - self.n / self.m
 
     def extra_repr(self) -> str:
-        """Show n, m, and what is not the default."""
+        """Show n, m, and other values that are not the default."""
         text = f"n={self.n}, m={self.m}"
         text += f", dim={self.dim}" if self.dim != -1 else ""
         return text + ("" if self.scale_by_keep else ", scale_by_keep=False")
@@ -83,7 +83,7 @@ class NMDropout(WholeModule):
 
 
 class ColumnDropout(DropoutModule):
-    r"""Drop a fixed count of columns in training, for a call or in each sample; identity in eval.
+    r"""Drop a fixed count of columns in training, per call or per sample; identity in eval.
 
     Of the F columns along dim, `max(1, round(F * (1 - p)))` are kept and scaled by F over that
     count; none at p = 1.
@@ -91,7 +91,7 @@ class ColumnDropout(DropoutModule):
     Args:
         p: Drop probability in [0, 1]: the share of the columns that is dropped.
         dim: The dimension whose indices are the columns.
-        mode: `"batch"`, the same columns wherever they stand in the input, or `"row"`, a choice
+        mode: `"batch"`, the same columns everywhere in the input, or `"row"`, a choice
             for each index of the first dimension.
         scale_by_keep: False leaves kept elements as they are.
 
@@ -131,7 +131,7 @@ class ColumnDropout(DropoutModule):
         return (self.p,)
 
     def extra_repr(self) -> str:
-        """The drop probability, and what is not the default."""
+        """The drop probability, and other values that are not the default."""
         text = f"p={self.p}, mode={self.mode}"
         text += f", dim={self.dim}" if self.dim != -1 else ""
         return text + ("" if self.scale_by_keep else ", scale_by_keep=False")

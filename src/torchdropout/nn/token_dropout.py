@@ -19,7 +19,7 @@ from ._module import DropoutModule, also_named
 class TokenDropout(DropoutModule):
     r"""Remove a fixed count of tokens from each sequence in training; the identity in eval.
 
-    Of the L tokens behind the prefix, `max(1, round(L * (1 - p)))` are kept, unscaled, and the
+    Of the L tokens after the prefix, `max(1, round(L * (1 - p)))` are kept, unscaled, and the
     output is shorter. The arguments are those of timm's `PatchDropout`, in its order and
     with its defaults: the first token is kept. timm's `prob` is another name of `p`, as an
     argument and as an attribute.
@@ -33,7 +33,7 @@ class TokenDropout(DropoutModule):
         num_prefix_tokens: How many tokens at the start are kept and not counted.
         ordered: True keeps the tokens in the order of the sequence, False returns them in random
             order.
-        return_indices: True returns the places of the kept tokens too, counted behind the prefix,
+        return_indices: True returns the places of the kept tokens too, counted after the prefix,
             or None where nothing was drawn.
         prob: Another name of p.
 
@@ -83,7 +83,7 @@ class TokenDropout(DropoutModule):
         return (self.p,)
 
     def extra_repr(self) -> str:
-        """The drop probability, and what is not the default."""
+        """The drop probability, and other values that are not the default."""
         text = f"p={self.p}, num_prefix_tokens={self.num_prefix_tokens}"
         for name in ("ordered", "return_indices"):
             text += f", {name}=True" if getattr(self, name) else ""

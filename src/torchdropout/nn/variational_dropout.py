@@ -35,9 +35,9 @@ class VariationalDropout(WholeModule):
         p: The initial value, in (0, 1).
         num_features: How many features have an alpha each; by default one alpha for all.
         dim: The dimension of the features in the input.
-        weights: How many weights of the next layer share the noise of one alpha, by which its
-            divergence is multiplied: `out_features`, or, with one alpha for all, the number of
-            weights. With 1 the prior is that of the noise itself.
+        weights: How many weights of the next layer share the noise of one alpha: a factor of its
+            divergence. `out_features`, or, with one alpha for all, the number of weights. With 1
+            the prior is that of the noise itself.
         broadcast_dims: Dimensions along which all elements share their noise.
 
     Attributes:
@@ -151,7 +151,7 @@ class _Variational(WholeModule):
         return whole((self.log_alpha.detach() > self.threshold).double().mean()).item()
 
     def extra_repr(self) -> str:
-        """That of the layer, and the threshold."""
+        """The layer's arguments, and the threshold."""
         return f"{super().extra_repr()}, threshold={self.threshold:g}"
 
 
@@ -165,7 +165,7 @@ class VariationalLinear(_Variational, torch.nn.Linear):
     linear layer is loaded by `load_state_dict(state, strict=False)`.
 
     Args:
-        in_features: As in `torch.nn.Linear`, and so are the next four.
+        in_features: As in `torch.nn.Linear`, as are the next four.
         out_features: As there.
         bias: As there; it has no noise.
         device: As there.
@@ -233,7 +233,7 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
     a `torch.nn.Conv2d`.
 
     Args:
-        in_channels: As in `torch.nn.Conv2d`, and so are the next ten.
+        in_channels: As in `torch.nn.Conv2d`, as are the next ten.
         out_channels: As there.
         kernel_size: As there.
         stride: As there.

@@ -1,4 +1,4 @@
-"""Dropout of the weights of a module, one mask a call, as a module around it."""
+"""Dropout of the weights of a module, one mask per call, as a module around it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class WeightDrop(DropoutModule):
         module: A recurrent, linear or convolutional layer, an embedding, or a model of any size.
         p: Drop probability in [0, 1].
         names: Names of one or more of its parameters, in submodules as `"rnn.weight_hh_l0"`.
-        broadcast_dims: Dimensions of the weights that share their draws: `(1,)` drops whole rows.
+        broadcast_dims: Dimensions along which the weights share draws: `(1,)` drops whole rows.
 
     Shape:
         That of the module.
@@ -111,7 +111,7 @@ class WeightDrop(DropoutModule):
 
         Args:
             args: Arguments of the module.
-            dropout_key: Names the masks, and nothing is drawn. Not `key`, which is an argument of
+            dropout_key: The key to use; nothing is drawn. Not `key`, which is an argument of
                 our LSTM.
             kwargs: Arguments of the module by name.
         """
@@ -136,7 +136,7 @@ class WeightDrop(DropoutModule):
 
     @contextlib.contextmanager
     def _dropped(self, drop: KeyedMap, given: Key | None) -> Iterator[None]:
-        """Draw a key unless one is given; until the exit the weights read as dropped by it."""
+        """Draw a key unless one is given; until exit, the weights read as dropped with it."""
         places = [_place(self.module, name) for name in self.names]
         before = []
         key = key_tensor(given)
@@ -174,7 +174,7 @@ class WeightDrop(DropoutModule):
             path, dot, attribute = name.rpartition(".")
             inside = f"{prefix}module.{path}{dot}"
             ours = f"{inside}parametrizations.{attribute}.original"
-            # A raw weight comes first: some checkpoints also hold what was last computed from it.
+            # A raw weight comes first: some checkpoints also hold the value last computed from it.
             others = (f"{prefix}{name}_raw", f"{inside}{attribute}_raw", f"{inside}{attribute}")
             for other in others:
                 if other in state_dict:
@@ -184,7 +184,7 @@ class WeightDrop(DropoutModule):
 
 
 class _WeightMask(NamedTuple):
-    """What the operator needs to know of the mask of a weight."""
+    """What the operator needs to know about a weight's mask."""
 
     key: torch.Tensor
     drop: KeyedMap
@@ -200,7 +200,7 @@ class DroppedWeight(torch.nn.Module):
         self.mask: _WeightMask | None = None
         self.value: torch.Tensor | None = None
         self.was_used = False
-        self.thread = 0  # that of the call
+        self.thread = 0  # the thread of the call
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight itself, or within a call the dropped weight."""
@@ -208,8 +208,8 @@ class DroppedWeight(torch.nn.Module):
             if self.training and self.was_used and _in_backward():
                 raise RuntimeError(
                     "A weight that WeightDrop drops was read in the backward, outside of a call of "
-                    "the WeightDrop: a checkpointed part of the module is recomputed, which would "
-                    "be without the mask. Checkpoint the call of the WeightDrop as a whole."
+                    "the WeightDrop: a checkpointed part of the module is recomputed, without "
+                    "the mask. Checkpoint the call of the WeightDrop as a whole."
                 )
             return weight
         # One tensor serves all reads: a recurrent layer reads each weight three times. But a first
@@ -245,7 +245,7 @@ def _thread() -> int:
 
 
 def _forget(places: Sequence[tuple[torch.nn.Module, str]]) -> None:
-    """Delete what `parametrize.cached` holds of these weights, from before the call or in it."""
+    """Delete values of these weights that `parametrize.cached` stored before or during the call."""
     cache = _torch.parametrize_cache()
     for owner, attribute in places:
         cache.pop((id(owner), attribute), None)
@@ -343,9 +343,9 @@ def _check_names(names: Any, module: torch.nn.Module) -> tuple[str, ...]:
         owner, attribute = _place(module, name)
         if parametrize.is_parametrized(owner, attribute):
             if any(isinstance(part, DroppedWeight) for part in _chain(owner, attribute)):
-                wrong_value("names", f"weights that no WeightDrop drops yet, as {name!r}", names)
+                wrong_value("names", f"weights that no WeightDrop drops yet, not {name!r}", names)
         elif is_lazy(getattr(owner, attribute)):
-            wrong_value("names", f"weights that have a shape, which {name!r} gets later", names)
+            wrong_value("names", f"weights that have a shape; {name!r} gets one later", names)
         check_input(_read(module, name), name)
     return tuple(given)
 

@@ -15,7 +15,7 @@ class Zoneout(DropoutModule):
     r"""Keep the old value of each unit of a state with probability p; the expectation in eval.
 
     In training `y[i] = new[i]` where kept, `y[i] = old[i]` where dropped; in eval
-    `y = p * old + (1 - p) * new`. For a loop over a cell; `LSTM` and `GRU` of this package
+    `y = p * old + (1 - p) * new`. Use it in a loop over a cell; `LSTM` and `GRU` of this package
     accept `zoneout_hidden`, and `LSTM` also `zoneout_cell`.
 
     Args:
@@ -49,7 +49,7 @@ class Zoneout(DropoutModule):
         return unscaled(self.p).constants
 
     def extra_repr(self) -> str:
-        """The probability to keep the old value."""
+        """The probability of keeping the old value."""
         return f"p={self.p}"
 
     def forward(

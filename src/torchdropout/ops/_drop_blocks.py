@@ -1,4 +1,4 @@
-"""`drop_blocks`: the operator of DropBlock, seeds from the contract's keep bits grown to blocks.
+"""`drop_blocks`: the operator of DropBlock; seeds from the contract's keep bits grow to blocks.
 
 It is one operator, because a composition of `masked_affine` with torch's operations would keep a
 mask of one byte per element for the backward, also in compiled code. The operator keeps only the
@@ -75,7 +75,7 @@ def _keep_words(
     The place i is covered by the seeds i to i + block - 1 of each dimension of the seed map.
     """
     shape = (*key.shape[:-1], *sizes)
-    # The kernels of a CPU are faster where x has memory of its own; elsewhere it is saved.
+    # The kernels of a CPU are faster if x has memory of its own; elsewhere memory is saved.
     own = shape if is_cpu(device) else ()
     ones = torch.ones(own, dtype=torch.bfloat16, device=device).expand(shape)
     # A kept seed is -1.0: its sign bit distinguishes it from 0.0, and survives the AND of all kept.
@@ -89,7 +89,7 @@ def _keep_words(
 def _all_of_next(words: torch.Tensor, dim: int, count: int) -> torch.Tensor:
     """`y[i] = words[i] & ... & words[i + count - 1]`, in log2(count) steps.
 
-    Max pooling of the dropped seeds gives the same with count ** dims comparisons per place.
+    Max pooling of the dropped seeds does the same in count ** dims comparisons per place.
     """
     width = 1
     while width < count:

@@ -1,7 +1,7 @@
 """`dropout_add` and `dropout_add_backward`: the operators of a residual sum on a GPU.
 
-They have no derivative: `direct` calls them, below an autograd function that has. Where a transform
-or a compiler looks on, `functional` composes the sum of `masked_affine` and torch's operators.
+They have no derivative: `direct` calls them, below an autograd function with one. If a transform
+or a compiler observes, `functional` composes the sum from `masked_affine` and torch's operators.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`keep_bits`: the keep bits of a call, and what a compiler makes of dropout by them.
+"""`keep_bits`: the keep bits of a call, and the dropout that a compiler builds from them.
 
 `masked_affine` is opaque to a compiler: what comes before it is written to memory, and what follows
-reads it from there. From the bits on, all is torch's own operators, which a compiler fuses with
+reads it from there. All after the bits is torch's own operators, which a compiler fuses with
 their neighbours. docs/decisions/0015-a-select-that-fuses.md has the evidence.
 """
 
@@ -58,7 +58,7 @@ def select(
         bits = _keep_bits_of(like, key, p, x.shape, base, strides)
         scale = _scale_of(like, p)
     sizes = sizes_drawn(x.shape, strides)
-    # Views suffice: the place of a bit is computed from the element's, and none is looked up.
+    # Views suffice: the place of a bit is computed from the element's, without a look-up.
     places = torch.arange(PER_BLOCK, dtype=torch.uint8, device=x.device)
     each = ((bits.unsqueeze(-1) >> places) & 1).flatten()
     keep = each.narrow(0, 0, math.prod(sizes)).view(sizes) != 0
@@ -70,10 +70,10 @@ def select(
 
 
 def _bits_where(keep: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """`keep ? x : 0`, of the bits of x.
+    """`keep ? x : 0`, on the bits of x.
 
     A compiler that fuses operators need not round a 16-bit number between them, and may make a
-    fused multiply-add of a product and a sum. Neither has the bits that are selected from here.
+    fused multiply-add of a product and a sum. Neither happens to bits that are selected here.
     """
     as_bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[x.element_size()]
     return torch.where(keep, x.view(as_bits), 0).view(x.dtype)

@@ -7,7 +7,7 @@ Three things are not obvious; docs/decisions/0002-one-operator.md has the eviden
   tells the partitioner that the generator to save for a recomputation is the CPU's.
 * A draw under vmap has no batched input, so a vmap rule would never be called. The kernel is
   registered for the vmap mode itself, as torch does for its own random operators.
-* Where torch's compiler is set to recompute much, it would recompute a draw like any operator, and
+* If torch's compiler is set to recompute much, it would recompute a draw like any operator, and
   the backward would have another key. So each draw in a graph is marked to be saved.
 """
 
@@ -44,7 +44,7 @@ def draw_key(device: torch.device | None = None) -> torch.Tensor:
     Under `torch.func.vmap` it follows the `randomness` of the transform, as torch's operators do.
 
     Args:
-        device: Where a key may lie. While a CUDA graph is captured, the generator of that device
+        device: Where the key may lie. While a CUDA graph is captured, the generator of that device
             draws, which torch advances at each replay, and the key lies there.
     """
     if captures(device):
@@ -59,7 +59,7 @@ def draw_key(device: torch.device | None = None) -> torch.Tensor:
 
 
 def captures(device: torch.device | None) -> bool:
-    """Whether a draw for a tensor on a device is one of a CUDA graph, and nothing else sees it."""
+    """Whether a draw for a tensor on a device belongs to a CUDA graph, unseen by anything else."""
     if device is None or device.type != "cuda" or torch.compiler.is_compiling():
         return False
     return seed.captures() and not _torch.may_be_watched()
@@ -98,7 +98,7 @@ _last_drawn: WeakKeyDictionary[torch.fx.Graph, torch.Tensor] = WeakKeyDictionary
 
 
 def save_drawn(name: str, place: int | None = None, recomputed: bool = False) -> None:
-    """Have the compiler save for the backward what an operator of a graph draws or is given as key.
+    """Make the compiler save for the backward the key that an operator of a graph draws or gets.
 
     The operators that take a key repeat the mark, since the policy of a selectively checkpointed
     region overwrites it as soon as the draw is recorded.
@@ -134,7 +134,7 @@ def save_drawn(name: str, place: int | None = None, recomputed: bool = False) ->
 
 
 def trace_as(name: str, function: Callable[..., torch.Tensor]) -> None:
-    """Have a graph consist of the operators of a function instead of the operator."""
+    """Put the operators of a function into a graph instead of the operator."""
 
     def traced(
         mode: Any, operator: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -147,7 +147,7 @@ def trace_as(name: str, function: Callable[..., torch.Tensor]) -> None:
 
 
 def _mark_draws(key: Any) -> None:
-    """Mark the draws that a key of a joint graph is made of."""
+    """Mark the draws from which a key of a joint graph is made."""
     seen, further = set(), [key]
     while further:
         node = further.pop()

@@ -31,7 +31,7 @@ def define_map(
     derivative: Derivative,
     samples: Samples = samples_of_map,
 ) -> Any:
-    """Define an operator with everything that torch may need of it, in two forms.
+    """Define an operator with everything that torch may need from it, in two forms.
 
     The returned form takes its constants as numbers, which are also constants of a compiled graph.
     The overload `tensor` takes the floats among them as one float64 tensor on the CPU. That is an
@@ -96,10 +96,10 @@ def define_form(
         arguments: As `constants` in `define_map`.
         kernel: The kernel, for any device.
         derivative: Maps the constants to those of the derivative.
-        aligned: True where the tensor among the constants has the dimensions of x, which vmap
-            may give it a further one of.
-        traced: What a graph has instead of the operator, a function of its arguments: what follows
-            for the compiler of a forward, and of its derivatives.
+        aligned: True if the tensor among the constants has the dimensions of x, to which vmap
+            may add one.
+        traced: What a graph contains instead of the operator, a function of its arguments: one
+            for a forward, and one for its derivatives.
     """
     of_numbers = not arguments.startswith("Tensor ")
     own_name = name if overload == "default" else f"{name}.{overload}"

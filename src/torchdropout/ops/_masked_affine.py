@@ -36,7 +36,7 @@ def _samples_of_rates(
 
 
 def _checking(kernel: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """Check the rates of a call where that has not been done, since it waits for a GPU."""
+    """Check the rates of a call if that has not been done, since it waits for a GPU."""
 
     def run(
         x: torch.Tensor,
@@ -68,15 +68,15 @@ on_devices(
     _checking(on_gpu("masked_by_rates", reference.masked_by_rates, _samples_of_rates)),
 )
 
-# Where a graph has a select that the compiler fuses; a test adds the CPU.
+# Devices on which a graph has a select that the compiler fuses; a test adds the CPU.
 fusing = {*triton.DEVICES}
 
 
 def _define_fused(form: str, arguments: str, kernel: Callable[..., torch.Tensor]) -> Any:
     """Define a form of the operator without shift and drop value, which a graph sees into.
 
-    The caches of torch's compiler know a program by the operators that it calls, and not by what
-    becomes of them: the version in the name keeps them from what another version traced.
+    The caches of torch's compiler identify a program by the operators that it calls, not by their
+    decompositions: the version in the name excludes what another version traced.
     """
 
     def traced(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> torch.Tensor:
@@ -102,7 +102,7 @@ _fused_of = _define_fused(
 
 
 def _fuses(x: torch.Tensor) -> bool:
-    """Whether a compiler sees into the operator: for a GPU, where numbers are real."""
+    """Whether a compiler sees into the operator: for a GPU, if numbers are real."""
     return (
         is_dynamo_compiling()
         and x.device.type in fusing
@@ -153,7 +153,7 @@ def masked_linear_of(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """`masked_affine_of` where shift and drop value are 0, which the tensor does not tell."""
+    """`masked_affine_of` if shift and drop value are 0, which the tensor does not show."""
     if _fuses(x):
         y: torch.Tensor = _fused_of(x, key, constants, base, strides)
         return y

@@ -33,7 +33,7 @@ _choose_share = torch.ops.torchdropout.choose.share
 def _samples(
     x: torch.Tensor, key: torch.Tensor, kept: int, group: int, dim: int, scale: float, *_: Any
 ) -> Iterator[tuple[Any, ...]]:
-    """Groups in a row and across, of the size at hand or of fewer places."""
+    """Groups along a row and across rows, of the given size or of fewer places."""
     groups = max(2, 3000 // group)
     values = sample(x).repeat(-(-groups * group // 3000))[: groups * group]
     own = kept, group, -1, scale

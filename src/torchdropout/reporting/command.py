@@ -116,7 +116,7 @@ def completing(
 
     Args:
         names: Returns the names, each with a line of help.
-        listed: Whether the value may be several names with commas between.
+        listed: Whether the value may be several names separated by commas.
     """
 
     def complete(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:

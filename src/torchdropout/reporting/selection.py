@@ -29,7 +29,7 @@ class Choice:
         """The names of the rules that are selected and not ignored.
 
         An entry is a code (`TD521`), the beginning of one (`TD52`), a name (`drop-rate`), a group
-        (`rate`), or several of these with commas between; case does not matter.
+        (`rate`), or several of these separated by commas; case does not matter.
 
         Args:
             select: Rules to take; all when empty.

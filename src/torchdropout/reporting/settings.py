@@ -19,7 +19,7 @@ else:
     import tomli as tomllib
 
 FILE = "pyproject.toml"
-# The tables that there are, with dots below `tool`.
+# The names of all tables under `tool`, with dots.
 TABLES = ("torchdropout", "torchdropout.audit")
 # A table whose name is at least this close to one of these is a misspelling of it.
 _CLOSE = 0.85

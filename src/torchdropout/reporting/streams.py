@@ -8,7 +8,7 @@ import sys
 
 
 def silence() -> None:
-    """Sends what stdout and stderr still hold to nowhere, where they cannot be written.
+    """Discards what stdout and stderr still buffer, if they cannot be written.
 
     Without this, Python reports it at exit, with an exit code of its own.
     """

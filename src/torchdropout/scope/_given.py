@@ -20,7 +20,7 @@ class GivenDim(NamedTuple):
 
     Attributes:
         name: The path of the module, or `path#number`.
-        dim: The dimension, from the end where it is negative.
+        dim: The dimension, counted from the end if negative.
         alternating: Whether the samples alternate there; else the places of each are neighbours.
     """
 
@@ -66,7 +66,7 @@ class GivenDim(NamedTuple):
 
 
 class Given:
-    """The dimensions that are given, by site.
+    """The given dimensions, by site.
 
     Raises:
         ArgumentTypeError: They are not a mapping of paths to dimensions.
@@ -90,16 +90,16 @@ class Given:
             self.dims[name] = GivenDim(name, int(dim), how is not None)
 
     def of(self, site: SiteId) -> GivenDim | None:
-        """That of a site, or else of all sites of its module."""
+        """The dimension of a site, or else of all sites of its module."""
         if not self.dims:
             return None
         return self.dims.get(f"{site.path}#{site.number}", self.dims.get(site.path))
 
     def check_names(self, sites: Iterable[SiteId], paths: Iterable[str]) -> None:
-        """Check that each is of a site, or of a module that may draw in another forward.
+        """Check that each belongs to a site, or to a module that may draw in another forward.
 
         Raises:
-            ArgumentValueError: One is not.
+            ArgumentValueError: One does not.
         """
         if not self.dims:
             return
@@ -124,7 +124,7 @@ def unfolded(draw: Draw, place: Place) -> tuple[Draw, Place]:
     def apart(t: Any) -> Any:
         if t is None or t.ndim != lead.ndim or t.shape[dim] != lead.shape[dim]:
             return t
-        # Not `unflatten`, which the compiler does not follow where a mode observes functions.
+        # Not `unflatten`, which the compiler cannot trace while a mode observes functions.
         return t.view(*t.shape[:dim], times, t.shape[dim] // times, *t.shape[dim + 1 :])
 
     def compute(*tensors: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What draws, and how it is given a key: torch's functions, random numbers, our own family."""
+"""The functions that draw, and how each gets a key: torch's, random numbers, our own family."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _same(x: Any, *_: Any) -> Any:
 
 
 def _dropped(watcher: Watcher, func: Any, args: Any, kwargs: Any) -> Any:
-    """A call `(input, p, training, inplace)` by our function of the same name."""
+    """A call `(input, p, training, inplace)` as a call of our function of the same name."""
     ours, default = _DROPOUTS[func]
     x, p, training, inplace = _bound(default, args, kwargs)
     if not (training or watcher.active().forced) or (type(p) in (int, float) and p == 0):
@@ -65,7 +65,7 @@ def _dropped(watcher: Watcher, func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _bound(default: tuple[Any, ...], args: Sequence[Any], kwargs: Any) -> tuple[Any, ...]:
-    """Input, p, training and inplace of a call, by the defaults of the last three."""
+    """Input, p, training and inplace of a call, with defaults for the last three."""
     given = [*args, *(None, *default)[len(args) :]]
     for name, value in kwargs.items():
         given[_PLACES[name]] = value
@@ -73,7 +73,7 @@ def _bound(default: tuple[Any, ...], args: Sequence[Any], kwargs: Any) -> tuple[
 
 
 _PLACES = {"input": 0, "p": 1, "training": 2, "train": 2, "inplace": 3}
-# What ours is, and the defaults of p, training and inplace.
+# Our function, and the defaults of p, training and inplace.
 _DROPOUTS: dict[Any, tuple[Callable[..., torch.Tensor], tuple[Any, ...]]] = {
     torch_F.dropout: (F.dropout, (0.5, True, False)),
     torch_F.dropout1d: (F.dropout1d, (0.5, True, False)),
@@ -142,7 +142,7 @@ def new_watcher() -> Watcher:
 
 
 def _with_parts(function: Any, watcher: Watcher) -> types.FunctionType:
-    """A function of torch whose calls of dropout and attention are ours, and which asks no mode.
+    """A function of torch that calls our dropout and attention, and no mode.
 
     It is a copy with other globals: nothing of torch changes.
     """
@@ -158,7 +158,7 @@ def _with_parts(function: Any, watcher: Watcher) -> types.FunctionType:
     scope["has_torch_function"] = lambda *_: False
     scope["dropout"] = dropout
     scope["scaled_dot_product_attention"] = attention
-    del scope["__name__"]  # by it the compiler would look for these in torch's module
+    del scope["__name__"]  # else the compiler would look for these in torch's module
     copy = types.FunctionType(
         function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
     )
@@ -178,9 +178,9 @@ def _multi_head(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
 
 @_of(_torch.set_grad_enabled)
 def _grad_mode(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
-    """Gradients are turned off where a reentrant region begins, and on where a graph runs.
+    """Gradients are turned off when a reentrant region begins, and on when a graph runs.
 
-    So a region is noted that begins with a compiled function, which no hook precedes.
+    This shows a region that begins with a compiled function, which no hook precedes.
     """
     found = func(*args, **kwargs)
     watcher.note_checkpoint()
@@ -215,7 +215,7 @@ def _recurrent(watcher: Watcher, func: Any, *args: Any) -> Any:
                 x = _dropped(watcher, torch_F.dropout, (x, p, True), {})
             elif layer > 0:
                 x = _dropped_packed(watcher, x, sizes, p)
-            if x.shape != shape:  # torch would not notice, and read beyond the states
+            if x.shape != shape:  # torch would read beyond the states without noticing
                 raise RuntimeError(
                     f"Expected a draw between recurrent layers of shape {tuple(shape)}, got "
                     f"{tuple(x.shape)}: the states have one row for each input."
@@ -231,9 +231,9 @@ def _recurrent(watcher: Watcher, func: Any, *args: Any) -> Any:
 
 
 def _dropped_packed(watcher: Watcher, x: torch.Tensor, sizes: torch.Tensor, p: float) -> Any:
-    """Dropout of the rows of a packed sequence, of which each step has one for each sample.
+    """Dropout of the rows of a packed sequence, where each step has one row per sample.
 
-    A sample has the same draws whatever its place among the sorted and the length of the others.
+    A sample has the same draws whatever its place in the sorted order and the length of the others.
     """
     order = watcher.order
 
@@ -306,12 +306,12 @@ def _numbers(
             zeros = torch.zeros_like(x, dtype=wide)
             return F.gaussian_noise(zeros, 1.0, key=key, layout=layout).to(x.dtype)
         ones = torch.ones_like(x, dtype=torch.float64)
-        # 1 + e / 2 is u + 1 / 2 with 25 bits of u, of which 24 are a number in [0, 1) of float32.
+        # 1 + e / 2 is u + 1 / 2 with 25 bits of u, and 24 of them make a float32 in [0, 1).
         u = F.uniform_dropout(ones, 0.5, key=key, layout=layout) - 0.5
         steps = 2.0 ** min(24, _digits(x.dtype))
         return (torch.floor(u * steps) / steps).to(x.dtype)
 
-    # A threshold may follow, of which the mean says nothing.
+    # A threshold may follow, about which the mean says nothing.
     mean = torch.zeros_like if kind == "randn" else None
     return watcher.draw(Draw(kind, None, (x,), compute, mean, aligned=True, finish=finish, inner=0))
 
@@ -415,7 +415,7 @@ def _rrelu(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _unseen(handler: Handler) -> Handler:
-    """A handler of what torch's compiler does not ask a mode about."""
+    """A handler for functions about which torch's compiler does not call a mode."""
 
     def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
         watcher.active().unseen(func.__name__)
@@ -452,7 +452,7 @@ class _Parameters(NamedTuple):
         return {**self.defaults, **dict(zip(self.names, args, strict=False)), **kwargs}
 
 
-# Those that draw for each element, whatever its dimensions.
+# Functions that draw for each element, whatever the dimensions.
 _ELEMENTWISE = (
     F.dropout,
     F.alpha_dropout,
@@ -465,7 +465,7 @@ _ELEMENTWISE = (
 def _own(ours: Callable[..., Any]) -> Handler:
     parameters = _Parameters.of(ours)
     first, gated = parameters.names[0], "training" in parameters.names
-    # What can write its result into a tensor like the input draws in the dimensions of the input.
+    # Functions that can write into a tensor like the input draw in the dimensions of the input.
     elementwise = "out" in parameters.names
     of_elements = ours in _ELEMENTWISE
 

@@ -42,33 +42,33 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     are those of section 3 of the contract in the whole batch.
 
     It reaches torch's dropout functions, modules and attention, the dropout of recurrent layers,
-    `bernoulli`, `rand` and `randn` in code of the model, and all of this library. What draws in
-    another way is an error. Draws outside the model's forward, and those that have a key or a
+    `bernoulli`, `rand` and `randn` in code of the model, and all of this library. A draw in
+    any other way is an error. Draws outside the model's forward, and those that have a key or a
     generator, are as they are without a scope.
 
     At the first forward the model runs on two and on three samples, to find along which dimension
-    of each draw the samples lie; see `find_sites`. A copy or a file of the model that is made
-    within the scope has nothing of it.
+    of each draw the samples lie; see `find_sites`. A copy or a saved file of the model made
+    within the scope contains nothing of the scope.
 
     Args:
         model: In training.
         seed: In [0, 2**64), or a `Key`.
-        step: Which step of training this is, in [0, 2**64).
+        step: The number of the training step, in [0, 2**64).
         batch: `(start, total)`: the number of this part's first sample, and the size of the whole
             batch. By default the forward has the whole batch. A further forward of the model in the
             same scope continues where the last ended, as micro-batches do. Or the processes that
             have different samples: "distributed" for all of them, a process group, or a mesh of one
             dimension. Each forward then has the samples of the first rank, then those of the next,
-            however many each has; the processes tell each other, so all call the model as often.
-        sequence: `(start, total)` of the positions, where sequences are divided.
+            however many each has. They exchange these numbers, so all call the model equally often.
+        sequence: `(start, total)` of the positions, if sequences are divided.
         batch_dim: The dimension of the samples in the tensors that the model is called with.
         sequence_dim: That of the positions.
-        shared: The arguments of the forward that all samples share, where their sizes do not tell;
+        shared: The arguments of the forward that all samples share, if their sizes do not show it;
             see `find_sites`.
         batch_dims: The dimension of the samples in the draws of some sites, by path, where forwards
-            do not show it; see `find_sites`, which takes it where `sites` is given.
-        sites: What `find_sites` returned. Needed where `model.compile()` was called.
-        prefix: Put before the paths, where this model is a stage of a larger one.
+            do not show it; see `find_sites`, which takes it if `sites` is given.
+        sites: What `find_sites` returned. Required if `model.compile()` was called.
+        prefix: Put before the paths, if this model is a stage of a larger one.
         on_unreached: What to do about a draw that cannot be given a key: "raise", "warn" or
             "ignore".
 
@@ -158,7 +158,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             )
         if self._given is not None:
             self._use(self._given)
-        elif _torch.is_compiled(unwrapped(self.model)):  # and cannot be run to find them
+        elif _torch.is_compiled(unwrapped(self.model)):  # and cannot be run to find the sites
             raise ArgumentValueError(
                 "Expected `sites`, what find_sites returns, for a model whose compile() was "
                 "called, got sites=None (NoneType)."
@@ -189,7 +189,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
 
     @contextlib.contextmanager
     def resumed(self, state: State) -> Iterator[None]:
-        """Be in the scope where a forward was: a region is computed again."""
+        """Re-enter the scope at the place of a forward: a region is recomputed."""
         watcher = self._watcher
         before, active = watcher.state(), watcher.scope
         if active is None:
@@ -219,13 +219,13 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             shared_leaves(unwrapped(self.model), args, kwargs, self.shared) if self.shared else ()
         )
         rows = batch_size(args, kwargs, self.batch_dim, skipped)
-        # A stage of a pipeline runs once more, for shapes: that is not a micro-batch. Without a
-        # sample there is nothing to place, nor to find sites with.
+        # A pipeline stage runs once more, for shapes: that is not a micro-batch. Without a
+        # sample there is nothing to place, and no way to find sites.
         if rows is None and self.batch_dim != 0:
             wrong_value("batch_dim", "a dimension of an argument of the forward", self.batch_dim)
         infers = not is_dynamo_compiling() and _torch.infers_shapes()
         start, self._rows = self._next, rows or 0
-        if self._ranks is not None and not infers:  # also where the others alone have samples
+        if self._ranks is not None and not infers:  # even if only the others have samples
             place = _torch.in_python(self._placed)
             start, self._rows = place(self._ranks, self._rows)
         self._rehearses = rows == 0 or (rows is None and self.batch is None) or infers
@@ -262,7 +262,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if self._next == 0 and self._watcher.ranked == self.key:
             warnings.warn(
                 "A scope with processes in `batch` has the seed and the step of the last one, and "
-                "so its masks: where gradients of several forwards are accumulated, have all "
+                "so its masks: if gradients of several forwards are accumulated, run all "
                 "forwards of a step in one scope.",
                 RuntimeWarning,
                 stacklevel=2,
@@ -280,7 +280,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 )
 
     def after(self) -> None:
-        """The forward has ended: one that failed is tried again with the same samples."""
+        """The forward has ended: a failed one is retried with the same samples."""
         self._arguments = None
         if self._watcher.completed:
             self._next += self._rows
@@ -298,13 +298,13 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         return found
 
     def _how(self) -> tuple[Any, ...]:
-        """What the sites of a model depend on."""
+        """The data that the sites of a model depend on."""
         training = unwrapped(self.model).training
         given = frozenset(self.given.dims.values())
         return self.batch_dim, self.sequence_dim, self.shared, given, self.prefix, training
 
     def _look(self, args: Any, kwargs: Any) -> Sites:
-        """Find sites with the keys of this step, which may decide what is computed."""
+        """Find sites with the keys of this step, which may decide which code runs."""
         inner = unwrapped(self.model)
         self._watcher.remove()
         options: dict[str, Any] = {"shared": self.shared, "given": self.given}
@@ -394,7 +394,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=part))
 
     def _check_undivided(self, found: Site) -> None:
-        """Refuse a draw of a part; a compiled graph depends on which part only if it gets here."""
+        """Refuse a draw of a part; a compiled graph depends on the part only if it gets here."""
         divided = self.batch is not None or self._ranks is not None
         if not divided and self.sequence is None:
             return
@@ -410,7 +410,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         )
 
     def _check_vmap(self, site: SiteId, draw: Draw) -> None:
-        """Refuse a draw that would be the same for the samples of a vmap, and should not be."""
+        """Refuse a draw that would be the same for the samples of a vmap, but must not be."""
         for randomness in _torch.vmap_randomness() - {"same"}:
             raise SiteError(
                 "Expected randomness='same' in torch.func.vmap within a scope, as a sample has no "
@@ -419,7 +419,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             )
 
     def _sites_with(self, site: SiteId, draw: Draw) -> Sites | None:
-        """The sites, among them this one if the model is found to draw so there."""
+        """The sites, including this one if the model is found to draw this way there."""
         found = None if self._sites is None else self._sites.get(site)
         if found is None or not found.is_of(draw):
             self._look_again()
@@ -436,17 +436,17 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         return 0 if self.sequence is None else self.sequence[1]
 
     def unreached(self, site: SiteId, name: str) -> None:
-        """Say that a function draws that cannot be given a key."""
+        """Report a function that draws and cannot be given a key."""
         self._complain(
             f"Expected draws that can be given a key, got {name} at {site}, which draws from "
             "torch's generator."
         )
 
     def unseen(self, name: str) -> None:
-        """Do nothing: outside compiled code the function is given its key."""
+        """Do nothing: outside compiled code the function gets its key."""
 
     def owned(self, site: SiteId, name: str, generator: Any) -> None:
-        """It is left as it is."""
+        """Leave it as it is."""
 
     def _complain(self, message: str) -> None:
         if self.on_unreached == "raise":

@@ -1,4 +1,4 @@
-"""Out of memory: an error that is none of the model's, and by which nothing is found out."""
+"""Out of memory: an error that is not the model's, and from which nothing can be concluded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def may_fail() -> Iterator[None]:
-    """Suppress what a forward raises that is only tried, except that memory ran out."""
+    """Suppress the errors of a trial forward, except out-of-memory errors."""
     try:
         yield
     except Exception as error:
@@ -29,13 +29,13 @@ def may_fail() -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Have an out-of-memory error say that the sites are looked for, and what helps."""
+    """Make an out-of-memory error say that it arose while finding sites, and what helps."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
             error.args = (
-                "Out of memory while the sites of a model are found, which takes forwards of two "
+                "Out of memory while finding the sites of a model, which takes forwards of two "
                 "and of three samples. Find them with smaller samples, such as images of fewer "
                 "pixels: by `find_sites`, for `keyed(sites=)`, or by `MCDropout.plan` before the "
                 f"first call. ({type(error).__name__}: {error})",

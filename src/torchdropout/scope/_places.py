@@ -34,7 +34,7 @@ from ._shared import (
 )
 from ._watch import NORMS, Draw, Place, SiteId, is_replicated, tree_of, unwrapped
 
-# For each dimension, the size of the leaves that are divided, and the places taken of them.
+# For each dimension, the size of the leaves that are divided, and the places taken from them.
 Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
 _ALL: Taken = {}
 
@@ -45,8 +45,8 @@ class Site(NamedTuple):
     Attributes:
         id: The path of its module, and which of that module's draws it is.
         kind: The function that draws.
-        p: Its rate, where it has one.
-        shape: The shape of the draws in the forward that was looked at, of size 1 where they are
+        p: Its rate, if it has one.
+        shape: The shape of the draws in the inspected forward, of size 1 where they are
             shared.
         place: Along which dimensions the samples and the positions lie.
         problem: Why a batch that is divided cannot have this draw; empty if it can.
@@ -60,7 +60,7 @@ class Site(NamedTuple):
     problem: str = ""
 
     def is_of(self, draw: Draw) -> bool:
-        """Whether it may be the site of a draw; another has its number where one was skipped."""
+        """Whether it may be the site of a draw; another site has its number if one was skipped."""
         rank = draw.tensors[0].ndim if draw.aligned else None
         return self.kind == draw.kind and (None in (rank, self.shape) or rank == self._rank())
 
@@ -76,11 +76,11 @@ class Sites(Mapping[SiteId, Site]):
     """The sites of a model, in the order in which they draw.
 
     Attributes:
-        hidden: Whether a generator advanced, and no function was seen that draws from it.
+        hidden: Whether a generator advanced although no drawing function was seen.
         unseen: Functions that draw, and that cannot be given keys in a compiled model.
         streams: `SiteId.stream` of each.
         single: Whether they were found with one sample: an argument of one row may then be taken
-            for that sample's. A forward with several tells.
+            for that sample's. A forward with several samples decides.
     """
 
     single = False
@@ -92,7 +92,7 @@ class Sites(Mapping[SiteId, Site]):
         self.streams = {site: site.stream() for site in self._found}
 
     def joined(self, other: Sites) -> Sites:
-        """These, and those of the other that are not among them or draw in another way there."""
+        """These, and the sites of the other that are missing here or draw in another way there."""
         found = {**self._found, **other._found}
         for id, site in self._found.items():
             if site.is_like(found[id]):
@@ -102,15 +102,15 @@ class Sites(Mapping[SiteId, Site]):
         return sites
 
     def check_places(self, other: Sites) -> None:
-        """Check that the samples lie where another look, with several of them, finds them.
+        """Check that the samples lie where another look, with several samples, finds them.
 
         Raises:
-            SiteError: They do not.
+            SiteError: They lie elsewhere.
         """
         for id in self._found.keys() & other._found.keys():
             if self._found[id].place != other._found[id].place:
                 raise SiteError(
-                    "Expected draws of which a forward with one sample shows where the samples "
+                    "Expected draws for which a forward with one sample shows where the samples "
                     f"lie, got {id} ({self._found[id].kind}), which lies elsewhere with several: "
                     "an argument of one row was taken for that sample's. Pass `shared` with the "
                     "names of the arguments that all samples share."
@@ -121,7 +121,7 @@ class Sites(Mapping[SiteId, Site]):
         return found
 
     def get(self, site: SiteId, default: Any = None) -> Any:
-        """That of `Mapping`, several times as fast: each draw asks."""
+        """As in `Mapping`, but several times as fast, since each draw calls it."""
         return self._found.get(site, default)
 
     def __iter__(self) -> Iterator[SiteId]:
@@ -147,26 +147,26 @@ def find_sites(
     """Find where a model draws, and along which dimension of each draw the samples lie.
 
     The model runs without gradients on two and on three copies of the first sample, with draws of
-    its own; buffers and generators are then as before. Where a dimension holds several places of
-    each sample, such as windows or heads, it runs on two further pairs, of which the second differs
-    in one sample: the places of a sample must be neighbours there. Where all samples are alike, one
-    gets other numbers. Where the forward succeeds with as many samples as are given alone, each
+    its own; buffers and generators are then restored. If a dimension holds several places of
+    each sample, such as windows or heads, it runs on two further pairs, the second of which differs
+    in one sample: the places of a sample must be neighbours there. If all samples are alike, one
+    gets other numbers. If the forward succeeds only with the given number of samples, each
     site has that as its problem.
 
     Args:
         model: In the mode in which it will be used.
         args: Arguments of its forward.
         batch_dim: The dimension of the samples in those tensors.
-        sequence_dim: The dimension of the positions in them, where sequences are divided.
+        sequence_dim: The dimension of the positions in them, if sequences are divided.
         shared: The arguments that all samples share: names of the forward's parameters, and numbers
-            of what it takes as `*args`. By default a tensor that has the size of the batch has a
-            place for each sample, unless the forward fails so and not otherwise; where a site
-            depends on this and nothing shows it, the site has a problem. So has one that follows
-            another tensor than the first, where neither a site nor the result follows that.
+            of its `*args`. By default a tensor that has the size of the batch has a
+            place for each sample, unless the forward fails only with that reading; if a site
+            depends on this and nothing shows it, the site has a problem, as does one that follows
+            a tensor other than the first, if neither a site nor the result follows the first.
         batch_dims: The dimension of the samples in the draws of some sites, where forwards do not
             show it: by the path of the module, or by `path#number` for one of its draws. Where it
             holds several places of each sample these are neighbours, or with `(dimension,
-            "alternating")` the samples alternate. What forwards show must agree.
+            "alternating")` the samples alternate. It must agree with what forwards show.
         prefix: Put before the paths, for a model that is a part of a larger one.
         kwargs: Arguments of its forward, by name.
 
@@ -204,7 +204,7 @@ def check_dims(batch_dim: Any, sequence_dim: Any) -> None:
 
 
 def _taken(x: torch.Tensor, dim: int, places: Sequence[int]) -> torch.Tensor:
-    """Some places of a dimension.
+    """Take some places of a dimension.
 
     A DTensor is not indexed by a tensor, and autocast changes what `cat` does.
     """
@@ -216,7 +216,7 @@ def _taken(x: torch.Tensor, dim: int, places: Sequence[int]) -> torch.Tensor:
 
 
 def of_packed(packed: PackedSequence, places: Sequence[int]) -> PackedSequence:
-    """Some of the sequences."""
+    """Take some of the sequences."""
     padded, lengths = pad_packed_sequence(packed)
     at = torch.tensor(places)
     return pack_padded_sequence(
@@ -227,16 +227,16 @@ def of_packed(packed: PackedSequence, places: Sequence[int]) -> PackedSequence:
 def _problems(
     look: Look, found: Mapping[SiteId, Site], along: str, dims: Mapping[int, int]
 ) -> dict[SiteId, str]:
-    """Where the places of a sample or position are not neighbours, as the sizes would allow.
+    """Find where the places of a sample or position are not neighbours, although sizes allow it.
 
-    What is drawn for is compared between two that are alike, and two that are not: all that changes
-    belongs to the second. Where all are alike, the second gets other numbers.
+    Compare the inputs of draws between two alike samples and two that differ: all changes
+    belong to the second. If all are alike, the second gets other numbers.
 
     Args:
         look: The forwards.
         found: The sites.
         along: "batch" or "sequence".
-        dims: The size along the dimension of the arguments, and that of others, of which one place
+        dims: The size along the dimension of the arguments, and that of others, from which a place
             is taken twice.
     """
     (dim, size), *rest = dims.items()
@@ -254,7 +254,7 @@ def _problems(
     except Exception as error:
         if other or is_out_of_memory(error):
             raise
-        changed = {}  # the model does not take other numbers: nothing shows the order
+        changed = {}  # the model does not accept other numbers: nothing shows the order
     problems = {}
     for id, site in found.items():
         axis: Axis | None = getattr(site.place, along)
@@ -304,7 +304,7 @@ def _axis(
 ) -> tuple[Axis | None, str]:
     """The dimension whose size follows that of the batch or sequence, or why there is none."""
     if many is None or len(few) != len(many):
-        return None, f"its draws have another number of dimensions in another {whole}"
+        return None, f"its draws change their number of dimensions with the {whole}"
     found = []
     for dim, (a, b) in enumerate(zip(few, many, strict=True)):
         if a == b:
@@ -316,7 +316,7 @@ def _axis(
     if not found:
         return None, ""
     found.sort(key=lambda axis: axis.times)
-    # In attention another may have the keys of all parts of a sequence, which are gathered.
+    # In attention another dimension may have the gathered keys of all parts of a sequence.
     if len(found) > 1 and (whole == "batch" or found[0].times == found[1].times):
         dims = " and ".join(str(axis.dim) for axis in found)
         problem = f"dimensions {dims} of its draws both follow the {whole}"
@@ -338,12 +338,12 @@ class Look:
     Args:
         model: The model, without wrappers.
         args: Arguments of its forward.
-        kwargs: Those by name.
+        kwargs: Its keyword arguments.
         prefix: Put before the paths.
         around: Entered around each forward.
         forced: Whether calls that say `training=False` draw too.
-        key_of: The key of a site; by default one that is the same in every look.
-        shared: The arguments that all samples share; None to find out where sizes do not tell.
+        key_of: The key of a site; by default the same in every look.
+        shared: The arguments that all samples share; None to find out if sizes do not show it.
         given: Where the samples lie, as far as the caller says.
     """
 
@@ -367,13 +367,13 @@ class Look:
         self.forced = forced
         self.key_of = key_of
         self.shared = shared
-        # By the number of a leaf, the places taken of it instead; None for all.
+        # By the number of a leaf, the places taken from it instead; None for all.
         self.apart: dict[int, Sequence[int] | None] = {}
         self._batch_dim = 0
         self._alters: Callable[[int, torch.Tensor], bool] | None = None
-        self.hidden: set[str] = set()  # the generators that advance, and no function shows why
+        self.hidden: set[str] = set()  # generators that advance although no function shows why
         self.missed: dict[SiteId, str] = {}
-        self.own: dict[SiteId, str] = {}  # what draws from a generator of its own
+        self.own: dict[SiteId, str] = {}  # draws from a generator of their own
         self.unseen: set[str] = set()
 
     def sites(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
@@ -430,7 +430,7 @@ class Look:
             if any(axis is not None and axis.times > 1 for axis in axes):
                 for site, problem in _problems(self, found, along, dims).items():
                     found[site] = found[site]._replace(problem=problem)
-        # Where nothing depends on how many places the first has, another may have the samples.
+        # If nothing depends on the number of places of the first, another may hold the samples.
         idle = all(site.place.batch is None and not site.problem for site in found.values())
         if self.shared is None and found and idle and not result_follows:
             unknown = astray(self, batch_dim, size)
@@ -455,7 +455,7 @@ class Look:
         return given.axis(site, draw, shapes)
 
     def sites_or_whole(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
-        """The sites, also of a model whose forward succeeds with this number of samples alone.
+        """The sites, even of a model whose forward succeeds only with this number of samples.
 
         Raises:
             ArgumentValueError: No argument is a tensor that has the dimension.
@@ -473,7 +473,7 @@ class Look:
                 self.sites(batch_dim, sequence_dim)
             except _FAILURES:
                 return whole
-            raise  # it was not the number of samples
+            raise  # the number of samples was not the cause
 
     def _whole(self, error: BaseException, batch_dim: int, sequence_dim: int | None) -> Sites:
         args, kwargs = self.arguments
@@ -482,7 +482,7 @@ class Look:
         self.apart, self._alters = {}, None
         unknown = (
             f"the forward fails with two or with three samples ({type(error).__name__}: {error}). "
-            "Where an argument is none of the samples' pass its name in `shared`"
+            "If an argument does not belong to the samples, pass its name in `shared`"
         )
         found = {}
         for site, (draw, shape) in self.draws().items():
@@ -523,9 +523,9 @@ class Look:
         return found, [tuple(t.shape) for t in leaves if isinstance(t, torch.Tensor)]
 
     def seen(self, taken: Taken, altered: bool = False) -> dict[SiteId, Any]:
-        """The shapes of the masks of a forward, and what each is drawn for.
+        """The shapes of the masks of a forward, and the input of each.
 
-        No sample changes another by batch norm.
+        Batch norm does not let a sample change another.
 
         Args:
             taken: For the dimension of the samples, its size and the places taken.
@@ -618,11 +618,11 @@ class Looking:
 
     Args:
         forced: Whether calls that say `training=False` draw too.
-        inputs: The arguments of each module, to keep what is drawn for; None not to.
+        inputs: The arguments of each module, to keep the inputs of draws; None to keep nothing.
         key_of: The key of a site.
     """
 
-    resumed = None  # a region around a look is not that of its forward
+    resumed = None  # a region around a look is not the forward's
 
     def __init__(
         self,
@@ -637,7 +637,7 @@ class Looking:
         self.missed: dict[SiteId, str] = {}
         self.blind: set[str] = set()
         self._given: dict[int, tuple[torch.Generator, torch.Tensor, SiteId, str]] = {}
-        # A module that was given a key draws after the answer.
+        # A module that got a key draws after the answer.
         self.found: dict[SiteId, tuple[Draw, list[tuple[int, ...]]]] = {}
 
     def before(self, args: Any, kwargs: Any) -> None:
@@ -661,7 +661,7 @@ class Looking:
             self._given.setdefault(id(generator), noted)
 
     def own(self) -> dict[SiteId, str]:
-        """What has drawn from a generator of its own."""
+        """The functions that drew from a generator of their own."""
         return {
             site: name
             for generator, state, site, name in self._given.values()
@@ -669,7 +669,7 @@ class Looking:
         }
 
     def restore(self) -> None:
-        """Put the generators back that were given to functions."""
+        """Restore the generators that were passed to functions."""
         for generator, state, *_ in self._given.values():
             generator.set_state(state)
 
@@ -677,8 +677,8 @@ class Looking:
         """Compute the draw and note the shape of its mask."""
         if _torch.in_nested_region():
             self.unseen("draws in torch.compiler.nested_compile_region")
-        if self.inputs is not None:  # before what drops in place
-            # What is filled holds nothing yet. What the module is given lies as its masks do.
+        if self.inputs is not None:  # before a dropout in place
+            # A filled tensor holds nothing yet. The module's inputs are laid out as its masks are.
             known = () if draw.finish is not None else draw.tensors
             given = _torch.tree.tree_leaves(self.inputs.get(site.path))
             tensors = [t for t in (*known, *given) if isinstance(t, torch.Tensor)]
@@ -715,7 +715,7 @@ class _Generators(NamedTuple):
 
 @contextlib.contextmanager
 def unchanged(model: torch.nn.Module) -> Iterator[_Generators]:
-    """Put buffers and generators back at the end, which tell whether they advanced."""
+    """Restore buffers and generators at the end; the generators show whether they advanced."""
     devices = {b.device for b in model.buffers()} | {p.device for p in model.parameters()}
     cuda = sorted(d.index or 0 for d in devices if d.type == "cuda")
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
@@ -738,7 +738,7 @@ def unchanged(model: torch.nn.Module) -> Iterator[_Generators]:
 
 @contextlib.contextmanager
 def _norms_still(model: torch.nn.Module) -> Iterator[None]:
-    """Have batch norm use the statistics that it holds, where it has some."""
+    """Make batch norm use the statistics that it holds, if it has some."""
     norms = [m for m in model.modules() if isinstance(m, NORMS) and m.training]
     for norm in norms:
         norm.training = norm.running_mean is None

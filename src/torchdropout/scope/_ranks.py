@@ -1,4 +1,4 @@
-"""Which samples a process has of those of all processes, as they tell each other."""
+"""Which of the samples of all processes a process has, as they tell each other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
     from torch.distributed.device_mesh import DeviceMesh
 
-# What `keyed` takes instead of the place of the samples.
+# The values that `keyed` accepts instead of the place of the samples.
 Processes: TypeAlias = Union[Literal["distributed"], "ProcessGroup", "DeviceMesh"]
 
 
@@ -39,7 +39,7 @@ class Ranks:
         there = dist.is_available() and dist.is_initialized()
         if isinstance(batch, str):
             if batch != "distributed":
-                wrong_value("batch", "'distributed' where it is a word", batch)
+                wrong_value("batch", "'distributed' if it is a string", batch)
             if not there:
                 what = "(start, total) or None without torch.distributed.init_process_group"
                 wrong_value("batch", what, batch)
@@ -61,9 +61,9 @@ class Ranks:
         """The number of this process's first sample, and how many all have in this forward.
 
         Args:
-            key: That of the step.
-            start: How many samples the forwards before have.
-            rows: How many this process has in this one.
+            key: The key of the step.
+            start: The number of samples in earlier forwards.
+            rows: The number of samples of this process in this forward.
 
         Raises:
             ArgumentValueError: The processes are in different steps, or not in the same forward.
@@ -99,7 +99,7 @@ def _check_all_have_samples(model: torch.nn.Module) -> None:
     spread = [(name, p) for name, p in model.named_parameters() if is_spread(p)]
     if not spread:
         return
-    from torch.distributed.fsdp import FSDPModule  # it loads much
+    from torch.distributed.fsdp import FSDPModule  # a large import
 
     by_fsdp = any(isinstance(module, FSDPModule) for module in model.modules())
     for name, p in spread:

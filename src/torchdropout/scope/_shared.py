@@ -17,7 +17,7 @@ from ._watch import SiteId
 
 # An argument, and which of its leaves.
 Leaf: TypeAlias = tuple[str | int, int]
-# Names of arguments, and numbers of those that have none; a plan also has single leaves of some.
+# Names of arguments, and numbers of unnamed ones; a plan also has single leaves of some.
 Shared: TypeAlias = Collection[str | int | Leaf]
 
 
@@ -41,7 +41,7 @@ def check_shared(shared: Any) -> Shared | None:
 def names_of(model: torch.nn.Module, args: Any, kwargs: Any) -> tuple[list[str | int], set[str]]:
     """The argument that each tensor or other leaf belongs to, and the names of the parameters."""
     parameters: Collection[inspect.Parameter] = ()
-    with contextlib.suppress(TypeError, ValueError):  # such as of a forward in C
+    with contextlib.suppress(TypeError, ValueError):  # for example for a forward in C
         parameters = inspect.signature(model.forward).parameters.values()
     plain = [p.name for p in parameters if p.kind <= p.POSITIONAL_OR_KEYWORD]
     by_place = [plain[i] if i < len(plain) else i for i in range(len(args))]
@@ -55,7 +55,7 @@ def names_of(model: torch.nn.Module, args: Any, kwargs: Any) -> tuple[list[str |
 
 
 def leaves_of(model: torch.nn.Module, args: Any, kwargs: Any) -> list[Leaf]:
-    """What each leaf of the arguments is called, however they are given in another call."""
+    """The name of each leaf of the arguments, however another call passes them."""
     counts: dict[str | int, int] = {}
     found = []
     for name in names_of(model, args, kwargs)[0]:
@@ -65,7 +65,7 @@ def leaves_of(model: torch.nn.Module, args: Any, kwargs: Any) -> list[Leaf]:
 
 
 def batch_size(args: Any, kwargs: Any, dim: int, skipped: Collection[int] = ()) -> int | None:
-    """The size along a dimension of the first tensor that has it, without the leaves skipped."""
+    """The size along a dimension of the first tensor that has it, except for skipped leaves."""
     for place, leaf in enumerate(_torch.tree.tree_leaves((args, kwargs), is_leaf=is_packed)):
         size = None if place in skipped else size_of(leaf, dim)
         if size is not None:
@@ -91,7 +91,7 @@ def shared_leaves(model: torch.nn.Module, args: Any, kwargs: Any, shared: Shared
 
 
 def size_of(leaf: Any, dim: int) -> int | None:
-    """The size of an argument along a dimension; None where it has no such dimension."""
+    """The size of an argument along a dimension; None if it has no such dimension."""
     if is_packed(leaf):
         return int(leaf.batch_sizes[0])
     if isinstance(leaf, torch.Tensor) and leaf.ndim > dim >= -leaf.ndim:
@@ -105,7 +105,7 @@ def is_packed(leaf: Any) -> bool:
 
 
 _UNKNOWN = (
-    "it follows the argument {name!r}, of which nothing shows whether it has a place for each "
+    "it follows the argument {name!r}, for which nothing shows whether it has a place per "
     "sample or only by chance as many: pass shared=({name!r},) if all samples share it, "
     "shared=({first!r},) if they share that one, and shared=() if they share neither"
 )
@@ -119,11 +119,11 @@ _ASTRAY = (
 
 
 class Pair(NamedTuple):
-    """What forwards of two and of three samples show.
+    """The results of forwards of two and of three samples.
 
     Attributes:
         two: The draws for two, with the shapes of their masks.
-        three: Those for three.
+        three: The draws for three.
         result_follows: Whether the result has a place for each sample.
     """
 
@@ -133,13 +133,13 @@ class Pair(NamedTuple):
 
 
 class Forwards(Protocol):
-    """What these questions need of forwards that leave nothing behind.
+    """The interface to forwards that leave nothing behind, for these questions.
 
     Attributes:
         model: The model.
-        arguments: Those of its forward.
-        shared: The arguments that all samples share; None where that is asked.
-        apart: By the number of a leaf, the places taken of it instead; None for all.
+        arguments: The arguments of its forward.
+        shared: The arguments that all samples share; None to find them out.
+        apart: By the number of a leaf, the places taken from it instead; None for all.
     """
 
     model: torch.nn.Module
@@ -155,11 +155,11 @@ class Forwards(Protocol):
 
 
 def two_and_three(look: Forwards, dim: int, size: int) -> tuple[Pair, dict[SiteId, str]]:
-    """The draws for two and for three samples, and the problem of those of an argument alone.
+    """The draws for two and for three samples, and the problem of draws that follow one argument.
 
-    Another tensor than the first that has the size of the batch may have it by chance. Where it
+    A tensor other than the first that has the size of the batch may have it by chance. If it
     follows the batch, the forward fails if it has more places than the first: if all samples
-    shared it, its size would not matter. Where the forward does not fail, either is possible.
+    shared it, its size would not matter. If the forward does not fail, either is possible.
     """
     if look.shared is not None:
         return look.pair(dim, size), {}
@@ -199,7 +199,7 @@ def without_one(
 
 
 def having(look: Forwards, dim: int, size: int) -> list[int]:
-    """The leaves of the arguments that have the size of the batch, and not by chance."""
+    """The leaves of the arguments that have the size of the batch, other than by chance."""
     leaves = _torch.tree.tree_leaves(look.arguments, is_leaf=is_packed)
     return [
         n
@@ -215,7 +215,7 @@ def _question(look: Forwards, text: str, place: int, first: int) -> str:
 
 
 def astray(look: Forwards, dim: int, size: int) -> dict[SiteId, str]:
-    """The problem of sites that follow another argument than the first, of another size."""
+    """The problem of sites that follow an argument other than the first, of another size."""
     first, *_ = having(look, dim, size)
     problems: dict[SiteId, str] = {}
     leaves = _torch.tree.tree_leaves(look.arguments, is_leaf=is_packed)

@@ -28,7 +28,7 @@ class SiteId(NamedTuple):
 
     Attributes:
         path: The module's name in the model, without the names that wrappers add.
-        number: Which draw of that module it is, from 0, within a forward of the model.
+        number: The number of the draw in that module, from 0, within a forward of the model.
     """
 
     path: str
@@ -55,20 +55,20 @@ class Draw(NamedTuple):
 
     Attributes:
         kind: The name of the function that draws.
-        p: Its rate, where it has one.
-        tensors: What `compute` is called with.
+        p: Its rate, if it has one.
+        tensors: The arguments of `compute`.
         compute: `(*tensors, key=, layout=) -> result`.
-        mean: `(*tensors) -> result` with each random number replaced by its mean; None where that
+        mean: `(*tensors) -> result` with each random number replaced by its mean; None if that
             says nothing about the model.
         aligned: Whether the samples lie along the same dimension in the tensors and in the draws.
-        rated: Whether `compute` also takes `rate=`, another rate than p.
+        rated: Whether `compute` also takes `rate=`, a rate other than p.
         inplace: Whether it writes into its input, and takes `fresh=True` for a tensor of its own.
-        finish: Writes the result where the function does.
+        finish: Writes the result to where the function writes it.
         plain: Whether it is `dropout` of each element of its one tensor, into a new one.
         passes: `(*tensors, keys=, layout=) -> result` of several passes, which are the first
-            dimension of the tensors, or None where it cannot do that; it also takes `rate=`.
+            dimension of the tensors, or None if it cannot do that; it also takes `rate=`.
         inner: How many trailing dimensions have a meaning of their own, while any number of others
-            may lie before them; None where others have too.
+            may lie before them; None if others have one too.
     """
 
     kind: str
@@ -89,14 +89,14 @@ class Draw(NamedTuple):
         return y if self.finish is None else self.finish(y)
 
 
-# Modules of torch that wrap a model, by the name by which they hold it.
+# Modules of torch that wrap a model, with the attribute that holds it.
 _WRAPPED = {
     "_orig_mod": ("OptimizedModule",),
     "_fsdp_wrapped_module": ("FullyShardedDataParallel",),
     "_checkpoint_wrapped_module": ("CheckpointWrapper",),
     "module": ("DistributedDataParallel", "AveragedModel", "DataParallel"),
 }
-# Layers that the training mode changes in another way than by a draw.
+# Layers that the training mode changes in a way other than by a draw.
 NORMS = (
     *(torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm),
     *(torch.nn.InstanceNorm1d, torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d),
@@ -116,7 +116,7 @@ class Tree(NamedTuple):
     """The modules of a model, each once.
 
     Attributes:
-        modules: All of them, those around others first.
+        modules: All of them, containers before their children.
         paths: By path, without the names that wrappers add, and without the wrappers.
     """
 
@@ -136,7 +136,7 @@ def is_replicated(module: torch.nn.Module) -> bool:
 
 
 def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
-    """The modules of a model; several times as fast as `modules()`, since each scope asks."""
+    """The modules of a model; several times as fast as `modules()`, since each scope calls it."""
     found = Tree([], {})
     seen: set[int] = set()
     waiting = [(prefix, model)]
@@ -146,7 +146,7 @@ def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
             continue
         seen.add(id(module))
         found.modules.append(module)
-        found.paths[path] = module  # of a wrapper and what it wraps, the latter
+        found.paths[path] = module  # a wrapped module replaces its wrapper
         above = f"{path}." if path else ""
         for name, child in reversed(_torch.children(module).items()):
             if child is not None:
@@ -156,7 +156,7 @@ def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
 
 
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
-    """The model in wrappers of torch."""
+    """The model inside wrappers of torch."""
     while True:
         for name in _WRAPPED:
             if _wraps(model, name):
@@ -175,7 +175,7 @@ class State(NamedTuple):
 
 
 class Scope(Protocol):
-    """What answers the draws of a model.
+    """An object that answers the draws of a model.
 
     Attributes:
         forced: Whether a call that says `training=False` drops too.
@@ -196,20 +196,20 @@ class Scope(Protocol):
         """A function draws that cannot be given a key."""
 
     def unseen(self, name: str) -> None:
-        """A function draws about which a compiled model does not ask."""
+        """A function draws, and a compiled model does not report it."""
 
     def owned(self, site: SiteId, name: str, generator: Any) -> None:
         """A function is called with a generator of its own; the site is that of a draw here."""
 
     @property
     def resumed(self) -> Callable[[State], contextlib.AbstractContextManager[None]] | None:
-        """Be in the scope where a forward was, when a region is computed again; None in a look."""
+        """Re-enter the scope at the place of a forward, to recompute a region; None in a look."""
 
 
 class _Free:
-    """In a copy of a module, what stands for a scope's hooks of that module.
+    """In a copy of a module, the placeholder for a scope's hooks of that module.
 
-    A registry of hooks cannot be copied without one of them. The first forward takes them out.
+    A copied registry keeps an entry for each hook. The first forward removes these.
     """
 
     def __call__(self, module: torch.nn.Module, *_: Any) -> None:
@@ -218,13 +218,13 @@ class _Free:
 
 
 def _freed(next_number: int) -> _Free:
-    """One of a file, whose number no hook of this process may get."""
+    """A placeholder from a file, whose number no hook of this process may get."""
     _torch.reserve_hooks(next_number)
     return _Free()
 
 
 class _OfScope:
-    """A hook of a scope, of which a copy or a file of the module has nothing."""
+    """A hook of a scope, which a copy or a file of the module does not contain."""
 
     def __reduce__(self) -> Any:
         return _freed, (_torch.reserve_hooks(0),)
@@ -252,7 +252,7 @@ class _Enter(_OfScope):
         outermost = not watcher.frames
         if outermost:
             watcher.observe()
-        # Within the model the mode sees how a reentrant region begins.
+        # Within the model the mode sees a reentrant region begin.
         watcher.note_checkpoint(begins=outermost)
         watcher.frames.append(self.path)
 
@@ -272,7 +272,7 @@ class _Leave(_OfScope):
 
 
 class _Hook:
-    """A hook that can be taken off and put back under the same number."""
+    """A hook that can be removed and restored under the same number."""
 
     def __init__(self, register: Callable[[], Any], first: bool = False) -> None:
         self._register: Callable[[], Any] | None = register
@@ -342,7 +342,7 @@ class Watcher:
         multi_head: torch's multi-head attention, with draws that this watcher answers.
         tree: The modules that have the hooks; none outside a scope.
         observes: Whether the mode is active, in the thread that runs the model.
-        held: How many recomputations run, in which it stays active.
+        held: How many recomputations run, during which it stays active.
         ranked: The key of the last scope whose batch was divided among processes.
     """
 
@@ -380,7 +380,7 @@ class Watcher:
     def install(self, model: torch.nn.Module, prefix: str) -> None:
         """Hook the modules of a model; `remove` takes the hooks off.
 
-        They come back with the numbers they had, which a compiled graph may have looked at.
+        They are restored with the numbers they had, which a compiled graph may have read.
         """
         self.tree = tree_of(model, prefix)
         modules, paths = self.tree
@@ -457,7 +457,7 @@ class Watcher:
             self.active().before(args, kwargs)
 
     def _complete(self, module: torch.nn.Module, args: Any, output: Any) -> None:
-        """A hook that is not always called distinguishes a result of None from an error."""
+        """Note a result, perhaps None: unlike `_end`, this hook does not run after an error."""
         if not self.frames and not _torch.in_backward():
             self.completed = True
 
@@ -468,12 +468,12 @@ class Watcher:
 
     # --- The mode --------------------------------------------------------------------------------
 
-    # It costs a microsecond for each call of torch, also in a backward and an optimiser. So it is
-    # active while the model runs, and from where a scope begins to there: what compiles a function
-    # around the model meets it then.
+    # It costs a microsecond per call of torch, also in a backward and an optimiser. So it is
+    # active while the model runs, and from the start of a scope until then: compiling a function
+    # that calls the model needs it.
 
     def observe(self) -> None:
-        """Have the mode see the functions that are called from now on."""
+        """Make the mode see the functions that are called from now on."""
         if not is_dynamo_compiling():
             self._observe()
         elif not self.observes:
@@ -492,8 +492,8 @@ class Watcher:
     def stop(self) -> None:
         """Leave the mode, if it is active.
 
-        After Ctrl-C in the model another that was around it, such as a default device, has been
-        left in its place: then it is that one's turn.
+        After Ctrl-C in the model, an outer mode, such as a default device, may have popped this
+        one instead of itself: then this pops that one.
         """
         if self.mode.is_active() or (self.observes and _torch.innermost_mode() is not None):
             self.mode.__exit__(None, None, None)
@@ -502,14 +502,14 @@ class Watcher:
     # --- Draws -----------------------------------------------------------------------------------
 
     def next_site(self) -> SiteId:
-        """The site of the draw that comes now."""
+        """The site of the next draw."""
         path = self.frames[-1]
         number = self.counts.get(path, 0)
         self.counts[path] = number + 1
         return SiteId(path, number)
 
     def note_generator(self, func: Any, generator: Any) -> None:
-        """Tell the scope of a call with a generator of its own, which does not count as a draw."""
+        """Report a call with a generator of its own, which does not count as a draw."""
         if generator is not None:
             path = self.frames[-1]
             site = SiteId(path, self.counts.get(path, 0))
@@ -544,18 +544,18 @@ class Watcher:
         return State(tuple(self.frames), dict(self.counts), self.start)
 
     def go_to(self, state: State) -> None:
-        """Be where a forward was."""
+        """Return to the place of a forward."""
         self.frames[:] = state.frames
         self.counts = dict(state.counts)
         self.start = state.start
 
     def note_checkpoint(self, begins: bool = True) -> None:
-        """Have a checkpointed region that begins here be recomputed from the same place.
+        """Make a checkpointed region that begins here be recomputed from the same place.
 
         The backward computes it again, by then perhaps outside the scope.
 
         Args:
-            begins: Whether a reentrant one may have begun that is not yet noted.
+            begins: Whether a reentrant region may have begun that is not yet noted.
         """
         region = None if is_dynamo_compiling() else _torch.checkpoint_region(begins)
         resume = None if region is None else self.active().resumed
@@ -589,11 +589,11 @@ class Mode(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         handler = self.handlers.get(func)
-        if handler is None and func is not checkpoint:  # most calls: attributes of tensors too
+        if handler is None and func is not checkpoint:  # most calls, even tensor attributes
             return func(*args, **(kwargs or {}))
         if not self.watcher.frames or self.watcher.inside:
             return func(*args, **(kwargs or {}))
-        if handler is None:  # a region of a graph: the compiler asks about nothing in it
+        if handler is None:  # a region of a graph: the compiler reports nothing in it
             return func(self._observing(args[0]), *args[1:], **(kwargs or {}))
         if kwargs and "generator" in kwargs and not is_dynamo_compiling():
             self.watcher.note_generator(func, kwargs["generator"])

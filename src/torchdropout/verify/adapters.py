@@ -127,7 +127,7 @@ def from_flax(factory: Factory) -> Callable[[Any], Dropout]:
     Raises:
         ArgumentTypeError: `factory` is not callable, or its arguments cannot be read.
         TargetError: Flax is not installed; or the factory, when called, makes something else or a
-            module that cannot be given the mode.
+            module that does not accept the mode.
 
     Example:
         >>> from flax import nnx  # doctest: +SKIP
@@ -207,7 +207,7 @@ def _apply(function: Arrays, *inputs: torch.Tensor) -> Any:
 
 
 class _Call(torch.autograd.Function):
-    """A pure function of JAX arrays, applied to tensors; its gradient is such a call, too."""
+    """A pure function of JAX arrays, applied to tensors; its gradient is such a call too."""
 
     @staticmethod
     def forward(ctx: Any, function: Arrays, *inputs: torch.Tensor) -> Any:
@@ -421,7 +421,7 @@ def _first_tensor(
 def _is_training(
     signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> bool:
-    """Whether the arguments after x select training; true where none gives the mode."""
+    """Whether the arguments after x select training; true if none gives the mode."""
     bound = signature.bind_partial(None, *args, **kwargs)
     bound.apply_defaults()
     for name, value in bound.arguments.items():

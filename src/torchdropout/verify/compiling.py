@@ -17,7 +17,7 @@ class Tracer:
     """The backend `aot_eager`, which traces and does not generate code, with a count.
 
     Attributes:
-        graphs: How many graphs with an operation there were; 0 where the compiler leaves its
+        graphs: The number of graphs with an operation; 0 if the compiler leaves its
             target as it is, such as a scripted module.
     """
 
@@ -32,12 +32,12 @@ class Tracer:
 
 @contextlib.contextmanager
 def patient() -> Iterator[None]:
-    """Allow a function to be recompiled for every target, p and shape, without a word.
+    """Allow a function to be recompiled for every target, p and shape, without a warning.
 
     Beyond its limit of 8 the compiler runs a function uncompiled, and the checks would test that
     instead of the compiled one. A graph may also be traversed twice, as the checks of gradients
-    do. What it could not trace is not an error of a dropout: its warnings are not printed.
-    Where nothing has loaded the compiler, which takes seconds, nothing needs to be set.
+    do. A failed trace is not an error of a dropout: its warnings are not printed.
+    If the compiler, which takes seconds to load, is not loaded, nothing needs to be set.
     """
     if "torch._dynamo" not in sys.modules:
         yield
@@ -54,7 +54,7 @@ def patient() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Only errors are logged, unless somebody asked for more than warnings."""
+    """Only errors are logged, unless the user enabled more than warnings."""
     level = logger.level
     if logger.getEffectiveLevel() >= logging.WARNING:
         logger.setLevel(logging.ERROR)

@@ -3,7 +3,7 @@
 A claim (values, gradient, eval, draws) is one axis, the conditions are the other. A check of the
 group `conditions` tests its claim in a covering design: every pair of levels of two factors occurs
 together at the levels quick and standard, every triple at thorough (Cohen et al., "The AETG
-system", 1997). So a fault that is total in one level of a factor, or where two levels meet, is met.
+system", 1997). So a fault in all cases of one level, or of a pair of levels, is found.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .subject import GRID, Spec
 # --- The factors and their levels ---------------------------------------------------------------
 
 P = (0.001, 0.1, 1 / 3, 0.5, 0.9, 0.99)
-# For draws: at a p nearer to 0 or 1 a mask says too little for the calls that a run can make.
+# For draws: at a p nearer to 0 or 1 the calls that a run can make tell too little.
 P_OF_DRAWS = (0.1, 1 / 3, 0.5, 0.9)
 
 # Ranks 0 to 6; odd and prime sizes, powers of two and their neighbours, single rows, columns and
-# samples, wide rows; sizes that leave 1 to 15 elements over modulo 16, and others modulo 128.
+# samples, wide rows; sizes with a remainder of 1 to 15 modulo 16, and others modulo 128.
 SHAPES: tuple[tuple[int, ...], ...] = (
     (),
     (1,),
@@ -61,7 +61,7 @@ PROFILES: tuple[tuple[int, int, tuple[int, int, int]], ...] = (
 
 # Above the limits of a kernel: CUDA has 65,535 rows of blocks, and a call of 2^16 elements may take
 # another path. 70,001 is 1 modulo 16, 17 modulo 32, 49 modulo 64 and 369 modulo 1024: whatever the
-# vector or the block is, the last element is left over.
+# vector or the block is, the last element is a remainder.
 LONG: tuple[tuple[int, ...], ...] = ((70_001,), (65_601, 1))
 LONG_PROFILE = (9_373, 7, (2, 1, 1))  # 65,611 rows of samples and channels
 
@@ -150,7 +150,7 @@ def shapes_of(spec: Spec) -> tuple[tuple[int, ...], ...]:
 
 
 def long_shapes_of(spec: Spec) -> tuple[tuple[int, ...], ...]:
-    """Those with more rows, or more elements, than a kernel may treat in one way."""
+    """Shapes with more rows or elements than a kernel may treat in one way."""
     return _shapes(spec, LONG, (LONG_PROFILE,))
 
 
@@ -171,7 +171,7 @@ def _shapes(
 
 
 def p_of(spec: Spec, fixed: float | None, draws: bool) -> tuple[float, ...]:
-    """The p to look at."""
+    """The p to test."""
     if fixed is not None:
         return (fixed,)
     if spec.grid is not GRID:
@@ -180,11 +180,11 @@ def p_of(spec: Spec, fixed: float | None, draws: bool) -> tuple[float, ...]:
 
 
 def design(factors: Mapping[str, Sequence[Any]], strength: int, seed: int) -> list[Condition]:
-    """Conditions in which all levels of any `strength` factors occur together, where they can.
+    """Conditions in which all levels of any `strength` factors occur together, if they can.
 
     Each condition begins with a combination that has not occurred, and gets of each further factor
     the level that adds the most. (Of the packages that do this, `allpairspy` leaves combinations
-    out where some are impossible, and `covertable` takes seconds for triples.)
+    out if some are impossible, and `covertable` takes seconds for triples.)
 
     Args:
         factors: The levels of each factor.
@@ -193,7 +193,7 @@ def design(factors: Mapping[str, Sequence[Any]], strength: int, seed: int) -> li
     """
     shuffled = random.Random(seed)
     levels = {name: shuffled.sample(list(of), len(of)) for name, of in factors.items()}
-    # The shape first: what a layout can be depends on it.
+    # The shape comes first: the possible layouts depend on it.
     names = sorted(levels, key=lambda name: name != "shape")
     together = list(itertools.combinations(names, min(strength, len(names))))
     missing = dict.fromkeys(
@@ -231,7 +231,7 @@ def design(factors: Mapping[str, Sequence[Any]], strength: int, seed: int) -> li
 def _is_possible(row: Mapping[str, Any]) -> bool:
     given = [row[factor] for factor in ("layout", "incoming") if factor in row]
     if row.get("derivative") == "second derivative" and any(map(is_expanded, given)):
-        return False  # the derivative of a sum, which says nothing of each term
+        return False  # the derivative of a sum, which says nothing about each term
     return "shape" not in row or all(fits(layout, row["shape"]) for layout in given)
 
 

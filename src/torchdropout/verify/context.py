@@ -25,15 +25,15 @@ from .world import seed_torch as seed_torch
 
 @dataclass(frozen=True)
 class Level:
-    """How small a fault is looked for; it determines the sample sizes (`stats.size_for`).
+    """How small a fault to look for; it determines the sample sizes (`stats.size_for`).
 
     Attributes:
         name: What people type.
         rate: Rate error, in standard deviations of one bit: the error that is found is
             `rate * sqrt(p * (1 - p))`.
-        rough_rate: The same, where many cases share the time (dtypes, values).
+        rough_rate: The same, if many cases share the time (dtypes, values).
         correlation: Correlation of two mask bits.
-        pool: Number of distinct masks that may pass as infinitely many.
+        pool: Number of distinct masks that counts as infinitely many.
         run: Number of mask bits that are searched for a repeated run.
         zeros: Number of elements that are searched for a single wrong one.
         most: Limit on the elements of one measurement; the reported power takes it into account.
@@ -54,7 +54,7 @@ class Level:
 
     @property
     def is_quick(self) -> bool:
-        """Whether a run must be over in seconds, and leaves out what only repeats."""
+        """Whether a run must end in seconds, and leaves out mere repetitions."""
         return self.most <= 1 << 23
 
 
@@ -247,7 +247,7 @@ class Context:
         return self.false_alarm_rate * COINCIDENCE
 
     def telling_size(self, p: float, pairs: float = 1.0) -> int:
-        """The elements at which no pair among `pairs` of independent masks is equal by chance.
+        """The size at which no pair among `pairs` of independent masks is equal by chance.
 
         Also enough that no single mask is all kept or all dropped.
         """
@@ -300,7 +300,7 @@ class Context:
                 y = built.call(x, training)
             finally:
                 # `state-restored` reports what a target changes; it must not affect other checks.
-                # To set what is set already would take longer than a small call.
+                # Setting a value again would take longer than a small call.
                 if torch.get_num_threads() != 1:
                     torch.set_num_threads(1)
                 if torch.get_default_dtype() != dtype:

@@ -1,4 +1,4 @@
-"""Verifies targets, each in its own processes: what ends or hangs one of them is a finding.
+"""Verifies targets, each in its own processes: a crash or a hang of one of them is a finding.
 
 A child loads the target, and runs the checks that this process sends it, one at a time. When it
 dies or exceeds the time limit, the check that was running has failed, and another child continues
@@ -6,10 +6,10 @@ with the rest. Several children may share the checks of a target: a check begins
 depends on have ended, and its random numbers are its own, so that the report is the same. Where
 processes cannot be forked, everything runs in this process.
 
-Between this process and a child stands a guard, to which Linux gives the processes that the target
+A guard stands between this process and a child. Linux gives it the processes that the target
 has started when their parents end, also those that have left the child's group and session. When
 the child ends, when this process says so, and when this process is gone, the guard ends all of
-them. Where the kernel has no such thing (`PR_SET_CHILD_SUBREAPER`), it ends the child's group only.
+them. If the kernel lacks `PR_SET_CHILD_SUBREAPER`, it ends the child's group only.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _TICK = 0.1
 _LEAVE = 1.0
 # Seconds for a guard to end what a target has started.
 _CLEAR = 10.0
-# Checks that may begin, for each process of a target: for fewer, none is started.
+# Checks that must be ready for each process of a target: with fewer, no process is started.
 FEWEST = 4
 # Linux's names for "signal me when my parent ends", "leave no core file", "give me orphans".
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
@@ -118,9 +118,9 @@ def verify_targets(
         watch: Is notified of the progress.
         timeout: Seconds for a check, and for loading a target.
         jobs: Number of processes that verify at the same time, where processes are forked. Those
-            that no target is waiting for share the checks of the targets that run.
-        fork: Whether processes are forked, on Linux: not where torch's threads have been used in
-            this one, since their remains in a child never answer. None: where `can_fork`.
+            that no waiting target needs share the checks of the targets that run.
+        fork: Whether processes are forked, on Linux: not if torch's threads have been used in
+            this one, since a child does not have these threads. None: as `can_fork` says.
 
     Returns:
         The reports, and the reasons of the targets that could not be run.
@@ -152,7 +152,7 @@ def can_fork() -> bool:
 
 
 def _fork() -> int:
-    # Both processes would write what is buffered.
+    # Both processes would write the buffered output.
     sys.stdout.flush()
     sys.stderr.flush()
     with warnings.catch_warnings():
@@ -250,7 +250,7 @@ class _Case:
         return [code for code in self.waits if code not in self.results]
 
     def next_for(self, child: _Child) -> str | None:
-        """A check that may begin: of the group that the child is at, or the first one.
+        """A check that may begin: from the child's current group, or the first one.
 
         Checks of a group share samples, which each process draws for itself.
         """
@@ -263,7 +263,7 @@ class _Case:
     def wanted(self, spare: int) -> int:
         """How many processes it can use, if `spare` more are allowed than it needs."""
         if self.heading is None or self.is_alone:
-            return 1  # a target that cannot be loaded says so once
+            return 1  # a target that cannot be loaded reports it once
         ready = sum(self.waits[code] <= self.results.keys() for code in self.left)
         return max(1, min(1 + spare, ready // FEWEST))
 
@@ -402,8 +402,8 @@ def _tell(case: _Case, child: _Child, watch: Watch) -> None:
 def _gone(case: _Case, child: _Child, words: str | None, timeout: float | None = None) -> None:
     """Handle the end of a process: the check that ran has failed; the rest remains."""
     _end(case, child)
-    # One that ends between two checks would end in the next, too: without a result for it a target
-    # that always does would be started for ever.
+    # A process that ends between two checks would end in the next too: without a result for it, a
+    # target that always does so would be restarted forever.
     code, seconds = child.code or case.next_for(child), time.monotonic() - child.heard
     if not child.is_loaded:
         got = words or f"no end within {timeout:g} s"
@@ -461,7 +461,7 @@ def _end(case: _Case, *children: _Child) -> None:
 def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Signals]) -> None:
     """Fork the process that verifies, and return in it; the guard itself does not return.
 
-    The guard ends as that process has ended, so that `parent` sees how.
+    The guard exits with the status of that process, so that `parent` sees it.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD, signal.SIGINT})
     os.setpgid(0, 0)
@@ -481,7 +481,7 @@ def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Sig
     try:
         for connection in theirs:
             connection.close()
-        with contextlib.suppress(OSError):  # both processes do it, as either may be first
+        with contextlib.suppress(OSError):  # both processes do it, since either may be first
             os.setpgid(pid, pid)
         _die_with(parent, signal.SIGTERM)
         over = None
@@ -504,7 +504,7 @@ def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Sig
 
 
 def _end_children() -> dict[int, int]:
-    """End all that descends from this process; the status of each that became its child."""
+    """End all descendants of this process; return the status of each that became its child."""
     ended: dict[int, int] = {}
     deadline = time.monotonic() + _CLEAR
     while time.monotonic() < deadline:
@@ -524,7 +524,7 @@ def _end_children() -> dict[int, int]:
 
 
 def _descendants() -> list[int]:
-    """The processes that descend from this one, by their ids."""
+    """The ids of the processes that descend from this one."""
     children: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():

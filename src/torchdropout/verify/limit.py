@@ -16,7 +16,7 @@ AGAIN = 0.05
 
 
 class Overdue(BaseException):
-    """Raised in code that runs too long; not an `Exception`, as a target may catch those."""
+    """Raised in code that runs too long; not an `Exception`, since a target may catch those."""
 
 
 class TimeLimit:
@@ -32,13 +32,13 @@ class TimeLimit:
         if not self.is_armed:
             return
         if self.is_over:
-            # The last one was caught, perhaps by a loop that would catch it forever.
+            # The last exception was caught, perhaps by a loop that would catch it forever.
             self._trace(frame)
         self.is_over = True
         raise Overdue
 
     def _trace(self, frame: FrameType | None) -> None:
-        """Raise the next one from the first line that runs after one was caught.
+        """Raise the next exception from the first line that runs after one was caught.
 
         Such a line is outside the `try` that caught it.
         """
@@ -72,9 +72,9 @@ def can_limit() -> bool:
 def time_limit(seconds: float | None) -> Iterator[TimeLimit]:
     """Raise `Overdue` in the code inside after so many seconds, repeatedly until it ends.
 
-    That ends a loop that catches everything, but not one within another, nor a C function that does
+    That ends a loop that catches everything, but not two nested ones, nor a C function that does
     not return. `Overdue` does not leave the block: `is_over` is set. An alarm that the caller has
-    set rings when it would have, or at the end, and the caller's trace function is restored.
+    set goes off at its time, or at the end, and the caller's trace function is restored.
 
     Example:
         >>> with time_limit(0.01) as limit:

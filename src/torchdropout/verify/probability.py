@@ -1,7 +1,7 @@
 """The distributions of the tests, by `scipy.special`.
 
-`scipy.stats` has them all, at half a second to import and 60 microseconds a value; a run reads
-thousands of values one at a time.
+`scipy.stats` has them all, but takes half a second to import and 60 microseconds for a value; a
+run reads thousands of values one at a time.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ def binomial_sf(count: ArrayLike, n: int, p: ArrayLike) -> Values:
 
 
 def binomial_isf(chance: float, n: int, p: float) -> int:
-    """The smallest count of n events that more than it occur with probability `chance` at most."""
+    """The smallest count that n events exceed with probability `chance` at most."""
     return _first(lambda count: binomial_sf(count, n, p) <= chance, n)
 
 
 def binomial_ppf(chance: float, n: int, p: float) -> int:
-    """The smallest count of n events that at most it occur with probability `chance` at least."""
+    """The smallest count that n events do not exceed with probability `chance` at least."""
     return _first(lambda count: binomial_cdf(count, n, p) >= chance, n)
 
 
 def _first(holds: Callable[[int], Any], last: int) -> int:
-    """The first count from which on it holds; at the last it does."""
+    """The first count from which the condition holds; it holds at the last."""
     low, high = 0, last
     while low < high:
         middle = (low + high) // 2

@@ -15,7 +15,7 @@ from ..reporting.findings import Rule
 
 
 class Bars:
-    """A bar for each running target, on stderr where that is a terminal."""
+    """A bar for each running target, on stderr if that is a terminal."""
 
     def __init__(self, progress: Progress | None, targets: int = 1) -> None:
         self._progress = progress
@@ -69,7 +69,7 @@ def bars(targets: int = 1, *, quiet: bool = False) -> Iterator[Bars]:
         quiet: Whether to show nothing.
     """
     console = Console(stderr=True)
-    # Rich takes a pipe for a terminal where FORCE_COLOR is set, as CI services do.
+    # Rich treats a pipe as a terminal if FORCE_COLOR is set, as CI services do.
     if quiet or not sys.stderr.isatty() or console.is_dumb_terminal:
         yield Bars(None)
         return
@@ -88,7 +88,7 @@ def bars(targets: int = 1, *, quiet: bool = False) -> Iterator[Bars]:
 
 
 def _columns() -> tuple[TextColumn | BarColumn | TimeElapsedColumn, ...]:
-    # The name of a target is cut where a line would be too long; the rest stays.
+    # The name of a target is cut if a line would be too long; the rest stays.
     name = Column(ratio=1, no_wrap=True, overflow="ellipsis", min_width=8)
     return (
         TextColumn("{task.description}", markup=False, table_column=name),

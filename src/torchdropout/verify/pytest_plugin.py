@@ -41,8 +41,8 @@ def parametrize_with_dropout_checks(
     """Turn a test function with the arguments `target` and `check` into one test per check.
 
     The function calls `check(target)`, which passes, fails with the finding and its figures, or
-    skips: where the check does not apply to the target, where it needs another check that failed,
-    and where what it found is advice. A check that runs alone first runs those it needs; results
+    skips: if the check does not apply to the target, if it needs another check that failed,
+    and if its finding is advice. A check that runs alone first runs those it needs; results
     are kept, so that all checks of a target cost one run of the verifier per process.
 
     A target that cannot be loaded or interpreted is one failing test.
@@ -50,7 +50,7 @@ def parametrize_with_dropout_checks(
     Args:
         targets: One or more targets that `check_dropout` accepts: classes, instances, functions,
             strings `package.module:Attribute`.
-        level: `"quick"`, `"standard"` or `"thorough"`: how small a fault is looked for.
+        level: `"quick"`, `"standard"` or `"thorough"`: how small a fault to look for.
         seed: Two runs with the same seed give the same result.
         select: The checks to turn into tests, each by code, beginning of a code, name or group; all
             if empty.
@@ -84,7 +84,7 @@ def parametrize_with_dropout_checks(
         expected = _expected(expected_failures, target)
         try:
             subject = target if isinstance(target, Subject) else resolve(target, spec=spec)
-        # Whatever its code raises concerns this target only, not the other tests.
+        # An exception from its code concerns this target only, not the other tests.
         except (Exception, SystemExit) as error:
             parameters.append(pytest.param(target, NotUnderstood(error), id=f"{name}-target"))
             continue
@@ -112,7 +112,7 @@ class TargetCheck:
         """Run the check, or reuse its result.
 
         Raises:
-            VerificationError: It found an error, or advice where that counts.
+            VerificationError: It found an error, or advice if that counts.
             ArgumentValueError: The target is not the one that the test got with the check.
         """
         __tracebackhide__ = True
@@ -128,7 +128,7 @@ class TargetCheck:
 
 
 class NotUnderstood:
-    """Stands for all checks of a target that cannot be found, loaded or interpreted."""
+    """Stands in for all checks of a target that cannot be found, loaded or interpreted."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -144,7 +144,7 @@ class NotUnderstood:
             raise TargetError(str(self._error)) from None
         if isinstance(self._error, Exception):
             raise self._error
-        # Raised as it is, a SystemExit would end pytest.
+        # A SystemExit that is raised as it is would end pytest.
         raise VerificationError(f"{target!r} raised {self._error!r}") from self._error
 
 
@@ -232,7 +232,7 @@ def _short_name(target: Any) -> str:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    """The name, numbered from the second target with that name on."""
+    """The name, with a number from the second target of that name on."""
     numbered, number = name, 1
     while numbered in taken:
         number += 1

@@ -138,7 +138,7 @@ def chosen(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> frozenset[
     """Select the checks to run.
 
     An entry is a code (`TD521`), the beginning of one (`TD52`), a name (`drop-rate`), a group
-    (`rate`), or several of these with commas between; case does not matter.
+    (`rate`), or several of these, separated by commas; case does not matter.
 
     Args:
         select: The checks to run; all of them when empty.

@@ -1,6 +1,6 @@
 """The results of a verification: of each check, of each target, of a run.
 
-Plain data, and all that the renderers know of a run. This module runs no check and formats no text.
+Plain data, all that the renderers know about a run. This module runs no check and formats no text.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which of the checks that apply to a target's kind a run was to run.
+    """The selection of a run from the checks that apply to a target's kind.
 
     Attributes:
         select: The entries of `select`, as the caller gave them.
@@ -150,14 +150,14 @@ class TargetReport:
     def passed(self) -> bool:
         """True when the run was not interrupted and no new finding is an error.
 
-        That is the exit code of a run. It says that the target is correct only where the report is
+        That is the exit code of a run. It says that the target is correct only if the report is
         `complete`; see `verdict`.
         """
         return not self.interrupted and not any(f.severity == "error" for f in self.new_findings)
 
     @property
     def verdict(self) -> Verdict:
-        """What the run says of the target.
+        """What the run says about the target.
 
         `"correct"`: all checks that apply were run and found no error. `"accepted"`: all were run,
         and a baseline accepts the errors they found. `"incorrect"`: a check found an error.

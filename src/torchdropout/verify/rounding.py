@@ -30,7 +30,7 @@ def tolerance(expected: torch.Tensor, p: float, dtype: torch.dtype) -> torch.Ten
     """How far a kept value may be from the exact one.
 
     A kernel may hold p in float32; 1 - p is then wrong by up to 2^-25, which matters where p is
-    near 1. In float64 this is not allowed for.
+    near 1. In float64 this is not tolerated.
     """
     allowed = ULPS * ulp(expected, dtype)
     if dtype != torch.float64:

@@ -46,18 +46,18 @@ def check_dropout(
 ) -> Report:
     """Verify a dropout: run all checks on it, or those selected.
 
-    The target's code runs in this process. What it can change (see `World`) is restored after each
+    The target's code runs in this process. Its changes (see `World`) are undone after each
     check, and at the end the caller's state is as it was. Ctrl-C ends the run with the checks done
     so far.
 
     Args:
         target: A module class, an instance, a function `f(x, p, training)`, a string
             `package.module:Attribute` or `path/file.py:Attribute`, or a `Subject`.
-        level: `"quick"`, `"standard"` or `"thorough"`: how small a fault is looked for.
+        level: `"quick"`, `"standard"` or `"thorough"`: how small a fault to look for.
         seed: Two runs with the same seed give the same result.
-        p_name: The parameter that is the drop probability, where its name does not show it.
-        keep_prob: The parameter that is the keep probability, where the target has that instead.
-        training_name: The parameter that is the mode, where its name does not show it.
+        p_name: The parameter that is the drop probability, if its name does not show it.
+        keep_prob: The parameter that is the keep probability, if the target has that instead.
+        training_name: The parameter that is the mode, if its name does not show it.
         progress: Called as `progress(i, total, rule)` before each check.
         false_alarm_rate: Upper bound on the probability that a correct target gets a finding, in
             (0, 1).
@@ -73,7 +73,7 @@ def check_dropout(
 
     Returns:
         A report of one target. `passed` is true when it was not interrupted and no finding is an
-        error; `verdict` is `"correct"` only if no check that applies was left out, too.
+        error; `verdict` is `"correct"` only if no check that applies was left out either.
 
     Raises:
         TargetError: The target cannot be found, loaded or interpreted.
@@ -189,7 +189,7 @@ def understood(
 def selection_of(
     spec: Spec, only: frozenset[str] | None, select: Sequence[str] = (), ignore: Sequence[str] = ()
 ) -> Selection:
-    """What a report records of the checks that a run was to run."""
+    """What a report records about the checks that a run selected."""
     selected, ignored = (
         (entries,) if isinstance(entries, str) else tuple(entries) for entries in (select, ignore)
     )
@@ -282,8 +282,8 @@ def _decide(check: Check, context: Context) -> tuple[Status, Fault | Seen]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # A target's code runs not only in calls: also in its backward, an operator of a tensor
-        # subclass, an attribute of an output.
+        # A target's code runs not only in calls, but also in its backward, an operator of a tensor
+        # subclass or an attribute of an output.
         return "fail", Fault(f"raised {describe(error)}", exception=describe(error))
 
 

@@ -28,7 +28,7 @@ def read_config(path: Path) -> dict[str, Any]:
         path: A TOML file with a table `[tool.torchdropout]`.
 
     Returns:
-        The values by key, those that are set.
+        The values that are set, by key.
 
     Raises:
         ArgumentTypeError: A value has the wrong type for its key; the message names the

@@ -43,7 +43,7 @@ def binomial_p_values(
     probability of a value below a under the null hypothesis is at most a, for every a.
     """
     count, middle = np.asarray(counts), np.asarray(p, dtype=float)
-    if middle.ndim == 0 and count.size > 64:  # many counts are alike, and an exact tail is slow
+    if middle.ndim == 0 and count.size > 64:  # many counts are equal, and an exact tail is slow
         values, places = np.unique(count, return_inverse=True)
         if values.size < count.size:
             return binomial_p_values(values, n, p, slack)[places.reshape(count.shape)]
@@ -125,7 +125,7 @@ def bits_agree(p: float) -> float:
 
 
 def bits_to_tell(p: float, pairs: float, chance: float) -> int:
-    """How many bits keep the chance that any of `pairs` pairs of masks is equal below `chance`.
+    """How many bits make the chance that any of `pairs` pairs of masks is equal less than `chance`.
 
     By the union bound over the pairs: `pairs * bits_agree(p) ** bits <= chance`.
 
@@ -152,7 +152,7 @@ def repeats_limit(masks: int, alpha: float) -> int:
 
 
 def pool_seen(masks: int, limit: int, power: float = POWER) -> float:
-    """The largest pool of which `masks` draws contain `limit` repeats with `power`.
+    """The largest pool from which `masks` draws contain `limit` repeats with `power`.
 
     The number of repeats is Poisson to within the fraction of the pool that was drawn.
     """
@@ -305,7 +305,7 @@ class Test:
 
     @property
     def share(self) -> str:
-        """The observed rate, in words where a number would look like a count."""
+        """The observed rate, in words if a number would look like a count."""
         return {0: "none", self.n: "all"}.get(self.count, f"{self.rate:.6g}")
 
     def to_dict(self) -> dict[str, str | int | float]:

@@ -32,7 +32,7 @@ class Built:
             Where the target's `Spec` names further inputs (`residual`, `key`), they are passed by
             these names.
         module: The module, for checks of modes and state; None for a function.
-        raw: The target itself, where this is its view through a `Spec`; else None.
+        raw: The target itself, if this is its view through a `Spec`; else None.
         inputs: Which of the further inputs of its `Spec` it accepts.
         again: `again(module, p)`: another module, a copy of this one, called in the same way.
     """
@@ -52,30 +52,30 @@ class Built:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a target claims to be; this one: plain dropout, one draw per element.
+    """What a target claims to be; this class: plain dropout, one draw per element.
 
     The checks test a plain dropout, `y = x / (1 - p)` where kept and 0 where dropped, with
     independent draws. A Spec presents another kind as one: `call` puts each element of x where the
     target makes one draw (a channel, a sample, a token, ...) and reads back the draw and its
-    gradient. What such a view cannot show is left to the checks of the group `structure`.
+    gradient. The checks of the group `structure` test what such a view cannot show.
 
     Attributes:
         name: What people type.
         grid: The p to check at.
-        cost: Elements of the target's input for one draw: by how much samples shrink.
-        multiple: Draws come in multiples of this: each place of a block as often as any other.
-        arguments: What the target is built or called with where it requires these arguments.
+        cost: Elements of the target's input for one draw: the factor by which samples shrink.
+        multiple: Draws come in multiples of this: all places of a block occur equally often.
+        arguments: Values for arguments that the target requires when it is built or called.
         inputs: Further tensors that the target accepts: their name in this package to the names
             they may have.
         exempt: Checks that do not apply, with the reason.
         needs: Checks that the check given by the key also depends on for this kind, in addition
             to its own `needs`.
-        parameters: Names of the argument that takes the role of p, where it is not p.
-        bits: How many bits p is held to, where the target says so; 0 for exact.
+        parameters: Names of the argument that takes the role of p, if it is not p.
+        bits: How many bits p is held to, if the target says so; 0 for exact.
         largest: Inputs of the checks have magnitudes in [1/2, largest).
         finite: Whether only finite values can pass through the target one by one.
-        first: Whether the target returns a tuple, of which the first is its output.
-        notes: What the options of the kind change, for its title.
+        first: Whether the target returns a tuple whose first item is its output.
+        notes: Changes by the options of the kind, for its title.
     """
 
     name: str = "plain"
@@ -105,7 +105,7 @@ class Spec:
 
     @property
     def is_drawn_by_call(self) -> bool:
-        """Whether a call of the target makes one draw, so that many draws take many calls."""
+        """Whether a call of the target makes one draw, so that many draws need many calls."""
         return False
 
     def rates(self, p: float) -> tuple[float, float]:
@@ -114,7 +114,7 @@ class Spec:
 
 
 def held(p: float, bits: int) -> tuple[float, float]:
-    """The multiples of 2**-bits next to p, below and above; both p if it is one.
+    """The multiples of 2**-bits next to p, below and above; both are p if it is a multiple.
 
     Example:
         >>> held(0.1, 8)
@@ -129,7 +129,7 @@ def because(reason: str, *checks: str) -> dict[str, str]:
     return dict.fromkeys(checks, reason)
 
 
-# Why checks of inputs do not apply where no input of the caller reaches the target.
+# Why checks of inputs do not apply if no input of the caller reaches the target.
 MADE = "its input is made by the verifier, in one layout"
 
 PLAIN = Spec()
@@ -168,7 +168,7 @@ class Subject(ABC):
 
         A class is instantiated, an instance deep-copied (p must be its own), a function bound. `p`
         is passed on unchanged, so that a check can try a wrong one; a target that accepts the keep
-        probability gets `1 - p`. `inplace` is passed where `takes_inplace`.
+        probability gets `1 - p`. `inplace` is passed if `takes_inplace`.
         """
 
 

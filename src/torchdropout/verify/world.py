@@ -26,7 +26,7 @@ _PARTS = (*MODES, *PROCESS, *HOOKS, *GENERATORS)
 
 
 class World(ProcessState):
-    """The state of this process when this was made; `restore` brings it back.
+    """The state of this process when this object was made; `restore` restores it.
 
     Generators of torch, NumPy and Python; default dtype and device; grad and inference mode;
     autocast; number of threads; deterministic algorithms; anomaly detection; precision of matrix
@@ -65,7 +65,7 @@ def own_world() -> Iterator[World]:
 
 @contextlib.contextmanager
 def fresh_modes(world: World | None = None) -> Iterator[None]:
-    """For one check: records gradients, silences warnings, and undoes what the target has set."""
+    """For one check: records gradients, silences warnings, and undoes changes by the target."""
     world = world or World()
     try:
         with warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():

@@ -55,7 +55,7 @@ class Checkpointed(_Wrapped):
 
     def __init__(self, inner: Subject) -> None:
         super().__init__(inner, "inside torch.utils.checkpoint")
-        self.takes_inplace = False  # the second call would get what the first has written
+        self.takes_inplace = False  # the second call would get the values that the first wrote
 
     def _call(
         self, built: Built, x: torch.Tensor, training: bool, inputs: dict[str, torch.Tensor]
@@ -69,7 +69,7 @@ class OnDevice(_Wrapped):
 
     def __init__(self, inner: Subject, device: torch.device) -> None:
         super().__init__(inner, f"on {device}")
-        self.takes_inplace = False  # what is written is a copy of the caller's x
+        self.takes_inplace = False  # it would write into a copy of the caller's x
         self._device = device
 
     def _call(

@@ -1,6 +1,6 @@
-"""Kernels in Triton, one a file, for tensors on CUDA, HIP and XPU devices.
+"""Kernels in Triton, one per file, for tensors on CUDA, HIP and XPU devices.
 
-This file imports no Triton: `load` does, when an operator first meets a tensor that is served here.
+This file imports no Triton: `load` does, when an operator first gets a tensor that is served here.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ OPERATORS = {  # each operator's file here
 LARGEST_GROUP = 4096  # of places, of which some are kept
 # For attention: more features spill registers. A tensor core takes half types.
 MOST_FEATURES = {torch.float32: 64, torch.float16: 128, torch.bfloat16: 128}
-OLDEST = (3, 6)  # the one that torch 2.10 brings
+OLDEST = (3, 6)  # the version that torch 2.10 ships with
 INTERPRETER = "TRITON_INTERPRET"
 
 
 @cache
 def why_missing() -> str:
-    """Why there is no Triton to import; empty if there is, by what is known of it as installed."""
-    # torch's builds for HIP and XPU bring it under other names.
+    """Why there is no Triton to import; empty if there is, according to the installed packages."""
+    # torch's builds for HIP and XPU ship it under other names.
     found = _installed(
         NAME, "triton-rocm", "triton-xpu", "pytorch-triton-rocm", "pytorch-triton-xpu"
     )
@@ -88,9 +88,9 @@ def load(operator: str) -> Callable[..., Any]:
 def serves(operator: str, x: torch.Tensor, key: torch.Tensor, rest: Sequence[Any] = ()) -> bool:
     """Whether there is a kernel for such arguments: real numbers, and one key for all.
 
-    Nor is there one for DropBlock with a count of what is kept, for a group of more places than
-    `LARGEST_GROUP`, or where a group keeps all or none; for attention in float64, of more features
-    than `MOST_FEATURES`, or where nothing is kept.
+    There is none for DropBlock with a count of kept places, for a group of more places than
+    `LARGEST_GROUP`, or if a group keeps all or none; for attention in float64, with more features
+    than `MOST_FEATURES`, or if nothing is kept.
     """
     if operator not in OPERATORS or x.dtype not in DTYPES or key.ndim != 1:
         return False

@@ -83,7 +83,7 @@ def in_rows(
         start -= base & 7
     i = tl.arange(0, 8 * BLOCKS)
     TYPE: tl.constexpr = RESIDUAL.dtype.element_ty
-    # It is written twice, so that what only the ends of a row need is not computed elsewhere.
+    # It is written twice, so that work needed only at the ends of a row is not done elsewhere.
     if (start >= 0) & (start + 8 * BLOCKS <= n):
         x = tl.load(X + start + i)
         residual = tl.load(RESIDUAL + start + i)

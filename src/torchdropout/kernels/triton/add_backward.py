@@ -1,6 +1,6 @@
 """The gradient of `dropout_add` in Triton: `y = keep ? gradient * scale : 0`, and its sums.
 
-The sums of the columns are those that the bias needs. A program adds the rows of a block one after
+The bias needs the sums of the columns. A program adds the rows of a block one after
 the other in the compute type; a second kernel adds the blocks, in float64. The size of a block is
 fixed, so that the sums have the bits of the CPU's.
 """

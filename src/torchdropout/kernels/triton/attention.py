@@ -32,10 +32,10 @@ from .walk import (
     wide,
 )
 
-# How a tile of mask indices is computed: eight keys a Philox call that begins with one of them or
-# between them, or one a call.
+# How a tile of mask indices is computed: eight keys per Philox call that begins with one of them or
+# between them, or one per call.
 ALIGNED, SHIFTED, SINGLE = (tl.constexpr(how) for how in range(3))
-# What is added to the scores: nothing, -inf where a bool is False, or a number.
+# The term added to the scores: nothing, -inf where a bool is False, or a number.
 NOTHING, SEEN, ADDED = (tl.constexpr(kind) for kind in range(3))
 
 # Numbers that differ from call to call: a kernel is not compiled again for some of their values.
@@ -533,7 +533,7 @@ def tiles(kernel: str, width: int, wide: bool, how: int, masked: bool) -> dict[s
 
 
 class Call:
-    """What the launches of a call share: its numbers, and the steps from group to group.
+    """The data that the launches of a call share: its numbers, and the steps from group to group.
 
     A group is a head of k and v with all heads of q that it serves; the tensors are those of
     `attention`.
@@ -648,17 +648,17 @@ def attention(
         key: `(2,)` int64 on the CPU: seed and stream.
         k: `(*batch, groups, keys, features)`.
         v: `(*batch, groups, keys, features of v)`.
-        mask: Bool, False where a query does not see a key, or added to the scores; each of its
+        mask: Bool, False where a query does not see a key, or numbers for the scores; each of its
             dimensions has the size of the probabilities' or 1.
         factor: The factor of the scores.
-        causal: Whether a query sees no key behind its own place.
+        causal: Whether a query sees no key after its own place.
         p: Drop probability, less than 1.
         scale: Factor of a probability that is kept.
         base: Mask index of the first probability, its 64 bits as int64.
         strides: Mask strides of the probabilities.
 
     Returns:
-        The output, and of each query its largest score and the inverse of the sum of exponentials,
+        The output, and for each query its largest score and the inverse of the sum of exponentials,
         with room for a number of the backward.
     """
     q, k, v = q.resolve_neg(), k.resolve_neg(), v.resolve_neg()
@@ -690,12 +690,12 @@ def attention_backward(
     """The gradients of q, k and v.
 
     Args:
-        q: As in `attention`, like what is not named here.
+        q: As in `attention`, like all arguments not named here.
         key: As there.
         k: As there.
         v: As there.
-        out: What that gave.
-        rows: What that gave; a part of it is written.
+        out: Its output.
+        rows: Its second result; a part of it is written.
         gradient: The gradient of the output.
         wanted: Which of the three gradients are required. Those of k and v are computed together,
             and that of q always.

@@ -1,6 +1,6 @@
 """`masked_affine` in Triton: `y = keep ? x * scale + shift : drop_value`.
 
-The low halves of the uniforms decide where a high half ties, one element in 65,536. They are made
+The low halves of the uniforms decide if a high half ties, one element in 65,536. They are computed
 only in a program that has a tie. Product and sum are rounded apart: no fused multiply-add.
 """
 
@@ -81,7 +81,7 @@ def zero_half(word):
 
 @triton.jit
 def words_from(seed, stream, domain: tl.constexpr, block, skip):
-    """The words of eight indices next to each other, from one on that `skip` lie before in a block.
+    """The words of eight indices next to each other, after the first `skip` of a block.
 
     Where skip is None they are those of the block.
     """
@@ -191,7 +191,7 @@ def in_rows(
     if not ALIGNED:
         start -= base & 7
     i = tl.arange(0, 8 * BLOCKS)
-    # It is written twice, so that what only the ends of a row need is not computed elsewhere.
+    # It is written twice, so that work needed only at the ends of a row is not done elsewhere.
     if (start >= 0) & (start + 8 * BLOCKS <= n):
         x = tl.load(X + start + i)
         keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)

@@ -55,7 +55,7 @@ def first_of_pairs(word, place, kept, GROUP: tl.constexpr, BACKWARDS: tl.constex
 def first_by_bits(
     word, place, kept, GROUP: tl.constexpr, BITS: tl.constexpr, BACKWARDS: tl.constexpr
 ):
-    """The same, where the pairs are many."""
+    """The same, if the pairs are many."""
     SIDE: tl.constexpr = word.shape[1]
     rank = GROUP - 1 - place if BACKWARDS else place
     own = tl.where(place < GROUP, word * SIDE + rank, 0x7FFFFFFFFFFFFFFF)

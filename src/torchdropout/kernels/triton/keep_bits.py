@@ -1,6 +1,6 @@
 """`keep_bits` in Triton: eight keep bits in a byte, for a select that a compiler fuses.
 
-Where the bits are in the order of their mask indices and begin with a block, a Philox call makes a
+If the bits are in the order of their mask indices and begin with a block, a Philox call makes a
 byte, and a program writes its bytes next to each other; elsewhere each bit has a call.
 """
 

@@ -1,4 +1,4 @@
-"""What the kernels share: Philox, the rounding of results, and the walk over a tensor's elements.
+"""Code that the kernels share: Philox, the rounding of results, the walk over a tensor's elements.
 
 A tensor is walked in one of two ways. In *rows*, elements that lie next to each other have mask
 indices next to each other, so that a Philox call serves a whole block, or share one index, so that
@@ -43,13 +43,13 @@ TYPES = {
 
 @triton.jit
 def wide(n):
-    """An int64 argument in 64 bits: the interpreter holds one from 2**31 to 2**32 in 32."""
+    """An int64 argument in 64 bits: the interpreter holds one from 2**31 to 2**32 in 32 bits."""
     return tl.program_id(0).to(tl.int64) * 0 + n
 
 
 @triton.jit
 def key_of(seed, stream):
-    """Seed and stream; a stream below 0 says that the first is the address where both are."""
+    """Seed and stream; a negative stream says that the first is the address of both."""
     seed, stream = wide(seed), wide(stream)
     if stream < 0:
         place = seed.to(tl.pointer_type(tl.int64), bitcast=True)
@@ -90,7 +90,7 @@ def pick(place, w0, w1, w2, w3):
 
 @triton.jit
 def number(bits, TYPE: tl.constexpr):
-    """A float argument: it comes as its bits, since Triton has none of float64, nor NaNs."""
+    """A float argument: it comes as its bits, since Triton has no float64 arguments and no NaNs."""
     if TYPE == tl.float64:
         return bits.to(tl.int64).to(tl.float64, bitcast=True)
     else:
@@ -103,7 +103,7 @@ def rounded(y, TYPE: tl.constexpr):
     if TYPE == tl.bfloat16 and not INTERPRETED:
         return y.to(tl.bfloat16).to(tl.int16, bitcast=True)
     elif TYPE == tl.bfloat16:
-        # It is rounded in integers: Triton's interpreter cuts where a GPU rounds.
+        # It is rounded in integers: Triton's interpreter truncates where a GPU rounds.
         word = y.to(tl.uint32, bitcast=True)
         cut = (word + (((word >> 16) & 1) + 0x7FFF)) >> 16
         return tl.where(y == y, cut, 0x7FC0).to(tl.int16)
@@ -151,7 +151,7 @@ def row_and_chunk(chunks, ONE: tl.constexpr):
 
 @triton.jit
 def in_row(i, start, n):
-    """Which elements of a program lie in its row; start is that of its first."""
+    """Which elements of a program lie in its row; start is the place of its first."""
     return (i >= tl.maximum(-start, 0).to(tl.int32)) & (
         i < tl.minimum(n - start, 0x7FFFFFFF).to(tl.int32)
     )
@@ -181,7 +181,7 @@ def dimensions(shape: Sequence[int], *strides: Sequence[int]) -> list[tuple[int,
 
 
 def merged(each: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Dimensions, the innermost first, with each that continues the one before joined to it."""
+    """Dimensions, the innermost first, each joined to the one before if it continues that."""
     found: list[tuple[int, ...]] = []
     for size, *steps in each:
         if found and all(
@@ -215,7 +215,7 @@ def walk(
 
     Args:
         y: The result, to be written.
-        tensors: What is read: tensors of the shape of y, of any strides.
+        tensors: The inputs: tensors of the shape of y, of any strides.
         strides: Mask strides of the dimensions.
         numbers: The kernels' arguments from the seed to the base.
         per_block: Elements of a Philox call.
@@ -267,7 +267,7 @@ def walk(
                 ONE=rows == 1,
                 ALIGNED=aligned,
                 SHARED=shared,
-                num_warps=1,  # the look for a tie needs no shared memory then
+                num_warps=1,  # the search for a tie then needs no shared memory
                 enable_fp_fusion=False,
                 **of_rows,
                 **constants,
@@ -283,7 +283,7 @@ def bits(value: float, compute: torch.dtype, dtype: torch.dtype | None = None) -
 
 @contextmanager
 def launching(x: torch.Tensor) -> Iterator[None]:
-    """What a launch needs: Triton launches on the current device, whatever the tensors'."""
+    """The context of a launch: Triton launches on the current device, whatever the tensors'."""
     if x.device.type == "cpu":  # in the interpreter
         with warnings.catch_warnings():
             # NumPy warns where a number overflows to inf, or is a NaN.

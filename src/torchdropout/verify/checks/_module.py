@@ -11,7 +11,7 @@ OTHER_P = 0.61
 
 
 def rates_held(module: torch.nn.Module, p: float) -> Iterator[tuple[str, torch.nn.Module, str]]:
-    """The attributes of a module and its parts that are p or 1 - p: path, owner and name."""
+    """The attributes of a module and its parts that hold p or 1 - p: path, owner and name."""
     for path, part in module.named_modules():
         for name, value in vars(part).items():
             if isinstance(value, float) and value in (p, 1 - p):
@@ -19,7 +19,7 @@ def rates_held(module: torch.nn.Module, p: float) -> Iterator[tuple[str, torch.n
 
 
 def set_rates(module: torch.nn.Module, p: float, other: float) -> None:
-    """Set all of them to another p's; those that refuse it stay."""
+    """Set all of them for another p; an attribute that refuses stays as it is."""
     for _, part, name in list(rates_held(module, p)):
         with contextlib.suppress(AttributeError, TypeError, ValueError):
             setattr(part, name, other if getattr(part, name) == p else 1 - other)

@@ -56,7 +56,7 @@ def _is_unscaled(x: torch.Tensor, value: torch.Tensor, kept: torch.Tensor) -> bo
 
 
 class _Incoming(torch.autograd.Function):
-    """A number whose gradient by y is the incoming one, as it lies in memory.
+    """A number whose gradient with respect to y is the incoming one, in its memory layout.
 
     `torch.autograd.grad` with `grad_outputs` imports SymPy, which takes half a second.
     """
@@ -81,10 +81,10 @@ def gradients(
     create_graph: bool = False,
     allow_unused: bool = False,
 ) -> tuple[torch.Tensor, ...]:
-    """`torch.autograd.grad` of y by the leaves, for an incoming gradient.
+    """`torch.autograd.grad` of y with respect to the leaves, for an incoming gradient.
 
     Raises:
-        Fault: The backward writes into the incoming gradient. What is then compared with it would
+        Fault: The backward writes into the incoming gradient. A later comparison with it would
             look like another fault.
     """
     before = incoming.detach().clone()
@@ -128,7 +128,7 @@ def refusal() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # torch's messages: for a function that says so, and for a compiled one.
+        # torch's messages: for a function that declares it, and for a compiled one.
         if any(words in str(error) for words in ("once_differentiable", "double backward")):
             raise Skip("the target refuses a second derivative") from error
         raise

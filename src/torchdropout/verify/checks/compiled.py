@@ -58,7 +58,7 @@ def compiled_law(ctx: Context) -> Seen:
         of_gradient, _ = split(upstream, grad, p, "compiled, gradient")
         differ = int((of_gradient != mask).sum())
         if differ:
-            raise Fault(f"compiled: the gradient has another mask than y at {differ} places")
+            raise Fault(f"compiled: the gradient has a different mask from y at {differ} places")
         if any(torch.equal(mask, earlier) for earlier in masks):
             raise Fault("compiled: two calls had the same mask")
         masks.append(mask)
@@ -75,13 +75,13 @@ def compiled_law(ctx: Context) -> Seen:
         lambda t: f"{t.label}, compiled: {t.rate:.5g} of {t.n} dropped",
         f"a rate error of {smallest_seen(n, p, family.each):.2g} at p={p:g}",
     )
-    if not tracer.graphs:  # only now: a target that is the identity when compiled has none, either
+    if not tracer.graphs:  # only now: a target that is the identity when compiled has none either
         raise Skip("torch.compile leaves the target as it is")
     return seen
 
 
 def _compiled(ctx: Context, p: float) -> tuple[Built, Tracer]:
-    """The target compiled by itself: its view is the verifier's, and would be traced for long."""
+    """The target compiled by itself: the verifier's view of it would take long to trace."""
     raw, tracer = ctx.build(p).target, Tracer()
     if isinstance(ctx.spec, Weights) and raw.module is not None:  # it is called with its weights
         raw.module.compile(backend=tracer)

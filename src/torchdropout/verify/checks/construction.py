@@ -24,7 +24,7 @@ def _refusal(ctx: Context, p: Any, call: bool) -> Exception | None:
 
 
 def _helps(message: str, p: Any) -> bool:
-    """Whether a message says what is wrong: by the word "probability", the value or its type."""
+    """Whether a message says what is wrong: with the word "probability", the value or its type."""
     text = message.lower()
     hints = ["probability", str(p).lower()]
     if not isinstance(p, float):

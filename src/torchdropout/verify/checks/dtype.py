@@ -133,7 +133,7 @@ def dtype_independence(ctx: Context) -> Seen:
     Measured: how often two mask bits at a lag of 1, 2, 4, ... 64 differ, over disjoint pairs, and
     the halves of a large call, in each dtype.
 
-    Kernels for half precision process two or four elements at a time, in other loops than those for
+    Kernels for half precision process two or four elements at a time, in loops other than those for
     float32: one random number per word is one number for two elements.
 
     To fix: give each element its own random bits, whatever its size.
@@ -149,7 +149,7 @@ def dtype_independence(ctx: Context) -> Seen:
             differing, n = stats.count_differing(*stats.disjoint_pairs(bits, lag))
             label = f"{_name(dtype)}, lag {lag}"
             family.binomial(label, differing, n, chance, 2 * stats.SLACK)
-        # The halves of the elements are compared: a part of the random numbers may be used twice.
+        # The halves of the elements are compared: some random numbers may be used twice.
         differing, n = stats.count_differing(bits[: len(bits) // 2], bits[len(bits) // 2 :])
         family.binomial(f"{_name(dtype)}, two halves", differing, n, chance, 2 * stats.SLACK)
     seen = smallest_seen(n, chance, family.each) / chance
@@ -186,7 +186,7 @@ def dtype_gradient(ctx: Context) -> Seen:
         differ = int((kept != (y.detach() != 0)).sum())
         if differ:
             raise Fault(
-                f"{_name(dtype)}, p={p:g}: the gradient has another mask than y at {differ} of "
+                f"{_name(dtype)}, p={p:g}: the gradient has a different mask from y at {differ} of "
                 f"{x.numel()} places",
                 differ=differ,
             )

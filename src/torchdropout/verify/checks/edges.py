@@ -146,7 +146,7 @@ def tiny_input(ctx: Context) -> Seen:
     """
     p = ctx.sound_p
     family = ctx.family(len(TINY))
-    # One call per value: the cost is that of the calls, not of the elements.
+    # One call per value: the calls are the cost, not the elements.
     change = 20 * ctx.level.rough_rate * math.sqrt(p * (1 - p))
     n = min(ctx.size(p, change, family.each), 1 << 16)
     built = ctx.build(p)

@@ -46,7 +46,7 @@ def grad_mask(ctx: Context) -> Seen:
     incoming gradient before and after.
 
     A mask that is drawn anew in the backward pass, by a recomputation that did not restore the
-    generator (pytorch#190717, pytorch#190758, OLMo-core#828, guided-diffusion#167), gives
+    generator (pytorch#190717, pytorch#190758, OLMo-core#828, guided-diffusion#167), gives the
     gradients of another function: training is slower or ends at a worse loss, and nothing fails.
     A backward that masks the incoming gradient in place changes it for the other branches that get
     the same tensor, such as the skip of a residual connection.
@@ -189,7 +189,7 @@ def grad_own_call(ctx: Context) -> Seen:
     twice; two calls on one tensor with one backward; and a gradient after a module was put into
     eval and got another p.
 
-    A module that stores its mask as an attribute, or by the tensor that it is called on, or a
+    A module that stores its mask as an attribute, or under the tensor that it is called on, or a
     recomputation from the generator's current state, is right as long as every forward is followed
     by its own backward. Weight sharing, gradient accumulation, siamese networks and two views of
     one batch (SimCSE) do not work like that. Nor does a backward that reads p or the mode from the
@@ -248,7 +248,7 @@ def _demand_sum(ctx: Context, built: Built, x: torch.Tensor) -> None:
 def _demand_of_the_forward(ctx: Context, built: Built, x: torch.Tensor) -> str:
     """A gradient after the module was changed; returns what was changed."""
     module = built.module
-    # One in a checkpoint, which makes the call again and so reads the module, has no `again`.
+    # A target in a checkpoint, which repeats the call and so reads the module, has no `again`.
     if module is None or built.again is None:
         return ""
     changes: dict[str, Callable[[], object]] = {}
@@ -267,7 +267,7 @@ def _demand_of_the_forward(ctx: Context, built: Built, x: torch.Tensor) -> str:
         differ = int((kept != (y.detach() != 0)).sum())
         if differ:
             raise Fault(
-                f"p={built.p:g}: {where}, has another mask than its forward at {differ} of "
+                f"p={built.p:g}: {where}, has a different mask from its forward at {differ} of "
                 f"{x.numel()} places",
                 p=built.p,
                 differ=differ,
@@ -307,7 +307,7 @@ def grad_second_order(ctx: Context) -> Seen:
     differ = int((kept != (y.detach() != 0)).sum())
     if differ:
         raise Fault(
-            f"p={built.p:g}: the second derivative has another mask than the forward pass at "
+            f"p={built.p:g}: the second derivative has a different mask from the forward pass at "
             f"{differ} of {x.numel()} places",
             differ=differ,
         )

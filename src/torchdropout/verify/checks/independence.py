@@ -122,7 +122,7 @@ def axis_independence(ctx: Context) -> Seen:
             n = _test_pairs(family, f"{name} {lag} apart", turned, lag, 0, p)
             fewest = min(fewest, n)
     for shape in OTHER_SHAPES:
-        # A fault here is one of the number of dimensions: an eighth of the calls reveals it.
+        # A fault here depends on the number of dimensions: an eighth of the calls reveals it.
         other = ctx.masks(p, max(1, len(bits) // 8), shape)
         for axis, size in enumerate(shape):
             turned = np.ascontiguousarray(np.moveaxis(other, axis + 1, 0))
@@ -137,8 +137,8 @@ def call_independence(ctx: Context) -> Seen:
 
     Measured: how often a place differs from itself 1, 2, 3, 4, 8 or 16 calls later.
 
-    A generator whose offset advances by less than was used, or a seed derived from a step
-    counter, makes later masks copies, complements or shifts of earlier ones; xformers#173 had one
+    A generator whose offset advances by less than the call used, or a seed derived from a step
+    counter, makes later masks copies, complements or shifts of earlier ones; xformers#173 used one
     seed for all.
 
     To fix: advance the generator by as much as the call used.
@@ -158,7 +158,7 @@ def joint_counts(ctx: Context) -> Seen:
     4, 32 and (in an eighth of a large call, mostly) 131072 elements apart, each an exact binomial
     test.
 
-    Bits can be independent in pairs and dependent in threes: a bit made as the exclusive or of two
+    Bits can be independent in pairs and dependent in threes: a bit that is the exclusive or of two
     others passes every test of correlation. Patterns of eight reveal that, as well as runs, blocks
     and stripes.
 
@@ -247,7 +247,7 @@ def mask_repeats(ctx: Context) -> Seen:
     mask at a distance that no list of lags contains (xformers#164, xformers#724).
 
     To fix: derive the generator's counter from the whole index of an element, and advance the
-    generator by everything that was used.
+    generator by everything that the call used.
     """
     p = ctx.sound_p
     bits = rows(ctx)
@@ -303,7 +303,7 @@ def few_masks(ctx: Context) -> Seen:
     that come from a pool repeat.
 
     Seeds cut to 16 bits, a cache of masks, or a pool made at construction give masks that look
-    right one by one and repeat again and again.
+    right one by one but keep repeating.
 
     To fix: draw from the generator in each call, and use all of its state.
     """

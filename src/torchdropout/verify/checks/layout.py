@@ -32,8 +32,7 @@ def layout_values(ctx: Context) -> Seen:
     """Values stay in their logical places in every memory layout.
 
     Measured: transposed, channels_last, sliced, permuted and expanded inputs, and the heads of an
-    attention, whose last axis is as in a contiguous tensor; each value is 0 or x / (1 - p) of its
-    own place.
+    attention, whose last axis has stride 1; each value is 0 or x / (1 - p) of its own place.
 
     Kernels that iterate over memory in storage order, or `view` where `reshape` is needed, mix up
     elements or raise for inputs that come straight from attention or a convolution.
@@ -56,7 +55,7 @@ def layout_rate(ctx: Context) -> Seen:
     Measured: exact binomial tests for transposed, channels_last, sliced and permuted inputs.
 
     A kernel that reaches only part of a strided tensor drops too little there, and a mask made for
-    the memory behind a slice drops at another rate than requested.
+    the memory behind a slice drops at a rate that was not requested.
 
     To fix: make the mask from the logical shape of x.
     """
@@ -127,8 +126,8 @@ def layout_mask(ctx: Context) -> Seen:
         differ = int((seeded_mask(ctx, built, given, 5) != want).sum())
         if differ:
             raise Fault(
-                f"{name}: another mask than the contiguous input for the same seed, at {differ} of "
-                f"{want.numel()} places",
+                f"{name}: a different mask from the contiguous input for the same seed, at "
+                f"{differ} of {want.numel()} places",
                 layout=name,
                 differ=differ,
             )

@@ -124,7 +124,7 @@ def train_stochastic(ctx: Context) -> Seen:
     """
     calls = 8
     _demand_random(ctx, ctx.build(ctx.main_p), _telling(ctx, calls), calls, "training")
-    p = 0.1 if 0.1 in ctx.grid else ctx.main_p  # at which a reader recognises what is dropped
+    p = 0.1 if 0.1 in ctx.grid else ctx.main_p  # a reader recognises drops at this p
     mask = ctx.masks(p, 1, (PICTURE, PICTURE))[0]
     picture = ["".join("1" if kept else "0" for kept in row) for row in mask]
     return Seen(f"masks of {calls} calls all differ", {"mask": picture, "p": p})

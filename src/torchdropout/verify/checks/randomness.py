@@ -20,7 +20,7 @@ def seed_governs(ctx: Context) -> Seen:
     Measured: three calls in a row after the same seed, twice, for one object and for a new one.
 
     Without it no run can be repeated, and checkpointing, which restores torch's generator,
-    recomputes with another mask than before.
+    recomputes with a different mask.
 
     To fix: draw from torch's default generator, not from NumPy, Python or a private generator.
     """
@@ -170,7 +170,7 @@ def thread_mask(ctx: Context) -> Seen:
 
     Measured: masks of one large input after the same seed with 1, 2 and 3 threads.
 
-    A result that cannot be reproduced on a machine with another number of cores cannot be debugged
+    A result that cannot be reproduced on a machine with more or fewer cores cannot be debugged
     there. Most generators that give each thread its own stream change all masks when a thread is
     added.
 
@@ -185,8 +185,8 @@ def thread_mask(ctx: Context) -> Seen:
         differ = int((masks[threads] != masks[1]).sum())
         if differ:
             raise Fault(
-                f"{threads} threads: another mask than with 1 after the same seed, at {differ} of "
-                f"{size} places",
+                f"{threads} threads: a different mask from that with 1 after the same seed, at "
+                f"{differ} of {size} places",
                 threads=threads,
                 differ=differ,
             )
@@ -260,8 +260,8 @@ def grad_checkpoint(ctx: Context) -> Seen:
         if differ:
             first = "without" if reentrant else "with"
             raise Fault(
-                f"recomputed after a call {first} gradients, the gradient has another mask than y "
-                f"at {differ} of {x.numel()} places",
+                f"recomputed after a call {first} gradients, the gradient has a different mask "
+                f"from y at {differ} of {x.numel()} places",
                 reentrant=reentrant,
                 differ=differ,
             )

@@ -13,7 +13,7 @@ from ._samples import SMALL, repeated, small_calls
 
 RESIDUES = 256
 PARTS = 64
-# How many times larger a rate error must be in one class of places than in all to be found.
+# How many times larger a rate error must be to be found in one class of places than in all.
 POSITION = 5
 
 
@@ -62,7 +62,7 @@ def position_rate(ctx: Context) -> Seen:
     large calls with the same index modulo 2, 4, 8, ... 256, and of 64 parts of them.
 
     A vectorised kernel that handles the last elements separately, a lane whose random word is used
-    twice, or a chunk that a thread leaves out gives the right rate overall, and no dropout or too
+    twice, or a chunk that a thread leaves out gives the right rate overall, but no dropout or too
     much of it in some places, always the same ones.
 
     To fix: derive the random number from the index of the element, and test sizes that are not a
@@ -74,7 +74,7 @@ def position_rate(ctx: Context) -> Seen:
     if len(repeated(small)) > len(small) / 100:
         raise Skip("not checked: masks repeat, see few-masks")
     small = small[:, :SMALL]
-    places = small.shape[1]  # fewer where a draw is costly
+    places = small.shape[1]  # fewer if a draw is costly
     family = ctx.family(places + 2 * RESIDUES - 2 + PARTS)
     family.binomials(
         [f"place {i} of {places}" for i in range(places)],

@@ -19,7 +19,7 @@ def kept_scale(ctx: Context) -> Seen:
 
     The scale keeps the expectation of y equal to x, so that eval needs no change. No scale, the
     scale 1/p (p mistaken for the keep probability: apex#816, theanets#123), or a scale computed
-    from the number that happened to be kept trains another network than the one that is evaluated.
+    from the number that happened to be kept trains a network that differs from the evaluated one.
 
     To fix: `torch.where(dropped, 0, x / (1 - p))`.
     """

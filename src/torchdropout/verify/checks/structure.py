@@ -80,7 +80,7 @@ def _together(spec: Elementwise, kept: torch.Tensor, where: str) -> None:
 
 
 def _instead(kept: torch.Tensor) -> str:
-    """Along which axes draws are shared instead, so that a reader sees the kind that this is."""
+    """Along which axes draws are shared instead, which shows a reader the actual kind."""
     axes = [
         axis
         for axis, size in enumerate(kept.shape)
@@ -146,7 +146,7 @@ def _most_in_blocks(x: torch.Tensor, spec: Blocks) -> torch.Tensor:
     return x
 
 
-ENOUGH = 30  # single blocks expected: that there are none has a probability of 1e-13
+ENOUGH = 30  # single blocks expected: the probability of none is 1e-13
 
 
 def _single(spec: Blocks, p: float, planes: int) -> float:
@@ -168,7 +168,7 @@ def scale_common(ctx: Context) -> Seen:
     one over the fraction that was kept.
 
     Nothing else preserves the expectation. A scale computed from the blocks' seeds instead of the
-    places they cover is far off, and eval then sees activations of another size than training.
+    places they cover is far off, and eval then sees activations of a different size from training.
 
     To fix: divide by the fraction kept, or by 1 - p, and use one of them for all elements.
     """
@@ -203,8 +203,8 @@ def scale_common(ctx: Context) -> Seen:
 def fixed_count(ctx: Context) -> Seen:
     """Each group keeps exactly the requested number.
 
-    Measured: how many of each group are kept, at every p at which the number is whole, and at one
-    at which it is not: then one of the two nearest whole numbers, the same in all groups.
+    Measured: how many of each group are kept, at every p at which the number is whole, and at one p
+    where it is not: then one of the two nearest whole numbers, the same in all groups.
 
     Sequences in a batch must have one length; hardware for 2:4 sparsity relies on the number.
 
@@ -238,8 +238,8 @@ def subset_uniform(ctx: Context) -> Seen:
     Measured: how often each place of a group is kept, and each pair of places together; for a
     uniform choice of k of n the probabilities are k / n and k (k - 1) / (n (n - 1)).
 
-    Tokens that are kept in runs, or one of every two neighbours, have the right number and the
-    wrong distribution: the model learns to fill in other gaps than it will meet.
+    Keeping tokens in runs, or one of every two neighbours, gives the right number but the
+    wrong distribution: the model learns to fill gaps that it will not meet.
 
     To fix: order the places by independent random numbers, and take the first k.
     """
@@ -296,7 +296,7 @@ def fused_composition(ctx: Context) -> Seen:
     for p in [p for p in ctx.grid if 0.01 <= p <= 0.99]:
         built = ctx.build(p).target
         x, residual, bias = ctx.normal(64, 48), ctx.normal(48, 64).T.contiguous(), ctx.normal(48)
-        if "bias" not in built.inputs:  # a target without one is checked without
+        if "bias" not in built.inputs:  # a target without a bias is checked without it
             bias = torch.zeros(48)
         for training in ctx.modes:
             leaves = [t.clone().requires_grad_() for t in (x, residual, bias)]
@@ -412,7 +412,7 @@ def noise_law(ctx: Context) -> Seen:
     at temperature 0.1.
 
     Using p as the variance, confusing variance and standard deviation, or uniform noise leaves the
-    mean right and regularises by another amount than requested. Tests of mean and variance alone
+    mean right and regularises by an amount that was not requested. Tests of mean and variance alone
     pass noise of any shape.
 
     To fix: `x * (1 + sqrt(p / (1 - p)) * torch.randn_like(x))`.
@@ -435,7 +435,7 @@ def noise_law(ctx: Context) -> Seen:
         counts, tails = np.zeros(len(inner) + 1, dtype=np.int64), [0] * len(outer)
         for _ in range(rounds):
             leaf = x.clone().requires_grad_()
-            # A channel that shares a draw is a value of x; it is read at one place of each.
+            # A channel that shares a draw stands for one value of x; it is read at one place.
             y = _same(ctx, built, spec.spread(leaf) if spec.pattern else leaf.clone(), True)
             y = spec.gather(y, x) if spec.pattern else y
             noise = effect.noise(x, y)

@@ -78,8 +78,8 @@ def value_mask(ctx: Context) -> Seen:
         differ = int((seeded_mask(ctx, built, given, 7) != want).sum())
         if differ:
             raise Fault(
-                f"{name}: another mask than for ones after the same seed, at {differ} of {size} "
-                "places",
+                f"{name}: a different mask from that for ones after the same seed, at "
+                f"{differ} of {size} places",
                 differ=differ,
             )
     # Zeros hide their own bits, and must not change the bits of other elements.
@@ -89,8 +89,8 @@ def value_mask(ctx: Context) -> Seen:
     differ = int(((y != 0) != want)[sparse != 0].sum())
     if differ:
         raise Fault(
-            f"an input with zeros: another mask than for ones after the same seed, at {differ} of "
-            f"{int((sparse != 0).sum())} places that are not zero",
+            f"an input with zeros: a different mask from that for ones after the same seed, at "
+            f"{differ} of {int((sparse != 0).sum())} places that are not zero",
             differ=differ,
         )
     return Seen("one mask for all values")
@@ -125,7 +125,7 @@ def value_rate(ctx: Context) -> Seen:
     x, places = x.reshape(-1)[order], order.argsort()
     dropped = torch.zeros(len(CLASSES), dtype=torch.int64)
     n = -(-n // rows) * rows
-    for _ in range(n // rows):  # the same values again and again: the draws are new
+    for _ in range(n // rows):  # the same values every time: the draws are new
         kept = ctx.kept(built, x.clone())[places].reshape(-1, len(CLASSES))
         dropped += rows - torch.count_nonzero(kept, dim=0)
     family.binomials(list(CLASSES), dropped.numpy(), n, p)
@@ -194,7 +194,7 @@ def inplace_claim(ctx: Context) -> Seen:
 
     Measured: calls in training with `inplace=True`: x afterwards against y, its memory against that
     of y, and y against 0 and x / (1 - p); the first y after a second call; a second call on y; and
-    a call in eval. Gradients through y and through x; and behind an operation that needs its
+    a call in eval. Gradients through y and through x; and after an operation that needs its
     output for its own backward, an error of autograd or the right gradient.
 
     A target that accepts `inplace` and returns a new tensor costs the memory that the caller meant
@@ -210,7 +210,7 @@ def inplace_claim(ctx: Context) -> Seen:
     spec, built = ctx.spec, ctx.build(ctx.main_p, inplace=True)
     x = ctx.normal(ctx.telling_size(built.p))
     split(x, ctx.call(built, x.clone()), built.p, "inplace=True")
-    # What was written is the target's own output, not the view of it.
+    # The target wrote its own output, not the view of it.
     x = spec.spread(x) if isinstance(spec, Elementwise) and spec.pattern else x
     given = x.clone()
     returned = ctx.call(built.target, given).detach()
@@ -224,7 +224,7 @@ def inplace_claim(ctx: Context) -> Seen:
             differ=unlike,
         )
     if returned.data_ptr() != given.data_ptr():
-        raise Fault("inplace=True: y is a copy, in other memory than x")
+        raise Fault("inplace=True: y is a copy, in memory other than x's")
     _demand_calls_after(ctx, ctx.build(ctx.main_p, inplace=True), x)
     # The gradient is compared without the view, which would write into x itself.
     if ctx.subject.has_gradient and is_scaled(spec):
@@ -265,11 +265,11 @@ def _demand_inplace_gradient(ctx: Context, built: Built, x: torch.Tensor, throug
     of_grad, _ = split(upstream, grad, built.p, where)
     differ = int((of_grad != kept).sum())
     if differ:
-        raise Fault(f"{where}: another mask than y at {differ} of {x.numel()} places")
+        raise Fault(f"{where}: a different mask from y at {differ} of {x.numel()} places")
 
 
 def _demand_output_kept(ctx: Context, built: Built, x: torch.Tensor) -> None:
-    """After `exp`, whose backward needs its output: an error, or the gradient of what it was."""
+    """After `exp`, whose backward needs its output: an error, or the right gradient."""
     leaf = x.clone().requires_grad_()
     given = leaf.exp()
     factor, upstream = given.detach().clone(), ctx.normal(x.numel() + 1)[1:].reshape(x.shape)
@@ -277,12 +277,12 @@ def _demand_output_kept(ctx: Context, built: Built, x: torch.Tensor) -> None:
     try:
         (grad,) = gradients(y, [leaf], upstream)
     except RuntimeError:
-        return  # autograd has counted the write
+        return  # autograd has noticed the write
     want = torch.where(y.detach() != 0, exact(upstream, built.p) * factor.double(), 0.0)
     wrong = (grad.double() - want).abs() > 2 * tolerance(want, built.p, x.dtype)
     if bool(wrong.any()):
         raise Fault(
-            "inplace=True behind an operation that needs its output for its backward (exp): no "
+            "inplace=True after an operation that needs its output for its backward (exp): no "
             f"error, and {int(wrong.sum())} of {x.numel()} gradients are wrong: autograd does not "
             "know of the write"
         )

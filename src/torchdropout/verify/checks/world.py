@@ -29,7 +29,7 @@ def state_restored(ctx: Context) -> Seen:
     for training in ctx.modes:
         x, world, filters = ctx.normal(64, 48), World(), list(warnings.filters)
         try:
-            # `ctx.call` is not used, since it restores what would disturb other checks.
+            # `ctx.call` is not used, since it restores any state that would disturb other checks.
             with ctx.blame("a call"):
                 built.call(x, training)
             changed = world.changed()

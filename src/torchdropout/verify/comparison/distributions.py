@@ -205,7 +205,7 @@ def _shares(bits: stats.Bits, cases: Sequence[tuple[int, int]]) -> Values:
 
 
 def _differing(bits: stats.Bits, lag: int, axis: int) -> Values:
-    """The fraction of disjoint pairs that differ in each unit; 0 where the axis is too short."""
+    """The fraction of disjoint pairs that differ in each unit; 0 if the axis is too short."""
     size = bits.shape[axis] // (2 * lag) * 2 * lag
     if size == 0:
         return np.zeros(len(bits))

@@ -15,7 +15,7 @@ from ..rounding import exact, tolerance, ulp
 from .plan import SamplePlan, label_of, unmeasured
 from .results import Row
 
-# How many values' scale is measured, each in so many copies that one is kept except with
+# The number of values whose scale is measured, each in enough copies that one is kept except with
 # probability e^-30.
 KINDS = 64
 MISSED = 30.0
@@ -31,7 +31,7 @@ class KeptRange:
 
 
 def kept_values(ctx: Context, p: float, dtype: torch.dtype) -> KeptRange | str:
-    """Return what a target makes of values it keeps, or in words why that cannot be measured."""
+    """Return the outputs of a target for kept values, or in words why they cannot be measured."""
     copies = math.ceil(MISSED / -math.log(p))
     x = ctx.normal(KINDS).to(dtype)
     seed_all(ctx.derive("kept", p, str(dtype)))

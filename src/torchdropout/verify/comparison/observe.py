@@ -1,4 +1,4 @@
-"""Runs a target's code outside of a check: an answer comes back, whatever the target does."""
+"""Runs a target's code outside of a check: it returns an answer, whatever the target does."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Observer:
     timeout: float | None
 
     def observe(self, run: Callable[[], _Seen]) -> _Seen | str:
-        """Return what `run` returns, or in words what kept it from returning; Ctrl-C passes.
+        """Return what `run` returns, or in words why it did not return; Ctrl-C passes.
 
         For an exception only the built-in type is reported: two targets that raise the same may use
         different messages, or a subclass of their own.

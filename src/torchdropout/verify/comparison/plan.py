@@ -1,4 +1,4 @@
-"""What is sampled of two targets: at which p, in which shapes, at which significance."""
+"""The samples of two targets: at which p, in which shapes, at which significance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .results import Group, Row
 from .two_sample import shift_seen
 
 UNITS = 256
-# In addition to the grid of the checks: half precision goes wrong here.
+# In addition to the grid of the checks: half precision fails here.
 HALF_P = 0.99
 PLACES = 16
 LAGS = (1, 2, 3, 4, 8, 16, 32)
@@ -26,7 +26,7 @@ SIDES = (4, 16, 16)
 
 @dataclass(frozen=True)
 class SamplePlan:
-    """What is measured of two targets, and how closely.
+    """The measurements of two targets, and how precise they are.
 
     Attributes:
         contexts: The targets.
@@ -63,7 +63,7 @@ class SamplePlan:
 
 
 def points_of(contexts: tuple[Context, Context]) -> tuple[tuple[float, float], ...]:
-    """The p at which two targets are compared: each at its own where each has one."""
+    """The p at which two targets are compared: each at its own if each has one."""
     a, b = (ctx.subject.fixed_p for ctx in contexts)
     if a is not None or b is not None:
         own = (b if a is None else a, a if b is None else b)
@@ -87,6 +87,6 @@ class Described(Protocol):
 
 
 def unmeasured(group: Group, aspect: str, a: Described | str, b: Described | str) -> Row:
-    """The row for two targets of which at least one returned, in words, why it has no figures."""
+    """The row for two targets if at least one returned, in words, why it has no figures."""
     said = [seen if isinstance(seen, str) else seen.said for seen in (a, b)]
     return Row(group, aspect, said[0], said[1], said[0] != said[1], "error")

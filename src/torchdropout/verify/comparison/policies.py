@@ -1,6 +1,6 @@
-"""What a target does in cases that are observed exactly, in words that can be compared.
+"""A target's behaviour in cases that are observed exactly, in words that can be compared.
 
-An answer never contains a random figure: two targets of one distribution give the same answer.
+An answer never contains a random figure: two targets with one distribution give the same answer.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _any_p(ctx: Context) -> float:
 
 
 def _values(y: torch.Tensor, known: Mapping[str, torch.Tensor]) -> str:
-    """Name the known tensor that y equals value by value, else what y is filled with."""
+    """Name the known tensor that y equals value by value, else the value that fills y."""
     y = y.detach()
     for name, tensor in known.items():
         if same_values(y, tensor):
@@ -111,7 +111,7 @@ def _gradient(ctx: Context, p: float) -> str:
 
 
 def _wrong_p(ctx: Context, p: Any) -> str:
-    """Where a p that is not a probability is refused, and by which exception."""
+    """Where a p that is not a probability is refused, and with which exception."""
     if ctx.subject.fixed_p is not None:
         raise Skip("the target's p is given")
     try:
@@ -256,7 +256,7 @@ def _mask_at_main(ctx: Context) -> str:
 
 
 def _layouts(ctx: Context) -> str:
-    """In which memory layouts a seed drops other logical places than in the contiguous layout."""
+    """The memory layouts in which a seed drops other logical places than in a contiguous one."""
     built = ctx.build(ctx.main_p)
     x = ctx.normal(6, 5, 16, math.ceil(ctx.telling_size(built.p) / 480))
     spread = torch.empty(*x.shape[:-1], 2 * x.shape[-1])

@@ -21,17 +21,17 @@ class Row:
     Attributes:
         group: `"check"`: the result of a check of the verifier; `"policy"`: the behaviour in a case
             that is observed exactly; `"law"`: a measurement of the distribution.
-        aspect: What was looked at; unique within its group.
+        aspect: What was compared; unique within its group.
         a: What the first target does.
         b: What the second does.
         differs: None where it was not observed on both sides.
-        severity: What a difference means to somebody who replaces one by the other: `"error"`,
+        severity: What a difference means to a user who replaces one by the other: `"error"`,
             other results; `"advice"`, for example another mask for the same seed or other errors
             for wrong arguments.
         sees: The smallest difference that would be found with power .99, in the units of `a` and
-            `b`, for masks of independent elements; None where the observation is exact.
+            `b`, for masks of independent elements; None if the observation is exact.
         p_value: The smallest p-value of the two-sample tests of this row, times their number; None
-            where there are none.
+            if there are none.
     """
 
     group: Group
@@ -64,7 +64,7 @@ class Comparison:
     Attributes:
         a: The verifier's report on the first.
         b: The verifier's report on the second.
-        rows: Everything that was looked at.
+        rows: Everything that was compared.
         false_alarm_rate: Upper bound on the probability that a statistical test reports a
             difference between two correct dropouts.
         seconds: Wall-clock time.
@@ -80,7 +80,7 @@ class Comparison:
 
     @property
     def differences(self) -> Iterator[Row]:
-        """The rows that differ, in the order they were looked at."""
+        """The rows that differ, in the order of comparison."""
         return (row for row in self.rows if row.differs)
 
     @property

@@ -23,7 +23,7 @@ from .results import Comparison, Row
 
 # The checks of a, the checks of b and the two-sample tests share the false-alarm rate equally.
 _PARTS = 3
-# Where one of these fails, calls are not independent, and tests of their distribution are void.
+# If one of these fails, calls are not independent, and tests of their distribution are void.
 CALLS_DIFFER = ("output-shape", "train-stochastic", "few-masks", "call-independence")
 
 Progress = Callable[[int, int, Rule], object]
@@ -44,19 +44,19 @@ def compare(
 
     The comparison has three parts. *Checks*: the verifier checks both; a check that one passes and
     the other fails is a difference. *Policies*: cases that are observed exactly: p of 0 and 1,
-    wrong p, eval, dtypes, empty inputs, infinities, which generator is drawn from and how much, the
-    mask for a seed. *Distributions*: exact two-sample tests of rates at every p in every dtype, of
-    the spread of counts, moments, pairs and places.
+    wrong p, eval, dtypes, empty inputs, infinities, which generator a call draws from and how much,
+    the mask for a seed. *Distributions*: exact two-sample tests of rates at every p in every dtype,
+    of the spread of counts, moments, pairs and places.
 
-    Neither is taken as the reference: two that are wrong in the same way are the same. Where a can
-    be verified at one p only (an instance), b is verified at that p too.
+    Neither is taken as the reference: two with the same fault count as equal. If a can be
+    verified at one p only (an instance), b is verified at that p too.
 
     Args:
         a: A target that `check_dropout` accepts, or a `Subject`.
         b: The other.
-        level: `"quick"`, `"standard"` or `"thorough"`: how small a difference is looked for.
+        level: `"quick"`, `"standard"` or `"thorough"`: how small a difference to look for.
         seed: Two runs with the same seed give the same result.
-        spec: What both claim to be, where it is not inferred.
+        spec: What both claim to be; inferred when None.
         progress: Called as `progress(i, total, rule)` before each check.
         false_alarm_rate: Upper bound on the probability that a difference is reported between two
             correct dropouts of one distribution, in (0, 1). (For two that have the same small fault
@@ -64,7 +64,7 @@ def compare(
         timeout: Seconds that a check, or an observation of one side, may take; no limit when None.
 
     Returns:
-        The differences and everything that was looked at. Ctrl-C ends the run with what was done.
+        The differences and everything that was looked at. Ctrl-C ends the run with partial results.
 
     Raises:
         TargetError: A target cannot be found, loaded or interpreted.
@@ -104,7 +104,7 @@ def compare_subjects(
     """Compare two `Subject`s, as `compare` does with two targets, also at a custom `Level`.
 
     `only` names the checks to run on both; policies and distributions are compared in any case.
-    Without those of `CALLS_DIFFER` it is not known whether the calls are a sample.
+    Without the checks `CALLS_DIFFER` it is unknown whether the calls are a sample.
     """
     start = time.perf_counter()
     subjects = _at_one_p(a, b)
@@ -190,7 +190,7 @@ def _calls_depend(report: TargetReport) -> str:
 
 
 def _at_one_p(one: Subject, other: Subject) -> tuple[Subject, Subject]:
-    """If one has a fixed p and the other has not, both at that p."""
+    """Both targets at the fixed p of one, if the other has none."""
     if one.fixed_p is not None and other.fixed_p is None:
         other = _At(other, one.fixed_p)
     elif other.fixed_p is not None and one.fixed_p is None:
@@ -205,7 +205,7 @@ class _At(Subject):
         self.__dict__.update(vars(inner))
         self._of = inner
         self.fixed_p = p
-        self.description = f"{inner.description}; at p={p:g}, as the other is"
+        self.description = f"{inner.description}; at p={p:g}, like the other"
 
     def build(self, p: Any, *, inplace: bool = False) -> Built:
         """See `Subject.build`."""

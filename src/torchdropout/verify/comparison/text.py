@@ -21,7 +21,7 @@ _PLURALS: dict[Group, str] = {"policy": "policies", "check": "checks", "law": "d
 _STYLE = {"error": "bold red", "advice": "yellow"}
 _LABEL = {"error": "DIFFERS", "advice": "differs"}
 _LABEL_WIDTH = len("DIFFERS")
-# Rows of one aspect, and names in a line, where not everything is listed.
+# Limits on rows of one aspect, and on names in a line, unless everything is listed.
 _MOST_ROWS = 2
 _MOST_NAMES = 5
 _SKIPPED, _NOT_CHECKED = "skipped: ", "not checked: "
@@ -39,8 +39,8 @@ def render_comparison(
         comparison: What to render.
         width: Columns of the terminal; None for no wrapping.
         styled: Whether to colour it with ANSI codes.
-        detail: `"checks"`: everything that was looked at; `"groups"`: of many differences in one
-            aspect the first, and the number of the others, and of what was not compared the
+        detail: `"checks"`: everything that was compared; `"groups"`: of many differences in one
+            aspect the first and the number of the others, and, for rows that were not compared, the
             reasons; `"quiet"`: the verdict only.
 
     Returns:
@@ -150,7 +150,7 @@ def _some(names: Sequence[str], most: int = _MOST_NAMES) -> str:
 
 
 def _same(comparison: Comparison, width: int | None, every: bool) -> Iterator[Text]:
-    """What does not differ, by group, and what was not observed on both sides."""
+    """What does not differ, by group, and the rows that were not observed on both sides."""
     parts = []
     for group, plurals in _PLURALS.items():
         rows = [row for row in comparison.rows if row.group == group]

@@ -20,7 +20,7 @@ from scipy.special import betaincinv
 from .. import stats
 from ..probability import Hypergeometric, Normal
 
-# A spread of units below this fraction of their size is rounding, not chance.
+# A spread of units below this fraction of their size is due to rounding, not chance.
 ROUNDING = 1e-5
 
 Values = NDArray[np.float64]
@@ -50,7 +50,7 @@ def split_p_value(a: Values, b: Values) -> float:
 
 
 def location_p_value(a: Values, b: Values) -> float:
-    """`split_p_value` where the values differ by more than rounding, else 1."""
+    """`split_p_value` if the values differ by more than rounding, else 1."""
     both = np.concatenate([a, b])
     if float(np.ptp(both)) <= ROUNDING * float(np.abs(both).max()):
         return 1.0
@@ -71,7 +71,7 @@ def shift_seen(units: int, alpha: float, power: float = stats.POWER) -> float:
     """The smallest distance of two normal distributions that a split finds, in standard deviations.
 
     With `units` units of each. An upper bound: given the total number of units above the cut, the
-    count of one target's varies less than the binomial used here in its place.
+    count of one target's units varies less than the binomial used here in its place.
     """
     limit = Hypergeometric(2 * units, units, units).isf(alpha / 2) + 1
     if limit > units:

@@ -44,13 +44,13 @@ def verdict(target: TargetReport) -> str:
 
 
 def share(target: TargetReport) -> str:
-    """How many of the checks a selection left: `5 of 57 checks`; empty where it left all."""
+    """How many of the checks a selection kept: `5 of 57 checks`; empty if it kept all."""
     selection = target.selection
     return "" if selection.is_whole else f"{selection.count} of {plural(selection.of, 'check')}"
 
 
 def selected(target: TargetReport, between: str = "   ") -> str:
-    """What was selected, and how many checks that is; empty where nothing was."""
+    """The selection, and how many checks it kept; empty without one."""
     selection = target.selection
     named = {"select": selection.select, "ignore": selection.ignore}
     words = [f"{name} {','.join(entries)}" for name, entries in named.items() if entries]
@@ -91,7 +91,7 @@ def total(report: Report) -> str:
 
 
 def not_passed(report: Report) -> list[tuple[str, str]]:
-    """The targets that did not pass, each with its errors by name, or with what was not run."""
+    """The targets that did not pass, each with the names of its errors, or what was not run."""
     said = []
     for target in report.targets:
         if not target.passed:
@@ -101,11 +101,11 @@ def not_passed(report: Report) -> list[tuple[str, str]]:
     return said
 
 
-# The meaning of two things that messages say.
+# The meaning of two figures in messages.
 P_VALUES = (
-    "A p-value is that of the most extreme of the tests of a check, times their number, at most 1: "
-    "at 1 all is as expected. A rate is that at one p; all rates, with their intervals, are in the "
-    "figures (--format json or html)."
+    "A p-value is that of a check's most extreme test, times the number of tests, at most 1: "
+    "1 means that all is as expected. A rate is for one p; all rates, with their intervals, are "
+    "in the figures (--format json or html)."
 )
 
 

@@ -1,6 +1,6 @@
 """Reports as HTML: one file, or a fragment for a notebook, without scripts or external resources.
 
-Whatever a target has said is escaped (Jinja2 with autoescape); a page also forbids, by its
+Text from a target is escaped (Jinja2 with autoescape); a page also forbids, by its
 content security policy, everything that it does not need.
 """
 
@@ -175,7 +175,7 @@ def _finding(check: CheckResult, shown: str) -> dict[str, Any]:
 
 
 def _paragraphs(text: str) -> Iterator[tuple[str, bool]]:
-    """The paragraphs, each with whether its lines are kept, as those of code or a list."""
+    """The paragraphs, each with whether its lines are kept, as in code or a list."""
     for paragraph in textwrap.dedent(text).strip("\n").split("\n\n"):
         if paragraph.strip():
             lines = paragraph.splitlines()
@@ -183,7 +183,7 @@ def _paragraphs(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _worst(tests: Any) -> tuple[list[str], list[list[str]]]:
-    """The tests that reject as a table; what a picture shows is left out."""
+    """The tests that reject, as a table, without those that a picture shows."""
     if not isinstance(tests, Sequence) or isinstance(tests, str):
         return [], []
     rows = [row for row in tests if isinstance(row, Mapping)]
@@ -198,7 +198,7 @@ def _figure(value: Any) -> str:
 
 
 def _pictures(target: TargetReport, prefix: str) -> Iterator[dict[str, Any]]:
-    # Imported here: matplotlib takes long to load, and the other renderers do not need it.
+    # Imported here: matplotlib is slow to load, and the other renderers do not need it.
     from markupsafe import Markup, escape
 
     from . import pictures

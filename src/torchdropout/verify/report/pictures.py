@@ -1,6 +1,6 @@
 """Pictures of what checks measured, as SVG that uses the colours of the surrounding page.
 
-A picture is drawn where a check's figures contain what it shows; figures that are missing,
+A picture is drawn if a check's figures contain its data; figures that are missing,
 malformed or not finite are not drawn.
 """
 
@@ -78,7 +78,7 @@ _Drawn = tuple[str, str, Figure]
 
 
 def draw(check: CheckResult, prefix: str) -> Picture | None:
-    """Draw the picture of a check's figures, or return None where there is nothing to draw.
+    """Draw the picture of a check's figures, or return None if there is nothing to draw.
 
     Args:
         check: The result of a check.
@@ -98,7 +98,7 @@ def draw(check: CheckResult, prefix: str) -> Picture | None:
 
 
 def _svg(figure: Figure, prefix: str) -> str:
-    """The drawing without what HTML does not need, with ids that are unique in the page."""
+    """The drawing without parts that HTML does not need, with ids that are unique in the page."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", metadata=nothing)
@@ -125,7 +125,7 @@ def _svg(figure: Figure, prefix: str) -> str:
 
 def _axes(height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(_WIDTH, height))
-    # Room at the edges: the layout was measured with another font than the page's.
+    # Room at the edges: the layout was measured with a font that is not the page's.
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
     return figure, [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
 
@@ -206,7 +206,7 @@ def _rates(figures: Mapping[str, Any]) -> _Drawn | None:
 
 
 def _deviation(p: float) -> float:
-    """The standard deviation of one mask bit, or 1 where nothing is random."""
+    """The standard deviation of one mask bit, or 1 if nothing is random."""
     return math.sqrt(p * (1 - p)) if 0 < p < 1 else 1.0
 
 
@@ -355,7 +355,8 @@ def _grad(figures: Mapping[str, Any]) -> _Drawn | None:
         if a != b
     }
     title = (
-        f"The gradient has another mask than forward in {len(differ)} of {size} places, expected 0"
+        f"The gradient has a different mask from forward in {len(differ)} of {size} places, "
+        "expected 0"
         if differ
         else f"The gradient has the mask of forward in all {size} places"
     )

@@ -1,6 +1,6 @@
 """Reports as text: the groups of checks, what failed, and the verdict last.
 
-Without a width, nothing wraps: one line a finding, for pipes and `grep`. With a width, a message
+Without a width, nothing wraps: one line per finding, for pipes and `grep`. With a width, a message
 wraps in its own column. Styles are rich's, and do not change the characters.
 """
 
@@ -17,7 +17,7 @@ from ...reporting.lines import clean, hanging, joined, plural, wrapped
 from ..results import CheckResult, Report, TargetReport
 from ._words import P_VALUES, has_p_values, label, not_passed, selected, total, verdict_line
 
-# `quiet`: what failed and the verdict; `groups`: a line a group as well; `checks`: a line a check.
+# `quiet`: failures and the verdict; `groups`: also a line per group; `checks`: a line per check.
 Detail = Literal["quiet", "groups", "checks"]
 
 _STYLE = {"FAIL": "bold red", "advice": "yellow", "known": "cyan", "ok": "green", "skip": "dim"}
@@ -30,7 +30,7 @@ _VERDICT_STYLE = {
 _STATUS_WIDTH = max(map(len, _STYLE))
 _INDENT = 2
 _GAP = 2
-# With fewer columns than this for the message, the group has its own line and no column.
+# With fewer columns than this for the message, the group gets its own line, not a column.
 _NARROW_MESSAGE = 48
 
 

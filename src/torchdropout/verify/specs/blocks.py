@@ -32,7 +32,7 @@ EXEMPT = {
     **because("the scale may depend on all values", "nonfinite-kept", "nonfinite-dropped"),
 }
 
-# A density of blocks that is wrong for p is wrong at p=1, too: it is reported once.
+# A density of blocks that is wrong for p is wrong at p=1 too: it is reported once.
 NEEDS = {"p-one-zeros": ("drop-rate",), "edge-gradients": ("drop-rate",)}
 
 
@@ -66,7 +66,7 @@ class Blocks(Spec):
 
     @property
     def per_side(self) -> int:
-        """Elements of x along a side: a divisor of it, so that all places get equally many."""
+        """Elements of x along a side: a divisor of it, so that all places are read equally."""
         divisors = (n for n in range(2, self.size) if self.size % n == 0)
         return max((n for n in divisors if self.size // n > self.block), default=1)
 
@@ -93,7 +93,7 @@ class Blocks(Spec):
         return self.effect.decode(x, own, built.p) if training else own
 
     def _groups(self, device: torch.device) -> torch.Tensor:
-        """The places of a plane, a row for those that are read together."""
+        """The places of a plane, one row for those that are read together."""
         sides = [self.per_side, self.size // self.per_side] * self.dims
         places = torch.arange(self.places, device=device).reshape(sides)
         order = [*range(1, 2 * self.dims, 2), *range(0, 2 * self.dims, 2)]

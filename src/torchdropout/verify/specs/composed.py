@@ -57,7 +57,7 @@ def expected(new: torch.Tensor, old: torch.Tensor, y: torch.Tensor, p: float) ->
 
 @dataclass(frozen=True)
 class Attention(Spec):
-    """`dropout(softmax(q k^T)) v`, of which only the output is used.
+    """`dropout(softmax(q k^T)) v`, where only the output is used.
 
     With q = k = 0 all `keys` probabilities of a row are equal. Each element of x has its own query
     and key; v holds it in a column that no other element of its key uses, so that the output is the
@@ -97,7 +97,7 @@ class Attention(Spec):
         return own.movedim(-1, 2).reshape(-1)[: x.numel()] * self.keys
 
 
-EXEMPT_BETWEEN = because("it is not asked to write into either state", "inplace-claim")
+EXEMPT_BETWEEN = because("the verifier does not request a write into either state", "inplace-claim")
 
 EXEMPT_ATTENTION = {
     **because(

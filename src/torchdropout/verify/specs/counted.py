@@ -28,7 +28,7 @@ MOST = 256  # places of a group, so that one of them is dropped at a small p
 class Counted(Spec):
     """A fixed number of each group is kept, all choices equally likely.
 
-    The number is group * (1 - p), or one of its neighbours where it is not whole. One place of each
+    The number is group * (1 - p), or one of its neighbours if it is not whole. One place of each
     group is used, a different one in each: these draws are independent. A module that always keeps
     some tokens first (`num_prefix_tokens`) is given as many before each group.
 
@@ -48,7 +48,7 @@ class Counted(Spec):
         return max(1, math.floor(exact + 1e-9)), max(1, math.ceil(exact - 1e-9))
 
     def holding(self, p: float) -> Counted:
-        """The same kind with groups of up to 32 that hold p exactly, else with larger ones."""
+        """The same kind, with groups of up to 32 if they hold p exactly, else with larger ones."""
         sizes = (self.group, *range(2, 33))
         held = (n for n in sizes if len(set(replace(self, group=n).kept_of(p))) == 1)
         least = min(MOST, math.ceil(1 / p)) if p > 0 else 1
@@ -75,7 +75,7 @@ class Counted(Spec):
         if not training:
             return own.reshape(x.shape)
         if self.removes:
-            # A token that was not returned is 0 for any x, also for NaN.
+            # A token that was not returned is 0 for any x, even NaN.
             there = is_kept.gather(1, place[:, None])[:, 0]
             own = torch.where(there, own, torch.zeros_like(own))
         return self._decoded(flat, own, built.p).reshape(x.shape)

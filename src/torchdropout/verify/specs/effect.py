@@ -18,7 +18,7 @@ from ..subject import held
 
 # Klambauer et al. (2017): the value that SELU tends to for x to minus infinity, -scale * alpha.
 ALPHA = -1.7580993408473766
-# The probability that noise is so near a number that rounding decides on which side it falls.
+# The probability that noise is so near a number that rounding decides its side.
 RESOLVED = 1e-4
 
 
@@ -67,7 +67,7 @@ def decode_affine(
     constants: Sequence[tuple[float, float, float]],
     size: float = 0.0,
 ) -> torch.Tensor:
-    """Decode `kept: slope * x + shift, dropped: value`; of several such effects, the best fit.
+    """Decode `kept: slope * x + shift, dropped: value`; from several such effects, the best fit.
 
     Args:
         x: The input.
@@ -103,7 +103,7 @@ def _near(
     allowed = ulp(terms, dtype).mul_(ULPS)
     if dtype != torch.float64:  # p may be held in float32
         allowed.add_(terms, alpha=2.0**-24 / (1 - p))
-    if shift:  # a second number that is rounded by itself
+    if shift:  # a second number that is rounded separately
         allowed.add_(_slack(abs(shift), p, dtype))
     if bool(torch.isfinite(want.sum())):
         return (got - want).abs_() <= allowed
@@ -114,7 +114,7 @@ def _near(
 
 @functools.cache
 def _slack(size: float, p: float, dtype: torch.dtype) -> float:
-    """How far a difference of terms of this size may be off, cached as calls are many and small."""
+    """The tolerance of a difference of such terms, cached because calls are many and small."""
     slack = float(ULPS * ulp(torch.tensor(size, dtype=torch.float64), dtype))
     return slack if dtype == torch.float64 else slack + size * 2.0**-24 / (1 - p)
 
@@ -177,7 +177,7 @@ class Distribution(Protocol):
 class Noise(Effect):
     """Continuous noise on every value: `y = x * noise`, or `y = x + noise`.
 
-    A value counts as dropped where its noise is below the p-quantile of the distribution: this has
+    A value counts as dropped if its noise is below the p-quantile of the distribution: this has
     probability p, whatever the distribution. The check `noise-law` tests the distribution itself.
 
     Attributes:

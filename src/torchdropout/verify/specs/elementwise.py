@@ -13,7 +13,7 @@ from ..context import Fault
 from ..subject import Built, Spec
 from .effect import Effect, Scaled
 
-# Sizes of the axes that share a draw: unequal, and small, as larger ones only cost time.
+# Sizes of the axes that share a draw: unequal, and small, since larger ones only cost time.
 _SHARED = (2, 3, 2, 2)
 MOST_SHARED = len(_SHARED)
 # Inputs of up to this many elements are compared with a copy, to see whether a call wrote to them.
@@ -28,7 +28,7 @@ class Elementwise(Spec):
         pattern: The axes of an input: `n` and `c` have separate draws, `*` shares one. Empty for
             any number of axes and one draw per element.
         effect: What happens to a kept and to a dropped value.
-        ranks: The numbers of axes to try where a target does not take an input of this pattern.
+        ranks: The numbers of axes to try if a target does not accept an input of this pattern.
     """
 
     pattern: str = ""
@@ -36,7 +36,7 @@ class Elementwise(Spec):
     ranks: tuple[int, ...] = ()
 
     def with_axes(self, axes: int) -> Elementwise:
-        """Return the same kind on inputs of so many axes, of which the last ones share a draw.
+        """Return the same kind on inputs with this many axes, the last of which share a draw.
 
         Raises:
             ValueError: It has no such input: too few axes, or too many that share a draw.
@@ -94,7 +94,7 @@ class Elementwise(Spec):
         return self.effect.decode(original, y, built.p) if training else y
 
     def _calls(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
-        """Call the target once per draw; everything else is done for all draws at once."""
+        """Call the target once per draw; the rest is done for all draws at once."""
         shape = _SHARED[: len(self.shared)]
         given = x.reshape(-1, *[1] * len(shape)).expand(-1, *shape).contiguous()
         read = []
@@ -131,13 +131,13 @@ class Elementwise(Spec):
     def gather(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Read one value per draw, in the shape of x.
 
-        Each draw is read at another of its places, so that the values and the gradients of all
+        Each draw is read at one of its places in turn, so the values and the gradients of all
         places are covered; `shared-mask` checks that they are equal.
         """
         return self._places(self._rows(y)).reshape(x.shape)
 
     def _places(self, rows: torch.Tensor) -> torch.Tensor:
-        """Another place of each row, in turn."""
+        """A different place of each row, in turn."""
         places = torch.arange(len(rows), device=rows.device) % self.per_draw
         return rows.gather(1, places[:, None])[:, 0]
 

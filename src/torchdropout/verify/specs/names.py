@@ -228,7 +228,7 @@ _KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 _FAMILIES = re.compile(r"^(torch|torchvision|timm|torchdropout|fastai)(\.|$)")
 
-# Those of other packages, which use some of the names above for other things.
+# Names in other packages, which use some of the names above for other things.
 _IN_PACKAGE: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "braindecode": {"DropPath": "drop-path", "drop_path": "drop-path"},
@@ -242,7 +242,7 @@ _IN_PACKAGE: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 
-# An argument bound to a value, or an attribute of an instance, that makes a kind another one.
+# An argument bound to a value, or an attribute of an instance, that changes the kind.
 _BY_ARGUMENT = (
     ("drop-path", "mode", "batch", "drop-path-batch"),
     ("drop-path", "scale_by_keep", False, "drop-path:unscaled"),
@@ -253,7 +253,7 @@ _BY_ARGUMENT = (
     ("columns", "mode", "all", "plain:unscaled,first"),
 )
 
-# Attributes of an instance that are a number of its kind.
+# Attributes of an instance that hold a number of its kind.
 _NUMBERS = (
     ("drop-block1d", "block_size", "block"),
     ("drop-block", "block_size", "block"),
@@ -266,7 +266,7 @@ def parse(spec: str | Spec) -> Spec:
     """Parse the name of a kind, with options after a colon: `plain:bits=8`, `dropout2d:unscaled`.
 
     `unscaled`: a kept value is x, not x / (1 - p). `first`: the target returns a tuple, and its
-    output is the first of it. `axes=4`: an input has so many axes, of which the last share a draw.
+    output is the first of it. `axes=4`: an input has 4 axes, the last of which share a draw.
     A kind may have more numbers: `tokens:group=16`.
 
     Raises:
@@ -288,7 +288,7 @@ def parse(spec: str | Spec) -> Spec:
     name, _, options = spec.partition(":")
     if name not in SPECS:
         near = difflib.get_close_matches(name, SPECS, n=3)
-        hint = f"close to it: {', '.join(near)}" if near else f"there are: {', '.join(SPECS)}"
+        hint = f"close to it: {', '.join(near)}" if near else f"the kinds are: {', '.join(SPECS)}"
         raise ArgumentValueError(
             f"Expected `spec` to be the name of a kind, got spec={spec!r} (str); {hint}"
         )
@@ -322,7 +322,7 @@ def _scaled(spec: Spec, whole: str, option: str) -> tuple[Elementwise, Scaled]:
         spec = Elementwise(**own)
     if not isinstance(spec, Elementwise) or not isinstance(spec.effect, Scaled):
         raise ArgumentValueError(
-            f"Expected `{option}` of a kind that scales by 1 / (1 - p), got spec={whole!r} (str)"
+            f"Expected `{option}` for a kind that scales by 1 / (1 - p), got spec={whole!r} (str)"
         )
     return spec, spec.effect
 
@@ -379,11 +379,11 @@ def _with_axes(spec: Spec, whole: str, axes: int) -> Spec:
 def infer(thing: object) -> Spec:
     """Infer the kind of a class, instance or function from its name.
 
-    Those of torch, torchvision, timm, fastai and this library are known, and some of others. A
+    Kinds of torch, torchvision, timm, fastai and this library are known, and some others. A
     class that derives from one of them has its kind. Anything else is plain.
 
     Raises:
-        ArgumentValueError: It keeps a fixed count, but not of each row.
+        ArgumentValueError: It keeps a fixed count, but not in each row.
 
     Example:
         >>> import torch
@@ -425,7 +425,7 @@ def _bound(thing: object) -> Mapping[str, Any]:
 
 
 def _check_rows(name: str, thing: object) -> None:
-    """Refuse a fixed count that is not one of each row: a draw is read from each row."""
+    """Refuse a fixed count that is not per row: a draw is read from each row."""
     if name != "n-of-m":
         return
     bound = _bound(thing)
@@ -455,7 +455,7 @@ def _by_number(name: str, thing: object) -> str:
 
 
 def _by_argument(name: str, thing: object) -> str:
-    """The kind, or the one that an argument or attribute makes of it."""
+    """The kind, or the kind that an argument or attribute changes it to."""
     bound = _bound(thing)
     for before, argument, value, after in _BY_ARGUMENT:
         if name.partition(":")[0] == before and type(bound.get(argument)) is type(value):

@@ -12,7 +12,7 @@ from ..subject import Built, Spec, because
 
 EXEMPT = {
     **because(
-        "what is dropped is a parameter",
+        "a parameter is dropped, not an input",
         *("input-unmodified", "inplace-claim", "layout-values", "layout-rate", "layout-mask"),
         "expanded-independent",
     ),

@@ -1,4 +1,4 @@
-"""Makes a `Subject` of a TARGET: of a string, class, instance or function.
+"""Makes a `Subject` from a TARGET: a string, class, instance or function.
 
 Three steps. *Load*: from `package.module:Attribute` or `path/file.py:Attribute` to an object.
 *Read*: from the object's signature to the arguments that carry the input, p and the mode.

@@ -1,4 +1,4 @@
-"""An instance: copied, at the p that it has."""
+"""An instance: copied, at its own p."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def is_scripted(thing: object) -> bool:
 
 
 def _accepts_inplace(thing: object) -> bool:
-    """Whether it was built with an `inplace`: some inherit an attribute that they do not read."""
-    if is_scripted(thing):  # which holds it as a constant
+    """Whether it was built with an `inplace`: some inherit an attribute that they do not use."""
+    if is_scripted(thing):  # a scripted module holds it as a constant
         return False
     try:
         return "inplace" in inspect.signature(type(thing)).parameters
@@ -31,12 +31,12 @@ def _accepts_inplace(thing: object) -> bool:
 
 
 class Instance(Target):
-    """A module, or another callable that has its p: copied for each build."""
+    """A module, or another callable with its own p: copied for each build."""
 
     def __init__(self, thing: Any, name: str, hints: Hints, home: Home) -> None:
         if hints.compile and is_scripted(thing):
             raise target_error(
-                name, "to be compiled", "a scripted module, which torch.compile does not take"
+                name, "to be compiled", "a scripted module, which torch.compile does not accept"
             )
         where, slot, p = held_p(thing, name, hints)
         self._home = home

@@ -62,7 +62,7 @@ class _Maker(Target):
                 return self._make(TRIAL_P)
         except Exception as error:
             shown = self._reading.show({self._slot.name: f"{drop_or_keep(self._slot, TRIAL_P)}"})
-            # Where p was found by its name, the fault is not that p is another argument.
+            # If p was found by its name, another argument for p is not the cause.
             hint = HOW_TO_STATE if self._slot.guessed or self._reading.assumed else ""
             raise target_error(name, f"to be built as {shown}", one_line(error), hint) from error
 

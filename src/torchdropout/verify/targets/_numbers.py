@@ -40,7 +40,7 @@ def bound_p(name: str, reading: Reading, slot: Slot) -> float | None:
 
 
 def held_p(thing: Any, name: str, hints: Hints) -> tuple[str, Slot, float]:
-    """Where an instance has its p: as stated, in its own attribute, or in one submodule."""
+    """Where an instance holds its p: as stated, in its own attribute, or in one submodule."""
     stated = hints.p or hints.keep
     if stated is not None:
         slot = Slot(stated, flipped=hints.keep is not None)
@@ -89,7 +89,7 @@ def _holds_number(thing: object, name: str) -> bool:
 
 
 def _attribute_p(thing: object, spec: Spec) -> Slot | None:
-    """The attribute of this object that is a number and has a name for p."""
+    """The attribute of this object that is a number and has a known name of p."""
     drops = spec.parameters + P_NAMES
     names = [n for n in _names(thing) if pick([n], drops + KEEP_NAMES)]
     held = [n for n in names if _holds_number(thing, n)]
@@ -100,6 +100,6 @@ def _attribute_p(thing: object, spec: Spec) -> Slot | None:
 
 
 def _p_of_submodules(thing: Any, spec: Spec) -> list[tuple[str, torch.nn.Module, Slot]]:
-    """The submodules that have a p, and where."""
+    """The submodules that hold a p, and where."""
     inner = thing.named_modules() if isinstance(thing, torch.nn.Module) else ()
     return [(path, m, slot) for path, m in inner if path and (slot := _attribute_p(m, spec))]

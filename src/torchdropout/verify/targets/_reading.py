@@ -1,4 +1,4 @@
-"""How a callable is called: its signature, from Python or torch, and calls by it."""
+"""How a callable is called: its signature, from Python or torch, and calls with it."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def builtin_home(function: BuiltinFunctionType) -> str | None:
 
 
 def torch_schema(function: object) -> Any:
-    """The schema of what is scripted, an operator, or a builtin such as `torch.dropout`."""
+    """The schema of a scripted object, an operator, or a builtin such as `torch.dropout`."""
     if isinstance(function, (torch.jit.ScriptFunction, torch.ScriptMethod)):
         return function.schema
     if is_torch_builtin(function):
@@ -142,7 +142,7 @@ def _from_schema(arguments: Iterable[Any]) -> Signature:
 
 
 def call_name(function: object) -> str:
-    """The name a callable is written with."""
+    """The name by which code refers to a callable."""
     schema = torch_schema(function)
     qualname = getattr(function, "__qualname__", None) or type(function).__qualname__
     name = schema.name.replace("::", ".") if schema is not None else str(qualname)

@@ -1,4 +1,4 @@
-"""Makes a `Subject` of what the caller passed."""
+"""Makes a `Subject` from the caller's target."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def resolve(
     checkpoint: bool = False,
     device: str | torch.device | None = None,
 ) -> Subject:
-    """Makes a subject of a target: finds what it is, and how p and the mode are passed to it.
+    """Makes a subject of a target: finds its kind, and how to pass p and the mode to it.
 
     A class, and a factory function whose only argument is p, are built once at p=0.5 to see whether
     they can be. Loading and building leave torch's, NumPy's and Python's generators, the default
@@ -82,7 +82,7 @@ def resolve(
     kind = None if spec is None else parse(spec)
     place = None if device is None else _device(device)
     with _state_restored(), warnings.catch_warnings():
-        # torch's own word on TorchScript; what is verified is the caller's decision.
+        # torch's own warning about TorchScript; the caller decides what to verify.
         warnings.filterwarnings("ignore", r"`torch\.jit\.")
         thing, home = load(target) if isinstance(target, str) else (target, Home())
         name = target if isinstance(target, str) else _name_of(target)
@@ -124,11 +124,11 @@ def _understand(thing: object, name: str, hints: Hints, home: Home) -> Subject:
 
 
 def _fitted(subject: Subject, spec: Spec) -> Spec:
-    """The kind as the target takes it.
+    """The kind in the form that the target accepts.
 
-    With its number of axes, as many drop paths take images only: the first with which a trial call
-    gives a tensor of the shape of x; the kind as it is where none does, so that the checks report
-    what the target raises. With groups that hold the p of an instance exactly, if small ones do.
+    It has the number of axes, since many drop paths accept images only, of the first trial call
+    that gives a tensor of the shape of x. If none does, it is unchanged, so that the checks
+    report what the target raises. Its groups hold an instance's p exactly, if small ones can.
     """
     if isinstance(spec, Counted) and subject.fixed_p is not None:
         return spec.holding(subject.fixed_p)

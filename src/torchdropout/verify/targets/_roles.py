@@ -27,7 +27,7 @@ P_NAMES = (
 
 
 # The part whose dropout has the rate, then a word for a rate: `attn_dropout`,
-# `hidden_dropout_prob`, `weight_p`, `resid_pdrop`. They are looked for after the names above, and
+# `hidden_dropout_prob`, `weight_p`, `resid_pdrop`. They are tried after the names above, and
 # one of them is p only if it is the only one.
 PART_NAMES = tuple(
     f"{part}_{rate}"
@@ -84,12 +84,12 @@ def pick(names: Iterable[str], known: Iterable[str]) -> str | None:
 
 
 def of_parts(names: Iterable[str]) -> list[str]:
-    """The names that say which dropout they are the rate of."""
+    """The names that say to which dropout the rate belongs."""
     return [name for name in names if _squeezed(name) in _PARTS]
 
 
 def one_of_parts(name: str, names: Iterable[str]) -> str | None:
-    """The only name that says which dropout it is the rate of; several are an error."""
+    """The only name that says to which dropout the rate belongs; several are an error."""
     found = of_parts(names)
     if len(found) > 1:
         raise target_error(

@@ -1,4 +1,4 @@
-"""How an object that was built, a module or another callable, is put into a mode and called."""
+"""How a built object, a module or another callable, is put into a mode and called."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Switch = Callable[[Any, bool], None]
 
 @dataclass(frozen=True)
 class Use:
-    """How an object that was built is put into a mode and called."""
+    """How a built object is put into a mode and called."""
 
     slot: Slot | None
     switch: _Switch | None
@@ -72,7 +72,7 @@ class Use:
 
 
 def compiled(thing: Any, compile: bool | str) -> Any:
-    """The object as `torch.compile` compiles it, if requested."""
+    """The object, compiled by `torch.compile` if requested."""
     if not compile:
         return thing
     return torch.compile(thing, backend="inductor" if compile is True else compile)
@@ -83,7 +83,7 @@ def renamed(inputs: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
 
 
 def use_of(thing: Any, name: str, hints: Hints) -> Use:
-    """Reads how an object that was built is called."""
+    """Reads how a built object is called."""
     is_module = isinstance(thing, torch.nn.Module)
     if not callable(thing):
         raise target_error(

@@ -1,4 +1,4 @@
-"""Conditions: what holds in one case holds at every p, shape, layout, dtype, mode and history."""
+"""Conditions: claims that hold at every p, shape, layout, dtype, mode and history."""
 
 from .claims import eval_everywhere as eval_everywhere
 from .claims import gradient_everywhere as gradient_everywhere

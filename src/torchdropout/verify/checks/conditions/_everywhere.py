@@ -17,13 +17,13 @@ from ...specs import Between, Fused
 from ...specs.elementwise import Elementwise
 from ...subject import Built, Spec
 
-# In an input of fewer elements, neighbours and the last ones are not told apart.
+# An input of fewer elements does not tell neighbours from the last ones.
 FEW = 24
-# Nearer to 0 or 1 a place has the same draw in most calls, and it takes thousands to compare two.
+# Nearer to 0 or 1 a place has the same draw in most calls; comparing two takes thousands of calls.
 FAR = 0.05
 # For kinds whose input the verifier makes, every claim is about draws in a row.
 MADE: tuple[tuple[int, ...], ...] = ((131,), (1,), (67, 3))
-# The chance that a single place is dropped in all calls of a condition, and a fault in it missed.
+# The chance that a place is dropped in all calls of a condition, so that a fault there is missed.
 MISSED = 0.1
 
 
@@ -41,7 +41,7 @@ def factors_of(ctx: Context, *names: str, draws: bool = False) -> dict[str, Sequ
         "layout": of.LAYOUTS if own else of.LAYOUTS[:1],
         "incoming": of.LAYOUTS if own else of.LAYOUTS[:1],
         "dtype": of.DTYPES if not {"dtype-scale", "dtype-gradient"} & spec.exempt.keys() else (),
-        # Elsewhere a matrix product, whose dtype autocast changes, is part of the target.
+        # Other targets include a matrix product, whose dtype autocast changes.
         "mode": tuple(of.MODES) if own else tuple(of.MODES)[:3],
         "derivative": of.DERIVATIVES if own else of.DERIVATIVES[:1],
         "before": [h for h in of.BEFORE if "eval" not in h or ctx.subject.has_eval],
@@ -88,15 +88,15 @@ def prepared(ctx: Context, condition: Condition, shapes: Sequence[tuple[int, ...
 
 
 def _call_wrongly(built: Built) -> None:
-    """Call the target on what is no input: it may refuse it at once, later, or not at all."""
-    eighths = torch.ones(3).to(torch.float8_e4m3fn)  # a tensor, without most operations
+    """Call the target on invalid inputs: it may refuse them at once, later, or not at all."""
+    eighths = torch.ones(3).to(torch.float8_e4m3fn)  # a tensor that few operations accept
     for wrong in (None, np.ones(3, np.float32), eighths):
         with contextlib.suppress(Exception):
             built.target.call(wrong, True)
 
 
 def repeats(ctx: Context, p: float) -> int:
-    """The calls in which a single place, treated wrongly where it is kept, is kept at least once.
+    """The calls after which any one place, wrong only where kept, has been kept at least once.
 
     At p up to 0.9, with a probability of 9 in 10; one call at quick.
     """
@@ -134,10 +134,10 @@ def everywhere(
 
 
 def designed(ctx: Context, factors: Mapping[str, Sequence[Any]], strength: int) -> list[Condition]:
-    """Conditions in which nothing hides a fault, and others for each level that would.
+    """Conditions in which nothing hides a fault, and others for each level that hides some.
 
-    In an input of one element neighbours are not seen, at p near 0 the scale is not, and near 1
-    hardly anything is kept. Such a level would use up the combinations of those that it is with, so
+    An input of one element hides faults of neighbours, a p near 0 those of the scale, and near 1
+    hardly anything is kept. Such a level would waste the combinations that it occurs in, so
     that each has a design of its own.
     """
     seed = ctx.derive("conditions", *factors)
@@ -158,7 +158,7 @@ def designed(ctx: Context, factors: Mapping[str, Sequence[Any]], strength: int) 
 
 
 def _possible(factors: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """Without the layouts that none of the shapes can have."""
+    """Leave out the layouts that none of the shapes can have."""
     left = dict(factors)
     for name in {"layout", "incoming"} & left.keys():
         left[name] = [at for at in left[name] if any(of.fits(at, s) for s in left["shape"])]

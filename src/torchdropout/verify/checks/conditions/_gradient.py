@@ -23,7 +23,7 @@ def compare(
     allowed = tolerance(want, p, grad.dtype)
     axis = of.expanded_axis(condition.layout)
     if axis is not None and name == "gradient":
-        # What is one number in memory gets the sum, added in float32 or better, and rounded once.
+        # Elements that share memory get their sum, added in float32 or better, and rounded once.
         terms = want.abs().sum(axis, keepdim=True)
         wide = torch.promote_types(grad.dtype, torch.float32)
         allowed = allowed.sum(axis, keepdim=True) + ulp(terms, grad.dtype)

@@ -16,13 +16,13 @@ from ...stats import Bits
 
 
 def calls_to_tell(p: float, size: int, chance: float) -> int:
-    """How many calls tell all places apart, and a place that is always kept or always dropped."""
+    """How many calls tell all places apart, and find one that is always kept or always dropped."""
     apart = stats.bits_to_tell(p, 4.0 * size * size, chance)
     always = math.log(2 * size / chance) / -math.log(max(p, 1 - p))
     return math.ceil(1.1 * max(apart, always)) + 1
 
 
-# The tests of `tell_apart`: the rate of all, the least, the most; and a coincidence of two places.
+# The tests of `tell_apart`: the rate of all, the lowest, the highest; and two places that coincide.
 RATES = 4
 NEIGHBOURS = 8  # distances at which pairs of places are counted
 
@@ -73,7 +73,7 @@ def _distances(shape: Sequence[int], size: int) -> list[int]:
 
 def sharing(bits: Bits) -> tuple[str, list[tuple[int, int]]] | None:
     """Pairs of places with equal, opposite or delayed draws, by hashes of each place's bits."""
-    # Equal and opposite draws alike change at the same calls: mostly, one sort finds no pair.
+    # Equal draws and opposite draws change at the same calls: mostly, one sort finds no pair.
     steps = bits[1:] ^ bits[:-1]
     changes = np.sort(np.concatenate([_codes(steps[:-1]), _codes(steps[1:])]))
     if not np.any(changes[1:] == changes[:-1]):

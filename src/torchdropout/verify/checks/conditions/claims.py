@@ -37,8 +37,8 @@ def values_everywhere(ctx: Context) -> Seen:
 
     A kernel has a path for contiguous inputs, for the last elements, for half precision, for rows
     that are wide. Each can be wrong while the others are right, and a test on a contiguous float32
-    matrix of 1024 columns takes one of them. A flag or a buffer that a call leaves behind is seen
-    by the next: after an error, too.
+    matrix of 1024 columns takes one of them. A flag or a buffer that a call leaves behind affects
+    the next, also after an error.
 
     To fix: test the case that the message names; most such faults are in the code that selects a
     path, or in its last iteration.
@@ -89,9 +89,9 @@ def gradient_everywhere(ctx: Context) -> Seen:
         **factors_of(ctx, "layout", "incoming", "dtype", "derivative"),
         "derivative": ["gradient"],
     }
-    # Each has a design of its own: the target may refuse forward mode, and with it what it meets.
+    # Each has a design of its own: if the target refuses forward mode, those conditions are lost.
     others = factors_of(ctx, "layout", "dtype", "derivative")
-    # To load forward mode takes a second.
+    # Loading forward mode takes a second.
     others["derivative"] = [
         d for d in others["derivative"][1:] if d != "forward mode" or ctx.level.compiled
     ]
@@ -153,7 +153,7 @@ def _demand_tangent(
     ctx: Context, built: Built, x: torch.Tensor, tangent: torch.Tensor, condition: Condition
 ) -> None:
     if isinstance(ctx.spec, Elementwise) and ctx.spec.effect != Scaled():
-        raise Skip("its effect is read by a function without forward mode")
+        raise Skip("its effect is decoded by a function without forward mode")
     _, given = arrange(x, condition.layout)
     _, direction = arrange(tangent, condition.layout)
     with forward_ad.dual_level():
@@ -165,7 +165,7 @@ def _demand_tangent(
             raise
         value, found = forward_ad.unpack_dual(y)
         if found is None:
-            raise Fault("y has no tangent: forward mode takes it for a constant")
+            raise Fault("y has no tangent: forward mode treats it as a constant")
         compare(found, value != 0, direction, built.p, condition, "tangent")
 
 
@@ -204,7 +204,7 @@ def eval_everywhere(ctx: Context) -> Seen:
             y = call_own(ctx, built, given, training=False)
         if y.dtype != want.dtype:
             raise Fault(f"{want.dtype} in, {y.dtype} out".replace("torch.", ""))
-        # A NaN stays a NaN, of whatever bits: converting one may change them.
+        # A NaN must stay a NaN, but its bits may change: converting does that.
         same = (_bits(y) == _bits(want)) | (torch.isnan(y) & torch.isnan(want))
         if not bool(same.all()):
             at = int(torch.nonzero(~same.reshape(-1))[0])

@@ -42,13 +42,13 @@ def draws_everywhere(ctx: Context) -> Seen:
 
     Measured: the masks of 60 to 400 calls in each condition of a covering design of p, shape,
     memory layout, dtype and mode. The drops of each place and of all pass exact binomial tests, and
-    no two places have the same draws in all calls, or opposite ones, or those that the other has
-    one call later.
+    no two places have the same draws in all calls, or opposite ones, or the draws that the other
+    has one call later.
 
-    Neighbours, rows, heads or samples share draws where a kernel takes a random word for two
-    elements, or an offset leaves a dimension out: often for one dtype, one layout, or only where a
-    size is not a multiple of the vector's. The last elements are kept or dropped where the last
-    iteration is wrong. Two calls overlap where a generator advances by less than was used.
+    Neighbours, rows, heads or samples share draws if a kernel uses one random word for two
+    elements, or an offset omits a dimension: often for one dtype, one layout, or only if a
+    size is not a multiple of the vector's. The last elements are always kept or dropped if the last
+    iteration is wrong. Two calls overlap if a generator advances by less than a call used.
 
     To fix: derive the random number from the whole index of an element, in every path.
     """
@@ -71,7 +71,7 @@ def draws_everywhere(ctx: Context) -> Seen:
     if not held:
         raise Skip("p is too near 0 or 1 for the draws of two places to be told apart in this time")
     factors["p"] = held
-    # To read what was dropped from other outputs than x / (1 - p) takes longer than to draw it.
+    # For outputs other than x / (1 - p), decoding the drops takes longer than drawing them.
     design = designed(ctx, factors, ctx.level.strength - (not is_scaled(ctx.spec)))
     family = ctx.family((RATES + NEIGHBOURS) * len(design))
 
@@ -96,7 +96,7 @@ def draws_everywhere(ctx: Context) -> Seen:
 def _own_masks(ctx: Context, outputs: Sequence[torch.Tensor], p: float) -> Bits:
     """The masks of calls on ones, a bit for each draw; places that share a draw must agree."""
     spec, y = ctx.spec, torch.stack(list(outputs)).detach()
-    if isinstance(spec, Elementwise):  # of all calls at once, which takes less time
+    if isinstance(spec, Elementwise):  # decodes all calls at once, which is faster
         y = spec.effect.decode(torch.ones_like(y), y, p)
     if bool(torch.isnan(y).any()):
         raise Fault(f"{int(torch.isnan(y).sum())} of {y.numel()} values are NaN")
@@ -114,23 +114,23 @@ def _own_masks(ctx: Context, outputs: Sequence[torch.Tensor], p: float) -> Bits:
 
 LARGE = (1 << 22) + 13
 PARTS = 8
-PIECE = 1 << 17  # compared at a time: the temporaries stay in the cache
+PIECE = 1 << 17  # elements compared at a time: the temporaries stay in the cache
 LAGS = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
 
 @check(needs=["draws-everywhere", "mask-repeats", "grad-scale"], statistical=True)
 def large_call(ctx: Context) -> Seen:
-    """A call on millions of elements is as right at its end as at its beginning.
+    """A call on millions of elements is as correct at its end as at its beginning.
 
     Measured: one call on 2^22 + 13 elements (at quick 2^20 + 13): values and gradient; in each of
     eight parts, and in the last 64 elements, the rate and how often two mask bits at thirteen lags
     differ; and whether any 64 or more mask bits repeat. Calls on 70,001 elements and on 65,601
     rows: values and gradient; and, in about 80 calls on each at p=1/2 (none at quick), the drops of
-    each place, and that no two places share their draws.
+    each place, and whether two places share their draws.
 
     Large tensors take other paths: several threads, streaming stores, 32-bit offsets, a second
     block of random numbers; a grid of CUDA has at most 65,535 rows of blocks, and a loop over
-    vectors leaves the last elements over. Test inputs are small, and these paths are first taken in
+    vectors leaves a remainder. Test inputs are small, and these paths are first taken in
     training.
 
     To fix: test a size above each limit in the code, and not only below.
@@ -149,7 +149,7 @@ def large_call(ctx: Context) -> Seen:
     parts = [bits[a:b] for a, b in itertools.pairwise(edges)]
     lags = [lag for lag in LAGS if 4 * lag < len(parts[0])]
     shapes = of.long_shapes_of(ctx.spec)
-    half = ctx.share / 2  # the other half is that of a repeat
+    half = ctx.share / 2  # the other half is for a repeat
     tests = (PARTS + 1) * (1 + len(lags)) + len(shapes) * (RATES + NEIGHBOURS)
     family = stats.Family(half, tests)
     chance = stats.pairs_differ(p)
@@ -208,7 +208,7 @@ def _one_call(
 
 
 def _long_calls(ctx: Context, p: float, shape: tuple[int, ...], family: stats.Family) -> None:
-    """Calls that go beyond the rows of a grid, or leave elements over for every vector."""
+    """Calls that go beyond the rows of a grid, or leave a remainder for every vector width."""
     built, size = ctx.build(p), math.prod(shape)
     with ctx.seeded("long", shape):
         for _ in range(repeats(ctx, p)):

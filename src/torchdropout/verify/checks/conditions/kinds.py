@@ -1,4 +1,4 @@
-"""What only some kinds have: attention weights, embeddings, further arguments, noise."""
+"""Properties of some kinds only: attention weights, embeddings, further arguments, noise."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def attention_everywhere(ctx: Context) -> Seen:
 
     Measured: with equal scores and the identity as values the output is the masked weights: all of
     them, for six shapes from one to 1025 keys, one to five heads, and lengths that no tile divides;
-    values, the gradient of the values, the rate of each place, and that no two share their draws.
-    With other scores, the gradients of the queries and the keys, by the mask of y.
+    values, the gradient of the values, the rate of each place, and whether two share their draws.
+    With other scores, the gradients of the queries and the keys, against the mask of y.
 
     Kernels compute attention tile by tile. An offset that leaves out the head, the sample or the
     tile gives them the masks of others, and the last tile, which is not full, has code of its own.
@@ -129,7 +129,7 @@ def _demand_value_gradient(
 def _demand_score_gradients(
     ctx: Context, built: Built, shape: tuple[int, int, int, int], label: str, p: float
 ) -> None:
-    """The gradients of queries and keys, by the mask that the output shows."""
+    """The gradients of queries and keys, checked against the mask that the output shows."""
     samples, heads, queries, keys = shape
     query = (ctx.normal(samples, heads, queries, 8) / 4).requires_grad_()
     key = ctx.normal(samples, heads, keys, 8).requires_grad_()
@@ -141,7 +141,7 @@ def _demand_score_gradients(
     probabilities = torch.softmax(scale * products, -1)
     off = (seen * (1 - p) - probabilities).abs()[kept]
     if not math.isfinite(scale) or bool((off > 1e-3 * probabilities[kept] + 1e-6).any()):
-        return  # too few are kept, or they are not the softmax of scaled products
+        return  # too few are kept, or it is not a softmax of scaled products
     upstream = ctx.normal(*weights.shape)
     with ctx.blame("the gradient of the queries and keys"):
         grads = gradients(weights, [query, key], upstream, allow_unused=True)
@@ -165,7 +165,7 @@ def _demand_score_gradients(
 
 
 def _scale_of_scores(products: torch.Tensor, weights: torch.Tensor, kept: torch.Tensor) -> float:
-    """The factor of the products in the softmax, by the two kept weights of a row most apart.
+    """The factor of the products in the softmax, from a row's two kept weights that differ most.
 
     NaN where rounding would decide: no two kept products of a row differ by a tenth.
     """
@@ -184,10 +184,10 @@ def embedding_repeats(ctx: Context) -> Seen:
 
     Measured: calls with indices that repeat: the rows of the output for one index are equal.
 
-    Embedding dropout drops word types, not words: the row of the weight. A mask on the output drops
+    Embedding dropout drops word types (rows of the weight), not words. A mask on the output drops
     the same word in one place and keeps it in another (Gal and Ghahramani, 2016, section 4.2).
 
-    To fix: mask the rows of the weight, and look the masked weight up.
+    To fix: mask the rows of the weight, and look up in the masked weight.
     """
     built = ctx.build(ctx.main_p).target
     module = built.module
@@ -248,8 +248,8 @@ def noise_pairs(ctx: Context) -> Seen:
     Measured: how often the numbers of two places are on different sides of the median, and how
     often only one of them is in the middle half of the distribution, at ten lags.
 
-    The Box-Muller transform makes two normal numbers of one radius and one angle. A kernel that
-    reuses the radius, or squares a number that it has, gives noise of the right distribution whose
+    The Box-Muller transform makes two normal numbers from one radius and one angle. A kernel that
+    reuses the radius, or squares an existing number, gives noise of the right distribution whose
     sizes depend on each other: large errors come in pairs, which no test of the sign sees.
 
     To fix: take a new pair of uniform numbers for each pair of normal ones.

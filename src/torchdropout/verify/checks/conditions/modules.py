@@ -1,4 +1,4 @@
-"""A module after it was copied, stored, loaded, converted or set."""
+"""A module after it was copied, stored, loaded, converted or given another p."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._everywhere import need_random
 
 STATE_P = 0.23  # a number that no other attribute holds by chance
 SIZE = 1 << 12
-# float16 rounds STATE_P by 2e-5: five of so many places are then dropped differently.
+# float16 rounds STATE_P by 2e-5: five of this many places are then dropped differently.
 MANY = 1 << 18
 
 
@@ -62,7 +62,7 @@ CONVERSIONS = {"half": torch.float16, "bfloat16": torch.bfloat16, "double": torc
 
 @check(needs=["drop-rate", "eval-identity"], statistical=True)
 def module_state(ctx: Context) -> Seen:
-    """A module is the same dropout after it was copied, stored, loaded, converted or set.
+    """A module stays the same dropout when copied, stored, loaded, converted or given another p.
 
     Measured: a module after `copy.deepcopy`, `pickle`, `torch.save`, `load_state_dict` and
     `double`, and after its p was set to another: values, rate and eval; a copy's masks are its own;
@@ -95,7 +95,7 @@ def module_state(ctx: Context) -> Seen:
         except Skip:
             continue
         _demand_same(ctx, built, built.again(other, built.p), name, family)
-    # What has parameters is the dropout of a layer, which its owner converts.
+    # A module with parameters is the dropout of a layer, which its owner converts.
     if next(module.parameters(), None) is None and "dtype-scale" not in ctx.spec.exempt:
         _demand_converted(ctx, built, family)
     if ctx.subject.fixed_p is None and not len(list(module.children())):
@@ -146,7 +146,7 @@ def _demand_same(ctx: Context, built: Built, other: Built, name: str, family: st
 
 
 def _demand_converted(ctx: Context, built: Built, family: stats.Family) -> None:
-    """After a conversion that may have rounded what the module keeps."""
+    """Check a module after a conversion that may have rounded its values."""
     assert built.module is not None
     assert built.again is not None
     x = ctx.normal(ctx.draws(MANY))
@@ -165,7 +165,7 @@ def _demand_converted(ctx: Context, built: Built, family: stats.Family) -> None:
         if 0 < differ < others / 4 and others >= 100:
             raise Fault(
                 f"after {name}: the same seed drops {differ} of {x.numel()} places differently: "
-                "what it compares its random numbers with was rounded",
+                "the threshold for its random numbers was rounded",
                 differ=differ,
                 n=x.numel(),
             )
@@ -200,7 +200,7 @@ def _demand_of_dtype(
 
 
 def _demand_other_p(ctx: Context, built: Built, family: stats.Family) -> None:
-    """After every attribute that holds p, or 1 - p, was set to another p's."""
+    """Check a module after every attribute that holds p, or 1 - p, was set for another p."""
     assert built.module is not None
     assert built.again is not None
     module = copy.deepcopy(built.module)
