@@ -143,9 +143,6 @@ class Tree:
 
     def is_in(self, node: ast.AST, parent: ast.AST, name: str) -> bool:
         """Whether a node is in a block of its parent: `body`, `orelse`, `finalbody`."""
-        block = getattr(parent, name, None)
-        if not isinstance(block, list) or self._scopes.parents.get(node) is not parent:
-            return False
         if parent not in self._blocks:
             self._blocks[parent] = {
                 each: field
