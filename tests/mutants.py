@@ -35,6 +35,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from math import inf
 from pathlib import Path
 
@@ -350,14 +351,7 @@ class Selection:
     @staticmethod
     def _is_own(test: str, path: str) -> bool:
         """Whether the test's file is named for the source: test_fix.py for audit/fix.py."""
-        stem = Path(path).stem.strip("_")
-        file = Path(test.partition("::")[0])
-        rooms = set(Path(path).parent.parts) - {"src", "torchdropout", "packages"}
-        if stem == "init":
-            return False
-        same_room = not rooms or any(room in file.parts for room in rooms) or "cli" in rooms
-        own = {f"test_{stem}", f"test_{stem}_cli", *(["test_cli"] if "cli" in rooms else ())}
-        return (same_room and file.stem in own) or file.stem == _IN_PROCESSES.get(stem)
+        return _is_file_of(test.partition("::")[0], path)
 
     def batches(self, tests: list[str]) -> list[list[str]]:
         """The first few, then the rest: to collect many takes long."""
@@ -366,6 +360,18 @@ class Selection:
             i += 1
         i = max(i, 1)
         return [batch for batch in (tests[:i], tests[i:]) if batch]
+
+
+@cache
+def _is_file_of(tests: str, path: str) -> bool:
+    stem = Path(path).stem.strip("_")
+    file = Path(tests)
+    rooms = set(Path(path).parent.parts) - {"src", "torchdropout", "packages"}
+    if stem == "init":
+        return False
+    same_room = not rooms or any(room in file.parts for room in rooms) or "cli" in rooms
+    own = {f"test_{stem}", f"test_{stem}_cli", *(["test_cli"] if "cli" in rooms else ())}
+    return (same_room and file.stem in own) or file.stem == _IN_PROCESSES.get(stem)
 
 
 def _function_of(test: str) -> str:
