@@ -628,3 +628,27 @@ def test_autocast_takes_tensors_of_several_dtypes(p):
     )
     assert mixed.dtype == torch.bfloat16
     assert torch.equal(mixed, alike)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "strides", "step"),
+    [
+        ((), (), 0),
+        ((1, 1), (5, 7), 0),
+        ((2, 3), (0, 0), 0),
+        ((2, 3), (6, 2), 2),
+        ((3, 1), (1, 99), 1),  # nothing is at a second place of a size of 1
+        ((2, 1, 3), (6, 99, 2), 2),
+        ((2, 3), (4, 1), None),
+        ((2, 2, 3), (8, 3, 1), None),
+    ],
+)
+def test_dimensions_that_can_be_read_as_one_have_a_stride(sizes, strides, step):
+    assert _attention._step(sizes, strides) == step
+    if step is not None:
+        places = range(math.prod(sizes))
+        assert [_attention._offset(n, sizes, strides) for n in places] == [n * step for n in places]
+
+
+def test_the_offset_of_a_place_in_dimensions_of_any_strides():
+    assert [_attention._offset(n, (2, 3), (10, 4)) for n in range(6)] == [0, 4, 8, 10, 14, 18]
