@@ -294,6 +294,7 @@ class Selection:
         if not path.exists():
             sys.exit(f"{path} is missing; `python tests/mutants.py map` makes it")
         self.seconds: dict[str, float] = {}
+        self.unknown: set[str] = set()
         self.by_function: dict[str, set[str]] = {}
         self.by_path: dict[str, set[str]] = {}
         for test, known in json.loads(path.read_text()).items():
@@ -303,12 +304,17 @@ class Selection:
                 self.by_path.setdefault(name.partition("::")[0], set()).add(test)
 
     def keep(self, known: list[str]) -> None:
-        """Forgets tests that are gone; a new case runs what the others of its function run."""
+        """Forgets tests that are gone; a new case runs what the others of its function run.
+
+        What other new tests run is not known: they are tried after those that are known to run it.
+        """
         gone, new = self.seconds.keys() - known, set(known) - self.seconds.keys()
         print(f"{len(known)} tests, {len(new)} of them not in the map")
         cases: dict[str, set[str]] = {}
         for test in new:
             cases.setdefault(_function_of(test), set()).add(test)
+        functions = {_function_of(test) for test in self.seconds}
+        self.unknown = {test for test in new if _function_of(test) not in functions}
         for tests in (*self.by_function.values(), *self.by_path.values()):
             for function in {_function_of(test) for test in tests}:
                 tests |= cases.get(function, set())
@@ -326,6 +332,8 @@ class Selection:
         if not found:  # it runs when it is imported: the tests of all files next to it
             room = mutation.path.rpartition("/")[0]
             found.update(*(t for path, t in self.by_path.items() if path.startswith(f"{room}/")))
+        rooms = Path(mutation.path).parts
+        found |= {t for t in self.unknown if Path(t.partition("::")[0]).parent.name in rooms}
         # Other processes run it, as those of the command line.
         found |= {test for test in self.seconds if self._is_own(test, mutation.path)}
         chosen, spent, left_out = [], 0.0, 0.0
@@ -341,12 +349,14 @@ class Selection:
         return self.seconds[test] + 0.02
 
     def _distance(self, test: str, mutation: Mutation) -> int:
-        """0 for a test of the file, 1 for one that names the file or function, 2 for others."""
+        """0 for a test of the file, 1 for one that names the file or function, 3 if not known."""
         if self._is_own(test, mutation.path):
             return 0
         names = Path(mutation.path).stem, mutation.function.rpartition(".")[2]
         named = test.replace("-", "_")
-        return 1 if any(len(n) >= SAYING and n.strip("_") in named for n in names) else 2
+        if any(len(n) >= SAYING and n.strip("_") in named for n in names):
+            return 1
+        return 3 if test in self.unknown else 2
 
     @staticmethod
     def _is_own(test: str, path: str) -> bool:

@@ -18,6 +18,7 @@ import torchdropout.nn
 from torchdropout.errors import TargetError
 from torchdropout.verify import compare
 from torchdropout.verify.comparison import Comparison, Row
+from torchdropout.verify.comparison.kept import kept_values
 from torchdropout.verify.comparison.plan import UNITS
 from torchdropout.verify.comparison.run import CALLS_DIFFER, compare_subjects
 from torchdropout.verify.comparison.text import render_comparison
@@ -27,7 +28,7 @@ from torchdropout.verify.comparison.two_sample import (
     split_p_value,
     spread_p_value,
 )
-from torchdropout.verify.context import Level
+from torchdropout.verify.context import Context, Level
 from torchdropout.verify.targets import resolve
 from verify import _reports as r
 
@@ -572,3 +573,19 @@ def test_a_side_that_fails_is_short_and_readable(torch_and_ours):
 def test_an_empty_comparison_renders(torch_and_ours):
     empty = Comparison(torch_and_ours.a, torch_and_ours.b, (), 1e-6, complete=False)
     assert "interrupted" in render_comparison(empty, 80)
+
+
+def test_what_is_kept_does_not_depend_on_what_was_drawn_before():
+    def sometimes_rounded_up(x, p, training):
+        y = F.dropout(x, p, training)
+        return torch.where(torch.rand(x.shape) < 0.02, y * (1 + 2**-23), y)
+
+    ctx = Context(resolve(sometimes_rounded_up), TINY, 0, 1e-6, 10)
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(kept_values(ctx, 0.5, torch.float32))
+    assert not torch.equal(found[0].low, found[0].high)
+    assert torch.equal(found[0].high, found[1].high)
+    other = kept_values(Context(ctx.subject, TINY, 1, 1e-6, 10), 0.5, torch.float32)
+    assert not torch.equal(found[0].high, other.high)
