@@ -360,6 +360,20 @@ def test_passes_together_are_those_one_by_one(name, block, monkeypatch):
         torch.testing.assert_close(got, wanted, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("shared", ["q", "k", "v", "m", "qk", "kv", "qkvm"])
+def test_what_passes_share_has_one_place(shared):
+    sizes = {"q": (2, 4, 8), "k": (2, 5, 8), "v": (2, 5, 6), "m": (2, 4, 5)}
+    inputs = [randn(1 if n in shared else 3, *size) for n, size in sizes.items()]
+    y = together(*inputs, False, {})
+    each = [t.expand(3, *t.shape[1:]) for t in inputs]
+    expected = one_by_one(*each, False, {})
+    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-13)
+    gradient = randn(*y.shape).detach()
+    found = torch.autograd.grad(y, inputs, gradient)
+    for got, wanted in zip(found, torch.autograd.grad(expected, inputs, gradient), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-11, atol=1e-12)
+
+
 def test_second_derivatives_of_passes():
     y, inputs = passes_of("4-D", together)
     expected, others = passes_of("4-D", one_by_one)
