@@ -251,8 +251,8 @@ class Tree:
 
     def position(self, offset: int) -> tuple[int, int]:
         """Returns the line and column of a character, both from 1."""
-        line = max(bisect_right(self._starts, offset) - 1, 0)
-        return line + 1, offset - self._starts[line] + 1
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
 
     def line(self, number: int) -> str:
         """Returns a line of the source, counted from 1, without its end; "" after the last."""
