@@ -95,6 +95,26 @@ def test_other_devices_have_the_bits_of_the_cpu(monkeypatch, limit, base):
         assert bool(one[0, place]) == expected
 
 
+@pytest.mark.parametrize(
+    ("shape", "parts"),
+    [((40, 90), [900] * 4), ((41, 90), [990] * 3 + [720]), ((3, 1500), [750] * 6), ((7, 1), [])],
+)
+def test_a_large_draw_is_made_in_few_equal_parts(monkeypatch, shape, parts):
+    key, strides = Key(5, 6).tensor(), [2 * shape[1], 1]  # no run of all
+    whole = keep_bits(key, shape, 0.3, 1, strides, CPU)
+    sizes = []
+    drawn = _fill._drawn
+
+    def spy(out, *args):
+        sizes.append(out.numel() if out is not None else None)
+        return drawn(out, *args)
+
+    monkeypatch.setattr(_fill, "_drawn", spy)
+    monkeypatch.setattr(_fill, "most", lambda device, each: 1000)
+    assert torch.equal(keep_bits(key, shape, 0.3, 1, strides, CPU), whole)
+    assert [size for size in sizes[1:] if size <= 1000] == parts
+
+
 def test_low_halves_are_computed_where_high_halves_tie_and_only_if_they_matter(monkeypatch):
     """Each costs a look at the device, which waits for it."""
     looks = []
