@@ -360,7 +360,7 @@ class Selection:
 
     @staticmethod
     def _is_own(test: str, path: str) -> bool:
-        """Whether the test's file is named for the source: test_fix.py for audit/fix.py."""
+        """Whether its file is named for the source: test_fix.py, test_fix_cli.py for fix.py."""
         return _is_file_of(test.partition("::")[0], path)
 
     def batches(self, tests: list[str]) -> list[list[str]]:
@@ -380,8 +380,9 @@ def _is_file_of(tests: str, path: str) -> bool:
     if stem == "init":
         return False
     same_room = not rooms or any(room in file.parts for room in rooms) or "cli" in rooms
-    own = {f"test_{stem}", f"test_{stem}_cli", *(["test_cli"] if "cli" in rooms else ())}
-    return (same_room and file.stem in own) or file.stem == _IN_PROCESSES.get(stem)
+    is_own = f"{file.stem}_".startswith(f"test_{stem}_")
+    is_own |= "cli" in rooms and file.stem == "test_cli"
+    return (same_room and is_own) or file.stem == _IN_PROCESSES.get(stem)
 
 
 def _function_of(test: str) -> str:

@@ -83,6 +83,18 @@ def test_a_case_that_is_not_in_the_map_runs_what_the_others_run(tmp_path, capsys
         "src/a.py::g": {"t.py::a[2]", "t.py::a[3]", "t.py::b"},
     }
     assert tests.seconds.keys() == {"t.py::a[2]", "t.py::a[3]", "t.py::b", "t.py::c"}
+    assert tests.unknown == {"t.py::c"}
+
+
+def test_a_test_of_which_nothing_is_known_is_tried_last_for_sources_of_its_room(tmp_path):
+    path = tmp_path / "map.json"
+    known = "tests/a/test_x.py::test_known"
+    path.write_text(json.dumps({known: {"seconds": 9.0, "runs": ["src/a/b.py::f"]}}))
+    tests = mutants.Selection(path)
+    new = "tests/a/test_x.py::test_new", "tests/c/test_x.py::test_elsewhere"
+    tests.keep([known, *new])
+    (mutation,) = mutants.mutations("src/a/b.py", "def f(): return g")
+    assert tests.of(mutation)[0] == [known, new[0]]
 
 
 def test_the_nearest_tests_come_first_and_then_the_quickest(tmp_path):
@@ -122,6 +134,9 @@ def test_the_tests_of_the_command_line_are_those_of_its_files():
     assert is_own("tests/test_cli.py::test_a", "src/torchdropout/cli/verify.py")
     assert not is_own("tests/test_cli.py::test_a", "src/torchdropout/verify/stats.py")
     assert is_own("tests/verify/test_stats.py::test_a", "src/torchdropout/verify/stats.py")
+    assert is_own("tests/verify/test_stats_of_it.py::test_a", "src/torchdropout/verify/_stats.py")
+    assert not is_own("tests/verify/test_statsof.py::test_a", "src/torchdropout/verify/stats.py")
+    assert not is_own("tests/verify/test_a_stats.py::test_a", "src/torchdropout/verify/stats.py")
 
 
 IMPORTED = """
