@@ -589,3 +589,25 @@ def test_what_is_kept_does_not_depend_on_what_was_drawn_before():
     assert torch.equal(found[0].high, found[1].high)
     other = kept_values(Context(ctx.subject, TINY, 1, 1e-6, 10), 0.5, torch.float32)
     assert not torch.equal(found[0].high, other.high)
+
+
+@pytest.mark.parametrize(
+    ("ulps", "said"),
+    [
+        (0, "x / (1 - p) to 0 ulp"),
+        (2, "x / (1 - p) to 2 ulp"),
+        (3, "x / (1 - p) to 3 ulp"),  # up and down, so that the range is twice as large
+        (8, "not a function of x"),
+    ],
+)
+def test_how_far_kept_values_may_be_apart(ulps, said):
+    def rounded_both_ways(x, p, training):
+        y = F.dropout(x, p, training)
+        bits = y.view(torch.int32) + ulps * (
+            2 * torch.randint(0, 2, y.shape, dtype=torch.int32) - 1
+        )
+        return torch.where(y == 0, y, bits.view(torch.float32))
+
+    ctx = Context(resolve(rounded_both_ways), TINY, 0, 1e-6, 10)
+    found = kept_values(ctx, 0.5, torch.float32)
+    assert (found if isinstance(found, str) else found.said) == said
