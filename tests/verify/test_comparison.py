@@ -186,8 +186,12 @@ def test_a_rate_a_little_higher_is_seen():
             lambda drop: _uneven(_tied(drop)),
             {"pairs along memory that differ, p=0.5", "rate in places modulo 16, p=0.5"},
         ),
+        (
+            lambda drop: _alike_two_apart(drop),
+            {"pairs along axes that differ, p=0.5"},
+        ),
     ],
-    ids=["rate", "spread", "pairs and places"],
+    ids=["rate", "spread", "pairs and places", "channels two apart"],
 )
 def test_distributions_that_differ_in_one_way_are_told_apart(fault, aspects):
     def broken(x, p, training):
@@ -212,6 +216,14 @@ def _tied(drop):
     flat = drop.reshape(-1, 2)
     copied = torch.where(torch.rand(len(flat)) < 0.5, flat[:, 0], flat[:, 1])
     return torch.stack([flat[:, 0], copied], dim=1).reshape(drop.shape)
+
+
+def _alike_two_apart(drop):
+    """Of each four channels the last two copy the first two."""
+    if drop.shape[1] % 4:
+        return drop
+    fours = drop.unflatten(1, (-1, 4))
+    return torch.cat([fours[:, :, :2], fours[:, :, :2]], dim=2).reshape(drop.shape)
 
 
 def _exactly_half(drop):
