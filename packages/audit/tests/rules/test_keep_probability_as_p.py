@@ -54,7 +54,7 @@ ADVICE = [
     """,
 ]
 CLEAN = [
-    "def block(x, keep_prob, drop_rate): ...\ndef f(x, keep_prob, p): return block(x, keep_prob, p)",
+    "def block(x, keep_prob, drop_rate): ...\ndef f(x, keep, p): return block(x, keep, p)",
     "def f(keep_prob): return nn.Dropout(1 - keep_prob)",
     "def f(keep_prob): return nn.Dropout(1.0 - keep_prob)",
     "def f(dropout_keep_prob): return nn.Dropout(1 - dropout_keep_prob)",
