@@ -219,7 +219,7 @@ def _tied(drop):
 
 
 def _alike_two_apart(drop):
-    """Of each four channels the last two copy the first two."""
+    """The last two of each four channels copy the first two."""
     if drop.shape[1] % 4:
         return drop
     fours = drop.unflatten(1, (-1, 4))
