@@ -6,10 +6,14 @@
     python tests/mutants.py one FILE OLD NEW TEST ...   one mutation by hand
 
 Each mutation is made in a copy of the checkout, and the tests that run the mutated function are run
-there until the first fails: those of the file's own tests first, then the quickest. A test that
-also fails without the mutation does not count. `map` and `run` go on where an earlier one ended,
-and `run` writes build/mutants/<seed>.txt. Triton's kernels are left out. Mutations that change
-nothing that can be observed are listed in `mutants_equivalent.txt`, each with the reason.
+there until the first fails, for a minute: those of the file's own tests first, then those that name
+it or the function, then the quickest. They run in forks of a process that has collected all tests:
+`mutants_server.py`. A test that also fails without the mutation does not count. `map` and `run` go
+on where an earlier one ended, and `run` writes build/mutants/<seed>.txt.
+
+Triton's kernels are left out, and what only says what the source may assume: `assert`, annotations
+and the `strict=True` of `zip`, whose error is for no user. Other mutations that change nothing that
+can be observed are listed in `mutants_equivalent.txt`, each with the reason.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from math import inf
 from pathlib import Path
 
@@ -49,7 +54,8 @@ TESTS = ("tests", "packages/audit/tests")
 QUICK = "not slow and not peers"
 
 FIRST = 10.0  # recorded seconds of the tests that are run first, on their own
-MOST = 150.0  # recorded seconds of all tests of a mutation, if --most says nothing else
+MOST = 60.0  # recorded seconds of all tests of a mutation, if --most says nothing else
+SAYING = 6  # characters of a name that is found in a test's by no chance
 # What runs in processes of a test's own, which are not recorded.
 _IN_PROCESSES = {"shards": "test_distributed"}
 FEW = 5  # a function of so few recorded tests may run when its file is imported
@@ -166,7 +172,7 @@ def _visited(
         if name in ("annotation", "returns", "decorator_list", "bases"):
             continue
         for child in value if isinstance(value, list) else [value]:
-            if not isinstance(child, ast.AST) or _is_left_out(child):
+            if not isinstance(child, ast.AST) or _is_left_out(child, node):
                 continue
             below, within = names, inside
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -179,7 +185,7 @@ def _visited(
             yield from _visited(child, below, within)
 
 
-def _is_left_out(node: ast.AST) -> bool:
+def _is_left_out(node: ast.AST, parent: ast.AST) -> bool:
     """What no test should depend on, and f-strings, whose places Python 3.11 does not know."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         decorators = {ast.unparse(one).rpartition(".")[2] for one in node.decorator_list}
@@ -188,6 +194,8 @@ def _is_left_out(node: ast.AST) -> bool:
         return ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING"
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
         return node.value.id in ("Literal", "ClassVar", "Callable", "Annotated", "TypeVar")
+    if isinstance(node, ast.keyword) and isinstance(parent, ast.Call):
+        return ast.unparse(node) == "strict=True" and ast.unparse(parent.func) == "zip"
     return isinstance(node, (ast.JoinedStr, ast.Assert, ast.Import, ast.ImportFrom))
 
 
@@ -286,6 +294,7 @@ class Selection:
         if not path.exists():
             sys.exit(f"{path} is missing; `python tests/mutants.py map` makes it")
         self.seconds: dict[str, float] = {}
+        self.unknown: set[str] = set()
         self.by_function: dict[str, set[str]] = {}
         self.by_path: dict[str, set[str]] = {}
         for test, known in json.loads(path.read_text()).items():
@@ -295,12 +304,17 @@ class Selection:
                 self.by_path.setdefault(name.partition("::")[0], set()).add(test)
 
     def keep(self, known: list[str]) -> None:
-        """Forgets tests that are gone; a new case runs what the others of its function run."""
+        """Forgets tests that are gone; a new case runs what the others of its function run.
+
+        What other new tests run is not known: they are tried after those that are known to run it.
+        """
         gone, new = self.seconds.keys() - known, set(known) - self.seconds.keys()
         print(f"{len(known)} tests, {len(new)} of them not in the map")
         cases: dict[str, set[str]] = {}
         for test in new:
             cases.setdefault(_function_of(test), set()).add(test)
+        functions = {_function_of(test) for test in self.seconds}
+        self.unknown = {test for test in new if _function_of(test) not in functions}
         for tests in (*self.by_function.values(), *self.by_path.values()):
             for function in {_function_of(test) for test in tests}:
                 tests |= cases.get(function, set())
@@ -318,12 +332,12 @@ class Selection:
         if not found:  # it runs when it is imported: the tests of all files next to it
             room = mutation.path.rpartition("/")[0]
             found.update(*(t for path, t in self.by_path.items() if path.startswith(f"{room}/")))
+        rooms = Path(mutation.path).parts
+        found |= {t for t in self.unknown if Path(t.partition("::")[0]).parent.name in rooms}
         # Other processes run it, as those of the command line.
         found |= {test for test in self.seconds if self._is_own(test, mutation.path)}
         chosen, spent, left_out = [], 0.0, 0.0
-        for test in sorted(
-            found, key=lambda t: (not self._is_own(t, mutation.path), self._cost(t))
-        ):
+        for test in sorted(found, key=lambda t: (self._distance(t, mutation), self._cost(t))):
             if spent + self._cost(test) > self.most:
                 left_out += self._cost(test)
                 continue
@@ -334,17 +348,20 @@ class Selection:
     def _cost(self, test: str) -> float:
         return self.seconds[test] + 0.02
 
+    def _distance(self, test: str, mutation: Mutation) -> int:
+        """0 for a test of the file, 1 for one that names the file or function, 3 if not known."""
+        if self._is_own(test, mutation.path):
+            return 0
+        names = Path(mutation.path).stem, mutation.function.rpartition(".")[2]
+        named = test.replace("-", "_")
+        if any(len(n) >= SAYING and n.strip("_") in named for n in names):
+            return 1
+        return 3 if test in self.unknown else 2
+
     @staticmethod
     def _is_own(test: str, path: str) -> bool:
-        """Whether the test's file is named for the source: test_fix.py for audit/fix.py."""
-        stem = Path(path).stem.strip("_")
-        file = Path(test.partition("::")[0])
-        rooms = set(Path(path).parent.parts) - {"src", "torchdropout", "packages"}
-        if stem == "init":
-            return False
-        same_room = not rooms or any(room in file.parts for room in rooms) or "cli" in rooms
-        own = {f"test_{stem}", f"test_{stem}_cli", *(["test_cli"] if "cli" in rooms else ())}
-        return (same_room and file.stem in own) or file.stem == _IN_PROCESSES.get(stem)
+        """Whether its file is named for the source: test_fix.py, test_fix_cli.py for fix.py."""
+        return _is_file_of(test.partition("::")[0], path)
 
     def batches(self, tests: list[str]) -> list[list[str]]:
         """The first few, then the rest: to collect many takes long."""
@@ -355,6 +372,19 @@ class Selection:
         return [batch for batch in (tests[:i], tests[i:]) if batch]
 
 
+@cache
+def _is_file_of(tests: str, path: str) -> bool:
+    stem = Path(path).stem.strip("_")
+    file = Path(tests)
+    rooms = set(Path(path).parent.parts) - {"src", "torchdropout", "packages"}
+    if stem == "init":
+        return False
+    same_room = not rooms or any(room in file.parts for room in rooms) or "cli" in rooms
+    is_own = f"{file.stem}_".startswith(f"test_{stem}_")
+    is_own |= "cli" in rooms and file.stem == "test_cli"
+    return (same_room and is_own) or file.stem == _IN_PROCESSES.get(stem)
+
+
 def _function_of(test: str) -> str:
     """The test without the case that it is of."""
     return test.partition("[")[0]
@@ -362,66 +392,63 @@ def _function_of(test: str) -> str:
 
 # --- Running -------------------------------------------------------------------------------------
 
-# A process that has imported what takes long, and forks one for each task.
-SERVER = r"""
-import json, os, signal, sys
-sys.path[:] = [p for p in sys.path if p != ""]
-import hypothesis, numpy, pytest, scipy.stats, torch, torch._dynamo
-assert "torchdropout" not in sys.modules
+# The processes that run tests, of `mutants_server.py`; most mutations need only the second.
+FRESH, COLLECTED = "fresh", "collected"
+# To import the tests.
+START = {FRESH: 90.0, COLLECTED: 20.0}
+OPTIONS = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", QUICK]
+OPTIONS += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
 
-class First:
-    failed = ""
-    tests = ()
-    def pytest_collection_finish(self, session):
-        self.tests = [item.nodeid for item in session.items]
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report):
-        if report.failed and not self.failed:
-            self.failed = report.nodeid
-    def pytest_collectreport(self, report):
-        if report.failed and not self.failed:
-            self.failed = "import of " + report.nodeid
 
-def work(task):
-    os.setpgid(0, 0)
-    log = os.open(task["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sys.stdin = open(os.devnull)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.chdir(task["folder"])
-    os.environ.update(task["env"])
-    sys.path[:0] = task["path"]
-    first = First()
-    code = pytest.main(task["arguments"], plugins=[first])
-    sys.stdout.flush()
-    with open(task["log"] + ".json", "w") as file:
-        tests = first.tests if "--collect-only" in task["arguments"] else []
-        json.dump([int(code), first.failed, tests], file)
+class Server:
+    """A process of `mutants_server.py`."""
 
-for line in sys.stdin:
-    task = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        try:
-            work(task)
-        except BaseException:
-            import traceback
-            traceback.print_exc()
-        finally:
-            os._exit(0)
-    print(child, flush=True)
-    os.waitpid(child, 0)
-    print("ended", flush=True)
-"""
+    def __init__(self, kind: str, copy: Copy, *arguments: str) -> None:
+        self.log = (copy.folder / f"{kind}.log").open("a")
+        reading, writing = os.pipe()
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", copy.tree / "tests/mutants_server.py", kind,
+             str(writing), *arguments],
+            stdin=subprocess.PIPE, stdout=self.log, stderr=self.log, text=True, cwd=copy.tree,
+            env={**os.environ, **copy.env}, start_new_session=True, pass_fds=[writing],
+        )  # fmt: skip
+        os.close(writing)
+        self.replies = os.fdopen(reading)
+
+    def order(self, order: dict[str, object], limit: float) -> bool:
+        """Whether it was carried out within the limit."""
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        pid = int(self.replies.readline())
+        with ThreadPoolExecutor(1) as pool:
+            ended = pool.submit(self.replies.readline)
+            is_late = False
+            try:
+                ended.result(limit)
+            except TimeoutError:
+                is_late = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        return not is_late
+
+    def close(self) -> None:
+        """Ends it."""
+        self.process.stdin.close()
+        self.process.wait(60)
+        self.replies.close()
+        self.log.close()
 
 
 class Copy:
-    """A copy of the checkout, where mutations are made and tests run."""
+    """A copy of the checkout, where mutations are made and tests run.
+
+    Attributes:
+        folder: A temporary folder, which has the copy in `tree`.
+        tests: All tests.
+    """
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="torchdropout-mutants-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="torchdropout-mutants-")).resolve()
         self.tree = self.folder / "tree"
         names = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -432,80 +459,68 @@ class Copy:
             if (ROOT / name).is_file() or (ROOT / name).is_symlink():  # some are of folders
                 (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.tree / name, follow_symlinks=False)
-        self.path = [str(self.tree / source.rpartition("/")[0]) for source in SOURCES]
-        self.path += [str(self.tree / folder) for folder in TESTS]
-        self.path.append(str(self.tree))  # as for `python -m pytest`
+        path = [self.tree / source.rpartition("/")[0] for source in SOURCES]
+        path += [self.tree / folder for folder in TESTS]
+        path += [self.tree]  # as for `python -m pytest`
         self.env = {
-            "PYTHONPATH": os.pathsep.join(self.path),
+            "PYTHONPATH": os.pathsep.join(map(str, path)),
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1",
         }
-        self.server: subprocess.Popen[str] | None = None
-        self.collected: list[str] = []  # by the last run with --collect-only
+        self.changed: tuple[str, str, str] | None = None
+        self.options = [*OPTIONS, f"--basetemp={self.folder / 'temporary'}"]
+        self.servers: dict[str, Server] = {}
 
-    def start(self) -> subprocess.Popen[str]:
-        """The process that forks."""
-        if self.server is None or self.server.poll() is not None:
-            self.server = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-c", SERVER],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self.folder,
-                env={**os.environ, **self.env}, start_new_session=True,
-            )  # fmt: skip
-        return self.server
+    def collect(self) -> None:
+        """Starts the process that has collected all tests."""
+        server = Server(COLLECTED, self, *self.options, *TESTS)
+        self.servers[COLLECTED] = server
+        if server.replies.readline() != "collected\n":
+            raise RuntimeError((self.folder / f"{COLLECTED}.log").read_text())
+        self.tests: list[str] = json.loads((self.folder / "collected.json").read_text())
 
-    def run(self, tests: list[str], limit: float, *options: str) -> tuple[str, str]:
-        """What came of tests: "passed", "failed", "import" or "time", and the first that failed."""
-        server = self.start()
-        log = self.folder / "log"
-        Path(f"{log}.json").unlink(missing_ok=True)
-        given = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", QUICK]
-        given += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
-        task = {
-            "log": str(log),
-            "folder": str(self.tree),
-            "env": self.env,
-            "path": self.path,
-            "arguments": [*given, *options, *tests],
+    def run(self, tests: list[str], limit: float, kind: str = FRESH) -> tuple[str, str]:
+        """Runs tests, or files of tests, in a process of a kind until the first fails.
+
+        Returns:
+            "passed", "failed", "import", "time" or "at import", and the test that failed.
+        """
+        if kind not in self.servers:
+            self.servers[kind] = Server(kind, self)
+        result = self.folder / "result.json"
+        result.unlink(missing_ok=True)
+        order = {
+            "tests": [test for test in tests if "::" in test],
+            "files": list(dict.fromkeys(test.partition("::")[0] for test in tests)),
+            "options": self.options,
+            "changed": self.changed,
+            "result": str(result),
         }
-        server.stdin.write(json.dumps(task) + "\n")
-        server.stdin.flush()
-        pid = int(server.stdout.readline())
-        is_late = False
-        with ThreadPoolExecutor(1) as pool:
-            ended = pool.submit(server.stdout.readline)
-            try:
-                ended.result(limit)
-            except TimeoutError:
-                is_late = True
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-        if is_late:
+        if not self.servers[kind].order(order, limit):
             return "time", ""
-        try:
-            code, failed, self.collected = json.loads(Path(f"{log}.json").read_text())
-        except FileNotFoundError:
+        if not result.exists():
             return "failed", "the process died"
-        if code == 0:
-            return "passed", ""
-        return ("failed", failed) if code == 1 and "::" in failed else ("import", failed)
+        said, test = json.loads(result.read_text())
+        return said, test
 
     @contextlib.contextmanager
     def mutated(self, path: str, text: str) -> Iterator[None]:
         """Inside, a file of the copy has this text."""
         file = self.tree / path
-        before = file.read_text()
+        before, times = file.read_text(), file.stat()
         file.write_text(text)
+        self.changed = path, before, text
         try:
             yield
         finally:
-            file.write_text(before)
+            self.changed = None
+            file.write_text(before)  # which is compiled already, if its time is the same
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     def close(self) -> None:
-        """Ends its process and removes it."""
-        if self.server is not None:
-            self.server.stdin.close()
-            self.server.wait(60)
-            self.server.stdout.close()
+        """Ends its processes and removes it."""
+        for server in self.servers.values():
+            server.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -534,45 +549,57 @@ class Result:
     left_out: float
 
 
-def tried(mutation: Mutation, copy: Copy, tests: Selection, sound: dict[str, bool]) -> Result:
+def tried(
+    mutation: Mutation, copy: Copy, tests: Selection, sound: dict[tuple[str, str], bool]
+) -> Result:
     """Runs the tests of a mutation."""
     start = time.perf_counter()
     chosen, left_out = tests.of(mutation)
     text = mutation.applied((copy.tree / mutation.path).read_text())
     outcome, by = ("no tests" if not chosen else "survived"), ""
-    waiting = tests.batches(chosen)
+    kind, waiting = COLLECTED, tests.batches(chosen)
     while waiting and outcome != "noticed":
         batch = waiting.pop(0)
-        limit = 120 + 10 * sum(map(tests._cost, batch))
+        limit = START[kind] + 3 * sum(map(tests._cost, batch))
         with copy.mutated(mutation.path, text):
-            said, test = copy.run(batch, limit)
+            said, test = copy.run(batch, limit, kind)
         if said == "passed":
             continue
+        if said == "at import":
+            kind, waiting = FRESH, [batch, *waiting]
+            continue
         if said == "time":  # which the machine may be too busy for without a mutation, too
-            if copy.run(batch, limit)[0] != "time":
+            if copy.run(batch, limit, kind)[0] != "time":
                 outcome, by = "noticed", "the time limit"
             continue
         # Whether the mutation is what made it fail.
         if said == "import":
-            if copy.run(batch, limit, "--collect-only")[0] != "passed":
+            if copy.run(batch[:1], limit, kind)[0] == "import":
                 raise RuntimeError(f"tests cannot be collected without a mutation: {test}")
             outcome, by = "noticed", test or "an import"
             continue
-        if test not in sound:
-            sound[test] = test in batch and copy.run([test], limit)[0] == "passed"
-        if sound[test]:
+        if (test, kind) not in sound:
+            sound[test, kind] = test in batch and copy.run([test], limit, kind)[0] == "passed"
+        if sound[test, kind]:
             outcome, by = "noticed", test
         elif test in batch:  # on without it, and those that have passed
             rest = batch[batch.index(test) + 1 :]
             waiting = [rest, *waiting] if rest else waiting
         else:  # the process ended: which test did it is not known
-            said = copy.run(batch, limit)[0]
+            said = copy.run(batch, limit, kind)[0]
             outcome, by = ("noticed", test) if said == "passed" else ("survived", "")
     seconds = round(time.perf_counter() - start, 1)
     return Result(
         mutation.key, mutation.line, mutation.kind, outcome, by, seconds, len(chosen),
         round(left_out, 1),
     )  # fmt: skip
+
+
+def _room(path: str) -> str:
+    """The folder of a file below that of its package."""
+    source = next(s for s in SOURCES if path.startswith(f"{s}/"))
+    room, _, file = path.removeprefix(f"{source}/").partition("/")
+    return f"{source}/{room}" if file else source
 
 
 def table(results: list[Result], seed: int, count: int) -> str:
@@ -583,6 +610,12 @@ def table(results: list[Result], seed: int, count: int) -> str:
         f"seed {seed}, {count} drawn",
         "",
     ]
+    rooms: dict[str, list[Result]] = {}
+    for one in results:
+        rooms.setdefault(_room(one.key.partition("::")[0]), []).append(one)
+    for room, found in sorted(rooms.items()):
+        lines.append(f"{sum(r.outcome == 'noticed' for r in found)} of {len(found)} in {room}")
+    lines.append("")
     for one in sorted(results, key=lambda r: (r.outcome == "noticed", r.key)):
         left = f" ({one.left_out:g} s of tests left out)" if one.left_out else ""
         by = f" by {one.by}" if one.by else ""
@@ -603,7 +636,7 @@ def run(
     earlier = [Result(**json.loads(line)) for line in lines]
     results = {(r.key, r.line): r for r in earlier if r.outcome != "no tests"}
     waiting = [one for one in chosen if (one.key, one.line) not in results]
-    sound: dict[str, bool] = {}
+    sound: dict[tuple[str, str], bool] = {}
     copies: list[Copy] = []
     free: list[Copy] = []
 
@@ -625,8 +658,9 @@ def run(
         for _ in range(jobs):
             copies.append(Copy())
         free += copies
-        copies[0].run([*TESTS], 600, "--collect-only")
-        tests.keep(copies[0].collected)
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(Copy.collect, copies))
+        tests.keep(copies[0].tests)
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(work, waiting))
     finally:

@@ -110,7 +110,9 @@ def test_without_sites():
 
 
 def test_json():
-    data = json.loads(render_sites_json(TABLE))
+    text = render_sites_json(TABLE)
+    data = json.loads(text)
+    assert text == json.dumps(data, indent=2)
     assert data["schema"] == 1
     assert data["passed"] is False
     assert data["sites"][1] == {

@@ -360,6 +360,20 @@ def test_passes_together_are_those_one_by_one(name, block, monkeypatch):
         torch.testing.assert_close(got, wanted, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("shared", ["q", "k", "v", "m", "qk", "kv", "qkvm"])
+def test_what_passes_share_has_one_place(shared):
+    sizes = {"q": (2, 4, 8), "k": (2, 5, 8), "v": (2, 5, 6), "m": (2, 4, 5)}
+    inputs = [randn(1 if n in shared else 3, *size) for n, size in sizes.items()]
+    y = together(*inputs, False, {})
+    each = [t.expand(3, *t.shape[1:]) for t in inputs]
+    expected = one_by_one(*each, False, {})
+    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-13)
+    gradient = randn(*y.shape).detach()
+    found = torch.autograd.grad(y, inputs, gradient)
+    for got, wanted in zip(found, torch.autograd.grad(expected, inputs, gradient), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-11, atol=1e-12)
+
+
 def test_second_derivatives_of_passes():
     y, inputs = passes_of("4-D", together)
     expected, others = passes_of("4-D", one_by_one)
@@ -628,3 +642,27 @@ def test_autocast_takes_tensors_of_several_dtypes(p):
     )
     assert mixed.dtype == torch.bfloat16
     assert torch.equal(mixed, alike)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "strides", "step"),
+    [
+        ((), (), 0),
+        ((1, 1), (5, 7), 0),
+        ((2, 3), (0, 0), 0),
+        ((2, 3), (6, 2), 2),
+        ((3, 1), (1, 99), 1),  # nothing is at a second place of a size of 1
+        ((2, 1, 3), (6, 99, 2), 2),
+        ((2, 3), (4, 1), None),
+        ((2, 2, 3), (8, 3, 1), None),
+    ],
+)
+def test_dimensions_that_can_be_read_as_one_have_a_stride(sizes, strides, step):
+    assert _attention._step(sizes, strides) == step
+    if step is not None:
+        places = range(math.prod(sizes))
+        assert [_attention._offset(n, sizes, strides) for n in places] == [n * step for n in places]
+
+
+def test_the_offset_of_a_place_in_dimensions_of_any_strides():
+    assert [_attention._offset(n, (2, 3), (10, 4)) for n in range(6)] == [0, 4, 8, 10, 14, 18]

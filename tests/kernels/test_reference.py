@@ -1,5 +1,6 @@
 """The reference backend against the plain-integer definition, bit for bit."""
 
+import itertools
 import sys
 
 import pytest
@@ -93,6 +94,56 @@ def test_other_devices_have_the_bits_of_the_cpu(monkeypatch, limit, base):
     for place in (0, 9, 700, 1008):
         expected = uniform(5, 6, (base + place) % 2**64) >= limit
         assert bool(one[0, place]) == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "strides", "run"),
+    [
+        ((), (), (1, [])),
+        ((6,), (1,), (6, [])),
+        ((2, 3, 4), (12, 4, 1), (24, [])),
+        ((2, 1, 4), (4, 99, 1), (8, [])),  # a size of 1 has no second place
+        ((1, 3), (99, 2), (1, [(3, 2)])),
+        ((2, 3, 4), (50, 4, 1), (12, [(2, 50)])),
+        ((2, 3, 4), (30, 10, 1), (4, [(6, 10)])),
+        ((2, 3, 4), (31, 10, 1), (4, [(2, 31), (3, 10)])),
+        ((3, 4), (0, 1), (4, [(3, 0)])),
+        ((3, 4), (1, 3), (1, [(3, 1), (4, 3)])),
+        ((2, 3, 4), (4, 0, 1), (4, [(2, 4), (3, 0)])),
+    ],
+)
+def test_the_longest_run_of_indices_and_what_is_outside(sizes, strides, run):
+    n, outer = _fill._run(sizes, strides)
+    assert (n, outer) == run
+    spans = [(size, stride) for size, stride in (*outer, (n, 1))]
+
+    def places(spans):
+        every = itertools.product(
+            *(range(0, size * s, s) if s else [0] * size for size, s in spans)
+        )
+        return [sum(each) for each in every]
+
+    assert places(spans) == places([*zip(sizes, strides, strict=True)])
+
+
+@pytest.mark.parametrize(
+    ("shape", "parts"),
+    [((40, 90), [900] * 4), ((41, 90), [990] * 3 + [720]), ((3, 1500), [750] * 6), ((7, 1), [])],
+)
+def test_a_large_draw_is_made_in_few_equal_parts(monkeypatch, shape, parts):
+    key, strides = Key(5, 6).tensor(), [2 * shape[1], 1]  # no run of all
+    whole = keep_bits(key, shape, 0.3, 1, strides, CPU)
+    sizes = []
+    drawn = _fill._drawn
+
+    def spy(out, *args):
+        sizes.append(out.numel() if out is not None else None)
+        return drawn(out, *args)
+
+    monkeypatch.setattr(_fill, "_drawn", spy)
+    monkeypatch.setattr(_fill, "most", lambda device, each: 1000)
+    assert torch.equal(keep_bits(key, shape, 0.3, 1, strides, CPU), whole)
+    assert [size for size in sizes[1:] if size <= 1000] == parts
 
 
 def test_low_halves_are_computed_where_high_halves_tie_and_only_if_they_matter(monkeypatch):

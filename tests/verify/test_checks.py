@@ -241,6 +241,18 @@ def test_a_class_of_places_is_looked_at_for_five_times_the_rate_error_of_all():
     assert 5 * level.rate * 0.5 * 0.9 < seen < 5 * level.rate * 0.5 * 1.2
 
 
+@pytest.mark.parametrize("p", [0.1, 0.9])
+def test_the_picture_of_a_gradient_shows_what_is_kept(p):
+    report = check_subject(resolve(torch.nn.Dropout(p)), level=SMALL, only={"grad-mask"})
+    (check,) = report.checks
+    forward, gradient = check.figures["picture"].values()
+    assert forward == gradient
+    assert [len(row) for row in forward] == [16] * 16
+    kept = "".join(forward)
+    assert abs(kept.count("1") - 256 * (1 - p)) < 30  # 6 standard deviations
+    assert kept.count("0") + kept.count("1") == 256
+
+
 # --- What checks are made of ----------------------------------------------------------------------
 
 

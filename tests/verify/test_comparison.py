@@ -18,6 +18,7 @@ import torchdropout.nn
 from torchdropout.errors import TargetError
 from torchdropout.verify import compare
 from torchdropout.verify.comparison import Comparison, Row
+from torchdropout.verify.comparison.kept import kept_values
 from torchdropout.verify.comparison.plan import UNITS
 from torchdropout.verify.comparison.run import CALLS_DIFFER, compare_subjects
 from torchdropout.verify.comparison.text import render_comparison
@@ -27,7 +28,7 @@ from torchdropout.verify.comparison.two_sample import (
     split_p_value,
     spread_p_value,
 )
-from torchdropout.verify.context import Level
+from torchdropout.verify.context import Context, Level
 from torchdropout.verify.targets import resolve
 from verify import _reports as r
 
@@ -185,8 +186,12 @@ def test_a_rate_a_little_higher_is_seen():
             lambda drop: _uneven(_tied(drop)),
             {"pairs along memory that differ, p=0.5", "rate in places modulo 16, p=0.5"},
         ),
+        (
+            lambda drop: _alike_two_apart(drop),
+            {"pairs along axes that differ, p=0.5"},
+        ),
     ],
-    ids=["rate", "spread", "pairs and places"],
+    ids=["rate", "spread", "pairs and places", "channels two apart"],
 )
 def test_distributions_that_differ_in_one_way_are_told_apart(fault, aspects):
     def broken(x, p, training):
@@ -211,6 +216,14 @@ def _tied(drop):
     flat = drop.reshape(-1, 2)
     copied = torch.where(torch.rand(len(flat)) < 0.5, flat[:, 0], flat[:, 1])
     return torch.stack([flat[:, 0], copied], dim=1).reshape(drop.shape)
+
+
+def _alike_two_apart(drop):
+    """The last two of each four channels copy the first two."""
+    if drop.shape[1] % 4:
+        return drop
+    fours = drop.unflatten(1, (-1, 4))
+    return torch.cat([fours[:, :, :2], fours[:, :, :2]], dim=2).reshape(drop.shape)
 
 
 def _exactly_half(drop):
@@ -572,3 +585,41 @@ def test_a_side_that_fails_is_short_and_readable(torch_and_ours):
 def test_an_empty_comparison_renders(torch_and_ours):
     empty = Comparison(torch_and_ours.a, torch_and_ours.b, (), 1e-6, complete=False)
     assert "interrupted" in render_comparison(empty, 80)
+
+
+def test_what_is_kept_does_not_depend_on_what_was_drawn_before():
+    def sometimes_rounded_up(x, p, training):
+        y = F.dropout(x, p, training)
+        return torch.where(torch.rand(x.shape) < 0.02, y * (1 + 2**-23), y)
+
+    ctx = Context(resolve(sometimes_rounded_up), TINY, 0, 1e-6, 10)
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(kept_values(ctx, 0.5, torch.float32))
+    assert not torch.equal(found[0].low, found[0].high)
+    assert torch.equal(found[0].high, found[1].high)
+    other = kept_values(Context(ctx.subject, TINY, 1, 1e-6, 10), 0.5, torch.float32)
+    assert not torch.equal(found[0].high, other.high)
+
+
+@pytest.mark.parametrize(
+    ("ulps", "said"),
+    [
+        (0, "x / (1 - p) to 0 ulp"),
+        (2, "x / (1 - p) to 2 ulp"),
+        (3, "x / (1 - p) to 3 ulp"),  # up and down, so that the range is twice as large
+        (8, "not a function of x"),
+    ],
+)
+def test_how_far_kept_values_may_be_apart(ulps, said):
+    def rounded_both_ways(x, p, training):
+        y = F.dropout(x, p, training)
+        bits = y.view(torch.int32) + ulps * (
+            2 * torch.randint(0, 2, y.shape, dtype=torch.int32) - 1
+        )
+        return torch.where(y == 0, y, bits.view(torch.float32))
+
+    ctx = Context(resolve(rounded_both_ways), TINY, 0, 1e-6, 10)
+    found = kept_values(ctx, 0.5, torch.float32)
+    assert (found if isinstance(found, str) else found.said) == said

@@ -3,6 +3,7 @@
 import inspect
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.verify import RULES, pytest_plugin, runner
 from torchdropout.verify.pytest_plugin import parametrize_with_dropout_checks
+from torchdropout.verify.results import CheckResult
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.targets import resolve
@@ -107,6 +109,22 @@ def test_a_failure_shows_the_finding_its_figures_and_where_to_read_on(run):
     )
     # The frames of this package are not news to the reader.
     result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+def test_a_failure_shows_eight_figures_that_are_no_tables():
+    figures = {"lags": [0.5], "word": "w"} | {f"n{i}": i / 3 for i in range(9)}
+    result = CheckResult(RULES["TD521"], "fail", "too many", figures)
+    target = SimpleNamespace(name="layer", description="a module")
+    run = SimpleNamespace(subject=target, level="quick", seed=7)
+    assert pytest_plugin._said(result, run).splitlines() == [
+        "drop-rate (TD521): too many",
+        "required: The fraction of dropped elements is p.",
+        "figures: word=w, n0=0, n1=0.333333, n2=0.666667, n3=1, n4=1.33333, n5=1.66667, n6=2",
+        "target: layer, a module; level quick, seed 7",
+        "`torchdropout explain drop-rate` says why it matters and how to fix it.",
+    ]
+    result = CheckResult(RULES["TD521"], "fail", "too many", {"lags": [0.5]})
+    assert "figures" not in pytest_plugin._said(result, run)
 
 
 def test_a_check_that_needs_a_failed_one_is_skipped_also_when_run_alone(run):

@@ -335,7 +335,9 @@ def test_a_message_cannot_steer_the_terminal_or_break_its_line():
 
 
 def test_json_has_the_promised_shape():
-    data = json.loads(render_json(Report((target(IDENTITY, RATE, ZEROS, NAMED),))))
+    text = render_json(Report((target(IDENTITY, RATE, ZEROS, NAMED),)))
+    data = json.loads(text)
+    assert text == json.dumps(data, indent=2)
     assert data["schema"] == 1
     (one,) = data["targets"]
     assert one["target"] == "drops.py:Drop"
@@ -440,7 +442,9 @@ def test_rules_are_listed_a_line_each():
         "TD521  drop-rate  rate          error   The summary of drop-rate.\n"
         "TD601  x          construction  advice  The summary of x.\n"
     )
-    assert json.loads(render_rules_json(rules, "checks")) == {
+    text = render_rules_json(rules, "checks")
+    assert text == json.dumps(json.loads(text), indent=2)
+    assert json.loads(text) == {
         "schema": 1,
         "checks": [
             {"code": "TD521", "name": "drop-rate", "group": "rate", "severity": "error",

@@ -10,6 +10,7 @@ import torchdropout as td
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
 from torchdropout.verify import SPECS, check_subject
 from torchdropout.verify.specs import PLAIN, infer, parse
+from torchdropout.verify.specs.composed import expected
 from torchdropout.verify.specs.effect import decode_affine
 from torchdropout.verify.targets import resolve
 from verify._zoo import COARSE, SHORT, with_needed
@@ -668,3 +669,27 @@ def test_a_fused_target_without_a_bias_is_verified_without(run_checks):
     assert run_checks(resolve(add, spec="dropout-add"), only=SHORT).passed
     found = run_checks(resolve(drops_both, spec="dropout-add"), only=SHORT).findings
     assert [f.name for f in found if f.severity == "error"] == ["fused-composition"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "ulp"),
+    [(torch.float32, 2.0**-22), (torch.float16, 2.0**-9), (torch.float64, 2.0**-52)],
+)
+def test_a_state_between_two_may_be_three_ulps_of_its_terms_off(dtype, ulp):
+    def is_expected(new, old, y, p):
+        return expected(*(torch.tensor([v], dtype=dtype) for v in (new, old, y)), p).item()
+
+    # The terms are 0 and 2, of which float64 takes half: p is exact there.
+    for off, near in (
+        (0.0, True),
+        (3 * ulp, True),
+        (-3 * ulp, True),
+        (4 * ulp, False),
+        (1.0, False),
+    ):
+        assert is_expected(2.0, 0.0, 1.0 + off, 0.5) is near
+    assert is_expected(1.0, 5.0, 2.0, 0.25)
+    assert not is_expected(5.0, 1.0, 2.0, 0.25)
+    for value in (torch.inf, -torch.inf, torch.nan):
+        assert is_expected(value, 0.0, value, 0.5)
+        assert not is_expected(value, 0.0, 1.0, 0.5)

@@ -55,6 +55,8 @@ def test_the_smallest_error_seen_is_seen_with_power_99_both_ways(n, p, alpha):
     change = stats.smallest_seen(n, p, alpha)
     powers = [power_of(n, p, alpha, t) for t in (p + change, p - change) if 0 < t < 1]
     assert all(power >= 0.99 - 1e-6 for power in powers)
+    if len(powers) == 2:
+        assert min(powers) == pytest.approx(0.99, abs=1e-6)
     # In the worse direction it is the smallest.
     half = [power_of(n, p, alpha, t) for t in (p + 0.9 * change, p - 0.9 * change) if 0 < t < 1]
     assert not half or min(half) < 0.99

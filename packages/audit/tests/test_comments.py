@@ -363,3 +363,16 @@ def test_the_rules_that_a_comment_names_at_a_place():
         name = "p-zero" if second <= place <= second + 6 else name
         assert rules_named_at(text, place) == ({name} if name else set()), place
     assert rules_named_at("x = 1\n", 2) == frozenset()
+
+
+@pytest.mark.parametrize("lines", [0, 999, 1001, 3000])
+def test_a_comment_at_the_end_of_a_statement_of_many_lines(lines):
+    text = f"return F.dropout(x, 0.1{chr(10) * lines})"
+    assert found(text) == [(ALWAYS_ON, 1)]
+    assert found(f"{text}  # torchdropout: ignore") == []
+    assert found(f"{text}  # torchdropout: ignore[p-one]") == [
+        (ALWAYS_ON, 1),
+        ("unused-ignore", lines + 1),
+    ]
+    after = f"{text}  # torchdropout: ignore\nreturn F.dropout(x, 0.1)"
+    assert found(after) == [(ALWAYS_ON, lines + 2)]

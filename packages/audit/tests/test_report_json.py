@@ -34,6 +34,7 @@ def test_it_passes_where_it_is_complete_and_has_no_error():
 def test_what_is_in_it():
     data = json.loads(render_json(REPORT))
     VALIDATOR.validate(data)
+    assert render_json(REPORT) == json.dumps(data, indent=2)
     assert {k: v for k, v in data.items() if k != "findings"} == {
         "schema": 1, "files": 212, "problems": ["x: no"], "mended": 2, "ignored": 0,
         "complete": True, "seconds": 0.93,

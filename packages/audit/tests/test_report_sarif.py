@@ -108,6 +108,8 @@ def test_the_fix_that_is_told_is_the_fix():
 
 
 def test_the_schema_refuses():
-    data = json.loads(render_sarif(r.report(r.finding()), tuple(RULES.values()), "1"))
+    text = render_sarif(r.report(r.finding()), tuple(RULES.values()), "1")
+    data = json.loads(text)
+    assert text == json.dumps(data, indent=2)
     data["runs"][0]["results"][0]["level"] = "advice"
     assert not VALIDATOR.is_valid(data)

@@ -61,7 +61,9 @@ def test_as_json():
     lambda d: d["statistics"][0].update(count=0), lambda d: d["statistics"][0].pop("errors"),
 ])  # fmt: skip
 def test_the_schema_refuses(spoil):
-    data = json.loads(render_statistics_json(r.report(ONE)))
+    text = render_statistics_json(r.report(ONE))
+    data = json.loads(text)
+    assert text == json.dumps(data, indent=2)
     VALIDATOR.validate(data)
     spoil(data)
     assert not VALIDATOR.is_valid(data)

@@ -89,8 +89,8 @@ def keep_mask(
         )
         return recorded
     sizes = check_shape("shape", shape)
-    if math.prod(sizes) >= 2**63:
-        wrong_value("shape", "a shape of fewer than 2**63 elements", shape)
+    if math.prod(sizes) >= 2**62:  # of two bytes each below
+        wrong_value("shape", "a shape of fewer than 2**62 elements", shape)
     rates = isinstance(p, torch.Tensor) and p.ndim > 0
     if not rates:
         p = check_p(p)

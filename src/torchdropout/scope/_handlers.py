@@ -301,9 +301,8 @@ def _numbers(
     """Standard uniform or normal numbers of the shape of x."""
 
     def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
-        wide = torch.float64 if x.dtype == torch.float64 else torch.float32
         if kind == "randn":
-            zeros = torch.zeros_like(x, dtype=wide)
+            zeros = torch.zeros_like(x, dtype=torch.float32)  # in which all noise is computed
             return F.gaussian_noise(zeros, 1.0, key=key, layout=layout).to(x.dtype)
         ones = torch.ones_like(x, dtype=torch.float64)
         # 1 + e / 2 is u + 1 / 2 with 25 bits of u, and 24 of them make a float32 in [0, 1).

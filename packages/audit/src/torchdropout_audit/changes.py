@@ -30,7 +30,7 @@ class Changed:
     """
 
     def __init__(
-        self, revision: str, paths: Iterable[str | Path], *, respect_gitignore: bool = True
+        self, revision: str, paths: Iterable[str | Path], *, respect_gitignore: bool
     ) -> None:
         tops = dict.fromkeys(_top(_folder(path)) for path in paths if os.path.exists(path))  # noqa: PTH110
         self._files = frozenset(

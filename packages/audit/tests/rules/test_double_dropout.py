@@ -34,6 +34,22 @@ class Net(nn.Module):
         return self.drop(x)
 """
 
+GROWN = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, p, n):
+        super().__init__()
+        layers = []
+        for _ in range(n):
+            layers.append(nn.Sequential(nn.Linear(8, 8), nn.Dropout(p)))
+            layers.append(nn.Dropout(p))  #!
+            layers.append(nn.Sequential(nn.Linear(8, 8), nn.Dropout(p)))
+            layers.append(nn.Sequential(nn.Dropout(p), nn.Linear(8, 8)))  #!
+        self.body = nn.Sequential(*layers)
+    def forward(self, x):
+        return self.body(x)
+"""
+
 CHAINS = """
 import torch.nn.functional as F
 from torch import nn
@@ -92,7 +108,7 @@ class Net(nn.Module):
 """
 
 
-@pytest.mark.parametrize("text", [SEQUENTIAL, NESTED, CHAINS, CLEAN])
+@pytest.mark.parametrize("text", [SEQUENTIAL, NESTED, GROWN, CHAINS, CLEAN])
 def test_what_is_found(text):
     found = audit_text(text, rules={"double-dropout"})
     marked = [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("#!")]

@@ -46,8 +46,15 @@ ADVICE = [
     "def f(keep_dropout): return nn.Dropout(keep_dropout)  #?",
     "def f(dropout):\n    p = 1 - dropout\n    return nn.Dropout(p)  #?",
     "def f(keep_prob): return Block(8, dropout=keep_prob)  #?",
+    "def block(x, drop_rate): ...\ndef f(x, keep_prob): return block(x, keep_prob)  #?",
+    """
+    class Block(nn.Module):
+        def __init__(self, size, drop_rate): ...
+    def f(keep_prob): return Block(8, keep_prob)  #?
+    """,
 ]
 CLEAN = [
+    "def block(x, keep_prob, drop_rate): ...\ndef f(x, keep, p): return block(x, keep, p)",
     "def f(keep_prob): return nn.Dropout(1 - keep_prob)",
     "def f(keep_prob): return nn.Dropout(1.0 - keep_prob)",
     "def f(dropout_keep_prob): return nn.Dropout(1 - dropout_keep_prob)",

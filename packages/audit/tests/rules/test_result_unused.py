@@ -112,6 +112,22 @@ def test_no_fix_without_a_name_of_the_function(body):
     assert finding.fix is None
 
 
+@pytest.mark.parametrize(
+    ("body", "becomes", "hint"),
+    [
+        ("self.drop(x)", "discarded", "assign it to x"),
+        ("self.drop(x + 1)", "discarded", "assign the result"),
+        ("h = self.drop(x)", "given to h, which is not read", "read the result"),
+        ("h = self.drop(x)\nh = self.fc(x)\nx = x + h", "given to h, which gets another value",
+         "read the result"),
+    ],
+)  # fmt: skip
+def test_what_becomes_of_the_result_and_what_to_do(body, becomes, hint):
+    _, [finding] = fixed(NAME, module(body))
+    assert f"the result of self.drop is {becomes}: " in finding.message
+    assert finding.hint == hint
+
+
 @pytest.mark.parametrize(("which", "drops"), [("broken", False), ("fixed", True)])
 def test_what_torch_does(which, drops):
     scope = {}

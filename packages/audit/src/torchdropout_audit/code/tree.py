@@ -143,9 +143,6 @@ class Tree:
 
     def is_in(self, node: ast.AST, parent: ast.AST, name: str) -> bool:
         """Whether a node is in a block of its parent: `body`, `orelse`, `finalbody`."""
-        block = getattr(parent, name, None)
-        if not isinstance(block, list) or self._scopes.parents.get(node) is not parent:
-            return False
         if parent not in self._blocks:
             self._blocks[parent] = {
                 each: field
@@ -254,8 +251,8 @@ class Tree:
 
     def position(self, offset: int) -> tuple[int, int]:
         """Returns the line and column of a character, both from 1."""
-        line = max(bisect_right(self._starts, offset) - 1, 0)
-        return line + 1, offset - self._starts[line] + 1
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
 
     def line(self, number: int) -> str:
         """Returns a line of the source, counted from 1, without its end; "" after the last."""
