@@ -262,6 +262,7 @@ class TestCalls:
             ("from models.encoder import Encoder as E\n\nx = E(8)", 3),
             ("import models.encoder\nmodels.encoder.Encoder(8)", 2),
             ("from models import encoder\ndef f():\n    return encoder.Encoder(8)", 3),
+            ("from models.encoder import *\nEncoder(8)", 2),
         ],
     )
     def test_by_any_name(self, text, line):
@@ -280,6 +281,8 @@ class TestCalls:
             "class Encoder: ...\nEncoder(8)",
             "from other import Encoder\nEncoder(8)",
             "from other.encoder import Encoder\nEncoder(8)",
+            "from other.encoder import *\nEncoder(8)",
+            "from models.encoder import *\ndef f(Encoder):\n    Encoder(8)",
             "from models.encoder import Encoder\ndef f(x: Encoder) -> Encoder: ...",
             "from models.encoder import Encoder\nx: list[Encoder | None] = []",
             "from models.encoder import Encoder\nresults[Encoder.KEY] = f(Encoder.KEY)",

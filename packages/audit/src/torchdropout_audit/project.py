@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +25,7 @@ _MOST_ASKED = 20  # files that mention a name
 _MOST_NAMES = 50_000  # that are looked up
 _DEEPEST = 20  # names that are imports of others
 _MOST_PARTS = 20  # of a name
+_MOST_STARS = 5  # modules of which all names are imported
 _MOST_IMPORTED = 30  # files that one file imports
 _MOST_ADDED = 5  # folders that a file adds to the path
 _ADDS = re.compile(rb"""sys\.path\.(?:append|insert)\([^\n]*?["']([\w./-]+)["']\s*\)""")
@@ -93,17 +94,28 @@ class Project:
                 continue
             by_func = {call.node.func: call for call in other.calls}
             for node in other.references(target.name):
-                name = other.name(node)
-                at = None if name is None else self._find(path, name)
-                if at is None or at.target is None or at.target.name != target.name:
-                    continue
-                if _real(Path(at.code.path)) != home:
+                if not any(map(partial(self._is_at, home, target), self._meant(other, node))):
                     continue
                 if node in by_func:
                     found.append((other, by_func[node]))
                 elif not _is_looked_at(other, node):
                     return None
         return found
+
+    def _meant(self, code: Code, node: ast.expr) -> Iterator[Found]:
+        """Yields what a name of a file may stand for in others."""
+        name = code.name(node)
+        names: Sequence[str] = () if name is None else (name,)
+        if name is None and isinstance(node, ast.Name) and not code.bindings(node):
+            names = code.passed_on(node.id)[:_MOST_STARS]  # from models import *
+        for each in names:
+            found = self._find(_absolute(code.path), each)
+            if found is not None:
+                yield found
+
+    def _is_at(self, home: Path, target: Class | Function, found: Found) -> bool:
+        is_named = found.target is not None and found.target.name == target.name
+        return is_named and _real(Path(found.code.path)) == home
 
     def imported(self, code: Code) -> Iterator[Code]:
         """Yields the files of the project that a source imports, or names parts of."""
@@ -124,11 +136,11 @@ class Project:
                 yield other
 
     def programs(self, code: Code, option: str) -> Iterator[Code]:
-        """Yields the files of the project that have an option of the command line, `--option`."""
+        """Yields the files of the project that have a text of an option, `--option` or `option`."""
         self.questions += 1
         home = _real(Path(code.path))
         for name in dict.fromkeys((option, option.replace("_", "-"))):
-            for path in self._mentioning(name, rb"[\"']--?%b[\"']"):
+            for path in self._mentioning(name, rb"[\"']-{0,2}%b[\"']"):
                 other = None if _real(path) == home else self._read(path)
                 if other is not None and not other.is_test:
                     yield other

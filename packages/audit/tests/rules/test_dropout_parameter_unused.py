@@ -29,6 +29,11 @@ NAME = "dropout-parameter-unused"
         "use_dropout",
         "dropouts",
         "dropoute",
+        "dropatt",
+        "dropout_first",
+        "drop_rate_last",
+        "p_drop_hidden",
+        "attn_dropout_a",
     ],
 )
 def test_names(name):
@@ -52,6 +57,10 @@ def test_names(name):
         "_dropout",
         "dropped",
         "raindrops",
+        "drop_first",
+        "drop_text",
+        "dropout_layer",
+        "dropout_type",
     ],
 )
 def test_other_names(name):

@@ -252,8 +252,6 @@ class TestOfOtherFiles:
         assert in_project(tmp_path, {"opts.py": options, "main.py": main}, model) == [
             (LINE, "advice")
         ]
-        apart = model + "        self.drop = nn.Dropout(args['rate'])\n"
-        assert in_project(tmp_path, {"opts.py": options, "main.py": main}, apart) == []
         options = OPTIONS + OPTION.format("layers", 2) + OPTION.format("rate", 0.1)
         assert in_project(tmp_path, {"opts.py": options, "main.py": main}, model) == []
 
@@ -278,6 +276,69 @@ class TestOfOtherFiles:
         )
         files = {"base.py": head + lines, "main.py": MAIN + "Net(p=0.2)"}
         assert in_project(tmp_path, files, model) == found
+
+    @pytest.mark.parametrize(
+        ("kinds", "found"), [("nn.LSTM, 1: nn.GRU", [(LINE, "advice")]), ("nn.LSTM, 1: make", [])]
+    )
+    def test_a_class_of_a_dict_that_is_given(self, kinds, found, tmp_path):
+        model = MODEL.replace("size, n, p", "size, cell, n=1, p").replace("nn.LSTM(size", "cell(8")
+        main = f"{MAIN}from torch import nn\nKINDS = {{0: {kinds}}}\ncell = KINDS[0]\nNet(8, cell)"
+        assert in_project(tmp_path, {"main.py": main}, model) == found
+
+    @pytest.mark.parametrize(
+        ("settings", "found"),
+        [
+            ("config = {'n': 1, 'p': 0.3}", [(LINE, "advice")]),
+            ("config = dict(net=dict(n=1, p=0.3))", [(LINE, "advice")]),
+            ("args = Namespace()\nargs.n = 1\nargs.p = 0.3", [(LINE, "advice")]),
+            ("config = {'n': 1, 'p': 0.3}\nconfig['p'] = 0.5", [(LINE, "advice")]),
+            ("config = {'n': 1, 'p': 0.3}\nconfig['p'] = 0.0", [(LINE, "advice")]),
+            ("config = {'n': 1, 'p': 0.0}", []),
+            ("config = {'n': 1, 'p': 0.3}\nconfig['n'] = 2", []),
+            ("config = {'n': 1, 'p': 0.3}\nconfig['n'] = f()", []),
+            ("sizes = {'n': 1, 'p': 0.3}", []),
+        ],
+    )
+    @pytest.mark.parametrize("given", ["**config", "n=config['n'], p=config.get('p')"])
+    def test_a_configuration(self, given, settings, found, tmp_path):
+        main = f"{MAIN}from settings import *\nNet(8, {given})"
+        assert in_project(tmp_path, {"settings.py": settings, "main.py": main}) == found
+        main = f"from net import *\nfrom settings import *\nNet(8, {given})"
+        assert in_project(tmp_path, {"settings.py": settings, "main.py": main}) == found
+
+    def test_a_default_of_a_configuration(self, tmp_path):
+        main = f"{MAIN}Net(8, config.get('n', 1), config.get('p', 0.1))"
+        assert in_project(tmp_path, {"main.py": main}) == [(LINE, "advice")]
+        settings = "config = {'n': 3}"
+        assert in_project(tmp_path, {"settings.py": settings, "main.py": main}) == []
+
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [("model.load_state_dict(saved)", [(LINE, "advice")]), ("loss.backward()", [])],
+    )
+    def test_a_program_that_only_loads_what_another_trained(self, text, found, tmp_path):
+        files = {"main.py": MAIN + "Net(8, 1)", "other.py": f"{MAIN}Net(8, saved['n'])\n{text}"}
+        assert in_project(tmp_path, files) == found
+
+    def test_one_of_the_callers_is_not_known(self, tmp_path):
+        model = MODEL.replace("n, p=0.2", "n=1, p=0")
+        rates = "Net(8, p=0.1)\nNet(8, p=read())"
+        assert in_project(tmp_path, {"main.py": MAIN + rates}, model) == [(LINE, "advice")]
+        layers = "Net(8, 2, 0.1)\nNet(8, read(), 0.1)"
+        assert in_project(tmp_path, {"main.py": MAIN + layers}, model) == []
+
+    def test_a_caller_that_asks_for_no_rate_with_one_layer(self, tmp_path):
+        options = OPTIONS + OPTION.format("n", 1) + OPTION.format("p", 0.1)
+        call = "Net(8, args.n, args.p if args.n > 1 else 0.0)"
+        assert in_project(tmp_path, {"main.py": f"{MAIN}{options}{call}"}) == []
+
+    @pytest.mark.parametrize(("kind", "found"), [("rnn", [(6, "advice")]), ("layer", [])])
+    def test_a_function_of_another_file_that_takes_options(self, kind, found, tmp_path):
+        make = f"from torch import nn\ndef make({kind}_type, **kw):\n"
+        make += f"    {kind} = getattr(nn, {kind}_type)(**kw)\n    return {kind}\n"
+        model = "from make import make\ndef f(kind, rate):\n    return make(\n        kind,\n"
+        model += "        num_layers=1,\n        dropout=rate,\n    )\n"
+        assert in_project(tmp_path, {"make.py": make}, model) == found
 
     def test_a_function_that_builds_it(self, tmp_path):
         model = "from torch import nn\ndef rnn(n):\n    return nn.GRU(8, 8, n, dropout=0.1)\n"

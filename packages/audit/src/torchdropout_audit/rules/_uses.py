@@ -84,10 +84,19 @@ class Uses:
                 self._attribute(code, node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 is_said = self._is_rate(code, node) or _is_said(code, node, by_name)
-                if not is_said and not _names_child(code, node):
+                if _is_own(code, node):
+                    self._text(code, node)
+                elif not is_said and not _names_child(code, node):
                     self.elsewhere.update(_WORD.findall(node.value))
             elif isinstance(node, ast.Name):
                 self._name(code, node)
+
+    def _text(self, code: Code, node: ast.Constant) -> None:
+        """Records an attribute of `self` that is read, or looked for, by its name."""
+        call = next(code.parents(node))
+        is_read = isinstance(call, ast.Call) and getattr(call.func, "id", "") == "getattr"
+        cls = code.class_of(node)
+        (self.by_self.setdefault(cls, set()) if is_read else self.looked_at).add(str(node.value))
 
     def _attribute(self, code: Code, node: ast.Attribute) -> None:
         if node.attr in _CHILDREN and not _only_looks(code, node) and not _loads(code, node):
@@ -303,6 +312,15 @@ def _reads_by_name(node: ast.AST) -> bool:
     return (isinstance(node, ast.Name) and node.id in _BY_NAME | {"hasattr"}) or (
         isinstance(node, ast.Attribute) and node.attr in _CHILDREN | {"add_module"}
     )
+
+
+def _is_own(code: Code, node: ast.Constant) -> bool:
+    """Whether a text names an attribute in `getattr(self, "drop")` or `hasattr(self, "drop")`."""
+    call = next(code.parents(node))
+    if not isinstance(call, ast.Call) or len(call.args) < 2 or call.args[1] is not node:
+        return False
+    is_asked = isinstance(call.func, ast.Name) and call.func.id in ("getattr", "hasattr")
+    return is_asked and isinstance(call.args[0], ast.Name) and call.args[0].id == "self"
 
 
 def _names_child(code: Code, node: ast.Constant) -> bool:

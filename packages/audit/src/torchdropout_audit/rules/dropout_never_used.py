@@ -49,13 +49,14 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
 
     The rule looks for an attribute of a Module with a `forward` that is assigned a dropout, or a
     `ModuleList` of dropouts, or gets one by `add_module`, and read nowhere in the file: not by the
-    class, its bases and its subclasses, not on another object, not by name in a string; as the rate
-    of a dropout it is read before it is one (`self.drop = nn.Dropout(self.drop)`). A class that
-    loops over its children to apply them is skipped, and so is one that runs a method of a base in
-    another file, `self.encode(x)` or `super().forward(x)`, unless the project has that file, and
-    the base reads no such attribute either; a comment that says that it is unused or kept for
-    compatibility, there or on the line above, is accepted, and so is one that says why the call
-    next to it is commented out.
+    class, its bases and its subclasses, not on another object, not by name in a string, unless a
+    class asks so for an attribute of its own (`hasattr(self, "drop")`); as the rate of a dropout it
+    is read before it is one (`self.drop = nn.Dropout(self.drop)`). A class that loops over its
+    children to apply them is skipped, and so is one that runs a method of a base in another file,
+    `self.encode(x)` or `super().forward(x)`, unless the project has that file, and the base reads
+    no such attribute either; a comment that says that it is unused or kept for compatibility, there
+    or on the line above, is accepted, and so is one that says why the call next to it is commented
+    out.
 
     The rate is an argument, is printed with the model and tuned, and has no effect. Either the line
     that applies the dropout is missing, or the dropout is left over.

@@ -33,7 +33,7 @@ class MLP(nn.Module):
 FIXED = BROKEN.replace("nn.Dropout()", "nn.Dropout(dropout)")
 
 _DROPS = frozenset(
-    ("dropout", "dropouts", "drop", "pdrop", "droppath", "dropconnect", "wdrop")
+    ("dropout", "dropouts", "drop", "pdrop", "droppath", "dropconnect", "wdrop", "dropatt")
     + ("droprate", "dropprob", "dropratio", "dropoutrate", "dropoutprob", "dropoutp", "layerdrop")
 )
 # The last two words of the name of a rate, and the places that a rate applies to.
@@ -41,13 +41,18 @@ _PAIRS = frozenset(
     (("drop", "out"), ("keep", "prob"), ("keep", "probability"), ("dp", "rate"), ("dp", "prob"))
     + (("do", "rate"), ("do", "prob"), ("dr", "rate"), ("do", "p"), ("drop", "layer"))
 )
+_BEGINNINGS = frozenset((("drop", "rate"), ("drop", "prob"), ("p", "drop"), ("p", "dropout")))
 _PLACES = frozenset(
     ("input", "output", "hidden", "emb", "embed", "embedding", "attn", "attention", "att", "rnn")
     + ("lstm", "fc", "feature", "features", "in", "out", "conv", "encoder", "decoder", "mlp", "ffn")
     + ("ff", "e", "i", "h", "o", "w", "hid", "enc", "dec", "gcn", "gnn", "cnn", "linear", "gat")
+    + ("first", "second", "last", "final", "deep", "shallow", "head", "cls", "proj", "char", "word")
+    + ("a", "v", "q", "k", "r", "t", "audio", "video", "visual", "text", "lm", "trans", "gru")
 )
 # `drop_features` may be what to leave out of the data.
 _PARTS = _PLACES - {"input", "output", "feature", "features", "in", "e", "i", "h", "o", "w"}
+_PARTS -= {"first", "last", "head", "cls", "a", "v", "q", "k", "r", "t", "char", "word", "text"}
+_PARTS -= {"audio", "video", "visual"}
 _LAST = _DROPS | {
     "rate",
     "rates",
@@ -65,6 +70,7 @@ _LAST = _DROPS | {
 _OF_ONE_PLACE = re.compile("dropout[a-z]")  # dropouti and dropouth of AWD-LSTM
 _MOST_BELOW = 50  # subclasses of one class
 _FEW = 3  # of so many parameters, one without a use is a leftover
+_FEWER = 2  # the same if it is above 0 by default
 _FIXED = 2  # the limit is this many times higher next to a dropout with a literal rate
 _MANY = 5
 _MOST_PARAMETERS = 200
@@ -123,12 +129,12 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     derives from, which may build it as it builds others. A base class is skipped, too, whose
     subclass in the file uses the parameter for more than to give it to the base, and a file without
     any training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up
-    to a third of all, or two thirds where a dropout has a rate that is written down, are no reason
-    in a function, or a Module's constructor, that uses another rate or has five parameters, if no
-    other class of the file that is built with the same arguments, and takes as many inputs, uses
-    the rate; those whose default, a number, is written down in their place do not count; but a
-    group of one beginning with defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that
-    is unused as a whole is one.
+    to a third of all (half of them for a rate that is above 0 by default, two thirds where a
+    dropout has a rate that is written down), are no reason in a function, or a Module's
+    constructor, that uses another rate or has five parameters, if no other class of the file that
+    is built with the same arguments, and takes as many inputs, uses the rate; those whose default,
+    a number, is written down in their place do not count; but a group of one beginning with
+    defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a whole is one.
 
     To fix: give it to the dropout, or remove it.
     """
@@ -337,7 +343,9 @@ def _is_rate(name: str) -> bool:
         return False
     if said[-2:] in _PAIRS:
         return True
-    if said[0] == "dropout" and said[-1] in _PLACES:
+    if "dropout" in (said[0], *said[-2:-1]) and said[-1] in _PLACES:
+        return True
+    if said[:2] in _BEGINNINGS and said[-1] in _PLACES:
         return True
     if said[0] == "drop" and said[-1] in _PARTS:
         return True
@@ -407,13 +415,14 @@ def _are_leftovers(code: Code, function: Function, unused: list[str]) -> bool:
     unused_rates = [each for each in unused if _is_rate(each)]
     is_fixed = function in _with_literal(code)
     others = len(unused) - len(unused_rates)
-    if others * _FEW > len(own) * (_FIXED if is_fixed else 1):
+    is_off = _are_off(code, function, unused_rates)
+    if others * (_FEW if is_off or is_fixed else _FEWER) > len(own) * (_FIXED if is_fixed else 1):
         return False
     if cls is not None and not (function.name == "__init__" and cls.is_module):
         return False
     if is_fixed:
         return True
-    enough = _MANY if _are_off(code, function, unused_rates) else _MANY - 1
+    enough = _MANY if is_off else _MANY - 1
     has_rate = any(_is_rate(each) and each not in unused for each in own)
     return (len(own) >= enough or has_rate) and not _is_used_alike(code, function, unused_rates)
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from ..code import RNNS, UNKNOWN, Call, Class, Code, Function, words
+from ..code import RNNS, UNKNOWN, Call, Code, Function, words
 from ..reporting.findings import Severity
 from ._bases import bases_of_project
 from ._constants import ByDefault, Constants, Stack, calls_of
-from ._dropouts import default_of, is_number, is_refused, one_of, rates
-from ._options import is_settings, option_default
+from ._dropouts import default_of, is_number, is_refused, one_of
+from ._options import is_settings, option_default, option_of, option_values
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -42,20 +42,25 @@ _COUNTS = frozenset(("layers", "layer", "depth", "n", "num", "nlayers", "trainin
 def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     """An RNN with dropout has more than one layer.
 
-    The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, one of torchdropout's, or a choice of these,
+    The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, one of torchdropout's, or a choice of these
+    (by name, from a dict, from a function that passes its `**options` on, or given by all callers),
     with a dropout above 0 and one layer, which is the default. The number is followed through
     names, `**options`, the calls of the file and what a base in another file stores. It is advice
     if there is surely one layer and the rate is not known, or if all calls in other files of the
-    project ask for one layer, and not all for a rate of 0. It is also advice if only defaults, of
-    parameters or of options (`add_argument`, a dataclass, a class such as `Config`, in this file,
-    in those that import it or that they import, or else in all programs of the project), say that
-    there is one layer and that the rate is above 0, and no other dropout of the class has that
-    rate. If the number of layers is not known, or a test looks at it, nothing is reported.
+    project ask for one layer, and not all for a rate of 0; a file that only loads the weights of
+    what another one trained does not count. It is also advice if only defaults say that there is
+    one layer and that the rate is above 0: those of parameters, or of options (`add_argument`, a
+    dataclass, a class such as `Config`, `config = {"layers": 1}`, `args.layers = 1`,
+    `config.get("layers", 1)`, in this file, in those that import it or that they import, or else
+    in all programs of the project). If the number of layers is not known, if two places give
+    different ones, or if a test looks at it, nothing is reported.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
-    layer it acts nowhere; torch warns once, when the module is built.
+    layer it acts nowhere; torch warns once, when the module is built. Another dropout of the same
+    rate next to the RNN changes nothing in this, and is no reason to report nothing: code that
+    allows for one layer says `dropout=p if layers > 1 else 0`, which is not reported.
 
-    To fix: add a separate dropout after the RNN, or use more layers.
+    To fix: give it no dropout, and drop its output if nothing does, or use more layers.
     """
     for call in map(partial(_as_rnn, code), code.calls):
         if call.name not in RNNS:
@@ -74,9 +79,8 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
             # Somebody else may ask for more.
             severity = "advice" if any(map(_may_act, values)) else None
         if known == "by default":
-            is_alone = not _acts_elsewhere(code, call, given)
             is_by_default = severity is not None and _acts_by_default(code, given)
-            severity = "advice" if is_by_default and is_alone else None
+            severity = "advice" if is_by_default else None
         if severity is None or (severity == "advice" and code.is_test):
             continue
         kind = call.name.rpartition(".")[2]
@@ -88,7 +92,7 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
         yield Hit(
             given,
             f"the dropout of {kind} acts between its layers, and this one {one}: it has no effect",
-            "add a dropout after it, or more layers",
+            "give it no dropout, and drop its output if nothing does, or use more layers",
             severity=severity,
         )
 
@@ -98,29 +102,50 @@ def _as_rnn(code: Code, call: Call) -> Call:
 
     They have the same arguments: `getattr(nn, kind)(...)`, `cell = nn.LSTM if gated else nn.RNN`.
     """
-    if call.name is not None or not _gives_rate(call):
+    if call.name in RNNS or not _gives_rate(call):
         return call
     func = call.node.func
+    name: str | None = None
+    made = _function(code, call)
+    if made is not None:
+        name = _passed_on(made[0]).get(made[1]) if len(call.node.args) <= _SIZES else None
+    elif call.name is None:
+        name = _base(code, call) or _class(code, call.node, func) or _given_class(code, call, func)
+    return call if name is None else replace(call, name=name)
+
+
+def _function(code: Code, call: Call) -> tuple[Code, Function] | None:
+    """Returns the function that a call runs, of this file or another, with its file."""
+    found = code.local(call.node.func)
+    if found is None and call.name is not None and code.project is not None:
+        there = code.project.find(code, call.name)
+        code, found = (code, None) if there is None else (there.code, there.target)
+    return (code, found) if isinstance(found, Function) else None
+
+
+def _base(code: Code, call: Call) -> str | None:
+    """Returns the RNN that a class derives from, where it builds it: `super().__init__(...)`."""
+    func = call.node.func
+    if not isinstance(func, ast.Attribute) or func.attr != "__init__" or call.cls is None:
+        return None
+    bases = [code.name(each) for each in call.cls.node.bases]
+    holder = func.value.func if isinstance(func.value, ast.Call) else None
+    is_super = isinstance(holder, ast.Name) and holder.id == "super"
+    return bases[0] if is_super and len(bases) == 1 and bases[0] in RNNS else None
+
+
+def _class(code: Code, place: ast.AST, func: ast.expr) -> str | None:
+    """Returns the RNN that an expression stands for, or one of those that it may."""
     named = code.assigned(func) if isinstance(func, ast.Name) else ()
     if len(named) == 1 and isinstance(named[0], (ast.Call, ast.Subscript)):
         func = named[0]  # cell = getattr(nn, kind)
-    name: str | None = None
     if isinstance(func, (ast.Call, ast.Subscript)) and _is_of_torch(code, func):
         said = code.text_of(func)
-        parent = next(code.parents(call.node), None)
+        parent = next(code.parents(place), None)
         if isinstance(parent, ast.Assign):
             said += " " + code.text_of(parent.targets[0])
-        name = "torch.nn.RNN" if _KINDS.search(said) else None
-    elif isinstance(func, ast.Attribute) and func.attr == "__init__" and call.cls is not None:
-        bases = [code.name(each) for each in call.cls.node.bases]
-        holder = func.value.func if isinstance(func.value, ast.Call) else None
-        is_super = isinstance(holder, ast.Name) and holder.id == "super"
-        name = bases[0] if is_super and len(bases) == 1 and bases[0] in RNNS else None
-    elif isinstance(function := code.local(func), Function):
-        name = _passed_on(code).get(function) if len(call.node.args) <= _SIZES else None
-    else:
-        name = one_of(code, func, RNNS) or _given_class(code, call, func)
-    return call if name is None else replace(call, name=name)
+        return "torch.nn.RNN" if _KINDS.search(said) else None
+    return one_of(code, func, RNNS)
 
 
 def _given_class(code: Code, call: Call, func: ast.expr) -> str | None:
@@ -131,7 +156,9 @@ def _given_class(code: Code, call: Call, func: ast.expr) -> str | None:
         calls = [(code, each) for each in calls_of(code).get(function, ())]
         for file, each in [*calls, *_calls_elsewhere(code, function)]:
             given = function.given(each, func.id)
-            names.add(file.name(given) if isinstance(given, ast.expr) else None)
+            if not isinstance(given, ast.expr):
+                return None
+            names.add(file.name(given) or _class(file, given, given))
     elif call.cls is not None and isinstance(func, ast.Attribute) and not code.assigned(func):
         for file, base in bases_of_project(code, call.cls) or ():
             held = base.attributes.get(func.attr, ())
@@ -161,13 +188,15 @@ def _passed_on(code: Code) -> Mapping[Function, str]:
     found: dict[Function, list[str]] = {}
     for call in code.calls:
         function = call.function
-        if call.name not in RNNS or function is None or function.cls is not None:
+        rest = None if function is None else function.node.args.kwarg
+        if function is None or rest is None or function.cls is not None:
             continue
-        rest = function.node.args.kwarg
+        name = call.name if call.name in RNNS else _class(code, call.node, call.node.func)
         passed = [k.value for k in call.node.keywords if k.arg is None]
-        is_all = len(passed) == 1 and isinstance(passed[0], ast.Name) and rest is not None
-        if is_all and passed[0].id == rest.arg and len(call.node.keywords) == 1:  # type: ignore
-            found.setdefault(function, []).append(call.name)
+        is_all = len(passed) == 1 and isinstance(passed[0], ast.Name)
+        is_all = is_all and passed[0].id == rest.arg and len(call.node.keywords) == 1  # type: ignore
+        if name is not None and is_all:
+            found.setdefault(function, []).append(name)
     return {function: names[0] for function, names in found.items() if len(names) == 1}
 
 
@@ -187,7 +216,10 @@ class _Counts(Constants):
 
     def _of(self, expr: ast.expr, stack: Stack, depth: int) -> frozenset[object]:
         found = super()._of(expr, stack, depth)
-        return found if found != {UNKNOWN} else self._of_project(expr, depth) or found
+        if found != {UNKNOWN}:
+            return found
+        option = option_of(expr)
+        return self._of_project(expr, depth) or (option and self._of_option(option, expr)) or found
 
     def _of_project(self, expr: ast.expr, depth: int) -> frozenset[object]:
         """Returns what another file says of a name, `config.LAYERS`, or of an option."""
@@ -203,14 +235,25 @@ class _Counts(Constants):
         held = _of_base(code, expr)
         if held is not None:
             return _counts(held[0]).of(held[1], (), depth + 1)
-        option = _option(expr)
-        if option:
-            known = {option_default(each, option) for each in _options(code)} - {UNKNOWN}
-            if not known:  # then any program of the project may set it
-                known = {option_default(each, option) for each in project.programs(code, option)}
-            is_known = len(known) == 1 and UNKNOWN not in known
-            return frozenset(map(ByDefault, known)) if is_known else frozenset()
         return frozenset()
+
+    def _of_option(self, option: str, expr: ast.expr) -> frozenset[object]:
+        """Returns what the files around this one give an option, or the project's programs."""
+        code, project = self.code, self.code.project
+        known = _given(_options(code), option)
+        if not known and project is not None:  # then any program of the project may set it
+            known = _given(project.programs(code, option), option)
+        if not known and isinstance(expr, ast.Call) and len(expr.args) == _SIZES:
+            known = frozenset((code.value(expr.args[1]),))  # config.get("layers", 1)
+        if UNKNOWN in known or (len(known) > 1 and not all(map(_is_share, known))):
+            return frozenset()  # but several rates are all rates
+        return frozenset(map(ByDefault, known))
+
+    def _spread(self, call: Call, name: str) -> frozenset[object]:
+        """Returns what a configuration gives a parameter: `Net(**config)`."""
+        held = [each.value for each in call.node.keywords if each.arg is None]
+        is_known = len(held) == 1 and is_settings(held[0])
+        return self._of_option(name, held[0]) if is_known else frozenset()
 
     def _parameter(
         self, function: Function, name: str, stack: Stack, depth: int
@@ -225,14 +268,17 @@ class _Counts(Constants):
                 continue  # a TypeError
             if value is default:
                 given.add(_ByCaller(self.code.value(default)))
-            elif isinstance(value, ast.expr):
+                continue
+            if isinstance(value, ast.expr):
                 values = _counts(code).of(value, (), depth + 1)
-                given |= {v if _is_marked(v) else _ByCaller(v) for v in values}
             else:
-                given.add(UNKNOWN)
-        if not given or UNKNOWN in given or _ByCaller(UNKNOWN) in given:
-            return here
-        return frozenset(given) | (here if calls_of(self.code).get(function) else frozenset())
+                values = _counts(code)._spread(call, name)
+            if UNKNOWN in values and _only_loads(code):
+                continue  # it has the values of what another program trained
+            given |= {v if _is_marked(v) else _ByCaller(v) for v in values or (UNKNOWN,)}
+        known = frozenset(given - {UNKNOWN, _ByCaller(UNKNOWN)})
+        is_all = bool(given) and len(known) == len(given)
+        return known if is_all and not calls_of(self.code).get(function) else known | here
 
     def _is_open(self, function: Function, calls: Iterable[Call]) -> bool:
         return False
@@ -250,16 +296,17 @@ def _of_base(code: Code, expr: ast.expr) -> tuple[Code, ast.expr] | None:
     return given[0] if len(given) == 1 and given[0][1] is not None else None  # type: ignore
 
 
-def _option(expr: ast.expr) -> str:
-    """Returns the option that an expression reads, `args.layers` or `args["layers"]`; else ""."""
-    if isinstance(expr, ast.Attribute):
-        return expr.attr if is_settings(expr.value) else ""
-    key = expr.slice if isinstance(expr, ast.Subscript) and is_settings(expr.value) else None
-    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
+def _given(files: Iterable[Code], option: str) -> frozenset[object]:
+    return frozenset(value for each in files for value in option_values(each, option))
 
 
 def _is_marked(value: object) -> bool:
     return value is UNKNOWN or isinstance(value, (ByDefault, _ByCaller))
+
+
+def _only_loads(code: Code) -> bool:
+    """Whether a file builds a model to load its weights, and trains nothing."""
+    return "load_state_dict" in code.text and ".backward(" not in code.text
 
 
 @kept
@@ -279,8 +326,9 @@ def _options(code: Code) -> Sequence[Code]:
 
     They are those that it imports, and those that import it, with what they import.
     """
-    assert code.project is not None
     found = {code.path: code}
+    if code.project is None:
+        return (code,)
     for user in (code, *code.project.users(code)):
         for each in (user, *code.project.imported(user)):
             found.setdefault(each.path, each)
@@ -321,7 +369,7 @@ def _acts_by_default(code: Code, rate: ast.expr) -> bool:
     """Whether a rate is known to be above 0 unless the caller, or an option, says otherwise."""
     values = _counts(code).of(rate)
     if UNKNOWN not in values:
-        return any(map(_may_act, values))
+        return all(map(_is_share, map(_plain, values)))
     p = default_of(code, rate)
     if p is None and isinstance(rate, ast.Attribute) and is_settings(rate.value):
         p = option_default(code, rate.attr)
@@ -333,27 +381,13 @@ def _may_act(value: object) -> bool:
     return not is_number(p) or p > 0  # type: ignore[operator]
 
 
+def _is_share(value: object) -> bool:
+    """Whether a value is a rate that drops something."""
+    return is_number(value) and 0 < value <= 1  # type: ignore[operator]
+
+
 def _plain(value: object) -> object:
     return value.value if isinstance(value, (ByDefault, _ByCaller)) else value
-
-
-def _acts_elsewhere(code: Code, call: Call, rate: ast.expr) -> bool:
-    """Whether a rate is that of another dropout in the function, or an option in the class."""
-    return _named(call, rate) in _other_rates(code)
-
-
-def _named(call: Call, rate: ast.expr) -> tuple[Function | Class | None, str]:
-    """Returns a name with its function, or an attribute or an option with its class."""
-    if isinstance(rate, ast.Name):
-        return call.function, rate.id
-    return call.cls, rate.attr if isinstance(rate, ast.Attribute) else _option(rate)
-
-
-@kept
-def _other_rates(code: Code) -> frozenset[tuple[Function | Class | None, str]]:
-    """Returns the rates of dropouts other than those of RNNs."""
-    named = (_named(call, given) for call, _, given in rates(code) if call.name not in RNNS)
-    return frozenset(each for each in named if each[1])
 
 
 def _severity(code: Code, given: ast.expr) -> Severity | None:

@@ -21,17 +21,6 @@ class Off(nn.Module):
         self.rnn = nn.LSTM(10, 20, num_layers, dropout=dropout)
 
 
-class Shared(nn.Module):
-    # The rate is also that of another dropout.
-    def __init__(self, num_layers=1, dropout=0.1):
-        super().__init__()
-        self.rnn = nn.LSTM(10, 20, num_layers, dropout=dropout)
-        self.drop = nn.Dropout(dropout)
-
-    def forward(self, x):
-        return self.drop(self.rnn(x)[0])
-
-
 class Deep(nn.Module):
     # This file builds it, with its own number of layers.
     def __init__(self, num_layers=1, dropout=0.1):

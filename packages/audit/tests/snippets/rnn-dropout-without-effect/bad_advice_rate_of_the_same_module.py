@@ -8,10 +8,10 @@ parser.add_argument("--rate", type=float, default=0.3)
 
 
 class Sentence(nn.Module):
-    # With more layers the option acts within the RNN as well; with one it acts behind it.
+    # The option acts behind the RNN; given to the RNN as well, it does nothing for one layer.
     def __init__(self, args):
         super().__init__()
-        self.rnn = nn.GRU(64, 64, args.layers, dropout=args.rate)
+        self.rnn = nn.GRU(64, 64, args.layers, dropout=args.rate)  #! rnn-dropout-without-effect advice
         self.drop = nn.Dropout(args.rate)
 
     def forward(self, x):
