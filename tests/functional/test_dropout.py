@@ -538,7 +538,7 @@ def test_keep_mask_of_a_traced_shape_is_drawn_in_each_call(shape):
             ((2**40,) * 2, 0.5),
             {},
             ArgumentValueError,
-            "`shape` to be a shape of fewer than 2**63 ele",
+            "`shape` to be a shape of fewer than 2**62 ele",
         ),
         (((2,), 0.5), {"device": 3}, ArgumentTypeError, "`device` to be a torch.device or the n"),
         (((2,), 0.5), {"device": "gpu"}, ArgumentValueError, "got device='gpu' (str)"),

@@ -19,5 +19,5 @@ def test_a_mask_is_that_of_the_contract(shape):
 def test_a_shape_without_room_is_refused():
     assert F.keep_mask((2**31, 2**31 - 1), 0.5, device="meta").shape == (2**31, 2**31 - 1)
     for shape in ((2**62,), (2**31, 2**31), (2**40, 2**40)):
-        with pytest.raises(ArgumentValueError, match=r"less than 2\*\*62 elements"):
+        with pytest.raises(ArgumentValueError, match=r"fewer than 2\*\*62 elements"):
             F.keep_mask(shape, 0.5, device="meta")
