@@ -465,7 +465,7 @@ class Reader:
 
     def _inline(self, node: ast.expr, passed: Path) -> Iterator[Path]:
         """Yields what a method or a Module of this file, called with a value, applies to it."""
-        function = self._method(node) if isinstance(node, ast.Call) else None
+        function = self.method(node) if isinstance(node, ast.Call) else None
         if function is None or function.cls is None or not function.is_bound:
             return
         if function in self._inside or len(self._inside) > 1 or self._inlined >= _MOST_INLINED:
@@ -478,7 +478,7 @@ class Reader:
         self._inlined += 1
         yield from self.entered(function, passed)
 
-    def _method(self, node: ast.Call) -> Function | None:
+    def method(self, node: ast.Call) -> Function | None:
         """Returns the method of the file that a call runs: of a Module, its `forward`."""
         found = self.code.local(node.func)
         if found is None:
