@@ -94,6 +94,20 @@ def kind(layer: Layer) -> str:
     return layer.name.rpartition(".")[2]
 
 
+def called(code: Code, layer: Layer) -> str:
+    """Returns the name of what builds or applies a layer that is not known: `Block1d`, `rnn`.
+
+    Args:
+        code: The file.
+        layer: A layer.
+    """
+    func = layer.node.func if isinstance(layer.node, ast.Call) else None
+    given = code.assigned(func) if isinstance(func, ast.Attribute) else []
+    if len(given) == 1 and isinstance(given[0], ast.Call):
+        func = given[0].func
+    return "" if func is None else _said(func)
+
+
 def drops(code: Code, layer: Layer) -> bool:
     """Whether a layer is a dropout that can act: the file does not set its p to 0 everywhere.
 
