@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from ..code import Class, Code, Pattern
@@ -55,11 +55,12 @@ def reader(code: Code) -> Reader:
 
 def _layer(code: Code, expr: ast.expr, cls: Class | None) -> Layer | None:
     """Returns the layer that an expression builds, if that is surely one of torch."""
-    made = values(code).of(expr, cls)
-    found = [each for each in made if not _is_identity(each)] or made  # without the option
-    layers = [each for each in found if isinstance(each, Layer) and each.call is not None]
+    made: Sequence[Value] = values(code).of(expr, cls)
+    if isinstance(expr, ast.Call):  # a helper, with its option
+        made = [each for each in made if not _is_identity(each)] or made
+    layers = [each for each in made if isinstance(each, Layer) and each.call is not None]
     names = {each.name for each in layers}
-    if len(layers) < len(found) or len(names) != 1:
+    if len(layers) < len(made) or len(names) != 1:
         return None
     return layers[0] if layers[0].name.startswith("torch.nn.") else None
 
