@@ -2,6 +2,7 @@
 
 import pytest
 
+from _sources import findings_in
 from torchdropout_audit.source import audit_text
 
 HEADS = """
@@ -68,3 +69,39 @@ def test_what_is_found(text):
     marked = [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("#!")]
     assert [each.line for each in found] == marked
     assert {each.severity for each in found} <= {"advice"}
+
+
+NET = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, output_size=10):
+        super().__init__()
+        self.fc = nn.Linear(96, output_size)
+        self.drop = nn.Dropout(0.5)
+    def forward(self, x):
+        x = self.fc(x)
+        return self.drop(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("train", "lines"),
+    [
+        ("net = Net().to(0)\nloss = nn.CrossEntropyLoss()\nloss(net(x), y)\n", [10]),
+        ("net = Net().to(0)\nloss = nn.MSELoss()\nloss(net(x), y)\n", []),
+        ("encoder = Net()\nloss = nn.CrossEntropyLoss()\nloss(head(encoder(x)), y)\n", []),
+        (
+            "net = Net()\nhead = nn.Linear(10, 2)\nloss = nn.CrossEntropyLoss()\nhead(net(x))",
+            [],
+        ),
+        (
+            "class Two:\n    def __init__(self):\n        self.a = Net()\nF.cross_entropy(a, b)\n",
+            [],
+        ),
+    ],
+)
+def test_another_file_trains_the_model(tmp_path, train, lines):
+    head = "from torch import nn\nfrom net import Net\n"
+    files = {"net.py": NET, "train.py": head + train}
+    found = findings_in(tmp_path, files, "net.py", "dropout-on-logits")
+    assert found == [(line, "advice") for line in lines]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from ..code import Class, Code, Pattern
 from ._grown import in_sequences
 from ._rule import kept
 from ._sequences import Layer, Path, Reader, has_dropout
-from ._values import Listed, Values
+from ._values import Listed, Value, Values
 
 
 def paths(code: Code) -> Iterable[Path]:
@@ -55,12 +55,18 @@ def reader(code: Code) -> Reader:
 
 def _layer(code: Code, expr: ast.expr, cls: Class | None) -> Layer | None:
     """Returns the layer that an expression builds, if that is surely one of torch."""
-    found = values(code).of(expr, cls)
-    layers = [each for each in found if isinstance(each, Layer) and each.call is not None]
+    made: Sequence[Value] = values(code).of(expr, cls)
+    if isinstance(expr, ast.Call):  # a helper, with its option
+        made = [each for each in made if not _is_identity(each)] or made
+    layers = [each for each in made if isinstance(each, Layer) and each.call is not None]
     names = {each.name for each in layers}
-    if len(layers) < len(found) or len(names) != 1:
+    if len(layers) < len(made) or len(names) != 1:
         return None
     return layers[0] if layers[0].name.startswith("torch.nn.") else None
+
+
+def _is_identity(value: Value) -> bool:
+    return isinstance(value, Layer) and value.name == "torch.nn.Identity"
 
 
 @kept

@@ -94,6 +94,20 @@ def kind(layer: Layer) -> str:
     return layer.name.rpartition(".")[2]
 
 
+def called(code: Code, layer: Layer) -> str:
+    """Returns the name of what builds or applies a layer that is not known: `Block1d`, `rnn`.
+
+    Args:
+        code: The file.
+        layer: A layer.
+    """
+    func = layer.node.func if isinstance(layer.node, ast.Call) else None
+    given = code.assigned(func) if isinstance(func, ast.Attribute) else []
+    if len(given) == 1 and isinstance(given[0], ast.Call):
+        func = given[0].func
+    return "" if func is None else _said(func)
+
+
 def drops(code: Code, layer: Layer) -> bool:
     """Whether a layer is a dropout that can act: the file does not set its p to 0 everywhere.
 
@@ -465,7 +479,7 @@ class Reader:
 
     def _inline(self, node: ast.expr, passed: Path) -> Iterator[Path]:
         """Yields what a method or a Module of this file, called with a value, applies to it."""
-        function = self._method(node) if isinstance(node, ast.Call) else None
+        function = self.method(node) if isinstance(node, ast.Call) else None
         if function is None or function.cls is None or not function.is_bound:
             return
         if function in self._inside or len(self._inside) > 1 or self._inlined >= _MOST_INLINED:
@@ -478,7 +492,7 @@ class Reader:
         self._inlined += 1
         yield from self.entered(function, passed)
 
-    def _method(self, node: ast.Call) -> Function | None:
+    def method(self, node: ast.Call) -> Function | None:
         """Returns the method of the file that a call runs: of a Module, its `forward`."""
         found = self.code.local(node.func)
         if found is None:

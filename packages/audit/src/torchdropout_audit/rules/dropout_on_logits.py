@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-from ..code import Call, Class, Code, words
-from ._paths import paths
+from ..code import Call, Class, Code, Function, words
+from ._paths import paths, reader
 from ._rule import Hit, kept, rule
 from ._sequences import Layer, Path, drops, kind, reshapes
 
@@ -45,8 +45,11 @@ _CLASSES = frozenset(
     + ("tagset", "nclass", "nclasses", "ncls", "tags", "ntoken", "ntokens", "nlabels", "ntags")
     + ("intents", "slots", "emotions", "relations", "polarities", "answers", "ans", "phonemes")
     + ("action", "actions", "skills", "questions", "concepts", "ent", "ents", "entities")
+    + ("category", "sentiments", "nwords", "charset", "genres", "species", "diseases", "nlabel")
+    + ("ntag", "outcomes", "stances", "phones")
 )
-_HEADS = frozenset(("classifier", "logits", "logit"))
+_LOGITS = frozenset(("logits", "logit"))
+_HEADS = _LOGITS | {"classifier"}
 _DROPS = frozenset(("dropout", "drop"))
 _NN = "torch.nn."
 _CLASSIFIERS = frozenset(("classifier", "classification", "dqn", "critic", "policy"))
@@ -58,14 +61,14 @@ _PARTS = frozenset(
 )
 # Words of what represents classes or labels in a model, instead of being their scores.
 _EMBEDDINGS = frozenset(("embed", "emb", "embedding", "embeddings", "embedder", "embeds"))
-_GIVES_LOGITS = frozenset(
-    (*verb, noun)
-    for verb in ((), ("get",), ("compute",), ("calc",), ("calculate",), ("forward",))
-    for noun in ("logits", "logit")
-)
+_SCORES = _LOGITS | {"score", "scores"}
+_VERBS = frozenset(("get", "compute", "calc", "calculate", "forward", "predict"))
+_ACTIVATED = re.compile(r"(?i).*elu6?|tanh|sigmoid|silu|mish|soft\w+|hard\w+|activation|\w*pool\w*")
 _OUTPUTS = frozenset(("out", "output", "outputs", "target", "targets"))
 _CLASSIFIES = re.compile(r"CrossEntropyLoss|cross_entropy|NLLLoss|nll_loss|BCE(?:WithLogits)?Loss")
-_ENDS = re.compile(r"(?i)loss|entropy|sigmoid|softmax|DataParallel|Flatten|one_hot")
+_ENDS = re.compile(
+    r"(?i)loss|entropy|sigmoid|softmax|DataParallel|Flatten|one_hot|criterion|\bcrf|arg_?max"
+)
 _RESULTS = _HEADS | frozenset(
     ("pred", "preds", "prediction", "predictions", "emissions", "score", "scores")
     + ("class", "classes")
@@ -84,13 +87,16 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
     The rule looks at a dropout before a softmax or a cross entropy, with nothing but a shape, a
-    scale or a mask in between, at one whose result a function named logits returns, and at one
+    scale or a mask in between, also where a function of the file lies between them, at one whose
+    result a function named logits returns, at one on a value that is named logits or that a method
+    such as `compute_score` gives, if no layer takes the result, and at one
     right after a Linear or a convolution that is known to return logits: it has as many outputs as
     there are classes, labels or entries of an embedding, its name or that of the result contains
-    classifier, logits or score, a sigmoid of it is returned, the outputs of several layers are
-    added up from 0 and returned, or it ends a whole model: in a variable that no layer follows, in
-    a class named classifier, or in one that is not a part of another where the file trains by a
-    cross entropy.
+    classifier, logits or score, a sigmoid of it, or of a sum or product, is returned, the outputs
+    of several layers are added up from 0 and returned, or it ends a whole model: in a variable that
+    no layer follows, in a class named classifier, or in one that is not a part of another where
+    this file, or another one that builds it, trains by a cross entropy. Of a layer of another
+    library or file the number of outputs tells.
     The Linear and dropout at the end of a transformer's feed-forward block are not reported: their
     output is added to something.
 
@@ -105,7 +111,11 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
         if path.ends:
             path = _without_shapes(path)
         before = next(path.before(), None)
-        if _is_of_function(code, path):
+        if drops(code, path.last) and (
+            _is_of_function(code, path)
+            or _is_of_scores(code, path)
+            or _is_of_layer_for_classes(code, path)
+        ):
             hit = Hit(
                 path.last.node,
                 f"{kind(path.last)} on the logits: a dropped logit is 0, a score like any other",
@@ -139,16 +149,14 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
             )
         elif (
             kind(path.last) in ("sigmoid", "Sigmoid")
-            and drops(code, before)
-            and path.earlier is not None
-            and path.earlier.earlier is not None
-            and _PROJECTIONS.fullmatch(kind(path.earlier.earlier.last))
-            and (_is_result(path) or _has_classes(code, path.earlier.earlier.last))
+            and (dropped := _unchanged(path)) is not None
+            and drops(code, dropped.last)
+            and _is_before_sigmoid(code, path, dropped)
         ):
             hit = Hit(
-                before.node,
-                f"{kind(before)} on the logits: a dropped logit is 0, a score like any other",
-                f"put it before {kind(path.earlier.earlier.last)}",
+                dropped.last.node,
+                f"{kind(dropped.last)} on the logits: a dropped logit is 0, a score like any other",
+                "put it before the last layer",
             )
         else:
             continue
@@ -242,11 +250,15 @@ def _entries(code: Code) -> Mapping[Class | None, frozenset[str]]:
 
 def _is_named(path: Path) -> bool:
     """Whether the result has a name that says what it is: `logits = self.drop(self.fc(x))`."""
-    whole = path.whole
-    if not isinstance(whole, ast.Assign) or whole.value is not path.last.node:
-        return False
-    target = whole.targets[0]
-    return isinstance(target, ast.Name) and _says_result(target.id)
+    target = _target(path.whole)
+    is_whole = isinstance(path.whole, ast.Assign) and path.whole.value is path.last.node
+    return is_whole and target is not None and _says_result(target)
+
+
+def _target(statement: ast.AST) -> str | None:
+    """Returns the name that a statement assigns to."""
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    return target.id if isinstance(target, ast.Name) else None
 
 
 def _is_of_sum(code: Code, path: Path) -> bool:
@@ -278,15 +290,135 @@ def _is_returned(code: Code, node: ast.AST) -> bool:
 
 
 def _is_of_function(code: Code, path: Path) -> bool:
-    """Whether a function whose name says that it gives logits returns what a dropout gives."""
+    """Whether a function returns what a dropout gives, and its results are logits.
+
+    Its name says so, or the file gives a result of it to a softmax or a cross entropy.
+    """
+    if not (path.ends and isinstance(path.whole, ast.Return)):
+        return False
     function = code.function_of(path.whole)
+    if function is None:
+        return False
+    if _is_for(function, _LOGITS):
+        return True
+    return not isinstance(path.whole.value, ast.Tuple) and function in _scored(code)
+
+
+def _is_for(function: Function, results: frozenset[str]) -> bool:
+    """Whether a function has the name of one of its results: `logits`, `compute_scores`."""
+    *verbs, noun = words(function.name) or ("",)
+    return noun in results and len(verbs) < 2 and _VERBS.issuperset(verbs)
+
+
+@kept
+def _scored(code: Code) -> frozenset[Function]:
+    """Returns the functions of the file whose results go into a softmax or a cross entropy."""
+    method = reader(code).method
+    given = [_unchanged(path) for path in paths(code) if kind(path.last) in _SOFTMAX]
+    calls = [each.last.node for each in given if each is not None and not each.last.name]
+    found = {method(each) for each in calls if isinstance(each, ast.Call)}
+    return frozenset(each for each in found if each is not None)
+
+
+def _unchanged(path: Path) -> Path | None:
+    """Returns the path of what a layer gets, before its shape, its scale and its mask."""
+    given = path.earlier
+    while given is not None and _leaves(given.last):
+        given = given.earlier
+    return given
+
+
+def _is_of_scores(code: Code, path: Path) -> bool:
+    """Whether a dropout acts on a value that is named logits, or that a method for scores gives.
+
+    No layer takes what it gives: else the value has only the name of what it becomes.
+    """
+    node, giver = path.last.node, _unchanged(path)
+    given = node.args[0] if isinstance(node, ast.Call) and node.args else None
+    if given is None or node in _followed(code):
+        return False
+    if isinstance(given, ast.Name):
+        target = _target(path.whole)
+        is_kept = path.ends or target is None or not _LOGITS.isdisjoint(words(target))
+        is_plain = giver is not None and not _ACTIVATED.fullmatch(kind(giver.last))
+        if is_plain and is_kept and not _LOGITS.isdisjoint(words(given.id)):
+            return True
+        start = (given.lineno, given.col_offset)
+        before = (each for each in code.assigned(given) if each and _end(each) < start)
+        given = max(before, key=_end, default=None)  # what may be under an option
+    made = code.local(given.func) if isinstance(given, ast.Call) else None
+    return isinstance(made, Function) and _gives_scores(code, made)
+
+
+def _end(node: ast.expr) -> tuple[int, int]:
+    return node.end_lineno or 0, node.end_col_offset or 0
+
+
+def _is_of_layer_for_classes(code: Code, path: Path) -> bool:
+    """Whether a layer that is not one of torch has as many outputs as there are classes.
+
+    That is one of a graph: `self.drop(self.conv2(x, edges))`.
+    """
+    giver = _unchanged(path)
+    if not (path.ends or _is_named(path)) or giver is None:
+        return False
+    call = giver.last.call
+    if call is None and not giver.last.name and isinstance(giver.last.node, ast.Call):
+        given = code.assigned(giver.last.node.func)
+        call = _calls(code).get(given[0]) if len(given) == 1 else None
+    if call is None or (call.name or "").startswith("torch."):
+        return False
+    said = words(code.text_of(call.node.func))
+    sizes = call.node.args[1:2]
     return (
-        path.ends
-        and isinstance(path.whole, ast.Return)
-        and drops(code, path.last)
-        and function is not None
-        and words(function.name) in _GIVES_LOGITS
+        (_PARTS | _EMBEDDINGS).isdisjoint(said)
+        and not _ACTIVATED.fullmatch(said[-1] if said else "")
+        and any(_CLASSES.intersection(words(name)) for size in sizes for name in _names(size))
     )
+
+
+def _gives_scores(code: Code, function: Function) -> bool:
+    """Whether a function returns scores by its name, and not what a softmax makes of them."""
+    if not _is_for(function, _SCORES):
+        return False
+    for node in ast.walk(function.node):
+        value = node.value if isinstance(node, ast.Return) else None
+        values = code.assigned(value) if isinstance(value, ast.Name) else [value]
+        for each in values:
+            said = code.text_of(each.func) if isinstance(each, ast.Call) else ""
+            if "soft" in said or "sigmoid" in said:
+                return False
+    return True
+
+
+@kept
+def _followed(code: Code) -> frozenset[ast.AST]:
+    """Returns the dropouts whose results another layer takes."""
+    found = set()
+    for path in paths(code):
+        if not isinstance(path.last.node, ast.Call) or path.earlier is None:
+            continue
+        giver = _unchanged(path)
+        if giver is None or not drops(code, giver.last):
+            continue
+        name = path.last.name or code.text_of(path.last.node.func)
+        is_layer = not path.last.name or name.startswith("torch.nn.")
+        if is_layer and kind(path.last) not in _SOFTMAX and not _ENDS.search(name):
+            found.add(giver.last.node)
+    return frozenset(found)
+
+
+def _is_before_sigmoid(code: Code, path: Path, dropped: Path) -> bool:
+    """Whether a dropout before a sigmoid acts on logits.
+
+    A projection has as many outputs as there are classes, or a function returns the sigmoid of one
+    or of what several are put together to.
+    """
+    given = dropped.earlier
+    if given is not None and _PROJECTIONS.fullmatch(kind(given.last)):
+        return _is_result(path) or _has_classes(code, given.last)
+    is_sum = given is not None and isinstance(given.last.node, ast.BinOp)
+    return is_sum and _is_result(path) and not path.loose
 
 
 def _is_of_head(path: Path) -> bool:
@@ -384,13 +516,25 @@ def _are_result(code: Code, node: ast.AST, projection: Call) -> bool:
     is_output = isinstance(size, int) or _says_output(projection)
     if not _CLASSIFIERS.isdisjoint(said):
         return is_output
-    return is_output and _classifies(code) and cls in _models(code)
+    if not is_output:
+        return False
+    return (_classifies(code) and cls in _models(code)) or _is_trained_elsewhere(code, cls)
 
 
 def _says_output(projection: Call) -> bool:
     """Whether a projection has as many outputs as a model: `nn.Linear(hidden, out_dim)`."""
     sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
     return any(_OUTPUTS.intersection(words(name)) for each in sizes for name in _names(each))
+
+
+def _is_trained_elsewhere(code: Code, cls: Class) -> bool:
+    """Whether another file builds a whole model of a class, and trains by a cross entropy."""
+    for other, call in (code.project and code.project.calls(code, cls)) or ():
+        around = (each for each in other.parents(call.node) if isinstance(each, ast.stmt))
+        name = _target(next(around))  # `net = Net(8).to(device)`
+        if name and call.cls is None and _classifies(other) and _is_whole_model(other, name):
+            return True
+    return False
 
 
 @kept

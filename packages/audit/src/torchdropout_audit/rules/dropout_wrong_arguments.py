@@ -10,6 +10,7 @@ from ..code import (
     FUNCTIONAL_OFF,
     FUNCTIONAL_ON,
     MODULES,
+    MULTI_HEAD,
     RATES,
     RNNS,
     SDPA,
@@ -76,6 +77,7 @@ _RNN = (
     "input_size hidden_size num_layers bias batch_first dropout bidirectional proj_size device "
     "dtype"
 )
+_CELL = "input_size hidden_size bias device dtype"
 _SIGNATURES: Mapping[str, _Signature] = {
     **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), _FUNCTION),
     **dict.fromkeys(
@@ -98,6 +100,15 @@ _SIGNATURES: Mapping[str, _Signature] = {
     # An RNN passes on whatever it is given by position.
     **{name: _signature("", names=_RNN) for name in RNNS if name.startswith("torch.")},
     "torch.nn.RNN": _signature("", names=f"{_RNN} nonlinearity"),
+    **dict.fromkeys(("torch.nn.LSTMCell", "torch.nn.GRUCell"), _signature(_CELL, 2)),
+    "torch.nn.RNNCell": _signature("input_size hidden_size bias nonlinearity device dtype", 2),
+    MULTI_HEAD: _signature(
+        "query key value embed_dim_to_check num_heads in_proj_weight in_proj_bias bias_k bias_v "
+        "add_zero_attn dropout_p out_proj_weight out_proj_bias training key_padding_mask "
+        "need_weights attn_mask use_separate_proj_weight q_proj_weight k_proj_weight v_proj_weight "
+        "static_k static_v average_attn_weights is_causal",
+        13,
+    ),
 }
 
 _ATTENTION = ("in_channels", "out_channels", "heads", "concat", "negative_slope", "dropout")

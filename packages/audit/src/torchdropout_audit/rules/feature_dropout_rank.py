@@ -6,10 +6,10 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ..code import RNNS, Code
+from ..code import RNNS, Code, words
 from ._paths import paths
 from ._rule import Hit, rule
-from ._sequences import Layer, Path, drops, kind
+from ._sequences import Layer, Path, called, drops, kind
 
 BROKEN = """\
 from torch import nn
@@ -44,6 +44,10 @@ _SAME = frozenset((
     "softplus", "hardswish", "dropout", "alpha_dropout", "contiguous", "float", "activation",
 ))  # fmt: skip
 _TURNS = frozenset(("transpose", "permute", "swapaxes", "swapdims", "movedim"))
+_MOST_BEFORE = 20  # layers that are looked at before one
+# What the name of a layer of another file says of its dimensions, and that it is an RNN.
+_SAID = re.compile(r"(?i)(?:conv|block|pool|res(?:net|idual)?)\w*?([123])d(?:_?block|_?layer)?")
+_RNN = frozenset(("rnn", "lstm", "gru", "bilstm", "bigru", "birnn"))
 
 
 @rule(
@@ -61,7 +65,9 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     `reshape`, `flatten` or `mean` that makes a matrix; only layers that keep a shape may be in
     between: activations, LayerNorm, plain dropout, or change the order of its dimensions, such as
     `transpose`. A BatchNorm1d right after a Linear has a matrix. Where that layer does not tell, it
-    looks at the nearest one after it.
+    looks at the nearest one after it. Where a `view` or a `permute` with all dimensions, an RNN, a
+    `bmm`, or a layer whose name says it (`ResBlock1d`), tells the number of dimensions, it is
+    followed through indices, `squeeze` and `unsqueeze`.
 
     These modules drop whole slices of dimension 1, and use the number of dimensions to tell whether
     there is a batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d
@@ -85,7 +91,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
             continue
         giver, between = _giver(path)
         if giver is None or not (giver.name.startswith("torch.") or giver.name in RNNS):
-            continue
+            giver = Layer(path.last.node)
         spatial = _SPATIAL.fullmatch(kind(giver))
         if spatial is not None and spatial[1] != dropout[1]:
             seen.add(path.last.node)
@@ -97,12 +103,8 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
             )
         elif "BatchNorm1d" in between or _makes_matrix(code, giver):
             seen.add(path.last.node)
-            fault = (
-                "it takes 2-D input as unbatched and drops whole samples"
-                if dropout[1] == "1"
-                else "torch warns about 2-D input, and drops single elements"
-            )
-            yield Hit(path.last.node, f"{kind(path.last)} after {kind(giver)}: {fault}", "Dropout")
+            said = f"{kind(path.last)} after {kind(giver)}: {_fault(int(dropout[1]), 0)}"
+            yield Hit(path.last.node, said, "Dropout")
         elif _TURNS.isdisjoint(between) and (
             kind(giver) in ("Linear", "Embedding") or giver.name in RNNS
         ):
@@ -113,6 +115,11 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
                 "features are in the last",
                 "plain dropout, or transpose first",
             )
+        elif (rank := _rank(code, path)) is not None and _is_wrong(rank, int(dropout[1])):
+            seen.add(path.last.node)
+            fault = _fault(int(dropout[1]), rank - 2)
+            right = "Dropout" if rank < 3 else kind(path.last).replace(dropout[1], str(rank - 2))
+            yield Hit(path.last.node, f"{kind(path.last)} on {rank}-D input: {fault}", right)
     for layer, taker in before.values():
         dropout, spatial = _FEATURE.fullmatch(kind(layer)), _SPATIAL.fullmatch(kind(taker))
         if dropout is None or spatial is None or dropout[1] == spatial[1]:
@@ -151,6 +158,96 @@ def _giver(path: Path) -> tuple[Layer | None, set[str]]:
     return norm, between
 
 
+def _is_wrong(rank: int, dropout: int) -> bool:
+    """Whether a value has another number of dimensions than a batch for a dropout has."""
+    return 1 < rank < dropout + 2 or (dropout == 1 and rank == 4)
+
+
+def _rank(code: Code, path: Path) -> int | None:
+    """Returns the number of dimensions of what a layer gets, if what was before it says so."""
+    more = 0  # dimensions that it has got since
+    each = path.earlier
+    for _ in range(_MOST_BEFORE):
+        if each is None:
+            return None
+        layer, name = each.last, kind(each.last)
+        known = _known_rank(code, layer)
+        if each.loose and name not in _SAME:
+            return None
+        if known is not None:
+            return known + more
+        if name == "unsqueeze":
+            more += 1
+        elif name == "squeeze" and isinstance(layer.node, ast.Call) and layer.node.args:
+            more -= 1
+        elif name == "select":
+            added = _added(code, layer)
+            if added is None:
+                return None
+            more += added
+        elif name not in _SAME and name not in _TURNS and name != "Linear":
+            return None
+        each = each.earlier
+    return None
+
+
+def _known_rank(code: Code, layer: Layer) -> int | None:
+    """Returns the number of dimensions that the result of a layer has."""
+    spatial = _SPATIAL.fullmatch(kind(layer))
+    if spatial is not None:
+        # A BatchNorm1d takes a matrix, too.
+        return None if kind(layer) == "BatchNorm1d" else int(spatial[1]) + 2
+    if layer.name in RNNS and "Cell" not in layer.name:
+        return 3
+    if layer.name.startswith("torch."):
+        return _shaped(code, layer)
+    said = called(code, layer)
+    dims = _SAID.fullmatch(said)
+    if dims is not None:
+        return int(dims[1]) + 2
+    parent = next(code.parents(layer.node), None)
+    is_pair = isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Tuple)
+    is_rnn = is_pair and not _RNN.isdisjoint(words(said)) and "cell" not in words(said)
+    return 3 if is_rnn else None
+
+
+def _shaped(code: Code, layer: Layer) -> int | None:
+    """Returns the number of dimensions that a `view`, a `permute` or a `bmm` gives."""
+    name = kind(layer)
+    if name == "bmm":
+        return 3
+    if _makes_matrix(code, layer):
+        return 2
+    if name not in ("view", "reshape", "permute") or layer.call is None:
+        return None
+    is_method = layer.call.name is None
+    given = layer.call.node.args[0 if is_method else 1 :]
+    is_one = len(given) == 1
+    if is_one and isinstance(given[0], (ast.Tuple, ast.List)):
+        given = given[0].elts
+    elif is_one or not is_method:
+        return None  # the shape of another tensor, or a type
+    is_open = any(isinstance(each, ast.Starred) for each in given) or layer.call.node.keywords
+    return None if is_open else len(given)
+
+
+def _added(code: Code, layer: Layer) -> int | None:
+    """Returns how many dimensions an index adds; None if it may be a tensor."""
+    if not isinstance(layer.node, ast.Subscript):
+        return None
+    index = layer.node.slice
+    added = 0
+    for each in index.elts if isinstance(index, ast.Tuple) else [index]:
+        value = None if isinstance(each, ast.Slice) else code.value(each)
+        if isinstance(value, int) and not isinstance(value, bool):
+            added -= 1
+        elif isinstance(each, ast.Constant) and value is None:
+            added += 1
+        elif not isinstance(each, ast.Slice):
+            return None
+    return added
+
+
 def _makes_matrix(code: Code, layer: Layer) -> bool:
     """Whether a layer gives its input two dimensions: `x.view(n, -1)`, `torch.flatten(x, 1)`."""
     if layer.call is None:
@@ -179,8 +276,11 @@ def _makes_matrix(code: Code, layer: Layer) -> bool:
 
 
 def _fault(dropout: int, given: int) -> str:
-    if dropout == 1:
+    """Returns what a dropout does to a batch with another number of spatial dimensions."""
+    if dropout == 1 and given > 0:
         return f"it fails on {given + 2}-D input"
-    if dropout == 3:
+    if dropout != 2:
         return f"it takes {given + 2}-D input as unbatched and drops whole samples"
+    if given == 0:
+        return "torch warns about 2-D input, and drops single elements"
     return f"torch warns about {given + 2}-D input, and will treat it differently"
