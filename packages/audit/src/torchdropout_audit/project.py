@@ -123,6 +123,26 @@ class Project:
             if other is not None and not other.is_test and home in self._imports(other):
                 yield other
 
+    def callers(self, code: Code, name: str) -> Iterator[Code]:
+        """Yields the files that import a source, or its package, and call something of a name."""
+        self.questions += 1
+        home = _real(Path(code.path))
+        stems = b"|".join(re.escape(e.encode()) for e in (home.stem, home.parent.name) if e)
+        about = re.compile(rb"(?m)^[ \t]*(?:from|import)\b.*\b(?:%b)\b" % stems)
+        for path in self._mentioning(name, rb"\b%b\s*\(", about):
+            other = None if _real(path) == home else self._read(path)
+            if other is not None and not other.is_test:
+                yield other
+
+    def named(self, name: str) -> Iterator[Found]:
+        """Yields all functions and methods of a name in the project."""
+        self.questions += 1
+        for path in self._mentioning(name, rb"\bdef\s+%b\b"):
+            other = self._read(path)
+            for function in () if other is None else other.functions:
+                if other is not None and function.name == name:
+                    yield Found(other, function)
+
     def programs(self, code: Code, option: str) -> Iterator[Code]:
         """Yields the files of the project that have an option of the command line, `--option`."""
         self.questions += 1
@@ -254,8 +274,16 @@ class Project:
         except (SyntaxError, ValueError, RecursionError, MemoryError, OSError, UnreadableError):
             return None
 
-    def _mentioning(self, name: str, pattern: bytes) -> list[Path]:
-        """Returns the files that mention a name in a pattern; none if too many do."""
+    def _mentioning(
+        self, name: str, pattern: bytes, about: re.Pattern[bytes] | None = None
+    ) -> list[Path]:
+        """Returns the files that mention a name in a pattern; none if too many do.
+
+        Args:
+            name: The name.
+            pattern: What the file has, with the name in it.
+            about: What it has, too.
+        """
         self._searches += 1
         if self._searches > _MOST_SEARCHES:
             return []
@@ -263,6 +291,8 @@ class Project:
         said = re.compile(pattern % re.escape(word))
         texts = self._searched()
         found = [path for path, text in texts.items() if word in text and said.search(text)]
+        if about is not None:
+            found = [path for path in found if about.search(texts[path])]
         return found if len(found) <= _MOST_ASKED else []
 
     def _searched(self) -> Mapping[Path, bytes]:
