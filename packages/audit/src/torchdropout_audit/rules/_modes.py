@@ -82,8 +82,8 @@ class Modes:
 
     def __init__(self, code: Code, is_wide: bool) -> None:
         self.code = code
-        self.models = Models(code)
-        self.gradients = Gradients(code, self.models)
+        self.gradients = _gradients(code)
+        self.models = self.gradients.models
         self._is_wide = is_wide
         self._calls = {call.node: call for call in code.calls}
         self._read: dict[ast.AST, Inside] = {}
@@ -293,6 +293,11 @@ class Modes:
                 if isinstance(only, (ast.Call, ast.Name, ast.Attribute)):
                     waiting.append(only)
         return None
+
+
+@kept
+def _gradients(code: Code) -> Gradients:
+    return Gradients(code, Models(code))
 
 
 @kept

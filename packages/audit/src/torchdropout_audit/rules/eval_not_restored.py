@@ -186,38 +186,55 @@ def _in_loop(reader: _Reader, model: str, place: ast.Call, call: ast.Call, loop:
 
 
 def _from_other_files(code: Code, reader: _Reader, places: set[ast.AST]) -> Iterator[Hit]:
-    """Yields the calls in functions that a loop of another file calls, and is left in eval by."""
-    if code.project is None or code.is_test:
-        return
-    for function in code.functions:
+    """Yields the calls by which a function leaves a model in eval in a loop of another file."""
+    if code.project is None or code.is_test or reader.sets_training:
+        return  # what trains here sets the mode itself
+    for function in _that_may_leave(code, reader):
         left = {
             model: place
             for model, place in reader.modes.left_by(function).items()
             if place not in places and model.partition(".")[0] in function.names
         }
         for other in code.project.callers(code, function.name) if left else ():
-            for model, place, line in _loops_in(_reader(other, True), code, function, left):
-                if place not in places:
-                    places.add(place)
-                    at = f"line {line} of {other.place.name}, in a training loop"
-                    yield Hit(
-                        place,
-                        f"{shown(reader.models.put_in_eval(place))} is put in eval for a call on "
-                        f"{at}, and never back: dropout is off after it",
-                        f"{shown(model)}.train() at the head of the loop",
-                    )
+            found = next(_loops_in(other, code, function, left), None)
+            if found is not None:
+                model, place, line = found
+                places.add(place)
+                at = f"line {line} of {other.place.name}, in a training loop"
+                yield Hit(
+                    place,
+                    f"{shown(reader.models.put_in_eval(place))} is put in eval for a call on "
+                    f"{at}, and never back: dropout is off after it",
+                    f"{shown(model)}.train() at the head of the loop",
+                )
+                break
+
+
+def _that_may_leave(code: Code, reader: _Reader) -> list[Function]:
+    """Returns the functions that put a model in eval, and those that call them."""
+    found: dict[Function, None] = {}
+    waiting = [c.function for c in code.calls if reader.models.put_in_eval(c.node)]
+    while waiting:
+        function = waiting.pop()
+        if function is not None and function not in found:
+            found[function] = None
+            waiting += [call.function for call in function.callers]
+    return [each for each in found if not each.is_step and not each.name.startswith("__")]
 
 
 def _loops_in(
-    there: _Reader, code: Code, function: Function, left: dict[str, ast.Call]
+    other: Code, code: Code, function: Function, left: dict[str, ast.Call]
 ) -> Iterator[tuple[str, ast.Call, int]]:
     """Yields what a function leaves in eval in a loop of another file that trains it.
 
     Each model comes by its name there, with what puts it in eval, and the line of the call.
     """
-    for call in there.code.calls:
-        if last(call.node.func) != function.name or not there.is_in_loop(call.node):
+    for call in other.calls:
+        if last(call.node.func) != function.name:
             continue
+        if next(_loops(other, call.node), None) is None:
+            continue
+        there = _reader(other, True)
         ran = there.modes.runs(call.node)
         if ran is None or ran[1].node.lineno != function.node.lineno:
             continue
@@ -226,6 +243,15 @@ def _loops_in(
         for model, place in there.models.outside_all(left, ran[1], call.node).items():
             if there.loop_in_eval(call.node, model) is not None:
                 yield model, place, call.node.lineno
+
+
+def _loops(code: Code, node: ast.AST) -> Iterator[ast.AST]:
+    """Yields the loops around a node in its function."""
+    for parent in code.parents(node):
+        if isinstance(parent, FUNCTIONS):
+            return
+        if isinstance(parent, LOOPS):
+            yield parent
 
 
 def _from_functions(code: Code, reader: _Reader, places: set[ast.AST]) -> Iterator[Hit]:
@@ -407,20 +433,10 @@ class _Reader:
             return None
         return None if self.is_made_in(loop, model) or not self.trains(model, loop) else loop
 
-    def is_in_loop(self, node: ast.AST) -> bool:
-        """Whether a loop of the function is around a node."""
-        return next(self._loops(node), None) is not None
-
     def asks(self, node: ast.AST) -> bool:
-        """Whether a loop around a node calls a function of another file that may train."""
-        return any(self.modes.inside(each).asks for each in self._loops(node))
-
-    def _loops(self, node: ast.AST) -> Iterator[ast.AST]:
-        for parent in self.code.parents(node):
-            if isinstance(parent, FUNCTIONS):
-                return
-            if isinstance(parent, LOOPS):
-                yield parent
+        """Whether a loop around a node may train, and by what other files say alone."""
+        inside = [self.modes.inside(each) for each in _loops(self.code, node)]
+        return any(each.asks and not each.restored for each in inside)
 
     def training_loop(self, node: ast.AST) -> ast.AST | None:
         """Returns the innermost loop around a node in which a model is trained.
@@ -475,7 +491,7 @@ class _Reader:
         if model in self._trained:
             return True
         # If another model is trained explicitly, one that is only called may be frozen.
-        if self.code.function_of(loop) in self._training:
+        if inside.restored or self.code.function_of(loop) in self._training:
             return False
         return model in inside.applies
 
