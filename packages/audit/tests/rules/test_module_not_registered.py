@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from _marks import fixed, marked
-from _sources import findings_in
 from torchdropout_audit.registry import RULES
 
 NAME = "module-not-registered"
@@ -245,42 +244,3 @@ def test_what_torch_does(which, drops):
     exec(getattr(RULES[NAME], which), scope)
     model = scope["Head"]().eval()
     assert bool((model(torch.ones(1000)) == 0).any()) is drops
-
-
-BLOCKS = """
-from torch import nn
-
-class Block(nn.Module):
-    def __init__(self, size, rate=0.0):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(size, size), nn.Dropout(rate))
-
-    def forward(self, x):
-        return self.layers(x)
-
-class Plain(nn.Module):
-    def __init__(self, size, rate=0.1):
-        super().__init__()
-        self.layer = nn.Linear(size, size)
-
-    def forward(self, x):
-        return self.layer(x)
-"""
-
-
-@pytest.mark.parametrize(
-    ("held", "lines"),
-    [
-        ("[Block(8, 0.1) for _ in range(3)]", [8]),
-        ("[Block(8, p), Block(8, p)]", [8]),
-        ("[Block(8) for _ in range(3)]", []),  # its rate is 0
-        ("nn.ModuleList([Block(8, 0.1) for _ in range(3)])", []),
-        ("[Plain(8) for _ in range(3)]", []),
-        ("[Unknown(8, 0.1) for _ in range(3)]", []),
-    ],
-)
-def test_modules_of_another_file(held, lines, tmp_path):
-    text = "from torch import nn\nfrom blocks import Block, Plain, Unknown\ndropout = 0.1\n"
-    files = {"net.py": text + init(f"super().__init__()\nself.drops = {held}"), "blocks.py": BLOCKS}
-    lines = [line - 1 for line in lines]
-    assert findings_in(tmp_path, files, "net.py", NAME) == [(line, "advice") for line in lines]

@@ -10,8 +10,6 @@ from functools import cached_property
 from ..code import FUNCTIONAL_ON, RNNS, Assigned, Call, Class, Code, Function
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
-from ._abroad import abroad, class_of_project
-from ._constants import constants
 from ._dropouts import (
     BUILDERS,
     MOVES,
@@ -22,7 +20,6 @@ from ._dropouts import (
     names_dropout,
     rates,
 )
-from ._models import last
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -66,8 +63,8 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
     """A Module registers its dropouts; in a plain list, tuple or dict they stay in training mode.
 
     The rule looks for an attribute of a Module that is a Python list, tuple or dict to which the
-    file adds dropouts, or Modules of the project that have one, and that never becomes a
-    `ModuleList`, a `ModuleDict` or a `Sequential`. It is advice for Modules of another file.
+    file adds dropouts, or Modules of the file that have one, and that never becomes a `ModuleList`,
+    a `ModuleDict` or a `Sequential`.
 
     `Module.train`, `eval`, `to` and `state_dict` go through registered children. What is in a plain
     list is not registered: `model.eval()` does not reach it, and it drops in evaluation, too.
@@ -213,31 +210,7 @@ def _is_dropout(code: Code, call: ast.Call) -> bool | None:
     if isinstance(cls, Class) and cls.is_surely_module and _holds_dropout(code, cls):
         return True
     name = code.name(call.func)
-    is_named = name is not None and names_dropout(name.rpartition(".")[2])
-    return False if is_named or _drops_elsewhere(code, call) else None
-
-
-def _drops_elsewhere(code: Code, node: ast.Call) -> bool:
-    """Whether a call in a Module builds a Module of another file with a dropout."""
-    cls = code.class_of(node)
-    if cls is None or not cls.is_module or not last(node)[:1].isupper():
-        return False
-    call = _by_node(code)[node]
-    there = None if (call.name or "").startswith("torch.") else class_of_project(code, call)
-    if there is None:
-        return False
-    of, built = there
-    stack = ((built, abroad(code, call)),)
-    return any(
-        each.name in BUILDERS and not constants(of).is_always(each.argument("p"), (0,), stack)
-        for each in of.calls
-        if each.cls in built.lineage()
-    )
-
-
-@kept
-def _by_node(code: Code) -> Mapping[ast.Call, Call]:
-    return {each.node: each for each in code.calls}
+    return False if name is not None and names_dropout(name.rpartition(".")[2]) else None
 
 
 @kept
