@@ -339,6 +339,7 @@ def test_a_loop_of_another_file(old, new, tmp_path):
     [
         ("", "", "model.train()"),  # the function that trains does
         ("        train(", "        net.train()\n        train(", "pass"),
+        ("print(validation(net,", "if not training:\n            print(validation(net,", "pass"),
         ("net, loader))", "net, loader))\n        net.train()", "pass"),
         ("net, loader))", "net, loader))\n        break", "pass"),
         ("print(validation(net,", "print(validation(copy(net),", "pass"),

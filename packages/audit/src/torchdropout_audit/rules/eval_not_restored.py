@@ -232,8 +232,8 @@ def _loops_in(
     for call in other.calls:
         if last(call.node.func) != function.name:
             continue
-        if next(_loops(other, call.node), None) is None:
-            continue
+        if next(_loops(other, call.node), None) is None or other.gated(call.node):
+            continue  # `if not train:` in an epoch that either trains or evaluates
         there = _reader(other, True)
         ran = there.modes.runs(call.node)
         if ran is None or ran[1].node.lineno != function.node.lineno:
