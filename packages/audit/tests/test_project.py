@@ -414,3 +414,43 @@ def test_a_module_that_is_called_setup_is_no_mark_of_a_project():
     write(Path("options.py"), "class Options: ...")
     there = found("models/net.py", "from options import Options as x")
     assert there.target.name == "Options"
+
+
+def test_callers_are_files_that_import_it_or_its_package_and_call_a_name():
+    write(Path("models/__init__.py"), "from .encoder import make\n")
+    write(Path("a.py"), "from models.encoder import make\nfor _ in 'ab':\n    make(3)\n")
+    write(Path("b.py"), "import models\nif models:\n\tx = models.make (3)\n")
+    write(Path("c.py"), "from models.encoder import make\nprint(make)\n")
+    write(Path("d.py"), "def make(n):\n    return n\nmake(3)\n")
+    write(Path("test_e.py"), "from models.encoder import make\nif make:\n    make(3)\n")
+    write(
+        Path("f.py"), "from models.encoder import make\nmake(3)\nif make:\n    # make(3)\n    1\n"
+    )
+    code = code_of("models/encoder.py")
+    names = [Path(each.path).name for each in code.project.callers(code, "make")]
+    assert names == ["a.py", "b.py"]
+    assert code.project.questions == 1
+
+
+def test_functions_and_methods_of_a_name():
+    write(Path("a.py"), "class A:\n    def build(self):\n        return 1\ndef rebuild(): ...\n")
+    code = code_of("models/encoder.py")
+    found = [
+        (Path(each.code.path).name, each.target.cls.name) for each in code.project.named("build")
+    ]
+    assert found == [("a.py", "A"), ("encoder.py", "Encoder")]
+    assert code.project.questions == 1
+
+
+def test_packages_that_import_all_names_of_one_another():
+    packages = [f"p{i}" for i in range(5)]
+    stars = "".join(f"from {name}.more import *\n" for name in packages)
+    for name in packages:
+        write(Path(f"{name}/__init__.py"), stars)
+    code = code_of("main.py", stars + "last = missing\n")
+    before = Project._resolve
+    asked = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Project, "_resolve", lambda *a: asked.append(a) or before(*a))
+        assert [code.project.find(code, each) for each in code.passed_on("missing")] == [None] * 5
+    assert len(asked) < 500

@@ -135,6 +135,27 @@ class Project:
             if other is not None and not other.is_test and home in self._imports(other):
                 yield other
 
+    def callers(self, code: Code, name: str) -> Iterator[Code]:
+        """Yields the files that import a source, or its package, and call a name in a block."""
+        self.questions += 1
+        home = _real(Path(code.path))
+        stems = b"|".join(re.escape(e.encode()) for e in (home.stem, home.parent.name) if e)
+        about = re.compile(rb"(?m)^[ \t]*(?:from|import)\b.*\b(?:%b)\b" % stems)
+        for path in self._mentioning(name, rb"\b%b\s*\(", about):
+            is_other = _real(path) != home and _is_in_block(self._searched()[path], name)
+            other = self._read(path) if is_other else None
+            if other is not None and not other.is_test:
+                yield other
+
+    def named(self, name: str) -> Iterator[Found]:
+        """Yields all functions and methods of a name in the project."""
+        self.questions += 1
+        for path in self._mentioning(name, rb"\bdef\s+%b\b"):
+            other = self._read(path)
+            for function in () if other is None else other.functions:
+                if other is not None and function.name == name:
+                    yield Found(other, function)
+
     def programs(self, code: Code, option: str) -> Iterator[Code]:
         """Yields the files of the project that have a text of an option, `--option` or `option`."""
         self.questions += 1
@@ -185,7 +206,12 @@ class Project:
             values = () if rest else other.stored(first)
             return Found(other, None, values) if values else None
         for each in further:  # a name that it imports itself
-            found = self._find(file, ".".join((each, *rest)))
+            name = ".".join((each, *rest))
+            # Packages that import all names of one another would make it longer at each step.
+            place = self._resolve(file, name) if len(further) > 1 else None
+            if place is not None and len(place[1]) > len(parts):
+                continue
+            found = self._find(file, name)
             if found is not None:
                 return found
         return None
@@ -266,8 +292,16 @@ class Project:
         except (SyntaxError, ValueError, RecursionError, MemoryError, OSError, UnreadableError):
             return None
 
-    def _mentioning(self, name: str, pattern: bytes) -> list[Path]:
-        """Returns the files that mention a name in a pattern; none if too many do."""
+    def _mentioning(
+        self, name: str, pattern: bytes, about: re.Pattern[bytes] | None = None
+    ) -> list[Path]:
+        """Returns the files that mention a name in a pattern; none if too many do.
+
+        Args:
+            name: The name.
+            pattern: What the file has, with the name in it.
+            about: What it has, too.
+        """
         self._searches += 1
         if self._searches > _MOST_SEARCHES:
             return []
@@ -275,6 +309,8 @@ class Project:
         said = re.compile(pattern % re.escape(word))
         texts = self._searched()
         found = [path for path, text in texts.items() if word in text and said.search(text)]
+        if about is not None and len(found) <= _MOST_SEARCHES:
+            found = [path for path in found if about.search(texts[path])]
         return found if len(found) <= _MOST_ASKED else []
 
     def _searched(self) -> Mapping[Path, bytes]:
@@ -295,6 +331,15 @@ class Project:
                 except OSError:
                     continue
         return self._texts
+
+
+def _is_in_block(text: bytes, name: str) -> bool:
+    """Whether a text has a name with a bracket after it in a line that is indented."""
+    for found in re.finditer(rb"\b%b\s*\(" % re.escape(name.encode(errors="replace")), text):
+        line = text[text.rfind(b"\n", 0, found.start()) + 1 : found.start()]
+        if line[:1] in (b" ", b"\t") and b"#" not in line:
+            return True
+    return False
 
 
 def _module(folder: Path, parts: Sequence[str]) -> tuple[Path, list[str]] | None:

@@ -221,7 +221,8 @@ def test_a_module_of_another_file(part, lines, tmp_path):
         ("RowDropout(rate)", [13]),
         ("RowDropout(0.0)", []),
         ("RowDropout(p=0)", []),
-        ("Feed(8, 2)", []),
+        ("Feed(8, 2)", [14]),  # no dropout, but it ends with one
+        ("Feed(8, 2, 0.0)", []),
     ],
 )
 def test_a_dropout_of_another_file(drop, lines, tmp_path):
@@ -236,3 +237,94 @@ def test_files_that_use_the_same_module_say_the_same(tmp_path):
     text = NET.replace("{part}", "Stacked(size, 2, rate)")
     files = {"a.py": text, "b.py": text, "parts.py": PARTS}
     assert findings_in(tmp_path, files, "", NAME) == [(13, "advice")] * 2
+
+
+ENDS = """
+import math
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Positions(nn.Module):
+    def __init__(self, size, rate=0.1):
+        super().__init__()
+        self.dropout = nn.Dropout(p=rate)
+
+    def forward(self, x):
+        x = x + self.pe[:x.size(0)]
+        return self.dropout(x)
+
+class Encoder(nn.Module):
+    def __init__(self, layers, rate=0.1):
+        super().__init__()
+        self.dropout = nn.Dropout(rate)
+        self.layers = nn.ModuleList([nn.Linear(8, 8) for _ in range(layers)])
+
+    def forward(self, x, mask=None):
+        x = self.dropout(x)
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+class Around(nn.Module):
+    def __init__(self, rate=0.1):
+        super().__init__()
+        self.positions = Positions(8, rate)
+        self.encoder = Encoder(3, rate)
+
+    def forward(self, x):
+        return self.positions(self.encoder(x)).transpose(0, 1)
+"""
+JOIN = """
+from torch import nn
+from ends import Around, Encoder, Positions
+
+class Net(nn.Module):
+    def __init__(self, size, rate):
+        super().__init__()
+        self.embed = nn.Embedding(size, size)
+        self.drop = nn.Dropout(rate)
+        self.positions = Positions(size, RATE)
+        self.first = nn.Linear(8, 8)
+        self.encoder = Encoder(3, RATE)
+        self.around = Around(RATE)
+        self.blocks = nn.ModuleList([Positions(size, RATE) for _ in range(3)])
+
+    def forward(self, tokens, mask):
+        x = self.embed(tokens)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        ("x = self.encoder(self.positions(x), mask)", [18]),
+        ("x = self.positions(x)\nx = self.encoder(x.permute(1, 0, 2), mask)", [19]),
+        ("x = self.positions(x)\nx = self.encoder(x + 1.0)", []),
+        ("x = self.positions(x)\nx = self.encoder(self.first(x))", []),
+        ("x = self.encoder(x)\nx = self.positions(x)", []),
+        ("x = self.around(x)\nx = self.drop(x)", [19]),
+        ("x = self.drop(x)\nx = self.around(x)", [18]),
+        ("x = self.around(x)\nx = self.around(x)", [19]),
+        ("for each in self.blocks:\n    x = each(x)\n    x = self.drop(x)", [20]),
+        ("for each in self.blocks:\n    x = each(x)\n    x = self.first(x)", []),
+        ("x = self.positions(x).transpose(0, 1)\nx = self.drop(x)", [19]),
+        ("x = self.positions(x)[:, 0]\nx = self.drop(x)", [19]),
+    ],
+)
+def test_modules_of_another_file_in_a_row(body, lines, tmp_path):
+    text = JOIN + "".join(f"        {line}\n" for line in [*body.splitlines(), "return x"])
+    files = {"join.py": text.replace("RATE", "rate"), "ends.py": ENDS}
+    assert findings_in(tmp_path, files, "join.py", NAME) == [(line, "advice") for line in lines]
+    files["join.py"] = text.replace("RATE", "0.0")
+    assert findings_in(tmp_path, files, "join.py", NAME) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "line"), [("x = self.encoder(self.positions(x), mask)", "self.encoder(")]
+)
+def test_modules_of_the_file_in_a_row(body, line):
+    text = ENDS + JOIN.replace("from ends import", "#").replace("RATE", "rate")
+    text += f"        return {body[4:]}\n"
+    found = [each.line for each in audit_text(text, rules={NAME})]
+    assert found == [n for n, said in enumerate(text.splitlines(), 1) if f"return {line}" in said]

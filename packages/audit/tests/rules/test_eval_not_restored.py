@@ -2,6 +2,7 @@
 
 import pytest
 
+from _sources import findings_in
 from torchdropout_audit.source import audit_text
 
 STEP = """            loss = model(x).sum()
@@ -223,6 +224,18 @@ def test_clean(name):
     assert of(CLEAN[name]) == ([], [])
 
 
+def test_every_n_turns_or_the_last_is_not_the_last_alone():
+    text = """
+for epoch in range(9):
+    for i, x in enumerate(loader):
+        model(x).backward()
+    if i % 9 == 0 or i == len(loader) - 1:
+        model.eval()  #!
+"""
+    assert of(text) == ([6], [6])
+    assert of(text.replace(" or ", " and ")) == ([], [6])
+
+
 def test_one_finding_a_loop_and_model():
     lines = FOUND["epochs"].rstrip() + "\n        model.eval()\n"
     found, marked = of(lines)
@@ -271,3 +284,156 @@ for x in loader:
     train(model, x)
 """
     assert of(text) == ([], [])
+
+
+ENGINE = """
+import torch
+
+def train(model, loader, optimizer):
+    MODE
+    for x in loader:
+        loss = model(x).sum()
+        loss.backward()
+        optimizer.step()
+
+def validation(model, loader):
+    model.eval()
+    with torch.no_grad():
+        return [model(x).sum() for x in loader]
+"""
+MAIN = """
+from torch import optim
+from engine import train, validation
+
+def run(net, loader):
+    optimizer = optim.Adam(net.parameters())
+    net.train()
+    for epoch in range(9):
+        train(net, loader, optimizer)
+        print(validation(net, loader))
+"""
+
+
+def elsewhere(folder, main, engine=ENGINE, mode="pass", path="engine.py"):
+    """The lines of the engine that are found, with a program that uses it."""
+    files = {path: engine.replace("MODE", mode), "main.py": main}
+    found = findings_in(folder, files, path, "eval-not-restored")
+    assert findings_in(folder, files, "main.py", "eval-not-restored") == []
+    return [line for line, _ in found]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ("from engine import train, validation", "from engine import *"),
+        ("print(validation(net, loader))", "print(validation(model=net, loader=loader))"),
+    ],
+)
+def test_a_loop_of_another_file(old, new, tmp_path):
+    assert elsewhere(tmp_path, MAIN.replace(old, new)) == [12]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mode"),
+    [
+        ("", "", "model.train()"),  # the function that trains does
+        ("        train(", "        net.train()\n        train(", "pass"),
+        ("print(validation(net,", "if not training:\n            print(validation(net,", "pass"),
+        ("net, loader))", "net, loader))\n        net.train()", "pass"),
+        ("net, loader))", "net, loader))\n        break", "pass"),
+        ("print(validation(net,", "print(validation(copy(net),", "pass"),
+        ("import train, validation", "import train\nfrom other import validation", "pass"),
+        ("        train(net, loader, optimizer)", "        print(epoch)", "pass"),
+        ("        train(net", "        train_more(net", "pass"),
+        ("    net.train()\n", "    freeze(net)\n", "pass"),
+    ],
+)
+def test_a_loop_of_another_file_that_is_right(old, new, mode, tmp_path):
+    assert elsewhere(tmp_path, MAIN.replace(old, new), mode=mode) == []
+
+
+MODEL = """
+from torch import nn, optim
+
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 8)
+        self.drop = nn.Dropout(0.5)
+        self.optimizer = optim.Adam(self.parameters())
+
+    def forward(self, x):
+        return self.drop(self.encoder(x))
+
+    def train_batch(self, x):
+        MODE
+        self.loss = self(x).sum()
+
+    def optimize(self):
+        self.loss.backward()
+        self.optimizer.step()
+
+    def evaluate(self, loader):
+        self.train(False)
+        return [self(x).sum() for x in loader]
+"""
+OBJECT = """
+from tagger import Tagger
+
+tagger = Tagger()
+for epoch in range(9):
+    for x in loader:
+        tagger.train_batch(x)
+        tagger.optimize()
+    print(tagger.evaluate(loader))
+"""
+HELD = """
+from tagger import Tagger
+
+class Trainer:
+    def __init__(self):
+        self.tagger = Tagger()
+
+    def fit(self, loader):
+        for x in loader:
+            self.tagger.train_batch(x)
+            self.tagger.optimize()
+            self.tagger.evaluate(loader)
+"""
+
+
+@pytest.mark.parametrize("main", [OBJECT, HELD])
+@pytest.mark.parametrize(("mode", "lines"), [("pass", [23]), ("self.train()", [])])
+def test_a_loop_of_another_file_that_calls_methods(main, mode, lines, tmp_path):
+    assert elsewhere(tmp_path, main, MODEL, mode, "tagger.py") == lines
+
+
+JOINT = """
+def joint(model, loader):
+    model.train()
+    for i, x in enumerate(loader):
+        loss = model.train_one_batch(x)
+        if i % 100 == 0:
+            model.eval()
+            print(evaluate(model))
+"""
+STEP_OF_NET = """
+class Net:
+    def train_one_batch(self, x):
+        MODE
+        loss = self(x).sum()
+        loss.backward()
+        return loss
+"""
+
+
+@pytest.mark.parametrize(("mode", "lines"), [("pass", [7]), ("self.train()", [])])
+def test_a_step_that_is_a_method_of_another_file(mode, lines, tmp_path):
+    files = {"joint.py": JOINT, "net.py": STEP_OF_NET.replace("MODE", mode)}
+    found = findings_in(tmp_path, files, "joint.py", "eval-not-restored")
+    assert [line for line, _ in found] == lines
+
+
+def test_a_step_of_which_nothing_is_known(tmp_path):
+    assert findings_in(tmp_path, {"joint.py": JOINT}, "joint.py", "eval-not-restored") == []

@@ -36,7 +36,7 @@ class Gradients:
 
     def __init__(self, code: Code, models: Models) -> None:
         self.code = code
-        self._models = models
+        self.models = models
         self._inputs: dict[ast.AST, set[str]] = {}
         self._frozen: dict[ast.AST, bool | None] = {}
         self._settings_of: dict[tuple[str, object], _Settings] = {}
@@ -79,21 +79,21 @@ class Gradients:
             if not any(word in method.lower() for word in said):
                 continue
             first = [*node.args, *(keyword.value for keyword in node.keywords)][:1]
-            for model in {self._models.receiver(node, method), *map(dotted, first)} - {""}:
+            for model in {self.models.receiver(node, method), *map(dotted, first)} - {""}:
                 for holder in {call.function, call.cls} if call.cls else {call.function}:
                     found.setdefault((model, holder), []).append(node)
         return found
 
     def _needs_gradient(self, node: ast.Call, model: str) -> bool | None:
         """Returns what a call sets for the parameters of a model; None if it sets nothing."""
-        if self._models.receiver(node, "parameters") == model:
+        if self.models.receiver(node, "parameters") == model:
             return self.freezes(node)
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
-        if self._models.receiver(node, "requires_grad_") == model:
+        if self.models.receiver(node, "requires_grad_") == model:
             return not given or self.code.value(given[0]) is not False
         if model in (
-            self._models.receiver(node, "freeze"),
-            self._models.receiver(node, "unfreeze"),
+            self.models.receiver(node, "freeze"),
+            self.models.receiver(node, "unfreeze"),
         ):
             return last(node.func) == "unfreeze"
         name = last(node.func).lower()
@@ -186,4 +186,4 @@ class Gradients:
     def _turns_off(self, context: ast.expr) -> bool:
         """Whether a block has no gradients: `no_grad()`, `set_grad_enabled(False)`."""
         is_set = isinstance(context, ast.Call) and last(context) == "set_grad_enabled"
-        return last(context) in _NO_GRADIENT or (is_set and self._models.is_off(context))  # type: ignore[arg-type]
+        return last(context) in _NO_GRADIENT or (is_set and self.models.is_off(context))  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ class Models:
 
     def __init__(self, code: Code) -> None:
         self.code = code
+        self._functions = frozenset(code.functions)
 
     def receiver(self, node: ast.Call, method: str) -> str:
         """Returns `model` for `model.eval()`, `self.net` for `self.net.train()`; else "".
@@ -76,8 +77,9 @@ class Models:
             return holder and holder + dot + rest
         if root not in function.names:
             # A global of the file is the same model in all its functions.
-            inside = function.node.body[0]
-            return model if self.code.is_same(root, inside, node) else ""
+            is_here = function in self._functions
+            is_same = is_here and self.code.is_same(root, function.node.body[0], node)
+            return model if is_same else ""
         given = [k.value for k in node.keywords if k.arg == root]
         place = function.places.get(root, len(node.args))
         if not given and not any(isinstance(a, ast.Starred) for a in node.args):

@@ -1,4 +1,4 @@
-"""What code does to the modes of its models, through the functions of the file that it calls."""
+"""What code does to the modes of its models, through the functions that it calls."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..code import Code, Function, words
+from ..code import Class, Code, Found, Function, words
+from ._abroad import called
 from ._gradients import Gradients
 from ._models import FUNCTIONS, LOOPS, Models, dotted, last, unmoved
+from ._rule import kept
 
 # Words of functions that give data or describe a model: `get_train_examples()`.
 _GIVES = frozenset(
@@ -20,6 +22,7 @@ _DATA = frozenset(
     + ("features", "samples", "split", "dir", "path", "file", "iter", "iterator", "batch", "set")
     + ("params", "parameters", "labels")
 )
+_STEPS = frozenset(("step", "epoch", "update", "fit", "learn", "optimize", "batch"))
 _DEEPEST = 4
 _MOST_MODELS = 100  # that one function puts in eval
 _MOST_PARTS = 200  # of what builds one object
@@ -43,10 +46,11 @@ class Restored:
 
 @dataclass
 class Inside:
-    """What a piece of code does, including the functions of the file that it calls.
+    """What a piece of code does, including the functions that it calls and that are read.
 
     Attributes:
         evals: The models that it puts in eval mode, by its names for them, and where it does.
+        asks: Whether it calls a function of another file that may train.
         restored: What it puts in training mode, by its names.
         is_open: Whether it may put something else in training mode, too.
         backward: Whether it computes gradients, or makes a step.
@@ -58,6 +62,7 @@ class Inside:
     applies: set[str] = field(default_factory=set)
     restored: dict[str, Restored] = field(default_factory=dict)
     is_open: bool = False
+    asks: bool = False
     backward: bool = False
     steps: bool = False
 
@@ -72,14 +77,15 @@ class Modes:
 
     Args:
         code: The file.
-        models: Its models.
-        gradients: Its gradients.
+        is_wide: Whether functions of other files are followed, too.
     """
 
-    def __init__(self, code: Code, models: Models, gradients: Gradients) -> None:
+    def __init__(self, code: Code, is_wide: bool) -> None:
         self.code = code
-        self._models = models
-        self._gradients = gradients
+        self.gradients = _gradients(code)
+        self.models = self.gradients.models
+        self._is_wide = is_wide
+        self._calls = {call.node: call for call in code.calls}
         self._read: dict[ast.AST, Inside] = {}
         self._left: dict[ast.AST, dict[str, ast.Call]] = {}
 
@@ -88,12 +94,17 @@ class Modes:
 
         Each comes with the call that puts it in that mode, which may be in a function.
         """
-        model = self._models.put_in_eval(node)
+        model = self.models.put_in_eval(node)
         if model:
             return {model: node}
-        function = self._models.function(node)
-        if function is None:
+        ran = self.runs(node)
+        if ran is None:
             return {}
+        there, function = ran
+        return self.models.outside_all(there.left_by(function), function, node)
+
+    def left_by(self, function: Function) -> dict[str, ast.Call]:
+        """Returns the models that a function of the file leaves in eval mode, by its names."""
         if function.node not in self._left:
             inside = self.inside(function.node)
             self._left[function.node] = {
@@ -101,7 +112,31 @@ class Modes:
                 for model, place in inside.evals.items()
                 if not self._may_restore(model, inside)
             }
-        return self._models.outside_all(self._left[function.node], function, node)
+        return self._left[function.node]
+
+    def runs(self, node: ast.Call) -> tuple[Modes, Function] | None:
+        """Returns the function that a call runs, and what the code of its file does."""
+        function = self.models.function(node)
+        if function is not None:
+            return self, function
+        found = self._elsewhere(node) if self._is_wide else None
+        if found is None or not isinstance(found.target, Function):
+            return None
+        return modes(found.code, True), found.target
+
+    def _elsewhere(self, node: ast.Call) -> Found | None:
+        """Returns the function of another file that a call runs, of an object that is built."""
+        call = self._calls.get(node)
+        found = None if call is None else called(self.code, call)
+        if found is not None or not isinstance(node.func, ast.Attribute):
+            return found
+        values = self.code.assigned(node.func.value)
+        only = unmoved(values[0]) if len(values) == 1 and values[0] is not None else None
+        made = self._calls.get(only) if isinstance(only, ast.Call) else None
+        there = None if made is None else called(self.code, made)
+        if there is None or not isinstance(there.target, Class):
+            return None
+        return Found(there.code, there.target.method(node.func.attr))
 
     def may_restore(self, model: str, loop: ast.AST, node: ast.AST) -> bool:
         """Whether a loop may put a model back that a node in it leaves in eval mode.
@@ -163,10 +198,10 @@ class Modes:
     def _add(self, node: ast.Call, found: Inside, depth: int) -> None:
         func = node.func
         method = func.attr if isinstance(func, ast.Attribute) else ""
-        if method == "eval" or (method == "train" and self._models.is_off(node)):
+        if method == "eval" or (method == "train" and self.models.is_off(node)):
             _keep(found.evals, self.left_in_eval(node))
         elif method == "train":
-            model = self._models.receiver(node, "train")
+            model = self.models.receiver(node, "train")
             found.is_open |= not model or len(found.restored) >= _MOST_MODELS
             built = self._built_of(unmoved(node.func.value))  # type: ignore[attr-defined]
             _restore(found, model, Restored(built_of=built, branch=self._if_better(node)))
@@ -174,21 +209,40 @@ class Modes:
             found.backward = True
         elif method == "step" and _says_optimizer(func):
             found.backward = found.steps = True
-        function = self._models.function(node)
-        is_trained = len(found.applies) < _MOST_MODELS and not self._gradients.is_without(node)
-        if function is None and is_trained:
+        ran = self.runs(node)
+        is_trained = len(found.applies) < _MOST_MODELS and not self.gradients.is_without(node)
+        if ran is None and is_trained:
             found.applies.add(dotted(func))
-        if function is not None:
-            inner = self.inside(function.node, depth + 1)
+        if ran is not None:
+            there, function = ran
+            inner = there.inside(function.node, depth + 1)
+            found.asks |= inner.asks
             self._add_restored(inner, found, function, node)
             found.backward |= inner.backward
             found.steps |= inner.steps
-            _keep(found.evals, self._models.outside_all(inner.evals, function, node))
+            _keep(found.evals, self.models.outside_all(inner.evals, function, node))
             if is_trained:
-                outer = (self._models.outside(each, function, node) for each in inner.applies)
+                outer = (self.models.outside(each, function, node) for each in inner.applies)
                 found.applies |= {each for each in outer if each}
         elif method != "train":
-            found.is_open |= _may_restore(func)
+            self._add_unknown(func, found, depth)
+
+    def _add_unknown(self, func: ast.expr, found: Inside, depth: int) -> None:
+        """Adds what a function that is not known may do, by its name."""
+        may_restore = _may_restore(func)
+        found.asks |= may_restore or not _STEPS.isdisjoint(words(last(func))[-1:])
+        is_method = isinstance(func, ast.Attribute)
+        if not (may_restore and is_method and self._is_wide and self.code.project is not None):
+            found.is_open |= may_restore
+            return
+        # A method of an object that is not known is one of those of its name.
+        inner = [
+            modes(each.code, True).inside(each.target.node, depth + 1)
+            for each in self.code.project.named(last(func))
+            if isinstance(each.target, Function)
+        ]
+        found.is_open |= not inner or any(each.restores for each in inner)
+        found.backward |= bool(inner) and all(each.backward for each in inner)
 
     def _add_restored(
         self, inner: Inside, found: Inside, function: Function, node: ast.Call
@@ -196,14 +250,14 @@ class Modes:
         """Adds what a function that is called puts in training mode."""
         found.is_open |= inner.is_open or len(found.restored) >= _MOST_MODELS
         for each, restored in [*inner.restored.items()]:  # it may call itself
-            model = self._models.outside(each, function, node)
+            model = self.models.outside(each, function, node)
             if model:
                 _restore(found, model, Restored(restored.is_part))
             elif restored.built_of is None or each.partition(".")[0] in function.names:
                 found.is_open = True
             else:  # it is another model than those of the caller, unless it holds one of them
                 for part in restored.built_of:
-                    held = self._models.outside(part, function, node)
+                    held = self.models.outside(part, function, node)
                     if held:
                         _restore(found, held, Restored(is_part=True))
 
@@ -218,7 +272,7 @@ class Modes:
 
     def _built_of(self, expr: ast.expr) -> frozenset[str] | None:
         """Returns the names that the object of a name is built of; None if that is not known."""
-        made = self._models.only_value(expr)
+        made = self.models.only_value(expr)
         if not isinstance(made, ast.Call) or not last(made)[:1].isupper():
             return None
         found: set[str] = set()
@@ -235,10 +289,26 @@ class Modes:
             waiting += ast.iter_child_nodes(node)
             if isinstance(node, (ast.Name, ast.Attribute)) and dotted(node) not in found:
                 found.add(dotted(node))
-                only = self._models.only_value(node)
+                only = self.models.only_value(node)
                 if isinstance(only, (ast.Call, ast.Name, ast.Attribute)):
                     waiting.append(only)
         return None
+
+
+@kept
+def _gradients(code: Code) -> Gradients:
+    return Gradients(code, Models(code))
+
+
+@kept
+def modes(code: Code, is_wide: bool) -> Modes:
+    """Returns what each piece of code of a file does.
+
+    Args:
+        code: The file.
+        is_wide: Whether functions of other files are followed, too.
+    """
+    return Modes(code, is_wide)
 
 
 def _keep(known: dict[str, ast.Call], more: Mapping[str, ast.Call]) -> None:

@@ -27,10 +27,11 @@ _MOST_TURNS = 2  # loops in loops whose second turns are followed
 _MOST_INLINED = 100  # calls of methods in a file whose bodies are followed
 _SCALES = frozenset(("scale", "scaling", "temperature", "temp", "tau", "sqrt", "factor"))
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
-_SHAPES = frozenset(
+SHAPES = frozenset(
     ("view", "reshape", "flatten", "Flatten", "Unflatten", "unflatten", "squeeze", "unsqueeze")
     + ("transpose", "permute", "movedim", "swapaxes", "contiguous", "select")
 )
+"""The names of methods and functions that give the same values another shape."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def reshapes(layer: Layer) -> bool:
     Args:
         layer: A layer.
     """
-    return layer.name.startswith("torch.") and kind(layer) in _SHAPES
+    return layer.name.startswith("torch.") and kind(layer) in SHAPES
 
 
 class _Known:

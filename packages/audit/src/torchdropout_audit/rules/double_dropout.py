@@ -12,7 +12,7 @@ from ._constants import Stack, constants
 from ._excuses import exclude
 from ._paths import paths, reader, values
 from ._rule import Hit, kept, rule
-from ._sequences import Layer, Path, drops, has_dropout, kind, reshapes
+from ._sequences import SHAPES, Layer, Path, drops, kind, reshapes
 from ._values import Listed, Made, Maker, Value
 
 BROKEN = """\
@@ -37,6 +37,8 @@ head = nn.Sequential(
 )
 """
 
+_HINT = "keep one, with the intended rate"
+_DEEPEST = 3  # Modules in Modules
 _OTHERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _ELEMENTS = frozenset(("Dropout", "dropout", "AlphaDropout", "alpha_dropout"))
 
@@ -79,7 +81,7 @@ def _behind(code: Code, path: Path, seen: set[ast.AST]) -> Iterator[Hit]:
     found = [last, *islice(_before(path), 2)]
     name = kind(found[1]) if len(found) > 1 and drops(code, found[1]) else ""
     if len(found) == 1 or not (name or drops(code, found[1])):
-        name = _tail(code, path)
+        name = _tail(code, _source(path))
         found = found[:1]
     elif found[1].node is last.node or exclude(code, last.node, found[1].node):
         return
@@ -91,30 +93,74 @@ def _behind(code: Code, path: Path, seen: set[ast.AST]) -> Iterator[Hit]:
     yield Hit(
         last.node,
         f"{kind(last)} right after {name}: together they drop more than either says",
-        "keep one, with the intended rate",
+        _HINT,
     )
 
 
 def _at_head(code: Code, path: Path, seen: set[ast.AST]) -> Iterator[Hit]:
-    """Yields a dropout right before a Module of another file that begins with one."""
-    call = path.last.call
-    if call is None or path.earlier is None:
+    """Yields a dropout right before a Module that begins with one, or the call of that Module.
+
+    The dropout may be the end of another Module. One of this file, behind a dropout, is read as a
+    part of the path.
+    """
+    if path.earlier is None or (path.last.name.startswith("torch.") and path.last.name):
         return
     before = next(_before(path, is_of_elements=True), path.earlier.last)
-    if before.node in seen or not (drops(code, before) or _is_dropout_elsewhere(code, before)):
+    is_dropout = drops(code, before) or _is_dropout_elsewhere(code, before)
+    name = "" if is_dropout else _tail(code, _source(path, is_of_elements=True))
+    if not (is_dropout or name):
         return
-    there = class_of_project(code, call)
-    if there is None or not _begins(*there, abroad(code, call)):
+    begins = _begins_with_one(code, path.last, is_here=bool(name))
+    place = before.node if is_dropout else path.last.node
+    if not begins or place in seen or exclude(code, path.last.node, before.node):
         return
-    if exclude(code, path.last.node, before.node):
-        return
-    seen.add(before.node)
+    seen.add(place)
+    said = f"{kind(before)} right before {begins}" if is_dropout else f"{begins} right after {name}"
     yield Hit(
-        before.node,
-        f"{kind(before)} right before {there[1].name}, which begins with a dropout: together they "
-        "drop more than either says",
-        "keep one, with the intended rate",
+        place,
+        f"{said}, which begins with a dropout: together they drop more than either says",
+        _HINT,
     )
+
+
+def _begins_with_one(code: Code, layer: Layer, is_here: bool) -> str:
+    """Returns the name of the Module that a layer is, if it first drops what it is given."""
+    names = {
+        value.cls.name
+        if isinstance(value, Made)
+        and (is_here or there is not code)
+        and _begins(there, value.cls, value.call, outer)
+        else ""
+        for there, value, outer in _applied(code, layer)
+    }
+    return names.pop() if len(names) == 1 else ""
+
+
+def _applied(code: Code, layer: Layer, stack: Stack = ()) -> list[tuple[Code, Value, Stack]]:
+    """Returns what a call may apply that is not a layer of torch.
+
+    Args:
+        code: The file of the call.
+        layer: The call.
+        stack: The Modules that are read, with the calls that build them.
+
+    Returns:
+        Each with its file, and with those of the Modules that are of the same file.
+    """
+    if layer.name:
+        there = None if layer.call is None else class_of_project(code, layer.call)
+        if there is None or layer.call is None:
+            return []
+        return [(there[0], Made(there[1], abroad(code, layer.call, stack)), ())]
+    if not isinstance(layer.node, ast.Call):
+        return []
+    found: list[tuple[Code, Value, Stack]] = []
+    for value in values(code).of(layer.node.func, code.class_of(layer.node)):
+        if not isinstance(value, Layer):
+            found.append((code, value, stack))
+        elif value.name and not value.name.startswith("torch."):
+            found += _applied(code, value, stack)
+    return found
 
 
 def _is_dropout_elsewhere(code: Code, layer: Layer) -> bool:
@@ -127,33 +173,42 @@ def _is_dropout_elsewhere(code: Code, layer: Layer) -> bool:
     return not is_off and class_of_project(code, layer.call) is not None
 
 
-def _begins(code: Code, cls: Class, call: Call) -> bool:
+def _begins(code: Code, cls: Class, call: Call, stack: Stack, depth: int = 0) -> bool:
     """Whether a Module first drops what it is given.
 
     Args:
         code: The file of its class.
         cls: Its class.
         call: What builds it.
+        stack: The Modules of the file that it is in.
+        depth: How many Modules it is in.
     """
-    first = _first(code, cls)
-    return first is not None and _may_drop(code, first, ((cls, call),))
+    stack = ((cls, call), *stack)
+    for layer in _first(code, cls) if depth < _DEEPEST else ():
+        if drops(code, layer):
+            if _may_drop(code, layer, stack):
+                return True
+            continue
+        for there, value, outer in _applied(code, layer, stack):
+            if isinstance(value, Made) and _begins(there, value.cls, value.call, outer, depth + 1):
+                return True
+    return False
 
 
 @kept
-def _first(code: Code, cls: Class) -> Layer | None:
-    """Returns the dropout that a Module applies to what it is given, before anything else."""
+def _first(code: Code, cls: Class) -> list[Layer]:
+    """Returns the dropouts and the Modules that a Module applies to what it is given."""
     forward = cls.method("forward")
-    if forward is None or not has_dropout(code):
-        return None
+    if forward is None:
+        return []
     mark = ast.expr()
     given = Path(Layer(mark, "torch.nn.Dropout"), None, ends=False, whole=mark)
-    applied = [*reader(code).entered(forward, given)]
-    first = (
+    return [
         path.last
-        for path in applied
-        if drops(code, path.last) and next((b.node for b in _before(path)), None) is mark
-    )
-    return next(first, None)
+        for path in reader(code).entered(forward, given)
+        if (drops(code, path.last) or not path.last.name.startswith("torch."))
+        and next((b.node for b in _before(path)), None) is mark
+    ]
 
 
 def _may_drop(code: Code, layer: Layer, stack: Stack) -> bool:
@@ -174,32 +229,37 @@ def _before(path: Path, is_of_elements: bool | None = None) -> Iterator[Layer]:
             yield layer
 
 
-def _tail(code: Code, path: Path) -> str:
-    """Returns the name of the dropout that ends a method or a Module right before a dropout."""
+def _source(path: Path, is_of_elements: bool | None = None) -> Path | None:
+    """Returns the path of what a layer acts on, apart from changes of its shape."""
+    if is_of_elements is None:
+        is_of_elements = kind(path.last) in _ELEMENTS
     earlier = path.earlier
-    node = None if earlier is None or earlier.loose else earlier.last.node
-    if earlier is None or not isinstance(node, ast.Call):
-        return ""
-    if earlier.last.name:
-        call = earlier.last.call
-        there = class_of_project(code, call) if call is not None else None
-        made = None if there is None or call is None else abroad(code, call)
-        return "" if there is None or made is None else _end(there[0], Made(there[1], made))
-    ends = (
-        _end(code, value, code.class_of(node))
-        for value in values(code).of(node.func, code.class_of(node))
-    )
-    return next(filter(None, ends), "")
+    while earlier is not None and is_of_elements and reshapes(earlier.last) and not earlier.loose:
+        earlier = earlier.earlier
+    return earlier
 
 
-def _end(code: Code, value: Value, cls: Class | None = None) -> str:
+def _tail(code: Code, path: Path | None) -> str:
+    """Returns the name of the dropout that ends the method or the Module that a path ends with."""
+    return "" if path is None or path.loose else _end_of(code, path.last)
+
+
+def _end_of(code: Code, layer: Layer, stack: Stack = (), depth: int = 0) -> str:
+    cls = code.class_of(layer.node)
+    ends = {
+        _end(there, value, cls, outer, depth)
+        for there, value, outer in _applied(code, layer, stack)
+    }
+    return min(ends) if ends else ""
+
+
+def _end(code: Code, value: Value, cls: Class | None, stack: Stack, depth: int) -> str:
     """Returns the name of the dropout that ends a method or a Module; "" if none does."""
     function: object = value.target if isinstance(value, Maker) else None
-    stack: Stack = ()
     if isinstance(value, Made):
         function, cls = value.cls.method("forward"), value.cls
-        stack = ((value.cls, value.call),)
-    call = _result(function) if isinstance(function, Function) else None
+        stack = ((value.cls, value.call), *stack)
+    call = _result(function) if isinstance(function, Function) and depth < _DEEPEST else None
     if call is None:
         return ""
     known = values(code)
@@ -214,9 +274,14 @@ def _end(code: Code, value: Value, cls: Class | None = None) -> str:
                 layers += [one for one in options if isinstance(one, Layer)]
             elif isinstance(each, Layer):
                 layers.append(each)
-    if len(layers) != 1 or not drops(code, layers[0]) or not _may_drop(code, layers[0], stack):
+            else:
+                return _end(code, each, cls, stack, depth + 1)
+    if len(layers) != 1:
         return ""
-    return kind(layers[0])
+    if not drops(code, layers[0]):
+        is_layer = layers[0].name.startswith("torch.")
+        return "" if is_layer else _end_of(code, layers[0], stack, depth + 1)
+    return kind(layers[0]) if _may_drop(code, layers[0], stack) else ""
 
 
 def _result(function: Function) -> ast.Call | None:
@@ -236,15 +301,27 @@ def _result(function: Function) -> ast.Call | None:
     name = names.pop()
     if not name:
         only = returned[0] if isinstance(function.node.body[-1], ast.Return) else None
-        return only if len(returned) == 1 and isinstance(only, ast.Call) else None
+        return _unshaped(only) if len(returned) == 1 else None
     for statement in reversed(function.node.body):
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             target, value = statement.targets[0], statement.value
             if isinstance(target, ast.Name) and target.id == name:
-                return value if isinstance(value, ast.Call) else None
+                return _unshaped(value)
         if any(
             isinstance(e, ast.Name) and e.id == name and isinstance(e.ctx, ast.Store)
             for e in ast.walk(statement)
         ):
             return None
     return None
+
+
+def _unshaped(expr: ast.expr | None) -> ast.Call | None:
+    """Returns the call whose result an expression is, apart from changes of its shape."""
+    while (
+        isinstance(expr, ast.Call)
+        and isinstance(expr.func, ast.Attribute)
+        and expr.func.attr in SHAPES
+        and isinstance(expr.func.value, ast.Call)
+    ):
+        expr = expr.func.value
+    return expr if isinstance(expr, ast.Call) else None

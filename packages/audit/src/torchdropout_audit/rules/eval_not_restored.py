@@ -6,11 +6,11 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..code import Code, Function, words
-from ._gradients import Gradients
-from ._models import FUNCTIONS, LOOPS, MOVES, Models, dotted, shown, unmoved
-from ._modes import Modes
+from ._models import FUNCTIONS, LOOPS, MOVES, dotted, last, shown, unmoved
+from ._modes import modes
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -118,8 +118,9 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     """Code that puts a model in eval mode puts it back before training goes on.
 
     The rule looks at a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a
-    model is put in eval mode, by the loop itself or by a function of this file that it calls. The
-    report is at the `eval()`, also if that is in a function. A `train()` in the loop, or in what
+    model is put in eval mode, by the loop itself or by a function that it calls. The
+    report is at the `eval()`, also if that is in a function, and the loop in another file of the
+    project. A `train()` in the loop, or in what
     it calls, is accepted, with three exceptions: several models are put in eval mode and only
     others of these are put back; a function builds the model that it puts in training mode, such
     as a classifier that scores embeddings; it is called only after the best result, as in
@@ -143,19 +144,17 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     """
     if ".eval(" not in code.text and ".train(" not in code.text:
         return
-    reader = _Reader(code)
+    reader = _reader(code, False)
     said: set[tuple[ast.AST, str]] = set()
     places: set[ast.AST] = set()
     for call in code.calls:
         for model, place in sorted(
             reader.modes.left_in_eval(call.node).items(), key=lambda each: each[0]
         ):
-            loop = reader.training_loop(call.node)
-            if loop is None or reader.leaves(call.node, loop):
-                continue
-            if reader.modes.may_restore(model, loop, call.node):
-                continue
-            if reader.is_made_in(loop, model) or not reader.trains(model, loop):
+            loop = reader.loop_in_eval(call.node, model)
+            if loop is None and reader.asks(call.node) and code.project is not None:
+                loop = _reader(code, True).loop_in_eval(call.node, model)
+            if loop is None:
                 continue
             if (loop, model) in said:
                 break
@@ -168,6 +167,7 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
                     f"{shown(model)}.train() at the head of the loop",
                 )
             break
+    yield from _from_other_files(code, reader, places)
     yield from _from_functions(code, reader, places)
 
 
@@ -183,6 +183,75 @@ def _in_loop(reader: _Reader, model: str, place: ast.Call, call: ast.Call, loop:
         return f"{here} is put in eval in a training loop and {back}: dropout is off from here on"
     at = f"line {call.lineno}, in a training loop"
     return f"{here} is put in eval for a call on {at}, and {back}: dropout is off after it"
+
+
+def _from_other_files(code: Code, reader: _Reader, places: set[ast.AST]) -> Iterator[Hit]:
+    """Yields the calls by which a function leaves a model in eval in a loop of another file."""
+    if code.project is None or code.is_test or reader.sets_training:
+        return  # what trains here sets the mode itself
+    for function in _that_may_leave(code, reader):
+        left = {
+            model: place
+            for model, place in reader.modes.left_by(function).items()
+            if place not in places and model.partition(".")[0] in function.names
+        }
+        for other in code.project.callers(code, function.name) if left else ():
+            found = next(_loops_in(other, code, function, left), None)
+            if found is not None:
+                model, place, line = found
+                places.add(place)
+                at = f"line {line} of {other.place.name}, in a training loop"
+                yield Hit(
+                    place,
+                    f"{shown(reader.models.put_in_eval(place))} is put in eval for a call on "
+                    f"{at}, and never back: dropout is off after it",
+                    f"{shown(model)}.train() at the head of the loop",
+                )
+                break
+
+
+def _that_may_leave(code: Code, reader: _Reader) -> list[Function]:
+    """Returns the functions that put a model in eval, and those that call them."""
+    found: dict[Function, None] = {}
+    waiting = [c.function for c in code.calls if reader.models.put_in_eval(c.node)]
+    while waiting:
+        function = waiting.pop()
+        if function is not None and function not in found:
+            found[function] = None
+            waiting += [call.function for call in function.callers]
+    return [each for each in found if not each.is_step and not each.name.startswith("__")]
+
+
+def _loops_in(
+    other: Code, code: Code, function: Function, left: dict[str, ast.Call]
+) -> Iterator[tuple[str, ast.Call, int]]:
+    """Yields what a function leaves in eval in a loop of another file that trains it.
+
+    Each model comes by its name there, with what puts it in eval, and the line of the call.
+    """
+    for call in other.calls:
+        if last(call.node.func) != function.name:
+            continue
+        if next(_loops(other, call.node), None) is None or other.gated(call.node):
+            continue  # `if not train:` in an epoch that either trains or evaluates
+        there = _reader(other, True)
+        ran = there.modes.runs(call.node)
+        if ran is None or ran[1].node.lineno != function.node.lineno:
+            continue
+        if Path(ran[0].code.path).resolve() != Path(code.path).resolve():
+            continue
+        for model, place in there.models.outside_all(left, ran[1], call.node).items():
+            if there.loop_in_eval(call.node, model) is not None:
+                yield model, place, call.node.lineno
+
+
+def _loops(code: Code, node: ast.AST) -> Iterator[ast.AST]:
+    """Yields the loops around a node in its function."""
+    for parent in code.parents(node):
+        if isinstance(parent, FUNCTIONS):
+            return
+        if isinstance(parent, LOOPS):
+            yield parent
 
 
 def _from_functions(code: Code, reader: _Reader, places: set[ast.AST]) -> Iterator[Hit]:
@@ -328,13 +397,18 @@ def _is_open(reader: _Reader, function: Function, model: str) -> bool:
 
 
 class _Reader:
-    """The loops of a file that train."""
+    """The loops of a file that train.
 
-    def __init__(self, code: Code) -> None:
+    Args:
+        code: The file.
+        is_wide: Whether functions of other files are followed, too.
+    """
+
+    def __init__(self, code: Code, is_wide: bool) -> None:
         self.code = code
-        self.models = Models(code)
-        self.gradients = Gradients(code, self.models)
-        self.modes = Modes(code, self.models, self.gradients)
+        self.modes = modes(code, is_wide)
+        self.models = self.modes.models
+        self.gradients = self.modes.gradients
         self._last: dict[int, ast.stmt | None] = {}
         self._made: dict[ast.AST, set[str]] = {}
         self._moved: dict[ast.AST, bool] = {}
@@ -351,6 +425,18 @@ class _Reader:
             if named:
                 self._trained.add(named)
                 self._training.add(call.function)
+
+    def loop_in_eval(self, node: ast.AST, model: str) -> ast.AST | None:
+        """Returns the loop that trains a model on, after a node has left it in eval mode."""
+        loop = self.training_loop(node)
+        if loop is None or self.leaves(node, loop) or self.modes.may_restore(model, loop, node):
+            return None
+        return None if self.is_made_in(loop, model) or not self.trains(model, loop) else loop
+
+    def asks(self, node: ast.AST) -> bool:
+        """Whether a loop around a node may train, and by what other files say alone."""
+        inside = [self.modes.inside(each) for each in _loops(self.code, node)]
+        return any(each.asks and not each.restored for each in inside)
 
     def training_loop(self, node: ast.AST) -> ast.AST | None:
         """Returns the innermost loop around a node in which a model is trained.
@@ -405,7 +491,7 @@ class _Reader:
         if model in self._trained:
             return True
         # If another model is trained explicitly, one that is only called may be frozen.
-        if self.code.function_of(loop) in self._training:
+        if inside.restored or self.code.function_of(loop) in self._training:
             return False
         return model in inside.applies
 
@@ -426,8 +512,15 @@ class _Reader:
         return self._moved[loop]
 
 
+@kept
+def _reader(code: Code, is_wide: bool) -> _Reader:
+    return _Reader(code, is_wide)
+
+
 def _asks_for_last(test: ast.expr) -> bool:
     """Whether a test compares a number of turns with all: `step == len(loader) - 1`."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
+        return all(map(_asks_for_last, test.values))
     for node in ast.walk(test):
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
             for each in ast.walk(node):
