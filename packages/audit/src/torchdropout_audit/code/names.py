@@ -102,11 +102,22 @@ class Names(Tree):
         for binding in bound.bindings:
             if binding.kind == "import":
                 found.add(canonical(binding.target))
+            elif self._is_fallback(binding.node):
+                continue
             elif binding.kind == "value" and _names(binding.node):
                 found.add(self._of_value(binding.node, depth))
             elif not _is_none(binding.node):  # `except ImportError: flash_attn_func = None`
                 return None
         return found.pop() if len(found) == 1 else None
+
+    def _is_fallback(self, node: ast.AST) -> bool:
+        """Whether it stands for what cannot be imported: `except ImportError: nn = object`."""
+        for parent in self.parents(node):
+            if isinstance(parent, ast.ExceptHandler):
+                return parent.type is not None and "Import" in ast.dump(parent.type)
+            if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                break
+        return False
 
     def _of_value(self, value: ast.AST | None, depth: int) -> str | None:
         """Returns the qualified name of what an assigned expression stands for."""

@@ -374,10 +374,10 @@ def _rest(keep: ast.expr) -> ast.expr | None:
     """Returns the probability to drop of what is kept with a probability."""
     if isinstance(keep, (ast.Name, ast.Attribute)):
         return ast.BinOp(ast.Constant(1), ast.Sub(), keep)
-    return _one_minus(keep)
+    return rest_of(keep)
 
 
-def _one_minus(expr: ast.expr) -> ast.expr | None:
+def rest_of(expr: ast.expr) -> ast.expr | None:
     """Returns p of `1 - p`, or of what contains it: `torch.full_like(x, 1 - p)`."""
     for each in ast.walk(expr):
         if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Sub):

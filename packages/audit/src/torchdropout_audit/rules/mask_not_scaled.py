@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..code import Code, Function, words
 from ._dropouts import is_step
-from ._masks import Mask, masks, says_drop
+from ._masks import Mask, masks, rest_of, says_drop
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -79,10 +79,12 @@ def mask_not_scaled(code: Code) -> Iterator[Hit]:
     for mask in masks(code):
         if mask.function not in divided:
             divided[mask.function] = list(_divisions(mask.function))
-        by = divided[mask.function]
-        if len(by) == 1 and _is_dropped(code, mask, by[0][1]):
+        divisions = divided[mask.function]
+        own = _own_division(code, mask)
+        by = own or (divisions[0] if len(divisions) == 1 else None)
+        if by is not None and _is_dropped(code, mask, by[1]):
             yield Hit(
-                by[0][0],
+                by[0],
                 "divided by the probability to drop: the values that are kept are divided by the "
                 "probability to keep",
                 "divide by 1 - p",
@@ -95,6 +97,18 @@ def mask_not_scaled(code: Code) -> Iterator[Hit]:
                 "divide by 1 - p",
                 severity="advice",
             )
+
+
+def _own_division(code: Code, mask: Mask) -> tuple[ast.AST, ast.expr] | None:
+    """Returns the division of the product with a mask: `x * mask / rate`."""
+    product = mask.node
+    for parent in code.parents(product):
+        if not isinstance(parent, ast.BinOp) or not isinstance(parent.op, (ast.Mult, ast.Div)):
+            return None
+        if isinstance(parent.op, ast.Div):
+            return (parent, parent.right) if parent.left is product else None
+        product = parent
+    return None
 
 
 def _divisions(function: Function) -> Iterator[tuple[ast.AST, ast.expr]]:
@@ -119,7 +133,10 @@ def _is_dropped(code: Code, mask: Mask, divisor: ast.expr) -> bool:
     if isinstance(dropped, ast.BinOp):  # 1 - keep
         is_rest = isinstance(divisor, ast.BinOp) and isinstance(divisor.op, ast.Sub)
         is_rest = is_rest and code.value(divisor.left) == 1  # type: ignore[attr-defined]
-        return is_rest and ast.dump(divisor.right) == ast.dump(dropped.right)  # type: ignore
+        if is_rest:
+            return ast.dump(divisor.right) == ast.dump(dropped.right)  # type: ignore
+        values = code.assigned(dropped.right) if isinstance(dropped.right, ast.Name) else []
+        dropped = rest_of(values[0]) if len(values) == 1 and values[0] is not None else None
     for _ in range(3):
         if dropped is None or not isinstance(divisor, (ast.Name, ast.Attribute)):
             return False

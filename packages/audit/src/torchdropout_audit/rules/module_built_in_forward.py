@@ -62,10 +62,11 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
 
     In `forward`, in functions of the file that `forward` calls, and in lambdas and nested functions
     that a Module keeps, the rule looks for `nn.Dropout(p)(x)`, for `drop = nn.Dropout(p)` that is
-    then called, for `self.drop = nn.Dropout(p)`, and for a factory that is called each time,
-    `self.make()(x)`; an RNN of several layers with a dropout is one, too. In a function outside of
-    classes it is advice. It reports nothing if a test of training decides, if the mode of the new
-    module is set, or if a name such as `MCDropout` says that dropout is always on.
+    then called, for `self.drop = nn.Dropout(p)`, for `f(x, nn.Dropout(p))` of a function of the
+    file that calls it, and for a factory that is called each time, `self.make()(x)`; an RNN of
+    several layers with a dropout is one, too. In a function outside of classes it is advice. It
+    reports nothing if a test of training decides, if the mode of the new module is set, or if a
+    name such as `MCDropout` says that dropout is always on.
 
     A new module is in training mode, whatever the mode of the model: `model.eval()` has only
     reached the module that was built in the step before, if any. Predictions are random, without
@@ -113,6 +114,9 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
                 yield _hit(code, call, severity="advice")
         elif isinstance(parent, ast.NamedExpr):
             if _is_called(code, parent.target, call.function):
+                yield _hit(code, call)
+        elif isinstance(parent, (ast.Call, ast.keyword)):
+            if _is_called_by(code, built, parent):
                 yield _hit(code, call)
         elif isinstance(parent, (ast.Assign, ast.AnnAssign)):
             targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
@@ -292,6 +296,22 @@ def _is_called(code: Code, name: ast.Name, function: Function | None) -> bool:
     return function is not None and _uses(code, function, name.id)
 
 
+def _is_called_by(code: Code, built: ast.expr, holder: ast.Call | ast.keyword) -> bool:
+    """Whether a function of the file is given a dropout, which it calls."""
+    call = holder if isinstance(holder, ast.Call) else next(code.parents(holder))
+    function = code.local(call.func) if isinstance(call, ast.Call) else None
+    if not isinstance(function, Function) or not isinstance(call, ast.Call):
+        return False
+    if isinstance(holder, ast.keyword):
+        name = holder.arg
+    else:
+        place = call.args.index(built)
+        is_open = any(isinstance(each, ast.Starred) for each in call.args[:place])
+        places = {place: name for name, place in function.places.items()}
+        name = None if is_open else places.get(place)
+    return name in function.names and _uses(code, function, name)
+
+
 @kept
 def _uses(code: Code, function: Function, name: str) -> bool:
     is_called = False
@@ -301,6 +321,8 @@ def _uses(code: Code, function: Function, name: str) -> bool:
         use, parent = called(code, node), next(code.parents(node))
         if use is not None:
             is_called |= not code.gated(use)
+        elif isinstance(parent, ast.Compare) or getattr(parent, "test", None) is node:
+            continue  # if drop is not None
         elif not isinstance(parent, ast.Attribute) or parent.attr in _MODES:
             return False
     return is_called
