@@ -87,7 +87,7 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
     The rule looks at a dropout before a softmax or a cross entropy, with nothing but a shape, a
-    scale or a mask in between, also where a function of the file lies between them, at one whose
+    scale, a mask or a ReLU in between, also where a function of the file lies between them, at one whose
     result a function named logits returns, at one on a value that is named logits or that a method
     such as `compute_score` gives, if no layer takes the result, and at one
     right after a Linear or a convolution that is known to return logits: it has as many outputs as
@@ -124,8 +124,12 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
         elif before is None:
             continue
         elif kind(path.last) in _SOFTMAX:
-            # A shape, a scale and a mask leave a dropped score unchanged.
-            given = (each for each in path.before() if not _leaves(each))
+            # A shape, a scale, a mask and a ReLU leave a dropped score unchanged.
+            given = (
+                each
+                for each in path.before()
+                if not (_leaves(each) or kind(each) in ("relu", "relu_", "ReLU"))
+            )
             before = next(given, before)
             if not drops(code, before):
                 continue
