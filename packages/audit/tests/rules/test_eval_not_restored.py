@@ -407,33 +407,3 @@ class Trainer:
 @pytest.mark.parametrize(("mode", "lines"), [("pass", [23]), ("self.train()", [])])
 def test_a_loop_of_another_file_that_calls_methods(main, mode, lines, tmp_path):
     assert elsewhere(tmp_path, main, MODEL, mode, "tagger.py") == lines
-
-
-JOINT = """
-def joint(model, loader):
-    model.train()
-    for i, x in enumerate(loader):
-        loss = model.train_one_batch(x)
-        if i % 100 == 0:
-            model.eval()
-            print(evaluate(model))
-"""
-STEP_OF_NET = """
-class Net:
-    def train_one_batch(self, x):
-        MODE
-        loss = self(x).sum()
-        loss.backward()
-        return loss
-"""
-
-
-@pytest.mark.parametrize(("mode", "lines"), [("pass", [7]), ("self.train()", [])])
-def test_a_step_that_is_a_method_of_another_file(mode, lines, tmp_path):
-    files = {"joint.py": JOINT, "net.py": STEP_OF_NET.replace("MODE", mode)}
-    found = findings_in(tmp_path, files, "joint.py", "eval-not-restored")
-    assert [line for line, _ in found] == lines
-
-
-def test_a_step_of_which_nothing_is_known(tmp_path):
-    assert findings_in(tmp_path, {"joint.py": JOINT}, "joint.py", "eval-not-restored") == []

@@ -22,7 +22,6 @@ _DATA = frozenset(
     + ("features", "samples", "split", "dir", "path", "file", "iter", "iterator", "batch", "set")
     + ("params", "parameters", "labels")
 )
-_STEPS = frozenset(("step", "epoch", "update", "fit", "learn", "optimize", "batch"))
 _DEEPEST = 4
 _MOST_MODELS = 100  # that one function puts in eval
 _MOST_PARTS = 200  # of what builds one object
@@ -50,7 +49,6 @@ class Inside:
 
     Attributes:
         evals: The models that it puts in eval mode, by its names for them, and where it does.
-        asks: Whether it calls a function of another file that may train.
         restored: What it puts in training mode, by its names.
         is_open: Whether it may put something else in training mode, too.
         backward: Whether it computes gradients, or makes a step.
@@ -62,7 +60,6 @@ class Inside:
     applies: set[str] = field(default_factory=set)
     restored: dict[str, Restored] = field(default_factory=dict)
     is_open: bool = False
-    asks: bool = False
     backward: bool = False
     steps: bool = False
 
@@ -216,7 +213,6 @@ class Modes:
         if ran is not None:
             there, function = ran
             inner = there.inside(function.node, depth + 1)
-            found.asks |= inner.asks
             self._add_restored(inner, found, function, node)
             found.backward |= inner.backward
             found.steps |= inner.steps
@@ -230,7 +226,6 @@ class Modes:
     def _add_unknown(self, func: ast.expr, found: Inside, depth: int) -> None:
         """Adds what a function that is not known may do, by its name."""
         may_restore = _may_restore(func)
-        found.asks |= may_restore or not _STEPS.isdisjoint(words(last(func))[-1:])
         is_method = isinstance(func, ast.Attribute)
         if not (may_restore and is_method and self._is_wide and self.code.project is not None):
             found.is_open |= may_restore

@@ -152,8 +152,6 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
             reader.modes.left_in_eval(call.node).items(), key=lambda each: each[0]
         ):
             loop = reader.loop_in_eval(call.node, model)
-            if loop is None and reader.asks(call.node) and code.project is not None:
-                loop = _reader(code, True).loop_in_eval(call.node, model)
             if loop is None:
                 continue
             if (loop, model) in said:
@@ -432,11 +430,6 @@ class _Reader:
         if loop is None or self.leaves(node, loop) or self.modes.may_restore(model, loop, node):
             return None
         return None if self.is_made_in(loop, model) or not self.trains(model, loop) else loop
-
-    def asks(self, node: ast.AST) -> bool:
-        """Whether a loop around a node may train, and by what other files say alone."""
-        inside = [self.modes.inside(each) for each in _loops(self.code, node)]
-        return any(each.asks and not each.restored for each in inside)
 
     def training_loop(self, node: ast.AST) -> ast.AST | None:
         """Returns the innermost loop around a node in which a model is trained.
