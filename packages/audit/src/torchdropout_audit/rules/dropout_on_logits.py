@@ -87,16 +87,17 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
     The rule looks at a dropout before a softmax or a cross entropy, with nothing but a shape, a
-    scale, a mask or a ReLU in between, also where a function of the file lies between them, at one whose
-    result a function named logits returns, at one on a value that is named logits or that a method
-    such as `compute_score` gives, if no layer takes the result, and at one
-    right after a Linear or a convolution that is known to return logits: it has as many outputs as
-    there are classes, labels or entries of an embedding, its name or that of the result contains
-    classifier, logits or score, a sigmoid of it, or of a sum or product, is returned, the outputs
-    of several layers are added up from 0 and returned, or it ends a whole model: in a variable that
-    no layer follows, in a class named classifier, or in one that is not a part of another where
-    this file, or another one that builds it, trains by a cross entropy. Of a layer of another
-    library or file the number of outputs tells.
+    scale, a mask or a ReLU in between, also where a function of the file lies between them, at one
+    whose result a function named logits returns, at one on a value that is named logits or that a
+    method such as `compute_score` gives, if no layer takes the result, and at one right after a
+    Linear or a convolution that is known to return logits: it has as many outputs as there are
+    classes, labels or entries of an embedding, its name or that of the result contains classifier,
+    logits or score, a sigmoid of it, or of a sum or product, is returned, the outputs of several
+    layers are added up from 0 and returned, or it ends a whole model: in a variable that no layer
+    follows, in a class named classifier, or in one that is not a part of another where this file,
+    or another one that builds it, trains by a cross entropy. Of a layer of another library or file
+    the number of outputs tells.
+
     The Linear and dropout at the end of a transformer's feed-forward block are not reported: their
     output is added to something.
 
