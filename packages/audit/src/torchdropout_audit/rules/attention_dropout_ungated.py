@@ -42,12 +42,12 @@ def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
 
     `scaled_dot_product_attention`, flash-attention's functions and xformers'
     `memory_efficient_attention` do not see a Module's mode: they drop whenever the rate is not 0. A
-    model that passes `dropout_p=self.p` drops in evaluation. So does one that calls the function by
-    an attribute, or by a `functools.partial`, which may bind the rate.
+    model that passes `dropout_p=self.p` drops in evaluation. So does one that calls the function
+    through an attribute, or through a `functools.partial`, which may bind the rate.
 
-    It is an error if a Module gives a constant or an attribute, directly or through local variables
-    or one call within the file, and no test of training decides on it. It is advice if the caller
-    is not known to be a Module. A rate that is a plain parameter is up to the caller.
+    It is an error if a Module passes a constant or an attribute, directly or through local
+    variables or one call within the file, and no test of training decides on it. It is advice if
+    the caller is not known to be a Module. A rate that is a plain parameter is up to the caller.
 
     To fix: `dropout_p=self.p if self.training else 0.0`.
     """

@@ -64,9 +64,9 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
     """A checkpoint around a dropout restores the state of the random generators.
 
     The rule looks at `checkpoint`, `checkpoint_sequential` and `checkpoint_wrapper` with
-    `preserve_rng_state=False` around code that, by this file, contains a dropout: a module or a
-    function of this file, a list of modules in a loop, a Transformer layer with its default of 0.1.
-    It is advice if the rate is a parameter that is 0 by default.
+    `preserve_rng_state=False` around code that, as far as this file shows, contains a dropout: a
+    module or a function of this file, a list of modules in a loop, a Transformer layer with its
+    default of 0.1. It is advice if the rate is a parameter that is 0 by default.
 
     A checkpoint runs the forward a second time in the backward pass. Without the state of the
     generators, that run draws another mask: the gradients belong to another sample than the loss,

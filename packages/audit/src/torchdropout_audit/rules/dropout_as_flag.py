@@ -35,10 +35,10 @@ _FLAGS = frozenset(("use", "with", "is", "has", "enable", "do", "add", "apply", 
 def dropout_as_flag(code: Code) -> Iterator[Hit]:
     """A dropout's p is a number, not a flag.
 
-    It is an error to give a bool as p to one of torch's dropout modules. It is advice if a name
-    that is a flag is given: `inplace`, or a parameter whose default or annotation is a bool. A
+    It is an error to pass a bool as p to one of torch's dropout modules. It is advice if p is a
+    name that stands for a flag: `inplace`, or a parameter whose default or annotation is a bool. A
     parameter that is False by default may be a rate where the layer is built only if it is true, or
-    where the file gives it a number.
+    where the file passes it a number.
 
     torch accepts True as p=1 and False as p=0 without a warning: `nn.Dropout(True)` returns zeros
     in training, `nn.Dropout(False)` does nothing. Such calls are written next to `nn.ReLU(True)`,

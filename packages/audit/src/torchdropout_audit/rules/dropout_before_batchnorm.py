@@ -56,15 +56,17 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     """No BatchNorm comes after a dropout.
 
     The rule looks at the layers of a Sequential, or of a list that grows and becomes one, and at
-    what a function applies in turn to a value: through sums and concatenations, options such as `if
-    self.use_bn`, methods of the class, Modules of the project, and the next turn of a loop. Layers
-    in between make no difference, except another normalisation. Alpha dropout, which keeps the
-    variance, dropout that is on in evaluation too, stochastic depth, the dropout of an attention's
-    weights, and functions for predictions (`infer`, `torch.no_grad`) are not reported. The rate and
-    the options of a part that Modules of the file build are those that they give: a part that none
-    gives a rate has no dropout, and one with `norm=None` has no BatchNorm. A BatchNorm that runs
-    only where the rate is 0 (`if self.drop.p == 0`), or that divides by the variance of the batch
-    in eval, too (`F.batch_norm(..., training=True)`), is not reported.
+    the layers that a function applies in turn to a value. It follows the value through sums and
+    concatenations, options such as `if self.use_bn`, methods of the class, Modules of the project,
+    and the next turn of a loop. Layers in between make no difference, except another normalisation.
+    If Modules of the file build a part, its rate and its options are those that they pass: a part
+    that never gets a rate has no dropout, and one with `norm=None` has no BatchNorm.
+
+    These are not reported: alpha dropout, which keeps the variance; dropout that is on in
+    evaluation, too; stochastic depth; the dropout of an attention's weights; and functions for
+    predictions (`infer`, `torch.no_grad`). Nor is a BatchNorm that runs only where the rate is 0
+    (`if self.drop.p == 0`), or that divides by the variance of the batch in eval, too
+    (`F.batch_norm(..., training=True)`).
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
     and divides by it in eval, where it is too large: after a ReLU and a dropout of p=0.5, the

@@ -47,16 +47,19 @@ _OTHER_ROOTS = frozenset(
 def dropout_never_used(code: Code) -> Iterator[Hit]:
     """A dropout that a Module builds is applied.
 
-    The rule looks for an attribute of a Module with a `forward` that is assigned a dropout, or a
-    `ModuleList` of dropouts, or gets one by `add_module`, and read nowhere in the file: not by the
-    class, its bases and its subclasses, not on another object, not by name in a string, unless a
-    class asks so for an attribute of its own (`hasattr(self, "drop")`); as the rate of a dropout it
-    is read before it is one (`self.drop = nn.Dropout(self.drop)`). A class that loops over its
-    children to apply them is skipped, and so is one that runs a method of a base in another file,
-    `self.encode(x)` or `super().forward(x)`, unless the project has that file, and the base reads
-    no such attribute either; a comment that says that it is unused or kept for compatibility, there
-    or on the line above, is accepted, and so is one that says why the call next to it is commented
-    out.
+    The rule looks for an attribute that nothing in the file reads, in a Module with a `forward`. It
+    is assigned a dropout or a `ModuleList` of dropouts, or `add_module` adds one by that name.
+
+    A read counts wherever it is: in the class, its bases and its subclasses, on another object, or
+    through a string with its name. Two things are not reads. A class may ask whether it has such an
+    attribute (`hasattr(self, "drop")`), and the attribute may hold the rate before it holds the
+    dropout (`self.drop = nn.Dropout(self.drop)`).
+
+    A class that loops over its children to apply them is skipped. So is one that runs a method of a
+    base in another file, `self.encode(x)` or `super().forward(x)`, unless the project has that
+    file, and the base does not read the attribute either. A dropout is also skipped if a comment,
+    on its line or on the line above, says that it is unused or kept for compatibility, or if a
+    comment says why the call next to it is commented out.
 
     The rate is an argument, is printed with the model and tuned, and has no effect. Either the line
     that applies the dropout is missing, or the dropout is left over.

@@ -86,24 +86,26 @@ _RESULTS = _HEADS | frozenset(
 def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
-    The rule looks at a dropout before a softmax or a cross entropy, with nothing but a shape, a
-    scale, a mask or a ReLU in between, also where a function of the file lies between them, at one
-    whose result a function named logits returns, at one on a value that is named logits or that a
-    method such as `compute_score` gives, if no layer takes the result, and at one right after a
-    Linear or a convolution that is known to return logits: it has as many outputs as there are
-    classes, labels or entries of an embedding, its name or that of the result contains classifier,
-    logits or score, a sigmoid of it, or of a sum or product, is returned, the outputs of several
-    layers are added up from 0 and returned, or it ends a whole model: in a variable that no layer
-    follows, in a class named classifier, or in one that is not a part of another where this file,
-    or another one that builds it, trains by a cross entropy. Of a layer of another library or file
-    the number of outputs tells.
+    The rule reports a dropout before a softmax or a cross entropy, with at most a change of shape,
+    a scale, a mask or a ReLU in between, even if a function of the file lies between them. It
+    reports a dropout whose result a function named logits returns. It reports one on a value that
+    is named logits, or that a method such as `compute_score` returns, if no layer takes the result.
+
+    It also reports a dropout right after a Linear or a convolution that is known to return logits.
+    That is known if the layer has as many outputs as there are classes, labels or entries of an
+    embedding; if its name, or that of the result, contains classifier, logits or score; if a
+    sigmoid of the result, or of a sum or product that contains it, is returned; if the outputs of
+    several layers are added up from 0 and returned; or if the layer ends a whole model. It ends one
+    in a variable that no layer follows, in a class named classifier, or in a class that is not a
+    part of another and is trained with a cross entropy, in this file or in another one that builds
+    it. For a layer of another library or file, only the number of outputs is used.
 
     The Linear and dropout at the end of a transformer's feed-forward block are not reported: their
     output is added to something.
 
     A dropped logit becomes 0, which is a score like any other: the right class loses its score at
     random, the loss cannot become small, and no gradient flows through the dropped logit. In an
-    attention a score of 0 does not mean "no attention" either.
+    attention, too, a score of 0 does not mean "no attention".
 
     To fix: put the dropout before the last layer; in an attention, after the softmax.
     """

@@ -110,33 +110,39 @@ _PLAIN_DECORATORS = (
 def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     """A parameter for a dropout is used.
 
-    The rule looks for a parameter such as `dropout`, `drop_rate` or `attn_drop`, of a constructor,
-    a function or a method, whose name does not appear in the body, or that is replaced before it is
-    read, or only printed, or stored by a Module, or by a class that trains a model, in an attribute
-    that the file does not read, unless to say what the Module is (`extra_repr`) or to save it
-    (`torch.save`); or stored by any class that builds a model with 0 in its place. The rate is an
+    The rule looks at a parameter such as `dropout`, `drop_rate` or `attn_drop` of a constructor, a
+    function or a method. It reports one whose name does not appear in the body, or that is replaced
+    before it is read, or only printed. It also reports one that a Module, or a class that trains a
+    model, stores in an attribute that the file does not read, except to say what the Module is
+    (`extra_repr`) or to save it (`torch.save`). If a class builds a model with 0 in place of the
+    rate that it stores, its parameter is reported even if the class is neither. The rate is an
     argument, it is tuned and recorded, and it has no effect: the dropout has a rate of its own, or
     is missing.
 
-    A function is skipped that has a reason to accept more than it uses: a stub, an abstract class,
-    an override, a method that the file does not call, a callback, a function with a decorator
-    (except one that only calls it, such as `torch.no_grad`), or with other parameters that it does
-    not use, a constructor that swallows `**kwargs` and whose rate is 0 by default (unless a call of
-    the file gives another), one that saves all its arguments (`locals()`,
-    `save_hyperparameters()`), and one whose comments or docstring say so ("unused", "deprecated",
-    "for compatibility"), and not of another parameter. A use that is commented out is a reason only
-    if a comment next to it says why. A class is skipped that another file of the project stores or
-    derives from, which may build it as it builds others. A base class is skipped, too, whose
-    subclass in the file uses the parameter for more than to give it to the base, and a file without
-    any training in a path that says inference, `runtime/` or `onnx/`. Other unused parameters, up
-    to a third of all (half of them for a rate that is above 0 by default, two thirds where a
-    dropout has a rate that is written down), are no reason in a function, or a Module's
-    constructor, that uses another rate or has five parameters, if no other class of the file that
-    is built with the same arguments, and takes as many inputs, uses the rate; those whose default,
-    a number, is written down in their place do not count; but a group of one beginning with
-    defaults (`lora_rank=8`, `lora_alpha=16`, `lora_dropout=0.1`) that is unused as a whole is one.
+    Some functions have a reason to accept more than they use, and are skipped: a stub, an abstract
+    class, an override, a method that the file does not call, a callback, and a function with a
+    decorator, except one that only calls it, such as `torch.no_grad`. So are a constructor that
+    saves all its arguments (`locals()`, `save_hyperparameters()`), and one that swallows `**kwargs`
+    and whose rate is 0 by default, unless a call of the file passes another rate. So is a function
+    whose comments or docstring say that something is "unused", "deprecated" or "for compatibility",
+    if they do not say it of another parameter. A use that is commented out is a reason only if a
+    comment next to it says why.
 
-    To fix: give it to the dropout, or remove it.
+    A class is skipped if another file of the project stores it or derives from it, since that file
+    may build it as it builds others. A base class is skipped if a subclass in the file does more
+    with the parameter than pass it to the base. A file without any training is skipped if its path
+    says inference, `runtime/` or `onnx/`.
+
+    A function with other unused parameters is skipped as well, unless these are a few leftovers: up
+    to a third of all parameters; up to half if the rate is above 0 by default; up to two thirds if
+    a dropout in the function has a literal rate. They count as leftovers only in a function, or a
+    Module's constructor, that uses another rate or has five parameters, and only if no other class
+    of the file that is built with the same arguments, and takes as many inputs, uses the rate. A
+    parameter is not counted among them if the body has the number that is its default written in
+    its place. A group of parameters with defaults whose names begin alike (`lora_rank=8`,
+    `lora_alpha=16`, `lora_dropout=0.1`) is skipped if all of it is unused.
+
+    To fix: pass it to the dropout, or remove it.
     """
     if "torch" not in code.text or code.is_test:
         return

@@ -146,21 +146,24 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
 def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     """A dropout is called with arguments that it has.
 
-    The dropouts of torch differ: `F.dropout` has `training`, `torch.dropout` has `train`, and
-    requires it; `nn.Dropout` has `p`, `nn.LSTM` has `dropout` and no `nonlinearity`, and attention
-    has `dropout_p`. The rule looks for a keyword that does not exist, for required arguments that
-    are missing, and for more arguments by position than there are parameters, in calls of torch's
-    dropouts, attention, Transformer layers and RNNs; and for a dropout module of a class that is
-    called without an input, or with `p` or `training`. It also looks for a dropout module in place
-    of the rate, as in `nn.LSTM(8, 8, 2, dropout=self.dropout)` after `self.dropout =
-    nn.Dropout(p)`. It is advice if a rate is given by position to a layer of torch_geometric in
-    place of another parameter, which raises nothing: the fourth of `GATConv` is `concat`.
+    The dropouts of torch differ. `F.dropout` has `training`; `torch.dropout` has `train`, and
+    requires it; `nn.Dropout` has `p`; `nn.LSTM` has `dropout` and no `nonlinearity`; attention has
+    `dropout_p`.
 
-    Each of the others raises an error when it is called, which may be in a branch that no test
-    runs. A call with `*args` or `**kwargs` is skipped where they may hold what is missing, and so
-    is a call that is expected to raise.
+    In calls of torch's dropouts, attention, Transformer layers and RNNs, the rule looks for a
+    keyword that does not exist, for missing required arguments, and for more positional arguments
+    than there are parameters. It also looks for a dropout module of a class that is called without
+    an input, or with `p` or `training`, and for a dropout module in place of the rate, as in
+    `nn.LSTM(8, 8, 2, dropout=self.dropout)` after `self.dropout = nn.Dropout(p)`. Each of these
+    raises an error when it is called, which may be in a branch that no test runs.
 
-    To fix: rename the keyword, or give what is missing; in place of a module give its rate,
+    It is advice if a rate is passed by position to a layer of torch_geometric in place of another
+    parameter, which raises nothing: the fourth of `GATConv` is `concat`.
+
+    A call with `*args` or `**kwargs` is skipped where they may hold what is missing, and so is a
+    call that is expected to raise.
+
+    To fix: rename the keyword, or pass what is missing; in place of a module pass its rate,
     `self.dropout.p`.
     """
     for call in code.calls:

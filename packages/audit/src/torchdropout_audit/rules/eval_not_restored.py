@@ -118,23 +118,26 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     """Code that puts a model in eval mode puts it back before training goes on.
 
     The rule looks at a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a
-    model is put in eval mode, by the loop itself or by a function that it calls. The
-    report is at the `eval()`, also if that is in a function, and the loop in another file of the
-    project. A `train()` in the loop, or in what
-    it calls, is accepted, with three exceptions: several models are put in eval mode and only
-    others of these are put back; a function builds the model that it puts in training mode, such
-    as a classifier that scores embeddings; it is called only after the best result, as in
-    `if loss < best:`. A model counts as trained if this file calls its `train()` or passes on its
-    `parameters()`; in a function that does neither for any model, if the loop, or a function that
-    it calls, applies it with gradients. A model whose parameters are frozen is not trained, nor is
-    one in a loop that only moves its input by `x.grad`, nor a loss function.
+    model is put in eval mode, by the loop itself or by a function that it calls. It reports the
+    `eval()`, even if that is in a function and the loop is in another file of the project.
 
-    It also looks at a function outside of classes that puts a model that it is given in eval mode,
-    uses it, and returns with the model still in that mode: `predict(model, x)`. That is not
-    reported if the name of the function or the file announces it (`evaluate`, `onnx.py`), if the
-    file puts any model in training mode, if it shows no training, such as an optimizer or a loss,
-    and no name says that training asks for the result (`accuracy`, `scoring.py`), if the model is
-    returned, or if all callers are in the file and own the model.
+    A `train()` in the loop, or in a function that it calls, is accepted, with three exceptions.
+    First, several models are put in eval mode, and only others of these are put back. Second, a
+    function builds the model that it puts in training mode, such as a classifier that scores
+    embeddings. Third, `train()` is called only after the best result, as in `if loss < best:`.
+
+    The model must be one that the loop trains. A model counts as trained if this file calls its
+    `train()` or passes on its `parameters()`. In a function that does neither for any model, a
+    model counts as trained if the loop, or a function that it calls, applies it with gradients. A
+    model with frozen parameters is not trained, nor is a loss function, nor a model in a loop that
+    only moves its input by `x.grad`.
+
+    The rule also looks at a function outside of classes, such as `predict(model, x)`, that is
+    passed a model, puts it in eval mode, uses it, and returns with it still in that mode. That is
+    not reported if the name of the function or the file announces it (`evaluate`, `onnx.py`), if
+    the file puts any model in training mode, if the model is returned, or if all callers are in the
+    file and own the model. Nor is it if the file shows no training, such as an optimizer or a loss,
+    and no name says that training asks for the result (`accuracy`, `scoring.py`).
 
     From the first evaluation on, dropout is off and BatchNorm's statistics do not change, while
     training continues: nothing fails, and only the first epoch is regularised.

@@ -61,13 +61,14 @@ _RNN = frozenset(("rnn", "lstm", "gru", "bilstm", "bigru", "birnn"))
 def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     """Dropout1d, 2d and 3d have as many spatial dimensions as the layers next to them.
 
-    The rule looks at the nearest layer before it that determines the dimensions, or a `view`,
-    `reshape`, `flatten` or `mean` that makes a matrix; only layers that keep a shape may be in
-    between: activations, LayerNorm, plain dropout, or change the order of its dimensions, such as
-    `transpose`. A BatchNorm1d right after a Linear has a matrix. Where that layer does not tell, it
-    looks at the nearest one after it. Where a `view` or a `permute` with all dimensions, an RNN, a
-    `bmm`, or a layer whose name says it (`ResBlock1d`), tells the number of dimensions, it is
-    followed through indices, `squeeze` and `unsqueeze`.
+    The rule looks at the nearest layer before the dropout that determines the dimensions, or at a
+    `view`, `reshape`, `flatten` or `mean` that makes a matrix. Only layers that keep a shape
+    (activations, LayerNorm, plain dropout), or that change the order of its dimensions, such as
+    `transpose`, may be in between. The input of a BatchNorm1d right after a Linear is a matrix. If
+    the layer before the dropout says nothing about the dimensions, the rule looks at the nearest
+    one after it. A `view` or a `permute` with all dimensions, an RNN, a `bmm`, or a layer whose
+    name says it (`ResBlock1d`) gives the number of dimensions, which is followed through indices,
+    `squeeze` and `unsqueeze`.
 
     These modules drop whole slices of dimension 1, and use the number of dimensions to tell whether
     there is a batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d

@@ -47,20 +47,22 @@ _Flags = dict[ast.AST, tuple[str, ...]]  # for each `if`, the flags that the fun
 def functional_always_on(code: Code) -> Iterator[Hit]:
     """F.dropout is given `training`; without it, it drops in evaluation, too.
 
-    `torch.nn.functional.dropout`, `dropout1d`, `dropout2d` and `dropout3d`, and torchvision's
-    `stochastic_depth` and `drop_block2d`, and `multi_head_attention_forward`, have `training=True`
-    by default: unlike `nn.Dropout` they do not see `model.eval()`. Predictions are then random, and
-    worse than those of the model without dropout; nothing warns about it. A call by a
-    `functools.partial` that gives no `training` is one, too.
+    `torch.nn.functional.dropout`, `dropout1d`, `dropout2d`, `dropout3d` and
+    `multi_head_attention_forward`, and torchvision's `stochastic_depth` and `drop_block2d`, have
+    `training=True` by default: unlike `nn.Dropout` they do not see `model.eval()`. Predictions are
+    then random, and worse than those of the model without dropout; nothing warns about it. A call
+    of a `functools.partial` that does not set `training` is the same mistake. So is
+    `training=self.train` or `training=self.train()`, also in a call of a dropout function from
+    another file.
 
-    Such a call, or one that gives `self.train` or `self.train()`, also to a dropout function of
-    another file, is an error in a method of a
-    Module, and in a function that such a method calls in the same file; elsewhere it is advice,
-    since the caller may always be training. It is not reported if a test of training decides (`if
-    self.training`, `p if self.training else 0.0`, `p * self.training`, an early return), or if a
-    flag that is given to the function decides (`if use_dropout`), or in a method that computes a
-    loss and that nothing in the file calls in evaluation; nor, as advice, in a function
-    that stands in for torch's `scaled_dot_product_attention`, which always applies its `dropout_p`.
+    It is an error in a method of a Module, and in a function that such a method calls in the same
+    file. Elsewhere it is advice, since the caller may always be training.
+
+    It is not reported if a test of training decides (`if self.training`,
+    `p if self.training else 0.0`, `p * self.training`, an early return), or if a flag that is
+    passed to the function decides (`if use_dropout`). A method that computes a loss, and that
+    nothing in the file calls in evaluation, is not reported. A function that stands in for torch's
+    `scaled_dot_product_attention`, which always applies its `dropout_p`, gets no advice.
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
     """

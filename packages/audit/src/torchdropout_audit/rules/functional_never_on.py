@@ -39,10 +39,10 @@ _NEVER_ON = frozenset((*FUNCTIONAL_OFF, *OTHER_OFF))
 def functional_never_on(code: Code) -> Iterator[Hit]:
     """F.alpha_dropout and F.feature_alpha_dropout are given `training`; without it they never drop.
 
-    Unlike `F.dropout`, these two have `training=False` by default, and so has timm's `drop_path`:
-    the call returns its input, in training as well, and the model trains without the dropout in its
-    source. Outside of a Module, and of what its `forward` calls in the same file, it is advice:
-    the function may be meant for evaluation.
+    Unlike `F.dropout`, these two have `training=False` by default, and so has timm's `drop_path`.
+    The call returns its input, in training as well: the model trains without the dropout that its
+    source shows. It is advice outside of a Module and of the functions that its `forward` calls in
+    the same file, since such a function may be meant for evaluation.
 
     To fix: `training=self.training`, or an `nn.AlphaDropout` in `__init__`.
     """

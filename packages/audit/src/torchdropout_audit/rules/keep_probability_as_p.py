@@ -44,11 +44,13 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
     """A dropout is given the probability to drop, not the probability to keep.
 
     The rule looks for a name that contains keep, survival or retain (`keep_prob`, `self.keep_rate`,
-    `cfg.survival_prob`) and is given as the rate of a torch dropout, an RNN, an attention or a
-    Transformer layer, also by way of another name (`self.p = keep_prob`). It is advice if the name
-    stands for a number below a half, since the name may be what is wrong, for `1 - dropout`, for
-    `keep_dropout`, which may also be the option whether to keep it, and where it is given to a
-    parameter of other code that is named as a drop rate (`Block(dropout=keep_prob)`).
+    `cfg.survival_prob`) and is passed as the rate of a torch dropout, an RNN, an attention or a
+    Transformer layer, also through another name (`self.p = keep_prob`).
+
+    It is advice in four cases: the name stands for a number below a half, so that the name may be
+    what is wrong; the rate is `1 - dropout`; the name is `keep_dropout`, which may also be the
+    option whether to keep the dropout; or it is passed to a parameter of other code whose name says
+    drop rate (`Block(dropout=keep_prob)`).
 
     TensorFlow 1 took the probability to keep, torch takes the probability to drop. A model ported
     with `keep_prob=0.9` drops 90 %.

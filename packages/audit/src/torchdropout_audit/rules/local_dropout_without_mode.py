@@ -47,14 +47,16 @@ _MODES = frozenset(("training", "train", "is_training", "is_train", "istrain", "
 def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
     """A dropout function of the file is called with its mode.
 
-    The rule looks at calls, at each step of a Module, of a function in the same file that is named
-    after dropout: `drop_path(x, self.drop_prob)`. If its parameter `training` defaults to True,
-    such a call drops in evaluation, too; if it defaults to False, it never drops. If it has no such
-    parameter and applies a random mask whatever the mode, it drops in evaluation, too.
+    The rule looks at a function whose name says dropout, and at its calls in the same file that run
+    at each step of a Module: `drop_path(x, self.drop_prob)`. If the function's parameter `training`
+    defaults to True, such a call drops in evaluation, too; if it defaults to False, the call never
+    drops. If the function has no such parameter and applies a random mask whatever the mode, the
+    call drops in evaluation, too.
 
-    A call under a test of training, or with a rate that depends on one, is not reported as always
-    on, nor is one of a function without a mode in a class that evaluates by a method of its own,
-    under `@torch.no_grad()`. What is named as Monte-Carlo or Bayesian is skipped.
+    A call that always drops is not reported if it is under a test of training, or if its rate
+    depends on one. A call of a function without a mode is not reported in a class that evaluates in
+    a method of its own under `@torch.no_grad()`. Code whose name says Monte-Carlo or Bayesian is
+    skipped.
 
     To fix: `training=self.training`; where there is no such parameter, call it only if
     `self.training`.

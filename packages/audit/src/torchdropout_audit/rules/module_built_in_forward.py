@@ -60,17 +60,17 @@ _BUILDING = (
 def module_built_in_forward(code: Code) -> Iterator[Hit]:
     """A dropout is built once, in `__init__`; built where it is used, it drops in eval, too.
 
-    In `forward`, in functions of the file that `forward` calls, and in lambdas and nested functions
-    that a Module keeps, the rule looks for `nn.Dropout(p)(x)`, for `drop = nn.Dropout(p)` that is
-    then called, for `self.drop = nn.Dropout(p)`, for `f(x, nn.Dropout(p))` of a function of the
-    file that calls it, and for a factory that is called each time, `self.make()(x)`; an RNN of
-    several layers with a dropout is one, too. In a function outside of classes it is advice. It
-    reports nothing if a test of training decides, if the mode of the new module is set, or if a
+    The rule looks in `forward`, in functions of the file that `forward` calls, and in lambdas and
+    nested functions that a Module keeps. It reports `nn.Dropout(p)(x)`, `drop = nn.Dropout(p)` if
+    it is then called, `self.drop = nn.Dropout(p)`, `f(x, nn.Dropout(p))` if f is a function of the
+    file that calls the module, and a factory that is called each time, `self.make()(x)`. An RNN of
+    several layers with a dropout counts as well. In a function outside of classes it is advice.
+
+    It reports nothing if a test of training decides, if the mode of the new module is set, or if a
     name such as `MCDropout` says that dropout is always on.
 
-    A new module is in training mode, whatever the mode of the model: `model.eval()` has only
-    reached the module that was built in the step before, if any. Predictions are random, without
-    any warning.
+    A new module is in training mode, whatever the mode of the model: `model.eval()` can only reach
+    a module that an earlier step built. Predictions are random, without any warning.
 
     To fix: build the module in `__init__`, or call `F.dropout(x, p, self.training)`.
     """

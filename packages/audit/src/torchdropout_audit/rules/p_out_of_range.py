@@ -31,10 +31,10 @@ FIXED = BROKEN.replace("50", "0.5")
 def p_out_of_range(code: Code) -> Iterator[Hit]:
     """A rate is between 0 and 1.
 
-    The rule looks for a number outside [0, 1], or NaN, given as the rate of a dropout, an RNN, an
-    attention or a Transformer layer; names that are bound once to a number are followed. It is
-    advice if the default of a parameter, or of an option, is above 1. A call that is expected to
-    raise is skipped.
+    The rule looks for a number outside [0, 1], or NaN, as the rate of a dropout, an RNN, an
+    attention or a Transformer layer. It follows names that are bound once to a number. It is advice
+    if the default of a parameter, or of an option, is above 1. A call that is expected to raise is
+    skipped.
 
     Some of these raise when they are built, some only when they are called in training, and
     `float("nan")` never raises.

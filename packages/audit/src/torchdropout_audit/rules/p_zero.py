@@ -30,12 +30,12 @@ _DROPOUTS = frozenset((*BUILDERS, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropou
 def p_zero(code: Code) -> Iterator[Hit]:
     """The rate of a dropout is above 0; with a rate of 0 it does nothing.
 
-    The rule looks for the literal 0 or 0.0 as the rate of a dropout, outside tests and if the file
-    does not set the rate later. Attention and RNNs, whose rate is an option, are not reported, and
-    defaults are not either.
+    The rule looks for the literal 0 or 0.0 as the rate of a dropout, outside tests, if the file
+    does not set the rate later. Attention and RNNs, whose rate is an option, are not reported, nor
+    are default values of parameters.
 
-    It reads as if the model had dropout, and costs a call per step. If it is kept so that the names
-    in a state dict stay the same, say so: `# torchdropout: ignore[p-zero]`.
+    Such a line reads as if the model had dropout, and costs a call per step. If it is kept so that
+    the names in a state dict stay the same, say so: `# torchdropout: ignore[p-zero]`.
 
     To fix: remove it, or make the rate a parameter.
     """

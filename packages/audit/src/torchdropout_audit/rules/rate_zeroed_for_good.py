@@ -40,15 +40,15 @@ FIXED = BROKEN.replace(
 def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
     """A rate that is set to 0 in evaluation is set back in training.
 
-    In a `forward`, or in what it calls, the rule looks for an attribute that is a drop probability
-    and is set to 0 if `self.training` is false, and that nothing in the file but `__init__` sets
-    again.
+    In a `forward`, or in a function that it calls, the rule looks for an attribute that is a drop
+    probability and is set to 0 if `self.training` is false. It is reported if nothing in the file
+    except `__init__` sets it again.
 
     The attribute keeps its value after the pass. The first evaluation turns dropout off for the
     rest of the training: there is no error, and the curves before it look right.
 
-    To fix: use a local variable, `p = self.dropout_p if self.training else 0.0`; for a dropout
-    module nothing is needed, since `eval()` turns it off.
+    To fix: use a local variable, `p = self.dropout_p if self.training else 0.0`. A dropout module
+    does not need this, since `eval()` turns it off.
     """
     for cls in code.classes:
         if not cls.is_module:

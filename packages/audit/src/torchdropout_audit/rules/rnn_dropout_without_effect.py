@@ -42,22 +42,27 @@ _COUNTS = frozenset(("layers", "layer", "depth", "n", "num", "nlayers", "trainin
 def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     """An RNN with dropout has more than one layer.
 
-    The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, one of torchdropout's, or a choice of these
-    (by name, from a dict, from a function that passes its `**options` on, or given by all callers),
-    with a dropout above 0 and one layer, which is the default. The number is followed through
-    names, `**options`, the calls of the file and what a base in another file stores. It is advice
-    if there is surely one layer and the rate is not known, or if all calls in other files of the
-    project ask for one layer, and not all for a rate of 0; a file that only loads the weights of
-    what another one trained does not count. It is also advice if only defaults say that there is
-    one layer and that the rate is above 0: those of parameters, or of options (`add_argument`, a
-    dataclass, a class such as `Config`, `config = {"layers": 1}`, `args.layers = 1`,
-    `config.get("layers", 1)`, in this file, in those that import it or that they import, or else
-    in all programs of the project). If the number of layers is not known, if two places give
-    different ones, or if a test looks at it, nothing is reported.
+    The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, or one of torchdropout's, with a dropout
+    above 0 and one layer, which is the default. The class may also be one of several: chosen by
+    name, from a dict or by all callers, or built by a function that passes its `**options` on. The
+    number of layers is followed through names, `**options`, the calls of the file and what a base
+    in another file stores.
+
+    It is advice in three cases. First, there is surely one layer, and the rate is not known.
+    Second, all calls in other files of the project ask for one layer, and not all for a rate of 0;
+    a file that only loads the weights of a model trained elsewhere does not count. Third, only
+    defaults say that there is one layer and that the rate is above 0: defaults of parameters, or of
+    options (`add_argument`, a dataclass, a class such as `Config`, `config = {"layers": 1}`,
+    `args.layers = 1`, `config.get("layers", 1)`). Options are looked up in this file and its
+    imports, in files that import this one and their imports, or else in all programs of the
+    project.
+
+    Nothing is reported if the number of layers is not known, if two places give different ones, or
+    if a test looks at it.
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
     layer it acts nowhere; torch warns once, when the module is built. Another dropout of the same
-    rate next to the RNN changes nothing in this, and is no reason to report nothing: code that
+    rate next to the RNN does not change this, and the RNN is reported all the same. Code that
     allows for one layer says `dropout=p if layers > 1 else 0`, which is not reported.
 
     To fix: give it no dropout, and drop its output if nothing does, or use more layers.

@@ -53,11 +53,13 @@ def train_overridden(code: Code) -> Iterator[Hit]:
     puts everything in training mode.
 
     `Module.eval()` is `self.train(False)`, and a parent's `eval()` and `train()` call `train(mode)`
-    of each child. A `train()` without a parameter raises TypeError; one whose parameter is the
-    number of epochs trains; one that ignores it, `super().train()`, leaves the dropouts on in
-    evaluation. A `train()` that does nothing, or always passes False, freezes the module: it is not
-    reported. It is advice if a base is in another file, where it may have an `eval()` of its own,
-    and the class reads `self.training`.
+    of each child. A `train()` without a parameter raises TypeError. One whose parameter is the
+    number of epochs starts to train. One that ignores it, `super().train()`, leaves the dropouts on
+    in evaluation.
+
+    A `train()` that does nothing, or always passes False, freezes the module: it is not reported.
+    It is advice if a base is in another file, where it may have an `eval()` of its own, and the
+    class reads `self.training`.
 
     To fix: `def train(self, mode=True)` with `super().train(mode)`; name a method that trains the
     model `fit`.

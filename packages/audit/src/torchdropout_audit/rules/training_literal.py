@@ -40,11 +40,13 @@ def training_literal(code: Code) -> Iterator[Hit]:
 
     `training=True` drops in evaluation, too, and `training=False` never drops. Either may be
     intended, for example in Monte-Carlo dropout: mark such a line, or the file, with
-    `# torchdropout: mc-dropout`. A literal is not reported in tests, nor if a test of training
-    decides whether the call runs or what p is, nor in functions and classes whose name says
-    Monte-Carlo or Bayesian dropout. A function that stands in for torch's
-    `scaled_dot_product_attention` always applies its `dropout_p`, as that one does: it is reported
-    only where a Module of the file gives it a rate in both modes.
+    `# torchdropout: mc-dropout`.
+
+    A literal is not reported in tests, in functions and classes whose name says Monte-Carlo or
+    Bayesian dropout, or where a test of training decides whether the call runs or what p is. A
+    function that stands in for torch's `scaled_dot_product_attention` always applies its
+    `dropout_p`, as torch's function does: it is reported only where a Module of the file passes it
+    a rate in both modes.
 
     To fix: `training=self.training`.
     """
