@@ -40,7 +40,7 @@ class Changed:
         )
 
     def __call__(self, path: str) -> bool:
-        """Whether the file at a path has changed; of a link, the link or what it points to."""
+        """Whether the file at a path has changed; for a link, whether it or its target has."""
         folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100
         inside = os.path.join(os.path.realpath(folder), name)  # noqa: PTH118
         return inside in self._files or os.path.realpath(path) in self._files

@@ -72,7 +72,7 @@ _REDRAWN = 0.1  # seconds
 
 @click.command(context_settings=HELP)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("--fix", is_flag=True, help="Fix what can only be meant in one way.")
+@click.option("--fix", is_flag=True, help="Fix mistakes where only one meaning is possible.")
 @click.option(
     "--unsafe-fixes",
     is_flag=True,
@@ -107,25 +107,25 @@ _REDRAWN = 0.1  # seconds
     "--exclude",
     multiple=True,
     metavar="PATTERN",
-    help="Leave out what matches a pattern, as in a .gitignore; takes precedence over `exclude` in "
-    "a pyproject.toml.",
+    help="Leave out files that match a pattern, as in a .gitignore; takes precedence over "
+    "`exclude` in a pyproject.toml.",
 )
-@click.option("--extend-exclude", multiple=True, metavar="PATTERN", help="Leave this out as well.")
+@click.option("--extend-exclude", multiple=True, metavar="PATTERN", help="Leave these out as well.")
 @click.option(
     "--since",
     metavar="REVISION",
-    help="Audit only files that have changed since a revision of git, or are new; with `...` after "
-    "it, since the branch left it.",
+    help="Audit only files that are new or have changed since a revision of git; with `...` after "
+    "it, since the branch left that revision.",
 )
-@click.option("--no-gitignore", is_flag=True, help="Audit what git ignores, too.")
+@click.option("--no-gitignore", is_flag=True, help="Audit files that git ignores, too.")
 @click.option(
     "--statistics",
     is_flag=True,
-    help="Print how often each rule was found, and not where; as text or JSON.",
+    help="Print only how often each rule was found, as text or JSON.",
 )
 @formats(*FORMATS)
 @output_option("Write the report to a file, all of it or nothing; the verdict goes to stderr.")
-@quiet_option("Print findings without their source, and no progress.")
+@quiet_option("Print findings without their source line, and no progress.")
 @verbose_option("Print what the rule of each finding requires, too.")
 @click.option("--strict/--no-strict", default=False, help="Exit with 1 on advice, too.")
 @exit_zero_option()
@@ -213,7 +213,7 @@ def audit(
         if form not in _STATISTICS and is_form_given:
             names = " or ".join(_STATISTICS)
             raise click.UsageError(f"Expected --statistics with --format {names}, got {form}")
-        form = form if form in _STATISTICS else "text"  # that of the settings is for reports
+        form = form if form in _STATISTICS else "text"  # the format in the settings is for reports
     try:
         rules = chosen(how.pop("select"), how.pop("ignore"))
         exclude = (*how["exclude"], *how["extend_exclude"])
@@ -252,7 +252,7 @@ def audit(
                     progress=progress,
                     **shared,
                 )
-        except WRONG as error:  # of --since
+        except WRONG as error:  # raised by --since
             raise click.UsageError(str(error)) from error
     if diff:
         return _exit_code(report, bool(changes)) if _show(changes, report, output) else CANNOT_RUN
@@ -279,7 +279,7 @@ def _serve() -> int:
         if (error.name or "").partition(".")[0] not in ("pygls", "lsprotocol"):
             raise
         raise click.ClickException(
-            f'Expected pygls for --lsp, got none, or an older one: pip install "{PYGLS}"'
+            f'Expected pygls for --lsp, got none or an older version: pip install "{PYGLS}"'
         ) from error
     serve()
     return OK

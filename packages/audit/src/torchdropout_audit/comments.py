@@ -25,7 +25,7 @@ from .findings import Edit, Fix, SourceFinding
 from .registry import CHOICE, FINDERS, SYNTAX_ERROR, UNUSED_IGNORE
 
 NOT_IGNORED = frozenset({SYNTAX_ERROR.name, UNREADABLE.name, UNUSED_IGNORE.name})
-"""What `add_ignores` leaves: a comment would not silence it, or would hide a comment to delete."""
+"""Rules that `add_ignores` skips: a comment cannot silence them, or would hide one to delete."""
 
 ON_PURPOSE = frozenset(
     ("training-literal", "functional-always-on", "eval-mode-dropout-forced")
@@ -104,7 +104,7 @@ class _Directive:
 
 
 class _Spoken:
-    """The directives by the lines that they apply to, each asked once about a rule on a line."""
+    """The directives by their lines; each is looked at once for a rule on a line."""
 
     def __init__(self, directives: Sequence[_Directive]) -> None:
         self._of_file: list[_Directive] = []

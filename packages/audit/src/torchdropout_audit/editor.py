@@ -179,7 +179,7 @@ class Document:
 
     @cached_property  # editors ask at each move of the cursor
     def fix_all(self) -> tuple[Change, ...]:
-        """The changes of all safe fixes; none if the audit of what they make takes too long."""
+        """The changes of all safe fixes; none if the audit of the fixed text takes too long."""
         try:
             return self._changes(fix_all(self._text, self._audit).text)
         except TooLongError:
@@ -232,7 +232,7 @@ def _as_notebook(texts: Sequence[str]) -> str:
 
 
 def _differences(part: int, before: str, after: str) -> Iterator[Change]:
-    """Yields the changes that make one text of another, each as small as it can be."""
+    """Yields the changes that turn one text into another, each as small as it can be."""
     old, new = lines_of(before), lines_of(after)
     starts = [0, *accumulate(map(len, old))]
     head = _common(old, new)

@@ -153,7 +153,7 @@ def write_over(path: str, old: bytes, new: bytes) -> bool:
     """
     target = Path(path).resolve()
     links = target.stat().st_nlink
-    if links > 1:  # replaced, it would be another file than that of its other names
+    if links > 1:  # after a replacement its other names would still hold the old file
         raise OSError(errno.EMLINK, f"it is one file with {links} names (hard links)")
     if target.read_bytes() != old:
         return False
@@ -216,11 +216,11 @@ def find_files(
 
 
 def leads_out(path: str, named: Sequence[str | Path]) -> bool:
-    """Whether a path is a link to a file outside of what was named.
+    """Whether a path is a link to a file outside the named files and folders.
 
     Args:
         path: A file that `find_files` found.
-        named: What it was given. A link that is named itself leads nowhere else.
+        named: The paths that `find_files` was given. A link that is named itself does not lead out.
     """
     if not os.path.islink(path) or path in map(str, named):  # noqa: PTH114
         return False

@@ -12,16 +12,16 @@ from types import FrameType
 
 
 class TooLongError(BaseException):
-    """The time is over; not an `Exception`, so that nothing takes it for a fault of its own."""
+    """The time is over; not an `Exception`, so that no `except Exception` catches it."""
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raises `TooLongError` once the work inside has used so many seconds of the processor.
+    """Raises `TooLongError` once the work inside has used this many seconds of the processor.
 
     Processor time, unlike time by the clock, does not depend on what else the machine does. There
-    is no limit on Windows, which has no such timer, and outside the main thread none on macOS,
-    which does not tell the time of a thread.
+    is no limit on Windows, which has no such timer, nor outside the main thread on macOS, which
+    cannot measure the time of one thread.
     """
     if threading.current_thread() is not threading.main_thread():
         with _in_thread(seconds):

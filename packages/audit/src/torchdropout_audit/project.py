@@ -16,15 +16,15 @@ from .files import NOT_SOURCE, UnreadableError, read_source
 
 _MARKS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
 _MOST_SEEN = 20_000  # files and folders of a project that is searched for callers
-_MOST_BYTES = 200_000  # of a file that is read for the sake of another
+_MOST_BYTES = 200_000  # bytes of a file that is read for the sake of another
 _MOST_SEARCHED = 50_000_000  # bytes of all files that are searched
 _MOST_KEPT = 1_000_000  # characters of sources whose trees are kept for the next file
 _MOST_READ = 3_000_000  # characters of sources that are read for one file
-_MOST_SEARCHES = 200  # of all other files for the sake of one
+_MOST_SEARCHES = 200  # searches of all other files for the sake of one
 _MOST_ASKED = 20  # files that mention a name
-_MOST_NAMES = 50_000  # that are looked up
+_MOST_NAMES = 50_000  # names that are looked up
 _DEEPEST = 20  # names that are imports of others
-_MOST_PARTS = 20  # of a name
+_MOST_PARTS = 20  # parts of a dotted name
 _MOST_STARS = 5  # modules of which all names are imported
 _MOST_IMPORTED = 30  # files that one file imports
 _MOST_ADDED = 5  # folders that a file adds to the path
@@ -37,8 +37,8 @@ class Project:
 
     A file belongs to the folder above it that has a mark of a project, such as `.git` or
     `pyproject.toml`; without one, to the current folder if that is above it, or else to its
-    outermost package. Files outside of that folder are not read. What is read is kept, so that
-    a project is for one run.
+    outermost package. Files outside of that folder are not read. Files that were
+    read are kept, so that a project is for one run.
 
     Args:
         root: The folder.
@@ -79,7 +79,7 @@ class Project:
 
         Args:
             code: The source that defines it.
-            target: It, at the level of the module.
+            target: The class or function, defined at the level of the module.
 
         Returns:
             The calls; None if it may be called in ways that are not written down: a class derives
@@ -148,7 +148,7 @@ class Project:
                 yield other
 
     def named(self, name: str) -> Iterator[Found]:
-        """Yields all functions and methods of a name in the project."""
+        """Yields all functions and methods with a name in the project."""
         self.questions += 1
         for path in self._mentioning(name, rb"\bdef\s+%b\b"):
             other = self._read(path)
@@ -217,9 +217,9 @@ class Project:
         return None
 
     def _in_its_package(self, file: Path, parts: Sequence[str]) -> Found | None:
-        """Returns what a name stands for if a package has a class in place of its module.
+        """Returns what a name stands for if a package exports a class under its module's name.
 
-        That is `from .Encoder import Encoder` in its `__init__.py`.
+        An example is `from .Encoder import Encoder` in its `__init__.py`.
         """
         package, name = file.parent / "__init__.py", file.stem
         if file == package or not package.is_file():

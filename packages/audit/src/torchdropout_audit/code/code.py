@@ -218,10 +218,10 @@ class Project(Protocol):
         """Yields the files that import a source."""
 
     def callers(self, code: Code, name: str) -> Iterator[Code]:
-        """Yields the files that import a source, and call something of a name."""
+        """Yields the files that import a source, and call something with a name."""
 
     def named(self, name: str) -> Iterator[Found]:
-        """Yields all functions and methods of a name in the project."""
+        """Yields all functions and methods with a name in the project."""
 
     def programs(self, code: Code, option: str) -> Iterator[Code]:
         """Yields the files that have an option of the command line."""

@@ -96,7 +96,7 @@ class Class:
         self._assigned.clear()
 
     def lineage(self) -> Sequence[Class]:
-        """Returns the class and its bases in this file, nearest first, as far as anyone reads."""
+        """Returns the class and its bases in this file, nearest first, up to a limit."""
         if self._lineage is None:
             found = {self: None}
             waiting = deque([self])
@@ -183,7 +183,7 @@ class Function:
 
     @cached_property
     def places(self) -> Mapping[str, int]:
-        """Where a call gives each parameter that has a place."""
+        """The position at which a call passes each parameter that has one."""
         positional = [*self.node.args.posonlyargs, *self.node.args.args]
         given = positional[1 if self.is_bound else 0 :]
         return {parameter.arg: place for place, parameter in enumerate(given)}
@@ -228,7 +228,7 @@ class Call:
 
 
 def _argument(node: ast.Call, place: int | None, name: str) -> ast.expr | Unknown | None:
-    """Returns the argument for a parameter that has a place, or can be given by name only."""
+    """Returns the argument for a parameter; `place` is None if it is passed by name only."""
     is_open = False
     for keyword in node.keywords:
         if keyword.arg == name:

@@ -69,7 +69,7 @@ class Layers(Names):
         return foreign == ["torch.nn.Sequential"]
 
     def _may_expand(self, listed: list[ast.expr]) -> bool:
-        """Whether a list has not yet been expanded more often than anyone does."""
+        """Whether a list has been expanded no more often than the limit allows."""
         first = listed[0] if listed else None
         self._expanded[first] = self._expanded.get(first, 0) + 1
         return self._expanded[first] <= _MOST_EXPANDED
@@ -88,7 +88,7 @@ class Layers(Names):
         return None if any(isinstance(e, ast.Starred) for e in expr.elts) else list(expr.elts)
 
     def returned(self, call: ast.Call) -> ast.expr | None:
-        """Returns what a function of this file returns, if it does in one place only."""
+        """Returns what a function of this file returns, if it has only one `return`."""
         function = self.local(call.func)
         if not isinstance(function, Function):
             return None

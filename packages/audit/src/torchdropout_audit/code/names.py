@@ -14,8 +14,8 @@ from .signatures import ROOTS, canonical, is_public
 from .tree import Tree
 
 _DEEPEST = 12  # names that stand for names: a circle, or unreadable
-_MOST_VALUES = 100  # of a name: with more, what it holds at a place is not known
-# What everybody calls them.
+_MOST_VALUES = 100  # bindings of a name: with more, its value at a place is not known
+# The usual names for torch's modules.
 _CUSTOM = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional"}
 _OTHER_FRAMEWORKS = re.compile(
     r"\b(?:paddle|mindspore|flax|jax|tensorflow|keras|mxnet|mlx|tinygrad|jittor|oneflow|chainer)\b"
@@ -138,7 +138,7 @@ class Names(Tree):
 
     @cached_property
     def _by_custom(self) -> Mapping[str, str]:
-        """What `torch`, `nn` and `F` stand for where a `*` of an unknown module brings them."""
+        """What `torch`, `nn` and `F` stand for where `from unknown import *` may bind them."""
         is_open = any(each.partition(".")[0] not in ROOTS for each in self._scopes.module.stars)
         is_of_torch = "torch" in self.text and not _OTHER_FRAMEWORKS.search(self.text)
         return _CUSTOM if is_open and is_of_torch else {}
@@ -198,7 +198,7 @@ class Names(Tree):
         return bool(found) and found is self._scopes.scopes[there].lookup(name)
 
     def bound(self, name: ast.Name) -> Bound:
-        """Returns the same, with what follows from it."""
+        """Returns the bindings of a name, with what follows from them."""
         found = self.bindings(name)
         key = id(found) if found else 0  # of a list that its scope holds
         if key not in self._bound:
@@ -244,8 +244,8 @@ class Names(Tree):
     def assigned(self, expr: ast.AST) -> list[ast.expr | None]:
         """Returns the expressions assigned to a name or an attribute of `self`.
 
-        None stands for a value that is not written down, and two of them for more values than
-        anyone follows. The list is empty if nothing is known: for a builtin, or an attribute of a
+        None stands for a value that is not written down, and two of them for too many values to
+        follow. The list is empty if nothing is known: for a builtin, or an attribute of a
         base in another file.
         """
         if isinstance(expr, ast.Name):

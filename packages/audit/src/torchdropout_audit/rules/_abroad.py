@@ -1,4 +1,4 @@
-"""A call of a class of another file, in words of that file: nothing that only this file knows."""
+"""Calls of classes of other files, with arguments that do not depend on this file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def called(code: Code, call: Call) -> Found | None:
 
 
 def abroad(code: Code, call: Call, stack: Stack = ()) -> Call:
-    """Returns a call with its arguments as constants; what is not one is not known.
+    """Returns a call with its arguments as constants; an argument without one becomes unknown.
 
     Args:
         code: The file of the call.

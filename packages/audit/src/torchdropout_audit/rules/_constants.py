@@ -60,8 +60,9 @@ class ByDefault:
 class Constants:
     """Finds the values of expressions.
 
-    A parameter is what the calls of the file give it, if a Module of the file is among the callers
-    and the file is not one of layers: its users build a whole model, and the model its parts.
+    A parameter has the values that the calls of the file pass, if a Module of the file is among the
+    callers and the file is not a collection of layers. Then other files build the whole model, and
+    the model builds its parts.
     """
 
     def __init__(self, code: Code) -> None:
@@ -70,7 +71,7 @@ class Constants:
         self._runs: dict[tuple[ast.AST, Stack], bool] = {}
 
     def of(self, expr: ast.expr, stack: Stack = (), depth: int = 0) -> frozenset[object]:
-        """Returns all that an expression may be; UNKNOWN is among it for what is not known.
+        """Returns all values that an expression may have; UNKNOWN stands for those not known.
 
         Args:
             expr: An expression.

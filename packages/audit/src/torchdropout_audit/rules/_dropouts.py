@@ -87,7 +87,7 @@ def called(code: Code, module: ast.expr) -> ast.Call | None:
 
 
 def one_of(code: Code, func: ast.expr, allowed: Container[str]) -> str | None:
-    """Returns a name for what is one of several that are allowed: `F.dropout2d if wide else ...`.
+    """Returns the name of one of several allowed functions: `F.dropout2d if wide else ...`.
 
     Args:
         code: The file.

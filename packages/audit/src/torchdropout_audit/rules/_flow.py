@@ -648,7 +648,7 @@ class Flow:
     def _elsewhere(self, layer: Layer, passed: _Passed) -> tuple[Layer | None, bool]:
         """Returns what a Module of another file does to a value, as `through` does.
 
-        No file is asked for a value that was not dropped.
+        No other file is read for a value that was not dropped.
         """
         if not passed - {_WEIGHTS} or layer.call is None or self._away >= _MOST_AWAY:
             return None, False

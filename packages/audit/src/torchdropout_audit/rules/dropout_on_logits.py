@@ -245,7 +245,7 @@ def _are_classes(code: Code, projection: Call) -> bool:
 
 @kept
 def _entries(code: Code) -> Mapping[Class | None, frozenset[str]]:
-    """Returns the names in how many entries the embeddings of each class have."""
+    """Returns the names in the numbers of entries of the embeddings of each class."""
     found: dict[Class | None, frozenset[str]] = {}
     for call in code.calls:
         if call.name == "torch.nn.Embedding":
@@ -338,7 +338,7 @@ def _unchanged(path: Path) -> Path | None:
 def _is_of_scores(code: Code, path: Path) -> bool:
     """Whether a dropout acts on a value that is named logits, or that a method for scores gives.
 
-    No layer takes what it gives: else the value has only the name of what it becomes.
+    No layer may take its result: if one does, the value is only named after what it becomes.
     """
     node, giver = path.last.node, _unchanged(path)
     given = node.args[0] if isinstance(node, ast.Call) and node.args else None
@@ -418,8 +418,8 @@ def _followed(code: Code) -> frozenset[ast.AST]:
 def _is_before_sigmoid(code: Code, path: Path, dropped: Path) -> bool:
     """Whether a dropout before a sigmoid acts on logits.
 
-    A projection has as many outputs as there are classes, or a function returns the sigmoid of one
-    or of what several are put together to.
+    A projection has as many outputs as there are classes, or a function returns the sigmoid of a
+    projection or of a combination of several.
     """
     given = dropped.earlier
     if given is not None and _PROJECTIONS.fullmatch(kind(given.last)):

@@ -69,7 +69,7 @@ _LAST = _DROPS | {
 }
 _OF_ONE_PLACE = re.compile("dropout[a-z]")  # dropouti and dropouth of AWD-LSTM
 _MOST_BELOW = 50  # subclasses of one class
-_FEW = 3  # of so many parameters, one without a use is a leftover
+_FEW = 3  # one unused parameter in this many is a leftover
 _FEWER = 2  # the same if it is above 0 by default
 _FIXED = 2  # the limit is this many times higher next to a dropout with a literal rate
 _MANY = 5
@@ -189,10 +189,10 @@ def _is_built_alike(code: Code, function: Function) -> bool:
 
 
 def _is_of_a_group(function: Function, name: str, used: set[str]) -> bool:
-    """Whether all parameters of one beginning are unused: `lora_rank=8` and `lora_dropout=0.1`.
+    """Whether all parameters whose names begin alike are unused: `lora_rank=8`, `lora_dropout=0.1`.
 
-    What they are for is left out as a whole, and the signature is that of another class. All have
-    a default: the caller need not give them.
+    The class leaves out their feature as a whole, and has the signature of another class. All have
+    a default: the caller need not pass them.
     """
     if len(function.parameters) > _MOST_PARAMETERS:
         return False
@@ -447,7 +447,7 @@ def _asked(code: Code, function: Function, rates: list[str]) -> set[bool]:
 def _is_written(code: Code, function: Function, name: str) -> bool:
     """Whether the default of a parameter is a number that the body has in its place.
 
-    Such a parameter is no more part of a signature that is kept than the dropout next to it.
+    Such a parameter is unused by mistake, as is the rate, and does not show a kept signature.
     """
     default = code.value(given) if (given := function.defaults.get(name)) is not None else None
     return default not in (0, 1) and not _is_rate(name) and default in _numbers(code, function)
@@ -549,7 +549,7 @@ def _calls_base(node: ast.stmt) -> bool:
 def _excuses_itself(code: Code, function: Function) -> bool:
     """Whether a comment at the parameters or the docstring says that something is not used.
 
-    What the docstring says of another parameter, by its name, is no excuse, nor is a gap in it.
+    A sentence of the docstring about another parameter is not an excuse, nor is a `TODO`.
     """
     node = function.node
     first = node.body[0]

@@ -226,9 +226,10 @@ def _that_may_leave(code: Code, reader: _Reader) -> list[Function]:
 def _loops_in(
     other: Code, code: Code, function: Function, left: dict[str, ast.Call]
 ) -> Iterator[tuple[str, ast.Call, int]]:
-    """Yields what a function leaves in eval in a loop of another file that trains it.
+    """Yields the models that a function leaves in eval in a loop of another file that trains them.
 
-    Each model comes by its name there, with what puts it in eval, and the line of the call.
+    Each has its name there, the call that puts it in eval, and the line where the loop calls the
+    function.
     """
     for call in other.calls:
         if last(call.node.func) != function.name:
@@ -319,11 +320,11 @@ class _Doings:
     """What a function does with each object, by its name for it.
 
     Attributes:
-        used: What is called, or whose methods are.
-        within: What is called is reached through these.
+        used: The objects that it calls, or whose methods it calls.
+        within: The objects through which it reaches these.
         returned: What it returns.
         stored: What it stores in an attribute.
-        assigned: For each name that is assigned, the names of what.
+        assigned: For each name that is assigned, the names of the values.
         sets_mode: Whether it yields, reads a mode, or loads a state.
     """
 
