@@ -265,8 +265,8 @@ def test_kernels(metadata, is_read):
 @pytest.mark.parametrize(
     ("file", "words", "line"),
     [
-        ("", "no JSON here: Expecting value", 1),
-        ('{\n"cells": [\n<<<<<<< HEAD\n', "no JSON here", 3),
+        ("", "invalid JSON: Expecting value", 1),
+        ('{\n"cells": [\n<<<<<<< HEAD\n', "invalid JSON", 3),
         ("[]", "no list of cells", 1),
         ('{"cells": 7}', "no list of cells", 1),
         ("{}", "no list of cells", 1),

@@ -76,7 +76,7 @@ _REDRAWN = 0.1  # seconds
 @click.option(
     "--unsafe-fixes",
     is_flag=True,
-    help="Apply all fixes, also those that may change behaviour; look at the diff.",
+    help="Apply all fixes, including those that may change behaviour; look at the diff.",
 )
 @click.option(
     "--add-ignores",

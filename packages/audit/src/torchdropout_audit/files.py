@@ -73,8 +73,8 @@ UNREADABLE = Rule(
     "error",
     "The file can be read as text or as a notebook.",
     "A source is decoded as Python does it: by its byte order mark or its coding comment, else as "
-    "UTF-8. A notebook is JSON of nbformat 4. A file that mentions dropout and is neither is "
-    "reported and not audited.",
+    "UTF-8. A notebook is JSON of nbformat 4. A file that mentions dropout and can be "
+    "read in neither way is reported and not audited.",
 )
 
 

@@ -178,7 +178,7 @@ def _parsed(text: str) -> list[Any]:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UnreadableError(f"not a notebook: no JSON here: {error.msg}", error.lineno) from error
+        raise UnreadableError(f"not a notebook: invalid JSON: {error.msg}", error.lineno) from error
     except RecursionError as error:
         raise UnreadableError("not a notebook: nested too deep") from error
     if isinstance(data, dict) and isinstance(data.get("worksheets"), list):

@@ -330,7 +330,7 @@ class _Run:
             self._end(path, _Outcome(problem=f"{path}: {why(error)}", is_audited=False))
             return None
         if size > MOST_BYTES:
-            said = f"{size:,} bytes are more than the {MOST_BYTES:,} of the longest file audited"
+            said = f"not audited: {size:,} bytes, more than the limit of {MOST_BYTES:,}"
             self._end(path, _Outcome(problem=f"{path}: {said}", is_audited=False))
             return None
         if not may_break_a_rule(data):
@@ -453,7 +453,7 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
         return _Outcome(wrong if UNREADABLE.name in task.rules else (), key=key)
     text = source.text if notebook is None else notebook.text
     if len(text) > MOST:
-        said = f"{len(text):,} characters are more than the {MOST:,} of the longest source audited"
+        said = f"not audited: {len(text):,} characters, more than the limit of {MOST:,}"
         return _Outcome(problem=f"{path}: {said}", is_audited=False)
     is_applied = SYNTAX_ERROR.name in task.rules
     broken = _broken_cells(notebook, path) if notebook is not None and is_applied else ()

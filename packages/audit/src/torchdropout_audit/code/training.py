@@ -154,7 +154,7 @@ class Training(Names):
         return found
 
     def _left(self, node: ast.AST) -> Steps:
-        """Whether an earlier statement leaves the block by a test of training."""
+        """Whether an earlier statement leaves the block if a test of training says so."""
         before = self.before(node)
         if before is None:
             return False

@@ -20,7 +20,7 @@ _Way = tuple[Path | None, dict[object, bool]]  # the last layer, and which optio
 def in_sequences(code: Code, reader: Reader, values: Values) -> Iterator[Path]:
     """Yields the layers of each `Sequential`, each after those before it.
 
-    Each side of an option is followed, and of a loop two turns or three.
+    Each side of an option is followed, and two or three turns of a loop.
 
     Args:
         code: The file.

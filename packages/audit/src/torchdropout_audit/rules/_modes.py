@@ -164,7 +164,7 @@ class Modes:
 
     @cached_property
     def _aliases(self) -> frozenset[frozenset[str]]:
-        """The pairs of names of which one is made of the other: `whole = DataParallel(model)`."""
+        """Pairs of names, one of which is built from the other: `whole = DataParallel(model)`."""
         return frozenset(
             frozenset((dotted(target), dotted(each)))
             for node in ast.walk(self.code.tree)

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 
 def last_turns(body: Sequence[ast.stmt], is_last: bool = True) -> Iterator[tuple[int, int]]:
-    """Yields the lines of what only the last turn of a loop does, or of what it alone does not.
+    """Yields the lines that run in the last turn of a loop only, or in all turns except the last.
 
     Args:
         body: The body of a loop: `if i < n - 1: ... else: ...`.
-        is_last: Whether what the last turn does is asked for.
+        is_last: Whether to yield the lines of the last turn, and not those of the others.
     """
     for node in body:
         test = node.test if isinstance(node, ast.If) else None

@@ -15,13 +15,13 @@ from ._rule import kept
 _WORD = re.compile(r"\w+")
 _NAMING = frozenset(("name", "n", "key", "k", "attr", "attribute", "child", "module"))
 _NAME = re.compile(r"[\w.]+")
-# What is given a text for people, or the name of an option.
+# Functions that take a text for people, or the name of an option.
 _SAYING = frozenset(
     ("print", "debug", "info", "warning", "warn", "error", "log", "add_argument", "get", "pop")
     + ("format", "write", "join", "add_scalar", "ValueError", "option", "suggest_float")
     + ("suggest_uniform", "suggest_categorical", "uniform", "choice", "getenv")
 )
-# What is given a Module and applies no child.
+# Functions that take a Module and apply none of its children.
 _KEEPING = frozenset(
     ("copy.deepcopy", "copy.copy", "torch.save", "torch.nn.DataParallel", "logging.info")
     + ("torch.nn.Module.__init__", "warnings.warn", "weakref.ref")

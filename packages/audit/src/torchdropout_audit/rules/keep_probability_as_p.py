@@ -140,7 +140,7 @@ def _hit(code: Code, given: ast.expr, origin: ast.expr, parameter: str) -> Hit:
     fix = None
     if given is origin and isinstance(given, (ast.Name, ast.Attribute)):
         start, _ = code.span(given)
-        # A model that was trained as it is goes on with another rate.
+        # It changes the rate of a model that may already be trained.
         fix = Fix(f"give 1 - {text}", (Edit(start, start, "1 - "),), safe=False)
     return Hit(given, said, f"give 1 - {text}", fix)
 

@@ -77,7 +77,7 @@ def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
 
 
 def _without_mode(code: Code, function: Function, mode: str) -> Iterator[Hit]:
-    """Finds the calls that leave the mode at its default, and so decide it once for all."""
+    """Finds the calls that leave the mode at its default, whatever the mode of the Module."""
     default = function.defaults.get(mode)
     value = None if default is None else code.value(default)
     if not isinstance(value, bool) or not _decides(function, mode):

@@ -85,7 +85,7 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
         parent, use = next(code.parents(built)), called(code, built)
         holder = _kept(code, call.node)
         if holder is not None or call.function is None:
-            # Where it is written is not where it runs.
+            # It runs later, and not where it is written.
             if use is not None and isinstance(holder, ast.AST) and _has_input(holder):
                 yield _hit(code, call, severity=_severity_of(code, holder))
             elif (

@@ -61,7 +61,7 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
 def _by_default(code: Code, rate: ast.expr) -> float | None:
     """Returns the default above 1 of a parameter or an option that is the rate; None for others.
 
-    A default below 0 may mean that there is no dropout, and so may a number that is asked about.
+    A default below 0 may mean that there is no dropout, and so may a number that a test reads.
     """
     if isinstance(rate, ast.Name) and len(code.bindings(rate)) == 1:
         p = default_of(code, rate)
@@ -83,7 +83,7 @@ def _by_default(code: Code, rate: ast.expr) -> float | None:
 
 @kept
 def _asked(_: Code, test: ast.expr) -> frozenset[str]:
-    """Returns the names and attributes in a test, which is read once for all that it decides."""
+    """Returns the names and attributes in a test; each test is read once."""
     nodes = [*ast.walk(test)]
     attributes = {each.attr for each in nodes if isinstance(each, ast.Attribute)}
     return frozenset(attributes | {each.id for each in nodes if isinstance(each, ast.Name)})

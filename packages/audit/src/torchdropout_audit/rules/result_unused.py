@@ -138,7 +138,7 @@ _EVERYWHERE = (sys.maxsize, 0)
 
 @kept
 def _last_loads(code: Code, function: Function) -> Mapping[str, tuple[int, int]]:
-    """The place at which a function last reads each name: after all, if another scope has it."""
+    """Where a function last reads each name; after everything else, if another scope has it."""
     last: dict[str, tuple[int, int]] = {}
     for name, nodes in code.names_in(function.node).items():
         for node in nodes:
@@ -264,7 +264,7 @@ def _severity(code: Code, call: Call) -> Severity | None:
 
 @kept
 def _last_lines(code: Code, function: Function) -> Mapping[str, int]:
-    """The last line of a function that has each name."""
+    """For each name, the last line of a function that contains it."""
     named = code.names_in(function.node)
     return {name: max(node.lineno for node in nodes) for name, nodes in named.items()}
 

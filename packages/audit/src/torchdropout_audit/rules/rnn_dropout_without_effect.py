@@ -81,7 +81,7 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
         if values == {0} and is_asked:
             continue  # no call of the file gives a rate, nor more layers
         if known == "by its callers" and severity is not None:
-            # Somebody else may ask for more.
+            # Callers outside the project may ask for more layers.
             severity = "advice" if any(map(_may_act, values)) else None
         if known == "by default":
             is_by_default = severity is not None and _acts_by_default(code, given)
@@ -211,13 +211,13 @@ def _gives_rate(call: Call) -> bool:
 
 @dataclass(frozen=True)
 class _ByCaller:
-    """A value that all callers of another file give."""
+    """A value that all callers in other files pass."""
 
     value: object
 
 
 class _Counts(Constants):
-    """Finds numbers of layers: the project makes all calls, and what is tested is not known."""
+    """Finds numbers of layers: the project has all calls; a value that a test reads is unknown."""
 
     def _of(self, expr: ast.expr, stack: Stack, depth: int) -> frozenset[object]:
         found = super()._of(expr, stack, depth)
@@ -243,7 +243,7 @@ class _Counts(Constants):
         return frozenset()
 
     def _of_option(self, option: str, expr: ast.expr) -> frozenset[object]:
-        """Returns what the files around this one give an option, or the project's programs."""
+        """Returns the values of an option in the files around this one, or else in all programs."""
         code, project = self.code, self.code.project
         known = _given(_options(code), option)
         if not known and project is not None:  # then any program of the project may set it
@@ -251,11 +251,11 @@ class _Counts(Constants):
         if not known and isinstance(expr, ast.Call) and len(expr.args) == _SIZES:
             known = frozenset((code.value(expr.args[1]),))  # config.get("layers", 1)
         if UNKNOWN in known or (len(known) > 1 and not all(map(_is_share, known))):
-            return frozenset()  # but several rates are all rates
+            return frozenset()  # several values are ambiguous, unless all of them are rates
         return frozenset(map(ByDefault, known))
 
     def _spread(self, call: Call, name: str) -> frozenset[object]:
-        """Returns what a configuration gives a parameter: `Net(**config)`."""
+        """Returns the values of a parameter that a configuration passes: `Net(**config)`."""
         held = [each.value for each in call.node.keywords if each.arg is None]
         is_known = len(held) == 1 and is_settings(held[0])
         return self._of_option(name, held[0]) if is_known else frozenset()
