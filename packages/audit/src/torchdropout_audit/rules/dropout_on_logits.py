@@ -92,13 +92,13 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     is named logits, or that a method such as `compute_score` returns, if no layer takes the result.
 
     It also reports a dropout right after a Linear or a convolution that is known to return logits.
-    That is known if the layer has as many outputs as there are classes, labels or entries of an
-    embedding; if its name, or that of the result, contains classifier, logits or score; if a
-    sigmoid of the result, or of a sum or product that contains it, is returned; if the outputs of
-    several layers are added up from 0 and returned; or if the layer ends a whole model. It ends one
-    in a variable that no layer follows, in a class named classifier, or in a class that is not a
-    part of another and is trained with a cross entropy, in this file or in another one that builds
-    it. For a layer of another library or file, only the number of outputs is used.
+    One of these must show it: the layer has as many outputs as there are classes, labels or entries
+    of an embedding; its name, or that of the result, contains classifier, logits or score; a
+    sigmoid of the result, or of a sum or product that contains it, is returned; the outputs of
+    several layers are added up from 0 and returned; or the layer ends a whole model. A whole model
+    is a variable that no layer follows, a class named classifier, or a class that is not a part of
+    another and is trained with a cross entropy, in this file or in another one that builds it. For
+    a layer of another library or file, only the number of outputs is used.
 
     The Linear and dropout at the end of a transformer's feed-forward block are not reported: their
     output is added to something.

@@ -136,9 +136,9 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     A function with other unused parameters is skipped as well, unless these are a few leftovers: up
     to a third of all parameters; up to half if the rate is above 0 by default; up to two thirds if
     a dropout in the function has a literal rate. They count as leftovers only in a function, or a
-    Module's constructor, that uses another rate or has five parameters, and only if no other class
-    of the file that is built with the same arguments, and takes as many inputs, uses the rate. A
-    parameter is not counted among them if the body has the number that is its default written in
+    Module's constructor, that uses another rate or has five parameters. They do not if another
+    class of the file, built with the same arguments and taking as many inputs, uses the rate. A
+    parameter is not counted among them if the number that is its default is written in the body in
     its place. A group of parameters with defaults whose names begin alike (`lora_rank=8`,
     `lora_alpha=16`, `lora_dropout=0.1`) is skipped if all of it is unused.
 
