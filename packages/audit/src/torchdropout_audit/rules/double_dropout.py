@@ -259,7 +259,9 @@ def _end(code: Code, value: Value, cls: Class | None, stack: Stack, depth: int) 
     if isinstance(value, Made):
         function, cls = value.cls.method("forward"), value.cls
         stack = ((value.cls, value.call), *stack)
-    call = _result(function) if isinstance(function, Function) and depth < _DEEPEST else None
+    if not isinstance(function, Function) or depth >= _DEEPEST:
+        return ""
+    call = _result(code, function)
     if call is None:
         return ""
     known = values(code)
@@ -284,7 +286,8 @@ def _end(code: Code, value: Value, cls: Class | None, stack: Stack, depth: int) 
     return kind(layers[0]) if _may_drop(code, layers[0], stack) else ""
 
 
-def _result(function: Function) -> ast.Call | None:
+@kept
+def _result(_: Code, function: Function) -> ast.Call | None:
     """Returns the call whose result a function returns first, at once or by a name."""
     returned: list[ast.expr | None] = []
     waiting: list[ast.AST] = [*function.node.body]
