@@ -114,7 +114,8 @@ class Names(Tree):
         """Whether it stands for what cannot be imported: `except ImportError: nn = object`."""
         for parent in self.parents(node):
             if isinstance(parent, ast.ExceptHandler):
-                return parent.type is not None and "Import" in ast.dump(parent.type)
+                said = "" if parent.type is None else ast.dump(parent.type)
+                return "ImportError" in said or "ModuleNotFoundError" in said
             if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 break
         return False

@@ -24,3 +24,14 @@ except (ImportError, AttributeError):
 class Head(nn.Module):
     def forward(self, x):
         return dropout(x, 0.5)  #! functional-always-on
+
+
+try:
+    from torch.nn.functional import dropout2d
+except ModuleNotFoundError:
+    dropout2d = print
+
+
+class Channels(nn.Module):
+    def forward(self, x):
+        return dropout2d(x, 0.5)  #! functional-always-on
