@@ -12,8 +12,9 @@ it or the function, then the quickest. They run in forks of a process that has c
 on where an earlier one ended, and `run` writes build/mutants/<seed>.txt.
 
 Triton's kernels are left out, and what only says what the source may assume: `assert`, annotations
-and the `strict=True` of `zip`, whose error is for no user. Other mutations that change nothing that
-can be observed are listed in `mutants_equivalent.txt`, each with the reason.
+and the `strict=True` of `zip`, whose error is for no user. So is where exactly a limit of work lies,
+as those named `_MOST_...` or `_DEEPEST`, which no page promises. Other mutations that change nothing
+that can be observed are listed in `mutants_equivalent.txt`, each with the reason.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -74,6 +76,8 @@ FLIPS = {
     ast.In: ast.NotIn,
     ast.NotIn: ast.In,
 }
+# Where work ends that would otherwise take too long: one more or less is nothing that a user sees.
+LIMIT = re.compile(r"_(?:MOST|DEEPEST)(?:_[A-Z_]+)?")
 SWAPS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
@@ -186,12 +190,14 @@ def _visited(
 
 
 def _is_left_out(node: ast.AST, parent: ast.AST) -> bool:
-    """What no test should depend on, and f-strings, whose places Python 3.11 does not know."""
+    """What no test should depend on, limits of work, and f-strings, whose places Python 3.11 does not know."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         decorators = {ast.unparse(one).rpartition(".")[2] for one in node.decorator_list}
         return node.name == "__repr__" or "overload" in decorators
     if isinstance(node, ast.If):
         return ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING"
+    if isinstance(node, ast.Assign) and isinstance(parent, ast.Module):
+        return _is_limit(node.targets[0])
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
         return node.value.id in ("Literal", "ClassVar", "Callable", "Annotated", "TypeVar")
     if isinstance(node, ast.keyword) and isinstance(parent, ast.Call):
@@ -202,17 +208,19 @@ def _is_left_out(node: ast.AST, parent: ast.AST) -> bool:
 def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:
     """What may replace a node."""
     if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
         for i, op in enumerate(node.ops):
-            if type(op) in FLIPS:
+            if type(op) in FLIPS and not any(map(_is_limit, sides[i : i + 2])):
                 ops = [*node.ops[:i], FLIPS[type(op)](), *node.ops[i + 1 :]]
                 flipped = ast.Compare(node.left, ops, node.comparators)
                 yield "comparison", f"({ast.unparse(flipped)})"
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
         yield "constant", str(not node.value)
     elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-        for value in (node.value + 1, node.value - 1, node.value * 10):
-            if value != node.value:
-                yield "constant", f"({value!r})" if value < 0 else repr(value)
+        # Of a sequence of one, -1 is the same place as 0.
+        others = (node.value - 1, node.value * 10) if node.value else ()
+        for value in (node.value + 1, *others):
+            yield "constant", f"({value!r})" if value < 0 else repr(value)
     elif isinstance(node, ast.BoolOp):
         other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
         yield "and/or", f"({ast.unparse(ast.BoolOp(other, node.values))})"
@@ -233,6 +241,10 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:
             isinstance(one, (ast.Attribute, ast.Subscript)) for one in targets
         ):
             yield "deleted", "pass"
+
+
+def _is_limit(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and LIMIT.fullmatch(node.id) is not None
 
 
 def _is_nothing(node: ast.expr | None) -> bool:

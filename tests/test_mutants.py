@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import never
 
 LIMIT: Literal[7] = 3
+_MOST_NAMES = 11
 
 
 class A:
@@ -32,6 +33,8 @@ class A:
             raise ValueError("é", 1.5)
         if x is None:
             return False
+        if len(x) > _MOST_NAMES:
+            self.n -= 0
         dict(zip(self.all, x, strict=True), strict=True)
         return max(x, [i for i in self.all if i == 4][0])
 """
@@ -56,6 +59,8 @@ def test_what_is_mutated_and_what_is_not():
     assert any(m.kind == "max/min" for m in found)
     assert sum(m.old == "True" for m in found) == 1  # not that of `zip`
     assert not any(m.old in ("7", "10", "1") or "never" in m.old for m in found)
+    assert [m.new for m in found if m.old == "0"] == ["1"] * 2
+    assert [m.kind for m in found if "11" in m.old or "_MOST" in m.old] == ["condition"]
     assert len({m.key for m in found}) == len(found)
     for mutation in found:
         assert TEXT[mutation.start : mutation.end] == mutation.old
