@@ -1,9 +1,12 @@
 """TD141: a BatchNorm behind a dropout. Lines that end in `#!` are to be found."""
 
+import textwrap
+
 import pytest
 import torch
 from torch import nn
 
+from _marks import marked
 from _sources import findings_in
 from torchdropout_audit.source import audit_text
 
@@ -188,3 +191,152 @@ def test_modules_of_files_that_use_one_another(tmp_path):
     one += "    def __init__(self):\n        super().__init__(nn.Dropout(0.5), {1}(bn=1))\n"
     files = {"a.py": one.format("b", "B", "A"), "b.py": one.format("a", "A", "B")}
     assert findings_in(tmp_path, files, "a.py", NAME) == []
+
+
+BODY = """
+class Net(nn.Module):
+    def __init__(self, d, p):
+        super().__init__()
+        self.drop, self.other, self.fc = nn.Dropout(p), nn.Dropout(p), nn.Linear(d, d)
+        self.norm, self.layer_norm = nn.BatchNorm1d(d), nn.LayerNorm(d)
+        self.mixed = nn.ModuleList([nn.BatchNorm1d(d), nn.Dropout(p)])
+        self.plain = nn.ModuleList([nn.Linear(d, d), nn.Linear(d, d)])
+
+    def forward(self, x, y, flag, g):
+{}
+"""
+
+
+def in_forward(body):
+    """What is found, and what is marked, in a body of `forward`."""
+    return marked(NAME, BODY.format(textwrap.indent(textwrap.dedent(body).strip("\n"), " " * 8)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "x = self.drop(x)  #?\ny += x\nreturn self.norm(y)",
+        "x = self.drop(x)  #?\nx += y\nreturn self.norm(x)",
+        "z: object = self.drop(x)  #?\nreturn self.norm(z)",
+        "z: object\nz = self.drop(x)  #?\nreturn self.norm(z)",
+        "y, *z = self.drop(x)  #?\nreturn self.norm(z)",
+        "y, z = self.drop(x)  #?\nreturn self.norm(y)",
+        "z = y = self.drop(x)  #?\nreturn self.norm(z)",
+        "y[flag] = self.drop(x)  #?\nreturn self.norm(y)",
+        "y[flag].z = self.drop(x)\nreturn self.norm(y)",
+        "z = (y := self.drop(x))  #?\nreturn self.norm(y)",
+        "return self.norm((y := self.drop(x)))  #?",
+        "if 1:\n    x = self.drop(x)  #?\nelse:\n    x = self.other(x)\nreturn self.norm(x)",
+        "if 0:\n    x = self.drop(x)\nelse:\n    x = self.other(x)  #?\nreturn self.norm(x)",
+        "if flag:\n    x = self.drop(x)  #?\nreturn self.norm(x)",
+        "if flag:\n    pass\nelse:\n    x = self.drop(x)  #?\nreturn self.norm(x)",
+        "if flag:\n    x = self.drop(x)\n    return x\nreturn self.norm(x)",
+        "for z in y:\n    pass\nelse:\n    x = self.drop(x)  #?\nreturn self.norm(x)",
+        "while flag:\n    x = self.drop(self.norm(x))  #?\nreturn x",
+        "for z in y:\n    x = self.drop(self.norm(x))  #?\nreturn x",
+        "for z in y:\n    x = self.drop(self.layer_norm(x))\nreturn x",
+        "with g:\n    x = self.drop(x)  #?\nreturn self.norm(x)",
+        "try:\n    x = self.drop(x)  #?\nexcept E:\n    pass\nreturn self.norm(x)",
+        "try:\n    x = y\nexcept E:\n    x = self.drop(x)  #?\nreturn self.norm(x)",
+        "x = self.drop(x)  #?\ntry:\n    pass\nexcept E:\n    x = self.layer_norm(x)\n"
+        "return self.norm(x)",
+        "try:\n    pass\nfinally:\n    x = self.drop(x)  #?\nreturn self.norm(x)",
+        "match flag:\n    case 1:\n        x = self.drop(x)  #?\nreturn self.norm(x)",
+        "x = self.drop(x)  #?\nmatch flag:\n    case 1:\n        x = self.layer_norm(x)\n"
+        "    case _:\n        pass\nreturn self.norm(x)",
+        # What one option normalises, the contrary one does elsewhere.
+        "x = self.drop(x)\nif flag:\n    x = self.layer_norm(x)\nif not flag:\n"
+        "    x = self.norm(x)\nreturn x",
+        "x = self.drop(x)\nif not flag:\n    x = self.layer_norm(x)\nif flag:\n"
+        "    x = self.norm(x)\nreturn x",
+        "x = self.drop(x)  #?\nif flag:\n    x = self.layer_norm(x)\nif g:\n"
+        "    x = self.norm(x)\nreturn x",
+        # The last turns of a loop.
+        "for i in range(3):\n    x = self.norm(x)\n    if i == 3 - 1:\n        x = self.drop(x)\n"
+        "return x",
+        "for i in range(3):\n    x = self.norm(x)\n    if i == 3 - 1:\n        x = self.drop(x)\n"
+        "    if i != 3 - 1:\n        pass\n    else:\n        x = self.other(x)\nreturn x",
+        "for i in range(3):\n    x = self.norm(x)\n    if i != 3 - 1:\n"
+        "        x = self.drop(x)  #?\nreturn x",
+    ],
+)  # fmt: skip
+def test_statements_are_followed(body):
+    found, expected = in_forward(body)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # Data of objects, by the place that holds them.
+        "g.x = self.drop(x)  #?\nreturn self.norm(g.x)",
+        "g.x = self.drop(x)\nreturn self.norm(g.y)",
+        "g.x = self.drop(x)\ng = y\nreturn self.norm(g.x)",
+        'g["a"] = self.drop(x)  #?\nreturn self.norm(g["a"])',
+        'g["a"] = self.drop(x)\nreturn self.norm(g["b"])',
+        "g.a[0] = self.drop(x)\nreturn self.norm(g.b[0])",
+        "g.x = y\nx = self.drop(x)  #?\nreturn self.norm(x[0])",
+        "g.x = y\nx = self.drop(x)  #?\nreturn self.norm(x.T)",
+        # Lists of results.
+        "z = []\nz.append(self.drop(x))  #?\nreturn self.norm(torch.cat(z))",
+        "z = []\nz.extend(self.drop(x))  #?\nreturn self.norm(torch.cat(z))",
+        "z = []\nz.remove(self.drop(x))\nreturn self.norm(torch.cat(z))",
+        "z = [self.drop(x), y]  #?\nfor one in z:\n    one = self.norm(one)\nreturn y",
+        "for one in [self.drop(x), y]:\n    one = self.norm(one)\nreturn y",
+        "for one in self.drop(x):  #?\n    one = self.norm(one)\nreturn y",
+        "return self.norm(torch.stack([one for one in self.drop(x)]))  #?",
+        "z = {i: one for i, one in enumerate(self.drop(x))}  #?\nreturn self.norm(z[0])",
+        'z = {"a": self.drop(x), "b": y}  #?\nreturn self.norm(z["a"])',
+        "return self.norm(max(self.drop(x), y))",
+        "return self.norm(next(iter(self.drop(x))))  #?",
+        "return self.norm(y.next(self.drop(x)))  #?",
+        # Views of a value, and what is not one.
+        "return self.norm(self.drop(x).T)  #?",
+        "return self.norm(self.drop(x).mT)  #?",
+        "return self.norm(torch.zeros(self.drop(x).shape))",
+        "return self.norm(-self.drop(x))  #?",
+        "return self.norm(self.drop(x)[:, 0])  #?",
+        "return self.norm(self.drop(x) if flag else y)  #?",
+        "return self.norm(self.drop(x).view(-1))  #?",
+        "return self.norm(self.drop(x).argmax(-1))",
+        "return self.norm(self.drop(x).norm(dim=-1))",
+        "return self.norm(torch.argmax(self.drop(x), -1))",
+        "return self.norm(F.relu(self.drop(x)))  #?",
+        "return self.norm(elsewhere(self.drop(x)))",
+        "return self.norm(F.cross_entropy(self.drop(x), y))",
+        "return self.norm(self.a_loss(self.drop(x)))",
+        "return self.norm(F.dropout(x, 0.5, self.training))  #?",
+        "return self.norm(F.dropout(y, self.drop(x)))",  # on in evaluation, too
+        "return self.norm(F.dropout(self.drop(x), 0.5))  #?",
+        # The weights of an attention are averaged.
+        "x = self.drop(torch.softmax(y, -1)) @ x\nreturn self.norm(x)",
+        "x = torch.softmax(y, -1) @ x\nx = self.drop(x)  #?\nreturn self.norm(x)",
+        "x = torch.softmax(y, -1) + x\nx = self.drop(x)\nreturn self.norm(x)",
+        "x = torch.softmax(y, -1) * x\nx = self.drop(x)\nreturn self.norm(x)",
+        "x = torch.softmax(y, -1) * self.drop(x)\nx = self.other(x)  #?\nreturn self.norm(x)",
+        "x = self.drop(x) * torch.softmax(y, -1)\nx = self.other(x)  #?\nreturn self.norm(x)",
+        "return self.norm(self.drop(x) * y)  #?",
+        "return self.norm(y * self.drop(x))  #?",
+        "return self.norm(y @ self.drop(x))  #?",
+        "return self.norm(self.drop(x) @ y)  #?",
+        "x = torch.matmul(torch.softmax(y, -1), x)\nx = self.drop(x)  #?\nreturn self.norm(x)",
+        "x = torch.mul(torch.softmax(y, -1), x)\nx = self.drop(x)\nreturn self.norm(x)",
+        "x = torch.softmax(y, -1).matmul(x)\nx = self.drop(x)  #?\nreturn self.norm(x)",
+        "x = torch.softmax(y, -1).mul(x)\nx = self.drop(x)\nreturn self.norm(x)",
+        "x = y.softmax(-1)\nx = self.drop(x)\nreturn self.norm(x)",
+        "x = y.log_softmax(-1)\nx = self.drop(x)  #?\nreturn self.norm(x)",
+        "x = F.dropout(torch.softmax(y, -1), 0.5, self.training)\nreturn self.norm(x @ x)",
+    ],
+)
+def test_values_are_followed(body):
+    found, expected = in_forward(body)
+    assert found == expected
+
+
+def test_deep_expressions():
+    """Those of a few dozen calls are followed; thousands are no fault."""
+    deep = "return self.norm(" + "torch.relu(" * 40 + "self.drop(x)" + ")" * 41 + "  #?"
+    found, expected = in_forward(deep)
+    assert found == expected
+    found, _ = in_forward("return self.norm(self.drop(x)" + ".relu()" * 900 + ")")
+    assert found == []

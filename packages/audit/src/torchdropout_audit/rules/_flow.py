@@ -69,7 +69,7 @@ class _State:
         walked: For each name that a loop binds, the Modules that it walks.
         places: For each name, the parts of its value that are assigned: `data.x`, `out["a"]`.
         returned: What the results of the function have passed.
-        turn: The turn of the loop around, 1 or 2.
+        is_second: Whether it is in the second turn of the loop around.
         targets: The names that the statement assigns.
     """
 
@@ -78,7 +78,7 @@ class _State:
     walked: dict[str, list[Part]] = field(default_factory=dict)
     places: dict[str, set[str]] = field(default_factory=dict)
     returned: _Passed = _NONE
-    turn: int = 0
+    is_second: bool = False
     targets: frozenset[str] = frozenset()
 
 
@@ -95,6 +95,7 @@ class Flow:
         self._tested: dict[Function, frozenset[str]] = {}
         self._lambdas: list[ast.Lambda] = []
         self._steps = 0
+        self._depth = 0  # expressions in expressions
         self._away = 0  # how many files are on the way to this one
         self._through: dict[tuple[Call, ...], tuple[Layer | None, bool]] = {}
 
@@ -175,7 +176,7 @@ class Flow:
             self._choice([each.body for each in node.cases], state)
 
     def _loop(self, body: Sequence[ast.stmt], state: _State) -> None:
-        before, state.turn = state.turn, 1
+        before, state.is_second = state.is_second, False
         self._block(body, state)
         last = [*last_turns(body)]
         if last:  # what the last turn drops is not dropped before another
@@ -184,9 +185,9 @@ class Flow:
                     n for n in passed if not any(a <= getattr(n, "lineno", 0) <= b for a, b in last)
                 )
                 state.passed[name] = frozenset(kept)
-        state.turn = 2
+        state.is_second = True
         self._block(body, state)  # the second turn begins with what the first left
-        state.turn = before
+        state.is_second = before
 
     def _has_contrary(self, node: ast.If) -> bool:
         """Whether another test of the function is the contrary: `if first`, `if not first`."""
@@ -238,7 +239,8 @@ class Flow:
                 state.passed.pop(place, None)
         elif isinstance(target, (ast.Attribute, ast.Subscript)):
             place, root = _place(target), _root(target)
-            if place and isinstance(root, ast.Name):
+            if place:
+                assert isinstance(root, ast.Name)
                 state.passed[place] = passed
                 state.places.setdefault(root.id, set()).add(place)
             elif isinstance(target.value, ast.Name):
@@ -281,32 +283,38 @@ class Flow:
 
     # --- Values ---------------------------------------------------------------------------------
 
-    def _value(self, expr: ast.expr, state: _State, depth: int = 0) -> _Passed:
+    def _value(self, expr: ast.expr, state: _State) -> _Passed:
         """Returns the dropouts that a value has passed since its last normalisation."""
-        if depth > _DEEPEST_NODE:
+        if self._depth > _DEEPEST_NODE:
             return _NONE
+        self._depth += 1
+        passed = self._read(expr, state)
+        self._depth -= 1
+        return passed
+
+    def _read(self, expr: ast.expr, state: _State) -> _Passed:
         if isinstance(expr, ast.Name):
             return state.passed.get(expr.id, _NONE)
         if isinstance(expr, ast.Call):
-            return self._call(expr, state, depth)
-        if isinstance(expr, (ast.Attribute, ast.Subscript)) and state.places:
+            return self._call(expr, state)
+        if isinstance(expr, (ast.Attribute, ast.Subscript)):
             place = _place(expr)
             if place in state.passed:
                 return state.passed[place]
             held = expr.value if isinstance(expr, ast.Subscript) else None
-            if place and isinstance(held, ast.Attribute) and held.attr in _DATA:
+            if isinstance(held, ast.Attribute) and held.attr in _DATA:
                 return state.passed.get(f"{place.partition('.')[0]}.*", _NONE)
         if isinstance(expr, ast.NamedExpr):
-            passed = self._value(expr.value, state, depth + 1)
+            passed = self._value(expr.value, state)
             self._bind(expr.target, passed, state)
             return passed
         parts: Sequence[ast.expr] = ()
         if isinstance(expr, ast.BinOp):
             if isinstance(expr.op, ast.MatMult):
-                return self._all((expr.left, expr.right), state, depth) - {_WEIGHTS}
+                return self._all((expr.left, expr.right), state) - {_WEIGHTS}
             if isinstance(expr.op, ast.Mult):
-                sides = [self._value(e, state, depth + 1) for e in (expr.left, expr.right)]
-                is_weighted = any(sides) and any(e and _WEIGHTS not in e for e in sides)
+                sides = [self._value(e, state) for e in (expr.left, expr.right)]
+                is_weighted = any(e and _WEIGHTS not in e for e in sides)
                 either = sides[0] | sides[1]
                 return either - {_WEIGHTS} if is_weighted else either
             parts = (expr.left, expr.right)
@@ -330,43 +338,40 @@ class Flow:
             parts = (expr.value,)
         elif isinstance(expr, ast.Dict):
             parts = expr.values
-        return self._all(parts, state, depth)
+        return self._all(parts, state)
 
-    def _all(self, parts: Sequence[ast.expr], state: _State, depth: int) -> _Passed:
+    def _all(self, parts: Sequence[ast.expr], state: _State) -> _Passed:
         passed = _NONE
         for part in parts:
-            passed |= self._value(part, state, depth + 1)
+            passed |= self._value(part, state)
         return passed
 
-    def _call(self, call: ast.Call, state: _State, depth: int) -> _Passed:
+    def _call(self, call: ast.Call, state: _State) -> _Passed:
         given = [*call.args, *(each.value for each in call.keywords)]
-        passed = self._all(given, state, depth)
+        passed = self._all(given, state)
         func = call.func
         said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-        after = self._result(call, passed, said, state, depth)
+        after = self._result(call, passed, said, state)
         return _NONE if "loss" in words(said) else after  # a loss is not an activation
 
-    def _result(
-        self, call: ast.Call, passed: _Passed, said: str, state: _State, depth: int
-    ) -> _Passed:
+    def _result(self, call: ast.Call, passed: _Passed, said: str, state: _State) -> _Passed:
         func = call.func
-        known = self.reader.calls.get(call)
-        name = known.name if known is not None else None
-        if name is not None and known is not None:
-            return self._function(name, known, passed, state, depth)
+        known = self.reader.calls[call]
+        if known.name is not None:
+            return self._function(known.name, known, passed, state)
         if isinstance(func, ast.Name) and func.id in state.walked:
-            before = self._all(call.args[:1], state, depth)
+            before = self._all(call.args[:1], state)
             return self._walked(state.walked[func.id], call, passed, before, state)
         function = self.code.local(func)
         if isinstance(function, Function):
-            return self._followed(function, call, state, depth)
+            return self._followed(function, call, state)
         if isinstance(func, ast.Attribute) and func.attr in ("forward", "__call__"):
             if _is_super(func.value):
                 return self._of_base(call, passed, state)
             func = func.value
         made = self._made(func, state)
         if made:
-            before = self._all(call.args[:1], state, depth)
+            before = self._all(call.args[:1], state)
             if isinstance(func, ast.Subscript) and self.code.value(func.slice) is UNKNOWN:
                 lists = [_parts(each) for each in self._made(func.value, state)]
                 if any(map(_is_unordered, lists)):
@@ -381,13 +386,11 @@ class Flow:
         if _is_softmax(said):
             return frozenset((_WEIGHTS,))
         if isinstance(func, ast.Attribute) and _carries(func.attr):
-            passed |= self._value(func.value, state, depth + 1)  # a method of a tensor
+            passed |= self._value(func.value, state)  # a method of a tensor
             return passed - {_WEIGHTS} if _sums(func.attr) else passed
         return passed if said in _BUILTINS and isinstance(func, ast.Name) else _NONE
 
-    def _function(
-        self, name: str, call: Call, passed: _Passed, state: _State, depth: int
-    ) -> _Passed:
+    def _function(self, name: str, call: Call, passed: _Passed, state: _State) -> _Passed:
         """Returns what the result of a function of a library has passed."""
         if name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper():
             return _NONE  # it builds a Module
@@ -395,7 +398,7 @@ class Flow:
         if name in _BATCH_NORM:
             return _NONE if _is_of_batch(self.code, call) else self._normalised(layer, passed)
         if drops(self.code, layer):
-            return self._dropped(layer, self._all(call.node.args[:1], state, depth))
+            return self._dropped(layer, self._all(call.node.args[:1], state))
         if _is_softmax(name.rpartition(".")[2]):
             return frozenset((_WEIGHTS,))
         if not name.startswith(("torch.", *_GRAPHS)) or not _carries(name):
@@ -452,7 +455,7 @@ class Flow:
         goes_on = isinstance(given, ast.Name) and given.id in state.targets  # x = layer(x)
         if self._is_mixed(parts) or (goes_on and len(parts) > 1):
             # Walk it from first to last; in the second turn of a loop, with its own dropouts first.
-            is_done = state.turn == 2 and self._chain(parts, _NONE)
+            is_done = state.is_second and self._chain(parts, _NONE)
             return first if is_done else self._chain(parts, first)
         values = [*dict.fromkeys(value for part in parts for value in part.options)]
         results = [self._applied(each, call, passed, first, state) for each in values]
@@ -503,17 +506,15 @@ class Flow:
                 return self._dropped(Layer(call, "torch.nn.Dropout", value.call), first)
             forward = value.cls.method("forward")
             if forward is not None:
-                after = self._followed(forward, call, state, 0, value.cls, value)
+                after = self._followed(forward, call, state, value.cls, value)
                 return after - passed if _is_norm(value.cls) else after
             with self.values.within(value):
                 return self._built_in(value.cls, Layer(call, "", value.call), passed)
         if value.name:
-            known = self.reader.calls.get(call)
-            if known is None:
-                return _NONE
-            return self._function(value.name, replace(known, name=value.name), passed, state, 0)
+            known = replace(self.reader.calls[call], name=value.name)
+            return self._function(value.name, known, passed, state)
         if isinstance(value.target, Function):
-            return self._followed(value.target, call, state, 0)
+            return self._followed(value.target, call, state)
         if isinstance(value.target, ast.Lambda) and len(self._lambdas) < _DEEPEST:
             return self._of_lambda(value.target, call, state)
         return _NONE
@@ -584,17 +585,16 @@ class Flow:
 
     def _of_base(self, call: ast.Call, passed: _Passed, state: _State) -> _Passed:
         """Returns what the result of `super().forward(x)` has passed."""
-        here = self._inside[-1].cls if self._inside else None
-        cls = state.cls or here
-        known = self.reader.calls.get(call)
-        if here is None or cls is None or known is None:
+        here = self._inside[-1].cls
+        if here is None:
             return _NONE
+        cls = state.cls or here
         lineage = [*cls.lineage()]
         above = lineage[lineage.index(here) + 1 :] if here in lineage else []
         for one in above:
             if "forward" in one.methods:
-                return self._followed(one.methods["forward"], call, state, 0, cls)
-        return self._built_in(cls, Layer(call, "", known), passed)
+                return self._followed(one.methods["forward"], call, state, cls)
+        return self._built_in(cls, Layer(call, "", self.reader.calls[call]), passed)
 
     def _layer(self, layer: Layer, passed: _Passed, first: _Passed | None = None) -> _Passed:
         """Returns what a value has passed behind a layer; `first` is that of its first argument."""
@@ -635,12 +635,12 @@ class Flow:
         """
         mark = ast.expr()
         self._layers[mark] = Layer(mark)
-        before = self._away, self._steps, self._inside
+        before = self._away, self._steps, self._depth, self._inside
         # What is found does not depend on what other files have asked.
-        self._away, self._steps, self._inside = away, 0, []
+        self._away, self._steps, self._depth, self._inside = away, 0, 0, []
         self.values.refill()
         after = self._link(Made(cls, call), frozenset((mark,)))
-        self._away, self._steps, self._inside = before
+        self._away, self._steps, self._depth, self._inside = before
         del self._layers[mark]
         _, norm = self.found.pop(mark, (None, None))
         return norm, mark in after
@@ -670,7 +670,6 @@ class Flow:
         function: Function,
         call: ast.Call,
         state: _State,
-        depth: int,
         cls: Class | None = None,
         made: Made | None = None,
     ) -> _Passed:
@@ -680,10 +679,10 @@ class Flow:
         if function.is_bound and function.cls is not None:
             names = names[1:]
         for name, each in zip(names, call.args, strict=False):
-            given[name] = self._value(each, state, depth + 1)
+            given[name] = self._value(each, state)
         for keyword in call.keywords:
             if keyword.arg in names:
-                given[keyword.arg] = self._value(keyword.value, state, depth + 1)
+                given[keyword.arg] = self._value(keyword.value, state)
         with self.values.within(made) if made is not None else nullcontext():
             return self._follow(function, given, cls or (state.cls if function.cls else None))
 
