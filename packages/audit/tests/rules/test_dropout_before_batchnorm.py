@@ -202,6 +202,9 @@ class Net(nn.Module):
         self.mixed = nn.ModuleList([nn.BatchNorm1d(d), nn.Dropout(p)])
         self.plain = nn.ModuleList([nn.Linear(d, d), nn.Linear(d, d)])
 
+    def predict(self, x):
+        return x
+
     def forward(self, x, y, flag, g):
 {}
 """
@@ -340,3 +343,220 @@ def test_deep_expressions():
     assert found == expected
     found, _ = in_forward("return self.norm(self.drop(x)" + ".relu()" * 900 + ")")
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # A name stands for the Modules of a loop, until it is something else.
+        "for layer in self.mixed:\n    pass\nx = self.drop(x)  #?\nreturn layer(x)",
+        "for layer in self.mixed:\n    pass\nlayer = self.fc\nx = self.drop(x)\nreturn layer(x)",
+        # A loop walks the list once, whatever the loop around it does.
+        "x = self.drop(x)  #?\nfor layer in self.mixed:\n    x = layer(x)\nreturn x",
+        "for z in y:\n    y = y + z\nx = self.drop(x)  #?\nreturn self.mixed[flag](x)",
+        "x = self.drop(x)\nfor layer in self.plain:\n    x = layer(x)\nreturn x",
+        # Calls of what is in the file.
+        "return self.norm(self.predict(self.drop(x)))",
+        "return self.norm(Net(self.drop(x), 1))",
+        "return self.norm(nn.Parameter(self.drop(x)))",
+        "f = lambda z: self.drop(z)  #?\nreturn self.norm(f(x))",
+        "f = lambda z: torch.relu(z)\nx = self.drop(x)  #?\nreturn self.norm(f(f(x)))",
+        "f = lambda z, w=1: z\nx = self.drop(x)  #?\nreturn self.norm(f(x))",
+        "f = lambda z: f(z)\nreturn self.norm(f(self.drop(x)))",
+        # Data of graphs, under the names that messages give it.
+        'g.ndata["h"] = self.drop(x)  #?\ng.update_all(fn.copy_u("h", "m"), fn.sum("m", "n"))\n'
+        'return self.norm(g.ndata["n"])',
+        'g.ndata["h"] = self.drop(x)\ng.update_all(fn.copy_u("e", "m"), fn.sum("m", "n"))\n'
+        'return self.norm(g.ndata["n"])',
+        'g.ndata["h"] = self.drop(x)\ng.number_of_nodes(fn.copy_u("h", "m"))\n'
+        'return self.norm(g.ndata["n"])',
+        'g.ndata["h"] = self.drop(x)\ng.update_all(fn.copy_u("h", "m"), fn.sum("m", "n"))\n'
+        'y.z = x\ng = y\nreturn self.norm(g.ndata["n"])',
+        'g.ndata["h"] = self.drop(x)\ng.update_all(fn.copy_u("h", "m"), fn.sum("m", "n"))\n'
+        "return self.norm(g.more[0])",
+        'self.g.ndata["h"] = self.drop(x)\nself.g.update_all(fn.copy_u("h", "m"))\n'
+        'return self.norm(self.g.ndata["n"])',
+        # F.batch_norm with the statistics of the batch, or with stored ones.
+        "x = self.drop(x)  #?\nreturn F.batch_norm(x, y, y, training=self.training)",
+        "x = self.drop(x)  #?\nreturn F.batch_norm(x, y, y, None, None)",
+        "x = self.drop(x)  #?\nreturn F.batch_norm(x, y, y, None, None, False)",
+        "x = self.drop(x)\nreturn F.batch_norm(x, y, y, None, None, True)",
+        "x = self.drop(x)  #?\nreturn F.batch_norm(x, *y, None, None, True)",
+        "x = self.drop(x)\nreturn F.batch_norm(x, None, None, training=self.training)",
+        "x = self.drop(x)\nreturn F.batch_norm(x, running_mean=None, training=self.training)",
+        "x = self.drop(x)  #?\nreturn F.batch_norm(x)",
+        "x = self.drop(x)  #?\nreturn torch.batch_norm(x, None, None, y, y, flag, 0.1, 0.1, flag)",
+        "x = self.drop(x)\nreturn torch.batch_norm(x, y, y, None, None, flag, 0.1, 0.1, flag)",
+        "x = self.drop(x)\nreturn torch.batch_norm(x, y, y, y, y, True, 0.1, 0.1, flag)",
+    ],
+)
+def test_calls_are_followed(body):
+    found, expected = in_forward(body)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("layers", "body"),
+    [
+        # They are walked in turn where a dropout or a norm is among others.
+        ("nn.Dropout(p),  #?\nnn.BatchNorm1d(d)", "x = layer(torch.relu(x))"),
+        ("nn.Dropout(p),  #?\nnn.Linear(d, d), nn.BatchNorm1d(d)", "x = layer(torch.relu(x))"),
+        ("nn.BatchNorm1d(d), nn.Dropout(p)", "x = layer(torch.relu(x))"),
+        ("nn.Linear(d, d), nn.ReLU()", "x = layer(torch.relu(x))"),
+        ("nn.Dropout(p),  #?\nnn.BatchNorm1d(d)", "x = layer(x)"),
+        # Those of one kind are one or another.
+        ("nn.Dropout(p), nn.Dropout(p)", "y = layer(torch.relu(x))  #?\ny = self.norm(y)"),
+        ("nn.LayerNorm(d), nn.BatchNorm1d(d)", "y = layer(self.drop(x))  #?"),
+        ("nn.Dropout(p) if d else nn.Identity()", "y = layer(x.relu())  #?\nself.norm(y)"),
+        ("nn.Dropout(p) if d else nn.Identity()", "x = layer(x)  #?\nself.norm(x)"),
+    ],
+)
+def test_lists_of_layers_are_walked(layers, body):
+    net = """
+class Net(nn.Module):
+    def __init__(self, d, p):
+        super().__init__()
+        self.norm, self.drop = nn.BatchNorm1d(d), nn.Dropout(p)
+        self.layers = nn.ModuleList([
+{}
+        ])
+
+    def forward(self, x):
+        for layer in self.layers:
+{}
+"""
+    layers, body = (textwrap.indent(each, " " * 12) for each in (layers, body))
+    found, expected = marked(NAME, net.format(layers, body))
+    assert found == expected
+
+
+CLASSES = """
+class Base(nn.Module):
+    def __init__(self, d, p):
+        super().__init__()
+        self.p, self.w, self.drop = p, nn.Parameter(d), nn.Dropout(p)
+        self.fc, self.norm, self.bn = nn.Linear(d, d), nn.BatchNorm1d(d), nn.BatchNorm1d(d)
+
+"""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        # Layers of Modules in a list, and of pairs.
+        "class Block(Base):\n    pass\nclass Net(nn.Module):\n    def __init__(self, d, p):\n"
+        "        self.blocks = nn.ModuleList([Block(d, p), Block(d, p)])\n"
+        "    def forward(self, x):\n        for block in self.blocks:\n"
+        "            x = block.drop(x)  #?\n            x = block.norm(block.fc(x))\n"
+        "        return x",
+        "class Net(nn.Module):\n    def __init__(self, d, p):\n"
+        "        self.pairs = nn.ModuleList([nn.ModuleList([nn.Dropout(p), nn.BatchNorm1d(d)])])\n"
+        "    def forward(self, x):\n        for pair in self.pairs:\n"
+        "            x = pair[0](x)  #?\n            x = pair[1](x)\n        return x",
+        # Keys that are computed.
+        "class Net(Base):\n    def __init__(self, d, p):\n        super().__init__(d, p)\n"
+        "        self.more = nn.ModuleDict()\n        for i in range(3):\n"
+        "            self.more[f'fc{i}'] = nn.Linear(d, d)\n"
+        "            self.more[f'bn{i}'] = nn.BatchNorm1d(d)\n"
+        "    def forward(self, x, i):\n        x = self.drop(x)\n"
+        "        return self.more[f'fc{i}'](x)",
+        "class Net(Base):\n    def __init__(self, d, p):\n        super().__init__(d, p)\n"
+        "        self.more = nn.ModuleDict()\n        for i in range(3):\n"
+        "            self.more[f'fc{i}'] = nn.Linear(d, d)\n"
+        "            self.more[f'bn{i}'] = nn.BatchNorm1d(d)\n"
+        "    def forward(self, x, i):\n        x = self.drop(x)  #?\n"
+        "        return self.more[f'bn{i}'](x)",
+        # One of two layers.
+        "class Net(Base):\n    def __init__(self, d, p, flag):\n        super().__init__(d, p)\n"
+        "        self.one = nn.Dropout(p) if flag else nn.Linear(d, d)\n"
+        "    def forward(self, x):\n        x = self.drop(x)  #?\n        x = self.one(x)  #?\n"
+        "        return self.norm(x)",
+        "class Net(Base):\n    def __init__(self, d, p, flag):\n        super().__init__(d, p)\n"
+        "        self.one = nn.LayerNorm(d) if flag else nn.Linear(d, d)\n"
+        "    def forward(self, x):\n        x = self.drop(x)\n        x = self.one(x)\n"
+        "        return self.norm(x)",
+        # Dropouts of the file, and blocks that are called so.
+        "class ChannelDropout(Base):\n    def forward(self, x):\n"
+        "        return x * torch.rand(x.shape)\n"
+        "net = nn.Sequential(\n    ChannelDropout(8, 0.1),  #?\n    nn.BatchNorm1d(8),\n)"
+        .replace("Base", "nn.Module"),
+        "class DropPath(nn.Module):\n    def forward(self, x):\n"
+        "        return x * torch.rand(x.shape)\n"
+        "net = nn.Sequential(\n    DropPath(0.1),\n    nn.BatchNorm1d(8),\n)",
+        "class NoisyDropout(nn.Module):\n    def forward(self, x):\n"
+        "        return F.batch_norm(F.dropout(x, 0.5, self.training), x, x)",
+        "class ConvDropout(nn.Module):\n    def forward(self, x):\n"
+        "        x = F.linear(x, self.w)\n        return F.dropout(x, 0.5, self.training)  #?\n"
+        "net = nn.Sequential(ConvDropout(), nn.BatchNorm1d(8))",
+        "class MyDropout(nn.Module):\n    def __init__(self, d):\n"
+        "        self.mapping = nn.Linear(d, d)\n    def forward(self, x):\n"
+        "        x = self.mapping(x)\n        return F.dropout(x, 0.5, self.training)  #?\n"
+        "net = nn.Sequential(MyDropout(8), nn.BatchNorm1d(8))",
+        # The forward of a base.
+        "class Inner(Base):\n    def forward(self, x):\n        return self.drop(x)  #?\n"
+        "class Net(Inner):\n    def forward(self, x):\n        return self.bn(super().forward(x))",
+        "class Inner(nn.Dropout):\n    pass\nclass Net(Inner):\n    def forward(self, x):\n"
+        "        x = super().forward(x)  #?\n        return F.batch_norm(x, x, x)",
+        "class Helper(Base):\n    def run(self, x):\n        return super().forward(x)\n"
+        "class Net(Base):\n    def forward(self, x):\n"
+        "        return self.norm(Helper.run(self, self.drop(x)))",
+        "def run(x):\n    return F.batch_norm(super().forward(x), x, x)",
+        # Arguments by name.
+        "class Net(Base):\n    def inner(self, x, more=None):\n        return self.norm(more)\n"
+        "    def forward(self, x):\n        return self.inner(x, more=self.drop(x))  #?",
+        "class Net(Base):\n    def inner(self, x, more=None):\n        return self.norm(x)\n"
+        "    def forward(self, x):\n        return self.inner(x, more=self.drop(x))",
+        "class Net(Base):\n    @staticmethod\n    def inner(x, more):\n"
+        "        return F.batch_norm(more, x, x)\n"
+        "    def forward(self, x):\n        return self.inner(x, self.drop(x))  #?",
+    ],
+)  # fmt: skip
+def test_modules_are_followed(source):
+    found, expected = marked(NAME, CLASSES + source)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "is_found"),
+    [
+        ("def forward(self, x):", True),
+        ("def predict(self, x):", False),
+        ("def test_it(self, x):", False),
+        ("def infer(self, x):", False),
+        ("def contest(self, x):", True),
+        ("@torch.no_grad()\n    def f(self, x):", False),
+        ("@torch.no_grad\n    def f(self, x):", False),
+        ("@torch.inference_mode()\n    def f(self, x):", False),
+        ("@torch.jit.export\n    def f(self, x):", True),
+        ("@some(torch.no_grad())\n    def f(self, x):", True),
+        ("def f(self, x):\n        self.eval()", False),
+        ("def f(self, x):\n        self.train()", True),
+        ("def f(self, x):\n        x.eval()", True),
+        ("def f(self, x):\n        eval()", True),
+    ],
+)
+def test_what_only_predicts_is_not_read(head, is_found):
+    mark = "  #?" if is_found else ""
+    body = f"    {head}\n        x = self.drop(x){mark}\n        return self.norm(self.fc(x))\n"
+    found, expected = marked(NAME, CLASSES + body)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("norm", "is_found"),
+    [
+        ("nn.BatchNorm1d(8)", True),
+        ("nn.BatchNorm1d(8, track_running_stats=True)", True),
+        ("nn.BatchNorm1d(8, track_running_stats=flag)", True),
+        ("nn.BatchNorm1d(8, track_running_stats=False)", False),
+        ("nn.BatchNorm1d(8, 1e-5, 0.1, True, True)", True),
+        ("nn.BatchNorm1d(8, 1e-5, 0.1, True, False)", False),
+        ("nn.BatchNorm1d(8, 1e-5, 0.1, False)", True),
+        ("nn.LayerNorm(8)", False),
+    ],
+)
+def test_which_norms_store_statistics(norm, is_found):
+    mark = "  #?" if is_found else ""
+    body = f"# BatchNorm\nlayers = [\n    nn.Dropout(0.5),{mark}\n    {norm}\n]\n"
+    found, expected = marked(NAME, f"{body}net = nn.Sequential(*layers)\n")
+    assert found == expected

@@ -102,9 +102,7 @@ class Flow:
     def read(self) -> Iterator[tuple[Layer, Layer]]:
         """Yields each dropout that a BatchNorm comes after, with that BatchNorm."""
         for function in self.code.functions:
-            if function.name == "__init__" or is_without_training(self.code, function):
-                continue  # nothing is trained there
-            if self._steps < _MOST_STEPS:
+            if function.name != "__init__" and self._steps < _MOST_STEPS:
                 self._body(function, _State(function.cls))
         for cls in self.code.classes:
             forward = cls.method("forward") if "forward" not in cls.methods else None
@@ -114,7 +112,7 @@ class Flow:
                 chain = self.values.chain_of(cls)
                 self._chain(chain.parts if chain is not None else (), _NONE)
         for call in self.code.calls:
-            if call.name == "torch.nn.Sequential" and self._steps < _MOST_STEPS:
+            if call.name == "torch.nn.Sequential":
                 for value in self.values.finished(call):
                     self._link(value, _NONE)
         yield from self.found.values()
@@ -123,7 +121,7 @@ class Flow:
 
     def _body(self, function: Function, state: _State) -> _Passed:
         if is_without_training(self.code, function):
-            return _NONE
+            return _NONE  # nothing is trained there
         self._inside.append(function)
         self._block(function.node.body, state)
         self._inside.pop()
@@ -485,9 +483,9 @@ class Flow:
         return is_any and not is_alike and len(kinds) > 1 and len(parts) > 1
 
     def _normalises(self, layer: Layer) -> bool:
-        """Whether a layer is a norm, by its name, or stands for none."""
+        """Whether a layer is a norm, by its name."""
         last = _said(layer)
-        return "norm" in words(last) or last == "Identity" or last.startswith("BatchNorm")
+        return "norm" in words(last) or last.startswith("BatchNorm")
 
     def _applied(
         self, value: Value, call: ast.Call, passed: _Passed, first: _Passed, state: _State
