@@ -219,24 +219,23 @@ class Reader:
             if isinstance(child, ast.Name):  # block1 = nn.Sequential(...)
                 values = self.code.assigned(child)
                 value = values[0] if len(values) == 1 else None
-                only = self.calls.get(value) if isinstance(value, ast.Call) else None
-                if only is not None and only.name == "torch.nn.Sequential":
-                    child = only.node
-            inner = self.calls.get(child) if isinstance(child, ast.Call) else None
+                is_call = isinstance(value, ast.Call)
+                if is_call and self.calls[value].name == "torch.nn.Sequential":  # type: ignore
+                    child = value  # type: ignore[assignment]
             layers = None
-            if inner is not None and depth < _DEEPEST:
-                layers = self.sequential(inner, nested, depth + 1)
-            if layers is not None and isinstance(child, ast.Call):
+            if isinstance(child, ast.Call) and depth < _DEEPEST:
+                layers = self.sequential(self.calls[child], nested, depth + 1)
+            if layers is None:
+                found.append(self.built(child, child))
+            else:
                 nested.add(child)
                 found += layers
-            else:
-                found.append(self.built(child, child))
         return found
 
     def _made_by(self, call: Call) -> Call | None:
         """Returns the `Sequential` that a function of this file builds and returns at once."""
         made = self.code.returned(call.node) if call.name is None else None
-        return self.calls.get(made) if isinstance(made, ast.Call) else None
+        return self.calls[made] if isinstance(made, ast.Call) else None
 
     def built(self, expr: ast.expr | None, node: ast.expr, depth: int = 0) -> Layer:
         """Returns the layer that an expression builds; without a name if it is not known."""
@@ -259,9 +258,9 @@ class Reader:
             if len(values) != 1 or not isinstance(values[0], (ast.Call, ast.IfExp, ast.Subscript)):
                 return self._resolved(expr, node)
             return self.built(values[0], node, depth + 1)
-        call = self.calls.get(expr) if isinstance(expr, ast.Call) else None
-        if call is None:
+        if not isinstance(expr, ast.Call):
             return Layer(node)
+        call = self.calls[expr]
         if call.name is None:
             cls = self.code.local(call.node.func)
             only = self._only_layer(cls, depth) if isinstance(cls, Class) else None
@@ -457,8 +456,8 @@ class Reader:
             bound = _stored(statement)
         for name in bound:
             known.set(name, None)
-        if target and passed:
-            known.set(target, passed)
+        if passed is not None:
+            known.set(target, passed)  # no value is named ""
         return bound
 
     def _followed(
@@ -526,8 +525,7 @@ class Reader:
                 outer.append(Layer(expr, _MOVE))
                 expr = moved
                 continue
-            call = self.calls.get(expr)
-            layers, source = self._step(expr, call)
+            layers, source = self._step(expr, self.calls[expr])
             outer += reversed(layers)
             if source is None:
                 return "", outer[::-1]
@@ -536,23 +534,22 @@ class Reader:
             return expr.id, outer[::-1]
         return "", [Layer(expr), *reversed(outer)]
 
-    def _step(self, expr: ast.Call, call: Call | None) -> tuple[list[Layer], ast.expr | None]:
+    def _step(self, expr: ast.Call, call: Call) -> tuple[list[Layer], ast.expr | None]:
         """Returns the layers that a call applies, and what it applies them to."""
         func = expr.func
         first = expr.args[0] if expr.args and not isinstance(expr.args[0], ast.Starred) else None
         if (
             isinstance(func, ast.Attribute)
             and func.attr.rstrip("_") in _TENSOR_METHODS
-            and call is not None
             and call.name is None
             and not self.code.assigned(func)
         ):
             return [Layer(expr, f"torch.{func.attr.rstrip('_')}", call)], func.value
         if first is None:
             return [Layer(expr)], None
-        if call is not None and call.name == "torch.where" and len(expr.args) == 3:
+        if call.name == "torch.where" and len(expr.args) == 3:
             return [Layer(expr, "torch.where", call)], expr.args[1]  # a mask: scores, or a number
-        if call is not None and call.name is not None:
+        if call.name is not None:
             if call.name.startswith("torch.nn.") and not call.name.startswith(
                 "torch.nn.functional."
             ):
@@ -580,9 +577,8 @@ class Reader:
 
     def _applied_sequence(self, node: ast.Call) -> list[Layer] | None:
         """Returns the layers of a `Sequential`, as often as anyone applies one to a new value."""
-        built = self.calls.get(node)
         if node not in self._sequences:
-            self._sequences[node] = None if built is None else self.sequential(built, set())
+            self._sequences[node] = self.sequential(self.calls[node], set())
         self._times[node] = self._times.get(node, 0) + 1
         layers = self._sequences[node]
         if layers is not None and self._times[node] > _MOST_APPLIED:
@@ -634,7 +630,7 @@ def _is_scale(expr: ast.expr) -> bool:
 def _one_name(names: set[str]) -> str:
     """Returns one name for a layer that is one of several."""
     if len(names) == 1:
-        return min(names)
+        return next(iter(names))
     is_activation = all(each.rpartition(".")[2] in _ACTIVATIONS for each in names)
     return "torch.activation" if is_activation else "torch.layer"
 
