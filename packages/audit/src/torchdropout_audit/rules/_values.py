@@ -78,6 +78,7 @@ class Maker:
 
 Value = Layer | Made | Listed | Maker
 _Option = tuple[ast.AST, tuple[int, ...]]  # an `if`, and the turns of the loops around it
+_Under = tuple[tuple[_Option, bool], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,7 @@ class Part:
     options: tuple[Value, ...]
     key: Pattern | None = None
     loops: tuple[ast.AST, ...] = ()
-    under: tuple[tuple[_Option, bool], ...] = ()
+    under: _Under = ()
     node: ast.expr | None = None
 
     @property
@@ -761,6 +762,7 @@ class Values:
         depth: int,
         seen: set[Function] | None = None,
         loops: tuple[ast.AST, ...] = (),
+        options: _Under = (),
     ) -> list[Part]:
         """Returns a list with what a function adds to it."""
         seen = set() if seen is None else seen
@@ -784,8 +786,9 @@ class Values:
             if isinstance(each, _Passing):
                 name = place if each.place == "self." else each.place
                 if (each.function, name) in self._growths or name.startswith("self."):
+                    outer = (loops + inner, options + under)
                     parts = self._grown(
-                        parts, each.function, name, cls, None, None, depth + 1, seen, loops + inner
+                        parts, each.function, name, cls, None, None, depth + 1, seen, *outer
                     )
                 continue
             if each.how in ("extend", "update"):
@@ -797,7 +800,7 @@ class Values:
                     one,
                     key=self.code.pattern(each.key) if one.key is None else one.key,
                     loops=(*loops, *inner, *one.loops),
-                    under=(*under, *one.under),
+                    under=(*options, *under, *one.under),
                 )
                 for one in added
             ]
@@ -808,9 +811,7 @@ class Values:
                 parts = [*parts, *added]
         return parts[:_MOST_PARTS]
 
-    def _around(
-        self, node: ast.AST, above: set[ast.AST]
-    ) -> tuple[tuple[ast.AST, ...], tuple[tuple[_Option, bool], ...]]:
+    def _around(self, node: ast.AST, above: set[ast.AST]) -> tuple[tuple[ast.AST, ...], _Under]:
         """Returns the loops around a node, and the options that are not known, outermost first."""
         self._depends = True
         loops: list[ast.AST] = []
@@ -893,7 +894,7 @@ def _names(target: ast.expr) -> list[str]:
     return [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
 
 
-def _under_none(expr: ast.expr) -> tuple[tuple[_Option, bool], ...]:
+def _under_none(expr: ast.expr) -> _Under:
     """Returns the option of `layer if wide else None`, and the side that has a layer."""
     for side in (expr.body, expr.orelse) if isinstance(expr, ast.IfExp) else ():
         if isinstance(side, ast.Constant) and side.value is None:
