@@ -6,6 +6,7 @@ import textwrap
 import pytest
 
 from torchdropout_audit.code import Class, Code
+from torchdropout_audit.rules import _values
 from torchdropout_audit.rules._paths import values
 from torchdropout_audit.rules._sequences import Layer
 from torchdropout_audit.rules._values import Listed, Made, Maker
@@ -75,6 +76,7 @@ def built(source):
         ("[nn.Linear(i, 1) for i in a]", "[Linear(i, 1)*]"),
         ("[m for m in [nn.ReLU()] if m]", "[ReLU()]"),
         ("[m for i in a for m in [nn.ReLU()]]", "[ReLU()*]"),
+        ("[m for m in [nn.ReLU()] for i in a]", "[ReLU()*]"),
         ("[i for i in a]", ""),
         ("[a for i in b]", ""),
         ("{'k': nn.ReLU() for i in a}", "[k=ReLU()*]"),
@@ -97,6 +99,9 @@ def built(source):
         ("filter(None, [nn.ReLU()])", "[ReLU()]"),
         ("copy.deepcopy(nn.ReLU())", "ReLU()"),
         ("a.weight_norm(nn.ReLU())", "ReLU()"),
+        ("sorted(a, [nn.ReLU()])", "[ReLU()]"),
+        ("sorted(a, b, [nn.ReLU()])", ""),
+        ("getattr(a)", "getattr(a): ?"),
         ("list()", "[]"),
         ("tuple()", ""),
         ("functools.partial(nn.ReLU, True)", "torch.nn.ReLU"),
@@ -190,6 +195,10 @@ def test_an_element_that_may_be_elsewhere(listed, key, expected):
         ("for x, y in [(nn.ReLU(), nn.Tanh()), (nn.GELU(), a)]: pass", "ReLU() | GELU()"),
         ("for y, x in [(nn.ReLU(), nn.Tanh()), (nn.GELU(),)]: pass", "Tanh()"),
         ("for y, x in [(nn.ReLU(), nn.Tanh())] * a: pass", "Tanh()"),
+        ("for y, x in {'k': (nn.ReLU(), nn.Tanh())}.values(): pass", "Tanh()"),
+        ("for y, x in zip([nn.ReLU()], [nn.Tanh()], [nn.GELU()]): pass", ""),
+        ("for x in other([nn.ReLU()]): pass", ""),
+        ("for x in zip: pass", ""),
     ],
 )
 def test_names(lines, expected):
@@ -281,6 +290,8 @@ class Net(nn.Module):
     [
         ("self.y = nn.ReLU()", "self.y", "ReLU()"),
         ("self.y = nn.ReLU()", "self.y(x)", ""),
+        ("self.y = nn.ReLU(); self.y2 = nn.Tanh()", "self.y", "ReLU()"),
+        ("self.y = nn.ReLU(); self.y2 = nn.Tanh()", "Net(1, 2).y", "ReLU()"),
         ("self.y = nn.ReLU()", "other.y", ""),
         ("self.y = nn.ReLU()", "getattr(self, 'y')", "ReLU()"),
         ("self.y0 = nn.ReLU(); self.y1 = nn.Tanh()", "getattr(self, f'y{x}')", "ReLU() | Tanh()"),
@@ -385,3 +396,220 @@ def test_attributes(lines, expr, expected):
 )
 def test_functions(source, expected):
     assert built(source) == expected
+
+
+PARTS = """
+class Net(nn.Module):
+    def __init__(self, a=None):
+        super().__init__()
+        self.y = a
+        self.p, self.q = self.get(), self.get()
+        self.inner = Net(nn.GELU())
+
+    def get(self):
+        return self.y
+
+def f():
+    m = Net(nn.ReLU())
+    n = Net(nn.Tanh())
+    assert {expr}
+"""
+
+
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        ("[m.y, n.y]", "[ReLU(), Tanh()]"),
+        ("[m.p, m.q, n.q, n.p]", "[ReLU(), ReLU(), Tanh(), Tanh()]"),
+        ("[m.inner.y, n.inner.q]", "[GELU(), GELU()]"),
+        ("m.inner.inner.inner.y", "GELU()"),
+        ("m.get()", "m.get(): ?"),
+    ],
+)
+def test_each_module_has_the_parts_that_its_call_gives(expr, expected):
+    assert built(PARTS.format(expr=expr)) == expected
+
+
+SEQUENTIALS = """
+class Base(nn.Sequential):
+    def __init__(self, *layers):
+        super().__init__(nn.ReLU(), *layers)
+        self.append(nn.Tanh())
+
+class Net(Base):
+    def __init__(self):
+        super().__init__(nn.GELU())
+        self.add_module("k", nn.ELU())
+
+class Same(Net):
+    pass
+
+class Plain(nn.Sequential):
+    pass
+
+class Other(nn.Module):
+    def __init__(self):
+        super().__init__()
+
+assert 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Base", "chain[ReLU(), layers: ?, Tanh()]"),
+        ("Net", "chain[ReLU(), layers: ?, Tanh(), k=ELU()]"),
+        ("Same", "chain[ReLU(), layers: ?, Tanh(), k=ELU()]"),
+        ("Plain", "chain[]"),
+        ("Other", None),
+    ],
+)
+def test_the_layers_of_a_class_that_is_a_sequential(name, expected):
+    found, _, _ = asserted(SEQUENTIALS)
+    chain = found.chain_of(next(each for each in found.code.classes if each.name == name))
+    assert (chain if chain is None else shown(chain)) == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("x = nn.Sequential(nn.ReLU())", ["chain[ReLU()]"]),
+        ("return nn.Sequential(nn.ReLU())", ["chain[ReLU()]"]),
+        ("x = nn.Sequential(nn.ReLU()); x.append(nn.Tanh())", ["chain[ReLU(), Tanh()]"]),
+        (
+            "x = nn.Sequential(nn.ReLU()); x.append(nn.Tanh()); b(x)",
+            ["chain[ReLU(), Tanh(), b(x): ?]"],
+        ),
+        (
+            "x = nn.Sequential(nn.ReLU()); b = x, x; x.append(nn.Tanh()); b = x",
+            ["chain[ReLU(), Tanh()]"],
+        ),
+        ("self.x = nn.Sequential(nn.ReLU()); self.x.append(nn.Tanh())", ["chain[ReLU(), Tanh()]"]),
+        ("self.x = nn.Sequential(nn.ReLU()); self.x2 = nn.Tanh()", ["chain[ReLU()]"]),
+        ("b.x = nn.Sequential(nn.ReLU()); self.x = nn.Tanh()", ["chain[ReLU()]"]),
+    ],
+)
+def test_a_sequential_that_is_finished_later(lines, expected):
+    lines = textwrap.indent(lines, "        ")
+    source = f"class Net(nn.Module):\n    def f(self, b):\n{lines}\n"
+    found, _, _ = asserted(f"{source}assert 1\n")
+    call = next(each for each in found.code.calls if each.name == "torch.nn.Sequential")
+    assert [*map(shown, found.finished(call))] == expected
+
+
+def unrolled(lines):
+    lines = textwrap.indent(lines, "    ")
+    found, expr, cls = asserted(f"def f(a, b):\n    x = []\n{lines}\n    assert x\n")
+    (listed,) = found.of(expr, cls)
+    return [
+        " ".join([*map(shown, one.options), *(f"{side}{turns}" for (_, turns), side in one.under)])
+        for one in found.unrolled(listed.parts)
+    ]
+
+
+LAST = """
+for i in range(a):
+    x.append(nn.ReLU())
+    if {test}:
+        x.append(nn.Tanh())
+        x.append(nn.GELU())
+    else:
+        x.append(nn.ELU())
+"""
+EACH, END = ["Tanh()", "GELU()"], ["ELU()"]
+
+
+def in_turns(*turns):
+    """The layers of each turn, with the turn in which their test is made."""
+    return [
+        each if each == "ReLU()" else f"{each} {each != 'ELU()'}({turn},)"
+        for turn, layers in enumerate(turns)
+        for each in ["ReLU()", *layers]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("test", "turns"),
+    [
+        ("b", [EACH + END, EACH + END]),
+        ("i < a - 1", [EACH, EACH, END]),
+        ("i != a - 1", [EACH, EACH, END]),
+        ("i == a - 1", [END, END, EACH]),
+        ("i > a - 1", [EACH + END, EACH + END]),
+        ("i < a + 1", [EACH + END, EACH + END]),
+        ("i < a", [EACH + END, EACH + END]),
+        ("a - 1 > i", [EACH + END, EACH + END]),
+        ("len(x) < a - 1", [EACH + END, EACH + END]),
+        ("not i < a - 1", [EACH + END, EACH + END]),
+    ],
+)
+def test_the_last_turn_of_a_loop(test, turns):
+    assert unrolled(LAST.format(test=test)) == in_turns(*turns)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("x += [nn.ReLU(), nn.Tanh()]", ["ReLU()", "Tanh()"]),
+        (
+            "for i in a: x += [nn.ReLU(), nn.Tanh()]\nx.append(nn.GELU())",
+            ["ReLU()", "Tanh()", "ReLU()", "Tanh()", "GELU()"],
+        ),
+        (
+            "for i in a:\n    x.append(nn.ReLU())\n    for j in b: x.append(nn.Tanh())",
+            ["ReLU()", "Tanh()", "Tanh()"] * 2,
+        ),
+        (
+            "for i in a:\n    for j in b: x.append(nn.Tanh())\nfor i in a: x.append(nn.ReLU())",
+            ["Tanh()"] * 4 + ["ReLU()"] * 2,
+        ),
+        ("if b:\n    for i in a: x.append(nn.ReLU())", ["ReLU() True()"] * 2),
+        ("for i in a:\n    if b: x.append(nn.ReLU())", ["ReLU() True(0,)", "ReLU() True(1,)"]),
+        ("for i in a: x.append(nn.ReLU() if b else None)", ["ReLU() True(0,)", "ReLU() True(1,)"]),
+        (
+            "for i in a:\n    for j in a:\n        if b: x.append(nn.ReLU())",
+            [f"ReLU() True({i}, {j})" for i in (0, 1) for j in (0, 1)],
+        ),
+        (
+            "for i in a:\n    if b:\n        for j in a: x.append(nn.ReLU())",
+            [f"ReLU() True({i},)" for i in (0, 0, 1, 1)],
+        ),
+        ("x += [nn.ReLU() for i in a]", ["ReLU()"] * 2),
+    ],
+)
+def test_two_turns_of_each_loop(lines, expected):
+    assert unrolled(lines) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        ("[*", "]"),
+        ("(", " + [])"),
+        ("([] + ", ")"),
+        ("(", " * 2)"),
+        ("(2 * ", ")"),
+        ("(", " if a else [])"),
+        ("[m for m in ", "]"),
+        ("[m for i in a for m in ", "]"),
+        ("list(", ")"),
+        ("(a or ", ")"),
+        ("nn.ModuleList(", ")"),
+    ],
+)
+def test_expressions_are_read_to_some_depth(before, behind):
+    def nested(levels):
+        return built(f"def f(a):\n    assert [*{before * levels}[nn.ReLU()]{behind * levels}]\n")
+
+    assert "ReLU" in nested(11)
+    assert "ReLU" not in nested(24)
+
+
+def test_reading_ends_and_begins_again_for_another_file(monkeypatch):
+    monkeypatch.setattr(_values, "_MOST_READ", 3)
+    found, expr, cls = asserted("assert [nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()]")
+    assert [*map(shown, found.of(expr, cls))] == ["[ReLU(), Tanh(), nn.GELU(): ?, nn.ELU(): ?]"]
+    assert found.of(expr.elts[2], cls) == ()
+    found.refill()
+    assert [*map(shown, found.of(expr.elts[2], cls))] == ["GELU()"]

@@ -151,7 +151,7 @@ class Values:
         self._within: Stack = ()
         self._depends = False  # whether what is read depends on `_within`
         self._last_reads: dict[tuple[Function, str], ast.Name | None] = {}
-        self._left = _MOST_READ
+        self._read = 0
         self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
         self._named: dict[Class, list[tuple[Pattern, ast.expr]]] = {}
         self._built: dict[Class, list[Call]] = {}
@@ -175,9 +175,9 @@ class Values:
         if within in self._known_within:
             self._depends = True
             return self._known_within[within]
-        if depth > _DEEPEST or self._left <= 0:
+        if depth > _DEEPEST or self._read >= _MOST_READ:
             return ()
-        self._left -= 1
+        self._read += 1
         self._known[key] = ()  # for what stands for itself
         before, self._depends = self._depends, False
         found = tuple(dict.fromkeys(islice(self._of(expr, cls, depth + 1), _MOST_ALIKE)))
@@ -205,7 +205,7 @@ class Values:
 
     def refill(self) -> None:
         """Allows for as many expressions again, on behalf of another file."""
-        self._left = _MOST_READ
+        self._read = 0
 
     @property
     def stack(self) -> Stack:
@@ -535,8 +535,6 @@ class Values:
         """Returns the elements of a list."""
         if depth > _DEEPEST:
             return []
-        if isinstance(expr, ast.Starred):
-            return self._elements(expr.value, cls, depth + 1)
         if isinstance(expr, (ast.List, ast.Tuple)):
             found: list[Part] = []
             for each in expr.elts[:_MOST_PARTS]:
@@ -744,7 +742,7 @@ class Values:
         parts = [*value.parts]
         seen: set[Function] = set()
         methods = [m for one in cls.lineage() for m in one.methods.values()]
-        self._left -= len(methods)
+        self._read += len(methods)
         methods.sort(key=lambda method: method.name != "__init__")
         for method in methods:
             if method not in seen:
