@@ -1,9 +1,12 @@
 """What parameters, attributes and tests are, as far as a file says."""
 
+import ast
+import textwrap
+
 import pytest
 
 from torchdropout_audit.code import UNKNOWN, Code
-from torchdropout_audit.rules._constants import ByDefault, constants
+from torchdropout_audit.rules._constants import ByDefault, calls_of, constants
 
 SOURCE = """
 from torch import nn
@@ -72,3 +75,170 @@ def test_what_a_derived_class_gives_its_base():
     code = Code(text.format(asked="self.rate", more=""), "net.py")
     returned = next(f for f in code.functions if f.name == "forward").node.body[0]
     assert set(constants(code).of(returned.value)) == {0, 0.25}
+
+
+OPTIONS = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--rate", default=0.5)
+parser.add_argument("--size", default=1)
+parser.add_argument("--size", default=2)
+x1 = 1
+x2 = x1
+x3 = x2
+x4 = x3
+x5 = x4
+x6 = x5
+x7 = x6
+x8 = x7
+x9 = x8
+loop = loop
+def f(a, b, args, t):
+    if t:
+        one = 1
+        two = 1
+    else:
+        one = 1
+        two = 2
+    args.kind = "kind"
+    for each in a: pass
+    assert {expr}
+"""
+
+
+def default(value):
+    return {ByDefault(value)}
+
+
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        ("True", {True}),
+        ("one", {1}),
+        ("two", {1, 2}),
+        ("a", {UNKNOWN}),
+        ("each", {UNKNOWN}),
+        ("1 if t else 2", {1, 2}),
+        ("1 if one else 2", {1}),
+        ("1 if not one else 2", {2}),
+        ("1 if two > 2 else 2", {2}),
+        ("1 if one or t else 2", {1}),
+        ("1 if t or one else 2", {1}),
+        ("1 if t and not one else 2", {2}),
+        ("1 if one and two else 2", {1}),
+        ("1 if one and t else 2", {1, 2}),
+        ("1 if not one or t else 2", {1, 2}),
+        ("1 if not one or not two else 2", {2}),
+        ("1 if not t else 2", {1, 2}),
+        ("1 if two == 1 else 2", {1, 2}),
+        ("float(two)", {1, 2}),
+        ("bool(two)", {1, 2}),
+        ("int(two, 8)", {UNKNOWN}),
+        ("max(two)", {UNKNOWN}),
+        ("a.int(two)", {UNKNOWN}),
+        ("one < two", {True, False}),
+        ("one <= two", {True}),
+        ("two >= one", {True}),
+        ("one > two", {False}),
+        ("one == 1", {True}),
+        ("one != 1", {False}),
+        ("one is None", {False}),
+        ("one is not None", {True}),
+        ("one in two", {UNKNOWN}),
+        ("0 < one < 2", {UNKNOWN}),
+        ("one < a", {UNKNOWN}),
+        ("a < one", {UNKNOWN}),
+        ("args.rate", default(0.5)),
+        ("args.rate > 0.4", {UNKNOWN}),
+        ("1 if args.rate else 2", {1, 2}),
+        ("args.size", {UNKNOWN}),
+        ("args.other", {UNKNOWN}),
+        ("args.kind", default("kind")),
+        ("t.rate", {UNKNOWN}),
+        ("x4", {1}),
+        ("float(x4)", {1}),
+        ("float(float(float(float(two))))", {1, 2}),
+        ("loop", {UNKNOWN}),
+        ("1 + 1", {2}),
+        ("-one", {UNKNOWN}),
+    ],
+)
+def test_values_in_a_function(expr, expected):
+    code = Code(OPTIONS.format(expr=expr), "main.py")
+    test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    assert set(constants(code).of(test)) == expected
+
+
+def test_names_are_followed_to_some_depth():
+    code = Code(OPTIONS.format(expr="float(float(float(float(float(float(float(two)))))))"), "x.py")
+    test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    assert constants(code).of(test) == {UNKNOWN}
+
+
+CALLED = """
+from torch import nn
+class Net(nn.Module):
+    def forward(self, x):
+        return {call}
+{other}
+def f(p=0.5, q=1):
+    assert p
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "other", "path", "expected"),
+    [
+        ("x", "", "net.py", default(0.5)),
+        ("f(0.1)", "", "net.py", {0.1}),
+        ("f(0.1)", "f(0.2)", "net.py", {0.1, 0.2}),
+        ("f(q=2)", "", "net.py", {0.5}),
+        ("f(*x)", "", "net.py", {UNKNOWN}),
+        ("x", "f(0.1)", "net.py", {0.1, *default(0.5)}),
+        ("f(0.1)", "", "layers.py", {0.1, *default(0.5)}),
+        ("f(0.1)", "", "my_blocks.py", {0.1, *default(0.5)}),
+        ("f(0.1)", "g = f", "net.py", {0.1, *default(0.5)}),
+        ("f(0.1)", "g = [f]", "net.py", {0.1, *default(0.5)}),
+        ("f(0.1)", "apply(f)", "net.py", {0.1, *default(0.5)}),
+        ("f(0.1)", "apply(run=f)", "net.py", {0.1, *default(0.5)}),
+        ("f(0.1)", "isinstance(f, int)", "net.py", {0.1}),
+        ("f(0.1)", "f", "net.py", {0.1}),
+        ("f(0.1)", "@jit", "net.py", {0.1, *default(0.5)}),
+    ],
+)
+def test_values_of_a_parameter(call, other, path, expected):
+    code = Code(CALLED.format(call=call, other=other), path)
+    test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    assert set(constants(code).of(test)) == expected
+
+
+def test_a_parameter_without_a_default_that_nothing_gives():
+    code = Code("def f(p):\n    assert p\n", "net.py")
+    test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    assert set(constants(code).of(test)) == {UNKNOWN}
+
+
+def test_a_call_of_super_outside_a_class_is_of_no_constructor():
+    code = Code("super().__init__(1)\nclass A:\n    def __init__(self, p):\n        assert p\n")
+    assert [*calls_of(code)] == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "runs"),
+    [
+        ("assert 1", True),
+        ("if t: assert 1", True),
+        ("if one: assert 1", True),
+        ("if one: pass\nelse: assert 1", False),
+        ("if not one: assert 1", False),
+        ("if not one: pass\nelse: assert 1", True),
+        ("if not one:\n    for x in a: assert 1", False),
+        ("if not one:\n    def g(): assert 1", True),
+        ("if not one:\n    class G: assert 1", True),
+    ],
+)
+def test_what_runs(lines, runs):
+    lines = textwrap.indent(lines, "    ")
+    code = Code(f"def f(a, t):\n    one = 1\n{lines}\n")
+    node = next(each for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    assert constants(code).runs(node) is runs

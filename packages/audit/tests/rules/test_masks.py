@@ -1,5 +1,7 @@
 """TD107 to TD109: dropout that a file makes by hand."""
 
+import textwrap
+
 import pytest
 import torch
 
@@ -13,6 +15,8 @@ SCALE = "mask-not-scaled"
 LOCAL = "local-dropout-without-mode"
 
 LAYER = """
+import numpy
+
 class Drop(nn.Module):
     def __init__(self, drop_prob=0.1):
         super().__init__()
@@ -37,6 +41,25 @@ MASKS = [
     "torch.autograd.Variable(torch.bernoulli(x.new(x.shape).fill_(keep)))",
     "(~(torch.rand_like(x) < p))",
     "1 - torch.bernoulli(torch.full_like(x, p))",
+    "torch.bernoulli(x, keep)",
+    "torch.bernoulli(x, p=keep)",
+    "torch.bernoulli(torch.full_like(x, keep), generator=x.generator)",
+    "torch.full_like(x, keep).bernoulli()",
+    "torch.from_numpy(numpy.random.binomial(1, keep, x.shape))",
+    "torch.tensor(numpy.random.rand(*x.shape) < keep)",
+    "torch.rand_like(x).ge(p)",
+    "torch.rand_like(x).lt(keep)",
+    "torch.rand_like(x).lt(keep).eq(1)",
+    "(torch.rand_like(x) + keep).int()",
+    "torch.floor(keep + torch.rand_like(x).to(x.device))",
+    "torch.distributions.Bernoulli(probs=keep).sample(x.shape)",
+    "torch.distributions.Binomial(probs=keep).sample(x.shape)",
+    "torch.distributions.Binomial(1, keep).sample(x.shape)",
+    "torch.distributions.Binomial(total_count=1, probs=keep).sample(x.shape)",
+    "(torch.rand_like(x) > p) * 1.0",
+    "(torch.rand_like(x) > p) / 1.0",
+    "((torch.rand_like(x) < p) == 0)",
+    "((torch.rand_like(x) < p) != 1)",
 ]
 
 
@@ -67,12 +90,128 @@ def test_masks_under_training(mask):
         "(x > self.drop_prob)",
         "torch.rand_like(x) * self.drop_prob",
         "torch.rand_like(x) == self.drop_prob",
+        "0 < torch.rand_like(x) < self.drop_prob",
+        "(torch.rand_like(x) > self.drop_prob) == x",
+        "(torch.rand_like(x) > self.drop_prob) - x",
+        "-(torch.rand_like(x) > self.drop_prob)",
+        "torch.floor(torch.rand_like(x) - self.drop_prob)",
+        "torch.floor(torch.rand_like(x))",
+        "torch.floor()",
+        "torch.autograd.Variable()",
+        "torch.rand_like(x).gt()",
+        "(torch.rand_like(x) > self.drop_prob).cumsum(0)",
+        "torch.distributions.Binomial(5, self.drop_prob).sample(x.shape)",
+        "torch.distributions.Binomial(total_count=5, probs=self.drop_prob).sample(x.shape)",
+        "torch.distributions.Binomial(probs=self.drop_prob, **x.options).sample(x.shape)",
+        "torch.distributions.Binomial().sample(x.shape)",
+        "torch.distributions.Normal(0, self.drop_prob).sample(x.shape)",
+        "self.drop_prob.sample(x.shape)",
+        "self.drop_prob.bernoulli(p=x)",
         "torch.bernoulli(self.gates)",
         "torch.rand_like(x) > 0.5",
     ],
 )
 def test_what_is_not_a_mask(mask):
     assert marked(ALWAYS, f"{SCALED}        return x * ({mask})\n") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_mask"),
+    [
+        ("r = torch.rand_like(x)", True),
+        ("r = torch.rand_like(x)\nr = r.cuda()", False),
+        ("if x: r = torch.rand_like(x)\nelse: r = x", False),
+        ("r = x.rand_like(x)", False),
+        ("r = r", False),
+        ("r = torch.rand_like(x).cuda()", True),
+        ("r = x.new(3).uniform_().to(x.device)", True),
+        ("s = torch.rand_like(x)\nr = s", True),
+        ("r = 1.0", False),
+    ],
+)
+def test_uniform_numbers_with_a_name(lines, is_mask):
+    lines = textwrap.indent(lines, "        ")
+    found, _ = marked(ALWAYS, f"{SCALED}{lines}\n        return x * (r > p)\n")
+    assert bool(found) is is_mask
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_mask"),
+    [
+        ("kept = keep\nkept += torch.rand_like(x)", True),
+        ("kept = keep + torch.rand_like(x)", True),
+        ("kept = keep\nkept -= torch.rand_like(x)", False),
+        ("kept = keep\nkept += x", False),
+        ("kept = keep\nkept += torch.rand_like(x)\nkept += 1", False),
+        ("kept = keep\nkept = torch.rand_like(x)", False),
+        ("for kept in x:\n    kept += torch.rand_like(x)", False),
+        ("kept += torch.rand_like(x)", False),
+        ("kept = keep", False),
+    ],
+)
+def test_what_is_rounded_down(lines, is_mask):
+    lines = textwrap.indent(lines, "        ")
+    found, _ = marked(ALWAYS, f"{SCALED}{lines}\n        return x * torch.floor(kept)\n")
+    assert bool(found) is is_mask
+
+
+@pytest.mark.parametrize("more", ["", ".float()"])  # one step more from name to name
+def test_a_name_that_stands_for_itself(more):
+    mask = f"m = m{more}.to(x)\n            else:\n                m = torch.rand_like(x) > rate"
+    rate = "rate = rate * x\n            else:\n                rate = self.drop_prob"
+    start = "        for each in x:\n            if each:\n                "
+    source = f"{SCALED}{start}{rate}\n{start}{mask}\n        return (m{more}) * x  #!\n"
+    found, expected = marked(ALWAYS, source)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "is_mask"),
+    [
+        ("return torch.where(drop, 0.0, x)", True),
+        ("return torch.where(drop, x, 0)", True),
+        ("return torch.where(drop, torch.zeros_like(x), x)", True),
+        ("return torch.where(drop, x.new_zeros(3), x)", True),
+        ("return torch.where(drop, torch.tensor(0.0), x)", True),
+        ("return torch.where(drop, x.new_tensor(0), x)", True),
+        ("return torch.where(drop, torch.tensor(1.0), x)", False),
+        ("return torch.where(drop, torch.tensor(), x)", False),
+        ("return torch.where(drop, torch.exp(0), x)", False),
+        ("return torch.where(drop, 1.0, x)", False),
+        ("return torch.where(drop, 'zero', x)", False),
+        ("return torch.where(drop)", False),
+        ("return torch.cond(drop, 0.0, x)", False),
+        ("x[drop] = 0", True),
+        ("x[:, drop] = 0", True),
+        ("x[drop] = 1", False),
+        ("x[drop] = None", False),
+        ("x = 0 if drop else x", False),
+        ("return x.masked_fill(drop, 0)", True),
+        ("return x.masked_fill(drop, 0.0)", True),
+        ("return x.masked_fill_(drop, False)", True),
+        ("return x.masked_fill(drop, 1)", False),
+        ("return x.masked_fill(drop, value=1)", False),
+        ("return masked_fill(drop, 0)", False),
+        ("return x.mul()", False),
+        ("return drop * 2.0", False),
+        ("return 2.0 * drop", False),
+        ("return drop + x", False),
+        ("x += drop", False),
+        ("x *= ~drop", True),
+        ("return x[drop]", False),
+    ],
+)
+def test_what_a_mask_does(line, is_mask):
+    draw = "        drop = torch.rand_like(x) < self.drop_prob\n"
+    mark = "  #!" if is_mask else ""
+    found, expected = marked(ALWAYS, f"{LAYER}{draw}        {line}{mark}\n")
+    assert found == expected
+
+
+def test_the_product_counts_and_not_the_scaling_of_a_mask():
+    source = f"{SCALED}        m = (torch.rand_like(x) > p) * 2.0\n        return x * m  #!\n"
+    found, expected = marked(ALWAYS, source)
+    assert found == expected
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,10 @@ class Mask:
     dropped: ast.expr | None
     function: Function
     is_scaled: bool
-    is_chosen: bool = False
+    is_chosen: bool
 
 
 _DEEPEST = 60  # names that stand for names: a circle, or unreadable
-_TWICE = 2
 _MOST = 20  # values of one name
 _MOST_NODES = 1_000  # of a rate and what it is assigned from: a person wrote fewer
 
@@ -128,8 +127,8 @@ class _Finder:
             if self._is_zero(node.value):
                 yield from _indices(node.targets[0])
         elif isinstance(node, ast.Call):
-            is_where = self._code.name(node.func) == "torch.where" and len(node.args) > 2
-            if is_where and any(map(self._is_zero, node.args[1:3])):
+            is_where = self._code.name(node.func) == "torch.where"
+            if is_where and any(map(self._is_zero, node.args[1:])):
                 yield node.args[0]
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             function = self._code.function_of(node)
@@ -238,9 +237,9 @@ class _Finder:
         """Returns the probability of a Binomial distribution that is 0 or 1."""
         named = {each.arg: each.value for each in made.keywords}
         count = named.get("total_count", made.args[0] if made.args else None)
-        if None in named or (count is not None and self._code.value(count) != 1):
-            return []
-        return [named["probs"]] if "probs" in named else made.args[1:2]
+        is_one = None not in named and (count is None or self._code.value(count) == 1)
+        given = [named["probs"]] if "probs" in named else made.args[1:2]
+        return given if is_one else []
 
     def _floored(self, expr: ast.expr) -> _Draw | None:
         """Returns the draw of `floor(keep + rand)`, and `keep`."""
@@ -257,7 +256,7 @@ class _Finder:
     def _added(self, name: ast.Name) -> ast.expr | None:
         """Returns what is added to a name that is assigned once, and added to once."""
         kinds = self._code.bindings(name)
-        added = kinds[1].node if len(kinds) == _TWICE else None
+        added = kinds[1].node if len(kinds) == 2 else None
         is_sum = isinstance(added, ast.AugAssign) and isinstance(added.op, ast.Add)
         return added.value if is_sum and kinds[0].kind == "value" else None  # type: ignore
 

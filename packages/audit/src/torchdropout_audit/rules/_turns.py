@@ -26,4 +26,6 @@ def last_turns(body: Sequence[ast.stmt], is_last: bool = True) -> Iterator[tuple
             elif isinstance(test.ops[0], ast.Eq):
                 block = node.body if is_last else node.orelse
         if block:
-            yield block[0].lineno, block[-1].end_lineno or block[-1].lineno
+            end = block[-1].end_lineno
+            assert end is not None  # it was parsed
+            yield block[0].lineno, end

@@ -78,6 +78,7 @@ class Maker:
 
 Value = Layer | Made | Listed | Maker
 _Option = tuple[ast.AST, tuple[int, ...]]  # an `if`, and the turns of the loops around it
+_Under = tuple[tuple[_Option, bool], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,7 @@ class Part:
     options: tuple[Value, ...]
     key: Pattern | None = None
     loops: tuple[ast.AST, ...] = ()
-    under: tuple[tuple[_Option, bool], ...] = ()
+    under: _Under = ()
     node: ast.expr | None = None
 
     @property
@@ -150,7 +151,7 @@ class Values:
         self._within: Stack = ()
         self._depends = False  # whether what is read depends on `_within`
         self._last_reads: dict[tuple[Function, str], ast.Name | None] = {}
-        self._left = _MOST_READ
+        self._read = 0
         self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
         self._named: dict[Class, list[tuple[Pattern, ast.expr]]] = {}
         self._built: dict[Class, list[Call]] = {}
@@ -174,9 +175,9 @@ class Values:
         if within in self._known_within:
             self._depends = True
             return self._known_within[within]
-        if depth > _DEEPEST or self._left <= 0:
+        if depth > _DEEPEST or self._read >= _MOST_READ:
             return ()
-        self._left -= 1
+        self._read += 1
         self._known[key] = ()  # for what stands for itself
         before, self._depends = self._depends, False
         found = tuple(dict.fromkeys(islice(self._of(expr, cls, depth + 1), _MOST_ALIKE)))
@@ -204,7 +205,7 @@ class Values:
 
     def refill(self) -> None:
         """Allows for as many expressions again, on behalf of another file."""
-        self._left = _MOST_READ
+        self._read = 0
 
     @property
     def stack(self) -> Stack:
@@ -534,8 +535,6 @@ class Values:
         """Returns the elements of a list."""
         if depth > _DEEPEST:
             return []
-        if isinstance(expr, ast.Starred):
-            return self._elements(expr.value, cls, depth + 1)
         if isinstance(expr, (ast.List, ast.Tuple)):
             found: list[Part] = []
             for each in expr.elts[:_MOST_PARTS]:
@@ -743,7 +742,7 @@ class Values:
         parts = [*value.parts]
         seen: set[Function] = set()
         methods = [m for one in cls.lineage() for m in one.methods.values()]
-        self._left -= len(methods)
+        self._read += len(methods)
         methods.sort(key=lambda method: method.name != "__init__")
         for method in methods:
             if method not in seen:
@@ -761,6 +760,7 @@ class Values:
         depth: int,
         seen: set[Function] | None = None,
         loops: tuple[ast.AST, ...] = (),
+        options: _Under = (),
     ) -> list[Part]:
         """Returns a list with what a function adds to it."""
         seen = set() if seen is None else seen
@@ -784,8 +784,9 @@ class Values:
             if isinstance(each, _Passing):
                 name = place if each.place == "self." else each.place
                 if (each.function, name) in self._growths or name.startswith("self."):
+                    outer = (loops + inner, options + under)
                     parts = self._grown(
-                        parts, each.function, name, cls, None, None, depth + 1, seen, loops + inner
+                        parts, each.function, name, cls, None, None, depth + 1, seen, *outer
                     )
                 continue
             if each.how in ("extend", "update"):
@@ -797,7 +798,7 @@ class Values:
                     one,
                     key=self.code.pattern(each.key) if one.key is None else one.key,
                     loops=(*loops, *inner, *one.loops),
-                    under=(*under, *one.under),
+                    under=(*options, *under, *one.under),
                 )
                 for one in added
             ]
@@ -808,9 +809,7 @@ class Values:
                 parts = [*parts, *added]
         return parts[:_MOST_PARTS]
 
-    def _around(
-        self, node: ast.AST, above: set[ast.AST]
-    ) -> tuple[tuple[ast.AST, ...], tuple[tuple[_Option, bool], ...]]:
+    def _around(self, node: ast.AST, above: set[ast.AST]) -> tuple[tuple[ast.AST, ...], _Under]:
         """Returns the loops around a node, and the options that are not known, outermost first."""
         self._depends = True
         loops: list[ast.AST] = []
@@ -893,7 +892,7 @@ def _names(target: ast.expr) -> list[str]:
     return [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
 
 
-def _under_none(expr: ast.expr) -> tuple[tuple[_Option, bool], ...]:
+def _under_none(expr: ast.expr) -> _Under:
     """Returns the option of `layer if wide else None`, and the side that has a layer."""
     for side in (expr.body, expr.orelse) if isinstance(expr, ast.IfExp) else ():
         if isinstance(side, ast.Constant) and side.value is None:

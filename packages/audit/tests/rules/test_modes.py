@@ -1,0 +1,208 @@
+"""What code does to the modes of its models, through the functions that it calls."""
+
+import textwrap
+
+import pytest
+
+from torchdropout_audit.code import Code
+from torchdropout_audit.rules._modes import modes
+
+HELPERS = """
+def put_back(m):
+    m.train()
+def put_back_part(m):
+    m.net.train()
+def put_back_whole(m):
+    whole = Whole(m)
+    whole.train()
+def put_back_other(m, n):
+    m = Whole(n)
+    m.train()
+def put_back_child(m):
+    child = m.child
+    child.train()
+def evaluate(m, n=1):
+    m.eval()
+def unknown():
+    train_one()
+def learn(loss):
+    loss.backward()
+def step(optimizer):
+    optimizer.step()
+def again(m):
+    m.train()
+    again(m)
+def use_model():
+    model.eval()
+model = 1
+"""
+
+
+def found_in(lines):
+    code = Code(f"{HELPERS}def f(model, net, loss, best):\n{textwrap.indent(lines, '    ')}\n")
+    function = next(each for each in code.functions if each.name == "f")
+    return modes(code, False).inside(function.node)
+
+
+def said(lines):
+    """What a function does, in words."""
+    found = found_in(lines)
+    text = [f"eval {name}" for name in found.evals]
+    for name, restored in found.restored.items():
+        parts = restored.built_of
+        built = "" if parts is None else f" of {', '.join(sorted(parts))}"
+        better = "" if restored.branch is None else " if better"
+        text.append(f"train {name}{' held' if restored.is_part else ''}{built}{better}")
+    flags = ("is_open", "backward", "steps")
+    return "; ".join(text + [each for each in flags if getattr(found, each)])
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("model(1)", ""),
+        ("model.eval()", "eval model"),
+        ("model.eval('a = b')", ""),
+        ("model.eval(x=1)", ""),
+        ("model.eval().to(1)", "eval model"),
+        ("model.to(1).eval()", "eval model"),
+        ("model.train(False)", "eval model"),
+        ("model.train(mode=False)", "eval model"),
+        ("model.train(True)", "train model"),
+        ("model.train()", "train model"),
+        ("model.train(False, 1)", "train model"),
+        ("model.net.train()", "train model.net"),
+        ("model[0].train()", "train model.[0]"),
+        ("model().train()", "train ; is_open"),
+        ("n = self.net\nn.eval()", "eval self.net"),
+        ("n = other.net\nn.eval()", "eval n"),
+        ("n = self.nets[0]\nn.eval()", "eval n"),
+        ("n = self.net\nn = self.other\nn.eval()", "eval n"),
+        ("loss.backward()", "backward"),
+        ("optimizer.step()", "backward; steps"),
+        ("self.opt.step()", "backward; steps"),
+        ("opts[0].step()", "backward; steps"),
+        ("scaler.step(1)", "backward; steps"),
+        ("scheduler.step()", ""),
+        ("step(1)", "backward; steps"),
+        ("def g():\n    model.eval()", ""),
+        ("class G:\n    model.eval()", ""),
+        ("for x in net:\n    if x: model.eval()", "eval model"),
+    ],
+)
+def test_calls(lines, expected):
+    assert said(lines) == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "is_open"),
+    [
+        ("train(1)", True),
+        ("train_epoch(1)", True),
+        ("trainer.fit_and_train(1)", True),
+        ("fit(1)", False),
+        ("pretrain(1)", False),
+        ("trainable(1)", False),
+        ("train_loader(1)", False),
+        ("train_iter(1)", True),
+        ("train_data(1)", True),
+        ("get_train_data(1)", False),
+        ("get_train_loader_now(1)", False),
+        ("get_train_step(1)", True),
+        ("run_train_data(1)", True),
+    ],
+)
+def test_names_of_functions_that_may_train(call, is_open):
+    assert said(call) == ("is_open" if is_open else "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("if loss < best: model.train()", "train model if better"),
+        ("if self.best > loss: model.train()", "train model if better"),
+        ("if loss < best:\n    if net: model.train()", "train model if better"),
+        ("if loss < best: model.train()\nelse: net", "train model"),
+        ("if loss < net: model.train()", "train model"),
+        ("if best: model.train()", "train model"),
+        ("if loss < best:\n    for x in net: model.train()", "train model"),
+        ("if loss < best: model.train()\nmodel.train()", "train model"),
+        ("model.train()\nif loss < best: model.train()", "train model"),
+    ],
+)
+def test_what_is_put_back_after_the_best_result(lines, expected):
+    assert said(lines) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "built"),
+    [
+        ("Whole(model)", " of model"),
+        ("Whole(model, 1, name=net)", " of model, net"),
+        ("Whole(model.net)", " of model, model.net"),
+        ("Whole(model.shape, net.size(0))", " of "),
+        ("nn.Whole(model)", " of model, nn, nn.Whole"),
+        ("Whole([model, (net, 1)])", " of model, net"),
+        ("Whole(part)", " of model, model.part, part"),
+        ("Whole(made)", " of made, net"),
+        ("Whole(number)", " of number"),
+        ("Whole(twice)", " of twice"),
+        ("Whole(model).to(1)", " of model"),
+        ("make(model)", ""),
+        ("model", ""),
+    ],
+)
+def test_what_an_object_is_built_of(value, built):
+    lines = "part = model.part\nmade = make(net)\nnumber = 1\ntwice = model\ntwice = net\n"
+    assert said(f"{lines}whole = {value}\nwhole.train()") == f"train whole{built}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("put_back(model)", "train model"),
+        ("put_back(m=model.net)", "train model.net"),
+        ("put_back(make())", "is_open"),
+        ("put_back(*model)", "is_open"),
+        ("put_back_part(model)", "train model.net"),
+        ("put_back_whole(model)", "train model held"),
+        ("put_back_whole(make())", ""),
+        ("put_back_whole(model)\nmodel.train()", "train model"),
+        ("put_back_whole(model)\nput_back_whole(model)", "train model held"),
+        ("put_back_other(make(), net)", "is_open"),
+        ("put_back_child(model)", "is_open"),
+        ("evaluate(model)", "eval model"),
+        ("evaluate(n=1, m=model)", "eval model"),
+        ("evaluate(make())", ""),
+        ("unknown()", "is_open"),
+        ("learn(loss)", "backward"),
+        ("step(net)", "backward; steps"),
+        ("again(model)", "train model"),
+        ("use_model()", ""),
+    ],
+)
+def test_functions_that_are_called(lines, expected):
+    assert said(lines) == expected
+
+
+def test_a_function_is_read_once():
+    code = Code("def f(model):\n    model.eval()\n")
+    read = modes(code, False)
+    assert read.inside(code.functions[0].node) is read.inside(code.functions[0].node)
+
+
+@pytest.mark.parametrize(
+    ("lines", "applies"),
+    [
+        ("model(1)", {"model"}),
+        ("self.net.run(1)", {"self.net.run"}),
+        ("model(1).detach()", set()),
+        ("with torch.no_grad(): model(1)", set()),
+        ("apply(model)", {"model"}),
+        ("apply(make())", {"make"}),
+        ("apply(model).detach()", set()),
+    ],
+)
+def test_models_that_are_applied(lines, applies):
+    found = found_in(f"def apply(m): m(1)\n{lines}").applies
+    assert found - {"model(1).detach", "torch.no_grad", ""} == applies
