@@ -134,7 +134,6 @@ class _Search:
 
     def _kept(self, node: ast.AST, look: Callable[[], _Drop | None]) -> _Drop | None:
         if node not in self.known and self._depth < _DEEPEST:
-            self.known[node] = None  # what contains itself adds nothing
             self._depth += 1
             self.known[node] = look()
             self._depth -= 1
