@@ -188,3 +188,19 @@ def test_modules_of_files_that_use_one_another(tmp_path):
     one += "    def __init__(self):\n        super().__init__(nn.Dropout(0.5), {1}(bn=1))\n"
     files = {"a.py": one.format("b", "B", "A"), "b.py": one.format("a", "A", "B")}
     assert findings_in(tmp_path, files, "a.py", NAME) == []
+
+
+def test_a_dropout_before_two_norms_is_found_once():
+    text = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.one = nn.BatchNorm1d(8)
+        self.two = nn.BatchNorm1d(8)
+    def forward(self, x):
+        x = self.drop(x)
+        return self.one(x), self.two(x)
+"""
+    assert [each.line for each in audit_text(text, rules={NAME})] == [10]
