@@ -210,9 +210,143 @@ def test_a_message_is_one_line():
     assert "\n" not in hit.message
 
 
-@pytest.mark.parametrize(("deep", "count"), [(2, 1), (60, 0)])
+@pytest.mark.parametrize(("deep", "count"), [(2, 1), (30, 1), (60, 0)])
 def test_what_stands_for_something_else_is_followed_to_a_depth(deep, count):
     names = ["a0 = self.block", *(f"a{i + 1} = a{i}" for i in range(deep))]
     assert len(found(*names, f"return checkpoint(a{deep}, x, {OFF})")) == count
     nested = "nn.Sequential(" * deep + "self.block" + ")" * deep
     assert len(found(f"return checkpoint({nested}, x, {OFF})")) == count
+    wide = f"nn.Sequential({'Plain(), ' * 60}{nested})"
+    assert len(found(f"return checkpoint({wide}, x, {OFF})")) == count
+
+
+@pytest.mark.parametrize(
+    ("lines", "severities"),
+    [
+        (["return checkpoint(self, x, OFF)"], ["error"]),
+        (["return checkpoint([self.plain, self.block], x, OFF)"], ["error"]),
+        (["return checkpoint([self.plain, self.quiet], x, OFF)"], ["advice"]),
+        (["return checkpoint([self.quiet, self.block], x, OFF)"], ["error"]),
+        (["return checkpoint([self.block, self.quiet], x, OFF)"], ["error"]),
+        (["return checkpoint((self.plain, self.plain), x, OFF)"], []),
+        (["return checkpoint([Block(0.1) for _ in x], x, OFF)"], ["error"]),
+        (["return checkpoint(self.block.__call__, x, OFF)"], ["error"]),
+        (["return checkpoint(self.block.prepare, x, OFF)"], []),
+        (["return checkpoint(-self.block, x, OFF)"], []),
+        (["return checkpoint(OFF)"], []),
+        (["return checkpoint(*self.blocks, OFF)"], []),
+        (["return checkpoint(x, self.block, OFF)"], []),
+        (["return checkpoint(functools.partial(), x, OFF)"], []),
+        (["return checkpoint(functools.partial(self.without, self.block), x, OFF)"], []),
+        (["return checkpoint(prepared(self.block), x, OFF)"], []),
+        (["return checkpoint(torch.nn.Sequential(head=self.block), x, OFF)"], ["error"]),
+        (["return checkpoint(torch.jit.script(self.block), x, OFF)"], []),
+        (["return checkpoint(self.deeper(self.block), x, OFF)"], []),
+        (["return checkpoint(self.wrap(module=self.block), x, OFF)"], ["error"]),
+        (["def run(y):", "    return Block(0.1)(y)", "return checkpoint(run, x, OFF)"], ["error"]),
+        (["def run(y):", "    return run(y) + y", "return checkpoint(run, x, OFF)"], []),
+        (["class Other:", "    drop = nn.Dropout(0.1)", "checkpoint(Other(), x, OFF)"], []),
+        (["checkpoint(nn.Dropout(*x), x, OFF)"], []),
+        (["checkpoint(nn.Dropout(), x, OFF)"], ["error"]),
+        (["checkpoint(nn.Dropout(None), x, OFF)"], []),
+        (["checkpoint(nn.Dropout(x.p), x, OFF)"], ["error"]),
+        (["checkpoint(lambda y: F.dropout(y, 0.1, *x), x, OFF)"], []),
+        (["checkpoint(lambda y: F.dropout(y, **x), x, OFF)"], []),
+        (["checkpoint(lambda y: F.dropout(y, 0.1), x, OFF)"], ["error"]),
+        (["checkpoint(lambda y: F.dropout(y, 0.1, training=False), x, OFF)"], []),
+        (["checkpoint(lambda y: torch.dropout(y, 0.1, False), x, OFF)"], []),
+        (["checkpoint(lambda y: torch.dropout(y, 0.1, True), x, OFF)"], ["error"]),
+        (["checkpoint(lambda y: F.alpha_dropout(y, 0.1), x, OFF)"], []),
+        (["checkpoint(lambda y: F.alpha_dropout(y, 0.1, True), x, OFF)"], ["error"]),
+    ],
+)
+def test_what_a_checkpoint_is_given(lines, severities):
+    hits = found(*(line.replace("OFF", OFF) for line in lines))
+    assert [hit.severity for hit in hits] == severities
+
+
+@pytest.mark.parametrize(
+    ("loop", "count"),
+    [
+        ("for m in self.blocks", 1),
+        ("for m in list(self.blocks)", 1),
+        ("for m in list()", 0),
+        ("for m in chosen(self.blocks)", 0),
+        ("for m in self.blocks.children()", 1),
+        ("for m in self.blocks.values()", 1),
+        ("for name, m in self.blocks.items()", 1),
+        ("for m in self.blocks.parameters()", 0),
+        ("for m in children(self.blocks)", 0),
+        ("for i, m in enumerate(self.blocks, 1)", 1),
+        ("for m, other in enumerate(self.blocks)", 0),
+        ("for i, m in enumerate()", 0),
+        ("for m in enumerate(self.blocks)", 1),
+        ("for other, m in zip(self.plains, self.blocks)", 1),
+        ("for m, other in zip(self.plains, self.blocks)", 0),
+        ("for other, m in zip(self.blocks)", 0),
+        ("for m, other in pairs(self.blocks, self.blocks)", 0),
+        ("for i, (other, m) in enumerate(zip(self.plains, self.blocks))", 1),
+        ("for i, (m, other) in enumerate(zip(self.plains, self.blocks))", 0),
+    ],
+)
+def test_what_a_loop_assigns(loop, count):
+    assert len(found(f"{loop}:", f"    x = checkpoint(m, x, {OFF})")) == count
+    assert len(found(f"return [checkpoint(m, x, {OFF}) {loop}]")) == count
+
+
+def test_a_name_of_two_loops_is_not_known():
+    loops = ["for m in self.blocks:", "    x = m(x)", "for m in self.plains:"]
+    assert found(*loops, f"    x = checkpoint(m, x, {OFF})") == []
+
+
+@pytest.mark.parametrize(
+    ("rate", "severity"),
+    [
+        ("p", "advice"),
+        ("self.p", "advice"),
+        ("q", "error"),
+        ("self.q", "error"),
+        ("2 * p", "error"),
+        ("self.either", "error"),
+        ("self.given", "error"),
+        ("P", "error"),
+    ],
+)
+def test_a_rate_that_is_off_by_default(rate, severity):
+    text = f"""
+P = options().p
+class Rates(nn.Module):
+    def __init__(self, p=0.0, q=0.1):
+        super().__init__()
+        self.p = p
+        self.q = q
+        self.either = p
+        self.either = q
+        self.given = 2 * p
+        self.drop = nn.Dropout({rate})
+    def forward(self, x):
+        return checkpoint(self.drop, x, {OFF})
+"""
+    [hit] = audit_text(HEAD + "        pass\n" + text, rules={"checkpoint-without-rng"})
+    assert hit.severity == severity
+
+
+def test_a_checkpoint_in_no_function():
+    head = HEAD.partition("class Block")[0]
+    for line in (
+        f"checkpoint(nn.Dropout(p), x, {OFF})",
+        f"checkpoint(lambda y: F.dropout(y), {OFF})",
+    ):
+        assert len(audit_text(head + line, rules={"checkpoint-without-rng"})) == 1
+    assert audit_text(head + f"checkpoint(self, x, {OFF})", rules={"checkpoint-without-rng"}) == []
+
+
+@pytest.mark.parametrize("size", [39, 40])
+def test_the_words_of_a_finding(size):
+    name = "f" * size
+    [hit] = found(f"def {name}(y):", "    return self.block(y)", f"checkpoint({name}, x, {OFF})")
+    said = name if size < 40 else "f" * 36 + " ..."
+    line = HEAD[: HEAD.index("nn.Dropout")].count("\n") + 1
+    assert hit.message == (
+        f"the second run of {said} draws other masks than the first (nn.Dropout on line {line})"
+    )

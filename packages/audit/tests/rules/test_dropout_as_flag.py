@@ -58,3 +58,26 @@ def test_torch_takes_a_flag_for_a_rate():
     x = torch.ones(64)
     assert not nn.Dropout(True)(x).any()
     assert torch.equal(nn.Dropout(False)(x), x)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_found"),
+    [
+        ("def make(p=False, on=True): return nn.Dropout(p) if on else None", True),
+        ("def make(p=False, c=None): return nn.Dropout(p) if c.p else None", True),
+        ("def make(p=False): return None if p else nn.Dropout(p)", True),
+        ("def make(p=False): return nn.Dropout(p) if p else None", False),
+        ("def make(p=False, on=True): return nn.Dropout(p) if on and p else None", False),
+        ("def make(p=False):\n    if p:\n        return [nn.Dropout(p)]", False),
+        ("def make(p=False):\n    if p:\n        pass\n    else:\n        nn.Dropout(p)", True),
+        ("def make(p=False): return nn.Dropout(p)\nmake(True)", True),
+        ("def make(p=False): return nn.Dropout(p)\nmake(0.1)", False),
+        ("class A:\n    def __init__(self, p=False): nn.Dropout(p)\nA(False)", True),
+        ("class A:\n    def __init__(self, p=False): nn.Dropout(p)\nA(0.1)", False),
+        ("class A:\n    def make(self, p=False): nn.Dropout(p)\nA(0.1)", True),
+        ("def make(p=False): return nn.Dropout(p)\ndef f(p): return p\nf(0.1)", True),
+    ],
+)
+def test_a_default_of_false(line, is_found):
+    found = audit_text(HEAD + line, rules={"dropout-as-flag"})
+    assert [each.severity for each in found] == ["advice"] * is_found

@@ -560,3 +560,17 @@ def test_which_norms_store_statistics(norm, is_found):
     body = f"# BatchNorm\nlayers = [\n    nn.Dropout(0.5),{mark}\n    {norm}\n]\n"
     found, expected = marked(NAME, f"{body}net = nn.Sequential(*layers)\n")
     assert found == expected
+def test_a_dropout_before_two_norms_is_found_once():
+    text = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.one = nn.BatchNorm1d(8)
+        self.two = nn.BatchNorm1d(8)
+    def forward(self, x):
+        x = self.drop(x)
+        return self.one(x), self.two(x)
+"""
+    assert [each.line for each in audit_text(text, rules={NAME})] == [10]

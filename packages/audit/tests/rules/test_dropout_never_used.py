@@ -27,6 +27,17 @@ BAD = [
     net("self.a, self.d = nn.Dropout(p), nn.AlphaDropout(p)  #?", PASS + "    return self.a(x)"),
     net("if p:\n    self.d = nn.Dropout(p)  #?\nelse:\n    self.d = None"),
     net("self.d = nn.Dropout(p)  #?", "def forward(self, d):\n    return d\n"),
+    *(
+        net(f"self.d = {built}  #?")
+        for built in (
+            "nn.ModuleList([nn.Dropout(p), nn.Dropout2d(p)])",
+            "nn.ModuleList((nn.Dropout(p), nn.Dropout2d(p)))",
+            "nn.ModuleList([nn.Dropout(p) for _ in 'ab'])",
+            "nn.Sequential(nn.Dropout(p), nn.Dropout2d(p))",
+            "nn.Dropout(p).to('cpu')",
+        )
+    ),
+    net("self.d = nn.ModuleList()  #?\nself.d.append(nn.Dropout(p))\nself.d.append(nn.Dropout(p))"),
     net("self.d = nn.Dropout(p)  #?\nprint(self)\nassert isinstance(self, nn.Module)"),
     net("self.d = nn.Dropout(p)  #?", "def forward(self, x):\n    '''As self.d.'''\n    return x"),
     net("self.d = nn.Dropout(p)  #?", head="class A(Elsewhere):"),
@@ -61,6 +72,22 @@ BAD = [
 ]
 USED = net("self.d = nn.Dropout(p)", "def forward(self, x):\n    return {}\n")
 CLEAN = [
+    *(
+        net(f"self.d = {built}")
+        for built in (
+            "nn.ModuleList([nn.Dropout(p), nn.Linear(8, 8)])",
+            "nn.ModuleList((nn.Linear(8, 8), nn.Dropout(p)))",
+            "nn.ModuleList([nn.Linear(8, 8) for _ in 'ab'])",
+            "nn.ModuleList([])",
+            "nn.ModuleList(p)",
+            "nn.ModuleList([nn.Dropout(p)], p)",
+            "nn.ModuleList()",
+            "nn.Sequential()",
+            "nn.Sequential(nn.Dropout(p), nn.Linear(8, 8))",
+            "nn.Sequential(nn.Dropout(p), name=p)",
+        )
+    ),
+    net("self.d = nn.ModuleList()\nself.d.append(nn.Dropout(p))\nself.d.append(nn.Linear(8, 8))"),
     net("self.d = nn.Dropout(p)", "def forward(self, x): return [m(x) for m in self]\n")
     .replace("nn.Module", "nn.ModuleList"),
     net("self.d = nn.Dropout(p)", "def forward(self, x): return self[0](x)\n")

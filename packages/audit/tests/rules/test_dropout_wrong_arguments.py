@@ -121,6 +121,7 @@ HEAD = "class A(nn.Module):\n    def forward(self, x):\n        return "
         ("torch.dropout(x, 0.1, training=t)", "torch.dropout(x, 0.1, train=t)"),
         ("F.dropout(x, 0.1, train=t)", "F.dropout(x, 0.1, training=t)"),
         ("F.dropout(x, rate=0.1, training=t)", "F.dropout(x, p=0.1, training=t)"),
+        ("torch.alpha_dropout(x, 0.1, training=t)", "torch.alpha_dropout(x, 0.1, train=t)"),
         ("nn.Dropout(dropout_rate=0.1)(x)", "nn.Dropout(p=0.1)(x)"),
         ("nn.LSTM(4, 4, 2, p=0.1)(x)", "nn.LSTM(4, 4, 2, dropout=0.1)(x)"),
         ("F.scaled_dot_product_attention(x, x, x, dropout=t)",)
@@ -142,6 +143,11 @@ def test_fix(before, after):
         "F.dropout(x, name='a')",
         "F.dropout(*x, rate=0.1)",
         "nn.Dropout(rate=0.1, **x)",
+        "torch.alpha_dropout(x, 0.1, True, training=True)",
+        "torch.alpha_dropout(x, 0.1, train=True, training=True)",
+        "torch.alpha_dropout(*x, training=True)",
+        "torch.alpha_dropout(x, 0.1, training=True, **x)",
+        "nn.GRU(4, 4, 2, True, False, 0.1, p=0.2)",
     ],
 )
 def test_no_fix_where_it_is_less_sure(source):

@@ -89,6 +89,9 @@ def test_names_of_attributes(test):
         "[m.train() for m in net.modules() if isinstance(m, nn.Dropout)]",
         "net.apply(lambda m: m.train() if isinstance(m, nn.Dropout) else None)",
         "for m in net.modules():\n  if not isinstance(m, nn.Dropout):\n    continue\n  m.train()",
+        "for m in net:\n  if not isinstance(m, nn.Dropout):\n    f(m)\n    continue\n  m.train()",
+        "for m in net:\n  if not isinstance(m, nn.Dropout):\n    continue\n  f(m)\n  m.train()",
+        "def f(m):\n    if isinstance(m, nn.Dropout):\n        m.train(mode=True)",
     ],
 )
 def test_other_ways_to_write_it(text):
@@ -101,6 +104,13 @@ def test_other_ways_to_write_it(text):
         "def f(m):\n    if type(m) == nn.Dropout:\n        m.eval()",
         "def f(m):\n    if type(m) == nn.Dropout:\n        m.train(False)",
         "def f(m):\n    if type(m) == nn.Dropout:\n        m.p = 0.1",
+        "def f(m):\n    if type(m) == nn.Dropout:\n        m.frozen = True",
+        "def f(m):\n    if type(m) == nn.Dropout:\n        m = True",
+        "def f(m):\n    if type(m) == nn.Dropout:\n        m.training = False",
+        "def f(m):\n    if type(m) == nn.Dropout:\n        m.train(mode=False)",
+        "def f(m, on):\n    if type(m) == nn.Dropout:\n        m.train(on)",
+        "for m in net:\n  if isinstance(m, nn.Dropout):\n    continue\n  m.train()",
+        "for m in net:\n  if not isinstance(m, nn.Dropout):\n    f(m)\n  m.train()",
         "def f(m, other):\n    if type(m) == nn.Dropout:\n        other.train()",
         "def f(m):\n    if type(m) == nn.Dropout:\n        pass\n    else:\n        m.train()",
         "model.train()",

@@ -82,3 +82,77 @@ def test_dropout1d_fails_on_images():
 def test_dropout2d_warns_of_sequences():
     with pytest.warns(UserWarning, match="3D input"):
         nn.Dropout2d(0.5)(torch.ones(2, 3, 4))
+
+
+def after(lines, dropout):
+    """The messages of a dropout after some lines of a `forward`."""
+    body = "".join(f"        {line}\n" for line in lines)
+    text = f"""
+import torch
+import torch.nn.functional as F
+from torch import nn
+class Net(nn.Module):
+    def forward(self, x, n, dims):
+{body}        return F.{dropout}(x, 0.1, self.training)
+"""
+    return [each.message for each in audit_text(text, rules={"feature-dropout-rank"})]
+
+
+@pytest.mark.parametrize(
+    ("line", "rank"),
+    [
+        ("x.view(n, -1)", 2),
+        ("x.reshape((n, -1))", 2),
+        ("torch.reshape(x, [n, -1])", 2),
+        ("x.view(*n, -1)", None),
+        ("x.view((*n, -1))", None),
+        ("x.view(n)", None),
+        ("x.view(dtype=n)", None),
+        ("x.view(n, -1, 1)", 3),
+        ("x.view(n, -1, 1, 1)", 4),
+        ("x.permute((0, 2, 1))", 3),
+        ("torch.permute(x, (0, 2, 1))", 3),
+        ("x.permute(*dims)", None),
+        ("x.flatten(1)", 2),
+        ("x.flatten(start_dim=1)", 2),
+        ("x.flatten(1, -1)", 2),
+        ("x.flatten(1, end_dim=-1)", 2),
+        ("x.flatten(1, 2)", None),
+        ("x.flatten(2)", None),
+        ("x.flatten()", None),
+        ("torch.flatten(x, 1)", 2),
+        ("torch.flatten(x)", None),
+        ("x.mean((2, 3))", 2),
+        ("x.mean([2, 3])", 2),
+        ("x.mean((2,))", None),
+        ("x.mean(dims)", None),
+        ("x.mean(2, 3)", None),
+        ("torch.bmm(x, n)", 3),
+    ],
+)
+def test_the_dimensions_of_a_result(line, rank):
+    assert bool(after([f"x = {line}"], "dropout1d")) == (rank in (2, 4))
+    assert bool(after([f"x = {line}"], "dropout2d")) == (rank in (2, 3))
+    assert bool(after([f"x = {line}"], "dropout3d")) == (rank is not None)
+    more = [f"x = {line}", "x = x.unsqueeze(1)"]
+    assert bool(after(more, "dropout2d")) == (rank == 2)
+    assert bool(after(more, "dropout1d")) == (rank == 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "dropout", "fault"),
+    [
+        ("x.view(n, -1)", "dropout1d", "it takes 2-D input as unbatched and drops whole samples"),
+        ("x.view(n, -1)", "dropout2d", "torch warns about 2-D input, and drops single elements"),
+        ("x.view(n, -1)", "dropout3d", "it takes 2-D input as unbatched and drops whole samples"),
+        ("x.view(n, 1, 1)", "dropout2d",
+         "torch warns about 3-D input, and will treat it differently"),
+        ("x.view(n, 1, 1)", "dropout3d", "it takes 3-D input as unbatched and drops whole samples"),
+        ("x.view(n, 1, 1, 1)", "dropout1d", "it fails on 4-D input"),
+        ("x.view(n, 1, 1, 1)", "dropout3d",
+         "it takes 4-D input as unbatched and drops whole samples"),
+    ],
+)  # fmt: skip
+def test_the_words_of_a_finding(line, dropout, fault):
+    [message] = after([f"x = {line}"], dropout)
+    assert message.endswith(f": {fault}")

@@ -88,7 +88,14 @@ class A(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("act", "known"), [("SELU(True, *more)", True), ("SELU(*more, True)", False)]
+    ("act", "known"),
+    [
+        ("SELU(True, *more)", True),
+        ("SELU(*more, True)", False),
+        ("LeakyReLU(0.1, True, *more)", True),
+        ("LeakyReLU(*more, True)", False),
+        ("LeakyReLU(0.1, *more)", False),
+    ],
 )
 def test_only_what_is_unpacked_before_the_flag_hides_it(act, known):
     source = f"s = nn.Sequential(nn.{act}, nn.Dropout(0.5, inplace=True), nn.Flatten())"

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from _marks import fixed, marked
+from torchdropout_audit.fix import fix_all
 from torchdropout_audit.registry import RULES
+from torchdropout_audit.source import audit_text
 
 NAME = "module-built-in-forward"
 
@@ -169,3 +171,34 @@ def test_what_torch_does(which, drops):
     exec(getattr(RULES[NAME], which), scope)
     model = scope["Head"]().eval()
     assert bool((model(torch.ones(1000)) == 0).any()) is drops
+
+
+@pytest.mark.parametrize(
+    ("imports", "functional"),
+    [
+        ("from torch import nn\nimport torch.nn.functional as tf", "tf"),
+        ("from torch import nn\nimport os, torch.nn.functional as tf", "tf"),
+        ("from torch import nn\nimport torch.nn.functional", "nn.functional"),
+        ("from torch import nn\nimport torch.nn as tnn", "nn.functional"),
+        ("from torch import nn\nfrom torch.nn import functional as tf", "tf"),
+        ("from torch import nn\nfrom torch.nn import Linear, functional", "functional"),
+        ("from torch import nn\nfrom torch.nn import Linear", "nn.functional"),
+        ("from torch import nn\nfrom other.nn import functional", "nn.functional"),
+        ("from torch import nn\nfrom .torch.nn import functional", "nn.functional"),
+        ("import torch as t\nnn = t.nn", "nn.functional"),
+    ],
+)
+def test_the_fix_needs_no_new_import(imports, functional):
+    head = f"{imports}\nclass A(nn.Module):\n    def forward(self, x):\n        return "
+    done = fix_all(
+        f"{head}nn.Dropout(0.5)(x)\n",
+        lambda text: audit_text(text, "src/model.py", {NAME}),
+        unsafe=True,
+    )
+    assert done.text == f"{head}{functional}.dropout(x, 0.5, self.training)\n"
+
+
+def test_no_fix_without_a_name_for_the_functions():
+    text = "from torch.nn import Dropout, Module\nclass A(Module):\n    def forward(self, x):\n"
+    [finding] = audit_text(f"{text}        return Dropout(0.5)(x)\n", "src/model.py", {NAME})
+    assert finding.fix is None

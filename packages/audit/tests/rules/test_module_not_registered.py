@@ -68,6 +68,13 @@ BAD = [
     init("self.drops = [nn.Dropout(p)]  #!", head="class A(Elsewhere):"),
 ]
 CLEAN = [
+    init(
+        "drops = [nn.Dropout(p)]\nif p:\n    drops = nn.ModuleList([nn.Dropout(p)])\n"
+        "self.drops = drops"
+    ),
+    init("drops = [nn.Dropout(p)]\nself.drop = drops[0]\nself.drops = drops"),
+    init("self.drops = [nn.Dropout(p)]\ndrops = self.drops\nself.net = nn.ModuleList(drops)"),
+    init("self.drops = [nn.Dropout(p)]", "    def f(self):\n        drops = self.drops\n"),
     init("self.drops = [nn.LSTM(8, 8, dropout=0.1), nn.GRU(8, 8, 1, dropout=0.1)]"),
     init("self.drops = [nn.LSTM(8, 8, 2), nn.GRU(8, 8, 2, dropout=0)]"),
     init("self.drops = [nn.Linear(8, 8).to(d) for d in 'ab']"),

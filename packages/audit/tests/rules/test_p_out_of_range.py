@@ -98,3 +98,19 @@ def test_what_torch_does():
     # Neither raises when it is built.
     assert torch.isnan(torch.tensor(nn.Dropout(float("nan")).p))
     assert nn.MultiheadAttention(8, 2, dropout=1.5).dropout == 1.5
+
+
+@pytest.mark.parametrize(
+    ("rate", "hint"),
+    [
+        ("2", "2 % is 0.02"),
+        ("20.0", "20 % is 0.2"),
+        ("100", "100 % is 1"),
+        ("101", "use a number in [0, 1]"),
+        ("1.5", "use a number in [0, 1]"),
+        ("-1", "use a number in [0, 1]"),
+    ],
+)
+def test_a_percentage(rate, hint):
+    [finding] = audit_text(f"{HEAD}nn.Dropout({rate})", "src/model.py", {NAME})
+    assert finding.hint == hint

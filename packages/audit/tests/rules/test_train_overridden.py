@@ -33,6 +33,9 @@ TRAINS = [
     net("def train(self, epochs=10):  #!\n    self.ran = range(epochs)"),
     net("def train(self, epochs=10, mode=True):  #!\n    self.ran = range(epochs)"),
     net("def train(self, path='x'):  #!\n    self.ran = path"),
+    net("def train(self, epochs=10):  #!\n    self.ran = epochs\n    self.d.train(True)"),
+    net("def train(self, n=10):  #!\n    self.ran = n\n    on = True\n    self.d.train(on)"),
+    net("def train(self, mode_name='x'):  #!\n    self.ran = mode_name"),
     net("def train(self, data: list):  #!\n    self.ran = data\n    self.optimizer.step()"),
 ]
 IGNORES = [
@@ -46,6 +49,12 @@ IGNORES = [
     net("def train(self, flag):  #!\n    super().train()"),
 ]
 CLEAN = [
+    net("def train(self, mode=True):\n    nn.Module.train(self, False)"),
+    net("def train(self, mode=True):\n    nn.Module.train(self, self.on)"),
+    net("def train(self, mode=True):\n    parent().train()"),
+    net("def train(self, mode=True):\n    self.parent().train()"),
+    net("def train(self, epochs=10):\n    self.ran = range(3)\n    self.d.train(epochs)"),
+    net("def train(self, epochs=10):\n    self.ran = range(3)\n    set_mode(self, on=epochs)"),
     net("def train(self, mode=True):\n    return super().train(mode)"),
     net("def train(self, mode=True):\n    return super().train(mode and self.on)"),
     net("def train(self, mode=True):\n    super().train()\n    if not mode: self.d.eval()"),

@@ -72,7 +72,7 @@ def _given(code: Code, call: Call) -> tuple[str, ast.expr | Unknown | None]:
         return name, call.argument(ATTENTION[name])
     if name == "functools.partial":
         name = "" if _is_given_anew(code, call) else _bound(code, call.node)
-    elif call.name is None and call.node.keywords:
+    elif call.node.keywords:
         values = code.assigned(call.node.func)
         names = {"" if v is None else code.name(v) or _bound(code, v) for v in values}
         name = names.pop() if len(names) == 1 else ""
@@ -83,12 +83,12 @@ def _given(code: Code, call: Call) -> tuple[str, ast.expr | Unknown | None]:
 
 
 def _bound(code: Code, value: ast.expr) -> str:
-    """Returns the attention function of `partial(F.scaled_dot_product_attention)`, or ""."""
+    """Returns the function of `partial(F.scaled_dot_product_attention)`, or ""."""
     if not isinstance(value, ast.Call) or len(value.args) != 1:
         return ""
     name = code.name(value.args[0]) or ""
     is_partial = code.name(value.func) == "functools.partial"
-    return name if is_partial and name in ATTENTION else ""
+    return name if is_partial else ""
 
 
 def _is_given_anew(code: Code, call: Call) -> bool:
@@ -231,7 +231,7 @@ def _source(code: Code, rate: ast.expr) -> ast.expr | ast.arg | None:
 def _owner(code: Code, parameter: ast.arg, function: Function | None) -> Function | None:
     """Returns the function, this one or one around it, that has the parameter."""
     while function is not None:
-        if parameter.arg in function.names and parameter in function.parameters:
+        if parameter in function.parameters:
             return function
         function = code.function_of(function.node)
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..code import ATTENTION, FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Class, Code, Function
@@ -48,8 +48,7 @@ _OFF_BY_DEFAULT = (
     *ATTENTION,
 )
 _WRAPPERS = ("enumerate", "zip", "reversed", "list", "tuple", "iter", "tqdm", "sorted")
-_DEEPEST = 8  # expressions that stand for one another
-_DEEPEST_CALLS = 40  # functions that call one another
+_DEEPEST = 40  # expressions and functions that stand for or call one another
 
 
 @rule(
@@ -86,12 +85,11 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
         what = next((k.value for k in call.node.keywords if k.arg == parameter), None)
         if what is None:
             what = call.node.args[0] if call.node.args else None
-        if what is None or isinstance(what, ast.Starred):
+        if isinstance(what, ast.Starred):
             continue
         search = search or _Search(code)
-        held = search.expression(what)
-        if held:
-            drop = next((each for each in held if each.is_on), held[0])
+        drop = search.expression(what)
+        if what is not None and drop is not None:
             line = f"{_said(code, drop.call.node.func)} on line {drop.call.node.lineno}"
             yield Hit(
                 call.node,
@@ -114,63 +112,63 @@ class _Drop:
     is_on: bool
 
 
-def _told(found: list[_Drop]) -> list[_Drop]:
-    """Returns those that a finding names: the first, and the first that is on."""
-    return [*found[:1], *[each for each in found[1:] if each.is_on][:1]]
+def _first(found: Iterable[_Drop | None]) -> _Drop | None:
+    """Returns the one that a finding names: the first that is on, or else the first."""
+    known = [each for each in found if each is not None]
+    return next((each for each in known if each.is_on), known[0] if known else None)
 
 
 class _Search:
-    """Finds the dropouts that an expression contains or runs, as far as the file shows."""
+    """Finds a dropout that an expression contains or runs, as far as the file shows."""
 
     def __init__(self, code: Code) -> None:
         self.code = code
         self.calls = {call.node: call for call in code.calls}
-        self.known: dict[ast.AST, list[_Drop]] = {}
-        self._level = 0  # of functions that are being read
+        self.known: dict[ast.AST, _Drop | None] = {}
+        self._depth = 0
         self._calls: dict[ast.AST, list[ast.Call]] = {}
 
-    def expression(self, expr: ast.expr | None, depth: int = 0) -> list[_Drop]:
-        """Returns the dropouts in a module or function that an expression stands for."""
-        if expr is None or depth > _DEEPEST:
-            return []
-        if expr not in self.known:
-            self.known[expr] = []  # what contains itself adds nothing
-            self.known[expr] = self._look(expr, depth)
-        return self.known[expr]
+    def expression(self, expr: ast.expr | None) -> _Drop | None:
+        """Returns a dropout in a module or function that an expression stands for."""
+        return None if expr is None else self._kept(expr, lambda: self._look(expr))
 
-    def _look(self, expr: ast.expr, depth: int) -> list[_Drop]:
+    def _kept(self, node: ast.AST, look: Callable[[], _Drop | None]) -> _Drop | None:
+        if node not in self.known and self._depth < _DEEPEST:
+            self._depth += 1
+            self.known[node] = look()
+            self._depth -= 1
+        return self.known.get(node)
+
+    def _look(self, expr: ast.expr) -> _Drop | None:
         if isinstance(expr, ast.Call):
-            return self._call(expr, depth)
+            return self._call(expr)
         if isinstance(expr, ast.Lambda):
             return self._inside([expr.body])
         if isinstance(expr, (ast.Subscript, ast.Starred, ast.NamedExpr)):
-            return self.expression(expr.value, depth + 1)
+            return self.expression(expr.value)
         if isinstance(expr, (ast.List, ast.Tuple)):
-            return self._all(expr.elts, depth)
+            return _first(map(self.expression, expr.elts))
         if isinstance(expr, (ast.ListComp, ast.GeneratorExp)):
-            return self.expression(expr.elt, depth + 1)
+            return self.expression(expr.elt)
         if not isinstance(expr, (ast.Name, ast.Attribute)):
-            return []
+            return None
         known = self.code.local(expr)
         if isinstance(known, Function):
             return self._function(known)
         if isinstance(expr, ast.Attribute) and expr.attr in ("forward", "__call__"):
-            return self.expression(expr.value, depth + 1)
+            return self.expression(expr.value)
         if isinstance(expr, ast.Name):
             if expr.id == "self":
                 return self._class(self.code.class_of(expr))
-            turn = self._turn(expr, depth)
+            turn = self._turn(expr)
             if turn:
                 return turn
-        found = [self.expression(value, depth + 1) for value in self.code.assigned(expr)]
-        return found[0] if found and all(found) else []
+        found = [self.expression(value) for value in self.code.assigned(expr)]
+        return found[0] if found and all(found) else None
 
-    def _all(self, expressions: Iterable[ast.expr], depth: int) -> list[_Drop]:
-        return _told([each for expr in expressions for each in self.expression(expr, depth + 1)])
-
-    def _call(self, expr: ast.Call, depth: int) -> list[_Drop]:
-        """Returns the dropouts in what a call builds, wraps or returns."""
-        name = self.code.name(expr.func)
+    def _call(self, expr: ast.Call) -> _Drop | None:
+        """Returns a dropout in what a call builds, wraps or returns."""
+        name = self.code.name(expr.func) or ""
         if name in RATES:
             return self._rate(expr)
         known = self.code.local(expr.func)
@@ -179,103 +177,89 @@ class _Search:
         given = [*expr.args, *(keyword.value for keyword in expr.keywords)]
         if isinstance(known, Function):  # `run(block)` may return a function that calls block
             is_factory = any(isinstance(e, ast.FunctionDef) for e in known.node.body)
-            return self._all(given, depth) if is_factory else []
+            return _first(map(self.expression, given)) if is_factory else None
         if name == "functools.partial":
-            return self._all(expr.args[:1], depth)
-        if name is not None and name.startswith("torch.nn."):
-            return self._all(given, depth)  # Sequential, ModuleList, TransformerEncoder
-        return []
+            return self.expression(next(iter(expr.args), None))
+        if name.startswith("torch.nn."):  # Sequential, ModuleList, TransformerEncoder
+            return _first(map(self.expression, given))
+        return None
 
-    def _turn(self, name: ast.Name, depth: int) -> list[_Drop]:
-        """Returns the dropouts in what a loop assigns to a name: `for block in self.blocks`."""
+    def _turn(self, name: ast.Name) -> _Drop | None:
+        """Returns a dropout in what a loop assigns to a name: `for block in self.blocks`."""
         bindings = self.code.bindings(name)
-        if len(bindings) != 1 or bindings[0].kind != "other":
-            return []
-        loop = bindings[0].node
+        loop = bindings[0].node if len(bindings) == 1 else None
         if not isinstance(loop, (ast.For, ast.comprehension)):
-            return []
-        return self._element(loop.target, loop.iter, name.id, depth)
+            return None
+        return self._element(loop.target, loop.iter, name.id)
 
-    def _element(self, target: ast.expr, source: ast.expr, name: str, depth: int) -> list[_Drop]:
+    def _element(self, target: ast.expr, source: ast.expr | None, name: str) -> _Drop | None:
         if isinstance(source, ast.Call):
             func = source.func
             called = func.id if isinstance(func, ast.Name) else ""
             if isinstance(target, ast.Tuple) and called in ("enumerate", "zip"):
-                place = next((i for i, e in enumerate(target.elts) if name in _names(e)), 0)
-                if called == "enumerate":
-                    place -= 1
-                if not 0 <= place < len(source.args):
-                    return []
-                inner = target.elts[place + (called == "enumerate")]
-                return self._element(inner, source.args[place], name, depth)
+                given = [None, *source.args] if called == "enumerate" else source.args
+                for part, each in zip(target.elts, given, strict=False):
+                    if name in _names(part):
+                        return self._element(part, each, name)
+                return None
             if called in _WRAPPERS and source.args:
-                return self._element(target, source.args[0], name, depth)
+                return self._element(target, source.args[0], name)
             if isinstance(func, ast.Attribute) and func.attr in ("values", "items", "children"):
-                return self.expression(func.value, depth + 1)
-        return self.expression(source, depth + 1)
+                return self.expression(func.value)
+        return self.expression(source)
 
-    def _class(self, cls: Class | None) -> list[_Drop]:
-        """Returns the dropouts that a class of this file, or a base in it, builds and calls."""
+    def _class(self, cls: Class | None) -> _Drop | None:
+        """Returns a dropout that a class of this file, or a base in it, builds and calls."""
         if cls is None or not cls.is_module:
-            return []
-        if cls.node not in self.known:
-            self.known[cls.node] = []
-            self.known[cls.node] = self._inside([one.node for one in cls.lineage()])
-        return self.known[cls.node]
+            return None
+        return self._kept(cls.node, lambda: self._inside([one.node for one in cls.lineage()]))
 
-    def _function(self, function: Function) -> list[_Drop]:
-        """Returns the dropouts that a function of this file calls."""
-        if function.node not in self.known:
-            self.known[function.node] = []
-            self.known[function.node] = self._inside(function.node.body)
-        return self.known[function.node]
+    def _function(self, function: Function) -> _Drop | None:
+        """Returns a dropout that a function of this file calls."""
+        return self._kept(function.node, lambda: self._inside(function.node.body))
 
-    def _inside(self, nodes: Sequence[ast.AST]) -> list[_Drop]:
-        """Returns the dropouts that code calls or builds."""
-        found: list[_Drop] = []
-        self._level += 1
-        for node in nodes if self._level < _DEEPEST_CALLS else ():
+    def _inside(self, nodes: Sequence[ast.AST]) -> _Drop | None:
+        """Returns a dropout that code calls or builds."""
+        found: list[_Drop | None] = []
+        for node in nodes:
             for each in self._calls_in(node):
                 known = self.code.local(each.func)
                 if self.code.name(each.func) in RATES:
-                    found += self._rate(each)
+                    found.append(self._rate(each))
                 elif isinstance(known, Function):
-                    found += self._function(known)
+                    found.append(self._function(known))
                 elif isinstance(known, Class):
-                    found += self._class(known)
+                    found.append(self._class(known))
                 elif not isinstance(node, ast.ClassDef):  # a class counts what it builds
-                    found += self.expression(each.func, 1)
-        self._level -= 1
-        return _told(found)
+                    found.append(self.expression(each.func))
+        return _first(found)
 
     def _calls_in(self, node: ast.AST) -> list[ast.Call]:
         if node not in self._calls:
             self._calls[node] = [each for each in ast.walk(node) if isinstance(each, ast.Call)]
         return self._calls[node]
 
-    def _rate(self, node: ast.Call) -> list[_Drop]:
+    def _rate(self, node: ast.Call) -> _Drop | None:
         """Returns the dropout that a call is or builds, unless it is known never to act."""
         call = self.calls[node]
         name = call.name or ""
         given = call.argument(RATES[name])
         training = call.argument("train" if name == "torch.dropout" else "training")
-        if given is UNKNOWN or training is UNKNOWN:
-            return []
+        if UNKNOWN in (given, training):
+            return None
         if isinstance(training, ast.expr) and self.code.value(training) is False:
-            return []
+            return None
         if name in FUNCTIONAL_OFF and training is None:
-            return []
-        layers = call.argument("num_layers") if name in RNNS else None
-        if name in RNNS and (layers is None or layers is UNKNOWN):
-            return []  # one layer: nothing is dropped
-        if isinstance(layers, ast.expr) and self.code.value(layers) == 1:
-            return []
+            return None
+        layers = call.argument("num_layers")
+        if name in RNNS and (not isinstance(layers, ast.expr) or self.code.value(layers) == 1):
+            return None  # one layer: nothing is dropped
         if not isinstance(given, ast.expr):
-            return [] if name in _OFF_BY_DEFAULT else [_Drop(call, True)]
+            return None if name in _OFF_BY_DEFAULT else _Drop(call, True)
         value = self.code.value(given)
         if value is not UNKNOWN:
-            return [_Drop(call, True)] if value not in (0, None) else []
-        return [_Drop(call, not self._is_off_by_default(given))]
+            return _Drop(call, True) if value not in (0, None) else None
+        return _Drop(call, not self._is_off_by_default(given))
 
     def _is_off_by_default(self, rate: ast.expr) -> bool:
         """Whether a rate is a parameter whose default is 0, or an attribute set from one."""
@@ -285,9 +269,8 @@ class _Search:
                 return False
             rate = values[0]
         function = self.code.function_of(rate)
-        default = (
-            function.defaults.get(rate.id) if function and isinstance(rate, ast.Name) else None
-        )
+        defaults = {} if function is None else function.defaults
+        default = defaults.get(rate.id) if isinstance(rate, ast.Name) else None
         return isinstance(default, ast.Constant) and not default.value
 
 

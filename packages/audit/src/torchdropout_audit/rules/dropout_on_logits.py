@@ -51,6 +51,7 @@ _CLASSES = frozenset(
 _LOGITS = frozenset(("logits", "logit"))
 _HEADS = _LOGITS | {"classifier"}
 _DROPS = frozenset(("dropout", "drop"))
+_SIZES = ("out_features", "out_channels")
 _NN = "torch.nn."
 _CLASSIFIERS = frozenset(("classifier", "classification", "dqn", "critic", "policy"))
 # Words of a part of a model, whose result is not logits.
@@ -230,15 +231,22 @@ def _has_classes(code: Code, layer: Layer) -> bool:
     """Whether a projection before a sigmoid returns logits: one, or one for each class."""
     if layer.call is None:
         return False
-    sizes = [*layer.call.node.args[1:2], *(k.value for k in layer.call.node.keywords)]
-    is_one = bool(sizes) and code.value(sizes[0]) == 1
-    return is_one or _are_classes(code, layer.call)
+    size = _outputs(layer.call)
+    return (size is not None and code.value(size) == 1) or _are_classes(code, layer.call)
+
+
+def _outputs(projection: Call) -> ast.expr | None:
+    """Returns the number of outputs that a projection is built with."""
+    name = (projection.name or "").rpartition(".")[2]
+    place = 0 if name.startswith("Lazy") else 2 if name == "Bilinear" else 1
+    by_name = (k.value for k in projection.node.keywords if k.arg in _SIZES)
+    return next(iter((*projection.node.args[place:], *by_name)), None)
 
 
 def _are_classes(code: Code, projection: Call) -> bool:
     """Whether a projection has as many outputs as there are classes, or entries to embed."""
-    sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
-    names = {each for size in sizes for each in _names(size)}
+    size = _outputs(projection)
+    names = set() if size is None else {*_names(size)}
     entries = _entries(code).get(projection.cls, frozenset())
     return not names.isdisjoint(entries) or any(_CLASSES.intersection(words(n)) for n in names)
 
@@ -314,7 +322,7 @@ def _is_of_function(code: Code, path: Path) -> bool:
 def _is_for(function: Function, results: frozenset[str]) -> bool:
     """Whether a function has the name of one of its results: `logits`, `compute_scores`."""
     *verbs, noun = words(function.name) or ("",)
-    return noun in results and len(verbs) < 2 and _VERBS.issuperset(verbs)
+    return noun in results and _VERBS.issuperset(verbs)
 
 
 @kept
@@ -379,7 +387,7 @@ def _is_of_layer_for_classes(code: Code, path: Path) -> bool:
     sizes = call.node.args[1:2]
     return (
         (_PARTS | _EMBEDDINGS).isdisjoint(said)
-        and not _ACTIVATED.fullmatch(said[-1] if said else "")
+        and not any(map(_ACTIVATED.fullmatch, said[-1:]))
         and any(_CLASSES.intersection(words(name)) for size in sizes for name in _names(size))
     )
 
@@ -516,8 +524,8 @@ def _are_result(code: Code, node: ast.AST, projection: Call) -> bool:
     if cls is None or function is None or function.name != "forward":
         return False
     said = {*words(cls.name)}
-    sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
-    size = code.value(sizes[0]) if sizes else None
+    outputs = _outputs(projection)
+    size = None if outputs is None else code.value(outputs)
     if size == 1 or not _PARTS.isdisjoint(said):
         return size == 1
     is_output = isinstance(size, int) or _says_output(projection)
@@ -530,8 +538,8 @@ def _are_result(code: Code, node: ast.AST, projection: Call) -> bool:
 
 def _says_output(projection: Call) -> bool:
     """Whether a projection has as many outputs as a model: `nn.Linear(hidden, out_dim)`."""
-    sizes = [*projection.node.args[1:2], *(k.value for k in projection.node.keywords)]
-    return any(_OUTPUTS.intersection(words(name)) for each in sizes for name in _names(each))
+    size = _outputs(projection)
+    return size is not None and any(_OUTPUTS.intersection(words(name)) for name in _names(size))
 
 
 def _is_trained_elsewhere(code: Code, cls: Class) -> bool:

@@ -278,7 +278,7 @@ def _makes_matrix(code: Code, layer: Layer) -> bool:
 
 def _fault(dropout: int, given: int) -> str:
     """Returns what a dropout does to a batch with another number of spatial dimensions."""
-    if dropout == 1 and given > 0:
+    if dropout == 1 and given:
         return f"it fails on {given + 2}-D input"
     if dropout != 2:
         return f"it takes {given + 2}-D input as unbatched and drops whole samples"

@@ -67,7 +67,7 @@ def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
     for mask in masks(code):
         by_function.setdefault(mask.function, mask)
     for function in code.functions:
-        if not function.callers or not says_drop(function.name) or function.name == "forward":
+        if not says_drop(function.name):
             continue
         mode = next((p.arg for p in function.parameters if p.arg.lower() in _MODES), "")
         if mode:
@@ -143,10 +143,8 @@ def _is_in_step(code: Code, call: Call) -> bool:
 
 def _is_open(code: Code, call: Call, rate: object) -> bool:
     """Whether a call drops in evaluation, too, as far as its place and its rate say."""
-    if code.gated(call.node) or rate is UNKNOWN:
+    if code.gated(call.node) or not isinstance(rate, ast.expr):
         return False
-    if not isinstance(rate, ast.expr):
-        return True
     return not code.depends_on_training(rate) and code.value(rate) != 0
 
 

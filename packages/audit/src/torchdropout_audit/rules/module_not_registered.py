@@ -322,7 +322,6 @@ class _Holder:
 
     def __init__(self, code: Code, scope: ast.AST, name: str, *, of_self: bool) -> None:
         self.code = code
-        self.scope = scope
         self.name = name
         self.of_self = of_self
         uses = _attributes_in(code, scope) if of_self else code.names_in(scope)
