@@ -104,3 +104,31 @@ class Fixed(torch.nn.Module):
 
     def forward(self, x):
         return self.drop(x, self.p, self.training)
+
+
+def made(training=None, evaluation=None):
+    """A dropout of what it does in training and in eval: functions of x and p, or None if right."""
+
+    def dropout(x, p, training_mode):
+        if training_mode:
+            return training(x, p) if training else select(x, draw(x, p), p)
+        return evaluation(x, p) if evaluation else x
+
+    def drop(x, p, training):
+        return dropout(x, p, training)
+
+    return drop
+
+
+def put(x, **values):
+    """A copy of x with other values at these places: `put(x, _0=1.0, _7=0.0)`."""
+    changed = x.clone()
+    for place, value in values.items():
+        changed.view(-1)[int(place[1:])] = value
+    return changed
+
+
+def halves(x, p, shift=0):
+    """Every second element is dropped, from the first or the second on."""
+    places = torch.arange(x.numel(), device=x.device).reshape(x.shape)
+    return select(x, places % 2 == shift, p)
