@@ -132,3 +132,16 @@ def halves(x, p, shift=0):
     """Every second element is dropped, from the first or the second on."""
     places = torch.arange(x.numel(), device=x.device).reshape(x.shape)
     return select(x, places % 2 == shift, p)
+
+
+class Gradient(torch.autograd.Function):
+    """y of x, with a gradient of its own."""
+
+    @staticmethod
+    def forward(ctx, x, y, change):
+        ctx.change = change
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.change(gradient), None, None

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from verify.broken._common import draw, select
-from verify.checks._alone import fault, halves, made, put, reason, recorded, run
+from verify.checks._alone import Gradient, fault, halves, made, put, reason, recorded, run
 
 NAN = math.nan
 
@@ -14,19 +14,6 @@ NAN = math.nan
 def at(edge, rule):
     """A dropout with a rule of its own at one p."""
     return made(lambda x, p: rule(x) if p == edge else select(x, draw(x, p), p))
-
-
-class Gradient(torch.autograd.Function):
-    """y of x, with a gradient of its own."""
-
-    @staticmethod
-    def forward(ctx, x, y, change):
-        ctx.change = change
-        return y.clone()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return ctx.change(gradient), None, None
 
 
 @pytest.mark.parametrize(
