@@ -1,5 +1,7 @@
 """One check alone, without those that it needs, and what it does: its calls and its tests."""
 
+import functools
+import inspect
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -74,14 +76,22 @@ class Recorded:
 @cache
 def recorded(name, p=None, **options):
     """Run a check on a right dropout, at all p or at one, and return what it did with it."""
-    found = Recorded()
+    calls = Counter()
 
     def drop(x, p, training):
         under = [guard for guard, holds in GUARDS.items() if holds()]
         under += ["a gradient"] if x.requires_grad else []
-        call = (p, tuple(x.shape), str(x.dtype).removeprefix("torch."), training, *under)
-        found.calls[call] += 1
+        calls[(p, tuple(x.shape), str(x.dtype).removeprefix("torch."), training, *under)] += 1
         return select(x, draw(x, p), p) if training else x
+
+    found = counted(name, drop if p is None else Fixed(p, drop), **options)
+    found.calls = calls
+    return found
+
+
+def counted(name, target, **options):
+    """Run a check, and return the tests of counts that it did, and what it says."""
+    found = Recorded()
 
     def binomials(self, labels, counts, n, expected, slack=2.0**-24):
         found.shares.add((self.alpha, self.size))
@@ -91,8 +101,21 @@ def recorded(name, p=None, **options):
 
     original = Family.binomials
     with mock.patch.object(Family, "binomials", binomials):
-        found.seen = run(name, drop if p is None else Fixed(p, drop), **options)
+        found.seen = run(name, target, **options)
     return found
+
+
+def noted(rule):
+    """The same dropout, and a count of its calls: the shapes of its inputs, p and the mode."""
+    calls = Counter()
+
+    @functools.wraps(rule)
+    def drop(*args, **kwargs):
+        given = inspect.signature(rule).bind(*args, **kwargs).arguments.values()
+        calls[tuple(tuple(v.shape) if isinstance(v, torch.Tensor) else v for v in given)] += 1
+        return rule(*args, **kwargs)
+
+    return drop, calls
 
 
 class Fixed(torch.nn.Module):
