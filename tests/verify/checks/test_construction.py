@@ -1,0 +1,96 @@
+"""What the checks of construction say of a wrong p."""
+
+import math
+
+import pytest
+import torch
+
+from torchdropout.verify.checks.construction import _helps
+from verify.checks._alone import fault, reason, run
+
+ALL = ["nan", "inf", "-1.0", "-0.1", "1.5", "'0.1'", "None"]
+
+
+def refusing(test, error="p is no probability"):
+    def drop(x, p, training):
+        if not test(p):
+            raise ValueError(error)
+        return x
+
+    return drop
+
+
+class AtTheCall(torch.nn.Module):
+    """It refuses some p when it is built, and others when it is called."""
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        if not isinstance(p, float):
+            raise TypeError(f"{type(p).__name__}: not a probability")
+        self.p = p
+
+    def forward(self, x):
+        if not math.isfinite(self.p):
+            raise ValueError(f"p={self.p}")
+        return x
+
+
+@pytest.mark.parametrize(
+    ("accepts", "accepted"),
+    [
+        (lambda p: True, ALL),
+        (lambda p: p is None, ["None"]),
+        (lambda p: isinstance(p, float) and p < 0, ["-1.0", "-0.1"]),
+    ],
+)
+def test_each_wrong_p_that_is_accepted_is_named(accepts, accepted):
+    found = fault("wrong-p-refused", refusing(accepts))
+    assert found.message == f"accepted: p={', '.join(accepted)}"
+    assert found.figures == {"accepted": accepted, "late": []}
+
+
+def test_a_class_that_refuses_at_the_call_is_late():
+    found = fault("wrong-p-refused", AtTheCall)
+    assert found.message == (
+        "accepted: p=nan, inf, -1.0, -0.1, 1.5; refused only at the call: nan, inf"
+    )
+    assert found.figures["late"] == ["nan", "inf"]
+
+
+def test_a_function_is_right_to_refuse_at_its_call():
+    seen = run("wrong-p-refused", refusing(lambda p: False))
+    assert seen.message == f"{', '.join(ALL)} refused"
+
+
+@pytest.mark.parametrize("p", [math.nan, math.inf, -1.0, -0.1, 1.5, "0.1", None])
+def test_an_error_that_does_not_help(p):
+    def drop(x, given, training):
+        if given is p or given == p:
+            raise ValueError("bad argument")
+        return x
+
+    found = fault("wrong-p-named", drop)
+    assert found.message == f"p={p!r} raised ValueError: bad argument"
+    assert found.figures == {"given": repr(p), "error": "ValueError: bad argument"}
+
+
+@pytest.mark.parametrize(
+    ("message", "p", "helps"),
+    [
+        ("Not a Probability", 1.5, True),
+        ("got 1.5", 1.5, True),
+        ("got NaN", math.nan, True),
+        ("a float", 1.5, False),
+        ("got a STR", "0.1", True),
+        ("got 0.1", "0.1", True),
+        ("got NoneType", None, True),
+        ("bad", "0.1", False),
+    ],
+)
+def test_a_message_helps_by_the_word_the_value_or_its_type(message, p, helps):
+    assert _helps(message, p) is helps
+
+
+@pytest.mark.parametrize("name", ["wrong-p-refused", "wrong-p-named"])
+def test_an_instance_has_no_other_p(name):
+    assert reason(name, torch.nn.Dropout(0.5)) == ("the target's p is fixed: no other can be tried")
