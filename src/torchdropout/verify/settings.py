@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..reporting.settings import Convert, Table, count, exactly, moved, one_of, strings
+from ..reporting.settings import Table, count, exactly, moved, one_of, strings
 from .context import LEVELS
 from .registry import chosen
 
@@ -61,15 +61,12 @@ def _path(value: Any, folder: Path) -> str:
     return moved(value, folder)
 
 
-def _number(least: float) -> Convert:
-    def convert(value: Any, _: Path) -> float:
-        if type(value) not in (int, float):
-            raise TypeError
-        if not value >= least:
-            raise ValueError(f"expected at least {least:g}, got {value!r}")
-        return float(value)
-
-    return convert
+def _seconds(value: Any, _: Path) -> float:
+    if type(value) not in (int, float):
+        raise TypeError
+    if not value >= 0:
+        raise ValueError(f"expected at least 0, got {value!r}")
+    return float(value)
 
 
 TABLE = Table(
@@ -81,7 +78,7 @@ TABLE = Table(
         "select": ("a list of codes, names or groups of checks", _checks),
         "ignore": ("a list of codes, names or groups of checks", _checks),
         "strict": ("true or false", exactly(bool)),
-        "timeout": ("a number of seconds", _number(0)),
+        "timeout": ("a number of seconds", _seconds),
         "jobs": ("an integer", count),
         "baseline": ("the path of a report", _path),
         "format": (f"one of {', '.join(FORMATS)}", one_of(FORMATS)),
