@@ -116,6 +116,7 @@ def test_the_nearest_file_with_the_table_counts(tmp_path):
         ("strict = 1", ArgumentTypeError, r"`strict`.*true or false.*1 \(int\)"),
         ("strict = 'true'", ArgumentTypeError, r"`strict`.*'true' \(str\)"),
         ("timeout = '5'", ArgumentTypeError, r"`timeout`.*seconds.*'5' \(str\)"),
+        ("timeout = true", ArgumentTypeError, r"`timeout`.*seconds.*True \(bool\)"),
         ("timeout = -1", ArgumentValueError, "timeout: expected at least 0, got -1"),
         ("timeout = nan", ArgumentValueError, "timeout: expected at least 0, got nan"),
         ("jobs = 0", ArgumentValueError, "jobs: expected at least 1, got 0"),
@@ -125,6 +126,8 @@ def test_the_nearest_file_with_the_table_counts(tmp_path):
         ("select = ['rat']", ArgumentValueError, "'rat'.*rate"),
         ("ignore = ['gradeint']", ArgumentValueError, "'gradeint'.*gradient"),
         ("baseline = ['a']", ArgumentTypeError, r"`baseline`.*path.*\(list\)"),
+        ("baseline = 1", ArgumentTypeError, r"`baseline`.*path.*\(int\)"),
+        ("baseline = true", ArgumentTypeError, r"`baseline`.*path.*\(bool\)"),
         ("targets = 'a:b'", ArgumentTypeError, r"`targets`.*list of TARGETs.*'a:b' \(str\)"),
     ],
 )

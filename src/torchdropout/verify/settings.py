@@ -55,12 +55,6 @@ def _is_file(target: str) -> bool:
     return where.endswith(".py") or "/" in where or os.sep in where
 
 
-def _path(value: Any, folder: Path) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return moved(value, folder)
-
-
 def _seconds(value: Any, _: Path) -> float:
     if type(value) not in (int, float):
         raise TypeError
@@ -80,7 +74,7 @@ TABLE = Table(
         "strict": ("true or false", exactly(bool)),
         "timeout": ("a number of seconds", _seconds),
         "jobs": ("an integer", count),
-        "baseline": ("the path of a report", _path),
+        "baseline": ("the path of a report", moved),
         "format": (f"one of {', '.join(FORMATS)}", one_of(FORMATS)),
     },
     others=frozenset({"audit"}),
