@@ -582,6 +582,171 @@ def test_a_side_that_fails_is_short_and_readable(torch_and_ours):
     )
 
 
+ONE = Row("policy", "output at p=1", "NaN", "zeros", True, "error")
+ADVICE = Row("policy", "wrong p, 1.5", "accepted", "refused when built, Error", True, "advice")
+SAME = (
+    Row("policy", "modes", "x", "x", False, "error"),
+    Row("check", "drop-rate", "passes: a", "passes: b", False, "error"),
+    Row("law", "rate, float32, p=0.1", "0.1", "0.1", False, "error", sees=0.001),
+    Row("law", "rate, float32, p=0.5", "0.5", "0.5", False, "error", sees=0.002),
+    Row("law", "spread of the count, p=0.5", "9", "9", False, "error", sees=0.5),
+)
+UNSEEN = Row("law", "mean of y, p=0.5", "NaN", "1", None, "error")
+
+
+def comparison_of(*rows, a=(r.OK,), **more):
+    sides = r.target(*a, name="a.py:A"), r.target(r.OK, r.ADVICE, name="b.py:B")
+    return Comparison(*sides, rows, 1e-6, **{"seconds": 1.5, **more})
+
+
+HEAD = """\
+a  a.py:A
+   module class, built as Drop(p=p)
+b  b.py:B
+   module class, built as Drop(p=p)
+level quick   seed 7   false-alarm rate 1e-06
+
+"""
+WHOLE = f"""{HEAD}\
+                        a         b
+DIFFERS  output at p=1  NaN       zeros
+differs  wrong p, 1.5   accepted  refused when built, Error
+
+the same: 1 of 3 policies; all 1 checks; 3 of 4 distribution tests
+not compared: 1, since a: NaN; b: 1: mean of y, p=0.5
+sees: a difference of 0.001 to 0.002 in rate; 0.5 in spread of the count
+
+2 differences in 1.5 s, 1 of them in results.
+"""
+NARROW = f"""{HEAD}\
+DIFFERS  output at p=1
+   a  NaN
+   b  zeros
+differs  wrong p, 1.5
+   a  accepted
+   b  refused when built, Error
+
+the same: 1 of 3 policies; all 1 checks; 3 of 4 distribution tests
+not compared: 1, since a: NaN; b: 1: mean of y, p=0.5
+sees: a difference of 0.001 to 0.002 in rate; 0.5 in spread of the
+      count
+
+2 differences in 1.5 s, 1 of them in results.
+"""
+
+
+# A column needs 22; the label, the aspect and the gaps take 26.
+@pytest.mark.parametrize(
+    ("width", "expected"), [(None, WHOLE), (120, WHOLE), (72, WHOLE), (69, NARROW)]
+)
+def test_a_comparison_as_text(width, expected):
+    assert render_comparison(comparison_of(ADVICE, ONE, *SAME, UNSEEN), width) == expected
+
+
+def test_a_table_begins_where_each_side_has_22_columns():
+    shown = [render_comparison(comparison_of(ONE, ADVICE), width) for width in (69, 70)]
+    assert ["   a  NaN" in text.splitlines() for text in shown] == [True, False]
+
+
+def test_all_that_is_the_same_is_named_where_everything_is_listed():
+    text = render_comparison(comparison_of(*SAME, SAME[1]), detail="checks")
+    assert "the same: all 1 policies: modes; all 2 checks; all 3 distribution tests: " in text
+    assert ": rate (2), spread of the count\n" in text
+    assert text.endswith("\n\nno difference in 1.5 s: the same.\n")
+
+
+def test_what_is_long_wraps_within_its_column():
+    long = replace(ONE, aspect="an aspect " * 5 + "end", a="left " * 10, b="right " * 10)
+    lines = render_comparison(comparison_of(long), 100).splitlines()
+    at = lines.index(next(line for line in lines if line.startswith("DIFFERS")))
+    # 100 less 45 for the label, the aspect and gaps, less another gap: 26 for a, 27 for b.
+    assert lines[at : at + 3] == [
+        "DIFFERS  an aspect an aspect an aspect an    left left left left left    right right right"
+        " right",
+        "         aspect an aspect end                left left left left left    right right right"
+        " right",
+        f"{'':73}right right",
+    ]
+    (line,) = (
+        line
+        for line in render_comparison(comparison_of(long)).splitlines()
+        if line.startswith("DIFFERS")
+    )
+    # Nothing wraps without a width: a side of up to 60 columns has a column, as the aspect has.
+    assert line == f"DIFFERS  {long.aspect}  {long.a.strip():<50}  {long.b.strip()}"
+    longer = render_comparison(comparison_of(replace(long, a="x" * 61), ONE))
+    assert f"{'x' * 61}  right" in longer
+    assert f"{'NaN':<60}  zeros\n" in longer
+
+
+def test_lines_have_22_columns_however_narrow_the_terminal_is():
+    text = render_comparison(comparison_of(a=(r.ERROR,)), 10)
+    assert "   module class, built as\n   Drop(p=p)\n   fails 1 check: p-one-\n" not in text
+    assert "   module class, built as\n   Drop(p=p)\n" in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "colour", "verdict"),
+    [
+        (SAME, {}, "1;32", "no difference in 1.5 s: the same."),
+        ((*SAME, UNSEEN), {}, "1;33",
+         "no difference seen in 1.5 s, 1 not compared: no verdict."),
+        ((ADVICE,), {}, "1;31", "1 difference in 1.5 s, none of them in results."),
+        ((ONE, ONE, UNSEEN), {}, "1;31", "2 differences in 1.5 s, 2 of them in results."),
+        (SAME, {"complete": False}, "1;31", "interrupted after 1.5 s: no verdict."),
+    ],
+)  # fmt: skip
+def test_the_verdict_of_a_comparison_and_its_colour(rows, more, colour, verdict):
+    comparison = comparison_of(*rows, **more)
+    styled = render_comparison(comparison, styled=True, detail="quiet")
+    assert styled == f"\x1b[{colour}m{verdict}\x1b[0m\n"
+    assert comparison.same is ("the same" in verdict)
+    assert comparison.to_dict()["complete"] is comparison.complete
+    assert render_comparison(comparison).endswith(f"\n\n{verdict}\n")
+
+
+def test_errors_of_a_side_are_named_and_advice_is_not():
+    text = render_comparison(comparison_of(ONE, ADVICE, a=(r.ERROR, r.ADVICE)), styled=True)
+    assert "\x1b[31mfails 1 check: p-one-zeros\x1b[0m\n" in text
+    assert text.count("fails") == 1
+    assert "\x1b[1;31mDIFFERS\x1b[0m" in text
+    assert "\x1b[33mdiffers\x1b[0m" in text
+
+
+@pytest.mark.parametrize(("count", "hidden"), [(2, 0), (3, 1)])
+def test_of_one_aspect_two_rows_are_shown(count, hidden):
+    rows = [replace(ONE, aspect=f"output, {i}") for i in range(count)]
+    text = render_comparison(comparison_of(*rows, replace(ADVICE, aspect="output, x")))
+    assert text.count("DIFFERS") == 2
+    assert text.count("differs") == 1  # of another severity
+    assert (f"and {hidden} more like these: -v lists them\n" in text) is (hidden > 0)
+    assert ("more like these" in text) is (hidden > 0)
+
+
+def test_a_comparison_as_data():
+    comparison = comparison_of(replace(ONE, p_value=0.25, sees=0.5), a=(r.ERROR,))
+    data = comparison.to_dict()
+    rows = data.pop("rows")
+    built = "module class, built as Drop(p=p)"
+    assert data == {
+        "schema": 1,
+        "same": False,
+        "complete": True,
+        "level": "quick",
+        "seed": 7,
+        "false_alarm_rate": 1e-6,
+        "a": {"target": "a.py:A", "description": built, "passed": False,
+              "findings": ["p-one-zeros"]},
+        "b": {"target": "b.py:B", "description": built, "passed": True,
+              "findings": ["wrong-p-named"]},
+        "seconds": 1.5,
+    }  # fmt: skip
+    assert rows == [
+        {"group": "policy", "aspect": "output at p=1", "a": "NaN", "b": "zeros", "differs": True,
+         "severity": "error", "sees": 0.5, "p_value": 0.25}
+    ]  # fmt: skip
+
+
 def test_an_empty_comparison_renders(torch_and_ours):
     empty = Comparison(torch_and_ours.a, torch_and_ours.b, (), 1e-6, complete=False)
     assert "interrupted" in render_comparison(empty, 80)
