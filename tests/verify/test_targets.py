@@ -227,6 +227,112 @@ def test_an_instance_in_place_is_understood_as_one():
     assert said not in resolve(nn.Dropout(0.1)).description
 
 
+class InPlace(nn.Module):
+    def __init__(self, p=0.5, inplace=False):
+        super().__init__()
+        self.p, self.inplace = p, inplace
+
+    def forward(self, x):
+        return F.dropout(x, self.p, self.training, self.inplace)
+
+
+class NeverInPlace(InPlace):
+    """It inherits an attribute that it does not use."""
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+
+
+def drop_in_place(x, p, training, inplace=False):
+    return F.dropout(x, p, training, inplace)
+
+
+@pytest.mark.parametrize(
+    ("target", "takes"),
+    [
+        (drop_in_place, True),
+        (InPlace, True),
+        (InPlace(0.5), True),
+        (InPlace(0.5, inplace=True), True),
+        (drop, False),
+        (NeverInPlace, False),
+        (NeverInPlace(0.5), False),
+        (functools.partial(drop_in_place, inplace=False), False),
+    ],
+)
+def test_what_takes_inplace_gets_it_where_it_is_requested(target, takes):
+    subject = resolve(target)
+    assert subject.takes_inplace is takes
+    for inplace in (False, True) if takes else (False,):
+        x = X.clone()
+        subject.build(0.5, inplace=inplace).call(x, True)
+        assert torch.equal(x, X) is not inplace
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        functools.partial(drop, p=0.3),
+        functools.partial(drop_keep, keep_prob=0.75),
+        functools.partial(Wide, 4, p=0.3),
+        functools.partial(KeepDrop, keep_prob=0.75),
+        nn.Dropout(0.3),
+    ],
+)
+def test_a_target_with_a_p_is_built_at_that_p_alone(target):
+    subject = resolve(target)
+    p = subject.fixed_p
+    assert dropped(subject, p) == pytest.approx(p, abs=0.03)
+    with pytest.raises(ArgumentValueError, match=rf"`p` to be {p:g}, the p that .* got p=0\.7"):
+        subject.build(0.7)
+
+
+def only_flat(*args):
+    """A signature that cannot be read, and inputs of two axes alone."""
+    if args[0].ndim != 2:
+        raise ValueError("two axes")
+    return F.dropout(*args)
+
+
+def only_flat_and_two(*args):
+    x, p = args  # a TypeError would say so, too
+    return only_flat(x, p)
+
+
+def only_flat_without_training(*args):
+    if len(args) > 2:
+        raise TypeError("two arguments")
+    return only_flat(*args)
+
+
+@pytest.mark.parametrize(
+    ("target", "words", "has_eval"),
+    [
+        (only_flat, "only_flat(x, p, training);", True),
+        (only_flat_and_two, "only_flat_and_two(x, p, training);", True),
+        (only_flat_without_training, "only_flat_without_training(x, p);", False),
+    ],
+)
+def test_what_accepts_the_arguments_and_not_the_trial_is_called_as_it_was_first(
+    target, words, has_eval
+):
+    subject = resolve(target)
+    assert f"called as {words}" in subject.description
+    assert subject.has_eval is has_eval
+
+
+def test_what_accepts_no_arguments_is_told_what_was_tried():
+    def none(*args):
+        raise TypeError(f"{len(args)} arguments")
+
+    match = (
+        r"none\(x, p, training\) raised TypeError: 3 arguments; "
+        r"none\(x, p\) raised TypeError: 2 arguments"
+    )
+    with pytest.raises(TargetError, match=match):
+        resolve(none)
+
+
 def test_instance_is_copied():
     module = nn.Dropout(0.3).eval()
     built = resolve(module).build(0.3)
