@@ -333,6 +333,115 @@ def test_what_accepts_no_arguments_is_told_what_was_tried():
         resolve(none)
 
 
+class ByArgument:
+    """Not a module; its mode is an argument of the call."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def __call__(self, x, training):
+        return F.dropout(x, self.p, training)
+
+
+class ByMethod(Modeless):
+    """Not a module; `train` sets the mode, to an attribute of another name."""
+
+    is_on = True
+
+    def train(self, mode):
+        self.is_on = mode
+
+    def __call__(self, x):
+        return F.dropout(x, self.p, self.is_on)
+
+
+class CountsModes(Modeless):
+    """Its attribute is a number, not a mode."""
+
+    training = 3
+
+
+@pytest.mark.parametrize(
+    ("made", "has_eval", "words"),
+    [
+        (nn.Dropout, True, ""),
+        (Callable, True, ""),
+        (ByMethod, True, ""),
+        (ByArgument, True, ", called with training=training"),
+        (Deterministic, True, ", called with deterministic=not training"),
+        (Modeless, False, "; it has no training mode to set, so eval is not checked"),
+        (CountsModes, False, "; it has no training mode to set, so eval is not checked"),
+    ],
+)
+def test_how_what_was_built_is_put_into_a_mode(made, has_eval, words):
+    for target in (made, made(0.5)):
+        subject = resolve(target)
+        assert subject.has_eval is has_eval
+        assert subject.description.endswith(words)
+        if not words:
+            assert "mode" not in subject.description
+            assert "called with" not in subject.description
+        built = subject.build(0.5)
+        assert (built.module is not None) is issubclass(made, nn.Module)
+        assert 0.4 < (built.call(X, True) == 0).double().mean() < 0.6
+        if has_eval:
+            assert torch.equal(built.call(X, False), X)
+            assert (built.call(X, True) == 0).any()
+        else:
+            with pytest.raises(TargetError, match="none to put it into eval mode"):
+                built.call(X, False)
+
+
+class Uncopied(Modeless):
+    def __deepcopy__(self, memo):
+        raise ValueError("only one")
+
+
+class UnreadableInPlace(Modeless):
+    """Whether it was built with an `inplace` cannot be read."""
+
+    __signature__ = "p, inplace"
+    inplace = True
+
+
+def test_an_instance_that_cannot_be_copied_is_refused():
+    with pytest.raises(TargetError, match=r"to survive copy\.deepcopy, got .*ValueError: only one"):
+        resolve(Uncopied(0.5))
+
+
+def test_an_instance_whose_class_cannot_be_read_does_not_take_inplace():
+    assert resolve(UnreadableInPlace(0.5)).takes_inplace is False
+
+
+def test_what_was_built_can_be_called_as_another_module():
+    built = resolve(nn.Dropout).build(0.5)
+    other = built.again(nn.Dropout(0.0), 0.25)
+    assert other.p == 0.25
+    assert isinstance(other.module, nn.Dropout)
+    assert torch.equal(other.call(X, True), X)
+    assert resolve(Modeless).build(0.5).again is None
+
+
+def only_training(*args):
+    """In eval it refuses its arguments."""
+    if len(args) == 3 and args[2] is not True:
+        raise TypeError("no eval")
+    return F.dropout(*args[:2])
+
+
+def warns(*args):
+    warnings.warn("as it does", stacklevel=1)
+    return F.dropout(*args)
+
+
+def test_a_trial_call_is_in_training_and_its_warnings_are_not_shown():
+    assert "only_training(x, p, training)" in resolve(only_training).description
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        resolve(warns)
+    assert shown == []
+
+
 def test_instance_is_copied():
     module = nn.Dropout(0.3).eval()
     built = resolve(module).build(0.3)
