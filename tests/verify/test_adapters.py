@@ -1,7 +1,11 @@
 """NumPy functions as targets; JAX, Flax and Keras are tried in `tests/peers`, where they are."""
 
+import contextlib
+import copy
 import functools
+import inspect
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -247,3 +251,357 @@ def test_the_arguments_of_a_layer_are_those_of_its_constructor():
 
 def draws(rngs):
     pass
+
+
+# --- JAX, Flax and Keras, as far as an adapter uses them -----------------------------------------
+
+
+class Array(np.ndarray):
+    """An array of the package."""
+
+
+class Key:
+    dtype = "key"
+
+    def __init__(self, words):
+        self.words = np.asarray(words)
+        self.shape = self.words.shape[:-1]
+
+    def uniform(self, shape):
+        return np.random.default_rng(self.words.reshape(-1)).random(shape)
+
+
+def _vjp(function, *inputs):
+    """Central differences: exact for what is quadratic in each element."""
+    h = 0.25
+
+    def pull(upstream):
+        return tuple(upstream * (moved(i, h) - moved(i, -h)) / (2 * h) for i in range(len(inputs)))
+
+    def moved(i, by):
+        return function(*inputs[:i], inputs[i] + by, *inputs[i + 1 :])
+
+    return function(*inputs), pull
+
+
+@pytest.fixture
+def jax(monkeypatch):
+    """A stand-in for JAX; `wide` has whether each call with 64-bit types enabled them."""
+    wide = []
+
+    @contextlib.contextmanager
+    def enable_x64(enabled):
+        wide.append(enabled)
+        yield
+
+    fake = SimpleNamespace(
+        Array=Array,
+        vjp=_vjp,
+        enable_x64=enable_x64,
+        wide=wide,
+        numpy=SimpleNamespace(
+            array=lambda a: np.array(a).view(Array), issubdtype=lambda a, b: a == b
+        ),
+        dtypes=SimpleNamespace(prng_key="key"),
+        random=SimpleNamespace(
+            key=lambda seed: Key([0, seed]),
+            key_data=lambda key: key.words,
+            wrap_key_data=Key,
+        ),
+        tree=SimpleNamespace(
+            flatten=lambda state: (list(state.values()), list(state)),
+            unflatten=lambda names, leaves: dict(zip(names, leaves, strict=True)),
+        ),
+    )
+    monkeypatch.setitem(sys.modules, "jax", fake)
+    return fake
+
+
+def jax_dropout(x, p, training, key):
+    return x * (key.uniform(x.shape) >= p) / (1 - p) if training else x
+
+
+def is_dropout(y, x, p=0.5):
+    """Whether some of x is dropped and the rest scaled."""
+    kept = y != 0
+    return 0 < int(kept.sum()) < y.numel() and torch.equal(y[kept], x[kept] / (1 - p))
+
+
+def drawn(call):
+    """What a call returns, and whether it drew from torch."""
+    before = torch.get_rng_state()
+    y = call()
+    return y, not torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_function_of_jax_draws_in_training_and_has_a_gradient(jax):
+    dropout = from_jax(jax_dropout)
+    assert list(inspect.signature(dropout).parameters) == ["x", "p", "training"]
+    assert dropout.has_gradient is True
+    x = torch.arange(1.0, 65).requires_grad_()
+    y, has_drawn = drawn(lambda: dropout(x, 0.5, True))
+    assert has_drawn
+    assert is_dropout(y.detach(), x.detach())
+    (grad,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(grad, y.detach() / x.detach())  # of the same key
+    y, has_drawn = drawn(lambda: dropout(x=x, p=0.5, training=False))
+    assert not has_drawn
+    assert torch.equal(y, x)
+    assert not torch.equal(dropout(x, 0.5, True), dropout(x, 0.5, True))
+    assert jax.wide == []
+    assert dropout(x.detach().double(), 0.5, True).dtype == torch.float64
+    assert jax.wide == [True]
+
+
+def test_a_gradient_of_jax_has_a_gradient(jax):
+    square = from_jax(lambda x, training, key: x * x)
+    x = torch.tensor([1.0, -3.0], dtype=torch.float64, requires_grad=True)
+    (grad,) = torch.autograd.grad(square(x, True).sum(), x, create_graph=True)
+    assert grad.tolist() == [2, -6]
+    upstream = torch.tensor([5.0, 7.0], dtype=torch.float64)
+    (second,) = torch.autograd.grad(grad, x, upstream)
+    assert second.tolist() == [10, 14]
+
+
+def test_what_jax_does_not_return_as_an_array_stays(jax):
+    assert from_jax(lambda x, key: [x], key="key")(torch.ones(2))[0].tolist() == [1, 1]
+    with pytest.raises(ArgumentValueError, match="Expected `key` to name an argument"):
+        from_jax(lambda x, p: x)
+
+
+class Linen:
+    """A module of Linen."""
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def apply(self, variables, array, *, rngs, **mode):
+        assert variables == {}
+        self.seen = mode, list(rngs)
+        return self(array, rngs, **mode)
+
+    def __call__(self, x, rngs, deterministic):
+        return x if deterministic else jax_dropout(x, self.rate, True, *rngs.values())
+
+
+class LinenTrain(Linen):
+    rng_collection = "noise"
+
+    def __call__(self, x, rngs, train):
+        return super().__call__(x, rngs, not train)
+
+
+class LinenModeless(Linen):
+    def __call__(self, x):
+        return x
+
+
+class Nnx:
+    """A module of NNX: a key, a number, and a mode."""
+
+    def __init__(self, rate, rngs=None):
+        self.rate, self.rngs, self.mode = rate, rngs, None
+        self.state = {"key": Key(np.zeros((3, 2))), "count": np.ones(1)}
+
+    def train(self):
+        self.mode = True
+
+    def eval(self):
+        self.mode = False
+
+    def __call__(self, x):
+        assert self.state["count"].tolist() == [1]
+        assert self.state["key"].words.shape == (3, 2)
+        return jax_dropout(x, self.rate, self.mode, self.state["key"])
+
+
+@pytest.fixture
+def flax(jax, monkeypatch):
+    """A stand-in for Flax."""
+
+    def merge(module, state):
+        copied = copy.copy(module)
+        copied.state = state
+        return copied
+
+    linen = SimpleNamespace(Module=Linen)
+    nnx = SimpleNamespace(
+        Module=Nnx, Rngs=lambda seed: f"rngs {seed}", split=lambda m: (m, m.state), merge=merge
+    )
+    for name, module in (("flax", object()), ("flax.linen", linen), ("flax.nnx", nnx)):
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.mark.parametrize("factory", [Linen, LinenTrain, Nnx, functools.partial(Nnx)])
+def test_a_module_of_flax_is_put_into_its_mode(flax, factory):
+    call = from_flax(factory)(0.5)
+    x = torch.arange(1.0, 65).requires_grad_()
+    y, has_drawn = drawn(lambda: call(x, True))
+    assert has_drawn
+    assert is_dropout(y.detach(), x.detach())
+    (grad,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(grad, y.detach() / x.detach())
+    y, has_drawn = drawn(lambda: call(x, False))
+    assert not has_drawn
+    assert torch.equal(y, x)
+
+
+@pytest.mark.parametrize(
+    ("factory", "name", "collection"),
+    [(Linen, "deterministic", "dropout"), (LinenTrain, "train", "noise")],
+)
+def test_a_module_of_linen_gets_a_key_in_training_alone(flax, factory, name, collection):
+    made = []
+    call = from_flax(lambda p: made.append(factory(p)) or made[0])(0.5)
+    call(torch.ones(4), True)
+    assert made[0].seen == ({name: name == "train"}, [collection])
+    call(torch.ones(4), False)
+    assert made[0].seen == ({name: name != "train"}, [])
+
+
+def test_a_factory_that_takes_rngs_gets_them(flax):
+    made = []
+
+    def factory(p, rngs):
+        made.append(Nnx(p, rngs))
+        return made[0]
+
+    from_flax(factory)(0.25)
+    assert (made[0].rate, made[0].rngs) == (0.25, "rngs 0")
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        (lambda p: p, r"Expected `factory` to make a Flax module, got 0\.5 \(float\)"),
+        (LinenModeless, "to make a module whose call accepts `deterministic`, got .*LinenModeless"),
+    ],
+)
+def test_a_factory_that_makes_something_else_is_refused(flax, factory, words):
+    with pytest.raises(TargetError, match=words):
+        from_flax(factory)(0.5)
+
+
+class Layer:
+    """A layer of Keras, whose seed is a state that the adapter sets."""
+
+    def __init__(self, rate):
+        if not 0 <= rate <= 1:
+            raise ValueError(f"rate={rate}")
+        self.rate, self.built, self.shapes = rate, False, []
+        self.seed = SimpleNamespace(name="seed_generator_state", value=None, words=[])
+        self.seed.assign = self.seed.words.append
+        self.trainable_variables = []
+        self.non_trainable_variables = [SimpleNamespace(name="other", value=None), self.seed]
+        self.policy = keras_policy[0]
+
+    def build(self, shape):
+        self.built = True
+        self.shapes.append(shape)
+
+    def __call__(self, x, training):
+        if not training:
+            return x
+        mask = np.random.default_rng(self.seed.words[-1]).random(tuple(x.shape)) >= self.rate
+        mask = torch.from_numpy(mask) if isinstance(x, torch.Tensor) else mask
+        return x * mask / (1 - self.rate)
+
+    def stateless_call(self, trained, other, x, training):
+        assert (trained, other) == ([], [None, None])
+        return self(x, training), "states"
+
+
+keras_policy = ["float32"]
+
+
+@pytest.fixture(params=["torch", "jax", "numpy"])
+def keras(jax, monkeypatch, request):
+    """A stand-in for Keras on a backend."""
+    fake = SimpleNamespace(
+        Layer=Layer,
+        backend=SimpleNamespace(backend=lambda: request.param),
+        config=SimpleNamespace(
+            dtype_policy=lambda: keras_policy[0],
+            set_dtype_policy=lambda name: keras_policy.__setitem__(0, name),
+        ),
+        ops=SimpleNamespace(
+            convert_to_tensor=lambda a: ["tensor", a],
+            convert_to_numpy=lambda a: a,
+        ),
+    )
+    if request.param == "numpy":  # its tensors are its own
+        own = Layer.__call__
+        monkeypatch.setattr(Layer, "__call__", lambda self, x, training: own(self, x[1], training))
+    monkeypatch.setitem(sys.modules, "keras", fake)
+    return request.param
+
+
+def test_a_layer_of_keras_is_seeded_in_training(keras):
+    made = []
+    adapted = from_keras(lambda p: made.append(Layer(p)) or made[-1])
+    call = adapted(0.5)
+    assert adapted.has_gradient is call.has_gradient is (keras != "numpy")
+    assert [layer.policy for layer in made] == ["float32"]
+    assert list(inspect.signature(call).parameters) == ["x", "training"]
+    x = torch.arange(1.0, 65).reshape(8, 8)
+    y, has_drawn = drawn(lambda: call(x, True))
+    assert has_drawn
+    assert is_dropout(y, x)
+    (words,) = made[0].seed.words
+    assert words.shape == (2,)
+    assert words.max() < 1 << 31
+    y, has_drawn = drawn(lambda: call(x, False))
+    assert not has_drawn
+    assert torch.equal(y, x)
+    assert made[0].shapes == [(8, 8)]  # built once
+    call(x.double(), True)
+    assert [layer.policy for layer in made] == ["float32", "float64"]
+    assert keras_policy == ["float32"]
+
+
+def test_a_layer_of_keras_is_made_at_once_and_must_be_one(keras):
+    with pytest.raises(ValueError, match="rate=7"):
+        from_keras(Layer)(7)
+    assert keras_policy == ["float32"]
+    words = r"Expected `factory` to make a Keras layer, got 0\.5 \(float\)"
+    with pytest.raises(TargetError, match=words):
+        from_keras(lambda p: p)(0.5)
+
+
+def test_words_are_those_of_torch_and_zeros_where_none_are_drawn():
+    torch.manual_seed(3)
+    words = adapters._words((1000,))
+    assert words.dtype == np.uint32
+    assert 1 << 31 < words.max() < 1 << 32
+    assert adapters._words((1000,), bits=31).max() < 1 << 31
+    zeros, has_drawn = drawn(lambda: adapters._words((4,), draw=False))
+    assert not has_drawn
+    assert (zeros.tolist(), zeros.dtype) == ([0, 0, 0, 0], np.uint32)
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "is_training"),
+    [
+        (lambda x, training: x, (True,), True),
+        (lambda x, training: x, (False,), False),
+        (lambda x, deterministic: x, (True,), False),
+        (lambda x, deterministic: x, (False,), True),
+        (lambda x, training=None: x, (), True),
+        (lambda x, training=None, inference=True: x, (), False),
+        (lambda x, p: x, (0.5,), True),
+        (lambda x, training=False: x, (), False),
+        (lambda x, training=1: x, (), True),
+        (lambda x, inference=0: x, (), True),
+    ],
+)
+def test_whether_the_arguments_select_training(function, given, is_training):
+    signature = inspect.signature(function)
+    assert adapters._is_training(signature, given, {}) is is_training
+
+
+def test_the_values_of_bfloat16_keep_their_bits(monkeypatch):
+    fake = SimpleNamespace(bfloat16=np.dtype(np.uint16))
+    monkeypatch.setitem(sys.modules, "ml_dtypes", fake)
+    x = torch.tensor([1.0, -2.5], dtype=torch.bfloat16)
+    assert adapters._array(x).tolist() == [0x3F80, 0xC020]
+    assert adapters._array(x.float()).tolist() == [1, -2.5]

@@ -77,6 +77,7 @@ def test_nothing_is_known_without_a_baseline():
         (None, "got No such file or directory"),
         ("", "got invalid JSON"),
         ("{", "got invalid JSON"),
+        ("[" * 100_000, "got brackets nested too deep"),
         ("[]", "got other JSON"),
         ("{}", "got other JSON .*schema"),
         ('{"schema": 1, "targets": [{}]}', "got other JSON .*target"),

@@ -1,7 +1,10 @@
 """Two implementations side by side: what differs is listed, what does not is not."""
 
+import hashlib
 import itertools
 import json
+import math
+import random
 import re
 import time
 from dataclasses import replace
@@ -17,9 +20,14 @@ from torch.nn import functional as F
 import torchdropout.nn
 from torchdropout.errors import TargetError
 from torchdropout.verify import compare
+from torchdropout.verify.adapters import from_numpy
+from torchdropout.verify.checks.dtype import DTYPES
 from torchdropout.verify.comparison import Comparison, Row
+from torchdropout.verify.comparison.distributions import Units, _shares, _worst_row, draw
 from torchdropout.verify.comparison.kept import kept_values
-from torchdropout.verify.comparison.plan import UNITS
+from torchdropout.verify.comparison.observe import Observer
+from torchdropout.verify.comparison.plan import UNITS, SamplePlan, label_of, points_of, unmeasured
+from torchdropout.verify.comparison.policies import POLICIES
 from torchdropout.verify.comparison.run import CALLS_DIFFER, compare_subjects
 from torchdropout.verify.comparison.text import render_comparison
 from torchdropout.verify.comparison.two_sample import (
@@ -28,8 +36,9 @@ from torchdropout.verify.comparison.two_sample import (
     split_p_value,
     spread_p_value,
 )
-from torchdropout.verify.context import Context, Level
+from torchdropout.verify.context import Context, Fault, Level, Skip
 from torchdropout.verify.targets import resolve
+from torchdropout.verify.world import World, fresh_modes
 from verify import _reports as r
 
 # Gross differences, in a few seconds.
@@ -582,6 +591,171 @@ def test_a_side_that_fails_is_short_and_readable(torch_and_ours):
     )
 
 
+ONE = Row("policy", "output at p=1", "NaN", "zeros", True, "error")
+ADVICE = Row("policy", "wrong p, 1.5", "accepted", "refused when built, Error", True, "advice")
+SAME = (
+    Row("policy", "modes", "x", "x", False, "error"),
+    Row("check", "drop-rate", "passes: a", "passes: b", False, "error"),
+    Row("law", "rate, float32, p=0.1", "0.1", "0.1", False, "error", sees=0.001),
+    Row("law", "rate, float32, p=0.5", "0.5", "0.5", False, "error", sees=0.002),
+    Row("law", "spread of the count, p=0.5", "9", "9", False, "error", sees=0.5),
+)
+UNSEEN = Row("law", "mean of y, p=0.5", "NaN", "1", None, "error")
+
+
+def comparison_of(*rows, a=(r.OK,), **more):
+    sides = r.target(*a, name="a.py:A"), r.target(r.OK, r.ADVICE, name="b.py:B")
+    return Comparison(*sides, rows, 1e-6, **{"seconds": 1.5, **more})
+
+
+HEAD = """\
+a  a.py:A
+   module class, built as Drop(p=p)
+b  b.py:B
+   module class, built as Drop(p=p)
+level quick   seed 7   false-alarm rate 1e-06
+
+"""
+WHOLE = f"""{HEAD}\
+                        a         b
+DIFFERS  output at p=1  NaN       zeros
+differs  wrong p, 1.5   accepted  refused when built, Error
+
+the same: 1 of 3 policies; all 1 checks; 3 of 4 distribution tests
+not compared: 1, since a: NaN; b: 1: mean of y, p=0.5
+sees: a difference of 0.001 to 0.002 in rate; 0.5 in spread of the count
+
+2 differences in 1.5 s, 1 of them in results.
+"""
+NARROW = f"""{HEAD}\
+DIFFERS  output at p=1
+   a  NaN
+   b  zeros
+differs  wrong p, 1.5
+   a  accepted
+   b  refused when built, Error
+
+the same: 1 of 3 policies; all 1 checks; 3 of 4 distribution tests
+not compared: 1, since a: NaN; b: 1: mean of y, p=0.5
+sees: a difference of 0.001 to 0.002 in rate; 0.5 in spread of the
+      count
+
+2 differences in 1.5 s, 1 of them in results.
+"""
+
+
+# A column needs 22; the label, the aspect and the gaps take 26.
+@pytest.mark.parametrize(
+    ("width", "expected"), [(None, WHOLE), (120, WHOLE), (72, WHOLE), (69, NARROW)]
+)
+def test_a_comparison_as_text(width, expected):
+    assert render_comparison(comparison_of(ADVICE, ONE, *SAME, UNSEEN), width) == expected
+
+
+def test_a_table_begins_where_each_side_has_22_columns():
+    shown = [render_comparison(comparison_of(ONE, ADVICE), width) for width in (69, 70)]
+    assert ["   a  NaN" in text.splitlines() for text in shown] == [True, False]
+
+
+def test_all_that_is_the_same_is_named_where_everything_is_listed():
+    text = render_comparison(comparison_of(*SAME, SAME[1]), detail="checks")
+    assert "the same: all 1 policies: modes; all 2 checks; all 3 distribution tests: " in text
+    assert ": rate (2), spread of the count\n" in text
+    assert text.endswith("\n\nno difference in 1.5 s: the same.\n")
+
+
+def test_what_is_long_wraps_within_its_column():
+    long = replace(ONE, aspect="an aspect " * 5 + "end", a="left " * 10, b="right " * 10)
+    lines = render_comparison(comparison_of(long), 100).splitlines()
+    at = lines.index(next(line for line in lines if line.startswith("DIFFERS")))
+    # 100 less 45 for the label, the aspect and gaps, less another gap: 26 for a, 27 for b.
+    assert lines[at : at + 3] == [
+        "DIFFERS  an aspect an aspect an aspect an    left left left left left    right right right"
+        " right",
+        "         aspect an aspect end                left left left left left    right right right"
+        " right",
+        f"{'':73}right right",
+    ]
+    (line,) = (
+        line
+        for line in render_comparison(comparison_of(long)).splitlines()
+        if line.startswith("DIFFERS")
+    )
+    # Nothing wraps without a width: a side of up to 60 columns has a column, as the aspect has.
+    assert line == f"DIFFERS  {long.aspect}  {long.a.strip():<50}  {long.b.strip()}"
+    longer = render_comparison(comparison_of(replace(long, a="x" * 61), ONE))
+    assert f"{'x' * 61}  right" in longer
+    assert f"{'NaN':<60}  zeros\n" in longer
+
+
+def test_lines_have_22_columns_however_narrow_the_terminal_is():
+    text = render_comparison(comparison_of(a=(r.ERROR,)), 10)
+    assert "   module class, built as\n   Drop(p=p)\n   fails 1 check: p-one-\n" not in text
+    assert "   module class, built as\n   Drop(p=p)\n" in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "colour", "verdict"),
+    [
+        (SAME, {}, "1;32", "no difference in 1.5 s: the same."),
+        ((*SAME, UNSEEN), {}, "1;33",
+         "no difference seen in 1.5 s, 1 not compared: no verdict."),
+        ((ADVICE,), {}, "1;31", "1 difference in 1.5 s, none of them in results."),
+        ((ONE, ONE, UNSEEN), {}, "1;31", "2 differences in 1.5 s, 2 of them in results."),
+        (SAME, {"complete": False}, "1;31", "interrupted after 1.5 s: no verdict."),
+    ],
+)  # fmt: skip
+def test_the_verdict_of_a_comparison_and_its_colour(rows, more, colour, verdict):
+    comparison = comparison_of(*rows, **more)
+    styled = render_comparison(comparison, styled=True, detail="quiet")
+    assert styled == f"\x1b[{colour}m{verdict}\x1b[0m\n"
+    assert comparison.same is ("the same" in verdict)
+    assert comparison.to_dict()["complete"] is comparison.complete
+    assert render_comparison(comparison).endswith(f"\n\n{verdict}\n")
+
+
+def test_errors_of_a_side_are_named_and_advice_is_not():
+    text = render_comparison(comparison_of(ONE, ADVICE, a=(r.ERROR, r.ADVICE)), styled=True)
+    assert "\x1b[31mfails 1 check: p-one-zeros\x1b[0m\n" in text
+    assert text.count("fails") == 1
+    assert "\x1b[1;31mDIFFERS\x1b[0m" in text
+    assert "\x1b[33mdiffers\x1b[0m" in text
+
+
+@pytest.mark.parametrize(("count", "hidden"), [(2, 0), (3, 1)])
+def test_of_one_aspect_two_rows_are_shown(count, hidden):
+    rows = [replace(ONE, aspect=f"output, {i}") for i in range(count)]
+    text = render_comparison(comparison_of(*rows, replace(ADVICE, aspect="output, x")))
+    assert text.count("DIFFERS") == 2
+    assert text.count("differs") == 1  # of another severity
+    assert (f"and {hidden} more like these: -v lists them\n" in text) is (hidden > 0)
+    assert ("more like these" in text) is (hidden > 0)
+
+
+def test_a_comparison_as_data():
+    comparison = comparison_of(replace(ONE, p_value=0.25, sees=0.5), a=(r.ERROR,))
+    data = comparison.to_dict()
+    rows = data.pop("rows")
+    built = "module class, built as Drop(p=p)"
+    assert data == {
+        "schema": 1,
+        "same": False,
+        "complete": True,
+        "level": "quick",
+        "seed": 7,
+        "false_alarm_rate": 1e-6,
+        "a": {"target": "a.py:A", "description": built, "passed": False,
+              "findings": ["p-one-zeros"]},
+        "b": {"target": "b.py:B", "description": built, "passed": True,
+              "findings": ["wrong-p-named"]},
+        "seconds": 1.5,
+    }  # fmt: skip
+    assert rows == [
+        {"group": "policy", "aspect": "output at p=1", "a": "NaN", "b": "zeros", "differs": True,
+         "severity": "error", "sees": 0.5, "p_value": 0.25}
+    ]  # fmt: skip
+
+
 def test_an_empty_comparison_renders(torch_and_ours):
     empty = Comparison(torch_and_ours.a, torch_and_ours.b, (), 1e-6, complete=False)
     assert "interrupted" in render_comparison(empty, 80)
@@ -623,3 +797,375 @@ def test_how_far_kept_values_may_be_apart(ulps, said):
     ctx = Context(resolve(rounded_both_ways), TINY, 0, 1e-6, 10)
     found = kept_values(ctx, 0.5, torch.float32)
     assert (found if isinstance(found, str) else found.said) == said
+
+
+# The policies, one at a time
+
+
+def said(aspect, target, level=TINY, **hints):
+    """What a policy says of a target."""
+    (probe,) = (policy.probe for policy in POLICIES if policy.aspect == aspect)
+    return probe(Context(resolve(target, **hints), level, 0, 1e-6, 10))
+
+
+def masked(x, p, training):
+    return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
+
+
+def multiplied(x, p, training):
+    return x * (torch.rand(x.shape) >= p)
+
+
+def moves(*draws):
+    """A target that draws before it returns x."""
+
+    def target(x, p, training):
+        for one in draws:
+            one(x, training)
+        return x
+
+    return target
+
+
+def returns(function):
+    return lambda x, p, training: function(x)
+
+
+class Refuses(nn.Module):
+    """At the call, not when it is built."""
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        return F.dropout(x, self.p, self.training)
+
+
+class OwnError(LookupError):
+    pass
+
+
+def _raises(error):
+    raise error
+
+
+def _torchs(x, training):
+    torch.rand(3)
+
+
+def _numpys(x, training):
+    np.random.rand()
+
+
+def _pythons(x, training):
+    random.random()
+
+
+def _in_eval(x, training):
+    if not training:
+        torch.rand(3)
+
+
+def _in_training(x, training):
+    if training:
+        x.mul_(2)
+
+
+def _written(x, training):
+    x.mul_(2)
+
+
+def _written_in_eval(x, training):
+    if not training:
+        x.mul_(2)
+
+
+# Two masks of 4096 ones.
+ALL_KEPT = hashlib.blake2b(b"\xff" * 1024, digest_size=4).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("aspect", "target", "expected"),
+    [
+        ("what it claims to be", nn.Dropout2d, "dropout2d"),
+        ("p it can be verified at", nn.Dropout, "any"),
+        ("p it can be verified at", nn.Dropout(0.3), "p=0.3"),
+        ("modes", nn.Dropout, "training and eval"),
+        ("modes", lambda x, p: x, "training only"),
+        ("output at p=0", returns(lambda x: x.clone()), "y equals x"),
+        ("output at p=0", returns(lambda x: x * math.nan), "NaN"),
+        ("output at p=0", returns(lambda x: x.where(x > 0, math.nan)), "some NaN"),
+        ("output at p=0", returns(lambda x: x + 1), "other values"),
+        ("output at p=1", nn.Dropout, "zeros"),
+        ("output at p=1", returns(lambda x: x.clone()), "y equals x"),
+        ("gradient at p=0", nn.Dropout(0.0), "the incoming gradient"),
+        ("gradient at p=1", nn.Dropout(1.0), "zeros"),
+        ("gradient at p=1", returns(lambda x: x * 2), "other values"),
+        ("gradient at p=1", returns(lambda x: x.detach()), "none recorded"),
+        (
+            "gradient at p=1",
+            returns(lambda x: torch.ones(x.shape, requires_grad=True) * 2),
+            "not connected to x",
+        ),
+        ("wrong p, 1.5", Below, "refused when built, ValueError"),
+        ("wrong p, 1.5", Refuses, "refused at the call, ValueError"),
+        ("wrong p, 1.5", masked, "accepted"),
+        ("wrong p, 1.5", returns(lambda x: _raises(OwnError())),
+         "refused at the call, LookupError"),
+        ("values in eval", masked, "y equals x"),
+        ("values in eval", multiplied, "some NaN"),
+        ("object in eval", masked, "x itself"),
+        ("object in eval", returns(lambda x: x.view(-1)), "a view of x"),
+        ("object in eval", returns(lambda x: x.clone()), "a new tensor"),
+        ("dtype out, float16 in", nn.Dropout(0.3), "float16"),
+        ("dtype out, float16 in", returns(lambda x: x.float()), "float32"),
+        ("0-d input", masked, "a tensor of the shape of x"),
+        ("empty input", nn.Dropout(0.3), "a tensor of the shape of x"),
+        ("inf where dropped", masked, "0"),
+        ("inf where dropped", multiplied, "NaN"),
+        ("-inf where dropped", returns(lambda x: x), "neither 0 nor NaN"),
+        (
+            "inf where dropped",
+            returns(lambda x: torch.where(torch.arange(len(x)) < 9, x - x, 0.0)),
+            "0 or NaN",
+        ),
+        ("nan where dropped", masked, "0"),
+        ("nan where dropped", multiplied, "NaN"),
+        ("input after a call", moves(), "x is left as it was"),
+        ("input after a call", moves(_in_training), "x is written in training"),
+        ("input after a call", moves(_written_in_eval), "x is written in eval"),
+        ("input after a call", moves(_written), "x is written in training and eval"),
+        ("generators moved in training", moves(), "none"),
+        ("generators moved in training", moves(_torchs), "torch's"),
+        ("generators moved in training", moves(_numpys, _pythons), "NumPy's and Python's"),
+        ("generators moved in training", moves(_in_eval), "none"),
+        ("generators moved in eval", moves(_in_eval), "torch's"),
+        ("words of torch's generator", moves(), "none"),
+        ("words of torch's generator", moves(lambda x, _: torch.rand(3)), "3 a call"),
+        ("words of torch's generator", masked, "1 an element"),
+        (
+            "words of torch's generator",
+            moves(lambda x, _: torch.randint(9, (2 + 3 * x.numel(),))),
+            "2 a call and 3 an element",
+        ),
+        (
+            "words of torch's generator",
+            moves(lambda x, _: torch.rand(1 if len(x) < 5000 else 5)),
+            "1 for 4096, 5 for 8192, 5 for 12288",
+        ),
+        (
+            "words of torch's generator",
+            moves(lambda x, _: torch.manual_seed(5)),
+            "seeds it, or moves it otherwise",
+        ),
+        ("mask for a seed", moves(), f"mask {ALL_KEPT}"),
+        ("mask in other layouts", masked, "one mask for all"),
+        (
+            "mask in other layouts",
+            returns(lambda x: x.masked_fill(torch.rand_like(x) < 0.5, 0)),
+            "other masks: transposed, channels_last",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_policy_says(aspect, target, expected):
+    with fresh_modes():
+        assert said(aspect, target) == expected
+
+
+def test_a_mask_that_no_seed_governs_is_said_to_be_none():
+    own = np.random.default_rng(0)
+
+    def target(x, p, training):
+        return x * torch.from_numpy(own.random(tuple(x.shape)) >= p)
+
+    for aspect in ("mask for a seed", "mask in other layouts"):
+        assert said(aspect, target) == "not governed by torch's seed"
+    assert said("mask for a seed", masked) == said("mask for a seed", masked)
+    assert said("mask for a seed", masked) != said("mask for a seed", moves())
+
+
+@pytest.mark.parametrize(
+    ("aspect", "target", "why"),
+    [
+        ("output at p=0", nn.Dropout(0.3), r"the target has p=0\.3"),
+        ("output at p=1", nn.Dropout(0.3), r"the target has p=0\.3"),
+        ("gradient at p=0", nn.Dropout(0.3), r"the target has p=0\.3"),
+        ("gradient at p=1", from_numpy(masked), "no gradient"),
+        ("wrong p, nan", nn.Dropout(0.3), "the target's p is given"),
+        ("values in eval", lambda x, p: x, "no eval mode"),
+        ("generators moved in eval", lambda x, p: x, "no eval mode"),
+    ],
+)
+def test_a_policy_that_does_not_apply_says_why(aspect, target, why):
+    with pytest.raises(Skip, match=why):
+        said(aspect, target)
+
+
+def test_whether_there_is_a_gradient():
+    assert said("gradient", nn.Dropout) == "has one"
+    assert said("gradient", from_numpy(masked)) == "has none"
+
+
+# How a target's code is run
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [
+        (Skip("why"), "does not apply"),
+        (Fault("the message"), "the message"),
+        (ValueError("v"), "raises ValueError"),
+        (OwnError("o"), "raises LookupError"),
+        (SystemExit(3), "raises SystemExit"),
+    ],
+)
+def test_what_is_observed_of_what_is_raised(raised, seen):
+    observer = Observer(World(), None)
+    assert observer.observe(lambda: _raises(raised)) == seen
+    assert observer.observe(lambda: 7) == 7
+
+
+def test_the_cause_of_a_fault_is_what_the_target_raised():
+    def run():
+        try:
+            raise OwnError("o")
+        except OwnError as error:
+            raise Fault("a call raised it") from error
+
+    assert Observer(World(), None).observe(run) == "raises LookupError"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit])
+def test_ctrl_c_passes_an_observation(error):
+    with pytest.raises(error):
+        Observer(World(), None).observe(lambda: _raises(error()))
+
+
+def test_an_observation_ends_and_its_changes_are_undone():
+    observer = Observer(World(), 0.05)
+    assert observer.observe(lambda: time.sleep(3600)) == "does not end within 0.05 s"
+    assert Observer(World(), 60).observe(lambda: torch.set_default_dtype(torch.float64)) is None
+    assert torch.get_default_dtype() == torch.float32
+
+
+# The plan
+
+
+def plan_of(*points, level=FAST, a=nn.Dropout, b=nn.Dropout):
+    contexts = tuple(Context(resolve(target), level, 0, 1e-6, 1) for target in (a, b))
+    return SamplePlan(contexts, points, Observer(World(), None), 1e-6)
+
+
+def test_the_false_alarm_rate_is_shared_by_all_tests():
+    # At each p: a rate in each dtype, a spread and three moments. Once: 16 places, 7 lags along
+    # memory, and 2 along each of 4 axes.
+    for points in ([(0.5, 0.5)], [(0.1, 0.1), (0.3, 0.4)]):
+        tests = len(points) * (len(DTYPES) + 4) + 16 + 7 + 8
+        assert plan_of(*points).alpha == pytest.approx(1e-6 / tests, rel=1e-12)
+
+
+def test_a_unit_is_as_large_as_its_rate_needs_and_the_level_allows():
+    plan = plan_of((0.5, 0.5), level=replace(FAST, most=1 << 30))
+    samples, channels, rows, columns = plan.shape(torch.float32)
+    assert (samples, channels, columns) == (4, 16, 16)
+    needed = (shift_seen(UNITS, plan.alpha) / (2 * FAST.rate)) ** 2 / 1024
+    assert rows % 2 == 0
+    assert needed <= rows < needed + 2
+    large = plan_of((0.5, 0.5), level=replace(FAST, rate=1e-4, rough_rate=2e-2, most=1 << 23))
+    assert large.shape(torch.float32) == (4, 16, 32, 16)  # 2**23 elements, 256 units
+    assert (
+        large.shape(torch.float16)[2]
+        == plan_of((0.5, 0.5), level=replace(FAST, rate=2e-2, most=1 << 30)).shape(torch.float32)[2]
+    )
+
+
+def test_the_p_that_are_compared():
+    def points(a, b):
+        return points_of(plan_of(a=a, b=b).contexts)
+
+    grid = (0.001, 1 / 300, 0.1, 0.5, 0.9, 0.99, 0.999)
+    assert points(nn.Dropout, nn.Dropout) == tuple((p, p) for p in grid)
+    assert points(nn.Dropout2d, nn.Dropout) == tuple((p, p) for p in grid if p != 0.99)
+    assert points(nn.Dropout(0.3), nn.Dropout) == ((0.3, 0.3),)
+    assert points(nn.Dropout, nn.Dropout(0.3)) == ((0.3, 0.3),)
+    assert points(nn.Dropout(0.3), nn.Dropout(0.4)) == ((0.3, 0.4),)
+    assert points(nn.Dropout(0.3), nn.Dropout(0.0)) == points(nn.Dropout(1.0), nn.Dropout) == ()
+
+
+def test_how_points_are_named_and_which_is_the_main_one():
+    assert label_of((0.3, 0.3)) == "p=0.3"
+    assert label_of((1 / 300, 1 / 300)) == "p=0.00333"
+    assert label_of((0.3, 0.4)) == "its own p"
+    assert plan_of((0.1, 0.1), (0.5, 0.5)).main == (0.5, 0.5)
+    assert plan_of((0.1, 0.1), (0.9, 0.9)).main == (0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "shown"),
+    [("NaN", "NaN", ("NaN", "NaN", False)), ("NaN", None, ("NaN", "0.5", True))],
+)
+def test_the_row_of_what_could_not_be_measured(a, b, shown):
+    units = Units(4, {"zeros": [1.0, 3.0]})
+    row = unmeasured("law", "rate", a, b or units)
+    assert (row.a, row.b, row.differs) == shown
+    assert (row.group, row.aspect, row.severity) == ("law", "rate", "error")
+
+
+# The statistics of a unit
+
+
+@pytest.mark.parametrize(("axis", "lag"), [(1, 1), (1, 2), (2, 1), (2, 3), (3, 2), (3, 3)])
+def test_pairs_that_differ_are_disjoint_and_a_lag_apart(axis, lag):
+    bits = np.random.default_rng(0).random((3, 5, 7, 4)) < 0.5
+    moved = np.moveaxis(bits, axis, 1)
+    size = moved.shape[1] // (2 * lag) * 2 * lag
+    firsts = [i for i in range(size) if i // lag % 2 == 0]
+    expected = [
+        np.mean([unit[i] != unit[i + lag] for i in firsts]) if firsts else 0 for unit in moved
+    ]
+    assert _shares(bits, [(axis, lag)])[:, 0].tolist() == pytest.approx(expected)
+
+
+def test_a_row_of_several_tests_shows_the_most_extreme():
+    generator = np.random.default_rng(0)
+    a = generator.normal(size=(UNITS, 3))
+    b = generator.normal(size=(UNITS, 3)) + np.array([0, 0.4, 0])
+    row = _worst_row("aspect", ["x", "y", "z"], a, b, plan_of((0.5, 0.5)), 0.25)
+    chance = location_p_value(a[:, 1], b[:, 1])
+    assert row == Row(
+        "law", "aspect", f"y: {a[:, 1].mean():.6g}", f"{b[:, 1].mean():.6g}", False, "error",
+        0.25, 3 * chance,
+    )  # fmt: skip
+    same = _worst_row("aspect", ["x", "y"], a[:, :2], a[:, :2], plan_of((0.5, 0.5)), 0.25)
+    assert same.p_value == 1
+    assert _worst_row("aspect", ["x"], a[:, :1], a[:, :1] + 9, plan_of((0.5, 0.5)), 1).differs
+
+
+def test_the_statistics_of_a_unit_are_those_of_its_call():
+    def target(x, p, training):
+        return x.masked_fill(torch.arange(x.numel()).reshape(x.shape) % 4 == 0, 0) * 2
+
+    ctx = Context(resolve(target), TINY, 0, 1e-6, 10)
+    shape = (2, 4, 2, 4)
+    x = ctx.normal(*shape)
+    y = target(x, 0.25, True)
+    units = draw(ctx, 0.25, torch.float32, shape, "a", keep=True)
+    assert units.size == 64
+    assert units.said == "0.25"
+    assert set(units["zeros"]) == {16.0}
+    for name, value in (("mean", y.sum()), ("moment", (x * y).sum()), ("square", (y * y).sum())):
+        assert len(units[name]) == UNITS
+        assert units[name] == pytest.approx(float(value), rel=1e-5)
+    assert (units.bits == (y != 0).numpy()).all()
+    assert draw(ctx, 0.25, torch.float32, shape, "a", keep=False).bits is None
+    nan = Context(resolve(returns(lambda x: x * math.nan)), TINY, 0, 1e-6, 10)
+    assert draw(nan, 0.25, torch.float32, shape, "a", keep=False) == "NaN"
+
+
+def test_units_have_seeds_of_their_own_which_differ_between_sides():
+    ctx = Context(resolve(nn.Dropout), TINY, 0, 1e-6, 10)
+    drawn = [draw(ctx, 0.5, torch.float32, (4, 8), side, keep=True) for side in "aab"]
+    assert (drawn[0].bits == drawn[1].bits).all()
+    assert (drawn[0].bits != drawn[2].bits).any()
+    assert (drawn[0].bits[0] != drawn[0].bits[1]).any()

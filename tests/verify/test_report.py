@@ -123,6 +123,60 @@ def test_what_failed_comes_last_however_many_checks_were_skipped():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("checks", "detail", "is_said"),
+    [
+        ((ZEROS, NAMED), "groups", False),
+        ((ZEROS, SWITCH), "groups", True),
+        ((IDENTITY,), "groups", True),
+        ((IDENTITY,), "checks", False),
+        ((IDENTITY,), "quiet", False),
+    ],
+)
+def test_v_is_offered_where_it_would_say_more(checks, detail, is_said):
+    text = render_text(Report((target(*checks),)), detail=detail)
+    assert ("-v lists each check" in text) is is_said
+
+
+def test_errors_come_before_advice_and_both_before_what_is_known():
+    known = dataclasses.replace(ZEROS, rule=rule("few-masks", "rate", code="TD531"))
+    one = dataclasses.replace(target(known, NAMED, ZEROS), known=frozenset({"TD531"}))
+    text = render_text(Report((one,)), detail="quiet")
+    assert [line.split()[0] for line in text.splitlines()[:-1]] == ["FAIL", "advice", "known"]
+
+
+@pytest.mark.parametrize(("message", "own_line"), [(48, False), (47, True)])
+def test_the_group_has_its_own_line_where_a_message_would_have_less_than_48_columns(
+    message, own_line
+):
+    lead = len("  rate  " + "advice" + "  " + "drop-rate" + "  ")
+    text = render_text(Report((target(RATE),)), width=lead + message, detail="checks")
+    assert ("  rate" in text.splitlines()) is own_line
+
+
+GREEN, YELLOW, RED = "\x1b[1;32m", "\x1b[1;33m", "\x1b[1;31m"
+
+
+@pytest.mark.parametrize(
+    ("checks", "more", "colour"),
+    [
+        ((IDENTITY,), {}, GREEN),
+        ((IDENTITY, ZEROS), {"known": frozenset({"TD500"})}, GREEN),
+        ((IDENTITY, ZEROS), {}, RED),
+        ((IDENTITY,), {"interrupted": True}, RED),
+        ((IDENTITY,), {"selection": Selection(("mode",), (), 1, 57)}, YELLOW),
+    ],
+)
+def test_the_colour_of_a_verdict_and_of_a_total(checks, more, colour):
+    report = Report((dataclasses.replace(target(*checks), **more),))
+    for detail in ("groups", "quiet"):
+        styled = render_text(report, styled=True, detail=detail)
+        assert f"{colour}drops.py" in styled if detail == "quiet" else colour in styled
+        assert not [c for c in {GREEN, YELLOW} - {colour} if c in styled]
+    both = render_text(Report(report.targets * 2), styled=True)
+    assert both.splitlines()[-1].startswith(colour)
+
+
 def test_a_group_has_one_line_on_a_narrow_terminal():
     wordy = CheckResult(rule("mode-switch", "mode"), "skip", LONG)
     lines = render_text(Report((target(wordy),)), width=60).splitlines()
@@ -139,7 +193,8 @@ def test_p_values_are_explained_where_they_are_printed():
         (tested, "groups", False),
         (RATE, "checks", False),
     ):
-        text = render_text(Report((target(check),)), detail=detail)
+        # Not every message needs to have one.
+        text = render_text(Report((target(check, IDENTITY),)), detail=detail)
         assert (words in text) is is_said
         assert ("with their intervals" in text) is is_said
 
@@ -380,6 +435,7 @@ FIGURES = [
     (np.float64("inf"), "inf"),
     (np.float32("nan"), "nan"),
     (np.int64(3), 3),
+    (np.float32(2.5), 2.5),
     (np.bool_(True), True),
     (torch.tensor(2), 2),
     (torch.tensor([1, 2]), "tensor([1, 2])"),
@@ -397,6 +453,12 @@ def test_json_is_strict_whatever_the_figures(figure, expected):
     assert text.isascii()
     data = json.loads(text, parse_constant=refuse)
     assert data["targets"][0]["findings"][0]["figures"]["f"] == expected
+
+
+def test_json_has_no_nan_outside_of_the_figures_either():
+    broken = dataclasses.replace(target(IDENTITY), seconds=float("nan"))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        render_json(Report((broken,)))
 
 
 def test_rule_is_explained():

@@ -66,6 +66,21 @@ def test_paths_are_from_the_file_and_names_are_not_paths(project, tmp_path, monk
     assert settings["baseline"] == os.path.join("..", "known.json")  # noqa: PTH118
 
 
+@pytest.mark.parametrize("target", ["more.py:Drop", "src/more:Drop", "src/more.py:Drop"])
+def test_a_target_with_a_suffix_or_a_folder_is_a_path(project, tmp_path, monkeypatch, target):
+    path = project(f"[tool.torchdropout]\ntargets = ['{target}']")
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    assert read_config(path)["targets"] == (f"../{target}",)
+
+
+def test_the_least_that_a_number_may_be_is_allowed(project):
+    path = project("[tool.torchdropout]\ntimeout = 0\njobs = 1\nseed = -1")
+    settings = read_config(path)
+    assert settings == {"timeout": 0.0, "jobs": 1, "seed": -1}
+    assert type(settings["timeout"]) is float
+
+
 def test_absolute_paths_stay(project, tmp_path, monkeypatch):
     path = project('[tool.torchdropout]\nbaseline = "/there/known.json"')
     monkeypatch.chdir("/")
@@ -101,6 +116,7 @@ def test_the_nearest_file_with_the_table_counts(tmp_path):
         ("strict = 1", ArgumentTypeError, r"`strict`.*true or false.*1 \(int\)"),
         ("strict = 'true'", ArgumentTypeError, r"`strict`.*'true' \(str\)"),
         ("timeout = '5'", ArgumentTypeError, r"`timeout`.*seconds.*'5' \(str\)"),
+        ("timeout = true", ArgumentTypeError, r"`timeout`.*seconds.*True \(bool\)"),
         ("timeout = -1", ArgumentValueError, "timeout: expected at least 0, got -1"),
         ("timeout = nan", ArgumentValueError, "timeout: expected at least 0, got nan"),
         ("jobs = 0", ArgumentValueError, "jobs: expected at least 1, got 0"),
@@ -110,6 +126,8 @@ def test_the_nearest_file_with_the_table_counts(tmp_path):
         ("select = ['rat']", ArgumentValueError, "'rat'.*rate"),
         ("ignore = ['gradeint']", ArgumentValueError, "'gradeint'.*gradient"),
         ("baseline = ['a']", ArgumentTypeError, r"`baseline`.*path.*\(list\)"),
+        ("baseline = 1", ArgumentTypeError, r"`baseline`.*path.*\(int\)"),
+        ("baseline = true", ArgumentTypeError, r"`baseline`.*path.*\(bool\)"),
         ("targets = 'a:b'", ArgumentTypeError, r"`targets`.*list of TARGETs.*'a:b' \(str\)"),
     ],
 )

@@ -1,17 +1,37 @@
 """What a target may claim to be: names, inference, and the view that the checks get."""
 
+import dataclasses
 import functools
+import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.special import expit, logit
 from torch.nn import functional as F
 
 import torchdropout as td
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
-from torchdropout.verify import SPECS, check_subject
-from torchdropout.verify.specs import PLAIN, infer, parse
+from torchdropout.verify import SPECS, check_subject, probability
+from torchdropout.verify.context import Fault
+from torchdropout.verify.probability import Normal
+from torchdropout.verify.specs import PLAIN, Elementwise, infer, parse
 from torchdropout.verify.specs.composed import expected
-from torchdropout.verify.specs.effect import decode_affine
+from torchdropout.verify.specs.effect import (
+    Added,
+    Alpha,
+    AnyScale,
+    Gaussian,
+    Noise,
+    Relaxed,
+    Scaled,
+    Uniform,
+    _near,
+    _slack,
+    decode_affine,
+)
+from torchdropout.verify.specs.weights import _weight
+from torchdropout.verify.subject import Spec, because, held
 from torchdropout.verify.targets import resolve
 from verify._zoo import COARSE, SHORT, with_needed
 
@@ -693,3 +713,466 @@ def test_a_state_between_two_may_be_three_ulps_of_its_terms_off(dtype, ulp):
     for value in (torch.inf, -torch.inf, torch.nan):
         assert is_expected(value, 0.0, value, 0.5)
         assert not is_expected(value, 0.0, 1.0, 0.5)
+
+
+# The parts of a view
+
+
+DOUBLE = torch.float64
+P_INSIDE = [0.25, 0.5]
+
+
+def decoded(effect, x, y, p):
+    """What is read, and the gradient that each output gets of an incoming one of 1."""
+    y = torch.tensor(y, dtype=DOUBLE, requires_grad=True)
+    read = effect.decode(torch.tensor(x, dtype=DOUBLE), y, p)
+    read.sum().backward()
+    return read.tolist(), y.grad.tolist()
+
+
+EFFECTS = [Scaled(), Scaled(unscaled=True), Alpha(), Gaussian(), Added(), AnyScale()]
+
+
+@pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: type(effect).__name__)
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_where_nothing_is_random_nothing_is_read(effect, p):
+    y = torch.tensor([3.0, 0.0])
+    assert effect.decode(torch.ones(2), y, p) is y
+
+
+def test_a_dropout_that_scales_is_read_as_it_is():
+    y = torch.tensor([3.0, 0.0])
+    assert Scaled().decode(torch.ones(2), y, 0.5) is y
+
+
+@pytest.mark.parametrize("p", P_INSIDE)
+@pytest.mark.parametrize("scale", ["one", "inverse"])
+def test_the_scale_may_be_one_or_the_inverse_where_both_are_allowed(p, scale):
+    x = [1.0, -1.5, 2.0]
+    factor = 1 if scale == "one" else 1 / (1 - p)
+    y = [factor * 1.0, 0.0, factor * 2.0]
+    want = [1 / (1 - p), 0, 2 / (1 - p)], [pytest.approx(1 / factor / (1 - p))] * 3
+    assert decoded(Scaled(unscaled=True), x, y, p) == want
+    # Of one alone, the other cannot be read.
+    read, _ = decoded(Scaled(unscaled=True, inverse=False), x, y, p)
+    assert (read == want[0]) is (scale == "one")
+
+
+def test_what_fits_two_effects_is_read_as_the_first():
+    y = torch.zeros(2, dtype=DOUBLE, requires_grad=True)
+    decode_affine(torch.ones(2), y, 0.5, [(2.0, 0.0, 0.0), (1.0, 0.0, 0.0)]).sum().backward()
+    assert y.grad.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("p", "rate", "is_read"),
+    [
+        (0.1, 0.1, True),
+        (0.1, 25 / 256, True),
+        (0.1, 26 / 256, True),
+        (0.1, 27 / 256, False),
+        (0.999, 255 / 256, True),
+        (0.999, 254 / 256, False),
+    ],
+)
+def test_the_scale_may_be_that_of_the_p_that_is_held(p, rate, is_read):
+    x = [1.0, 1.5]
+    read, _ = decoded(Scaled(bits=8), x, [1 / (1 - rate), 1.5 / (1 - rate)], p)
+    assert (read == [1 / (1 - p), 1.5 / (1 - p)]) is is_read
+
+
+@pytest.mark.parametrize(
+    ("got", "is_kept"),
+    [
+        ((math.inf, -math.inf, math.nan), (True, True, False)),
+        ((-math.inf, math.inf, math.nan), (False, False, False)),
+        ((2.0, 2.0, 2.0), (False, False, False)),
+    ],
+)
+def test_an_infinite_value_is_kept_where_it_comes_out(got, is_kept):
+    given = torch.tensor([math.inf, -math.inf, math.nan], dtype=DOUBLE)
+    near = _near(torch.tensor(got, dtype=DOUBLE), given, 2.0, 0.0, 0.5, torch.float32)
+    assert tuple(near.tolist()) == is_kept
+    # A finite value next to an infinite one has its tolerance.
+    given[2] = 1.0
+    off = torch.tensor([math.inf, 0.0, 2.0 + 2.0**-22], dtype=DOUBLE)
+    assert _near(off, given, 2.0, 0.0, 0.5, torch.float32).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "slack"),
+    [(DOUBLE, 3 * 2.0**-51), (torch.float32, 3 * 2.0**-22 + 3 * 2.0**-24 / 0.5)],
+)
+def test_a_difference_is_rounded_as_its_terms(dtype, slack):
+    assert _slack(3.0, 0.5, dtype) == slack
+
+
+@pytest.mark.parametrize("p", P_INSIDE)
+def test_noise_is_read_by_its_quantile(p):
+    x = [1.0, -2.0, 1.0, 1.0]
+    quantile = float(Gaussian().of(p).ppf(p))
+    noise = [quantile + 0.1, quantile + 1.0, quantile - 0.1, quantile]
+    read, grad = decoded(Gaussian(), x, [a * b for a, b in zip(x, noise, strict=True)], p)
+    assert read == [1 / (1 - p), -2 / (1 - p), 0, 0]
+    assert grad == [pytest.approx(1 / ((1 - p) * n)) for n in noise[:2]] + [0, 0]
+    quantile = float(Added().of(p).ppf(p))
+    read, grad = decoded(Added(), x[:2], [1 + quantile + 0.1, -2 + quantile - 0.1], p)
+    assert read == [1 / (1 - p), 0]
+    assert grad == [1 / (1 - p), 0]
+    read, _ = decoded(Gaussian(), [1.0, 1.0], [math.nan, 9.0], p)
+    assert math.isnan(read[0])
+    assert read[1] == 1 / (1 - p)
+
+
+@pytest.mark.parametrize(
+    ("noise", "p", "law", "size"),
+    [
+        (Gaussian(), 0.8, Normal(1.0, 2.0), 3.0),
+        (Uniform(), 0.3, probability.Uniform(0.7, 1.3), 1.3),
+        (Added(), 0.3, Normal(0.0, 0.3), 2.3),
+        (Relaxed(), 0.75, None, 4.0),
+    ],
+)
+def test_the_law_of_a_noise_and_the_size_of_its_terms(noise, p, law, size):
+    assert noise.size(p) == pytest.approx(size)
+    if law is not None:
+        assert vars(noise.of(p)) == pytest.approx(vars(law))
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_the_law_of_a_relaxed_mask(temperature):
+    p, law = 0.3, Relaxed(temperature=temperature).of(0.3)
+    assert law.ppf(p) == pytest.approx(0.5 / (1 - p))
+    u = np.array([0.3, 0.5, 0.9])
+    z = expit((logit(p) + logit(u)) / temperature)
+    assert law.cdf((1 - z) / (1 - p)) == pytest.approx(1 - u)
+    assert law.ppf(1 - u) == pytest.approx((1 - z) / (1 - p))
+    assert law.cdf(np.array([-1.0, 0.0, 1 / (1 - p), 99.0])).tolist() == [0, 0, 1, 1]
+    assert Relaxed().temperature == 0.1
+
+
+class Flat(Noise):
+    """Uniform noise of terms of any size."""
+
+    def of(self, p):
+        return probability.Uniform(0.0, 1.0)
+
+    def size(self, p):
+        return p
+
+
+@pytest.mark.parametrize(("size", "found"), [(209.0, [0.5]), (210.0, [])])
+def test_a_quantile_is_resolved_where_rounding_decides_less_than_one_in_ten_thousand(size, found):
+    # Four units of 2**-24 on both sides: 8 * 2**-24 * 209.7 is 1e-4. At an end it is one side.
+    assert Flat().resolved(size, [0.5]) == found
+    assert Flat().resolved(size, [0.0, 0.5, 1.0]) == [0.0, *found, 1.0]
+
+
+def test_a_scale_that_the_call_chose_is_read():
+    read, grad = decoded(AnyScale(), [1.0, -2.0, 3.0, 1.0], [5.0, -10.0, 0.0, math.nan], 0.25)
+    assert read[:3] == [1 / 0.75, -2 / 0.75, 0]
+    assert math.isnan(read[3])
+    assert grad[:3] == [pytest.approx(0.2 / 0.75)] * 2 + [pytest.approx(1 / 0.75)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "draws", "channels", "shape"),
+    [
+        ("n c * *", 128, None, (2, 64, 2, 3)),
+        ("n c * *", 65, None, (1, 65, 2, 3)),
+        ("n c * *", 0, None, (0, 3, 2, 3)),
+        ("n c * *", 6, 3, (2, 3, 2, 3)),
+        ("n c * * *", 6, 2, (3, 2, 2, 3, 2)),
+        ("n * c", 12, 4, (3, 2, 4)),
+        ("* n c", 12, 4, (2, 3, 4)),
+        ("n *", 12, 4, (12, 2)),
+        ("n * * * *", 5, None, (5, 2, 3, 2, 2)),
+    ],
+)
+def test_the_shape_of_an_input_with_so_many_draws(pattern, draws, channels, shape):
+    spec = Elementwise(pattern=pattern)
+    assert spec.shape(draws, channels) == shape
+    assert not spec.is_drawn_by_call
+    assert spec.per_draw == math.prod(shape) // draws if draws else True
+
+
+def test_what_draws_once_a_call():
+    assert Elementwise(pattern="* *").is_drawn_by_call
+    assert not Elementwise().is_drawn_by_call
+    batch = SPECS["drop-path-batch"]
+    assert batch.with_axes(3).cost == batch.cost == 1 << 13
+    assert batch.with_axes(3).per_draw == 12
+
+
+def test_each_draw_is_read_at_one_of_its_places_in_turn():
+    def numbers(x, p, training):
+        return torch.arange(x.numel(), dtype=torch.float32).reshape(x.shape)
+
+    built = resolve(numbers, spec="dropout1d").build(0.5)
+    # Four rows of two places each.
+    assert built.call(torch.ones(2, 2), False).tolist() == [[0, 3], [4, 7]]
+    built = resolve(lambda x, p, training: x.cumsum(0), spec="drop-path-batch").build(0.5)
+    assert built.call(torch.ones(2, 4), False).shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("make", "is_kept"),
+    [
+        (lambda x: x.contiguous(), lambda y: y.is_contiguous()),
+        (lambda x: x[:1].expand(4, 6), lambda y: y.stride(0) == 0),
+        (lambda x: x.T.contiguous().T, lambda y: not y.is_contiguous()),
+    ],
+)
+def test_an_input_is_laid_out_as_x(make, is_kept):
+    x = make(torch.rand(4, 6))
+    given = SPECS["dropout2d"].spread(x)
+    assert given.shape == (4, 6, 2, 3)
+    assert torch.equal(given, x[:, :, None, None].expand(4, 6, 2, 3))
+    assert is_kept(given)
+
+
+def test_a_batch_of_images_stays_in_channels_last():
+    x = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    given = SPECS["dropout2d"].spread(x)
+    assert given.is_contiguous(memory_format=torch.channels_last)
+    other = SPECS["dropout1d"].spread(x)
+    assert other.ndim == 3
+    assert not other.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("spec", "change", "words"),
+    [
+        ("dropout1d", lambda y: y[..., :1], r"expected shape \(2, 2, 2\), got \(2, 2, 1\)"),
+        ("dropout1d", lambda y: y.to("meta"), r"expected shape \(2, 2, 2\), got \(2, 2, 2\)"),
+        ("drop-path-batch", lambda y: y[..., :1], r"expected shape \(2, 3\), got \(2, 1\)"),
+        ("drop-path-batch", lambda y: [y], r"expected shape \(2, 3\), got list"),
+        ("tokens", lambda y: [[y]], "expected a tensor, got list"),
+        ("tokens", lambda y: y[0], r"expected shape \(4, tokens kept, 2\), got \(8, 2\)"),
+        ("tokens", lambda y: y[:1], r"expected shape \(4, tokens kept, 2\), got \(1, 8, 2\)"),
+        ("tokens", lambda y: y[..., :1], r"expected shape \(4, tokens kept, 2\), got \(4, 8, 1\)"),
+        ("tokens", lambda y: torch.cat([y, y[:, :1]], 1), "a token was returned changed, or twice"),
+        ("tokens", lambda y: y + 0.25, "a token was returned changed, or twice"),
+        ("tokens", lambda y: y - 8, "a token was returned changed, or twice"),
+        ("n-of-m", lambda y: y[:1], r"expected shape \(4, 4\), got \(1, 4\)"),
+        ("n-of-m", lambda y: [y], "expected a tensor, got list"),
+        ("drop-block1d", lambda y: y[..., :1], r"of shape \(2, 1, 16\), got \(2, 1, 1\)"),
+        ("drop-block1d", lambda y: [y], r"expected a tensor of shape \(2, 1, 16\), got list"),
+    ],
+)
+def test_an_output_that_cannot_be_read_is_a_fault(spec, change, words):
+    built = resolve(lambda x, p, training: change(x.clone()), spec=spec).build(0.5)
+    with pytest.raises(Fault, match=words):
+        built.call(torch.ones(2, 2), True)
+
+
+def test_the_eval_of_tokens_keeps_all_of_them():
+    def target(x, p, training):
+        return x if training else x[:, 1:]
+
+    with pytest.raises(Fault, match=r"expected shape \(4, 8, 2\), got \(4, 7, 2\)"):
+        resolve(target, spec="tokens").build(0.5).call(torch.ones(2, 2), False)
+
+
+@pytest.mark.parametrize(
+    ("p", "kept"),
+    [(0.25, (6, 6)), (0.1, (7, 8)), (0.3, (5, 6)), (0.99, (1, 1)), (1.0, (1, 1)), (0.0, (8, 8))],
+)
+def test_how_many_of_a_group_are_kept(p, kept):
+    spec = SPECS["tokens"]
+    assert spec.kept_of(p) == kept
+    assert spec.rates(p) == (1 - kept[1] / 8, 1 - kept[0] / 8)
+
+
+@pytest.mark.parametrize(
+    ("p", "group"),
+    [
+        (0.5, 8), (0.0, 8), (1 / 3, 3), (0.3, 10), (1 / 32, 32), (0.99, 8), (1.0, 8),
+        # No group of up to 32 holds it: one of its tokens is dropped, then, if they are not many.
+        (0.1234, 9), (0.2345, 8), (0.03, 34), (0.001234, 256),
+    ],
+)  # fmt: skip
+def test_the_groups_of_an_instance_hold_its_p(p, group):
+    found = SPECS["tokens"].holding(p)
+    assert (found.group, found.cost) == (group, 256 * group // 8)
+
+
+class Prefixed(torch.nn.Module):
+    """Keeps the first tokens, and half of the others."""
+
+    def __init__(self, p=0.5, num_prefix_tokens=2, keeps=True):
+        super().__init__()
+        self.p, self.num_prefix_tokens, self.keeps = p, num_prefix_tokens, keeps
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        first = self.num_prefix_tokens if self.keeps else 1
+        return torch.cat([x[:, :first], x[:, self.num_prefix_tokens :: 2]], 1)
+
+
+def test_a_prefix_of_tokens_is_kept():
+    built = resolve(Prefixed(), spec="tokens").build(0.5)
+    x = torch.arange(1.0, 9)
+    assert built.call(x, False).tolist() == x.tolist()
+    # Place i of group i: every second place is kept.
+    assert built.call(x, True).tolist() == [2, 0, 6, 0, 10, 0, 14, 0]
+    drops = resolve(Prefixed(keeps=False), spec="tokens").build(0.5)
+    with pytest.raises(Fault, match="one of the first 2 tokens, which are to be kept, was dropped"):
+        drops.call(x, True)
+
+
+@pytest.mark.parametrize(
+    ("told", "per_side", "first"),
+    [
+        ("drop-block1d", 2, [0, 8]),
+        ("drop-block1d:block=1", 8, [0, 2, 4, 6, 8, 10, 12, 14]),
+        ("drop-block1d:block=8", 1, [0]),
+        ("drop-block:size=4,block=1", 2, [0, 2, 8, 10]),
+        ("drop-block3d", 2, [0, 4, 32, 36, 256, 260, 288, 292]),
+    ],
+)
+def test_no_block_covers_two_places_that_are_read_together(told, per_side, first):
+    spec = parse(told)
+    assert spec.per_side == per_side
+    groups = spec._groups(torch.device("cpu"))
+    assert groups[0].tolist() == first
+    assert groups.shape == (spec.places // len(first), len(first))
+    assert sorted(groups.reshape(-1).tolist()) == list(range(spec.places))
+
+
+def test_planes_are_read_everywhere():
+    seen = []
+
+    def target(x, p, training):
+        seen.append((x.reshape(len(x), -1) != 1).nonzero().tolist())
+        return x
+
+    built = resolve(target, spec="drop-block1d").build(0.5)
+    x = torch.arange(2.0, 8)
+    assert built.call(x, False).tolist() == x.tolist()
+    # Step 101 through eight groups of two places.
+    assert seen == [[[0, 0], [0, 8], [1, 5], [1, 13], [2, 2], [2, 10]]]
+
+
+def test_a_large_x_is_split_into_calls():
+    def count(spec, x, **options):
+        calls = []
+
+        def target(x, p, training):
+            calls.append(len(x))
+            return x
+
+        found = dataclasses.replace(parse(spec), **options)
+        built = resolve(target, spec=found).build(0.5)
+        assert torch.equal(built.call(x, False), x)
+        return calls
+
+    assert count("drop-block1d", torch.rand(5, 4), part=4) == [4, 4, 2]
+
+
+def test_a_dropout_add_of_a_number_has_a_bias_of_one():
+    def target(x, residual, bias, p, training):
+        assert x.shape == residual.shape == bias.shape == (1,)
+        return x + bias + residual
+
+    built = resolve(target, spec="dropout-add").build(0.5)
+    y = built.call(torch.tensor(3.0), True)
+    assert (y.shape, float(y)) == ((), 3.0)
+    wide = resolve(lambda x, residual, p, training: x.expand(2), spec="dropout-add").build(0.5)
+    assert wide.call(torch.tensor(3.0), True).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: torch.nn.Linear(3, 2), None),
+        (lambda: torch.nn.Embedding(3, 2), None),
+        (lambda: torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 2)), "got 2"),
+        (lambda: torch.nn.LayerNorm(3), "expected a module with one matrix as a parameter, got 0"),
+    ],
+)
+def test_the_matrix_of_a_module_is_read(make, words):
+    class Holds(torch.nn.Module):
+        def __init__(self, p):
+            super().__init__()
+            self.p, self.inner = p, make()
+
+        def forward(self, x):
+            return self.inner(x)
+
+    built = resolve(Holds, spec="weights").build(0.5)
+    x = torch.arange(1.0, 9)
+    if words:
+        with pytest.raises(Fault, match=words):
+            built.call(x, True)
+    else:
+        assert torch.equal(built.call(x, True), x)
+
+
+def test_of_several_matrices_the_one_named_weight_is_dropped():
+    module = torch.nn.Module()
+    module.table = torch.nn.Parameter(torch.zeros(2, 2))
+    module.other = torch.nn.Parameter(torch.zeros(2, 2))
+    with pytest.raises(Fault, match="got 2"):
+        _weight(module)
+    module.weight_raw = torch.nn.Parameter(torch.zeros(2, 3))
+    name, weight = _weight(module)
+    assert (name, weight.shape) == ("weight_raw", (2, 3))
+
+
+def test_rows_of_an_embedding_share_a_draw():
+    class Mixed(torch.nn.Module):
+        def __init__(self, p):
+            super().__init__()
+            self.p, self.inner = p, torch.nn.Embedding(3, 2)
+
+        def forward(self, x):
+            y = self.inner(x)
+            return y.index_fill(1, torch.tensor([1]), 0) if self.training else y
+
+    with pytest.raises(Fault, match="elements of one row of the embedding were treated differ"):
+        resolve(Mixed, spec="weights").build(0.5).call(torch.ones(3), True)
+    with pytest.raises(Fault, match="expected a module with a weight, got a function"):
+        resolve(F.dropout, spec="weights").build(0.5).call(torch.ones(3), True)
+
+
+# What a kind says of itself
+
+
+@pytest.mark.parametrize(
+    ("p", "bits", "expected"),
+    [(0.1, 8, (25 / 256, 26 / 256)), (0.25, 8, (0.25, 0.25)), (0.999, 1, (0.5, 1.0))],
+)
+def test_the_multiples_next_to_p(p, bits, expected):
+    assert held(p, bits) == expected
+    assert Spec(bits=bits).rates(p) == expected
+    assert Spec().rates(p) == (p, p)
+
+
+def test_the_defaults_of_a_kind_are_those_of_plain_dropout():
+    # Some p are not multiples of 2**-8 or of 2**-10, and 1/300 is next to none of 1/256.
+    assert PLAIN.grid == (0.001, 1 / 300, 0.1, 0.5, 0.9, 0.999)
+    values = {f.name: getattr(PLAIN, f.name) for f in dataclasses.fields(PLAIN)}
+    del values["grid"]
+    assert values == {
+        "name": "plain", "cost": 1, "multiple": 1, "arguments": {}, "inputs": {}, "exempt": {},
+        "needs": {}, "parameters": (), "bits": 0, "largest": 2.0, "finite": False, "first": False,
+        "notes": (),
+    }  # fmt: skip
+    assert PLAIN.title == "plain"
+    assert not PLAIN.is_drawn_by_call
+    assert because("why", "a", "b") == {"a": "why", "b": "why"}
+
+
+def test_another_module_is_seen_through_the_view_of_the_first():
+    class Doubles(torch.nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    built = resolve(torch.nn.Dropout2d).build(0.5)
+    other = built.again(Doubles(), 0.25)
+    assert other.p == 0.25
+    assert torch.equal(other.call(torch.ones(2, 3), False), torch.full((2, 3), 2.0))
+    assert other.raw is other.target
+    assert resolve(F.dropout2d).build(0.5).again is None

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, norm
 
 from torchdropout.verify import stats
 
@@ -218,3 +218,119 @@ def test_an_interval_holds_the_rate_as_often_as_it_says():
     assert 0.99 <= sum(held) < 0.999
     assert stats.interval(0, 10)[0] == 0
     assert stats.interval(10, 10)[1] == 1
+
+
+def test_many_counts_have_the_p_values_of_each_alone():
+    counts = np.arange(132).reshape(2, 66) % 40
+    rates = np.linspace(0.1, 0.9, 132).reshape(2, 66)
+    one = stats.binomial_p_values(counts, 40, 0.3)
+    assert one.shape == (2, 66)
+    assert one.max() == 1
+    each = stats.binomial_p_values(counts, 40, rates)
+    for at in ((0, 0), (0, 50), (1, 65)):
+        assert one[at] == stats.binomial_p_value(int(counts[at]), 40, 0.3)
+        assert each[at] == stats.binomial_p_value(int(counts[at]), 40, float(rates[at]))
+    distinct = np.arange(70)
+    alone = [stats.binomial_p_value(int(count), 80, 0.5) for count in distinct]
+    assert stats.binomial_p_values(distinct, 80, 0.5).tolist() == alone
+
+
+@pytest.mark.parametrize(
+    ("n", "p", "alpha", "change"),
+    [
+        # No count of 20 is too high, and 0 alone is too low: a rate that gives it 99 times in 100.
+        (20, 0.6, 1e-7, 0.6 - (1 - 0.99 ** (1 / 20))),
+        (20, 0.4, 1e-7, 0.99 ** (1 / 20) - 0.4),
+        (2, 0.5, 1e-7, 1.0),  # none does
+    ],
+)
+def test_of_a_few_events_only_the_extremes_tell(n, p, alpha, change):
+    assert stats.smallest_seen(n, p, alpha) == pytest.approx(change)
+
+
+def test_the_examples_of_sizes():
+    assert stats.size_for(0.1, 0.00218, 1e-6) == 986647
+    assert stats.size_for(0.5, 0.5, 0.5) == 16
+    assert stats.size_for(0.5, 0.1, 0.01, power=0.5) == pytest.approx(
+        0.25 * (norm.isf(0.005) / 0.1) ** 2, abs=1
+    )
+    assert stats.bits_to_tell(0.5, pairs=1, chance=2.0**-40) == 40
+    assert stats.pairs_differ(0.1) == pytest.approx(0.18)
+    assert stats.bits_agree(0.1) == pytest.approx(0.82)
+    assert stats.count_differing(np.array([1, 0, 1]), np.array([1, 1, 0])) == (2, 3)
+    low, high, chance = stats.centre_of(100, 0.5)
+    assert (low, high, round(chance, 3)) == (47, 53, 0.516)
+    assert stats.interval(50, 100) == pytest.approx((0.3689, 0.6311), abs=1e-4)
+    assert stats.interval(50, 100, 0.5) == pytest.approx((0.4605, 0.5395), abs=1e-3)
+    assert stats.interval(1, 10)[0] > 0
+    assert stats.interval(9, 10)[1] < 1
+
+
+@pytest.mark.parametrize("pool", [100.0, 1e4, 1e6])
+def test_the_masks_of_a_pool_are_hardly_more_than_are_needed(pool):
+    def seen(masks):
+        return stats.pool_seen(masks, stats.repeats_limit(masks, 1e-6))
+
+    masks = stats.masks_for_pool(pool, 1e-6)
+    assert seen(masks) >= pool > seen(int(masks / 1.03) - 1)
+    assert stats.masks_for_pool(0.0, 1e-6) == 2
+
+
+@pytest.mark.parametrize(("n", "p", "sets"), [(131, 0.5, 1000), (560, 0.9, 10_000)])
+def test_a_spread_of_the_size_seen_moves_counts_out_of_the_centre_or_into_it(n, p, sets):
+    factor = stats.spread_seen(n, p, sets, 1e-8)
+    chance = stats.centre_of(n, p)[2]
+    change = stats.smallest_seen(sets, chance, 1e-8)
+    width = norm.isf((1 - chance) / 2)
+    less = chance - (1 - 2 * norm.sf(width / factor))
+    more = 1 - 2 * norm.sf(width * factor) - chance
+    assert min(less, more) == pytest.approx(change)
+    # Two counts tell nothing.
+    assert 1e9 < stats.spread_seen(n, p, 2, 1e-8) < math.inf
+
+
+def test_a_repeat_at_the_end_is_found_and_a_short_sequence_has_none():
+    bits = np.random.default_rng(5).random(20_000) < 0.5
+    bits[-80:] = bits[40:120]
+    bits[-81] = not bits[39]
+    assert stats.find_repeat(bits, 80) == (40, 19_920)
+    assert stats.find_repeat(bits, 81) is None
+    assert stats.find_repeat(np.zeros(71, dtype=bool), 64) is None
+    assert stats.find_repeat(np.zeros(80, dtype=bool), 64) == (0, 1)
+
+
+def test_a_test_as_data_and_in_words():
+    test = stats.Test("a", 3, 12, 0.5, 0.125)
+    assert test.to_dict() == {
+        "label": "a", "count": 3, "n": 12, "rate": 0.25, "expected": 0.5, "p_value": 0.125
+    }  # fmt: skip
+    shares = [stats.Test("a", count, 12, 0.5, 1.0).share for count in (0, 1, 3, 12)]
+    assert shares == ["none", "0.0833333", "0.25", "all"]
+
+
+def test_a_family_takes_the_most_extreme_of_many_counts_and_one_rate_for_each():
+    family = stats.Family(0.1, 4)
+    family.extreme("a", 90, 100, 0.5, 0.0, 7)
+    assert family.tests[0].p_value == 7 * stats.binomial_p_value(90, 100, 0.5)
+    family.extreme("b", 50, 100, 0.5, 0.0, 7)
+    assert family.tests[1] == stats.Test("b", 50, 100, 0.5, 1.0)
+    family.binomials(["c", "d"], [20, 60], 100, [0.25, 0.5])
+    assert family.tests[2:] == [
+        stats.Test("c", 20, 100, 0.25, stats.binomial_p_value(20, 100, 0.25, stats.SLACK)),
+        stats.Test("d", 60, 100, 0.5, stats.binomial_p_value(60, 100, 0.5, stats.SLACK)),
+    ]
+    with pytest.raises(ValueError, match="a family of 4 tests got more: e"):
+        family.extreme("e", 50, 100, 0.5, 0.0, 7)
+
+
+def test_a_test_rejects_below_its_share_alone():
+    family = stats.Family(0.5, 2)
+    family.tests += [stats.Test("a", 1, 2, 0.5, p) for p in (0.25, 0.2)]
+    assert [test.p_value for test in family.rejected()] == [0.2]
+
+
+@pytest.mark.parametrize(
+    ("lost", "chance"), [(0, 0.288788), (1, 0.577576), (2, 0.128350), (40, 0.0), (64, 0.0)]
+)
+def test_the_chance_of_a_rank(lost, chance):
+    assert stats.rank_chance(64, lost) == pytest.approx(chance, abs=1e-6)

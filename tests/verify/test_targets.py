@@ -227,6 +227,221 @@ def test_an_instance_in_place_is_understood_as_one():
     assert said not in resolve(nn.Dropout(0.1)).description
 
 
+class InPlace(nn.Module):
+    def __init__(self, p=0.5, inplace=False):
+        super().__init__()
+        self.p, self.inplace = p, inplace
+
+    def forward(self, x):
+        return F.dropout(x, self.p, self.training, self.inplace)
+
+
+class NeverInPlace(InPlace):
+    """It inherits an attribute that it does not use."""
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+
+
+def drop_in_place(x, p, training, inplace=False):
+    return F.dropout(x, p, training, inplace)
+
+
+@pytest.mark.parametrize(
+    ("target", "takes"),
+    [
+        (drop_in_place, True),
+        (InPlace, True),
+        (InPlace(0.5), True),
+        (InPlace(0.5, inplace=True), True),
+        (drop, False),
+        (NeverInPlace, False),
+        (NeverInPlace(0.5), False),
+        (functools.partial(drop_in_place, inplace=False), False),
+    ],
+)
+def test_what_takes_inplace_gets_it_where_it_is_requested(target, takes):
+    subject = resolve(target)
+    assert subject.takes_inplace is takes
+    for inplace in (False, True) if takes else (False,):
+        x = X.clone()
+        subject.build(0.5, inplace=inplace).call(x, True)
+        assert torch.equal(x, X) is not inplace
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        functools.partial(drop, p=0.3),
+        functools.partial(drop_keep, keep_prob=0.75),
+        functools.partial(Wide, 4, p=0.3),
+        functools.partial(KeepDrop, keep_prob=0.75),
+        nn.Dropout(0.3),
+    ],
+)
+def test_a_target_with_a_p_is_built_at_that_p_alone(target):
+    subject = resolve(target)
+    p = subject.fixed_p
+    assert dropped(subject, p) == pytest.approx(p, abs=0.03)
+    with pytest.raises(ArgumentValueError, match=rf"`p` to be {p:g}, the p that .* got p=0\.7"):
+        subject.build(0.7)
+
+
+def only_flat(*args):
+    """A signature that cannot be read, and inputs of two axes alone."""
+    if args[0].ndim != 2:
+        raise ValueError("two axes")
+    return F.dropout(*args)
+
+
+def only_flat_and_two(*args):
+    x, p = args  # a TypeError would say so, too
+    return only_flat(x, p)
+
+
+def only_flat_without_training(*args):
+    if len(args) > 2:
+        raise TypeError("two arguments")
+    return only_flat(*args)
+
+
+@pytest.mark.parametrize(
+    ("target", "words", "has_eval"),
+    [
+        (only_flat, "only_flat(x, p, training);", True),
+        (only_flat_and_two, "only_flat_and_two(x, p, training);", True),
+        (only_flat_without_training, "only_flat_without_training(x, p);", False),
+    ],
+)
+def test_what_accepts_the_arguments_and_not_the_trial_is_called_as_it_was_first(
+    target, words, has_eval
+):
+    subject = resolve(target)
+    assert f"called as {words}" in subject.description
+    assert subject.has_eval is has_eval
+
+
+def test_what_accepts_no_arguments_is_told_what_was_tried():
+    def none(*args):
+        raise TypeError(f"{len(args)} arguments")
+
+    match = (
+        r"none\(x, p, training\) raised TypeError: 3 arguments; "
+        r"none\(x, p\) raised TypeError: 2 arguments"
+    )
+    with pytest.raises(TargetError, match=match):
+        resolve(none)
+
+
+class ByArgument:
+    """Not a module; its mode is an argument of the call."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def __call__(self, x, training):
+        return F.dropout(x, self.p, training)
+
+
+class ByMethod(Modeless):
+    """Not a module; `train` sets the mode, to an attribute of another name."""
+
+    is_on = True
+
+    def train(self, mode):
+        self.is_on = mode
+
+    def __call__(self, x):
+        return F.dropout(x, self.p, self.is_on)
+
+
+class CountsModes(Modeless):
+    """Its attribute is a number, not a mode."""
+
+    training = 3
+
+
+@pytest.mark.parametrize(
+    ("made", "has_eval", "words"),
+    [
+        (nn.Dropout, True, ""),
+        (Callable, True, ""),
+        (ByMethod, True, ""),
+        (ByArgument, True, ", called with training=training"),
+        (Deterministic, True, ", called with deterministic=not training"),
+        (Modeless, False, "; it has no training mode to set, so eval is not checked"),
+        (CountsModes, False, "; it has no training mode to set, so eval is not checked"),
+    ],
+)
+def test_how_what_was_built_is_put_into_a_mode(made, has_eval, words):
+    for target in (made, made(0.5)):
+        subject = resolve(target)
+        assert subject.has_eval is has_eval
+        assert subject.description.endswith(words)
+        if not words:
+            assert "mode" not in subject.description
+            assert "called with" not in subject.description
+        built = subject.build(0.5)
+        assert (built.module is not None) is issubclass(made, nn.Module)
+        assert 0.4 < (built.call(X, True) == 0).double().mean() < 0.6
+        if has_eval:
+            assert torch.equal(built.call(X, False), X)
+            assert (built.call(X, True) == 0).any()
+        else:
+            with pytest.raises(TargetError, match="none to put it into eval mode"):
+                built.call(X, False)
+
+
+class Uncopied(Modeless):
+    def __deepcopy__(self, memo):
+        raise ValueError("only one")
+
+
+class UnreadableInPlace(Modeless):
+    """Whether it was built with an `inplace` cannot be read."""
+
+    __signature__ = "p, inplace"
+    inplace = True
+
+
+def test_an_instance_that_cannot_be_copied_is_refused():
+    with pytest.raises(TargetError, match=r"to survive copy\.deepcopy, got .*ValueError: only one"):
+        resolve(Uncopied(0.5))
+
+
+def test_an_instance_whose_class_cannot_be_read_does_not_take_inplace():
+    assert resolve(UnreadableInPlace(0.5)).takes_inplace is False
+
+
+def test_what_was_built_can_be_called_as_another_module():
+    built = resolve(nn.Dropout).build(0.5)
+    other = built.again(nn.Dropout(0.0), 0.25)
+    assert other.p == 0.25
+    assert isinstance(other.module, nn.Dropout)
+    assert torch.equal(other.call(X, True), X)
+    assert resolve(Modeless).build(0.5).again is None
+
+
+def only_training(*args):
+    """In eval it refuses its arguments."""
+    if len(args) == 3 and args[2] is not True:
+        raise TypeError("no eval")
+    return F.dropout(*args[:2])
+
+
+def warns(*args):
+    warnings.warn("as it does", stacklevel=1)
+    return F.dropout(*args)
+
+
+def test_a_trial_call_is_in_training_and_its_warnings_are_not_shown():
+    assert "only_training(x, p, training)" in resolve(only_training).description
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        resolve(warns)
+    assert shown == []
+
+
 def test_instance_is_copied():
     module = nn.Dropout(0.3).eval()
     built = resolve(module).build(0.3)

@@ -29,7 +29,7 @@ P = (0.001, 0.1, 1 / 3, 0.5, 0.9, 0.99)
 P_OF_DRAWS = (0.1, 1 / 3, 0.5, 0.9)
 
 # Ranks 0 to 6; odd and prime sizes, powers of two and their neighbours, single rows, columns and
-# samples, wide rows; sizes with a remainder of 1 to 15 modulo 16, and others modulo 128.
+# samples, wide rows; sizes with nine remainders modulo 16, and others modulo 128.
 SHAPES: tuple[tuple[int, ...], ...] = (
     (),
     (1,),

@@ -27,8 +27,7 @@ def binomial_cdf(count: ArrayLike, n: int, p: ArrayLike) -> Values:
     """
     at = np.asarray(count)
     inside = (at >= 0) & (at < n)
-    k = np.where(inside, at, 0)
-    return np.where(inside, betaincc(k + 1, np.maximum(n - k, 1), p), np.where(at < 0, 0.0, 1.0))
+    return np.where(inside, betaincc(at + 1, n - at, p), at >= 0)
 
 
 def binomial_sf(count: ArrayLike, n: int, p: ArrayLike) -> Values:
@@ -40,8 +39,7 @@ def binomial_sf(count: ArrayLike, n: int, p: ArrayLike) -> Values:
     """
     at = np.asarray(count)
     inside = (at >= 0) & (at < n)
-    k = np.where(inside, at, 0)
-    return np.where(inside, betainc(k + 1, np.maximum(n - k, 1), p), np.where(at < 0, 1.0, 0.0))
+    return np.where(inside, betainc(at + 1, n - at, p), at < 0)
 
 
 def binomial_isf(chance: float, n: int, p: float) -> int:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..reporting.settings import Convert, Table, count, exactly, moved, one_of, strings
+from ..reporting.settings import Table, count, exactly, moved, one_of, strings
 from .context import LEVELS
 from .registry import chosen
 
@@ -55,21 +55,12 @@ def _is_file(target: str) -> bool:
     return where.endswith(".py") or "/" in where or os.sep in where
 
 
-def _path(value: Any, folder: Path) -> str:
-    if not isinstance(value, str):
+def _seconds(value: Any, _: Path) -> float:
+    if type(value) not in (int, float):
         raise TypeError
-    return moved(value, folder)
-
-
-def _number(least: float) -> Convert:
-    def convert(value: Any, _: Path) -> float:
-        if type(value) not in (int, float):
-            raise TypeError
-        if not value >= least:
-            raise ValueError(f"expected at least {least:g}, got {value!r}")
-        return float(value)
-
-    return convert
+    if not value >= 0:
+        raise ValueError(f"expected at least 0, got {value!r}")
+    return float(value)
 
 
 TABLE = Table(
@@ -81,9 +72,9 @@ TABLE = Table(
         "select": ("a list of codes, names or groups of checks", _checks),
         "ignore": ("a list of codes, names or groups of checks", _checks),
         "strict": ("true or false", exactly(bool)),
-        "timeout": ("a number of seconds", _number(0)),
+        "timeout": ("a number of seconds", _seconds),
         "jobs": ("an integer", count),
-        "baseline": ("the path of a report", _path),
+        "baseline": ("the path of a report", moved),
         "format": (f"one of {', '.join(FORMATS)}", one_of(FORMATS)),
     },
     others=frozenset({"audit"}),

@@ -252,8 +252,7 @@ def rank_chance(size: int, lost: int) -> float:
         [0.2888, 0.5776, 0.1284]
     """
     rank = size - lost
-    exponent = -float(lost * lost)
-    product = 2.0**exponent if exponent > -1000 else 0.0
+    product = 2.0 ** -(lost * lost)
     for i in range(rank):
         product *= (1 - 2.0 ** (i - size)) ** 2 / (1 - 2.0 ** (i - rank))
     return product

@@ -19,11 +19,7 @@ def render_json(report: Report) -> str:
           "targets": []
         }
     """
-    return _dump(report.to_dict())
-
-
-def _dump(data: Any) -> str:
-    return json.dumps(data, indent=2, allow_nan=False, default=_plain)
+    return json.dumps(report.to_dict(), indent=2, allow_nan=False, default=_plain)
 
 
 def _plain(value: Any) -> Any:

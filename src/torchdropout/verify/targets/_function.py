@@ -46,19 +46,20 @@ class _Function(Target):
         hints: Hints,
     ) -> None:
         self._home, self._x = home, x
-        self._p, self._training = slots
+        self._p, training = slots
         self._names = input_names(name, reading, hints.spec)
         self._given = constants(reading, hints.spec)
         self._run = dataclasses.replace(reading, function=compiled(reading.function, hints.compile))
         bound = reading.bound
         self._gives_p = self._p.name not in bound
-        has_eval = self._training is not None and self._training.name not in bound
+        # A partial that has bound it leaves one mode.
+        self._training = None if training is None or training.name in bound else training
         values = {x: "x"} | {argument: role for role, argument in self._names.items()}
         if self._gives_p:
             values[self._p.name] = "1 - p" if self._p.flipped else "p"
-        if self._training is not None and has_eval:
+        if self._training is not None:
             values[self._training.name] = "not training" if self._training.flipped else "training"
-        note = "" if has_eval else "; it has no training argument, so eval is not checked"
+        note = "" if self._training else "; it has no training argument, so eval is not checked"
         shown = {argument: repr(value) for argument, value in self._given.items()}
         super().__init__(
             name,
@@ -67,7 +68,7 @@ class _Function(Target):
             + guesses(reading, self._p)
             + COMPILED * bool(hints.compile),
             fixed_p=bound_p(name, reading, self._p),
-            has_eval=has_eval,
+            has_eval=self._training is not None,
             takes_inplace="inplace" in reading.free,
         )
 
@@ -75,7 +76,7 @@ class _Function(Target):
         self._check_own(p)
         fixed = {self._p.name: drop_or_keep(self._p, p)} if self._gives_p else {}
         fixed |= {"inplace": True, **self._given} if inplace else self._given
-        flag = self._training if self.has_eval else None
+        flag = self._training
 
         def call(x: torch.Tensor, training: bool, **inputs: torch.Tensor) -> Any:
             self._check_mode(training)
