@@ -9,7 +9,8 @@ from torchdropout import Key
 from torchdropout.errors import ArgumentValueError
 from torchdropout.functional._part import Axis, Part
 
-# What a compiler leaves to Python: samples from the seventh on, of 8 positions each, from the fourth on.
+# What a compiler leaves to Python: samples from the seventh on, of 8 positions each, from the
+# fourth on.
 PART = Part(Axis(0, 1), 0, Axis(1, 1), 0, 8, Key(1), lambda: torch.tensor([6, 3]))
 
 
@@ -60,10 +61,7 @@ def test_a_part_has_the_indices_of_the_whole_batch(batch, start, sequence, first
         whole[sequence.dim] = length * sequence.times
     # Sample by sample, and row-major within a sample.
     order = [dim for dim in range(len(shape)) if dim != batch.dim]
-    if batch.dim not in shared:
-        order = [batch.dim, *order]
-    else:
-        order = [*order, batch.dim]
+    order = [*order, batch.dim] if batch.dim in shared else [batch.dim, *order]
     index = torch.arange(math.prod(whole)).view([whole[dim] for dim in order])
     index = index.permute([order.index(dim) for dim in range(len(shape))])
     for dim, at in enumerate(begin):
