@@ -5,8 +5,11 @@ import math
 import pytest
 import torch
 
-from torchdropout import Key
+import torchdropout.functional as F
+from torchdropout import Key, backends
 from torchdropout.errors import ArgumentValueError
+from torchdropout.functional import _part
+from torchdropout.functional._bernoulli import in_part
 from torchdropout.functional._part import Axis, Part
 
 # What a compiler leaves to Python: samples from the seventh on, of 8 positions each, from the
@@ -22,6 +25,34 @@ def test_the_first_sample_is_that_of_the_step():
 
 def test_the_indices_begin_at_its_place():
     assert PART.indices((2, 5), ()) == (6 * 8 + 3, [8, 1])
+
+
+def compiled(monkeypatch):
+    monkeypatch.setattr(_part, "is_dynamo_compiling", lambda: True)
+    return Key(torch.tensor(5))
+
+
+def test_in_compiled_code_the_key_has_the_place(monkeypatch):
+    """As the third number of its tensor, which an operator adds to the base."""
+    key = compiled(monkeypatch)
+    part = Part(Axis(0, 2), 0, Axis(1, 1), 0, 8, key, lambda: torch.tensor([6, 3]))
+    assert part.indices((4, 5), ()) == (0, [8, 1])
+    assert key._tensor.tolist() == [5, 0, 6 * 2 * 8 + 3]
+
+
+def test_in_compiled_code_the_key_has_the_place_of_the_first_sample(monkeypatch):
+    key = compiled(monkeypatch)
+    assert PART.first_sample(key, 16) == 0
+    assert key._tensor.tolist() == [5, 0, 6 * 16]
+
+
+def test_what_a_graph_does_not_compute_is_known(monkeypatch):
+    key = compiled(monkeypatch)
+    assert Part(Axis(0, 1), 7).first_sample(key, 16) == 7
+    assert Part(Axis(0, 1), 7, key=key).indices((2, 3), ()) == (21, [3, 1])
+    known = Part(Axis(0, 1), 0, places=lambda: torch.tensor([7, 0]))
+    assert known.indices((2, 3), ()) == (21, [3, 1])
+    assert key._tensor.tolist() == [5, 0]
 
 
 def laid_out(part, shape, shared=()):
@@ -95,18 +126,26 @@ LAST = 2**61 - 1  # of samples with 8 draws
 
 
 @pytest.mark.parametrize(
-    ("start", "shape", "fits"),
-    [(LAST, (1, 8), True), (LAST, (2, 8), False), (LAST + 1, (0, 8), False), (0, (0, 8), True)],
+    ("start", "shape", "base"),
+    [
+        (LAST, (1, 8), -8),
+        (LAST, (2, 8), None),
+        (LAST + 1, (0, 8), None),
+        (0, (0, 8), 0),
+        (2**64 - 2, (2, 1), -2),
+        (2**64 - 1, (2, 1), None),
+    ],
 )
-def test_indices_have_64_bits(start, shape, fits):
+def test_indices_have_64_bits(start, shape, base):
     part = Part(Axis(0, 1), start)
-    if fits:
-        assert part.indices(shape, ()) == (-8 if start else 0, [8, 1])
+    if base is not None:
+        assert part.indices(shape, ()) == (base, [shape[1], 1])
     else:
-        with pytest.raises(ArgumentValueError, match=f"got sample {start} with 8 draws of its own"):
+        expected = f"got sample {start} with {shape[1]} draws of its own"
+        with pytest.raises(ArgumentValueError, match=expected):
             part.indices(shape, ())
-    # The short way leaves the error to the long one.
-    assert part.row_major(torch.Size(shape)) == (-8 if start == LAST and fits else None)
+    # The short way leaves the error, and a tensor without elements, to the long one.
+    assert part.row_major(torch.Size(shape)) == (base if 0 not in shape else None)
 
 
 @pytest.mark.parametrize(
@@ -131,3 +170,36 @@ def test_a_row_major_part_begins_at_its_sample():
     assert Part(Axis(0, 1), 3).row_major(torch.Size((2, 8))) == 24
     assert Part(Axis(0, 2), 3).row_major(torch.Size((4, 5, 2))) == 60
     assert Part(Axis(0, 1), 0).row_major(torch.Size((2, 8))) == 0
+
+
+needs_kernels = pytest.mark.skipif(
+    len(backends.available()) == 1, reason=f"needs compiled kernels: {backends.why()}"
+)
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    "part", [Part(Axis(0, 1), 3), Part(Axis(1, 1), 3), Part(Axis(0, 1), 3, alike=True)]
+)
+def test_the_shortest_way_draws_what_the_call_draws(part):
+    x = torch.randn(4, 3, 5)
+    y = in_part(x, 0.3, 2**64 - 3, 9, part)
+    assert torch.equal(y, F.dropout(x, 0.3, key=Key(2**64 - 3, 9), layout=part))
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"p": 0.0},
+        {"p": 1.0},
+        {"p": 1.5},
+        {"p": 1},
+        {"seed": torch.tensor(5)},
+        {"x": torch.ones(2, 3, device="meta")},
+    ],
+    ids=str,
+)
+def test_the_shortest_way_leaves_other_calls_alone(change):
+    given = {"x": torch.ones(2, 3), "p": 0.3, "seed": 5} | change
+    assert in_part(**given, stream=0, part=Part(Axis(0, 1), 3)) is None
