@@ -16,6 +16,7 @@ import torch
 
 import torchdropout
 from torchdropout import Key, backends, info, nn
+from torchdropout.contract.layout import row_major
 from torchdropout.contract.noise import Law
 from torchdropout.errors import ArgumentValueError, BackendError
 from torchdropout.functional import _attention, scaled_dot_product_attention
@@ -625,6 +626,8 @@ class TestWithout:
             last = first + sum((n - 1) * s for n, s in zip(drawn(*a), strides, strict=True))
             assert first // 2**34 == last // 2**34 - 1
             crossed.add(last // 2**34)
+            if operator in ATTENTION:
+                assert strides == row_major(drawn(*a))
         assert crossed == {1, 2}
         if operator == "attention_backward":
             assert all(t is not None for result in results[:-1] for t in result)
