@@ -1,4 +1,4 @@
-"""What a variant asks for where its tensors are DTensors: `test_distributed.py` has such tensors."""
+"""What a variant needs of DTensors, without one: `test_distributed.py` has them."""
 
 import importlib
 from types import SimpleNamespace
