@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from oracle import dropout, mask, same_bits
 from torchdropout import Key, MaskLayout, backends, ops
 from torchdropout import functional as F
-from torchdropout.ops import _keep_bits, _keys
+from torchdropout.ops import _keep_bits, _keys, _masked_affine
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 AFFINES = {"plain": (1.25, 0.0, 0.0), "alpha": (0.9, 0.3, -0.7)}
@@ -388,3 +388,45 @@ def test_a_select_of_bits_is_one_of_numbers(dtype):
     found = _keep_bits._bits_where(keep, x)
     assert found.dtype == dtype
     assert same_bits(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("compiling", "exporting", "there", "dtype"),
+    [
+        (True, False, True, torch.float32),
+        (False, False, True, torch.float32),
+        (True, True, True, torch.float32),
+        (True, False, False, torch.float32),
+        (True, False, True, torch.complex64),
+    ],
+)
+def test_where_a_graph_sees_into_a_dropout(monkeypatch, compiling, exporting, there, dtype):
+    monkeypatch.setattr(_masked_affine, "is_dynamo_compiling", lambda: compiling)
+    monkeypatch.setattr(_masked_affine._torch, "is_exporting", lambda: exporting)
+    monkeypatch.setattr(_masked_affine, "fusing", {"cpu"} if there else {"cuda"})
+    fuses = compiling and not exporting and there and not dtype.is_complex
+    assert _masked_affine._fuses(torch.ones(2, dtype=dtype)) is fuses
+
+
+@pytest.mark.parametrize("fuses", [False, True])
+@pytest.mark.parametrize("rest", [(0.0, 0.0), (0.3, 0.0), (0.0, -0.7), (0.3, 0.3), (0.3, -0.7)])
+def test_what_a_graph_sees_into_is_linear(monkeypatch, fuses, rest):
+    x, key, place = torch.randn(4, 6), KEY.tensor(), (-17, [6, 1])
+    constants = torch.tensor((0.2, 1.25, *rest), dtype=torch.float64)
+    expected = ops.masked_affine(x, key, 0.2, 1.25, *rest, *place)
+    calls = []
+    for name in ("_fused", "_fused_of"):
+        operator = getattr(_masked_affine, name)
+        monkeypatch.setattr(
+            _masked_affine,
+            name,
+            lambda *args, name=name, operator=operator: calls.append(name) or operator(*args),
+        )
+    monkeypatch.setattr(_masked_affine, "_fuses", lambda x: fuses)
+    assert same_bits(ops.masked_affine(x, key, 0.2, 1.25, *rest, *place), expected)
+    assert same_bits(ops.masked_affine_of(x, key, constants, *place), expected)
+    linear = rest == (0.0, 0.0)
+    assert calls == (["_fused"] if fuses and linear else [])
+    if linear:
+        assert same_bits(ops.masked_linear_of(x, key, constants, *place), expected)
+        assert calls == (["_fused", "_fused_of"] if fuses else [])
