@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from oracle import dropout, mask, same_bits
 from torchdropout import Key, MaskLayout, backends, ops
 from torchdropout import functional as F
+from torchdropout.ops import _keep_bits, _keys, _masked_affine
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 AFFINES = {"plain": (1.25, 0.0, 0.0), "alpha": (0.9, 0.3, -0.7)}
@@ -270,6 +271,12 @@ class TestTracing:
             z = drawn(y)
         assert (z.shape, z.dtype) == ((3, 4), torch.float16)
 
+    @pytest.mark.parametrize("size", [(), (3,), (2, 3)])
+    def test_fake_keys(self, size):
+        with FakeTensorMode():
+            keys = _keys._draw_keys(torch.empty(0, dtype=torch.int64), size)
+        assert (keys.shape, keys.dtype) == ((*size, 2), torch.int64)
+
     def test_default_device_does_not_move_the_key(self):
         x = torch.randn(8)
         expected = seeded(drawn, x)
@@ -344,3 +351,82 @@ class TestRandomness:
             y, expected = keyed(x), torch.nn.functional.dropout(x)
         assert y.dtype == expected.dtype == torch.float32
         assert same_bits(y, dropout(x, 0.3, KEY))
+
+
+def test_in_a_capture_the_device_draws_the_key(monkeypatch):
+    """Without a GPU, the CPU stands for it."""
+    monkeypatch.setattr(_keys, "captures", lambda device: device == torch.device("cpu"))
+    first, again = (seeded(ops.draw_key, torch.device("cpu")) for _ in range(2))
+    assert (first.dtype, first.shape) == (torch.int64, (2,))
+    assert first[1] == 0
+    assert torch.equal(first, again)
+    drawn = torch.stack([ops.draw_key(torch.device("cpu")) for _ in range(100)])
+    assert len(drawn[:, 0].unique()) == 100
+    assert drawn[:, 0].min() < -(2**61)
+    assert drawn[:, 0].max() > 2**61
+
+
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("compiling", [False, True])
+@pytest.mark.parametrize("capturing", [False, True])
+def test_a_key_is_drawn_by_a_gpu_only_in_a_capture_that_nothing_watches(
+    monkeypatch, capturing, compiling, watched
+):
+    monkeypatch.setattr(_keys.seed, "captures", lambda: capturing)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+    monkeypatch.setattr(_keys._torch, "may_be_watched", lambda: watched)
+    assert ops.captures(torch.device("cuda")) is (capturing and not compiling and not watched)
+    assert not ops.captures(torch.device("cpu"))
+    assert not ops.captures(None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_select_of_bits_is_one_of_numbers(dtype):
+    x = torch.tensor([1.5, -0.0, torch.inf, torch.nan, -2.0, torch.nan], dtype=dtype)
+    keep = torch.tensor([True, True, False, True, False, False])
+    expected = torch.tensor([1.5, -0.0, 0.0, torch.nan, 0.0, 0.0], dtype=dtype)
+    found = _keep_bits._bits_where(keep, x)
+    assert found.dtype == dtype
+    assert same_bits(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("compiling", "exporting", "there", "dtype"),
+    [
+        (True, False, True, torch.float32),
+        (False, False, True, torch.float32),
+        (True, True, True, torch.float32),
+        (True, False, False, torch.float32),
+        (True, False, True, torch.complex64),
+    ],
+)
+def test_where_a_graph_sees_into_a_dropout(monkeypatch, compiling, exporting, there, dtype):
+    monkeypatch.setattr(_masked_affine, "is_dynamo_compiling", lambda: compiling)
+    monkeypatch.setattr(_masked_affine._torch, "is_exporting", lambda: exporting)
+    monkeypatch.setattr(_masked_affine, "fusing", {"cpu"} if there else {"cuda"})
+    fuses = compiling and not exporting and there and not dtype.is_complex
+    assert _masked_affine._fuses(torch.ones(2, dtype=dtype)) is fuses
+
+
+@pytest.mark.parametrize("fuses", [False, True])
+@pytest.mark.parametrize("rest", [(0.0, 0.0), (0.3, 0.0), (0.0, -0.7), (0.3, 0.3), (0.3, -0.7)])
+def test_what_a_graph_sees_into_is_linear(monkeypatch, fuses, rest):
+    x, key, place = torch.randn(4, 6), KEY.tensor(), (-17, [6, 1])
+    constants = torch.tensor((0.2, 1.25, *rest), dtype=torch.float64)
+    expected = ops.masked_affine(x, key, 0.2, 1.25, *rest, *place)
+    calls = []
+    for name in ("_fused", "_fused_of"):
+        operator = getattr(_masked_affine, name)
+        monkeypatch.setattr(
+            _masked_affine,
+            name,
+            lambda *args, name=name, operator=operator: calls.append(name) or operator(*args),
+        )
+    monkeypatch.setattr(_masked_affine, "_fuses", lambda x: fuses)
+    assert same_bits(ops.masked_affine(x, key, 0.2, 1.25, *rest, *place), expected)
+    assert same_bits(ops.masked_affine_of(x, key, constants, *place), expected)
+    linear = rest == (0.0, 0.0)
+    assert calls == (["_fused"] if fuses and linear else [])
+    if linear:
+        assert same_bits(ops.masked_linear_of(x, key, constants, *place), expected)
+        assert calls == (["_fused", "_fused_of"] if fuses else [])

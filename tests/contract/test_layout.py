@@ -1,13 +1,15 @@
 """The one strided map: shared draws, shards and micro-batches."""
 
 import itertools
+import warnings
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from torchdropout import MaskLayout
-from torchdropout.contract.layout import sizes_drawn
+from torchdropout.contract.layout import row_major, sizes_drawn
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
 shapes = st.lists(st.integers(1, 5), max_size=4).map(tuple)
@@ -111,3 +113,23 @@ def test_each_dimension_that_is_drawn_needs_a_stride():
         sizes_drawn((2, 3), (1,))
     with pytest.raises(ValueError, match="longer"):
         sizes_drawn((2,), (3, 1))
+
+
+def test_a_trace_records_the_sizes_of_its_example_and_warns_once():
+    """And torch does not warn of each size that is read."""
+    found = []
+
+    def strides(x):
+        found.append((row_major(x.shape), row_major(x.shape[:1]), row_major(x.shape, (1,))))
+        return x + 1
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.jit.trace(strides, torch.ones(4, 3, 2), check_trace=False)
+    assert found == [([6, 2, 1], [1], [2, 0, 1])]
+    assert [type(n) for strides in found[0] for n in strides] == [int] * 7
+    ours = [each for each in caught if "records the mask indices" in str(each.message)]
+    assert len(ours) == 2  # the first dimension alone needs none
+    assert all("of shape (4, 3, 2): an input that is larger" in str(e.message) for e in ours)
+    assert {each.filename for each in ours} == {__file__}
+    assert not [each for each in caught if "Converting a tensor to a Python" in str(each.message)]

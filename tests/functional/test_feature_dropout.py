@@ -121,3 +121,14 @@ def test_a_nested_tensor_is_refused_and_draws_nothing():
     with pytest.raises(ArgumentTypeError, match="nested"):
         F.dropout1d(x, 0.5)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("1d", (4,)), ("2d", (4, 5)), ("3d", (4, 5, 2))])
+def test_a_nested_tensor_of_which_nothing_is_dropped_is_returned(name, sizes):
+    parts = [torch.ones(n, *sizes) for n in (2, 3)]
+    x = torch.nested.nested_tensor(parts, layout=torch.jagged)
+    function = getattr(F, f"dropout{name}")
+    assert function(x, 0.5, False) is x
+    assert function(x, 0.0) is x
+    with pytest.raises(ArgumentTypeError, match="a tensor that is not nested, as elements share"):
+        function(x, 0.5, key=KEY)

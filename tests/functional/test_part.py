@@ -1,11 +1,19 @@
-"""The mask indices of a part of a batch, where a compiler left the call to Python."""
+"""The mask indices of a part of a batch."""
 
+import math
+
+import pytest
 import torch
 
-from torchdropout import Key
+import torchdropout.functional as F
+from torchdropout import Key, backends
+from torchdropout.errors import ArgumentValueError
+from torchdropout.functional import _part
+from torchdropout.functional._bernoulli import in_part
 from torchdropout.functional._part import Axis, Part
 
-# Samples from the seventh on, of 8 positions each, from the fourth on.
+# What a compiler leaves to Python: samples from the seventh on, of 8 positions each, from the
+# fourth on.
 PART = Part(Axis(0, 1), 0, Axis(1, 1), 0, 8, Key(1), lambda: torch.tensor([6, 3]))
 
 
@@ -17,3 +25,181 @@ def test_the_first_sample_is_that_of_the_step():
 
 def test_the_indices_begin_at_its_place():
     assert PART.indices((2, 5), ()) == (6 * 8 + 3, [8, 1])
+
+
+def compiled(monkeypatch):
+    monkeypatch.setattr(_part, "is_dynamo_compiling", lambda: True)
+    return Key(torch.tensor(5))
+
+
+def test_in_compiled_code_the_key_has_the_place(monkeypatch):
+    """As the third number of its tensor, which an operator adds to the base."""
+    key = compiled(monkeypatch)
+    part = Part(Axis(0, 2), 0, Axis(1, 1), 0, 8, key, lambda: torch.tensor([6, 3]))
+    assert part.indices((4, 5), ()) == (0, [8, 1])
+    assert key._tensor.tolist() == [5, 0, 6 * 2 * 8 + 3]
+
+
+def test_in_compiled_code_the_key_has_the_place_of_the_first_sample(monkeypatch):
+    key = compiled(monkeypatch)
+    assert PART.first_sample(key, 16) == 0
+    assert key._tensor.tolist() == [5, 0, 6 * 16]
+
+
+def test_what_a_graph_does_not_compute_is_known(monkeypatch):
+    key = compiled(monkeypatch)
+    assert Part(Axis(0, 1), 7).first_sample(key, 16) == 7
+    assert Part(Axis(0, 1), 7, key=key).indices((2, 3), ()) == (21, [3, 1])
+    known = Part(Axis(0, 1), 0, places=lambda: torch.tensor([7, 0]))
+    assert known.indices((2, 3), ()) == (21, [3, 1])
+    assert key._tensor.tolist() == [5, 0]
+
+
+def laid_out(part, shape, shared=()):
+    """The mask index of each element of a draw, by base and strides."""
+    base, strides = part.indices(shape, shared)
+    index = torch.full(shape, base)
+    for dim, (n, stride) in enumerate(zip(shape, strides, strict=True)):
+        index += (torch.arange(n) * stride).view(-1, *[1] * (len(shape) - dim - 1))
+    return index
+
+
+@pytest.mark.parametrize("shared", [(), (2,), (1, 2)], ids=str)
+@pytest.mark.parametrize(
+    ("batch", "start", "sequence", "first", "length"),
+    [
+        (Axis(0, 1), 0, None, 0, 0),
+        (Axis(0, 1), 7, None, 0, 0),
+        (Axis(0, 2), 7, None, 0, 0),
+        (Axis(1, 1), 5, None, 0, 0),
+        (Axis(3, 2), 1, None, 0, 0),
+        (Axis(0, 1), 3, Axis(3, 1), 2, 9),
+        (Axis(0, 2), 3, Axis(2, 2), 1, 5),
+        (Axis(3, 2), 3, Axis(0, 1), 4, 12),
+    ],
+    ids=str,
+)
+def test_a_part_has_the_indices_of_the_whole_batch(batch, start, sequence, first, length, shared):
+    shape = (4, 3, 6, 2)
+    sizes = [1 if dim in shared else n for dim, n in enumerate(shape)]
+    begin = [0] * len(shape)
+    whole = list(sizes)
+    if batch.dim not in shared:
+        begin[batch.dim] = start * batch.times
+        whole[batch.dim] += begin[batch.dim]
+    if sequence is not None and sequence.dim not in shared:
+        begin[sequence.dim] = first * sequence.times
+        whole[sequence.dim] = length * sequence.times
+    # Sample by sample, and row-major within a sample.
+    order = [dim for dim in range(len(shape)) if dim != batch.dim]
+    order = [*order, batch.dim] if batch.dim in shared else [batch.dim, *order]
+    index = torch.arange(math.prod(whole)).view([whole[dim] for dim in order])
+    index = index.permute([order.index(dim) for dim in range(len(shape))])
+    for dim, at in enumerate(begin):
+        index = index.narrow(dim, at, sizes[dim])
+    part = Part(batch, start, sequence, first, length)
+    assert torch.equal(laid_out(part, shape, shared), index.expand(shape))
+
+
+def test_what_all_samples_share_has_the_indices_of_one():
+    own = torch.arange(6).view(1, 3, 2)
+    assert torch.equal(laid_out(Part(None, 9), (1, 3, 2)), own)
+    assert torch.equal(laid_out(Part(Axis(0, 1), 9, alike=True), (4, 3, 2)), own.expand(4, 3, 2))
+    assert torch.equal(laid_out(Part(Axis(3, 1), 9), (1, 3, 2)), own)  # a draw without the batch
+
+
+def test_samples_may_be_further_apart_than_they_are_large():
+    part = Part(Axis(1, 2), 3)
+    own = torch.arange(6).view(2, 1, 3) + 100 * torch.arange(6, 10).view(1, 4, 1)
+    assert torch.equal(laid_out(part.apart(100), (2, 4, 3)), own)
+    assert part.size == 0
+
+
+def test_the_shape_of_the_draws_is_reported():
+    shapes = []
+    Part(Axis(0, 1), 0, seen=shapes.append).indices((4, 3, 2), (1,))
+    Part(Axis(0, 1), 0, seen=shapes.append, alike=True).indices((4, 3), ())
+    assert shapes == [(4, 1, 2), (1, 3)]
+
+
+LAST = 2**61 - 1  # of samples with 8 draws
+
+
+@pytest.mark.parametrize(
+    ("start", "shape", "base"),
+    [
+        (LAST, (1, 8), -8),
+        (LAST, (2, 8), None),
+        (LAST + 1, (0, 8), None),
+        (0, (0, 8), 0),
+        (2**64 - 2, (2, 1), -2),
+        (2**64 - 1, (2, 1), None),
+    ],
+)
+def test_indices_have_64_bits(start, shape, base):
+    part = Part(Axis(0, 1), start)
+    if base is not None:
+        assert part.indices(shape, ()) == (base, [shape[1], 1])
+    else:
+        expected = f"got sample {start} with {shape[1]} draws of its own"
+        with pytest.raises(ArgumentValueError, match=expected):
+            part.indices(shape, ())
+    # The short way leaves the error, and a tensor without elements, to the long one.
+    assert part.row_major(torch.Size(shape)) == (base if 0 not in shape else None)
+
+
+@pytest.mark.parametrize(
+    ("part", "shape"),
+    {
+        "no batch": (Part(None, 1), (2, 8)),
+        "another dimension": (Part(Axis(1, 1), 1), (2, 8)),
+        "a sequence": (Part(Axis(0, 1), 1, Axis(1, 1), 0, 8), (2, 8)),
+        "a report": (Part(Axis(0, 1), 1, seen=print), (2, 8)),
+        "alike": (Part(Axis(0, 1), 1, alike=True), (2, 8)),
+        "apart": (Part(Axis(0, 1), 1, size=9), (2, 8)),
+        "compiled": (Part(Axis(0, 1), 1, places=torch.empty), (2, 8)),
+        "no dimension": (Part(Axis(0, 1), 1), ()),
+        "no element": (Part(Axis(0, 1), 1), (2, 0)),
+    }.values(),
+)
+def test_no_other_layout_is_row_major(part, shape):
+    assert part.row_major(torch.Size(shape)) is None
+
+
+def test_a_row_major_part_begins_at_its_sample():
+    assert Part(Axis(0, 1), 3).row_major(torch.Size((2, 8))) == 24
+    assert Part(Axis(0, 2), 3).row_major(torch.Size((4, 5, 2))) == 60
+    assert Part(Axis(0, 1), 0).row_major(torch.Size((2, 8))) == 0
+
+
+needs_kernels = pytest.mark.skipif(
+    len(backends.available()) == 1, reason=f"needs compiled kernels: {backends.why()}"
+)
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    "part", [Part(Axis(0, 1), 3), Part(Axis(1, 1), 3), Part(Axis(0, 1), 3, alike=True)]
+)
+def test_the_shortest_way_draws_what_the_call_draws(part):
+    x = torch.randn(4, 3, 5)
+    y = in_part(x, 0.3, 2**64 - 3, 9, part)
+    assert torch.equal(y, F.dropout(x, 0.3, key=Key(2**64 - 3, 9), layout=part))
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"p": 0.0},
+        {"p": 1.0},
+        {"p": 1.5},
+        {"p": 1},
+        {"seed": torch.tensor(5)},
+        {"x": torch.ones(2, 3, device="meta")},
+    ],
+    ids=str,
+)
+def test_the_shortest_way_leaves_other_calls_alone(change):
+    given = {"x": torch.ones(2, 3), "p": 0.3, "seed": 5} | change
+    assert in_part(**given, stream=0, part=Part(Axis(0, 1), 3)) is None

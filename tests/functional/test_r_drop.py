@@ -160,6 +160,17 @@ def test_transforms():
     assert [n.target for n in graph.graph.nodes if n.op == "call_function"] == [F.r_drop]
 
 
+def test_a_tracer_records_every_argument():
+    given = {"ignore_index": 2, "reduction": "sum", "label_smoothing": 0.1}
+    graph = torch.fx.symbolic_trace(
+        lambda a, b, t, w, m: F.r_drop(a, b, t, 0.5, weight=w, padding_mask=m, **given)
+    )
+    a, b, weight = randn(4, 5), randn(4, 5, seed=1), torch.arange(1.0, 6.0).double()
+    target, padding = torch.tensor([0, 2, 4, 1]), torch.tensor([0, 0, 1, 0]).bool()
+    expected = F.r_drop(a, b, target, 0.5, weight=weight, padding_mask=padding, **given)
+    assert torch.equal(graph(a, b, target, weight, padding), expected)
+
+
 A = torch.ones(2, 3)
 T = torch.tensor([0, 2])
 
@@ -211,11 +222,53 @@ T = torch.tensor([0, 2])
             "`padding_mask` .* dtype bool",
         ),
         ((A, A), {"padding_mask": torch.ones(3).bool()}, ArgumentValueError, r"classes, \(2,\)"),
+        ((A, A), {"padding_mask": [True, False]}, ArgumentTypeError, "`padding_mask` .* bool"),
+        (
+            (A, A),
+            {"padding_mask": torch.ones(2).bool().to("meta")},
+            ArgumentValueError,
+            "`padding_mask` to be on the device of the logits, cpu, not on meta",
+        ),
+        ((A, A.to("meta")), {}, ArgumentValueError, "`logits_b` .* cpu, not on meta"),
+        ((A, A, T), {"weight": torch.ones(3).long()}, ArgumentTypeError, "`weight` to be a float"),
+        ((A, A, T), {"weight": torch.ones(2)}, ArgumentValueError, r"`weight` .* shape \(3,\)"),
+        (
+            (A, A, T),
+            {"weight": torch.ones(3).to("meta")},
+            ArgumentValueError,
+            "`weight` to be on the device of the logits, cpu, not on meta",
+        ),
+        ((A, A, T), {"label_smoothing": -0.1}, ArgumentValueError, r"`label_smoothing` to be in"),
+        ((A, A, T), {"label_smoothing": math.nan}, ArgumentValueError, r"`label_smoothing` .* in"),
+        ((A, A, None, math.inf), {}, ArgumentValueError, "`alpha` to be a finite number"),
+        ((A, A), {"ignore_index": -(2**63) - 1}, ArgumentValueError, "`ignore_index`"),
+        ((A, A, torch.ones(2, 2).long()), {}, ArgumentValueError, r"without classes, \(2,\)"),
     ],
 )
 def test_bad_arguments(args, given, error, words):
     with pytest.raises(error, match=words):
         F.r_drop(*args, **given)
+
+
+def test_nested_logits_are_refused():
+    nested = torch.nested.nested_tensor([A[0], A[1]], layout=torch.jagged)
+    for args, name in (((nested, A), "logits_a"), ((A, nested), "logits_b")):
+        with pytest.raises(ArgumentTypeError, match=f"`{name}`"):
+            F.r_drop(*args)
+
+
+def test_arguments_at_the_ends_of_their_intervals():
+    a, b = randn(2, 3), randn(2, 3, seed=1)
+    smoothed = F.r_drop(a, b, T, label_smoothing=1)
+    torch.testing.assert_close(smoothed, published(a, b, T, 1.0, label_smoothing=1.0))
+    least = -(2**63)
+    assert torch.equal(F.r_drop(a, b, T, ignore_index=least), F.r_drop(a, b, T))
+    assert torch.equal(F.r_drop(a, b, label_smoothing=0), F.r_drop(a, b))
+
+
+def test_classes_may_be_bytes():
+    a, b = randn(2, 3), randn(2, 3, seed=1)
+    assert torch.equal(F.r_drop(a, b, T.to(torch.uint8), ignore_index=9), F.r_drop(a, b, T))
 
 
 def test_under_autocast_the_loss_is_that_of_float32():

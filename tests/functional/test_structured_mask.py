@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
 from oracle import FLOATS, layouts_of, same_bits, same_but_nans
-from torchdropout import Key, MaskLayout, backends
+from torchdropout import Key, MaskLayout, backends, ops
 from torchdropout import functional as F
 from torchdropout._validate import check_p
 from torchdropout.contract.noise import DOMAIN_ORDER, word
@@ -181,6 +181,19 @@ def test_p_one_is_zeros_with_a_gradient_of_zeros():
         (gradient,) = torch.autograd.grad(y.sum(), x)
         assert not y.any()
         assert not gradient.any()
+
+
+@pytest.mark.parametrize("scale_by_keep", [True, False])
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.875, 1.0])
+def test_a_compiled_graph_counts_the_columns_of_any_p(p, scale_by_keep):
+    """Its operator reads p from a tensor."""
+    x = torch.randn(3, 8)
+    constants = torch.tensor([p], dtype=torch.float64)
+    y = ops.counted_affine_of(x, KEY.tensor(), constants, 8, -1, scale_by_keep, 0, [8, 1])
+    kept = [8 - round(8 * p)] * 3
+    assert (y != 0).sum(-1).tolist() == kept
+    expected = F.column_dropout(x, p, mode="row", scale_by_keep=scale_by_keep, key=KEY)
+    assert same_bits(y, expected)
 
 
 def test_a_share_that_rounds_to_no_column_drops_none():

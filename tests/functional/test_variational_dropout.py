@@ -76,6 +76,18 @@ class TestMultiplied:
         )
         assert torch.autograd.gradgradcheck(function, (x, log_alpha), check_fwd_over_rev=True)
 
+    @pytest.mark.parametrize("function", [F.variational_dropout, F.concrete_dropout])
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+    def test_one_gradient_alone(self, function, dtype):
+        inputs = [randn(4, 3).to(dtype).requires_grad_(), randn(4, 1).requires_grad_()]
+        gradient = randn(4, 3, seed=2).to(dtype)
+        both = torch.autograd.grad(function(*inputs, key=KEY), inputs, gradient)
+        assert [t.dtype for t in both] == [dtype, torch.float64]
+        for number, wanted in enumerate(inputs):
+            given = [t if t is wanted else t.detach() for t in inputs]
+            (alone,) = torch.autograd.grad(function(*given, key=KEY), wanted, gradient)
+            torch.testing.assert_close(alone, both[number])
+
     def test_shared_noise_and_micro_batches(self):
         x, log_alpha = randn(4, 5, 6), torch.tensor(-1.0, dtype=torch.float64)
         y = F.variational_dropout(x, log_alpha, key=KEY, broadcast_dims=(1,))

@@ -128,7 +128,13 @@ def test_the_longest_run_of_indices_and_what_is_outside(sizes, strides, run):
 
 @pytest.mark.parametrize(
     ("shape", "parts"),
-    [((40, 90), [900] * 4), ((41, 90), [990] * 3 + [720]), ((3, 1500), [750] * 6), ((7, 1), [])],
+    [
+        ((40, 90), [900] * 4),
+        ((41, 90), [990] * 3 + [720]),
+        ((3, 1500), [750] * 6),
+        ((7, 1), []),
+        ((8, 125), []),
+    ],
 )
 def test_a_large_draw_is_made_in_few_equal_parts(monkeypatch, shape, parts):
     key, strides = Key(5, 6).tensor(), [2 * shape[1], 1]  # no run of all

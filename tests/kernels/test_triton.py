@@ -16,6 +16,7 @@ import torch
 
 import torchdropout
 from torchdropout import Key, backends, info, nn
+from torchdropout.contract.layout import row_major
 from torchdropout.contract.noise import Law
 from torchdropout.errors import ArgumentValueError, BackendError
 from torchdropout.functional import _attention, scaled_dot_product_attention
@@ -595,20 +596,63 @@ class TestWithout:
             "keep_bits": (0.3, [6, 40]),
         }[operator]
         compare = devices.same_bits
+        drawn = {
+            "keep_bits": lambda *a: a[3],
+            "drop_blocks": lambda *a: _drop_blocks.seed_sizes(a[0].shape, *a[2:4]),
+        }.get(operator, lambda *a: a[0].shape)
         if operator in ATTENTION:
             x, strides, compare = square, [72, 36, 6, 1], _attention._compare
+            drawn = lambda *a: (*a[0].shape[:-1], a[2].shape[-2])  # noqa: E731
         calls = []
         monkeypatch.setattr(triton, "why_missing", lambda: "")
         monkeypatch.setattr(devices, "failed", {})
         known = KNOWN[operator]
-        monkeypatch.setattr(triton, "load", lambda name: lambda *a: calls.append(a) or known(*a))
+        results = []
+
+        def kernel(*a):
+            calls.append(a)
+            results.append(known(*a))
+            return results[-1]
+
+        monkeypatch.setattr(triton, "load", lambda name: kernel)
         samples = SAMPLES.get(operator, devices.samples_of_map)
         run = devices.on_gpu(operator, known, samples, compare)
         run(x, key, *args, 0, strides)
         assert len(calls) >= 3
         assert all(triton.serves(operator, a[0], a[1], a[2:]) for a in calls)
-        assert any((a[-2] % 2**34) > 2**33 for a in calls)  # across a carry of the counter
+        crossed = set()  # a carry of the counter: of four draws a block, and of eight
+        for a in calls[:-1]:
+            first, strides = a[-2:]
+            last = first + sum((n - 1) * s for n, s in zip(drawn(*a), strides, strict=True))
+            assert first // 2**34 == last // 2**34 - 1
+            crossed.add(last // 2**34)
+            if operator in ATTENTION:
+                assert strides == row_major(drawn(*a))
+        assert crossed == {1, 2}
+        if operator == "attention_backward":
+            assert all(t is not None for result in results[:-1] for t in result)
         assert devices.failed == {}
+
+    @pytest.mark.parametrize("group", [1, 4, 7, 64, 2999, 5000])
+    def test_the_calls_of_a_fixed_count_have_whole_groups(self, group):
+        x, key = torch.empty(0, dtype=torch.float64), KEY.tensor()
+        for values, _, *own, base, strides in _order._samples(x, key, 1, group, -1, 2.0, 0, []):
+            assert own == [1, group, -1, 2.0]
+            assert values.shape[-1] % group == 0
+            assert values.numel() >= max(2 * group, 2500)
+            assert sorted(strides) == [1, len(values)][: values.ndim]
+            counted.counted_affine(values, key, *own, base, strides)
+
+    def test_the_calls_have_numbers_of_both_signs_and_negative_zeros(self):
+        for dtype in (torch.float16, torch.float64):
+            values = devices.sample(torch.empty(0, dtype=dtype))
+            assert values.dtype == dtype
+            assert len(values) == 3000
+            zeros = values[values == 0]
+            assert zeros.signbit().sum() == 31
+            assert len(values.unique()) > 2900
+            assert -214.2 < values.min().item() < -214.0
+            assert 213.8 < values.max().item() < 214.2
 
     @pytest.fixture
     def on_a_gpu(self, monkeypatch):

@@ -305,6 +305,19 @@ Q, K = torch.ones(LENGTH, BATCH, 8), torch.ones(7, BATCH, 8)
         ((Q, K, K[..., :5]), {}, "`value` to be of 8 features in its last dimension, got value="),
         ((Q.double(),) * 3, {}, "`query` to be of the dtype of the weights, torch.float32"),
         ((Q.to("meta"),) * 3, {}, "`query` to be on the device of the weights, cpu"),
+        ((Q, K, K[..., :5].double()), {}, "`value` to be of 8 features in its last dimension"),
+        ((Q, K, K.double()), {}, "`value` to be of the dtype of the weights, torch.float32"),
+        ((Q, K.to("meta"), K), {}, "`key` to be on the device of the weights, cpu"),
+        ((Q[:, 0], K, K), {}, "`key` to be of 3 dimensions, or of 2 without a batch, as many as"),
+        ((Q[0, 0], K[0, 0], K[0, 0]), {}, "`query` to be of 3 dimensions, or of 2 without a"),
+        ((Q, K, K), {"attn_mask": torch.zeros(7, 5)}, r"of shape \(5, 7\) or \(6, 5, 7\)"),
+        ((Q, K, K), {"attn_mask": torch.zeros(3, 5, 7)}, r"of shape \(5, 7\) or \(6, 5, 7\)"),
+        ((Q, K, K), {"attn_mask": torch.zeros(5, 7).to("meta")}, "`attn_mask` to be on query's"),
+        ((Q, K, K), {"key_padding_mask": torch.zeros(7, 3)}, r"\(3, 7\), a value for each key"),
+        (
+            *((Q, K, K), {"key_padding_mask": torch.zeros(3, 7).to("meta")}),
+            "`key_padding_mask` to be on query's device, cpu, and not on meta",
+        ),
         ((Q, K, K), {"attn_mask": torch.zeros(5, 7).long()}, "`attn_mask` to be a tensor of dtype"),
         ((Q, K, K), {"key_padding_mask": [True]}, "`key_padding_mask` to be a tensor of dtype"),
     ],
@@ -315,3 +328,39 @@ def test_refusals_draw_nothing(args, given, words):
     with pytest.raises(TorchDropoutError, match=words):
         module(*args, **given)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_the_batch_is_where_the_module_has_it(batch_first):
+    module = td.nn.MultiheadAttention(8, 2, 0.1, batch_first=batch_first)
+    q, k, other = torch.ones(3, 5, 8), torch.ones(3, 7, 8), torch.ones(4, 5, 8)
+    if not batch_first:
+        q, k, other = (t.transpose(0, 1) for t in (q, k, other))
+    assert module(q, k, k)[0].shape == q.shape
+    with pytest.raises(ArgumentValueError, match="`key` to be of query's batch, 3"):
+        module(q, other, other)
+
+
+@pytest.mark.parametrize("kdim", [None, 6])
+@pytest.mark.parametrize(("dropout", "training"), [*itertools.product((0.0, 0.5), (False, True))])
+def test_torchs_fast_path_is_closed_where_something_is_dropped(dropout, training, kdim):
+    module = td.nn.MultiheadAttention(8, 2, dropout, kdim=kdim).train(training)
+    assert module._qkv_same_embed_dim is (kdim is None and not (training and dropout > 0))
+
+
+@pytest.mark.parametrize(
+    ("args", "given", "words"),
+    [
+        ((0, 2), {}, "`embed_dim`"),
+        ((8, 0), {}, "`num_heads`"),
+        ((8, 3), {}, "`num_heads` to be a divisor of embed_dim, 8, got num_heads=3"),
+        ((8, 2), {"kdim": 0}, "`kdim`"),
+        ((8, 2), {"vdim": -1}, "`vdim`"),
+        ((8, 2), {"dropout": 1.5}, "`dropout`"),
+    ],
+)
+def test_sizes_are_checked_when_made(args, given, words):
+    with pytest.raises(ArgumentValueError, match=words):
+        td.nn.MultiheadAttention(*args, **given)
+    smallest = td.nn.MultiheadAttention(1, 1, kdim=1, vdim=1)
+    assert (smallest.embed_dim, smallest.kdim, smallest.vdim) == (1, 1, 1)

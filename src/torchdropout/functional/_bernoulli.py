@@ -31,7 +31,7 @@ def inverted(p: Probabilities, x: Any = None) -> KeyedMap:
         ArgumentTypeError: p is not a real number.
         ArgumentValueError: It is NaN or outside [0, 1].
     """
-    if type(p) is not float or not 0.0 <= p <= 1.0:  # the fastest test of almost every p
+    if type(p) is not float:  # `scale` checks one that is
         if x is not None and isinstance(p, torch.Tensor) and p.ndim > 0:
             return each(p, check_input(x), scaled=True)
         p = check_probability(p)

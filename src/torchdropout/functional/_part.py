@@ -127,7 +127,7 @@ class Part:
         if self.places is not None:  # what the compiler leaves to Python
             start, first = map(int, self.places().tolist())
         base = start * of_sample + first * of_position
-        last = base + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True) if n > 0)
+        last = base + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True) if n)
         if last >= 2**64:
             raise ArgumentValueError(
                 f"Expected a batch whose mask indices lie in [0, 2**64), got sample {start} "

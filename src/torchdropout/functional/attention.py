@@ -266,7 +266,7 @@ def _sizes(query: Any, key: Any, value: Any, enable_gqa: bool) -> _Sizes:
 def _groups_stay_whole(query: torch.Tensor, sizes: _Sizes) -> bool:
     """Whether each process has all heads of query that its heads of key and value serve."""
     parts = pieces(query, -3)
-    return sizes.groups in (1, sizes.heads) or sizes.heads % parts == 0 == sizes.groups % parts
+    return sizes.groups in (1, sizes.heads) or sizes.groups % parts == 0
 
 
 def _check_groups(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[int, int]:

@@ -130,8 +130,7 @@ class Relaxed(NamedTuple):
     def _kept(self, logit: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
         """`1 - z` as `sigmoid(-s)`, z = sigmoid(s), `s = (logit + e) / t`."""
         minus = torch.add(-logit / self.temperature, e, alpha=-1.0 / self.temperature)
-        # A pass that allocates takes twice the time.
-        return minus.sigmoid() if torch.is_grad_enabled() else minus.sigmoid_()
+        return minus.sigmoid_()  # a pass that allocates takes twice the time
 
 
 def _bounded(logit: torch.Tensor) -> torch.Tensor:

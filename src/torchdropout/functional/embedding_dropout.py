@@ -129,15 +129,14 @@ def _check_padding(padding_idx: Any, rows: int) -> int | None:
     return row
 
 
-def check_words(words: Any, name: str = "input") -> torch.Tensor:
-    """Row numbers.
+def check_words(words: Any, name: str = "input") -> None:
+    """Check row numbers.
 
     Raises:
         ArgumentTypeError: It is not a tensor, or its dtype is neither int64 nor int32.
     """
     if not isinstance(words, torch.Tensor) or words.dtype not in (torch.int64, torch.int32):
         wrong_type(name, "a tensor of int64 or int32, the words", words)
-    return words
 
 
 @overridable

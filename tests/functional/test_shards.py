@@ -1,0 +1,198 @@
+"""What a variant needs of DTensors, without one: `test_distributed.py` has them."""
+
+import importlib
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from torchdropout import Key, nn
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.functional import _map, _shards
+from torchdropout.functional._bernoulli import inverted
+from torchdropout.functional._blocks import blocks
+from torchdropout.nn import recurrent
+from torchdropout.nn import variational_dropout as layers
+
+KEY = Key(5, 6)
+
+
+def randn(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def module_of(name):
+    """The module, and not the function of its name."""
+    return importlib.import_module(f"torchdropout.functional.{name}")
+
+
+def spy(monkeypatch, module):
+    """Notes what `by_parts` is called with, and calls the function with the whole."""
+    calls = []
+
+    def by_parts(function, tensors, base, strides, whole=(), shape=None, shared=()):
+        calls.append(([*tensors], [*whole], shape, [*shared]))
+        return function(*tensors.values(), base, strides)
+
+    monkeypatch.setattr(module, "by_parts", by_parts)
+    return calls
+
+
+# By name: its module, the call, the shape of x, the tensors, and the dimensions that must be whole.
+CASES = {
+    "n of m": (
+        *("structured_mask", lambda x: F.n_m_dropout(x, dim=1, key=KEY)),
+        *((3, 8, 2), ["input"], [1]),
+    ),
+    "columns": (
+        *("structured_mask", lambda x: F.column_dropout(x, key=KEY)),
+        *((3, 8), ["input"], [1]),
+    ),
+    "tokens": (
+        *("token_dropout", lambda x: F.token_dropout(x, key=KEY)),
+        *((3, 8, 2), ["input"], [1]),
+    ),
+    "states": (
+        *("zoneout", lambda x: F.zoneout(x, x + 1, key=KEY)),
+        *((3, 8), ["new", "old"], []),
+    ),
+    "noise": (
+        *("_learned", lambda x: F.variational_dropout(x, torch.zeros(1), key=KEY)),
+        *((3, 8), ["input", "log_alpha"], []),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_choice_needs_all_of_its_dimension(monkeypatch, name):
+    module, call, shape, names, whole = CASES[name]
+    x = randn(*shape)
+    expected = call(x)
+    calls = spy(monkeypatch, module_of(module))
+    assert torch.equal(call(x), expected)
+    assert calls == [(names, whole, None, [])]
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("by_count", [False, True])
+def test_a_block_needs_the_whole_map_and_a_count_all_channels(monkeypatch, dims, by_count):
+    keyed_map = blocks(0.3, dims, 2, by_count, 0.0)
+    x = randn(2, 3, *[4] * dims)
+    monkeypatch.setattr(_map, "is_spread", lambda t: t is x)
+    calls = []
+    monkeypatch.setattr(_map, "by_parts", lambda *args: calls.append(args))
+    _map.compute(x, keyed_map, 7, [1] * x.ndim, KEY)
+    ((_, tensors, base, strides, whole),) = calls
+    assert tensors == {"input": x, "p": None}
+    assert (base, strides) == (7, [1] * x.ndim)
+    assert [*whole] == [*range(1 if by_count else 2, x.ndim)]
+
+
+def test_an_element_needs_nothing_but_its_own_draw(monkeypatch):
+    x = randn(3, 4)
+    keyed_map = inverted(0.3)._replace(short=None)
+    expected = _map.compute(x, keyed_map, 7, [8, 1], KEY)
+    first = [True]
+    monkeypatch.setattr(_map, "is_spread", lambda t: t is x and first and first.pop())
+    calls = spy(monkeypatch, _map)
+    assert torch.equal(_map.compute(x, keyed_map, 7, [8, 1], KEY), expected)
+    assert calls == [(["input", "p"], [], None, [])]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(2, 3, 5, 5), (3, 5, 5)])
+def test_a_convolution_needs_whole_maps_and_all_of_its_kernels(monkeypatch, training, shape):
+    x, weight, bias = randn(*shape), randn(4, 3, 2, 2), randn(4)
+    log_sigma2 = torch.zeros(4, 3, 2, 2)
+    calls = spy(monkeypatch, module_of("variational_dropout"))
+    F.variational_conv2d(x, weight, log_sigma2, bias, training=training, key=KEY)
+    kernels = ["weight", "log_sigma2", "bias"]
+    assert calls[0] == (["input", *kernels], [-3, -2, -1], None, kernels)
+    assert calls[1:] == ([(["mean", "variance"], [], None, [])] if training else [])
+
+
+def test_padding_that_is_not_zeros_needs_whole_maps(monkeypatch):
+    layer = nn.VariationalConv2d(3, 4, 3, padding=1, padding_mode="circular").eval()
+    x = randn(2, 3, 5, 5)
+    expected = layer(x)
+    calls = spy(monkeypatch, layers)
+    assert torch.equal(layer(x), expected)
+    assert calls == []
+    monkeypatch.setattr(layers, "is_spread", lambda t: t is x)
+    assert torch.equal(layer(x), expected)
+    assert calls == [(["input"], [-2, -1], None, [])]
+
+
+@pytest.mark.parametrize(
+    ("heads", "groups", "parts", "whole"),
+    [(8, 1, 3, True), (8, 8, 3, True), (8, 2, 2, True), (8, 2, 4, False), (8, 4, 2, True)],
+)
+def test_attention_needs_all_heads_of_a_group(monkeypatch, heads, groups, parts, whole):
+    module = module_of("attention")
+    asked = []
+    monkeypatch.setattr(module, "pieces", lambda x, dim: asked.append(dim) or parts)
+    sizes = module._Sizes((2, heads, 5, 7), (2,), heads, groups)
+    assert module._groups_stay_whole(randn(1), sizes) is whole
+    assert asked == [-3]
+
+
+@pytest.mark.parametrize("gqa", [True, False])
+@pytest.mark.parametrize("stay", [True, False])
+def test_attention_needs_all_queries_and_keys(monkeypatch, gqa, stay):
+    module = module_of("attention")
+    q, k = randn(2, 4, 5, 8), randn(2, 2 if gqa else 4, 7, 8)
+    expected = F.scaled_dot_product_attention(q, k, k, None, 0.3, enable_gqa=gqa, dropout_key=KEY)
+    calls = spy(monkeypatch, module)
+    monkeypatch.setattr(module, "is_spread", lambda t: t is q)
+    monkeypatch.setattr(module, "_groups_stay_whole", lambda query, sizes: stay)
+    y = F.scaled_dot_product_attention(q, k, k, None, 0.3, enable_gqa=gqa, dropout_key=KEY)
+    assert torch.equal(y, expected)
+    whole = [-2, -1] if stay or not gqa else [-2, -1, -3]
+    assert calls == [(["query", "key", "value", "attn_mask"], whole, (2, 4, 5, 7), [])]
+
+
+def test_in_how_many_pieces_a_dimension_lies():
+    mesh = SimpleNamespace(shape=(2, 3, 5))
+    placements = [SimpleNamespace(dim=1), SimpleNamespace(), SimpleNamespace(dim=1)]
+    x = SimpleNamespace(ndim=3, device_mesh=mesh, placements=placements)
+    assert [_shards.pieces(x, dim) for dim in (0, 1, 2, -1, -2)] == [1, 10, 1, 1, 10]
+
+
+@pytest.mark.parametrize(
+    ("replicated", "by_freq", "sparse", "name"),
+    [
+        ((True, True), True, False, None),
+        ((True, False), False, False, None),
+        ((True, False), True, False, "scale_grad_by_freq"),
+        ((True, True), False, True, "sparse"),
+    ],
+)
+def test_a_table_whose_gradient_torch_cannot_compute(replicated, by_freq, sparse, name):
+    words = SimpleNamespace(
+        placements=[SimpleNamespace(is_replicate=lambda each=each: each) for each in replicated]
+    )
+    check = module_of("embedding_dropout")._check_gradient
+    if name is None:
+        check(words, by_freq, sparse)
+        return
+    with pytest.raises(ArgumentValueError, match=f"`{name}` to be False where .*, got {name}=True"):
+        check(words, by_freq, sparse)
+
+
+@pytest.mark.parametrize("kind", ["input", "state", "second state", "weight"])
+def test_a_recurrent_layer_takes_no_dtensor(monkeypatch, kind):
+    layer = nn.LSTM(4, 3, recurrent_dropout=0.5)
+    x, states = randn(5, 2, 4), (randn(1, 2, 3), randn(1, 2, 3))
+    spread = {
+        "input": x,
+        "state": states[0],
+        "second state": states[1],
+        "weight": layer.weight_ih_l0,
+    }[kind]
+    monkeypatch.setattr(recurrent, "is_spread", lambda t: t is spread)
+    name = {"input": "input", "weight": "weight_ih_l0"}.get(kind, "hx")
+    before = torch.get_rng_state()
+    with pytest.raises(ArgumentTypeError, match=f"`{name}` to be not a DTensor"):
+        layer(x, states)
+    assert torch.equal(torch.get_rng_state(), before)
