@@ -339,7 +339,7 @@ class Observer:
         record = mark.record
         if not record.known and not mark.two_valued:
             return
-        is_filled = name in _FILLS or (name == "where" and len(args) > 2 and _is_zero(args[1]))
+        is_filled = name in _FILLS or (name == "where" and _is_zero(args[1]))
         dropped: torch.Tensor | None = None
         if has_values(mask):
             if mask.dtype == torch.bool:
@@ -528,7 +528,7 @@ def _is_masked(
         is_mask = mask.dtype == torch.bool and any(mask is t for t in _tensors(args[1:2]))
         return is_mask and (_is_zero(args[2]) or args[2] == -math.inf)
     if name == "where":
-        return mask is args[0] and len(args) > 2 and any(map(_is_zero, args[1:]))
+        return mask is args[0] and any(map(_is_zero, args[1:]))
     return True
 
 
