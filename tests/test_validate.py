@@ -216,6 +216,13 @@ def test_a_probability_of_each_sample_of_a_vmap_is_refused():
         torch.vmap(lambda p: torch.ones(2) * check_p(p))(torch.tensor([0.1, 0.2]))
 
 
+def test_a_probability_on_a_gpu_that_is_captured_is_refused(monkeypatch):
+    monkeypatch.setattr(_validate, "is_captured", lambda _: True)
+    with pytest.raises(TYPE, match="a number while a CUDA graph is captured"):
+        check_p(torch.tensor(0.5))
+    assert check_p(0.5) == 0.5
+
+
 def test_what_has_a_gradient():
     x = torch.ones(2)
     assert not has_gradient(x)
