@@ -382,8 +382,10 @@ def test_the_innermost_mode():
     try:
         _torch.set_function_modes(((), None, None))
         assert _torch.innermost_mode() is None
-        with torch.device("cpu") as device:
-            assert _torch.innermost_mode() is device
+        mode = torch.utils._device.DeviceContext("cpu")
+        with mode:
+            assert _torch.innermost_mode() is mode
+        assert _torch.innermost_mode() is None
     finally:
         _torch.set_function_modes(state)
 
