@@ -142,12 +142,13 @@ def noise(table, *numbers, x=X, strides=STRIDES):
         (0.25, 0.5, -0.25, 3.0),
     ],
 )
-def test_masked_affine(table, p, scale, shift, drop_value, strides, dtype):
+def test_masked_affine(table, opset, p, scale, shift, drop_value, strides, dtype):
     x = Value(X.tensor.to(dtype))
     y = masked(table, p, scale, shift, drop_value, x=x, strides=strides)
     keep = KEEP[: 2 if strides[0] else 1, : 3 if strides[1] else 1]
     assert torch.equal(y, torch.where(keep, x.tensor * scale + shift, drop_value).to(dtype))
     assert y.dtype == dtype
+    assert ("Add" in opset.called) == (shift != 0)
 
 
 @pytest.mark.parametrize(

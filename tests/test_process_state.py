@@ -245,3 +245,22 @@ def test_handlers_of_signals_are_those_of_the_main_thread():
     thread.start()
     thread.join()
     assert changed == [[]]
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+@pytest.mark.parametrize("is_available", [False, True])
+@pytest.mark.parametrize("is_initialized", [False, True])
+def test_the_generators_of_cuda(wanted, is_available, is_initialized, monkeypatch):
+    states, set_states = [torch.zeros(2), torch.zeros(2)], []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: is_available)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: is_initialized)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: [s.clone() for s in states])
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", set_states.append)
+    before = ProcessState(generators(None, accelerators=wanted))
+    assert before.drawn() == []
+    states[1][0] = 1
+    is_saved = wanted and is_available and is_initialized
+    assert before.drawn() == ["CUDA's generators"] * is_saved
+    before.restore()
+    assert len(set_states) == is_saved
+    assert not any(state.any() for written in set_states for state in written)
