@@ -2,6 +2,7 @@ import contextlib
 import gc
 import json
 import os
+import pickle
 import pty
 import re
 import signal
@@ -11,6 +12,7 @@ import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import click
 import pytest
 from click.shell_completion import BashComplete
 
@@ -18,9 +20,9 @@ import started
 import torchdropout
 from torchdropout import __main__ as program
 from torchdropout import cli
-from torchdropout.cli import verify
+from torchdropout.cli import _apart, verify
 from torchdropout.cli._apart import apart
-from torchdropout.errors import TargetError
+from torchdropout.errors import ArgumentValueError, TargetError
 from torchdropout.verify import isolation
 from torchdropout.verify.comparison import Comparison, Row
 from torchdropout.verify.registry import RULES
@@ -1071,3 +1073,133 @@ def test_a_missing_extra_is_named_and_info_needs_none():
         'pip install "torchdropout[verify]"\n'
     )
     assert verify == [[2, "", named]] * 3
+
+
+# --- Parts of the commands ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("timeout", "level", "limit"),
+    [
+        (None, "quick", 120.0),
+        (None, "standard", 120.0),
+        (None, "thorough", 900.0),
+        (0.0, "thorough", None),
+        (3.0, "thorough", 3.0),
+    ],
+)
+def test_the_limit_of_a_check(timeout, level, limit):
+    assert verify._limit(timeout, level) == limit
+
+
+def test_the_files_that_are_watched(tmp_path):
+    file, gone = tmp_path / "net.py", tmp_path / "gone.py"
+    targets = (f"{file}:Net", "torch.nn:Dropout", f"{gone}:a")
+    assert verify._files(targets, ("mask.py", "drawn.pyc")) == {file, gone, Path("mask.py")}
+    file.write_text("x = 1")
+    before = verify._stamps([file, gone])
+    assert before == {file: (file.stat().st_mtime_ns, 5), gone: None}
+    file.write_text("x = 10")
+    os.utime(file, ns=(0, before[file][0]))
+    assert verify._stamps(before) != before
+    os.utime(file, ns=(0, 7))
+    assert verify._stamps([file]) == {file: (7, 6)}
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (0, "ended with exit code 0"),
+        (3 << 8, "ended with exit code 3"),
+        (9, "was ended by signal 9"),
+    ],
+)
+def test_how_a_process_ended(status, text):
+    assert _apart._ended(status) == text
+
+
+@pytest.mark.parametrize(
+    ("work", "expected"),
+    [
+        (lambda: 3, 3),
+        (lambda: _raised(TargetError("gone")), TargetError("gone")),
+        (lambda: _raised(ArgumentValueError("x")), ArgumentValueError("x")),
+        (lambda: _raised(KeyboardInterrupt()), KeyboardInterrupt()),
+        (
+            lambda: _raised(KeyError("k")),
+            TargetError("Expected TARGET to run, got KeyError: 'k'"),
+        ),
+        (lambda: sys.exit(3), TargetError("Expected TARGET to run, got SystemExit: 3")),
+    ],
+)
+def test_what_a_process_sends(work, expected, capsys):
+    mine, theirs = os.pipe()
+    left = []
+    _apart._work(work, theirs, left.append)
+    assert left == [0]
+    with os.fdopen(mine, "rb") as pipe:
+        size = int.from_bytes(pipe.read(8), "little")
+        data = pipe.read()
+    assert len(data) == size
+    found = pickle.loads(data)
+    assert (type(found), str(found)) == (type(expected), str(expected))
+    shown = "Expected TARGET to run" in str(expected)
+    assert ("Traceback" in capsys.readouterr().err) == shown
+
+
+def _raised(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([(3).to_bytes(8, "little") + b"abc"], b"abc"),
+        ([(3).to_bytes(8, "little"), b"ab", b"c"], b"abc"),
+        ([(0).to_bytes(8, "little")], b""),
+        ([(4).to_bytes(8, "little") + b"abc"], b""),
+        ([b"\0\0"], b""),
+        ([], b""),
+    ],
+)
+def test_only_a_whole_message_is_heard(parts, expected, monkeypatch):
+    mine, theirs = os.pipe()
+    monkeypatch.setattr(os, "waitpid", lambda pid, options: (pid, 9))
+    for part in parts:
+        os.write(theirs, part)
+    os.close(theirs)
+    try:
+        assert _apart._heard(mine, 7) == (expected, 9)
+    finally:
+        os.close(mine)
+
+
+def test_a_process_that_left_the_pipe_open_is_not_waited_for(monkeypatch):
+    mine, theirs = os.pipe()
+    monkeypatch.setattr(_apart, "_TICK", 0.0)
+    waits = iter([(0, 0), (7, 9)])  # it runs, and then it has ended
+    monkeypatch.setattr(os, "waitpid", lambda pid, options: next(waits))
+    try:
+        os.write(theirs, b"\0\0")
+        assert _apart._heard(mine, 7) == (b"", 9)
+    finally:
+        os.close(mine)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("dropuot", ["got 'dropuot'", "dropout"]),
+        ("spatial", ["spatial is dropout1d, dropout2d or dropout3d"]),
+        ("zzzz", ["the kinds are ", "drop-path"]),
+    ],
+)
+def test_a_kind_that_is_not_one(value, says):
+    with pytest.raises(click.BadParameter) as caught:
+        verify._Kind().convert(value, None, None)
+    assert all(word in str(caught.value) for word in says)
+
+
+def test_a_kind_with_options():
+    assert verify._Kind().convert("drop-path:what=ever", None, None) == "drop-path:what=ever"

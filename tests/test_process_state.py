@@ -1,6 +1,12 @@
 """The state of the process: each part is saved, found changed, and restored."""
 
+import contextlib
+import io
+import os
 import random
+import signal
+import sys
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -142,3 +148,119 @@ def test_generators_in_attributes():
     assert before.drawn() == []
     assert draw() == first
     assert [part.name for part in held_generators({"": holder}, None)] == ["torch", "python"]
+
+
+def set_variable(name, value):
+    os.environ[name] = value
+
+
+CHANGES = {
+    "the default dtype": lambda: torch.set_default_dtype(torch.float64),
+    "the grad mode": lambda: torch.set_grad_enabled(not torch.is_grad_enabled()),
+    "the default device": lambda: torch.set_default_device("meta"),
+    "autocast on cpu": lambda: torch.set_autocast_enabled("cpu", True),
+    "autocast on cpu, its dtype": lambda: torch.set_autocast_dtype("cpu", torch.float16),
+    "autocast on cuda": lambda: torch.set_autocast_enabled("cuda", True),
+    "autocast": lambda: torch.set_autocast_cache_enabled(not torch.is_autocast_cache_enabled()),
+    "open autocasts": torch.autocast_increment_nesting,
+    "open autocasts, fewer": torch.autocast_decrement_nesting,
+    "the number of threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "deterministic algorithms": lambda: torch.use_deterministic_algorithms(True),
+    "deterministic algorithms, warned of": lambda: torch.use_deterministic_algorithms(
+        True, warn_only=True
+    ),
+    "anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
+    "the precision of matrix products": lambda: torch.set_float32_matmul_precision("medium"),
+    "the environment": lambda: set_variable("TORCHDROPOUT_ADDED", "1"),
+    "the environment, a value": lambda: set_variable("TORCHDROPOUT_KEPT", "2"),
+    "the environment, less": lambda: os.environ.pop("TORCHDROPOUT_KEPT"),
+    "the working directory": lambda: os.chdir("/"),
+    "sys.stdin": lambda: setattr(sys, "stdin", io.StringIO()),
+    "sys.stdout": lambda: setattr(sys, "stdout", io.StringIO()),
+    "sys.stderr": lambda: delattr(sys, "stderr"),
+    "the recursion limit": lambda: sys.setrecursionlimit(sys.getrecursionlimit() + 1),
+    "signal handlers": lambda: signal.signal(signal.SIGUSR1, lambda *_: None),
+    "the hooks of all modules": lambda: torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda *_: None
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_part_is_noticed_and_restored(name, monkeypatch):
+    monkeypatch.setenv("TORCHDROPOUT_KEPT", "1")
+    part = name.partition(",")[0]
+    before = ProcessState([*MODES, *PROCESS, *HOOKS])
+    try:
+        CHANGES[name]()
+        # torch sets a variable of CUDA together with deterministic algorithms.
+        assert part in before.changed()
+        assert {*before.changed()} <= {part, "the environment"}
+    finally:
+        before.restore()
+    assert before.changed() == []
+
+
+def test_inference_mode_is_restored():
+    """In another thread, as what restores it stays open."""
+
+    def work():
+        state = ProcessState(MODES)
+        stack = contextlib.ExitStack()
+        stack.enter_context(torch.inference_mode())
+        found.append(state.changed())
+        state.restore()
+        found.append(torch.is_inference_mode_enabled())
+
+    found = []
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [["inference mode", "the grad mode"], False]
+
+
+def test_a_folder_that_is_gone_is_left(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    state = ProcessState(PROCESS)
+    gone.rmdir()
+    assert state.changed() == ["the working directory"]
+    os.chdir(tmp_path)
+    state.restore()
+    assert os.getcwd() == str(tmp_path)  # noqa: PTH109
+
+
+def test_handlers_of_signals_are_those_of_the_main_thread():
+    changed = []
+
+    def work():
+        state = ProcessState(PROCESS)
+        changed.append(state.changed())
+        state.restore()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert changed == [[]]
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+@pytest.mark.parametrize("is_available", [False, True])
+@pytest.mark.parametrize("is_initialized", [False, True])
+def test_the_generators_of_cuda(wanted, is_available, is_initialized, monkeypatch):
+    states, set_states = [torch.zeros(2), torch.zeros(2)], []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: is_available)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: is_initialized)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: [s.clone() for s in states])
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", set_states.append)
+    before = ProcessState(generators(None, accelerators=wanted))
+    assert before.drawn() == []
+    states[1][0] = 1
+    is_saved = wanted and is_available and is_initialized
+    assert before.drawn() == ["CUDA's generators"] * is_saved
+    before.restore()
+    assert len(set_states) == is_saved
+    assert not any(state.any() for written in set_states for state in written)

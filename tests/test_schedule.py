@@ -204,11 +204,59 @@ def test_a_p_that_one_module_refuses_changes_none():
     assert scheduler.base_ps == [0.5, 0.5, 0.4]
 
 
-def test_timms_patch_dropout():
-    patch = type("PatchDropout", (nn.Module,), {"__module__": "timm.layers.patch_dropout"})()
-    patch.prob = 0.5
-    DropoutScheduler(nn.Sequential(patch), Linear(2, 0.5))
-    assert patch.prob == 0.25
+def of(kind, home, **attributes):
+    """A module of a class with this name, of another package."""
+    module = type(kind, (nn.Module,), {"__module__": home})()
+    for name, value in attributes.items():
+        setattr(module, name, value)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("module", "rates"),
+    [
+        (of("PatchDropout", "timm.layers.patch_dropout", prob=0.5), {"prob": 0.25}),
+        (of("PatchDropoutWithIndices", "timm.layers.x", prob=0.5), {"prob": 0.25}),
+        (of("PatchDropout", "mine", prob=0.5), None),
+        (of("Other", "timm.layers.x", prob=0.5), None),
+        (of("BeitDropPath", "transformers.models.beit", drop_prob=0.5), {"drop_prob": 0.25}),
+        (of("StochasticDepth", "mine", drop_prob=0.5), {"drop_prob": 0.25}),
+        (of("DropPath", "mine", p=0.5, drop_prob=0.1), {"p": 0.25, "drop_prob": 0.1}),
+        (of("DropPath", "mine", p=None, drop_prob=0.5), {"drop_prob": 0.25}),
+        (of("DropPathFinder", "mine", p=0.5), None),
+        (of("Dropout", "mine", p=0.5), None),
+    ],
+)
+def test_classes_of_other_packages(module, rates):
+    if rates is None:
+        before = dict(vars(module))
+        with pytest.raises(ArgumentValueError, match="got none"):
+            DropoutScheduler(nn.Sequential(module), Linear(2, 0.5))
+        assert vars(module) == before
+        return
+    DropoutScheduler(nn.Sequential(module), Linear(2, 0.5))
+    assert {name: getattr(module, name) for name in rates} == rates
+
+
+def test_a_model_that_is_a_dropout_has_a_name_in_states():
+    scheduler = DropoutScheduler(nn.Dropout(0.5), Linear(2))
+    assert scheduler.state_dict() == {"last_epoch": 0, "base_ps": {"the model": 0.5}}
+    scheduler.step()
+    scheduler.load_state_dict({"last_epoch": 0, "base_ps": {"the model": 0.25}})
+    assert (scheduler.last_epoch, scheduler.base_ps) == (0, [0.25])
+
+
+@pytest.mark.parametrize(
+    ("base_ps", "says"),
+    [
+        ({"1": 0.4}, r"of the same 2 dropouts, got 1; not in both: \['3'\]"),
+        ({"3": 0.8, "1": 0.4}, "got 2; not in both: the same in another order"),
+        ({"1": 0.4, "5": 0.8}, r"not in both: \['3', '5'\]"),
+    ],
+)
+def test_a_state_of_other_dropouts_says_which(base_ps, says):
+    with pytest.raises(ArgumentValueError, match=says):
+        DropoutScheduler(small(), Late(2)).load_state_dict({"last_epoch": 1, "base_ps": base_ps})
 
 
 def test_given_modules_and_shared_ones_are_taken_once():
@@ -412,6 +460,19 @@ class TestLinearDropPath:
             td.nn.DropPath(0.1),
         ]  # as timm builds a block that is never dropped
         assert linear_drop_path(blocks, 0.5) == [0.0, 0.5]
+
+    def test_only_paths_get_the_rate_of_a_block(self):
+        block = nn.Sequential(td.nn.DropPath(0.1), nn.Dropout(0.2), nn.Linear(1, 1))
+        assert linear_drop_path([block], 0.5, rule="paper") == [0.5]
+        assert (block[0].p, block[1].p) == (0.5, 0.2)
+        nameless = of("DropPath", "mine", rate=0.1)
+        with pytest.raises(ArgumentValueError, match=r"got none in block 0 \(DropPath\), which"):
+            linear_drop_path([nameless], 0.5, rule="paper")
+
+    def test_a_path_of_transformers(self):
+        path = of("SwinDropPath", "transformers.models.swin", drop_prob=0.1)
+        assert linear_drop_path([path], 0.5, rule="paper") == [0.5]
+        assert path.drop_prob == 0.5
 
 
 def test_compiled_it_acts_as_eager():

@@ -204,7 +204,9 @@ def _read(part: torch.fx.GraphModule, node: torch.fx.Node) -> GraphNode | None:
         return GraphNode(part, node, kind, p, is_identity=is_identity)
     if kind == _DRAW:
         return None
-    found = node.normalized_arguments(part, normalize_to_only_use_kwargs=True)
+    found = None
+    with contextlib.suppress(RuntimeError):  # several overloads fit, as those of `torch.add`
+        found = node.normalized_arguments(part, normalize_to_only_use_kwargs=True)
     arguments = {} if found is None else found.kwargs
     rate = next((arguments[name] for name in _RATES if name in arguments), None)
     p = float(rate) if isinstance(rate, (int, float)) else None

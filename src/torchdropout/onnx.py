@@ -130,7 +130,7 @@ class _Translations:
         op = self._op
         shape = op.Shape(x)
         if _shares(strides):
-            own = op.Constant(value_ints=[0 if _is_zero(stride) else 1 for stride in strides])
+            own = op.Constant(value_ints=[int(not _is_zero(stride)) for stride in strides])
             shape = op.Where(op.Cast(own, to=9), shape, op.Constant(value_ints=[1] * len(strides)))
         return op.Expand(op.Constant(value_float=1.0), shape)
 

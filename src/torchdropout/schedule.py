@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -341,8 +341,7 @@ class DropoutScheduler(torch.optim.lr_scheduler.LRScheduler):
         self._optimizer = optimizer
         self._rates = _rates(model)
         self.schedule = schedule
-        self.last_epoch = 0
-        self._last_p: list[float] = []
+        self._last_p: list[float]
         self._go_to(0)
 
     @property
@@ -487,7 +486,7 @@ def linear_drop_path(
     if not found:
         wrong_value("blocks", "at least one block", blocks)
     ps = linear_rates(len(found), p_max, rule=rule)
-    paths = [[m for m in block.modules() if _is_path(m)] for block in found]
+    paths = [list(_paths_in(block)) for block in found]
     for index, (block, p) in enumerate(zip(found, ps, strict=True)):
         if p > 0.0 and not paths[index]:
             raise ArgumentValueError(
@@ -495,8 +494,8 @@ def linear_drop_path(
                 f"({type(block).__name__}), which should drop with p={p!r}."
             )
     for inside, p in zip(paths, ps, strict=True):
-        for module in inside:
-            setattr(module, _rate_of(module) or "p", p)
+        for module, rate in inside:
+            setattr(module, rate, p)
     return ps
 
 
@@ -578,8 +577,12 @@ def _rates_of(name: str, module: torch.nn.Module) -> list[_Rate]:
     return rates
 
 
-def _is_path(module: torch.nn.Module) -> bool:
-    return type(module).__name__.endswith(_PATHS) and _rate_of(module) is not None
+def _paths_in(block: torch.nn.Module) -> Iterator[tuple[torch.nn.Module, str]]:
+    """The DropPaths in a block, each with the attribute that holds its rate."""
+    for module in block.modules():
+        rate = _rate_of(module) if type(module).__name__.endswith(_PATHS) else None
+        if rate is not None:
+            yield module, rate
 
 
 def _rate_of(module: torch.nn.Module) -> str | None:

@@ -173,3 +173,16 @@ def test_the_module_of_a_program_refuses_a_mode(program):
         module.eval()
         pytest.fail("torch now accepts it: is it read in eval?")
     assert any(one.drops for one in read(module))
+
+
+def test_errors_come_before_the_advice_of_a_program_in_the_model():
+    from torchvision.ops import StochasticDepth
+
+    class Alive(torch.nn.Module):
+        def forward(self, x):
+            return F.dropout(x, 0.5)
+
+    program = switched(torch.export.export(StochasticDepth(0.5, "row").train(), (X,)))
+    found = [(f.name, f.severity) for f in sites(torch.nn.Sequential(program, Alive()), X).findings]
+    assert found[0] == ("alive-in-eval", "error")
+    assert ("exported-in-training", "advice") in found[1:]

@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 
+import click
 import pytest
 
 from torchdropout.cli import run
+from torchdropout.cli.mc import _dims
 
 SOURCE = """
 import torch
@@ -225,3 +227,25 @@ def test_where_the_samples_lie(capsys):
     ):
         assert mc_plan("model.py:folds", "--batch-dims", dims) == 2
         assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], {}),
+        (["a.b=1"], {"a.b": 1}),
+        (["=0", "a=-2"], {"": 0, "a": -2}),
+        (["a=b#1=3"], {"a=b#1": 3}),
+        (["a=1,alternating"], {"a": (1, "alternating")}),
+        (["a=1,"], {"a": (1, "")}),
+        (["a=1", "a=2"], {"a": 2}),
+    ],
+)
+def test_dimensions_are_read(given, expected):
+    assert _dims(given) == expected
+
+
+@pytest.mark.parametrize("text", ["", "a", "a=", "a=b", "a=--1", "a=1.0", "a=,alternating", "1"])
+def test_what_is_not_a_dimension(text):
+    with pytest.raises(click.BadParameter, match="Expected PATH=DIM or PATH=DIM,alternating, got"):
+        _dims([text])

@@ -1,9 +1,11 @@
 """`mc.plan`: the sites of many models, how each is reached, and that nothing else changes."""
 
+import contextlib
 import copy
 import dataclasses
 import random
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -29,6 +31,18 @@ from stochastic import (
 )
 from torchdropout import mc, nn
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
+from torchdropout.mc._plan import (
+    Plan,
+    PlannedSite,
+    _above,
+    _by_path,
+    check_plan,
+    may_train,
+    question,
+    training,
+)
+from torchdropout.scope import SiteId
+from torchdropout.scope._places import Sites
 
 CALL, MODE, KEY = "its call", "its module put in training", "a key given to its module"
 X = torch.randn(4, 5, 8, generator=torch.Generator().manual_seed(0))
@@ -776,3 +790,167 @@ def test_not_within_a_scope():
     with mc.active(model), pytest.raises(ArgumentValueError, match=r"no scope .* active"):
         mc.plan(model, X)
     mc.plan(copy.deepcopy(model), X)
+
+
+# --- Parts of a plan -----------------------------------------------------------------------------
+
+
+def planned(path, p=0.5, selected=True, kind="dropout", shape=(2, 3)):
+    return PlannedSite(SiteId(path, 0), kind, p, CALL, selected, True, shape)
+
+
+def of_sites(*found, unreached=(), problem="", undecided=()):
+    sites = Sites({}, hidden=False, unseen=())
+    return Plan(found, dict(unreached), "As eval.", problem, undecided, (), sites, {})
+
+
+def test_the_text_of_a_plan():
+    rates = torch.tensor([0.1, 0.2])
+    plan = of_sites(
+        planned("a"),
+        planned("b.long", p=None, selected=False, kind="randn"),
+        planned("c", p=rates),
+        planned("", p=1),
+        unreached={SiteId("d", 1): "poisson"},
+        undecided=("mask", 1),
+    )
+    assert str(plan).splitlines() == [
+        "site                   draws    p    how it is reached",
+        "a #0                   dropout  0.5  its call",
+        "b.long #0              randn         its call",
+        "c #0                   dropout  ...  its call",
+        "(the model itself) #0  dropout  1    its call",
+        "d #1                   poisson       not reached",
+        "",
+        question("mask", 0),
+        question(1, 0),
+        "3 of 5 sites draw. As eval.",
+    ]
+    assert str(of_sites(planned("a"), problem="No.")).endswith("1 of 1 sites draw. No.")
+    assert str(of_sites()).splitlines()[-1] == "0 of 0 sites draw. As eval."
+
+
+def test_a_plan_as_data():
+    plan = of_sites(
+        planned("a", shape=None),
+        planned("b", p=torch.tensor(0.5)),
+        unreached={SiteId("d", 1): "poisson"},
+        undecided=("mask", 1),
+    )
+    assert plan.to_dict() == {
+        "sites": [
+            {
+                **{"path": "a", "number": 0, "draws": "dropout", "p": 0.5, "reached": CALL},
+                **{"selected": True, "batched": True, "shape": None},
+            },
+            {
+                **{"path": "b", "number": 0, "draws": "dropout", "p": None, "reached": CALL},
+                **{"selected": True, "batched": True, "shape": [2, 3]},
+            },
+        ],
+        "unreached": [{"path": "d", "number": 1, "draws": "poisson"}],
+        "proof": "As eval.",
+        "problem": "",
+        "undecided": ["mask", 1],
+    }
+
+
+@pytest.mark.parametrize(
+    ("ps", "selected", "is_refused"),
+    [
+        ([0.0, 0.0], [True, True], True),
+        ([0, 0.0], [True, True], True),
+        ([0.0, 0.5], [True, True], False),
+        ([0.0, 0.5], [True, False], True),
+        ([0.0, None], [True, True], False),
+        ([0.0], [False], False),
+        ([], [], False),
+    ],
+)
+def test_a_plan_without_a_rate_above_0_is_refused(ps, selected, is_refused):
+    plan = of_sites(*(planned("a", p, on) for p, on in zip(ps, selected, strict=True)))
+    if not is_refused:
+        check_plan(plan, "raise")
+        return
+    with pytest.raises(ArgumentValueError, match=f"got p = 0 at all {sum(selected)} sites"):
+        check_plan(plan, "ignore")
+
+
+@pytest.mark.parametrize(
+    ("unreached", "problem", "messages"),
+    [
+        ({}, "", []),
+        ({}, "It differs.", ["It differs."]),
+        (
+            {SiteId("d", 1): "poisson"},
+            "It differs.",
+            ["Expected draws that can be given a key, got poisson at d #1.", "It differs."],
+        ),
+    ],
+)
+def test_what_a_plan_does_not_reach(unreached, problem, messages):
+    plan = of_sites(planned("a"), unreached=unreached, problem=problem)
+    check_plan(plan, "ignore")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_plan(plan, "warn")
+    assert [str(one.message) for one in caught] == messages
+    if messages:
+        with pytest.raises(SiteError, match=f"^{re.escape(messages[0])}$"):
+            check_plan(plan, "raise")
+    else:
+        check_plan(plan, "raise")
+
+
+def test_draws_of_two_looks_by_the_module():
+    one = {SiteId("a", 0): "rand", SiteId("a", 1): "randn"}
+    two = {SiteId("a", 2): "poisson", SiteId("b", 0): "poisson"}
+    assert _by_path(one, two) == {**one, SiteId("b", 0): "poisson"}
+
+
+def test_the_modules_around_sites():
+    assert _above([SiteId("a.b.c", 0), SiteId("d", 3)]) == {"", "a", "a.b"}
+    assert _above([SiteId("", 0)]) == {""}
+    assert _above([]) == set()
+
+
+def of_module(name, home="mine", kind=torch.nn.Module):
+    return type(name, (kind,), {"__module__": home})()
+
+
+@pytest.mark.parametrize(
+    ("path", "module", "expected"),
+    [
+        ("a", torch.nn.Dropout(), True),
+        ("a", of_module("Mine"), True),
+        ("a", torch.nn.Sequential(), False),
+        ("a", torch.nn.BatchNorm1d(2), False),
+        ("a", of_module("Mine", kind=torch.nn.RReLU), False),
+        ("a", of_module("Fake", "torch.ao.quantization.fake_quantize"), False),
+        ("a.parametrizations.weight.0", of_module("Mine"), False),
+        ("a.my_parametrizations", of_module("Mine"), True),
+        ("a", torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(2, 2)), False),
+    ],
+)
+def test_modules_whose_mode_may_be_set(path, module, expected):
+    assert may_train(path, module) == expected
+
+
+def test_a_mode_is_set_for_modules_without_their_children():
+    model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Sequential(torch.nn.Dropout())).eval()
+    model[1].train()
+    with contextlib.suppress(KeyError), training([model, model[0], model[1]]):
+        assert [m.training for m in model.modules()] == [True, True, True, True]
+        model[1][0].eval()
+        raise KeyError
+    assert [m.training for m in model.modules()] == [False, False, True, False]
+
+
+def test_a_module_in_training_is_named():
+    model = torch.nn.Sequential(torch.nn.Sequential(torch.nn.Dropout())).eval()
+    model[0][0].train()
+    with pytest.raises(ArgumentValueError, match=r"a model in eval: .* got model='0.0'"):
+        mc.plan(model, X)
+    model.eval().training = True
+    with pytest.raises(ArgumentValueError, match="got model='Sequential'"):
+        mc.plan(model, X)

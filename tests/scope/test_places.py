@@ -1,13 +1,28 @@
 """The sites of a model, and what several looks at it say of them."""
 
+import contextlib
 import itertools
 
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from torchdropout.errors import SiteError
 from torchdropout.functional._part import Axis
-from torchdropout.scope._places import Place, Site, SiteId, Sites
+from torchdropout.process_state import TORCHS
+from torchdropout.scope._places import (
+    Place,
+    Site,
+    SiteId,
+    Sites,
+    _altered,
+    _axis,
+    _is_numeric,
+    _norms_still,
+    _taken,
+    of_packed,
+    unchanged,
+)
 from torchdropout.scope._watch import Draw
 
 A, B, C = SiteId("a", 0), SiteId("a", 1), SiteId("", 0)
@@ -82,3 +97,149 @@ def test_places_that_a_look_with_several_samples_finds_elsewhere():
 def test_a_draw_may_be_that_of_a_site(kind, ndim, aligned, shape, is_of):
     draw = Draw(kind, 0.5, (torch.ones([2] * ndim),), lambda: None, None, aligned)
     assert site(A, shape=shape).is_of(draw) is is_of
+
+
+# --- Parts of arguments ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dim", "places"), [(0, [0, 0, 2]), (1, [3]), (-1, [3, 1])])
+def test_places_that_are_taken(dim, places):
+    x = torch.arange(12).view(3, 4)
+    assert torch.equal(_taken(x, dim, places), x.index_select(dim, torch.tensor(places)))
+
+
+def test_sequences_that_are_taken_of_a_packed_one():
+    padded, lengths = torch.arange(24.0).view(4, 3, 2), torch.tensor([4, 3, 1])
+    packed = pack_padded_sequence(padded, lengths)
+    found, sizes = pad_packed_sequence(of_packed(packed, [2, 0, 0]))
+    assert sizes.tolist() == [1, 4, 4]
+    assert torch.equal(found[:, 1], padded[:, 0])
+    assert torch.equal(found[:, 2], padded[:, 0])
+    assert torch.equal(found[:1, 0], padded[:1, 2])
+    assert not found[1:, 0].any()
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1])
+@pytest.mark.parametrize(
+    "x",
+    [torch.zeros(3, 4), torch.randn(3, 4).double(), torch.zeros(3, 4).half(), -torch.ones(3, 4)],
+)
+def test_the_last_place_gets_other_numbers(x, dim):
+    y = _altered(x, dim)
+    end = x.shape[dim] - 1
+    assert (y.shape, y.dtype) == (x.shape, x.dtype)
+    assert torch.equal(y.narrow(dim, 0, end), x.narrow(dim, 0, end))
+    last, other = x.narrow(dim, end, 1), y.narrow(dim, end, 1)
+    assert bool((last != other).all())
+    assert bool((last - other).abs().max() <= 0.125 * (1 + last.abs().max()))
+    assert len(set((other - last).flatten().tolist())) == last.numel()
+
+
+def test_integers_stay_small_and_above_zero():
+    assert _altered(torch.tensor([5, 0, 0]), 0).tolist() == [5, 0, 1]
+    assert _altered(torch.tensor([5, 0, 1]), 0).tolist() == [5, 0, 0]
+    assert _altered(torch.tensor([5, 0, 3]), 0).tolist() == [5, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("leaf", "expected"),
+    [
+        (torch.ones(2), True),
+        (torch.ones(2, dtype=torch.int64), True),
+        (torch.ones(2, dtype=torch.bool), False),
+        (torch.ones(2, dtype=torch.complex64), False),
+        (3.0, False),
+    ],
+)
+def test_what_may_get_other_numbers(leaf, expected):
+    assert _is_numeric(leaf) == expected
+
+
+# --- The dimension of the samples -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("two", "three", "axis"),
+    [
+        ((2, 8), (3, 8), Axis(0, 1)),
+        ((8, 2), (8, 3), Axis(1, 1)),
+        ((8, 12), (8, 18), Axis(1, 6)),
+        ((8, 8), (8, 8), None),
+        ((), (), None),
+    ],
+)
+def test_the_dimension_that_follows_the_batch(two, three, axis):
+    assert _axis(two, three, 2, 3) == (axis, "")
+
+
+@pytest.mark.parametrize(
+    ("two", "three", "problem"),
+    [
+        ((2, 8), (3,), "its draws change their number of dimensions with the batch"),
+        ((2, 8), None, "its draws change their number of dimensions with the batch"),
+        ((8, 5), (8, 6), "dimension 1 of its draws is not a multiple of the batch"),
+        ((3, 8), (2, 8), "dimension 0 of its draws is not a multiple of the batch"),
+        ((2, 2), (3, 3), "dimensions 0 and 1 of its draws both follow the batch"),
+        ((2, 4), (3, 6), "dimensions 0 and 1 of its draws both follow the batch"),
+        ((4, 2), (6, 3), "dimensions 1 and 0 of its draws both follow the batch"),
+    ],
+)
+def test_why_no_dimension_follows_the_batch(two, three, problem):
+    assert _axis(two, three, 2, 3) == (None, problem)
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "axis", "problem"),
+    [
+        ((4, 8), (5, 8), Axis(0, 1), ""),
+        ((4, 12), (5, 15), Axis(0, 1), ""),  # the other has the keys of all parts
+        ((12, 4), (15, 5), Axis(1, 1), ""),
+        ((4, 4), (5, 5), None, "dimensions 0 and 1 of its draws both follow the sequence. In "),
+        ((6, 8), (7, 8), None, "dimension 0 of its draws is not a multiple of the sequence"),
+    ],
+)
+def test_the_dimension_that_follows_the_sequence(few, many, axis, problem):
+    found, why = _axis(few, many, 4, 5, "sequence")
+    assert found == axis
+    assert why.startswith(problem)
+    assert bool(why) == bool(problem)
+
+
+def test_a_dimension_that_grows_by_a_part_of_a_position():
+    problem = "dimension 0 of its draws is not a multiple of the sequence"
+    assert _axis((4,), (7,), 4, 6, "sequence") == (None, problem)
+
+
+# --- What a look leaves behind --------------------------------------------------------------------
+
+
+def test_buffers_are_restored():
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Dropout(0.5))
+    mean = model[0].running_mean
+    state = torch.get_rng_state()
+    with contextlib.suppress(KeyError), unchanged(model) as moved:
+        model(torch.randn(4, 3))
+        assert mean.any()
+        assert [*moved.common.drawn()] == [TORCHS]
+        raise KeyError
+    assert model[0].running_mean is mean
+    assert not mean.any()
+    assert model[0].num_batches_tracked == 0
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("options", "training", "within"),
+    [
+        ({}, True, False),
+        ({}, False, False),
+        ({"track_running_stats": False}, True, True),
+        ({"track_running_stats": False}, False, False),
+    ],
+)
+def test_a_norm_uses_the_statistics_that_it_holds(options, training, within):
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(3, **options)).train(training)
+    with contextlib.suppress(KeyError), _norms_still(model):
+        assert model[0].training is within
+        raise KeyError
+    assert model[0].training is training

@@ -101,7 +101,12 @@ def diagnose(
             )
         )
     found += _config(config, sites)
-    return tuple(sorted(found, key=lambda finding: finding.severity != "error"))
+    return errors_first(found)
+
+
+def errors_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings, the errors before the advice."""
+    return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
 
 
 def diagnose_program(sites: Iterable[AuditedSite]) -> tuple[Finding, ...]:
@@ -113,7 +118,7 @@ def diagnose_program(sites: Iterable[AuditedSite]) -> tuple[Finding, ...]:
         severity: Severity = "advice" if site.kind == UNKNOWN_KIND else "error"
         message = f"{where(site)} drops in eval{asked}: it was exported in training"
         found.append(_finding("exported-in-training", message, figures, severity))
-    return tuple(found)
+    return errors_first(found)
 
 
 def _of_site(observed: Observed) -> Iterator[Finding]:

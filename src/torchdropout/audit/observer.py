@@ -132,7 +132,7 @@ def declared(module: torch.nn.Module) -> Declared | None:
         is_ours = home.startswith("torchdropout.")
         return Declared(f"torchdropout.nn.{kind}" if is_ours else kind, _number(module, "p"))
     if isinstance(module, torch.nn.MultiheadAttention) or (
-        home.startswith("torch.") and hasattr(module, "num_layers") and hasattr(module, "dropout")
+        home.startswith("torch.") and hasattr(module, "num_layers")
     ):
         # Transformer containers have `num_layers` too, but no probability.
         p = _number(module, "dropout")
@@ -339,7 +339,7 @@ class Observer:
         record = mark.record
         if not record.known and not mark.two_valued:
             return
-        is_filled = name in _FILLS or (name == "where" and len(args) > 2 and _is_zero(args[1]))
+        is_filled = name in _FILLS or (name == "where" and _is_zero(args[1]))
         dropped: torch.Tensor | None = None
         if has_values(mask):
             if mask.dtype == torch.bool:
@@ -374,7 +374,7 @@ class Observer:
         """Counts for the operator of torchdropout, whose mask is not in memory."""
         # The form with a rate for each element has a drop value of 0, and fewer arguments.
         x, key, drop_value = args[0], args[1], args[5] if len(args) == 8 else 0.0
-        mark = self._marks.get(storage_key(key) or 0)
+        mark = self._mark_of(key)
         # A key that the caller passed was not drawn in this pass.
         record = self._of_site(mark.record if mark is not None else self._drawn())
         record.on = True
@@ -390,13 +390,16 @@ class Observer:
         """The marked tensors, and the others that have dimensions."""
         marked, others = [], []
         for tensor in _tensors(args):
-            key = storage_key(tensor)
-            mark = None if key is None else self._marks.get(key)
+            mark = self._mark_of(tensor)
             if mark is not None:
                 marked.append((tensor, mark))
             elif tensor.ndim:
                 others.append(tensor)
         return marked, others
+
+    def _mark_of(self, tensor: torch.Tensor) -> _Mark | None:
+        key = storage_key(tensor)
+        return None if key is None else self._marks.get(key)
 
     def _mark(self, tensor: torch.Tensor, record: Record, two_valued: bool) -> None:
         key = storage_key(tensor)
@@ -525,7 +528,7 @@ def _is_masked(
         is_mask = mask.dtype == torch.bool and any(mask is t for t in _tensors(args[1:2]))
         return is_mask and (_is_zero(args[2]) or args[2] == -math.inf)
     if name == "where":
-        return mask is args[0] and len(args) > 2 and any(map(_is_zero, args[1:]))
+        return mask is args[0] and any(map(_is_zero, args[1:]))
     return True
 
 

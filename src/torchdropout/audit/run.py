@@ -20,7 +20,7 @@ from torch.nn.parameter import UninitializedBuffer, is_lazy
 from .. import _torch
 from ..errors import ArgumentTypeError, TargetError
 from ..export import is_exported
-from .diagnosis import config_of, diagnose, diagnose_program, joined
+from .diagnosis import config_of, diagnose, diagnose_program, errors_first, joined
 from .observer import ATTENTION, Declared, Observer, declared, import_folders
 from .program import sites_of, sites_within
 from .results import AuditedSites
@@ -129,7 +129,8 @@ def _find(
     uncalled = _uncalled(model, names, called)
     findings = diagnose(found, uncalled, fast, config_of(model))
     within = diagnose_program(sites_within(model, folders))
-    return AuditedSites(name, tuple(one.site for one in found), (*within, *findings), notes)
+    findings = errors_first((*within, *findings))
+    return AuditedSites(name, tuple(one.site for one in found), findings, notes)
 
 
 def _runnable(

@@ -170,9 +170,10 @@ def difference_of(expected: Any, found: Any) -> tuple[float, float] | None:
         return None
     largest = allowed = 0.0
     for x, y in zip(a, b, strict=True):
-        if not isinstance(x, torch.Tensor) or not isinstance(y, torch.Tensor):
+        are_tensors = [isinstance(t, torch.Tensor) for t in (x, y)]
+        if not any(are_tensors):
             continue
-        if x.shape != y.shape or x.dtype != y.dtype:
+        if not all(are_tensors) or x.shape != y.shape or x.dtype != y.dtype:
             return None
         if not x.dtype.is_floating_point:
             largest = max(largest, float((~_where_same(x, y)).sum()))

@@ -291,7 +291,7 @@ def _altered(x: torch.Tensor, dim: int) -> torch.Tensor:
         other = last + (3 * last + 1).cos() / 8
     else:
         steps = torch.arange(last.numel(), device=x.device).view(last.shape).cos().to(x.dtype) / 8
-        other = last * (1 + steps) + steps
+        other = last + steps * (1 + last.abs())  # no number stays as it is
     return torch.cat([x.narrow(dim, 0, x.shape[dim] - 1), other], dim)
 
 

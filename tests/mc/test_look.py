@@ -1,0 +1,121 @@
+"""Arguments that a forward may write into, and whether two outputs are equal."""
+
+import threading
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from torchdropout.mc._look import difference_of, flat, fresh, is_same
+
+X = torch.ones(3)
+EPS = torch.finfo(torch.float32).eps
+NAN, INF = float("nan"), float("inf")
+
+
+@dataclass
+class Output:
+    logits: object
+    loss: object = None
+
+
+class Cache:
+    def __init__(self):
+        self.keys = [1]
+
+
+def test_each_forward_gets_arguments_of_its_own():
+    cache, module = Cache(), torch.nn.ReLU()
+    constants = [None, "a", 1, 2.0, True, module, torch.float32, torch.device("cpu"), len]
+    args, kwargs = fresh((X, [X, cache], *constants), {"x": X, "cache": cache})
+    assert args[0] is not X
+    assert torch.equal(args[0], X)
+    assert args[1][0] is args[0] is kwargs["x"]  # a tensor that is passed twice stays one
+    assert args[1][1] is kwargs["cache"] is not cache
+    assert args[1][1].keys == [1]
+    assert all(a is b for a, b in zip(args[2:], constants, strict=True))
+
+
+def test_what_has_no_copy_is_passed_itself():
+    lock = threading.Lock()
+    args, _ = fresh((lock, X), {})
+    assert args[0] is lock
+    assert args[1] is not X
+
+
+def nested(depth):
+    return X if depth == 0 else Output(nested(depth - 1))
+
+
+def test_the_leaves_of_an_output():
+    leaves, form = flat((X, {"a": Output(X, 2.0)}, "text"))
+    assert [leaf if leaf is not X else "x" for leaf in leaves] == ["x", "x", 2.0, "text"]
+    assert Output in form
+    assert form == flat((X, {"a": Output(X, 3.0)}, "other"))[1]
+    assert form != flat((X, {"b": Output(X, 2.0)}, "text"))[1]
+    assert form != flat((X, {"a": Cache()}, "text"))[1]
+    module = torch.nn.ReLU()
+    assert flat([module, Output, len])[0] == [module, Output, len]
+    assert flat([])[0] == []
+
+
+@pytest.mark.parametrize(("depth", "is_found"), [(0, True), (4, True), (5, False)])
+def test_objects_in_objects(depth, is_found):
+    leaves = flat(nested(depth))[0]
+    assert any(leaf is X for leaf in leaves) == is_found
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (X, X.clone(), (0.0, 0.0)),
+        (X, X + 0.5, (0.5, 64 * EPS)),
+        (X, X - 2.0, (2.0, 64 * EPS)),
+        (100 * X, 101 * X, (1.0, 6400 * EPS)),
+        (-100 * X, -101 * X, (1.0, 6400 * EPS)),
+        (X.double(), X.double() + 1, (1.0, 64 * torch.finfo(torch.float64).eps)),
+        ([X, 4 * X], [X + 3, 4 * X], (3.0, 64 * EPS)),
+        ([X, 4 * X], [X + 1, 4 * X + 3], (3.0, 256 * EPS)),
+        ([4 * X, X], [4 * X + 3, X + 1], (3.0, 256 * EPS)),
+        ([X, 2.0, "a"], [X, 3.0, "b"], (0.0, 0.0)),
+        (X.long(), torch.tensor([1, 5, 7]), (2.0, 0.0)),
+        (X.bool(), torch.tensor([True, False, True]), (1.0, 0.0)),
+        ([X.long(), X], [X.long() + 1, X + 0.5], (3.0, 64 * EPS)),
+        (torch.ones(0), torch.ones(0), (0.0, 0.0)),
+        (torch.tensor([NAN, INF]), torch.tensor([NAN, INF]), (0.0, 0.0)),
+        (torch.tensor([NAN, 1.0]), torch.tensor([NAN, 2.0]), (1.0, 64 * EPS)),
+        (torch.tensor([INF, 1.0]), torch.tensor([INF, 2.0]), (1.0, 64 * EPS)),
+        (X, X[:2], None),
+        (X, X.double(), None),
+        (X, [X], None),
+        ([X, X], [X], None),
+        (X, 1.0, None),
+        (1.0, X, None),
+    ],
+)
+def test_the_difference_of_outputs(one, other, expected):
+    found = difference_of(one, other)
+    assert found == (expected and pytest.approx(expected, rel=1e-6, abs=0))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [([NAN, 1.0], [2.0, 1.0]), ([INF, 1.0], [2.0, 1.0]), ([1.0, 2.0], [1.0, NAN])]
+)
+def test_a_number_and_what_is_not_finite_are_far_apart(one, other):
+    largest, allowed = difference_of(torch.tensor(one), torch.tensor(other))
+    assert largest > 1e38
+    assert allowed < 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([1.0, NAN], [1.0, NAN], True),
+        ([1.0, NAN], [1.0, 2.0], False),
+        ([1.0, 2.0], [1.0, NAN], False),
+        ([1.0], [1.0, 1.0], False),
+        ([], [], True),
+    ],
+)
+def test_equal_tensors(one, other, expected):
+    assert is_same(torch.tensor(one), torch.tensor(other)) == expected
