@@ -55,7 +55,7 @@ def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
     said = hashlib.sha256(_version())
     place = repr(Place.of(path)).encode()  # ASCII, or with errors that repr has escaped
     for part in (place, " ".join(sorted(rules)).encode(), data):
-        said.update(len(part).to_bytes(8, "little") + part)
+        said.update(f"{len(part)} ".encode() + part)
     return said.digest()
 
 
@@ -63,7 +63,7 @@ def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
 def _version() -> bytes:
     """Hashes this package's sources and the parser's version: they decide what is found."""
     package = Path(__file__).parent
-    said = hashlib.sha256(repr(sys.version_info[:3]).encode())
+    said = hashlib.sha256(repr(sys.version_info).encode())
     # `reporting` may be a link to a folder: it is listed by name, as rglob does not follow links.
     for path in sorted({*package.rglob("*.py"), *(package / "reporting").glob("*.py")}):
         data = path.read_bytes()
@@ -124,7 +124,6 @@ class Cache:
                 self._keep()
         with suppress(Exception):
             self._database.close()
-        self._database = None
 
     def _keep(self) -> None:
         now = int(time.time())
@@ -149,15 +148,18 @@ def _opened(path: Path) -> Any:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return _connected(sqlite3.connect(path, timeout=1))
+        return _connected(path)
     except sqlite3.OperationalError:  # locked, or read-only
-        raise
+        return None
     except sqlite3.DatabaseError:
         path.unlink()
-        return _connected(sqlite3.connect(path, timeout=1))
+        return _connected(path)
 
 
-def _connected(database: Any) -> Any:
+def _connected(path: Path) -> Any:
+    import sqlite3
+
+    database = sqlite3.connect(path, timeout=1)
     try:
         database.execute(_TABLE)
         database.execute("SELECT key, used, findings FROM found LIMIT 1").fetchone()
