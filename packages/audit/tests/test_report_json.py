@@ -24,6 +24,10 @@ def test_the_schema_is_one():
     assert VALIDATOR.schema["properties"]["schema"]["const"] == SCHEMA
 
 
+def test_seconds_have_three_decimals():
+    assert json.loads(render_json(r.report(seconds=0.98765)))["seconds"] == 0.988
+
+
 def test_it_passes_where_it_is_complete_and_has_no_error():
     assert r.report().passed
     assert r.report(r.ADVICE).passed
