@@ -51,6 +51,7 @@ UNSAFE = r.finding(fix=r.UNSAFE)
             "1 error in 212 files (0.9 s). Run again with --unsafe-fixes to fix 1.",
         ),
         (r.report(fixed=3), "3 fixed; no errors in 212 files (0.9 s)."),
+        (r.report(ignored=2), "2 ignored; no errors in 212 files (0.9 s)."),
         (r.report(problems=("a", "b")), "no errors in 212 files, 2 problems (0.9 s)."),
         (r.report(complete=False), "interrupted: no errors in 212 files (0.9 s)."),
     ],
