@@ -287,6 +287,8 @@ class TestCalls:
             "from models.encoder import Encoder\nx: list[Encoder | None] = []",
             "from models.encoder import Encoder\nresults[Encoder.KEY] = f(Encoder.KEY)",
             "from models.encoder import Encoder\nisinstance(x, (int, Encoder))",
+            "from models.encoder import make as Encoder\nEncoder(8)",
+            "from models.encoder import LAYERS as Encoder\nEncoder(8)",
         ],
     )
     def test_none(self, text):
@@ -329,6 +331,51 @@ class TestCalls:
                 patched.setattr(project_module, name, value)
                 assert calls() == [], name
         assert calls() == [("main.py", 2)]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda project, code: project.find(code, "models.encoder.make"),
+        lambda project, code: project.calls(code, code.defined("Encoder")),
+        lambda project, code: list(project.imported(code)),
+        lambda project, code: list(project.users(code)),
+        lambda project, code: list(project.callers(code, "make")),
+        lambda project, code: list(project.named("make")),
+        lambda project, code: list(project.programs(code, "size")),
+    ],
+)
+def test_each_question_is_counted(ask):
+    code = code_of("models/encoder.py")
+    for asked in (0, 1):
+        assert code.project.questions == asked
+        ask(code.project, code)
+    code.project.begin()
+    assert code.project.questions == 0
+
+
+class TestLimits:
+    def test_searches(self, monkeypatch):
+        monkeypatch.setattr(project_module, "_MOST_SEARCHES", 1)
+        write(Path("main.py"), "from models.encoder import Encoder\nEncoder(8)\n")
+        code = code_of("models/encoder.py")
+        for expected in (1, 0):
+            assert len(code.project.calls(code, code.defined("Encoder"))) == expected
+
+    def test_what_is_read(self, monkeypatch):
+        monkeypatch.setattr(project_module, "_MOST_READ", 1)
+        write(Path("other.py"), ENCODER)
+        code = code_of("main.py", "import models, other")
+        known = [code.project.find(code, f"{each}.make") for each in ("models.encoder", "other")]
+        assert [each is not None for each in known] == [True, False]
+
+    def test_imports_of_imports(self, monkeypatch):
+        monkeypatch.setattr(project_module, "_DEEPEST", 1)
+        write(Path("models/__init__.py"), "from .encoder import make")
+        code = code_of("main.py", "import models")
+        for name in ("models.encoder.make", "models.encoder.Encoder"):
+            assert code.project.find(code, name) is not None
+        assert code.project.find(code, "models.make") is None
 
 
 def test_users_are_files_that_import_it():
@@ -426,10 +473,23 @@ def test_callers_are_files_that_import_it_or_its_package_and_call_a_name():
     write(
         Path("f.py"), "from models.encoder import make\nmake(3)\nif make:\n    # make(3)\n    1\n"
     )
+    write(Path("g.py"), "import other\nif other:\n    make(3)\n")
     code = code_of("models/encoder.py")
     names = [Path(each.path).name for each in code.project.callers(code, "make")]
     assert names == ["a.py", "b.py"]
     assert code.project.questions == 1
+
+
+def test_programs_are_files_with_the_text_of_an_option():
+    write(Path("models/main.py"), "x = '--drop_rate'")
+    texts = ["'--drop_rate'", '"drop-rate"', "'-drop_rate'", "drop_rate", "'---drop_rate'"]
+    for n, text in enumerate([*texts, "'--drop-rates'", "'drop_rate, --drop-rate'"]):
+        write(Path(f"{n}.py"), f"x = {text}")
+    write(Path("test_it.py"), "x = '--drop_rate'")
+    code = code_of("models/main.py")
+    programs = list(code.project.programs(code, "drop_rate"))
+    assert [Path(each.path).name for each in programs] == ["0.py", "2.py", "1.py"]
+    assert len(list(code.project.programs(code, "x"))) == 0
 
 
 def test_functions_and_methods_of_a_name():
