@@ -226,7 +226,7 @@ def test_what_was_not_asked_for_longest_is_forgotten(folder, monkeypatch):
     for key, days in ((b"1", 9), (b"2", 8), (b"3", 7)):
         edit(folder, "UPDATE found SET used = used - ? WHERE key = ?", days * 86_400, key)
     assert kept(folder, b"1") == FOUND  # asked for: it is fresh again
-    monkeypatch.setattr(cache_module, "MOST", 3)
+    monkeypatch.setattr(cache_module, "_MOST", 3)
     keep(folder, b"4")
     assert {row[0] for row in rows(folder)} == {b"1", b"3", b"4"}
 

@@ -113,6 +113,7 @@ def test_names_of_all_scripts_and_with_spaces(tree):
         (["*.py", "!b.py"], ["src/b.py"]),
         (["**/gen/**", "tests"], ["a.py", "src/b.py"]),
         (["a.py", "b.py"], ["src/gen/c.py", "src/tests/e.py", "tests/d.py"]),
+        (["*.py/", "gen"], ["a.py", "src/b.py", "src/tests/e.py", "tests/d.py"]),
     ],
 )
 def test_exclude(tree, patterns, left):
@@ -405,6 +406,7 @@ def test_the_encoding_is_that_of_pep_263(data, text, encoding, bom):
 def test_what_cannot_be_decoded(data, words, line):
     with pytest.raises(UnreadableError, match=words) as caught:
         read_source(data)
+    assert str(caught.value).startswith(words)
     assert caught.value.line == line
 
 

@@ -21,9 +21,7 @@ from typing import Any
 from .code import Place
 from .findings import Edit, Fix, SourceFinding
 
-MOST = 50_000
-"""How many texts are remembered; the least recently used are forgotten first."""
-
+_MOST = 50_000  # texts that are remembered; the least recently used are forgotten first
 _DAY = 86_400
 _TABLE = "CREATE TABLE IF NOT EXISTS found (key BLOB PRIMARY KEY, used INTEGER, findings TEXT)"
 
@@ -138,7 +136,7 @@ class Cache:
             database.execute(
                 "DELETE FROM found WHERE key IN"
                 " (SELECT key FROM found ORDER BY used DESC LIMIT -1 OFFSET ?)",
-                (MOST,),
+                (_MOST,),
             )
 
 
