@@ -123,9 +123,10 @@ class TestFind:
     )
     def test_what_a_package_passes_on(self, init):
         write(Path("models/__init__.py"), init)
-        there = found("main.py", "from models import Encoder as x")
-        assert there.target.name == "Encoder"
-        assert Path(there.code.path).name == "encoder.py"
+        for path, package in (("main.py", "models"), ("models/net.py", ".")):
+            there = found(path, f"from {package} import Encoder as x")
+            assert there.target.name == "Encoder"
+            assert Path(there.code.path).name == "encoder.py"
 
     @pytest.mark.parametrize(
         ("text", "expr"),
@@ -138,11 +139,27 @@ class TestFind:
     def test_a_class_that_is_named_as_its_file(self, text, expr):
         write(Path("models/Encoder.py"), ENCODER)
         assert found("main.py", "from models import Encoder as x") is None  # it is the module
-        for init in ("from .Encoder import Encoder", "from .Encoder import *"):
+        one, both = "from .Encoder import Encoder", "from .deep import *\nfrom .Encoder import *"
+        for init in (one, "from .Encoder import *", both):
             write(Path("models/__init__.py"), init)
             there = found("main.py", text, expr)
             assert isinstance(there.target, Class)
             assert Path(there.code.path).name == "Encoder.py"
+
+    @pytest.mark.parametrize(
+        ("init", "text"),
+        [
+            ("def f(:", ENCODER),
+            ("from .Encoder import Encoder", "def f(:"),
+            ("from .Encoder import Encoder", "def Encoder(): ..."),
+            ("from .Encoder import make", ENCODER),
+            ("from .other import Encoder", ENCODER),
+        ],
+    )
+    def test_a_file_that_is_not_named_as_a_class_of_its_package(self, init, text):
+        write(Path("models/Encoder.py"), text)
+        write(Path("models/__init__.py"), init)
+        assert found("main.py", "from models import Encoder as x") is None
 
     def test_a_method_of_a_class_that_is_named_as_its_file(self):
         write(Path("models/Encoder.py"), ENCODER)
@@ -502,8 +519,9 @@ def test_functions_and_methods_of_a_name():
     assert code.project.questions == 1
 
 
-def test_packages_that_import_all_names_of_one_another():
-    packages = [f"p{i}" for i in range(5)]
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_packages_that_import_all_names_of_one_another(number):
+    packages = [f"p{i}" for i in range(number)]
     stars = "".join(f"from {name}.more import *\n" for name in packages)
     for name in packages:
         write(Path(f"{name}/__init__.py"), stars)
@@ -512,5 +530,7 @@ def test_packages_that_import_all_names_of_one_another():
     asked = []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Project, "_resolve", lambda *a: asked.append(a) or before(*a))
-        assert [code.project.find(code, each) for each in code.passed_on("missing")] == [None] * 5
-    assert len(asked) < 500
+        assert [code.project.find(code, each) for each in code.passed_on("missing")] == (
+            [None] * number
+        )
+    assert len(asked) < 100 * number

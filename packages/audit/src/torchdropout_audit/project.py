@@ -207,7 +207,7 @@ class Project:
         for each in further:  # a name that it imports itself
             name = ".".join((each, *rest))
             # Packages that import all names of one another would make it longer at each step.
-            place = self._resolve(file, name) if len(further) > 1 else None
+            place = self._resolve(file, name)
             if place is not None and len(place[1]) > len(parts):
                 continue
             found = self._find(file, name)
@@ -240,9 +240,7 @@ class Project:
                 folder = folder.parent
             if not self._is_inside(folder):
                 return None
-            found = _module(folder, parts)
-            start = folder / "__init__.py"
-            return found or ((start, parts) if start.is_file() else None)
+            return _module(folder, parts) or (folder / "__init__.py", parts)
         while self._is_inside(folder):
             found = _module(folder, parts)
             if found is not None:
@@ -280,7 +278,8 @@ class Project:
             self._codes[path] = None  # also if its parser fails
             if self._root in path.parents and self._size < _MOST_READ:
                 self._codes[path] = code = self._parsed(path)
-                self._size += 0 if code is None else len(code.text)
+                if code is not None:
+                    self._size += len(code.text)
         return self._codes[path]
 
     def _parsed(self, path: Path) -> Code | None:
