@@ -89,9 +89,16 @@ def test_the_file_is_never_half_written(tmp_path, monkeypatch):
     path.write_text("old")
     seen = []
     sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (seen.append(path.read_text()), sync(fd)))
-    write_file(path, "new" * 10**6)
-    assert seen == ["old"]
+
+    def watch(descriptor):
+        seen.append((path.read_text(), os.fstat(descriptor).st_size))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    for text, before in (("new", "old"), ("newer" * 10**6, "new")):
+        write_file(path, text)
+        assert seen.pop() == (before, len(text))
+    assert seen == []
 
 
 def test_what_cannot_be_written_is_reported(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from _reports import finding
+from torchdropout_audit import comments
 from torchdropout_audit.__main__ import main
 from torchdropout_audit.comments import NOT_IGNORED, add_ignores, suppress
 from torchdropout_audit.registry import FINDERS
@@ -139,6 +140,28 @@ def test_what_no_comment_should_silence_is_left(name):
 def test_what_the_tokenizer_cannot_read_is_left():
     text = "x = (\n"
     assert add_ignores(text, [finding(line=1, end_line=1)]) == (text, 0)
+
+
+def test_strings_that_newer_parsers_split_into_tokens(monkeypatch):
+    tokens_of, opening, closing = comments._tokens, 101, 102
+
+    def tokens(text):
+        for token in tokens_of(text):
+            if token.string.startswith("f"):
+                middle = (token.start[0] + 1, 0)
+                yield token._replace(type=opening)
+                yield token._replace(type=opening, start=middle)
+                yield token._replace(type=closing, start=middle, end=middle)
+                yield token._replace(type=closing, start=token.end)
+            else:
+                yield token
+
+    monkeypatch.setattr(comments, "_tokens", tokens)
+    monkeypatch.setattr(comments, "_OPENING", {opening})
+    monkeypatch.setattr(comments, "_CLOSING", {closing})
+    text = 'y = f"""\n{f(1)}\n""", 1\n'
+    found = [finding(line=1, end_line=1, name=NAME)]
+    assert add_ignores(text, found) == (text.replace(", 1", f", 1{ADDED}"), 1)
 
 
 @pytest.mark.parametrize("rule", FINDERS)

@@ -63,6 +63,11 @@ def test_what_was_put_is_there_in_the_next_run(folder):
     assert kept(folder) == []
 
 
+def test_the_folder_is_made(tmp_path):
+    keep(tmp_path / "deep" / "er", KEY)
+    assert kept(tmp_path / "deep" / "er") == FOUND
+
+
 def test_without_a_folder_nothing_is_remembered():
     keep(None, KEY)
     assert kept(None) is None
@@ -151,6 +156,23 @@ def test_a_file_that_is_no_database_is_begun_anew(folder, data):
     assert kept(folder) == FOUND
 
 
+def test_a_damaged_database_is_replaced_and_all_are_closed(folder, monkeypatch):
+    keep(folder, KEY)
+    path = folder / "audit.sqlite"
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + bytes(len(data) - 4096))  # the pages after the first
+    connect, opened = sqlite3.connect, []
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **how: opened.append(connect(*a, **how)) or opened[-1]
+    )
+    keep(folder, KEY)
+    assert kept(folder) == FOUND
+    assert len(opened) == 3
+    for database in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            database.execute("SELECT 1")
+
+
 def test_a_database_of_another_form(folder):
     folder.mkdir()
     edit(folder, "CREATE TABLE found (something)")
@@ -204,7 +226,7 @@ def test_what_was_not_asked_for_longest_is_forgotten(folder, monkeypatch):
     for key, days in ((b"1", 9), (b"2", 8), (b"3", 7)):
         edit(folder, "UPDATE found SET used = used - ? WHERE key = ?", days * 86_400, key)
     assert kept(folder, b"1") == FOUND  # asked for: it is fresh again
-    monkeypatch.setattr(cache_module, "MOST", 3)
+    monkeypatch.setattr(cache_module, "_MOST", 3)
     keep(folder, b"4")
     assert {row[0] for row in rows(folder)} == {b"1", b"3", b"4"}
 

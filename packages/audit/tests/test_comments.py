@@ -272,6 +272,11 @@ UNUSED = {
         ["`ignore-file` silences nothing"],
         "x = 1\n\n",
     ),
+    "below an empty first line": (
+        "\r# torchdropout: ignore\rx = 1\r",
+        ["`ignore` silences nothing"],
+        "\rx = 1\r",
+    ),
     "after old line ends": (
         "x = 1\ry = 2  # torchdropout: ignore\rz = 3\r",
         ["`ignore` silences nothing"],
@@ -289,6 +294,7 @@ def test_what_silences_nothing_is_told_and_taken_out(text, said, fixed):
         marked = f.source[f.column - 1 : f.end_column - 1]
         assert marked
         assert marked in f.message or marked.startswith("# torchdropout")
+        assert f.source == text.splitlines()[f.line - 1]
     after = fix_all(text, audit)
     assert after.text == fixed
     assert audit(fixed) == []
@@ -374,5 +380,8 @@ def test_a_comment_at_the_end_of_a_statement_of_many_lines(lines):
         (ALWAYS_ON, 1),
         ("unused-ignore", lines + 1),
     ]
-    after = f"{text}  # torchdropout: ignore\nreturn F.dropout(x, 0.1)"
-    assert found(after) == [(ALWAYS_ON, lines + 2)]
+    others = f"y = F.dropout(z, 0.1)\n{text}  # torchdropout: ignore\nreturn F.dropout(x, 0.1)"
+    assert found(others, {ALWAYS_ON}) == [(ALWAYS_ON, 1), (ALWAYS_ON, lines + 3)]
+    ends = f"return [F.dropout(x, 0.1),{chr(10) * lines}\nF.dropout(x, 0.1)]"
+    assert found(ends) == [(ALWAYS_ON, 1), (ALWAYS_ON, lines + 2)]
+    assert found(f"{ends}  # torchdropout: ignore") == []

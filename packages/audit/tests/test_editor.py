@@ -37,6 +37,8 @@ TEXTS = st.lists(st.sampled_from(["a", "b", "ab", "\n", "\r\n", "\x0c", ""]), ma
 @example("a", "a\nb")
 @example("a\n", "a")
 @example("", "a")
+@example("0123456789abc", "x123456789ayc")
+@example("\n".join("0123456789abc"), "\n".join("x123456789ayc"))
 def test_the_changes_make_one_text_of_the_other(before, after):
     changes = list(editor._differences(0, before, after))
     assert applied(before, changes) == after
@@ -67,6 +69,8 @@ def test_lines_end_where_editors_end_them(text):
 
 def test_a_long_document_is_not_parsed(monkeypatch):
     assert len(Document("a.py", [BAD], ALL).found) == 1
+    monkeypatch.setattr(editor, "MOST", len(BAD))
+    assert len(Document("a.py", [BAD], ALL).found) == 1
     monkeypatch.setattr(editor, "MOST", len(BAD) - 1)
     document = Document("a.py", [BAD], ALL)
     assert document.found == ()
@@ -82,6 +86,54 @@ def test_what_cannot_be_meant_is_not_parsed(monkeypatch):
 def test_a_lone_surrogate_is_no_reason_to_fail():
     [found] = Document("a.py", [f"{BAD}'\ud800'"], ALL).found
     assert found.finding.code == "TD001"
+
+
+@pytest.mark.parametrize("is_notebook", [False, True])
+@pytest.mark.parametrize(
+    ("head", "body", "fixed"),
+    [
+        ("class A(nn.Module):", "F.dropout(x, 0.1)", "F.dropout(x, 0.1, training=self.training)"),
+        ("if 1:", "F.dropout(x, self.training)", "F.dropout(x, training=self.training)"),
+    ],
+)
+def test_what_is_offered_for_a_finding(head, body, fixed, is_notebook):
+    before = "from torch import nn\nimport torch.nn.functional as F\n"
+    text = f"{head}\n    def f(self, x):\n        return {body}\n"
+    texts = [before, text] if is_notebook else [before + text]
+    document = Document("a.py", texts, ALL, is_notebook=is_notebook)
+    assert (document.texts, document.problem) == (tuple(texts), "")
+    [found] = document.found
+    finding, is_safe = found.finding, head != "if 1:"
+    place = (1, 2) if is_notebook else (0, 4)
+    assert (found.part, found.start[0], finding.fix.safe) == (*place, is_safe)
+    fix, ignore = document.fix(finding), document.ignore(finding)
+    assert {change.part for change in (*fix, *ignore)} == {place[0]}
+    assert applied(texts[-1], fix) == texts[-1].replace(body, fixed)
+    comment = f"  # torchdropout: ignore[{finding.name}]\n"
+    assert applied(texts[-1], ignore) == texts[-1][:-1] + comment
+    assert document.fix_all == (fix if is_safe else ())
+
+
+def test_the_rules_at_a_place():
+    cells = [
+        "from torch import nn\nnn.Dropout(1.0)",
+        "x = 1\nx = 1  # torchdropout: ignore[p-zero]",
+    ]
+    for is_notebook in (False, True):
+        texts = cells if is_notebook else ["\n".join(cells)]
+        document = Document("a.py", texts, ALL, is_notebook=is_notebook)
+        last, first = (1, 1) if is_notebook else (0, 3)
+        assert [f.finding.name for f in document.found] == ["p-one", "unused-ignore"]
+        for column in range(20):
+            expected = ("p-one",) if 11 <= column <= 14 else ()
+            assert document.rules_at(0, (1, column)) == expected
+            assert document.rules_at(last, (first - 1, column)) == ()
+        start = cells[1].index("p-zero") - len("x = 1\n")
+        for column in range(start + 10):
+            expected = ("unused-ignore", "p-zero") if start <= column <= start + 6 else ()
+            assert document.rules_at(last, (first, column)) == expected
+        for line in (first + 1, first + 2, 99):
+            assert document.rules_at(last, (line, 0)) == ()
 
 
 def test_the_path_decides_what_is_a_test():

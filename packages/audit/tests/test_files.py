@@ -15,6 +15,7 @@ from torchdropout_audit.files import (
     NOT_SOURCE,
     UnreadableError,
     find_files,
+    leads_out,
     read_source,
     write_over,
 )
@@ -112,6 +113,7 @@ def test_names_of_all_scripts_and_with_spaces(tree):
         (["*.py", "!b.py"], ["src/b.py"]),
         (["**/gen/**", "tests"], ["a.py", "src/b.py"]),
         (["a.py", "b.py"], ["src/gen/c.py", "src/tests/e.py", "tests/d.py"]),
+        (["*.py/", "gen"], ["a.py", "src/b.py", "src/tests/e.py", "tests/d.py"]),
     ],
 )
 def test_exclude(tree, patterns, left):
@@ -303,6 +305,30 @@ def test_a_link_to_a_file_and_a_named_link_to_a_folder(tree):
     assert found("p") == ["p/a.py", "p/b.py"]
     assert found("link") == ["link/b.py"]
     assert found("p", "link") == ["p/a.py", "p/b.py"]
+    Path("only").mkdir()
+    Path("only/link.py").symlink_to("../real/b.py")
+    assert found("only") == ["only/link.py"]
+
+
+@needs_links
+@pytest.mark.parametrize(
+    ("path", "named", "expected"),
+    [
+        ("in/link.py", ["in"], True),
+        ("in/link.py", ["in", "ou"], True),
+        ("in/link.py", ["in", "out"], False),
+        ("in/link.py", ["out", "in"], False),
+        ("in/link.py", ["in", Path("in/link.py")], False),
+        ("in/near.py", ["in"], False),
+        ("in/near.py", ["out"], True),
+        ("in/a.py", ["out"], False),  # it is not a link
+    ],
+)
+def test_links_that_lead_out_of_what_is_named(tree, path, named, expected):
+    tree("in/a.py", "out/b.py")
+    Path("in/link.py").symlink_to("../out/b.py")
+    Path("in/near.py").symlink_to("a.py")
+    assert leads_out(path, named) is expected
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -324,6 +350,7 @@ def test_a_folder_that_may_not_be_read(tree, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert find_files(["."]) == (["p/a.py"], ["shut: permission denied"])
+    assert find_files(["shut"]) == ([], ["shut: permission denied"])
 
 
 def test_a_pattern_of_a_folder_names_it_and_what_is_in_it_but_no_file(tmp_path):
@@ -367,6 +394,7 @@ def test_the_encoding_is_that_of_pep_263(data, text, encoding, bom):
     ("data", "words", "line"),
     [
         (b"x = 1\ny = 2\n\n# caf\xe9\n", "not utf-8", 4),
+        (b"\n\n# caf\xe9\n", "not utf-8", 3),
         (b"# \xff\xfe\n", "invalid or missing encoding declaration", 1),
         (b"# coding: klingon\n", "unknown encoding: klingon", 1),
         (b"\xef\xbb\xbf# coding: latin-1\n", "encoding problem: utf-8", 1),
@@ -378,6 +406,7 @@ def test_the_encoding_is_that_of_pep_263(data, text, encoding, bom):
 def test_what_cannot_be_decoded(data, words, line):
     with pytest.raises(UnreadableError, match=words) as caught:
         read_source(data)
+    assert str(caught.value).startswith(words)
     assert caught.value.line == line
 
 

@@ -33,6 +33,9 @@ ROUNDS = [
     ([[Edit(3, 3, ", x")], [Edit(3, 3, ", y")]], "f(a, x)\r\ng(b)\r\n", 1),
     ([[Edit(3, 3, ", x")], [Edit(2, 3, "y")]], "f(a, x)\r\ng(b)\r\n", 1),
     ([[Edit(0, 1, "h")], [Edit(1, 4, "()")]], "h()\r\ng(b)\r\n", 2),  # side by side
+    ([[Edit(1, 4, "()")], [Edit(0, 1, "h")]], "h()\r\ng(b)\r\n", 2),
+    ([[Edit(0, 0, "x = ")], [Edit(8, 9, "y")]], "x = f(a)\r\ng(y)\r\n", 2),
+    ([[Edit(8, 9, "y")], [Edit(0, 0, "x = ")]], "x = f(a)\r\ng(y)\r\n", 2),
     ([[]], "f(a)\r\ng(b)\r\n", 0),  # nothing to do
     ([[Edit(0, 0, "import x\n")]], "import x\r\nf(a)\r\ng(b)\r\n", 1),  # the file's line ends
     ([[Edit(2, 3, "(")]], "f(a)\r\ng(b)\r\n", 0),  # would not parse
@@ -86,6 +89,10 @@ def test_a_fix_that_fixes_nothing_is_not_made_and_not_offered_again():
 
 def test_a_fix_that_was_not_asked_for_is_still_offered():
     unsafe, safe = fixed(Edit(0, 0, "y"), safe=False), fixed(Edit(0, 0, "y"))
+    done = fix_all("x", lambda text: [unsafe] if text == "x" else [])
+    assert (done.text, done.count, done.findings) == ("x", 0, (unsafe,))
+    done = fix_all("x", lambda text: [unsafe] if text == "x" else [], unsafe=True)
+    assert (done.text, done.count, done.findings) == ("yx", 1, ())
     assert [f.fix is None for f in without_tried([unsafe, safe])] == [False, True]
     assert [f.fix is None for f in without_tried([unsafe, safe], unsafe=True)] == [True, True]
 

@@ -123,9 +123,10 @@ class TestFind:
     )
     def test_what_a_package_passes_on(self, init):
         write(Path("models/__init__.py"), init)
-        there = found("main.py", "from models import Encoder as x")
-        assert there.target.name == "Encoder"
-        assert Path(there.code.path).name == "encoder.py"
+        for path, package in (("main.py", "models"), ("models/net.py", ".")):
+            there = found(path, f"from {package} import Encoder as x")
+            assert there.target.name == "Encoder"
+            assert Path(there.code.path).name == "encoder.py"
 
     @pytest.mark.parametrize(
         ("text", "expr"),
@@ -138,11 +139,27 @@ class TestFind:
     def test_a_class_that_is_named_as_its_file(self, text, expr):
         write(Path("models/Encoder.py"), ENCODER)
         assert found("main.py", "from models import Encoder as x") is None  # it is the module
-        for init in ("from .Encoder import Encoder", "from .Encoder import *"):
+        one, both = "from .Encoder import Encoder", "from .deep import *\nfrom .Encoder import *"
+        for init in (one, "from .Encoder import *", both):
             write(Path("models/__init__.py"), init)
             there = found("main.py", text, expr)
             assert isinstance(there.target, Class)
             assert Path(there.code.path).name == "Encoder.py"
+
+    @pytest.mark.parametrize(
+        ("init", "text"),
+        [
+            ("def f(:", ENCODER),
+            ("from .Encoder import Encoder", "def f(:"),
+            ("from .Encoder import Encoder", "def Encoder(): ..."),
+            ("from .Encoder import make", ENCODER),
+            ("from .other import Encoder", ENCODER),
+        ],
+    )
+    def test_a_file_that_is_not_named_as_a_class_of_its_package(self, init, text):
+        write(Path("models/Encoder.py"), text)
+        write(Path("models/__init__.py"), init)
+        assert found("main.py", "from models import Encoder as x") is None
 
     def test_a_method_of_a_class_that_is_named_as_its_file(self):
         write(Path("models/Encoder.py"), ENCODER)
@@ -287,6 +304,8 @@ class TestCalls:
             "from models.encoder import Encoder\nx: list[Encoder | None] = []",
             "from models.encoder import Encoder\nresults[Encoder.KEY] = f(Encoder.KEY)",
             "from models.encoder import Encoder\nisinstance(x, (int, Encoder))",
+            "from models.encoder import make as Encoder\nEncoder(8)",
+            "from models.encoder import LAYERS as Encoder\nEncoder(8)",
         ],
     )
     def test_none(self, text):
@@ -329,6 +348,51 @@ class TestCalls:
                 patched.setattr(project_module, name, value)
                 assert calls() == [], name
         assert calls() == [("main.py", 2)]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda project, code: project.find(code, "models.encoder.make"),
+        lambda project, code: project.calls(code, code.defined("Encoder")),
+        lambda project, code: list(project.imported(code)),
+        lambda project, code: list(project.users(code)),
+        lambda project, code: list(project.callers(code, "make")),
+        lambda project, code: list(project.named("make")),
+        lambda project, code: list(project.programs(code, "size")),
+    ],
+)
+def test_each_question_is_counted(ask):
+    code = code_of("models/encoder.py")
+    for asked in (0, 1):
+        assert code.project.questions == asked
+        ask(code.project, code)
+    code.project.begin()
+    assert code.project.questions == 0
+
+
+class TestLimits:
+    def test_searches(self, monkeypatch):
+        monkeypatch.setattr(project_module, "_MOST_SEARCHES", 1)
+        write(Path("main.py"), "from models.encoder import Encoder\nEncoder(8)\n")
+        code = code_of("models/encoder.py")
+        for expected in (1, 0):
+            assert len(code.project.calls(code, code.defined("Encoder"))) == expected
+
+    def test_what_is_read(self, monkeypatch):
+        monkeypatch.setattr(project_module, "_MOST_READ", 1)
+        write(Path("other.py"), ENCODER)
+        code = code_of("main.py", "import models, other")
+        known = [code.project.find(code, f"{each}.make") for each in ("models.encoder", "other")]
+        assert [each is not None for each in known] == [True, False]
+
+    def test_imports_of_imports(self, monkeypatch):
+        monkeypatch.setattr(project_module, "_DEEPEST", 1)
+        write(Path("models/__init__.py"), "from .encoder import make")
+        code = code_of("main.py", "import models")
+        for name in ("models.encoder.make", "models.encoder.Encoder"):
+            assert code.project.find(code, name) is not None
+        assert code.project.find(code, "models.make") is None
 
 
 def test_users_are_files_that_import_it():
@@ -426,10 +490,23 @@ def test_callers_are_files_that_import_it_or_its_package_and_call_a_name():
     write(
         Path("f.py"), "from models.encoder import make\nmake(3)\nif make:\n    # make(3)\n    1\n"
     )
+    write(Path("g.py"), "import other\nif other:\n    make(3)\n")
     code = code_of("models/encoder.py")
     names = [Path(each.path).name for each in code.project.callers(code, "make")]
     assert names == ["a.py", "b.py"]
     assert code.project.questions == 1
+
+
+def test_programs_are_files_with_the_text_of_an_option():
+    write(Path("models/main.py"), "x = '--drop_rate'")
+    texts = ["'--drop_rate'", '"drop-rate"', "'-drop_rate'", "drop_rate", "'---drop_rate'"]
+    for n, text in enumerate([*texts, "'--drop-rates'", "'drop_rate, --drop-rate'"]):
+        write(Path(f"{n}.py"), f"x = {text}")
+    write(Path("test_it.py"), "x = '--drop_rate'")
+    code = code_of("models/main.py")
+    programs = list(code.project.programs(code, "drop_rate"))
+    assert [Path(each.path).name for each in programs] == ["0.py", "2.py", "1.py"]
+    assert len(list(code.project.programs(code, "x"))) == 0
 
 
 def test_functions_and_methods_of_a_name():
@@ -442,8 +519,9 @@ def test_functions_and_methods_of_a_name():
     assert code.project.questions == 1
 
 
-def test_packages_that_import_all_names_of_one_another():
-    packages = [f"p{i}" for i in range(5)]
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_packages_that_import_all_names_of_one_another(number):
+    packages = [f"p{i}" for i in range(number)]
     stars = "".join(f"from {name}.more import *\n" for name in packages)
     for name in packages:
         write(Path(f"{name}/__init__.py"), stars)
@@ -452,5 +530,7 @@ def test_packages_that_import_all_names_of_one_another():
     asked = []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Project, "_resolve", lambda *a: asked.append(a) or before(*a))
-        assert [code.project.find(code, each) for each in code.passed_on("missing")] == [None] * 5
-    assert len(asked) < 500
+        assert [code.project.find(code, each) for each in code.passed_on("missing")] == (
+            [None] * number
+        )
+    assert len(asked) < 100 * number

@@ -15,6 +15,7 @@ OLD = [
     "exec code in scope",
     "try:\n    f()\nexcept IOError, e:\n    pass",
     "try:\n    f()\nexcept (IOError, OSError), error:\n    pass",
+    "try:\n    f()\nexcept (IOError,\n        OSError), e:\n    pass\nprint 'x'",
     "raise ValueError, 'no'",
     "raise nn.Error, 'no', trace",
     "x = `y`",
@@ -46,6 +47,8 @@ NEW = [
     "except IOError as e:",
     "raise ValueError from",
     "print(x) y",
+    "try:\n    f()\nexcept (IOError,\n        OSError), e:\n    pass",
+    "if x:\nprint(y)\n  z",
 ]
 
 

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 import _reports as r
+from torchdropout_audit.findings import SourceReport
 from torchdropout_audit.report import render_json
 from torchdropout_audit.reporting.findings import SCHEMA
 from torchdropout_audit.run import audit_paths
@@ -22,6 +23,23 @@ REPORT = r.report(
 def test_the_schema_is_one():
     jsonschema.Draft202012Validator.check_schema(VALIDATOR.schema)
     assert VALIDATOR.schema["properties"]["schema"]["const"] == SCHEMA
+
+
+def test_a_report_of_nothing():
+    assert json.loads(render_json(SourceReport((), files=2))) == {
+        "schema": SCHEMA,
+        "findings": [],
+        "files": 2,
+        "problems": [],
+        "mended": 0,
+        "ignored": 0,
+        "complete": True,
+        "seconds": 0.0,
+    }
+
+
+def test_seconds_have_three_decimals():
+    assert json.loads(render_json(r.report(seconds=0.98765)))["seconds"] == 0.988
 
 
 def test_it_passes_where_it_is_complete_and_has_no_error():

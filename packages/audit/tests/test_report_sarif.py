@@ -49,9 +49,17 @@ def test_every_rule_is_told():
     assert [(rule["id"], rule["name"]) for rule in driver["rules"]] == [
         (rule.code, rule.name) for rule in RULES.values()
     ]
-    assert all(rule["help"]["text"] and rule["help"]["markdown"] for rule in driver["rules"])
-    explained = [rule.get("fullDescription", {"text": ""})["text"] for rule in driver["rules"]]
+    explained = [rule["fullDescription"]["text"] for rule in driver["rules"]]
     assert explained == [rule.explain for rule in RULES.values()]
+    assert all(explained)
+    for shown, rule in zip(driver["rules"], RULES.values(), strict=True):
+        text, examples = f"{rule.summary}\n\n{rule.explain}", ""
+        if rule.broken:
+            broken, fixed = rule.broken.rstrip(), rule.fixed.rstrip()
+            examples = f"\n\nBroken:\n\n```python\n{broken}\n```"
+            examples += f"\n\nFixed:\n\n```python\n{fixed}\n```"
+        assert shown["help"] == {"text": text, "markdown": text + examples}
+    assert not RULES["syntax-error"].broken
 
 
 def test_a_result():

@@ -36,7 +36,9 @@ def test_a_line_for_each_rule_and_the_verdict():
 def test_colours_change_no_character_and_only_the_verdict_wraps():
     report = r.report(ONE, *MANY)
     plain = render_statistics(report)
-    assert "\x1b[" in render_statistics(report, styled=True)
+    styled = render_statistics(report, styled=True)
+    assert "\x1b[1;31mTD101" in styled
+    assert "\x1b[33mTD123" in styled
     first, second, *verdict = render_statistics(report, width=30).splitlines()
     assert [first, second] == plain.splitlines()[:2]
     assert len(verdict) > 1

@@ -1,11 +1,13 @@
 """Findings as people read them."""
 
 import re
+import textwrap
 
 import pytest
 from rich.cells import cell_len
 
 import _reports as r
+from torchdropout_audit.registry import RULES
 from torchdropout_audit.report import render_text
 from torchdropout_audit.report.text import _cut
 
@@ -51,6 +53,7 @@ UNSAFE = r.finding(fix=r.UNSAFE)
             "1 error in 212 files (0.9 s). Run again with --unsafe-fixes to fix 1.",
         ),
         (r.report(fixed=3), "3 fixed; no errors in 212 files (0.9 s)."),
+        (r.report(ignored=2), "2 ignored; no errors in 212 files (0.9 s)."),
         (r.report(problems=("a", "b")), "no errors in 212 files, 2 problems (0.9 s)."),
         (r.report(complete=False), "interrupted: no errors in 212 files (0.9 s)."),
     ],
@@ -161,6 +164,31 @@ def test_on_a_terminal_nothing_is_wider_than_it():
         assert ANSI.sub("", render_text(problem, width=width, styled=True)) == text
 
 
+def test_what_fits_exactly_does_not_wrap():
+    one = r.report(r.finding())
+    first, _, below, _ = render_text(one).splitlines()
+    for line in (first, below):
+        width = cell_len(line)
+        assert line in render_text(one, width=width).splitlines()
+        assert line not in render_text(one, width=width - 1).splitlines()
+
+
+@pytest.mark.parametrize(("width", "used"), [(60, 60), (29, 29), (28, 28), (27, 28), (10, 28)])
+def test_a_narrow_terminal_has_room_for_words(width, used):
+    def wrapped(said):
+        return [f"    {line}" for line in textwrap.wrap(said, used - 4, break_on_hyphens=False)]
+
+    one = r.finding(source="")
+    head, *lines = render_text(r.report(one), width=width, detail="rules").splitlines()
+    assert head == "src/model.py:41:9  TD101 functional-always-on"
+    message = wrapped(f"{one.message}  [fixable]")
+    rule = wrapped(f"{RULES[one.name].summary} (torchdropout-audit --explain functional-always-on)")
+    assert lines[: len(message) + len(rule)] == message + rule
+    shown = render_text(r.report(r.finding(source=LONG, column=1)), width=width).splitlines()
+    [line] = [line for line in shown if line.startswith("    41 | ")]
+    assert cell_len(line) == max(width, 9 + 24) - 1  # an ellipsis has a cell, at both ends if cut
+
+
 def test_colours():
     styled = render_text(r.report(r.finding(), r.ADVICE), styled=True)
     assert "\x1b[1;31mTD101" in styled
@@ -201,6 +229,16 @@ def test_near_copies_are_one_finding_each_with_the_places():
         "models/m4.py:104, models/m5.py:105, ...; -v prints all\n"
     ) in text
     assert text.splitlines()[-1].startswith("103 errors in 212 files")
+
+
+@pytest.mark.parametrize("files", [3, 6, 7])
+def test_which_places_of_copies_are_named(files):
+    lines = render_text(r.report(*COPIES[0 : 2 * files : 2])).splitlines()
+    more = ", ...; -v prints all" if files == 7 else ""
+    places = ", ".join(f"models/m{n}.py:{100 + n}" for n in range(1, min(files, 6)))
+    assert lines[0].startswith("models/m0.py:100:9  TD101 ")
+    assert lines[3] == f"    and {files - 1} like it, in {files - 1} files: {places}{more}"
+    assert len(lines) == 5
 
 
 def test_findings_that_are_alike_in_two_files_are_two():

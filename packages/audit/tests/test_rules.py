@@ -4,11 +4,13 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from torchdropout_audit import rules
+from torchdropout_audit import source as source_module
 from torchdropout_audit.registry import FINDERS
 from torchdropout_audit.source import audit_text
 
@@ -105,6 +107,37 @@ def test_what_does_not_parse_is_one_finding(text, line):
 @pytest.mark.parametrize("text", ["(" * 5000 + ")" * 5000, "-" * 100_000 + "1", "[" * 300])
 def test_what_is_nested_too_deep_is_a_finding(text):
     assert [f.name for f in audit_text(text)] == ["syntax-error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "source"),
+    [
+        ("x = 1\nx = (\n", 2, 5, "x = ("),
+        ("x = (", 1, 5, "x = ("),
+        ("x = 1\n\x0c\ny = (\n", 3, 5, "y = ("),
+        ("x = 1\r\ry = (\r\n", 3, 5, "y = ("),
+        ("x\0\n", 1, 1, "x\0"),
+        ("'\ud800'\n", 1, 1, "'\ud800'"),
+        ("-" * 100_000 + "1", 1, 1, "-" * 100_000 + "1"),
+    ],
+)
+def test_where_it_does_not_parse(text, line, column, source):
+    [found] = audit_text(text)
+    place = (found.line, found.column, found.end_line, found.end_column)
+    assert place == (line, column, line, column + 1)
+    assert found.source == source
+    assert audit_text(text, rules={"p-one"}) == []
+
+
+def test_a_fault_of_a_rule_is_raised(monkeypatch):
+    def find(_):
+        raise ZeroDivisionError
+
+    broken = replace(FINDERS["p-one"], find=find)
+    monkeypatch.setattr(source_module, "FINDERS", {**FINDERS, "p-one": broken})
+    with pytest.raises(ZeroDivisionError):
+        audit_text("x = 1")
+    assert audit_text("x = 1", rules={"p-zero"}) == []
 
 
 def test_findings_come_in_the_order_of_their_places():

@@ -1,5 +1,6 @@
 """Files audited in parallel, fixed, and given up when told to."""
 
+import gc
 import json
 import os
 import signal
@@ -98,6 +99,64 @@ def test_what_no_rule_could_mean_is_not_parsed(text, monkeypatch):
 @pytest.mark.parametrize("word", WORDS)
 def test_each_word_is_enough(word):
     assert may_break_a_rule(b"x = 1\n" + word + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model.eval()", False),
+        ("def f(model):\n    model.eval()", True),
+        ("model.eval()\nloss.backward()", True),
+        ("model.eval()\noptimizer.step()", True),
+        ("model.train(False)\noptimizer.step()", True),
+        ("model.train(mode=False)\noptimizer.step()", True),
+        ("model.train(True)\noptimizer.step()", False),
+        ("model.train(False)\noptimizer.steps()", False),
+        ("def train (self): ...", False),
+        ("import torch\ndef train (self): ...", True),
+        ("class Net(Module):\n    def train(self): ...", True),
+        ("import torch\ntrain()\ndef pretrain(): ...", False),
+        ("import torch", False),
+        ("d\0r\0o\0p\0o\0u\0t\0", True),  # UTF-16
+    ],
+)
+def test_which_texts_may_break_a_rule(text, expected):
+    assert may_break_a_rule(text.encode()) is expected
+
+
+def test_a_file_of_too_many_bytes_is_not_read(monkeypatch):
+    write(a=BAD)
+    monkeypatch.setattr(run_module, "MOST_BYTES", len(BAD))
+    assert len(audit_paths(["a.py"], cache=False).findings) == 1
+    monkeypatch.setattr(run_module, "MOST_BYTES", len(BAD) - 1)
+    report = audit_paths(["a.py"], cache=False)
+    said = f"not audited: {len(BAD)} bytes, more than the limit of {len(BAD) - 1}"
+    assert (report.problems, report.files, report.findings) == ((f"a.py: {said}",), 0, ())
+
+
+def test_the_time_of_a_file_is_that_of_the_page():
+    assert run_module.too_long("a.py") == (
+        "a.py: not audited: it takes more than 20 s of the processor"
+    )
+
+
+def test_the_garbage_collector_runs_now_and_then(monkeypatch):
+    collected = []
+    monkeypatch.setattr(run_module, "_uncollected", 0)
+    monkeypatch.setattr(run_module, "_WORTH_COLLECTING", 10)
+    monkeypatch.setattr(gc, "collect", lambda: collected.append(run_module._uncollected))
+    for size, count in ((4, 0), (6, 0), (1, 1), (10, 1), (1, 2)):
+        with run_module._collected_seldom(size):
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        assert len(collected) == count
+    gc.disable()
+    try:
+        with run_module._collected_seldom(1):
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 # --- Reports ------------------------------------------------------------------------------------
@@ -241,6 +300,56 @@ def test_a_crash_is_told(parallel, monkeypatch):
     report = audit_paths(["."], jobs=2)
     assert report.problems == ("a.py: the parser crashed: -11", "b.py: the parser crashed: -11")
     assert report.files == 0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "jobs", "asked"),
+    [
+        ((3, 4, 4), 8, 3),
+        ((3, 4, 4), 2, 2),
+        ((3, 4, 4), 1, None),
+        ((3, 4, 3), 8, None),  # not worth a process
+        ((30,), 8, None),
+        ((), 8, None),
+    ],
+)
+def test_when_processes_are_started(monkeypatch, sizes, jobs, asked):
+    started = []
+    tasks = [run_module._Task(f"{n}.py", frozenset(), size=size) for n, size in enumerate(sizes)]
+
+    def run_all(work, tasks, jobs):
+        started.append(jobs)
+        return ((task, work(task)) for task in tasks)
+
+    monkeypatch.setattr(run_module, "_WORTH_A_PROCESS", 10)
+    monkeypatch.setattr(run_module, "run_all", run_all)
+    monkeypatch.setattr(run_module, "audit_file", lambda task: task.path)
+    expected = [(task, task.path) for task in tasks]
+    assert list(run_module._outcomes(tasks, jobs)) == expected
+    assert started == ([] if asked is None else [asked])
+    monkeypatch.setattr(run_module, "can_start", lambda: False)
+    assert list(run_module._outcomes(tasks, jobs)) == expected
+    assert len(started) == (asked is not None)
+
+
+def test_the_longest_files_come_first(parallel, monkeypatch):
+    begun = []
+    monkeypatch.setattr(run_module, "run_all", lambda _, tasks, __: begun.extend(tasks) or ())
+    monkeypatch.setattr(run_module, "audit_file", lambda _: run_module._Outcome())
+    write(a=BAD, b=BAD + BAD, c=BAD + "# more", d="x = 1")
+    assert audit_paths(["."], jobs=2, cache=False).files == 4
+    assert [task.path for task in begun] == ["b.py", "c.py", "a.py"]
+
+
+@pytest.mark.parametrize(("processors", "jobs"), [(1, 1), (3, 3), (8, 8), (9, 8)])
+def test_how_many_processes_there_are(monkeypatch, processors, jobs):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    assert run_module._processors() == jobs
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert run_module._processors() == 5
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert run_module._processors() == 1
 
 
 @pytest.mark.parametrize("interpreter", ["/no/such/python", "/bin/false"])

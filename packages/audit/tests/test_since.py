@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from torchdropout_audit import audit_paths
+from torchdropout_audit import audit_paths, changes
 from torchdropout_audit.__main__ import main
 from torchdropout_audit.errors import ArgumentValueError
 
@@ -212,6 +212,26 @@ def test_without_git(capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(Path("nowhere").resolve()))
     said = refused(capsys, "--since", "HEAD")
     assert said == "Error: Expected `since` to find the program git, got: No such file or directory"
+
+
+@pytest.mark.parametrize("failing", ["diff", "ls-files"])
+@pytest.mark.parametrize(
+    ("stderr", "words"), [(b"fatal: no room\nmore\n", "no room"), (b"", "exit code 3")]
+)
+def test_a_git_that_fails(monkeypatch, failing, stderr, words):
+    run = changes._git
+
+    def fail(folder, command, *arguments):
+        if command == failing:
+            return subprocess.CompletedProcess([], 3, b"", stderr)
+        return run(folder, command, *arguments)
+
+    repository(".", "a.py")
+    monkeypatch.setattr(changes, "_git", fail)
+    with pytest.raises(ArgumentValueError) as caught:
+        found()
+    said = f"Expected git to list the files of {Path.cwd()}, got an error: {words}"
+    assert str(caught.value) == said
 
 
 def test_stdin_has_no_revision(capsys):

@@ -21,9 +21,7 @@ from typing import Any
 from .code import Place
 from .findings import Edit, Fix, SourceFinding
 
-MOST = 50_000
-"""How many texts are remembered; the least recently used are forgotten first."""
-
+_MOST = 50_000  # texts that are remembered; the least recently used are forgotten first
 _DAY = 86_400
 _TABLE = "CREATE TABLE IF NOT EXISTS found (key BLOB PRIMARY KEY, used INTEGER, findings TEXT)"
 
@@ -55,7 +53,7 @@ def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
     said = hashlib.sha256(_version())
     place = repr(Place.of(path)).encode()  # ASCII, or with errors that repr has escaped
     for part in (place, " ".join(sorted(rules)).encode(), data):
-        said.update(len(part).to_bytes(8, "little") + part)
+        said.update(f"{len(part)} ".encode() + part)
     return said.digest()
 
 
@@ -63,7 +61,7 @@ def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
 def _version() -> bytes:
     """Hashes this package's sources and the parser's version: they decide what is found."""
     package = Path(__file__).parent
-    said = hashlib.sha256(repr(sys.version_info[:3]).encode())
+    said = hashlib.sha256(repr(sys.version_info).encode())
     # `reporting` may be a link to a folder: it is listed by name, as rglob does not follow links.
     for path in sorted({*package.rglob("*.py"), *(package / "reporting").glob("*.py")}):
         data = path.read_bytes()
@@ -124,7 +122,6 @@ class Cache:
                 self._keep()
         with suppress(Exception):
             self._database.close()
-        self._database = None
 
     def _keep(self) -> None:
         now = int(time.time())
@@ -139,7 +136,7 @@ class Cache:
             database.execute(
                 "DELETE FROM found WHERE key IN"
                 " (SELECT key FROM found ORDER BY used DESC LIMIT -1 OFFSET ?)",
-                (MOST,),
+                (_MOST,),
             )
 
 
@@ -149,15 +146,18 @@ def _opened(path: Path) -> Any:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return _connected(sqlite3.connect(path, timeout=1))
+        return _connected(path)
     except sqlite3.OperationalError:  # locked, or read-only
-        raise
+        return None
     except sqlite3.DatabaseError:
         path.unlink()
-        return _connected(sqlite3.connect(path, timeout=1))
+        return _connected(path)
 
 
-def _connected(database: Any) -> Any:
+def _connected(path: Path) -> Any:
+    import sqlite3
+
+    database = sqlite3.connect(path, timeout=1)
     try:
         database.execute(_TABLE)
         database.execute("SELECT key, used, findings FROM found LIMIT 1").fetchone()

@@ -43,9 +43,12 @@ _DIRECTIVE = re.compile(
 _NAME = re.compile(r"[^\s,]+")
 _MOST_LINES = 1_000  # that a directive is listed under, each
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_SPACES = tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT
+_SPACES = (
+    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
+    *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
+)
 # What may precede a comment that applies to the file: nothing, or the docstring.
-_NO_CODE = *_SPACES, tokenize.ENCODING, tokenize.STRING, tokenize.ENDMARKER
+_NO_CODE = *_SPACES, tokenize.STRING
 # From Python 3.12 on an f-string has several tokens, and from 3.14 on so has a t-string.
 _OPENING = {getattr(tokenize, name, None) for name in ("FSTRING_START", "TSTRING_START")} - {None}
 _CLOSING = {getattr(tokenize, name, None) for name in ("FSTRING_END", "TSTRING_END")} - {None}
@@ -82,7 +85,7 @@ class _Directive:
     marked_end: int
     lines: tuple[int, int] | None
     entries: list[_Entry] | None
-    is_closed: bool = True
+    is_closed: bool
     is_used: bool = False
 
     @property
@@ -108,23 +111,25 @@ class _Spoken:
 
     def __init__(self, directives: Sequence[_Directive]) -> None:
         self._of_file: list[_Directive] = []
-        self._of_many: list[_Directive] = []  # lines
+        self._of_many: list[tuple[range, _Directive]] = []  # lines
         self._by_line: dict[int, list[_Directive]] = {}
         for each in directives:
             if each.lines is None:
                 self._of_file.append(each)
-            elif each.lines[1] - each.lines[0] > _MOST_LINES:
-                self._of_many.append(each)
-            else:
-                for line in _from(*each.lines):
-                    self._by_line.setdefault(line, []).append(each)
+                continue
+            span = _from(*each.lines)
+            if len(span) > _MOST_LINES:
+                self._of_many.append((span, each))
+                continue
+            for line in span:
+                self._by_line.setdefault(line, []).append(each)
         self._known: dict[tuple[str, int | None], bool] = {}
 
     def silences(self, name: str, first: int, last: int) -> bool:
         """Whether a rule is silenced on a line; all that silence it are used."""
         # Each is asked, so that of two equal comments neither counts as unused.
         lines = [None, *(line for line in _from(first, last) if line in self._by_line)]
-        many = [d for d in self._of_many if d.lines and first <= d.lines[1] and last >= d.lines[0]]
+        many = [d for span, d in self._of_many if first < span.stop and span.start <= last]
         said = [self._is_silent(name, line) for line in lines] + [d.silences(name) for d in many]
         return any(said)
 
@@ -150,10 +155,14 @@ class _Layout:
 
     def statement(self, line: int) -> tuple[int, int]:
         """Returns the lines of the statement (of a compound one, its head) that has a line."""
-        at = bisect_right(self.statements, (line, 1 << 60)) - 1
-        if at >= 0 and line <= self.statements[at][1]:
-            return self.statements[at]
+        begun = self.begun(line)
+        if begun and line <= self.statements[begun - 1][1]:
+            return self.statements[begun - 1]
         return line, line
+
+    def begun(self, line: int) -> int:
+        """Returns how many statements begin on a line or above it."""
+        return bisect_right(self.statements, line, key=lambda lines: lines[0])
 
     def room(self, first: int, last: int) -> int | None:
         """Returns the line at whose end a comment silences findings on some lines, if any does."""
@@ -259,8 +268,8 @@ def add_ignores(text: str, findings: Sequence[SourceFinding]) -> tuple[str, int]
             names = f", {names}" if entries else names
         else:
             begin = layout.starts[line - 1]
-            content = _LINE_END.split(text[begin:], 1)[0]
-            start, end = begin + len(content.rstrip()), begin + len(content)
+            end = layout.end_of(line, text)
+            start = begin + len(text[begin:end].rstrip())
             names = f"  # torchdropout: ignore[{names}]"
         text = text[:start] + names + text[end:]
     return text, count
@@ -303,16 +312,15 @@ def _read(text: str) -> tuple[list[_Directive], _Layout]:
             if first is not None:
                 layout.statements.append((first, token.start[0]))
             first = None
-        elif token.type not in _SPACES and token.type != tokenize.ENDMARKER:
+        elif token.type not in _SPACES:
             first = token.start[0] if first is None else first
         if token.type not in _NO_CODE:
             is_above_code = False
     commented = {line for line, *_ in comments}
-    ends = [*(start - 1 for start in layout.starts[1:]), len(text)]
     layout.closed.update(
         line
-        for line, end in enumerate(ends, 1)
-        if line not in commented and text.endswith(("\\", "\\\r"), 0, end)
+        for line, content in enumerate(_LINE_END.split(text), 1)
+        if line not in commented and content.endswith("\\")
     )
     found = []
     for line, column, comment, is_alone, is_above in comments:
@@ -349,7 +357,7 @@ def _spoken_of(layout: _Layout, line: int, is_alone: bool) -> tuple[int, int]:
         return line, line
     if first < line:  # inside a statement: applies to the next line
         return line, line + 1
-    after = bisect_right(layout.statements, (line, 1 << 60))
+    after = layout.begun(line)
     return line, layout.statements[after][1] if after < len(layout.statements) else line
 
 
@@ -387,7 +395,7 @@ def _unused(
     if directive.verb == "mc-dropout":  # states an intention, whether or not a rule would report it
         return
     applied = set(FINDERS) if rules is None else set(rules)
-    whole = _Removal(text, directive)
+    whole = _Removal(text, directive, layout)
     if directive.entries is None:
         if not directive.is_used and applied >= set(FINDERS):
             said = f"`{directive.verb}` silences nothing"
@@ -427,20 +435,20 @@ class _Removal:
 
     text: str
     directive: _Directive
+    layout: _Layout
 
     def fix(self) -> Fix:
         """Removes all of it: its part of the comment, or the line if nothing else is on it."""
         text, start, end = self.text, self.directive.start, self.directive.end
-        before = max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1
-        line_end = _LINE_END.search(text, end)
-        stop = len(text) if line_end is None else line_end.start()
+        line, _ = self.layout.place(start)
+        before, stop = self.layout.starts[line - 1], self.layout.end_of(line, text)
         if text[end:stop].strip():  # another part of the comment follows
             end += len(text[end:stop]) - len(text[end:stop].lstrip())
         else:
             end = stop
             start = before + len(text[before:start].rstrip())
-            if start == before and line_end is not None:
-                end = line_end.end()
+            if start == before and line < len(self.layout.starts):
+                end = self.layout.starts[line]
         return Fix("remove it", (Edit(start, end, ""),))
 
     def fix_of(self, place: int) -> Fix:

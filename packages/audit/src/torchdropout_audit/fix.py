@@ -10,7 +10,7 @@ from itertools import chain
 from .code import parsed
 from .findings import Edit, Fix, SourceFinding
 
-_ROUNDS = 10  # of fixes that overlap, one is applied per round
+_MOST_ROUNDS = 10  # of fixes that overlap, one is applied per round
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def fix_all(
         The fixed text; fixing it again changes nothing.
     """
     found, count = audit(text), 0
-    for _ in range(_ROUNDS):
+    for _ in range(_MOST_ROUNDS):
         new, made = apply_fixes(text, found, unsafe)
         if not made:
             break

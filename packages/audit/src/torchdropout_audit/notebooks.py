@@ -42,6 +42,7 @@ _PIECE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_REST = re.compile(r"[^\r\n]*")  # of a line
 _WHITE = re.compile(r"[ \t\n\r]*")
 # A pair of surrogates is one character.
 _ESCAPE = re.compile(
@@ -128,12 +129,12 @@ class Notebook:
 
     def _places(self, cell: _Cell) -> _Places:
         if cell.number not in self._known:
-            start, end = self._spans[cell.number - 1]
+            start, end = self._spans[cell.number]
             self._known[cell.number] = _Places(self._file, self._starts, cell, start, end)
         return self._known[cell.number]
 
     @cached_property
-    def _spans(self) -> list[tuple[int, int]]:
+    def _spans(self) -> dict[int, tuple[int, int]]:
         return _spans_of_sources(self._file)
 
     @cached_property
@@ -161,7 +162,7 @@ class Notebook:
         new = {}
         for cell, part in zip(self._cells, parts, strict=True):
             if part.removesuffix("\n") != cell.text:
-                new[cell.number - 1] = re.sub(f"(?:_ )?{_MARK}", "", part.removesuffix("\n"))
+                new[cell.number] = re.sub(f"(?:_ )?{_MARK}", "", part.removesuffix("\n"))
         file = self._file
         spans = _spans_of_sources(file)
         for number in sorted(new, reverse=True):  # from the last, so that earlier spans stay valid
@@ -260,9 +261,10 @@ def _without_magics(source: str) -> str:
             at = end_of_line.end()
             if not line.endswith("\\"):
                 break
-            line = _LINE_END.split(source[at:], 1)[0]
+            rest = _REST.match(source, at)
+            assert rest is not None  # it also matches the empty string
+            line, at = rest.group(), rest.end()
             parts.append(_MARK + line)
-            at += len(line)
     return "".join(parts)
 
 
@@ -296,13 +298,14 @@ def _characters(file: str, at: int) -> Iterator[int]:
 # --- Writing ------------------------------------------------------------------------------------
 
 
-def _spans_of_sources(file: str) -> list[tuple[int, int]]:
-    """Returns where in the file the source of each cell is."""
+def _spans_of_sources(file: str) -> dict[int, tuple[int, int]]:
+    """Returns where in the file the sources of cells are, by the number of the cell, from 1."""
     _, at, _ = _members(file, _white(file, 0))["cells"]
-    spans = []
-    for start, _ in _elements(file, at):
+    spans = {}
+    for number, (start, _) in enumerate(_elements(file, at), 1):
         members = _members(file, start) if file[start] == "{" else {}
-        spans.append(members.get("source", (None, 0, 0))[1:])
+        if "source" in members:
+            spans[number] = members["source"][1:]
     return spans
 
 

@@ -91,7 +91,7 @@ class Ignored:
             return self
         return Ignored(((folder, patterns), *self._patterns))
 
-    def __call__(self, path: str, is_folder: bool = False) -> bool:
+    def __call__(self, path: str, is_folder: bool) -> bool:
         """Whether the file, or the folder, at a path is ignored."""
         for folder, patterns in self._patterns:
             relative = path[len(folder) :].lstrip(os.sep).replace(os.sep, "/")

@@ -48,26 +48,26 @@ class Project:
     """
 
     def __init__(self, root: Path) -> None:
-        self.questions = 0
-        self._searches = 0
         self._root = root
         # `import package.part` within a package that has no project around it; no other is read
         self._top = root.parent if (root / "__init__.py").exists() else root
-        self._codes: dict[Path, Code | None] = {}
-        self._size = 0  # of all of them, in characters
-        self._found: dict[tuple[Path, str], Found | None] = {}
         self._depth = 0
         self._texts: dict[Path, bytes] | None = None
         self._folders: dict[Path, Sequence[Path]] = {}
+        self._forget()
+        self.begin()
 
     def begin(self) -> None:
         """Counts the questions of the next file."""
         self.questions = 0
         self._searches = 0
         if self._size > _MOST_KEPT:
-            self._codes.clear()
-            self._found.clear()
-            self._size = 0
+            self._forget()
+
+    def _forget(self) -> None:
+        self._codes: dict[Path, Code | None] = {}
+        self._size = 0  # of all of them, in characters
+        self._found: dict[tuple[Path, str], Found | None] = {}
 
     def find(self, code: Code, name: str) -> Found | None:
         """Returns what a qualified name of a source stands for in another file of the project."""
@@ -152,9 +152,8 @@ class Project:
         self.questions += 1
         for path in self._mentioning(name, rb"\bdef\s+%b\b"):
             other = self._read(path)
-            for function in () if other is None else other.functions:
-                if other is not None and function.name == name:
-                    yield Found(other, function)
+            if other is not None:
+                yield from (Found(other, each) for each in other.functions if each.name == name)
 
     def programs(self, code: Code, option: str) -> Iterator[Code]:
         """Yields the files of the project that have a text of an option, `--option` or `option`."""
@@ -208,7 +207,7 @@ class Project:
         for each in further:  # a name that it imports itself
             name = ".".join((each, *rest))
             # Packages that import all names of one another would make it longer at each step.
-            place = self._resolve(file, name) if len(further) > 1 else None
+            place = self._resolve(file, name)
             if place is not None and len(place[1]) > len(parts):
                 continue
             found = self._find(file, name)
@@ -241,9 +240,7 @@ class Project:
                 folder = folder.parent
             if not self._is_inside(folder):
                 return None
-            found = _module(folder, parts)
-            start = folder / "__init__.py"
-            return found or ((start, parts) if start.is_file() else None)
+            return _module(folder, parts) or (folder / "__init__.py", parts)
         while self._is_inside(folder):
             found = _module(folder, parts)
             if found is not None:
@@ -281,7 +278,8 @@ class Project:
             self._codes[path] = None  # also if its parser fails
             if self._root in path.parents and self._size < _MOST_READ:
                 self._codes[path] = code = self._parsed(path)
-                self._size += 0 if code is None else len(code.text)
+                if code is not None:
+                    self._size += len(code.text)
         return self._codes[path]
 
     def _parsed(self, path: Path) -> Code | None:

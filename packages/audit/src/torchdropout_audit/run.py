@@ -89,8 +89,7 @@ def may_break_a_rule(data: bytes) -> bool:
         >>> may_break_a_rule(b"import os"), may_break_a_rule(b"nn.Dropout(.1)")
         (False, True)
     """
-    if b"\0" in data:  # UTF-16, which Python does not read; it is then reported
-        data = data.replace(b"\0", b"")
+    data = data.replace(b"\0", b"")  # of UTF-16, which Python does not read: it is reported
     if any(word in data for word in WORDS):
         return True
     # For eval-not-restored and train-overridden, which are about any model.

@@ -27,6 +27,7 @@ _NOT_IN_2 = (
     *(ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Nonlocal, ast.YieldFrom, ast.MatMult),
     *(ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await, ast.Match),
 )
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
 
@@ -68,9 +69,9 @@ def audit_rules(
     except SyntaxError as error:
         return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)], {}
     except (RecursionError, MemoryError):
-        return [_unparsed(text, path, "nested too deep for Python's parser", 1, 1)], {}
+        return [_unparsed(text, path, "nested too deep for Python's parser")], {}
     except ValueError as error:
-        return [_unparsed(text, path, str(error), 1, 1)], {}
+        return [_unparsed(text, path, str(error))], {}
     found: list[SourceFinding] = []
     faults: dict[str, Exception] = {}
     for name, finder in FINDERS.items():
@@ -103,9 +104,7 @@ def _placed(code: Code, name: str, hit: Hit) -> SourceFinding:
     )
 
 
-def _unparsed(text: str, path: str, message: str, line: int, column: int) -> SourceFinding:
-    lines = text.splitlines() or [""]
-    line = min(max(line, 1), len(lines))
+def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1) -> SourceFinding:
     rule = SYNTAX_ERROR
     older, hint = _older(text, message, line)
     if older:
@@ -113,15 +112,15 @@ def _unparsed(text: str, path: str, message: str, line: int, column: int) -> Sou
     return SourceFinding(
         path,
         line,
-        max(column, 1),
+        column,
         line,
-        max(column, 1) + 1,
+        column + 1,
         rule.code,
         rule.name,
         "advice" if older else rule.severity,
         message,
         hint,
-        lines[line - 1],
+        _line(text, line),
     )
 
 
@@ -136,8 +135,7 @@ def _older(text: str, message: str, line: int) -> tuple[str, str]:
     if is_python_2(text, message, line):
         return "Python 2", ""
     # Python 2 takes a tab for 8 columns; Python 3 refuses to mix them with spaces.
-    is_mixed = "\t" in text and ("tabs" in message or "indent" in message)
-    if is_mixed and _is_of_2(text.expandtabs(8)):
+    if "indent" in message and _is_of_2(text.expandtabs(8)):
         return "Python 2", "a tab is 8 columns there: indent with spaces alone"
     if _NAME_ASYNC.search(text) and parsed(_NAME_ASYNC.sub("async_", text)):
         return "Python 3.6", "async is a keyword since Python 3.7: .cuda(non_blocking=True)"
@@ -169,12 +167,15 @@ def is_python_2(text: str, message: str, line: int) -> bool:
         >>> is_python_2("print('x'", "'(' was never closed", 1)
         False
     """
-    lines = text.splitlines()
-    near = "\n".join(lines[max(line - 1, 0) : line])
     if message.startswith("Missing parentheses in call to"):
         return True
-    if _OLD.search(_STRING.sub("''", near)):
+    if _OLD.search(_STRING.sub("''", _line(text, line))):
         return True
     # Python 2 takes a tab for 8 columns; Python 3 refuses to mix them.
-    is_mixed = "tabs" in message or "indent" in message or "multiple exception" in message
-    return is_mixed and any(_OLD_STATEMENT.match(each) for each in lines)
+    is_mixed = "indent" in message or "multiple exception" in message
+    return is_mixed and any(map(_OLD_STATEMENT.match, _LINE_END.split(text)))
+
+
+def _line(text: str, number: int) -> str:
+    """Returns a line of a text, from 1, as the parser counts them; empty below its end."""
+    return "".join(_LINE_END.split(text)[number - 1 : number])

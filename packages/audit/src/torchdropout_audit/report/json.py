@@ -23,4 +23,4 @@ def render_json(report: SourceReport) -> str:
           "seconds": 0.0
         }
     """
-    return json.dumps(report.to_dict(), indent=2, allow_nan=False)
+    return json.dumps(report.to_dict(), indent=2)

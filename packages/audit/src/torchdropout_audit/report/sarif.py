@@ -50,22 +50,20 @@ def render_sarif(report: SourceReport, rules: Sequence[Rule], version: str) -> s
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "id": rule.code,
-        "name": rule.name,
-        "shortDescription": {"text": rule.summary},
-        "defaultConfiguration": {"level": _LEVEL[rule.severity]},
-        "properties": {"tags": ["dropout", rule.group]},
-    }
-    if rule.explain:
-        made["fullDescription"] = {"text": rule.explain}
-    text = "\n\n".join(filter(None, (rule.summary, rule.explain)))
+    text = f"{rule.summary}\n\n{rule.explain}"
     parts = [text]
     for title, source in (("Broken:", rule.broken), ("Fixed:", rule.fixed)):
         if source:
             parts += [title, f"```python\n{source.rstrip()}\n```"]
-    made["help"] = {"text": text, "markdown": "\n\n".join(parts)}
-    return made
+    return {
+        "id": rule.code,
+        "name": rule.name,
+        "shortDescription": {"text": rule.summary},
+        "fullDescription": {"text": rule.explain},
+        "defaultConfiguration": {"level": _LEVEL[rule.severity]},
+        "properties": {"tags": ["dropout", rule.group]},
+        "help": {"text": text, "markdown": "\n\n".join(parts)},
+    }
 
 
 def _result(finding: SourceFinding, places: dict[str, int]) -> dict[str, Any]:

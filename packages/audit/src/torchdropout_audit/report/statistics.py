@@ -81,7 +81,7 @@ def render_statistics_json(report: SourceReport) -> str:
     data = report.to_dict()
     rows = [asdict(row) for row in _rows(report.findings)]
     data = {("statistics" if key == "findings" else key): data[key] for key in data}
-    return json.dumps(data | {"statistics": rows}, indent=2, allow_nan=False)
+    return json.dumps(data | {"statistics": rows}, indent=2)
 
 
 def _rows(findings: Sequence[SourceFinding]) -> list[_Row]:

@@ -94,8 +94,18 @@ def _also(others: Sequence[SourceFinding], width: int | None) -> Iterator[Text]:
     places = [f"{file_of(each)}:{each.line}" for each in others[:_SHOWN]]
     more = ", ...; -v prints all" if len(others) > _SHOWN else ""
     said = f"and {len(others)} like it, in {plural(files, 'file')}: {', '.join(places)}{more}"
-    room = None if width is None else max(width - _TAB, _LEAST)
+    yield from _dim(said, width)
+
+
+def _dim(said: str, width: int | None) -> Iterator[Text]:
+    """Yields what is said of a finding, indented below it."""
+    room = None if width is None else _room(width, _TAB)
     yield from (Text(" " * _TAB) + line for line in wrapped(said, room, "dim"))
+
+
+def _room(width: int, used: int) -> int:
+    """Returns the cells that are left of a width, so many that a word has room."""
+    return max(width - used, _LEAST)
 
 
 def _finding(finding: SourceFinding, width: int | None, detail: str) -> Iterator[Text]:
@@ -108,21 +118,19 @@ def _finding(finding: SourceFinding, width: int | None, detail: str) -> Iterator
         yield line
     else:
         yield head
-        for part in fill(message + marks, max(width - _TAB, _LEAST)):
+        for part in fill(message + marks, _room(width, _TAB)):
             yield Text(" " * _TAB + part)
     if finding.source and detail != "quiet":
         yield from _source(finding, width, style)
     rule = RULES.get(finding.name) if detail == "rules" else None
     if rule is not None:
-        said = f"{rule.summary} (torchdropout-audit --explain {rule.name})"
-        room = None if width is None else max(width - _TAB, _LEAST)
-        yield from (Text(" " * _TAB) + line for line in wrapped(said, room, "dim"))
+        yield from _dim(f"{rule.summary} (torchdropout-audit --explain {rule.name})", width)
 
 
 def _source(finding: SourceFinding, width: int | None, style: str) -> Iterator[Text]:
     """Yields the source line, the mark below it, and what to write instead."""
     gutter = max(_NUMBER_WIDTH, len(str(finding.line)))
-    room = _LONGEST if width is None else max(width - gutter - 3, _LEAST)
+    room = _LONGEST if width is None else _room(width, gutter + 3)
     is_one_line = finding.end_line == finding.line
     last = finding.end_column - 1 if is_one_line else len(finding.source)
     shown, before, marked = _cut(finding.source.rstrip(), finding.column - 1, last, room)
