@@ -112,6 +112,8 @@ def paths(body):
         # Methods of the file, behind a dropout alone.
         ("return self.inner(x)", []),
         ("x = self.fc(x)\nreturn self.inner(x)", ["Linear"]),
+        ("x = self.drop(x)\ny = self.inner(x)\nreturn self.inner(x)",
+         ["Dropout", "tanh < (Dropout) $", "tanh < (Dropout) $"]),
         ("x = self.drop(x)\nreturn self.again(x)", ["Dropout", "squeeze < (Dropout)"]),
         ("x = self.drop(x)\nreturn self.block(x)", ["Dropout", "sigmoid < (Dropout) $"]),
         ("x = self.drop(x)\nreturn self.block_drop(x)", ["Dropout"]),
@@ -270,6 +272,8 @@ KINDS = 'kinds = {"a": nn.ReLU(), "b": nn.Tanh(), "c": nn.Linear(2, 2)}\n'
         ("elsewhere() if p else nn.Dropout(p)", ""),
         ("nn.Dropout(p) if p else nn.Linear(2, 2)", ""),
         ("nn.Identity() if p else nn.Identity()", ""),
+        ("a = nn.Dropout(p) if p else None\nb = a if p else None\nc = b if p else None\nc",
+         "torch.nn.Dropout"),
         # A name, and one of several layers.
         ("one = nn.Dropout(0.1)\none", "torch.nn.Dropout"),
         ("one = two = nn.Dropout(0.1)\ntwo", "torch.nn.Dropout"),
@@ -328,6 +332,12 @@ def test_what_is_built(source, expected):
          ["nn.ReLU()", "nn.Dropout()"]),
         ("def make():\n    return nn.ReLU()\nnn.Sequential(make(), nn.Dropout())",
          ["make()", "nn.Dropout()"]),
+        ("nn.Sequential(" * 7 + "nn.ReLU()" + ")" * 7, ["nn.ReLU()"]),
+        ("def a():\n    return nn.Sequential(nn.ReLU())\ndef b():\n    return a()\n"
+         "def c():\n    return b()\ndef d():\n    return c()\ndef e():\n    return d()\n"
+         "nn.Sequential(e())", ["nn.ReLU()"]),
+        ("def a():\n    return a()\nnn.Sequential(a())", ["a()"]),
+        ("one = nn.Sequential(one)\nnn.Sequential(one)", ["nn.Sequential(one)"]),
         ("nn.ModuleList([nn.ReLU()])", None),
         ("elsewhere()", None),
     ],
