@@ -7,7 +7,7 @@ import pytest
 
 from _marks import HEAD
 from torchdropout_audit.code import Code
-from torchdropout_audit.rules._sequences import Reader, called, drops, kind
+from torchdropout_audit.rules._sequences import Layer, Reader, called, drops, kind
 
 NET = """
 class Block(nn.Module):
@@ -31,6 +31,15 @@ class Net(nn.Module):
     def again(self, z):
         return self.again(z.squeeze())
 
+    def outer(self, z):
+        return self.inner(z.contiguous())
+
+    def outermost(self, z):
+        return self.outer(z)
+
+    def alone(self):
+        return self.y.view(1)
+
     def forward(self, x, y, mask, flag):
 """
 
@@ -49,8 +58,9 @@ def paths(body):
     """The paths of a body of `forward` whose last layer is known; those that end have a `$`."""
     code = Code(HEAD + NET + textwrap.indent(textwrap.dedent(body), " " * 8))
     found = [said(path) + " $" * path.ends for path in Reader(code).read() if path.last.name]
-    assert found[:3] == ["sigmoid $", "tanh $", "squeeze"]  # in the other methods
-    return found[3:]
+    others = ["sigmoid $", "tanh $", "squeeze", "contiguous", "view < ? $"]  # in others
+    assert found[: len(others)] == others
+    return found[len(others) :]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +125,10 @@ def paths(body):
         ("x = self.drop(x)\ny = self.inner(x)\nreturn self.inner(x)",
          ["Dropout", "tanh < (Dropout) $", "tanh < (Dropout) $"]),
         ("x = self.drop(x)\nreturn self.again(x)", ["Dropout", "squeeze < (Dropout)"]),
+        ("x = self.drop(x)\nreturn self.outer(x)",
+         ["Dropout", "contiguous < (Dropout)", "tanh < (contiguous) < (Dropout) $"]),
+        ("x = self.drop(x)\nreturn self.outermost(x)", ["Dropout", "contiguous < (Dropout)"]),
+        ("x = self.drop(x)\nreturn self.alone(x)", ["Dropout"]),
         ("x = self.drop(x)\nreturn self.block(x)", ["Dropout", "sigmoid < (Dropout) $"]),
         ("x = self.drop(x)\nreturn self.block_drop(x)", ["Dropout"]),
         ("x = self.drop(x)\nreturn self.inner(x)", ["Dropout", "tanh < (Dropout) $"]),
@@ -388,3 +402,29 @@ def test_what_an_unknown_layer_is_called(source, expected):
     )
     attribute, name, other = (path.last for path in Reader(code).read())
     assert [called(code, each) for each in (attribute, name, other)] == [expected, "rnn", ""]
+
+
+@pytest.mark.parametrize(
+    ("applied", "expected"),
+    [
+        ("self.many(x)", "ReLU < Dropout < ? $"),
+        ("self.other(x)", "ReLU < Sequential $"),
+        ("self.fc(x)", "ReLU < Linear $"),
+        ("more.many(x)", "ReLU < ? $"),
+        ("many(x)", "ReLU < Sequential $"),
+    ],
+)
+def test_the_end_of_a_sequential_that_others_read(applied, expected):
+    code = Code(
+        f"{HEAD}many = nn.Sequential(*elsewhere())\nclass Net(nn.Module):\n"
+        "    def __init__(self):\n        self.many = nn.Sequential(*elsewhere())\n"
+        "        self.other, self.fc = nn.Sequential(*elsewhere()), nn.Linear(2, 2)\n"
+        f"    def forward(self, x):\n        return F.relu({applied})\n"
+    )
+
+    def end(cls, name):
+        is_it = (cls.name, name) == ("Net", "many")
+        return Layer(code.tree.body[0], "torch.nn.Dropout") if is_it else None
+
+    *_, last = Reader(code, end=end).read()
+    assert said(last).replace("relu", "ReLU") + " $" * last.ends == expected
