@@ -2,10 +2,11 @@
 
 import ast
 import textwrap
+import warnings
 
 import pytest
 
-from torchdropout_audit.code import UNKNOWN, Code
+from torchdropout_audit.code import UNKNOWN, Class, Code, Pattern, is_no_rate
 
 HEAD = "import torch, math\nimport torch.nn.functional as F\nfrom torch import nn\n"
 
@@ -31,7 +32,6 @@ class A(nn.Module):
 """
 
 
-# --- Classes ------------------------------------------------------------------------------------
 # --- Classes ------------------------------------------------------------------------------------
 
 
@@ -78,6 +78,19 @@ def test_which_classes_are_modules(head, is_module, is_surely):
     code = code_of(f"{head}\n    def forward(self, x):\n        return x\n")
     cls = code.classes[-1]
     assert (cls.is_module, cls.is_surely_module) == (is_module, is_surely)
+
+
+def test_a_method_of_a_base_is_found_however_many_are_below():
+    """Each class remembers it, so that the next does not go all the way."""
+    base = code_of("class A:\n    def f(self): pass").classes[0]
+    cls = base
+    for _ in range(2_000):
+        cls = Class(base.node, "B", (cls,))
+        found = cls.method("f")
+    assert found is base.methods["f"]
+    assert cls.method("g") is None
+    cls.forget()
+    assert cls.method("f") is found
 
 
 def test_an_unknown_base_without_forward_is_no_module():
@@ -196,6 +209,15 @@ def test_what_a_caller_gives():
         ("f(-1)", -1),
         ("f(1 - 0.25)", 0.75),
         ("f(1 / 0)", UNKNOWN),
+        ("f(3 / 1)", 3.0),
+        ("f(1 + 2)", 3),
+        ("f(2 * 0.5)", 1.0),
+        ("f(2 ** 3)", UNKNOWN),
+        ("f(1 + 'a')", UNKNOWN),
+        ("f('a' + 'b')", UNKNOWN),
+        ("f(+1)", 1),
+        ("f(-'a')", UNKNOWN),
+        ("f(not 1)", UNKNOWN),
         ("P = 0.5\nf(P)", 0.5),
         ("P = 0.5\nP = 0.6\nf(P)", UNKNOWN),
         ("P = Q\nQ = P\nf(P)", UNKNOWN),
@@ -228,7 +250,12 @@ def test_values(source, expected):
         ("from collections import OrderedDict\nnn.Sequential(OrderedDict([('x', a), ('y', b)]))",
          ["a", "b"]),
         ("import collections as c\nnn.Sequential(c.OrderedDict({'x': a, 'y': b}))", ["a", "b"]),
+        ("from collections import OrderedDict\nnn.Sequential(OrderedDict([('x', a), b]))", []),
+        ("from collections import OrderedDict\nnn.Sequential(OrderedDict([('x', a, b)]))", []),
+        ("from collections import OrderedDict\nnn.Sequential(OrderedDict([('x', a)], y=b))", []),
+        ("from collections import OrderedDict\nnn.Sequential(OrderedDict([('x', a)]), b)", ["b"]),
         ("nn.Sequential(layers)", ["layers"]),
+        ("nn.Sequential(a, name=b)", None),
         ("nn.ModuleList([a])", None),
     ],
 )  # fmt: skip
@@ -240,7 +267,140 @@ def test_sequences(source, expected):
         else next(c for c in code.calls if c.name == "torch.nn.Sequential")
     )
     found = code.sequence(call)
+    names = found and [each.id for each in found if isinstance(each, ast.Name)]  # or an OrderedDict
+    assert names == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "expected"),
+    [
+        ("class A(nn.Sequential):", "super().__init__(a, b)", ["a", "b"]),
+        ("class A(nn.Sequential):", "super(A, self).__init__(a, b)", ["a", "b"]),
+        ("class A(nn.Sequential):", "super().__init__()", None),
+        ("class A(nn.Sequential):", "super().__init__(a, name=b)", None),
+        ("class A(nn.Sequential):", "super().setup(a, b)", None),
+        ("class A(nn.Sequential):", "self.more.__init__(a, b)", None),
+        ("class A(nn.Sequential):", "setup(a, b)", None),
+        ("class A(nn.Module):", "super().__init__(a, b)", None),
+        ("class A(Mixin, nn.Sequential):", "super().__init__(a, b)", None),
+        ("class B(nn.Sequential): pass\nclass A(B):", "super().__init__(a, b)", ["a", "b"]),
+        ("if x:", "super().__init__(a, b)", None),
+    ],
+)
+def test_a_class_that_is_a_sequential(head, body, expected):
+    code = code_of(f"{head}\n    def __init__(self, a, b):\n        {body}\n")
+    found = code.sequence(code.calls[0])
     assert (found and [each.id for each in found]) == expected
+
+
+def test_a_list_is_expanded_as_often_as_people_write_it():
+    code = code_of("layers = [a, b]\n" + "nn.Sequential(*layers)\n" * 200)
+    found = [code.sequence(call) for call in code.calls]
+    assert len(found[0]) == len(found[20]) == 2
+    assert found[-1] is None
+
+
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        ("'conv'", Pattern("conv", True)),
+        ("1", None),
+        ("f'conv{i}'", Pattern("conv", False)),
+        ("f'{i}conv'", Pattern("", False, "conv")),
+        ("f'conv{i}_norm'", Pattern("conv", False, "_norm")),
+        ("f''", Pattern("", False)),
+        ("'conv' + i", Pattern("conv", False)),
+        ("'conv' + 'norm'", Pattern("conv", False, "norm")),
+        ("'conv' + str(i) + '_norm'", Pattern("conv", False, "_norm")),
+        ("'conv' + f'{i}_norm'", Pattern("conv", False, "_norm")),
+        ("i + 'conv'", None),
+        ("'conv' * 2", None),
+        ("'conv%d_norm' % i", Pattern("conv", False)),
+        ("'conv{}_norm'.format(i)", Pattern("conv", False)),
+        ("i.format(i)", None),
+        ("'conv'.upper()", None),
+        ("NAME", Pattern("conv", True)),
+        ("OTHER", None),
+        ("TWICE", None),
+        ("i", None),
+    ],
+)
+def test_what_is_known_of_a_text(expr, expected):
+    code = code_of(f"NAME = 'conv'\nOTHER = NAME\nTWICE = 'a'\nTWICE = 'b'\nprint({expr})")
+    assert code.pattern(code.tree.body[-1].value.args[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (Pattern("conv", True), Pattern("conv", True), True),
+        (Pattern("conv", True), Pattern("conv1", True), False),
+        (Pattern("conv1", True), Pattern("conv", False), True),
+        (Pattern("conv1", True), Pattern("norm", False), False),
+        (Pattern("conv1_a", True), Pattern("conv", False, "_a"), True),
+        (Pattern("conv1_a", True), Pattern("conv", False, "_b"), False),
+        (Pattern("conva", True), Pattern("conv", False, "va"), False),
+        (Pattern("conva", True), Pattern("conv", False, "a"), True),
+        (Pattern("conv", False), Pattern("conv", False), True),
+        (Pattern("conv", False), Pattern("con", False), True),
+        (Pattern("conv", False), Pattern("norm", False), False),
+        (Pattern("conv", False, "_a"), Pattern("conv", False, "1_a"), True),
+        (Pattern("conv", False, "_a"), Pattern("conv", False, "_b"), False),
+        (Pattern("conv", False, "_a"), Pattern("norm", False, "_a"), False),
+    ],
+)
+def test_which_texts_may_be_the_same(one, other, expected):
+    assert one.matches(other) is other.matches(one) is expected
+
+
+@pytest.mark.parametrize(
+    ("called", "expected"),
+    [
+        ("g(1)", "g"),
+        ("h(1)", "g"),
+        ("twice(1)", None),
+        ("number(1)", None),
+        ("A(1)", "A"),
+        ("A.f(1)", "f"),
+        ("B.f(1)", "f"),
+        ("g.f(1)", None),
+        ("A.g(1)", None),
+        ("twice.f(1)", None),
+        ("A.f.f(1)", None),
+        ("print(1)", None),
+    ],
+)
+def test_what_of_the_file_is_named(called, expected):
+    code = code_of(f"""
+class A:
+    def f(self): pass
+class B(A): pass
+def g(): pass
+h = g
+k = g
+twice = k
+k = A
+number = 3
+{called}
+""")
+    found = code.local(code.calls[-1].node.func)
+    assert (found and found.name) == expected
+
+
+def test_references_to_what_is_imported_under_other_names():
+    code = code_of("""
+        try:
+            from a import Net as Model
+        except ImportError:
+            from b import Other as Model
+        from c import More
+        Model()
+        More()
+        Net()
+        c.Net()
+    """)
+    found = [ast.unparse(each) for each in code.references("Net")]
+    assert found == ["Model", "Net", "c.Net"]
 
 
 # --- Places -------------------------------------------------------------------------------------
@@ -303,6 +463,23 @@ def test_which_files_are_tests(path, expected):
         "\nelif self.training:\n    pass",
         "for y in x:\n    if not self.training:\n        continue\n    F.dropout(y)",
         "if self.should_drop():\n    x = F.dropout(x)",
+        "if self.train_mode == 'full':\n    x = F.dropout(x)",
+        "if self.phase == 'bilinear':\n    x = F.dropout(x)",
+        "if self.mode == 'fit':\n    x = F.dropout(x)",
+        "if self.mode in ('bilinear', 'train'):\n    x = F.dropout(x)",
+        "if 'a' < self.mode < 'b':\n    x = F.dropout(x)",
+        "if self.mode == other:\n    x = F.dropout(x)",
+        "if self.mode == 1:\n    x = F.dropout(x)",
+        "x = [F.dropout(y) for y in x if self.training]",
+        "x = x or self.training or F.dropout(x)",
+        "assert self.training\nx = F.dropout(x)",
+        "x = {True: F.dropout(x), False: x}[self.training]",
+        "if not self.training and self.p == 0 == flag:\n    return x\nx = F.dropout(x)",
+        "a, b = self.training, 1\nif a:\n    x = F.dropout(x)",
+        "a, *b = self.training, 1\nif a:\n    x = F.dropout(x)",
+        "with self.training as on:\n    pass\nif on:\n    x = F.dropout(x)",
+        "for on in self.train_steps:\n    pass\nif on:\n    x = F.dropout(x)",
+        "on: bool = self.training\nif on:\n    x = F.dropout(x)",
     ],
 )
 def test_gates_are_seen(body):
@@ -327,6 +504,13 @@ def test_gates_are_seen(body):
         "if torch.is_tensor(x):\n    x = F.dropout(x)",
         "if len(x) > 3:\n    x = F.dropout(x)",
         "x = F.dropout(x) if flag else x",
+        "if self.mode == 'bilinear':\n    x = F.dropout(x)",
+        "if self.mode in ('bilinear', 'cubic'):\n    x = F.dropout(x)",
+        "if not self.training and self.p == 0:\n    return x\nx = F.dropout(x)",
+        "x = [F.dropout(y) for y in x if flag]",
+        "x = flag or F.dropout(x) or self.training",
+        "x, train_x = abs(x), 1\nif x:\n    x = F.dropout(x)",
+        "x, *train_x = y\nif x:\n    x = F.dropout(x)",
     ],
 )
 def test_what_is_no_gate(body):
@@ -413,3 +597,34 @@ def test_a_path_says_what_is_deliberate_too():
     for path, expected in (("net/bayesian/weight_drop.py", True), ("net/model.py", False)):
         code = code_of(method("F.dropout(x)"), path)
         assert code.is_deliberate(code.calls[-1].node) is expected
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        ("not p", True),
+        ("not self.dropout", True),
+        ("not x", False),
+        ("p", False),
+        ("-p", False),
+        ("p == 0", True),
+        ("p <= 0.0", True),
+        ("drop_rate == 0", True),
+        ("p == 1", False),
+        ("p != 0", False),
+        ("p < 0", False),
+        ("p == q", False),
+        ("p == 0 == x", False),
+        ("x == 0", False),
+        ("self.dropout is None", True),
+        ("self.dropout is 0", False),
+        ("self.dropout == None", False),
+        ("self.dropout is not None", False),
+        ("not p(x)", False),
+    ],
+)
+def test_what_asks_for_a_rate_of_zero(test, expected):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of `is 0`
+        expr = ast.parse(test, mode="eval").body
+    assert is_no_rate(expr) is expected

@@ -62,6 +62,7 @@ DROPOUT = "torch.nn.functional.dropout"
         "def f():\n    global F\n    import torch.nn.functional as F\n"
         "def g():\n    return F.dropout(HERE)",
         "\ufeffimport torch.nn.functional as F\nF.dropout(HERE)",
+        "# torch\nfrom torch import *\nfrom mylib import *\nF.dropout(HERE)",
     ],
 )
 def test_imports_in_every_form_are_followed(source):

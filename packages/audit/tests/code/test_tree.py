@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from torchdropout_audit.code import Code
-from torchdropout_audit.code.tree import Place
+from torchdropout_audit.code.tree import Place, parsed
 
 BOM = "\ufeff"
 
@@ -154,3 +154,10 @@ def test_what_a_path_says(path, said):
     found = [n for n in ("test", "deliberate", "inference") if getattr(place, f"is_{n}")]
     assert " ".join(found) == said
     assert place.name == path.replace("\\", "/").rpartition("/")[2]
+
+
+def test_a_text_is_parsed_without_warnings():
+    """Here each warning is an error."""
+    assert parsed('x = "\\d"') is not None
+    assert parsed("x = 1 is 1") is not None
+    assert parsed("x =") is None

@@ -7,7 +7,7 @@ import pytest
 
 from _marks import HEAD
 from torchdropout_audit.code import Code
-from torchdropout_audit.rules._sequences import Reader, called, drops, kind
+from torchdropout_audit.rules._sequences import Layer, Reader, called, drops, kind
 
 NET = """
 class Block(nn.Module):
@@ -31,6 +31,15 @@ class Net(nn.Module):
     def again(self, z):
         return self.again(z.squeeze())
 
+    def outer(self, z):
+        return self.inner(z.contiguous())
+
+    def outermost(self, z):
+        return self.outer(z)
+
+    def alone(self):
+        return self.y.view(1)
+
     def forward(self, x, y, mask, flag):
 """
 
@@ -49,8 +58,9 @@ def paths(body):
     """The paths of a body of `forward` whose last layer is known; those that end have a `$`."""
     code = Code(HEAD + NET + textwrap.indent(textwrap.dedent(body), " " * 8))
     found = [said(path) + " $" * path.ends for path in Reader(code).read() if path.last.name]
-    assert found[:3] == ["sigmoid $", "tanh $", "squeeze"]  # in the other methods
-    return found[3:]
+    others = ["sigmoid $", "tanh $", "squeeze", "contiguous", "view < ? $"]  # in others
+    assert found[: len(others)] == others
+    return found[len(others) :]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +122,13 @@ def paths(body):
         # Methods of the file, behind a dropout alone.
         ("return self.inner(x)", []),
         ("x = self.fc(x)\nreturn self.inner(x)", ["Linear"]),
+        ("x = self.drop(x)\ny = self.inner(x)\nreturn self.inner(x)",
+         ["Dropout", "tanh < (Dropout) $", "tanh < (Dropout) $"]),
         ("x = self.drop(x)\nreturn self.again(x)", ["Dropout", "squeeze < (Dropout)"]),
+        ("x = self.drop(x)\nreturn self.outer(x)",
+         ["Dropout", "contiguous < (Dropout)", "tanh < (contiguous) < (Dropout) $"]),
+        ("x = self.drop(x)\nreturn self.outermost(x)", ["Dropout", "contiguous < (Dropout)"]),
+        ("x = self.drop(x)\nreturn self.alone(x)", ["Dropout"]),
         ("x = self.drop(x)\nreturn self.block(x)", ["Dropout", "sigmoid < (Dropout) $"]),
         ("x = self.drop(x)\nreturn self.block_drop(x)", ["Dropout"]),
         ("x = self.drop(x)\nreturn self.inner(x)", ["Dropout", "tanh < (Dropout) $"]),
@@ -270,6 +286,8 @@ KINDS = 'kinds = {"a": nn.ReLU(), "b": nn.Tanh(), "c": nn.Linear(2, 2)}\n'
         ("elsewhere() if p else nn.Dropout(p)", ""),
         ("nn.Dropout(p) if p else nn.Linear(2, 2)", ""),
         ("nn.Identity() if p else nn.Identity()", ""),
+        ("a = nn.Dropout(p) if p else None\nb = a if p else None\nc = b if p else None\nc",
+         "torch.nn.Dropout"),
         # A name, and one of several layers.
         ("one = nn.Dropout(0.1)\none", "torch.nn.Dropout"),
         ("one = two = nn.Dropout(0.1)\ntwo", "torch.nn.Dropout"),
@@ -328,6 +346,12 @@ def test_what_is_built(source, expected):
          ["nn.ReLU()", "nn.Dropout()"]),
         ("def make():\n    return nn.ReLU()\nnn.Sequential(make(), nn.Dropout())",
          ["make()", "nn.Dropout()"]),
+        ("nn.Sequential(" * 7 + "nn.ReLU()" + ")" * 7, ["nn.ReLU()"]),
+        ("def a():\n    return nn.Sequential(nn.ReLU())\ndef b():\n    return a()\n"
+         "def c():\n    return b()\ndef d():\n    return c()\ndef e():\n    return d()\n"
+         "nn.Sequential(e())", ["nn.ReLU()"]),
+        ("def a():\n    return a()\nnn.Sequential(a())", ["a()"]),
+        ("one = nn.Sequential(one)\nnn.Sequential(one)", ["nn.Sequential(one)"]),
         ("nn.ModuleList([nn.ReLU()])", None),
         ("elsewhere()", None),
     ],
@@ -378,3 +402,29 @@ def test_what_an_unknown_layer_is_called(source, expected):
     )
     attribute, name, other = (path.last for path in Reader(code).read())
     assert [called(code, each) for each in (attribute, name, other)] == [expected, "rnn", ""]
+
+
+@pytest.mark.parametrize(
+    ("applied", "expected"),
+    [
+        ("self.many(x)", "ReLU < Dropout < ? $"),
+        ("self.other(x)", "ReLU < Sequential $"),
+        ("self.fc(x)", "ReLU < Linear $"),
+        ("more.many(x)", "ReLU < ? $"),
+        ("many(x)", "ReLU < Sequential $"),
+    ],
+)
+def test_the_end_of_a_sequential_that_others_read(applied, expected):
+    code = Code(
+        f"{HEAD}many = nn.Sequential(*elsewhere())\nclass Net(nn.Module):\n"
+        "    def __init__(self):\n        self.many = nn.Sequential(*elsewhere())\n"
+        "        self.other, self.fc = nn.Sequential(*elsewhere()), nn.Linear(2, 2)\n"
+        f"    def forward(self, x):\n        return F.relu({applied})\n"
+    )
+
+    def end(cls, name):
+        is_it = (cls.name, name) == ("Net", "many")
+        return Layer(code.tree.body[0], "torch.nn.Dropout") if is_it else None
+
+    *_, last = Reader(code, end=end).read()
+    assert said(last).replace("relu", "ReLU") + " $" * last.ends == expected

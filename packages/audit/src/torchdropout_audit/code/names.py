@@ -218,7 +218,7 @@ class Names(Tree):
         if isinstance(expr, ast.Name):
             found = self.bound(expr).only
             if isinstance(found, ast.Name) and found is not expr:
-                return self._by_node.get(found) or self._local_once(found)
+                return self._local_once(found)
             return None if found is None else self._by_node.get(found)
         if isinstance(expr, ast.Attribute) and isinstance(expr.value, ast.Name):
             owner = self._owner(expr.value)
@@ -233,8 +233,7 @@ class Names(Tree):
         """Returns the class that `self`, `cls` or a class's name stands for."""
         if name.id in ("self", "cls"):
             return self.class_of(name)
-        found = self.bindings(name)
-        owner = self._by_node.get(found[0].node) if len(found) == 1 else None
+        owner = self._local_once(name)
         return owner if isinstance(owner, Class) else None
 
     def _held(self, expr: ast.Attribute) -> Sequence[Assigned]:

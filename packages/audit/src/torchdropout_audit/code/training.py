@@ -371,8 +371,6 @@ def _source_of(node: ast.AST) -> ast.AST:
         return node.iter
     if isinstance(node, ast.withitem):
         return node.context_expr
-    if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)):
-        return node.value or node
-    if isinstance(node, ast.AugAssign):
+    if isinstance(node, (ast.Assign, ast.AugAssign)):
         return node.value
     return node if isinstance(node, ast.expr) else ast.Pass()

@@ -570,10 +570,10 @@ class Reader:
 
     def _ended(self, func: ast.expr) -> Layer | None:
         """Returns the last layer of a `Sequential` that is an attribute of `self`."""
-        cls = self.code.class_of(func) if isinstance(func, ast.Attribute) else None
-        if self._end is None or cls is None or not isinstance(func, ast.Attribute):
+        if not isinstance(func, ast.Attribute) or _said(func.value) != "self":
             return None
-        return self._end(cls, func.attr) if _said(func.value) == "self" else None
+        cls = self.code.class_of(func)
+        return None if self._end is None or cls is None else self._end(cls, func.attr)
 
     def _applied_sequence(self, node: ast.Call) -> list[Layer] | None:
         """Returns the layers of a `Sequential`, as often as anyone applies one to a new value."""
