@@ -1,13 +1,16 @@
 """TD107 to TD109: dropout that a file makes by hand."""
 
+import ast
 import textwrap
 
 import pytest
 import torch
 
-from _marks import fixed, marked
+from _marks import HEAD, fixed, marked
+from torchdropout_audit.code import Code
 from torchdropout_audit.comments import suppress
 from torchdropout_audit.registry import RULES
+from torchdropout_audit.rules._masks import is_asked_for, masks, parameter
 from torchdropout_audit.source import audit_text
 
 ALWAYS = "mask-always-on"
@@ -155,12 +158,130 @@ def test_what_is_rounded_down(lines, is_mask):
     assert bool(found) is is_mask
 
 
+@pytest.mark.parametrize(
+    ("mask", "dropped"),
+    [
+        ("torch.rand_like(x) > self.drop_prob", "self.drop_prob"),
+        ("torch.rand_like(x) < keep", "1 - keep"),
+        ("keep > torch.rand_like(x)", "1 - keep"),
+        ("torch.rand_like(x) < 1 - p", "p"),
+        ("torch.rand_like(x) < 2 - p", None),
+        ("torch.rand_like(x).ge(p)", "p"),
+        ("torch.rand_like(x).lt(keep)", "1 - keep"),
+        ("torch.bernoulli(torch.full_like(x, 1 - p))", "p"),
+        ("torch.bernoulli(torch.full_like(x, 1 - p), generator=self.g)", "p"),
+        ("torch.bernoulli(x, p=1 - p)", "p"),
+        ("torch.bernoulli(x, 1 - p)", "p"),
+        ("numpy.random.binomial(1, 1 - p, x.shape)", "p"),
+        ("torch.distributions.Bernoulli(probs=1 - p).sample()", "p"),
+        ("torch.distributions.Bernoulli(1 - p).sample()", "p"),
+        ("torch.distributions.Binomial(1, 1 - p).sample()", "p"),
+        ("torch.distributions.Binomial(validate_args=False, probs=1 - p).sample()", "p"),
+        ("torch.empty_like(x).bernoulli_(keep)", "1 - keep"),
+        ("torch.floor(torch.rand_like(x) + keep)", "1 - keep"),
+        ("~(torch.rand_like(x) < p)", None),
+        ("1 - torch.bernoulli(torch.full_like(x, p))", None),
+    ],
+)
+def test_the_probability_to_drop(mask, dropped):
+    code = Code(HEAD + f"{SCALED}        return x * ({mask})\n")
+    (found,) = masks(code)
+    assert (found.dropped and ast.unparse(found.dropped)) == dropped
+
+
+@pytest.mark.parametrize(
+    ("parameters", "test", "always", "is_asked"),
+    [
+        ("", "self.drop_prob > 0", True, False),
+        ("", "x.any()", True, False),
+        ("flag", "flag", False, True),
+        ("flag=False", "flag", False, True),
+        ("flag=None", "flag", False, True),
+        ("flag=True", "flag", True, False),
+        ("use_dropout=True", "use_dropout", False, True),
+        ("flag=True, other=False", "flag and other", False, True),
+        ("flag=True", "flag and other", True, False),
+        ("flag=False", "flag and drop", False, True),
+        ("drop=0.1", "drop", False, False),
+        ("flag=False", "not flag", True, False),
+        ("flag=False", "other", True, False),
+    ],
+)
+def test_a_mask_under_a_flag(parameters, test, always, is_asked):
+    rate = "drop" if parameters.startswith("drop") else "self.drop_prob"
+    for choice in (
+        f"if {test}: x = x * (torch.rand_like(x) > {rate})",
+        f"x = x * (torch.rand_like(x) > {rate}) if {test} else x",
+    ):
+        source = LAYER.replace("(self, x)", f"(self, x, {parameters})")
+        text = f"{HEAD}{source}        {choice}\n        return x\n"
+        found = audit_text(text, "src/model.py", {ALWAYS})
+        assert bool(found) is always
+        code = Code(text)
+        (mask,) = masks(code)
+        assert is_asked_for(code, mask) is is_asked
+
+
+@pytest.mark.parametrize(
+    ("rate", "lines", "name"),
+    [
+        ("drop", "pass", "drop"),
+        ("keep_prob", "pass", "keep_prob"),
+        ("1 - drop", "pass", "drop"),
+        ("rate", "rate = 1 - drop", "drop"),
+        ("rate", "rate = size", ""),
+        ("rate", "rate = rate * drop", "drop"),
+        ("p", "pass", "p"),
+        ("size", "size = drop * self.drop_prob", "drop"),
+        ("self.drop_prob", "pass", ""),
+        ("self.drop_prob * size", "pass", ""),
+        ("self.drop_prob" + " + 1" * 1000 + " + drop", "pass", "drop"),
+        ("drop" + " + self.drop_prob" * 1000, "pass", ""),
+        ("a", f"a = b{' + 1' * 250}; b = drop", "drop"),
+        ("a", f"a = b{' + 1' * 250}; b = c{' + 1' * 250}; c = drop", ""),
+    ],
+)
+def test_the_parameter_that_a_rate_is_made_of(rate, lines, name):
+    source = LAYER.replace("(self, x)", "(self, x, drop, keep_prob, p, size=1)")
+    source = f"{source}        {lines}\n        return x * (torch.rand_like(x) > {rate})\n"
+    code = Code(HEAD + source.replace("class Drop(", "class WordDrop("))
+    (mask,) = masks(code)
+    assert parameter(code, mask) == name
+
+
+@pytest.mark.parametrize("name", ["train", "is_training", "verbose"])
+def test_a_parameter_that_may_say_whether_it_is_training(name):
+    source = LAYER.replace("(self, x)", f"(self, x, {name}, last)")
+    found, _ = marked(ALWAYS, f"{source}        return x * (torch.rand_like(x) > self.drop_prob)\n")
+    assert bool(found) is (name == "verbose")
+
+
+@pytest.mark.parametrize(
+    ("cls", "function", "is_found"),
+    [
+        ("Drop", "forward", True),
+        ("TokenDrop", "forward", False),
+        ("NoiseDrop", "forward", False),
+        ("MonteCarloDrop", "forward", False),
+        ("Drop", "augment", False),
+        ("Drop", "drop_edges", False),
+        ("Drop", "apply_dropout", True),
+    ],
+)
+def test_dropouts_that_are_meant_not_to_be_scaled(cls, function, is_found):
+    source = UNSCALED.replace("class Drop", f"class {cls}").replace("forward", function)
+    draw = "        mask = torch.rand_like(x) > self.drop_prob\n"
+    found, _ = marked(SCALE, f"{source}{draw}        return x * mask\n")
+    assert bool(found) is is_found
+
+
 @pytest.mark.parametrize("more", ["", ".float()"])  # one step more from name to name
 def test_a_name_that_stands_for_itself(more):
-    mask = f"m = m{more}.to(x)\n            else:\n                m = torch.rand_like(x) > rate"
-    rate = "rate = rate * x\n            else:\n                rate = self.drop_prob"
     start = "        for each in x:\n            if each:\n                "
-    source = f"{SCALED}{start}{rate}\n{start}{mask}\n        return (m{more}) * x  #!\n"
+    choice = "{0} = {1}\n            else:\n                {0} = {2}\n"
+    size = start + choice.format("size", "size * x", "last")
+    mask = start + choice.format("m", f"m{more}.to(x)", "torch.rand_like(x) > size")
+    source = f"{LAYER}        last = self.drop_prob\n{size}{mask}        return (m{more}) * x  #!\n"
     found, expected = marked(ALWAYS, source)
     assert found == expected
 
@@ -359,6 +480,22 @@ def test_a_mode_that_the_function_does_not_use_decides_nothing():
     source = FUNCTION.format(default="True").replace(" or not training", "")
     found, _ = marked(LOCAL, f"{source}{LAYER}        return drop_path(x, self.drop_prob)\n")
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("step", "last", "result"),
+    [
+        ("m{} = m{}.float()", "torch.rand_like(x) > drop", "m0"),
+        ("m{} = m{}.cuda()", "torch.rand_like(x)", "(m0 > drop)"),
+        ("m{} = m{} * 2", "drop", "(torch.rand_like(x) > m0)"),
+    ],
+)
+@pytest.mark.parametrize(("names", "count"), [(10, 1), (400, 0)])
+def test_names_are_followed_to_some_depth(step, last, result, names, count):
+    others = ["x * (torch.rand_like(x) > y * z)"] * 400  # which do not count
+    steps = [step.format(each, each + 1) for each in range(names)]
+    lines = "\n    ".join([*others, *steps, f"m{names} = {last}", f"return x * {result}"])
+    assert len(masks(Code(f"import torch\ndef f(x, y, z, drop):\n    {lines}\n"))) == count
 
 
 def test_a_long_chain_of_names():

@@ -48,7 +48,7 @@ def reaching(code: Code, expr: ast.expr) -> ast.expr | None:
 def _once(code: Code, expr: ast.Name | ast.Attribute) -> ast.expr | None:
     given = _given(code, expr)
     here = code.function_of(expr)
-    if here is None or not 0 < len(given) <= _MOST_ASSIGNED:
+    if here is None or not 0 < len(given) < _MOST_ASSIGNED:
         return None
     functions = {each.function for each in given} - {None}
     if len(functions) != 1:  # one method may run before the other
@@ -95,7 +95,7 @@ def _given(code: Code, expr: ast.Name | ast.Attribute) -> list[_Given]:
         own = [_Given(each.node, each.value, each.function) for each in cls.assigned(expr.attr)]
         return [*dict.fromkeys((*own, *_below(code).get((cls, expr.attr), ())))]
     found: list[_Given] = []
-    for binding in code.bindings(expr)[: _MOST_ASSIGNED + 1]:
+    for binding in code.bindings(expr)[:_MOST_ASSIGNED]:
         if binding.kind == "parameter":
             continue  # what comes first
         value = binding.node if isinstance(binding.node, ast.expr) else None
