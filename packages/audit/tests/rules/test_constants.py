@@ -93,6 +93,8 @@ x7 = x6
 x8 = x7
 x9 = x8
 loop = loop
+round = round
+round = x3
 def f(a, b, args, t):
     if t:
         one = 1
@@ -159,6 +161,7 @@ def default(value):
         ("float(x4)", {1}),
         ("float(float(float(float(two))))", {1, 2}),
         ("loop", {UNKNOWN}),
+        ("round", {UNKNOWN, 1}),
         ("1 + 1", {2}),
         ("-one", {UNKNOWN}),
     ],
@@ -167,6 +170,36 @@ def test_values_in_a_function(expr, expected):
     code = Code(OPTIONS.format(expr=expr), "main.py")
     test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
     assert set(constants(code).of(test)) == expected
+
+
+@pytest.mark.parametrize(
+    ("expr", "values", "is_always"),
+    [
+        ("1", (1, 2), True),
+        ("3", (1, 2), False),
+        ("one", (1,), True),
+        ("two", (1, 2), True),
+        ("two", (1, 2, 3), True),
+        ("two", (1,), False),
+        ("t", (1, 2), False),
+        ("args.rate", (0.5,), False),
+    ],
+)
+def test_an_expression_that_is_always_one_of_some_values(expr, values, is_always):
+    code = Code(OPTIONS.format(expr=expr), "main.py")
+    test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    assert constants(code).is_always(test, values) is is_always
+    assert not constants(code).is_always(None, (None,))
+    assert not constants(code).is_always(UNKNOWN, (UNKNOWN,))
+
+
+def test_a_statement_under_a_test_of_what_it_sets_may_run():
+    text = (
+        "class A:\n    def __init__(self):\n        self.x = False\n        if self.x: self.x = 1\n"
+    )
+    code = Code(f"{text}    def f(self): assert self.x\n")
+    test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    assert constants(code).of(test) == {False, 1}
 
 
 def test_names_are_followed_to_some_depth():

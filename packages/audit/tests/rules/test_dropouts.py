@@ -14,6 +14,8 @@ from torchdropout_audit.rules._dropouts import (
     is_local_dropout,
     is_refused,
     is_step,
+    names_dropout,
+    one_line,
     one_of,
     rates,
     whole,
@@ -208,6 +210,7 @@ class Net(nn.Module):
         if self.training:
             self.training_only(x)
         self.by_rate(x, 0.5 if self.training else 0.0)
+        self.by_more(x, q=0.5 if self.training else 0.0)
         def inner(y): return y
         checkpoint(inner, x)
         def idle(y): return y
@@ -216,6 +219,7 @@ class Net(nn.Module):
     def two(self, x): return three(x)
     def training_only(self, x): return x
     def by_rate(self, x, p): return drop(x, p)
+    def by_more(self, x, **more): return x
     def unused(self, x): return four(x)
     def predict_step(self, x): return x
     def configure(self, x): return x
@@ -242,6 +246,7 @@ def drop(x, p): return x
         ("by_rate", "", True),
         ("by_rate", "p", False),
         ("by_rate", "q", True),
+        ("by_more", "q", True),  # is not a parameter
         ("by_rate", "p + x", False),
         ("forward", "x", True),
         ("one", "x", True),
@@ -294,6 +299,39 @@ def test_classes_that_hold_layers(line, holds):
     text = f"from torch import nn\nclass B(nn.Module):\n    def __init__(self):\n        {line}\n"
     code = Code(f"{text}class A(B): pass\nnn.Linear(1, 2)\n")
     assert [holds_layers(code, each) for each in code.classes] == [holds, holds]
+
+
+@pytest.mark.parametrize(("kind", "is_one"), [("'2d'", True), ("F.relu", False), ("0", False)])
+def test_a_text_that_stands_for_a_function_until_it_is_known(kind, is_one):
+    init = f"def __init__(self, kind={kind}):\n        self.run = kind\n"
+    text = f"class A:\n    {init}        self.run = F.dropout\n    def f(self): assert self.run\n"
+    code = Code(HEAD + text)
+    expr = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    assert one_of(code, expr, ALLOWED) == ("torch.nn.functional.dropout" if is_one else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_it"),
+    [
+        ("Dropout", True),
+        ("OwnDropout", True),
+        ("DropoutLayer", False),
+        ("DropPath", True),
+        ("OwnDropPath", True),
+        ("DropPathLayer", False),
+        ("StochasticDepth", True),
+        ("OwnStochasticDepth", True),
+        ("Drop", False),
+        ("Depth", False),
+    ],
+)
+def test_names_of_dropouts(name, is_it):
+    assert names_dropout(name) is is_it
+
+
+def test_an_expression_in_one_line():
+    code = Code("x = f(1,\n      2)\n")
+    assert one_line(code, code.calls[0].node) == "f(1, 2)"
 
 
 def test_rates_of_calls():

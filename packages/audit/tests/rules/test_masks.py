@@ -189,6 +189,12 @@ def test_the_probability_to_drop(mask, dropped):
     assert (found.dropped and ast.unparse(found.dropped)) == dropped
 
 
+@pytest.mark.parametrize(("head", "count"), [("import torch, numpy", 1), ("import numpy", 0)])
+def test_a_file_without_torch_has_no_masks(head, count):
+    line = "return x * (numpy.random.rand(3) > drop_prob)"
+    assert len(masks(Code(f"{head}\ndef dropout(x, drop_prob):\n    {line}\n"))) == count
+
+
 @pytest.mark.parametrize(
     ("parameters", "test", "always", "is_asked"),
     [

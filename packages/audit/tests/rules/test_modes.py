@@ -1,10 +1,12 @@
 """What code does to the modes of its models, through the functions that it calls."""
 
+import ast
 import textwrap
 
 import pytest
 
 from torchdropout_audit.code import Code
+from torchdropout_audit.project import Project
 from torchdropout_audit.rules._modes import modes
 
 HELPERS = """
@@ -206,3 +208,95 @@ def test_a_function_is_read_once():
 def test_models_that_are_applied(lines, applies):
     found = found_in(f"def apply(m): m(1)\n{lines}").applies
     assert found - {"model(1).detach", "torch.no_grad", ""} == applies
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        ("model(1)", ""),
+        ("model.eval()", "model"),
+        ("model.eval()\nnet.eval()", "model, net"),
+        ("model.eval()\nmodel.train()", ""),
+        ("model.eval()\nnet.train()", ""),  # which may hold the model
+        ("model.eval()\nnet.eval()\nnet.train()", "model"),
+        ("model.eval()\nmodel.net.eval()\nmodel.net.train()", ""),
+        ("model.eval()\nmodel.net.eval()\nmodel.train()", ""),
+        ("model.eval()\nmodels.eval()\nmodels.train()", "model"),
+        ("model.eval()\nput_back_whole(net)", "model"),
+        ("model.eval()\nput_back_whole(model)", ""),
+        ("whole = Whole(model)\nmodel.eval()\nwhole.eval()\nwhole.train()", ""),
+        ("whole = Whole(net)\nmodel.eval()\nwhole.eval()\nwhole.train()", "model"),
+        ("model.eval()\nunknown()", ""),
+        ("model.eval()\nif loss < best: model.train()", ""),
+        ("evaluate(model)", "model"),
+        ("evaluate(model)\nmodel.train()", ""),
+    ],
+)
+def test_what_a_function_leaves_in_eval(lines, left):
+    code = Code(
+        f"{HELPERS}def f(model, net, loss, best):\n{textwrap.indent(lines, '    ')}\nf(m, n)\n"
+    )
+    function = next(each for each in code.functions if each.name == "f")
+    read = modes(code, False)
+    assert ", ".join(read.left_by(function)) == left
+    outside = left.replace("model", "m").replace("net", "n")
+    assert ", ".join(read.left_in_eval(code.calls[-1].node)) == outside
+    assert read.left_in_eval(code.calls[0].node) == {}  # m.train()
+    assert read.left_by(function) is read.left_by(function)
+
+
+LOOP = """
+for x in loader:
+    model(x).backward()
+    model.eval()
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "may", "is_better"),
+    [
+        ("pass", False, False),
+        ("model.train()", True, False),
+        ("if loss < best: model.train()", False, True),
+        ("if loss < limit: model.train()", True, False),
+        ("other.train()", True, False),
+        ("if loss < best: other.train()", False, False),
+    ],
+)
+def test_a_loop_that_may_put_a_model_back(line, may, is_better):
+    code = Code(LOOP.format(line))
+    read, loop = modes(code, False), code.tree.body[0]
+    call = next(each.node for each in code.calls if getattr(each.node.func, "attr", "") == "eval")
+    assert read.may_restore("model", loop, call) is may
+    assert read.is_back_if_better("model", loop) is is_better
+
+
+def test_a_branch_that_puts_back_what_it_put_in_eval():
+    code = Code(
+        LOOP.replace("    model.eval()\n", "").format(
+            "if loss < best:\n        model.eval()\n        model.train()"
+        )
+    )
+    read, loop = modes(code, False), code.tree.body[0]
+    call = next(each.node for each in code.calls if getattr(each.node.func, "attr", "") == "eval")
+    assert read.may_restore("model", loop, call)
+
+
+def test_functions_of_other_files_are_read_only_if_asked_for(tmp_path):
+    files = {
+        "other.py": "def evaluate(m):\n    m.eval()\nclass Net:\n    def look(self):\n"
+        "        self.eval()\nvalue = 1\n",
+        "main.py": "from other import evaluate, Net, value\ndef f(model):\n    evaluate(model)\n"
+        "net = Net().to(1)\nnet.look()\ntwice = Net()\ntwice = 1\ntwice.look()\nvalue.look()\n"
+        "Net()\nvalue()\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    project = Project(tmp_path)
+    code = Code(files["main.py"], str(tmp_path / "main.py"), project)
+    for is_wide in (True, False):
+        read = modes(code, is_wide)
+        left = {ast.unparse(c.node): ", ".join(read.left_in_eval(c.node)) for c in code.calls}
+        found = {call: names for call, names in left.items() if names}
+        assert found == ({"evaluate(model)": "model", "net.look()": "net"} if is_wide else {})

@@ -60,6 +60,28 @@ def test_names(lines, expected):
     assert reached(f"def f(p):\n{textwrap.indent(lines, '    ')}\n") == expected
 
 
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("x = 1\nx = asked(x)", "1"),
+        ("x = 1\nx: int = asked(x)", "1"),
+        ("x = 1\nx = [\n    asked(x)\n]", "1"),
+        ("x = 1\ny = 2\nx = asked(x)\nx = 3", "1"),
+        ("x = 1\nfor x in p: asked(x)", None),
+        ("x = 1\nasked(x); x = 2", "1"),
+        ("x = 1; asked(x)", "1"),
+        ("asked(x)", None),
+        ("x = asked(x)", None),
+        ("[asked(x) for x in p]", None),
+    ],
+)
+def test_a_name_in_what_it_is_assigned(lines, expected):
+    code = Code(f"def f(p):\n{textwrap.indent(lines, '    ')}\n")
+    asked = next(each.node for each in code.calls if each.node.func.id == "asked")
+    found = reaching(code, asked.args[0])
+    assert (found and ast.unparse(found)) == expected
+
+
 NET = """
 class Net:
     {body}
