@@ -97,6 +97,8 @@ def test_masks_under_training(mask):
         "(torch.rand_like(x) > self.drop_prob) == x",
         "(torch.rand_like(x) > self.drop_prob) - x",
         "-(torch.rand_like(x) > self.drop_prob)",
+        "1 + (torch.rand_like(x) > self.drop_prob)",
+        "x - (torch.rand_like(x) > self.drop_prob)",
         "torch.floor(torch.rand_like(x) - self.drop_prob)",
         "torch.floor(torch.rand_like(x))",
         "torch.floor()",
@@ -116,6 +118,55 @@ def test_masks_under_training(mask):
 )
 def test_what_is_not_a_mask(mask):
     assert marked(ALWAYS, f"{SCALED}        return x * ({mask})\n") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("rate", "is_found"),
+    [
+        ("self.drop_prob", True),
+        ("self.keep_prob", True),
+        ("self.survival_rate", True),
+        ("self.p", True),
+        ("self.max_p", True),
+        ("self.p_max", False),
+        ("self.size", False),
+        ("self.cond_drop_prob", False),
+        ("self.edge_drop", False),
+        ("self.drop_prob * self.context", False),
+        ("self.size * self.p", True),
+    ],
+)
+def test_names_of_rates(rate, is_found):
+    found, _ = marked(ALWAYS, f"{LAYER}        return x * (torch.rand_like(x) > {rate})\n")
+    assert bool(found) is is_found
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_found"),
+    [
+        ("x = x * torch.bernoulli(torch.ones_like(x) * (1 - drop_prob))", True),
+        ("x = x * torch.bernoulli(x.new_ones(3) * (1 - drop_prob))", True),
+        ("ones = torch.ones(3)\nx = x * torch.bernoulli(ones * (1 - drop_prob))", True),
+        ("x = x * torch.bernoulli(x.new_zeros(3) * (1 - drop_prob))", False),
+        ("x = x * (torch.rand(3) > drop_prob)", True),
+        ("x = x * (torch.rand(3) > drop_prob) / (1 - drop_prob)", False),
+        ("x = x * (torch.rand(3) > drop_prob)\nx = x * (1 - drop_prob)", False),
+        ("x = x * (torch.rand(3) > drop_prob)\nx = x * (1 + drop_prob)", True),
+        ("x = x * (torch.rand(3) > drop_prob)\nx = x * keep_prob", False),
+        ("x = x * (torch.rand(3) > drop_prob)\nx = x * size", True),
+        ("x = x * (torch.rand(3) > drop_prob)\nx /= 2", False),
+        ("x = x * (torch.rand(3) > drop_prob)\nx = x ** 2", False),
+        ("x = x * (torch.rand(3) > drop_prob)\nscaled = x", False),
+        ("m = torch.rand(3) > drop_prob\nx = x * m + y * (1 - m)", False),
+        ("m = torch.rand(3) > drop_prob\nx = x * m.float() + y * ~m", False),
+        ("m = torch.rand(3) > drop_prob\nx = x * m + (1 - y)", True),
+    ],
+)
+def test_functions_that_scale(lines, is_found):
+    body = textwrap.indent(lines, "        ")
+    head = "def own_dropout(x, y, drop_prob, keep_prob, training):\n    if training:\n"
+    found, _ = marked(SCALE, f"{head}{body}\n    return x\n")
+    assert bool(found) is is_found
 
 
 @pytest.mark.parametrize(
@@ -187,6 +238,28 @@ def test_the_probability_to_drop(mask, dropped):
     code = Code(HEAD + f"{SCALED}        return x * ({mask})\n")
     (found,) = masks(code)
     assert (found.dropped and ast.unparse(found.dropped)) == dropped
+
+
+@pytest.mark.parametrize(
+    ("line", "dropped"),
+    [
+        ("return x * {}", "self.drop_prob"),
+        ("return x[{}]", "self.drop_prob"),  # what the mask has is kept
+        ("x[{}] = 0", None),
+        ("return torch.where({}, 0, x)", None),
+        ("return x.masked_fill({}, 0)", None),
+    ],
+)
+def test_what_a_mask_chooses_is_dropped_or_kept(line, dropped):
+    source = LAYER.replace("forward", "drop_words")
+    line = line.format("(torch.rand_like(x) > self.drop_prob)")
+    (found,) = masks(Code(f"{HEAD}{source}        {line}\n"))
+    assert (found.dropped and ast.unparse(found.dropped)) == dropped
+    assert found.is_chosen is ("*" not in line and "fill" not in line)
+
+
+def test_what_a_program_does_is_no_dropout():
+    assert masks(Code("import torch\ny = x[torch.rand(3) > drop] * (torch.rand(3) > drop)\n")) == ()
 
 
 @pytest.mark.parametrize(("head", "count"), [("import torch, numpy", 1), ("import numpy", 0)])
@@ -325,6 +398,24 @@ def test_a_name_that_stands_for_itself(more):
         ("return drop + x", False),
         ("x += drop", False),
         ("x *= ~drop", True),
+        ("return x * numpy.random.binomial(1, self.drop_prob)", True),
+        ("return x * numpy.random.binomial(1, 0.5, self.drop_prob)", False),
+        ("return x * numpy.random.binomial(self.drop_prob)", False),
+        ("return x * torch.bernoulli(x, self.drop_prob)", True),
+        ("return x * torch.bernoulli(x, p=self.drop_prob)", True),
+        ("return x * torch.bernoulli(self.drop_prob, generator=x)", True),
+        ("return x * torch.bernoulli(x, generator=self.drop_prob)", False),
+        ("return x * torch.bernoulli()", False),
+        ("return x * x.bernoulli_(self.drop_prob)", True),
+        ("return x * x.bernoulli_()", False),
+        ("return x * self.drop_prob.bernoulli()", True),
+        ("return x * self.drop_prob.bernoulli(x)", False),
+        ("return x * torch.distributions.Bernoulli(self.drop_prob).sample()", True),
+        ("return x * torch.distributions.Bernoulli(x, self.drop_prob).sample()", False),
+        ("return x * torch.distributions.Bernoulli(x, probs=self.drop_prob).sample()", True),
+        ("return x * torch.distributions.Bernoulli(logits=self.drop_prob).sample()", False),
+        ("return x * torch.distributions.Binomial(1, self.drop_prob).sample()", True),
+        ("return x * torch.distributions.Binomial(1, x, self.drop_prob).sample()", False),
         ("return x[drop]", False),
     ],
 )

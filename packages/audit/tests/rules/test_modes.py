@@ -36,6 +36,13 @@ def again(m):
     again(m)
 def use_model():
     model.eval()
+class Own(Module):
+    def look(self):
+        self.eval()
+    def look_at(self, m):
+        m.eval()
+    def look_through(self):
+        self.net.eval()
 model = 1
 """
 
@@ -181,6 +188,14 @@ def test_what_an_object_is_built_of(value, built):
         ("step(net)", "backward; steps"),
         ("again(model)", "train model"),
         ("use_model()", ""),
+        ("own = Own()\nown.look()", "eval own"),
+        ("own = Own().to(1)\nown.look()", "eval own"),
+        ("own = Own()\nown.look_at(model)", "eval model"),
+        ("own = Own()\nown.look_through()", "eval own.net"),
+        ("own = Own()\nown.other()", ""),
+        ("own = Own()\nown = model\nown.look()", ""),
+        ("own = Other()\nown.look()", ""),
+        ("own = [Own()]\nown.look()", ""),
     ],
 )
 def test_functions_that_are_called(lines, expected):
@@ -281,6 +296,45 @@ def test_a_branch_that_puts_back_what_it_put_in_eval():
     read, loop = modes(code, False), code.tree.body[0]
     call = next(each.node for each in code.calls if getattr(each.node.func, "attr", "") == "eval")
     assert read.may_restore("model", loop, call)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("x.train_back()", "is_open"),
+        ("x.train_learn()", "backward"),
+        ("x.train_some()", ""),
+        ("x.train_either()", "is_open"),
+        ("x.train_nowhere()", "is_open"),
+        ("x.learn()", ""),
+        ("train_learn()", "is_open"),
+        ("train_learn.deep()", ""),
+    ],
+)
+def test_methods_with_the_name_of_one_in_another_file(call, expected, tmp_path):
+    methods = {
+        "train_back": ("m.train()", "m.train()"),
+        "train_learn": ("loss.backward()", "loss.backward()"),
+        "train_some": ("loss.backward()", "pass"),
+        "train_either": ("m.train()", "pass"),
+    }
+    text = "".join(
+        f"class {name.title()}{i}:\n    def {name}(self, m, loss): {body}\n"
+        for name, bodies in methods.items()
+        for i, body in enumerate(bodies)
+    )
+    (tmp_path / "other.py").write_text(text)
+    main = f"def f(x):\n    {call}\n"
+    (tmp_path / "main.py").write_text(main)
+    for project in (Project(tmp_path), None):
+        code = Code(main, str(tmp_path / "main.py"), project)
+        for is_wide in (True, False):
+            found = modes(code, is_wide).inside(code.functions[0].node)
+            said = [each for each in ("is_open", "backward", "steps") if getattr(found, each)]
+            if is_wide and project is not None:
+                assert said == [expected] * bool(expected)
+            else:
+                assert said == ["is_open"] * call.startswith(("x.train", "train_learn()"))
 
 
 def test_functions_of_other_files_are_read_only_if_asked_for(tmp_path):

@@ -473,6 +473,7 @@ def test_what_holds_in_the_module_that_is_read():
             assert not found.is_always(wide, not is_wide)
             assert found.of(plain, cls) is known
             own = found.of(m.cls.assigned("y")[0].value, m.cls)
+            assert found.of(m.cls.assigned("y")[0].value, m.cls) is own
             assert [*map(shown, own)] == [f"{'ReLU' if is_wide else 'Tanh'}()"]
     assert found.stack == ()
 
@@ -664,11 +665,12 @@ def test_expressions_are_read_to_some_depth(before, behind):
 
 def test_reading_ends_and_begins_again_for_another_file(monkeypatch):
     monkeypatch.setattr(_values, "_MOST_READ", 3)
-    found, expr, cls = asserted("assert [nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()]")
-    assert [*map(shown, found.of(expr, cls))] == ["[ReLU(), Tanh(), nn.GELU(): ?, nn.ELU(): ?]"]
-    assert found.of(expr.elts[2], cls) == ()
-    found.refill()
-    assert [*map(shown, found.of(expr.elts[2], cls))] == ["GELU()"]
+    layers = "[nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()]"
+    found, expr, cls = asserted(f"assert [{layers}, {layers}]")
+    for each in expr.elts:
+        assert [*map(shown, found.of(each, cls))] == ["[ReLU(), Tanh(), nn.GELU(): ?, nn.ELU(): ?]"]
+        assert found.of(each.elts[2], cls) == ()
+        found.refill()
 
 
 def test_functions_that_add_to_a_list_are_followed_to_some_depth():
