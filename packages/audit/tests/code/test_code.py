@@ -145,6 +145,22 @@ def test_arguments_by_place_and_by_name(call, expected):
     assert (given.id if isinstance(given, ast.Name) else given) == expected
 
 
+@pytest.mark.parametrize(
+    ("bound", "name"),
+    [
+        ("F.dropout, p=0.5", "torch.nn.functional.dropout"),
+        ("nn.Dropout, p=0.5", None),
+        ("unknown.run, p=0.5", None),
+    ],
+)
+def test_a_call_of_what_is_bound_has_the_name_of_its_function(bound, name):
+    code = code_of(
+        f"from functools import partial\ndef f(unknown):\n    run = partial({bound})\n    run(1)\n"
+    )
+    call = code.calls[-1]
+    assert (call.name, call.partial is not None) == (name, name is not None)
+
+
 def test_an_argument_that_may_be_there_has_no_truth():
     _, found = drop_in("F.dropout(*rest)")
     with pytest.raises(TypeError, match="is UNKNOWN"):

@@ -93,6 +93,10 @@ x7 = x6
 x8 = x7
 x9 = x8
 loop = loop
+round = round
+round = x3
+mixed = 1
+mixed, more = x3
 def f(a, b, args, t):
     if t:
         one = 1
@@ -159,6 +163,10 @@ def default(value):
         ("float(x4)", {1}),
         ("float(float(float(float(two))))", {1, 2}),
         ("loop", {UNKNOWN}),
+        ("mixed", {UNKNOWN}),
+        ("one == a", {UNKNOWN}),
+        ("one != args.rate", {UNKNOWN}),
+        ("round", {UNKNOWN, 1}),
         ("1 + 1", {2}),
         ("-one", {UNKNOWN}),
     ],
@@ -167,6 +175,82 @@ def test_values_in_a_function(expr, expected):
     code = Code(OPTIONS.format(expr=expr), "main.py")
     test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
     assert set(constants(code).of(test)) == expected
+
+
+@pytest.mark.parametrize(
+    ("expr", "values", "is_always"),
+    [
+        ("1", (1, 2), True),
+        ("3", (1, 2), False),
+        ("one", (1,), True),
+        ("two", (1, 2), True),
+        ("two", (1, 2, 3), True),
+        ("two", (1,), False),
+        ("t", (1, 2), False),
+        ("args.rate", (0.5,), False),
+    ],
+)
+def test_an_expression_that_is_always_one_of_some_values(expr, values, is_always):
+    code = Code(OPTIONS.format(expr=expr), "main.py")
+    test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    assert constants(code).is_always(test, values) is is_always
+    assert not constants(code).is_always(None, (None,))
+    assert not constants(code).is_always(UNKNOWN, (UNKNOWN,))
+
+
+@pytest.mark.parametrize(("count", "expected"), [(9, {*range(9)}), (60, {UNKNOWN})])
+def test_too_many_values_are_not_known(count, expected):
+    lines = "".join(f"        self.x = {each}\n" for each in range(count))
+    code = Code(f"class A:\n    def f(self):\n{lines}        assert self.x\n")
+    test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    assert set(constants(code).of(test)) == expected
+
+
+STACK = """
+from torch import nn
+class Part(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+        self.f(0.3)
+    def f(self, p):
+        assert {expr}
+class Net(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.parts = Part(0.1), Part(0.2)
+Net(0.4)
+"""
+
+
+@pytest.mark.parametrize(
+    ("expr", "stack", "expected"),
+    [
+        ("self.p", "", {0.1, 0.2}),
+        ("self.p", "Part(0.1)", {0.1}),
+        ("self.p", "Part(0.2)", {0.2}),
+        ("self.p", "Part(0.2) Part(0.1)", {0.2}),
+        ("self.p", "Net(0.4)", {0.1, 0.2}),
+        ("self.p", "Part(0.1) Net(0.4)", {0.1}),
+        ("p", "Part(0.1)", {0.3}),
+    ],
+)
+def test_values_in_the_module_that_is_read(expr, stack, expected):
+    code = Code(STACK.format(expr=expr), "net.py")
+    test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    calls = {ast.unparse(each.node): each for each in code.calls}
+    classes = {each.name: each for each in code.classes}
+    read = tuple((classes[each.partition("(")[0]], calls[each]) for each in stack.split())
+    assert set(constants(code).of(test, read)) == expected
+
+
+def test_a_statement_under_a_test_of_what_it_sets_may_run():
+    text = (
+        "class A:\n    def __init__(self):\n        self.x = False\n        if self.x: self.x = 1\n"
+    )
+    code = Code(f"{text}    def f(self): assert self.x\n")
+    test = next(each.test for each in ast.walk(code.tree) if isinstance(each, ast.Assert))
+    assert constants(code).of(test) == {False, 1}
 
 
 def test_names_are_followed_to_some_depth():

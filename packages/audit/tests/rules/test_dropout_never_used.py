@@ -103,7 +103,8 @@ CLEAN = [
             "self.get_submodule(x)", "x.d(x)", "(self, x)",
             "[m.forward(x) for m in self.modules()]", "[m for m in self.modules()]",
             "[run(x, m) for m in self.modules()]", "[y for m in self.modules() for y in m(x)]",
-            "X.run(self, x)", "nn.Sequential(c.d)(x)",
+            "X.run(self, x)", "nn.Sequential(c.d)(x)", "-self.d", "~self.d", "self.d > 0",
+            "(x if x else self.d)(x)", "self.d.append", "self.d.weight", "self.d.extend + x",
         )
     ),
     net("self.d = nn.Dropout(p)", "def forward(self, x): ...\n"),

@@ -99,6 +99,9 @@ def test_calls_without_gradients(lines, is_without):
         ("set_grad(model, True)", False),
         ("set_grad(model)", False),
         ("set_mode(model, False)", False),
+        ("model.freeze_norms(y)", False),
+        ("set_grad(y, model, False)", False),
+        ("set_grad(module=model, on=False)", True),
     ],
 )
 def test_a_model_that_is_frozen(lines, is_frozen):
@@ -107,11 +110,39 @@ def test_a_model_that_is_frozen(lines, is_frozen):
     assert found.is_frozen("model", max(loops, key=lambda each: each.lineno)) is is_frozen
 
 
-@pytest.mark.parametrize(("line", "is_frozen"), [("pass", True), ("model.unfreeze()", False)])
+@pytest.mark.parametrize(
+    ("line", "is_frozen"),
+    [
+        ("pass", True),
+        ("set_grad(model)", True),
+        ("model.freeze()", True),
+        ("model.unfreeze()", False),
+        ("for p in model.parameters(): p.requires_grad = True", False),
+    ],
+)
 def test_a_model_that_is_frozen_in_turn(line, is_frozen):
     found, nodes = gradients(f"model.freeze()\nfor i in y:\n    {line}\nmodel.unfreeze()")
-    (loop,) = [each for each in nodes if isinstance(each, ast.For)]
+    loop = next(each for each in nodes if isinstance(each, ast.For))
     assert found.is_frozen("model", loop) is is_frozen
+
+
+@pytest.mark.parametrize(
+    ("line", "is_frozen"),
+    [("pass", True), ("self.net.unfreeze()", False), ("net.unfreeze()", True)],
+)
+def test_a_part_that_is_frozen_in_turn(line, is_frozen):
+    code = Code(
+        "class A:\n    def __init__(self):\n        self.net.freeze()\n"
+        f"    def fit(self, net):\n        for x in net: {line}\n"
+    )
+    (loop,) = [each for each in ast.walk(code.tree) if isinstance(each, ast.For)]
+    assert Gradients(code, Models(code)).is_frozen("self.net", loop) is is_frozen
+
+
+def test_a_part_that_is_frozen_in_a_function():
+    code = Code("def fit(self):\n    self.net.freeze()\n    for x in self: pass\n")
+    (loop,) = [each for each in ast.walk(code.tree) if isinstance(each, ast.For)]
+    assert Gradients(code, Models(code)).is_frozen("self.net", loop)
 
 
 @pytest.mark.parametrize(("model", "is_frozen"), [("self.net", True), ("net", False)])

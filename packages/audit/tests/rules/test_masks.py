@@ -1,13 +1,16 @@
 """TD107 to TD109: dropout that a file makes by hand."""
 
+import ast
 import textwrap
 
 import pytest
 import torch
 
-from _marks import fixed, marked
+from _marks import HEAD, fixed, marked
+from torchdropout_audit.code import Code
 from torchdropout_audit.comments import suppress
 from torchdropout_audit.registry import RULES
+from torchdropout_audit.rules._masks import is_asked_for, masks, parameter
 from torchdropout_audit.source import audit_text
 
 ALWAYS = "mask-always-on"
@@ -94,6 +97,8 @@ def test_masks_under_training(mask):
         "(torch.rand_like(x) > self.drop_prob) == x",
         "(torch.rand_like(x) > self.drop_prob) - x",
         "-(torch.rand_like(x) > self.drop_prob)",
+        "1 + (torch.rand_like(x) > self.drop_prob)",
+        "x - (torch.rand_like(x) > self.drop_prob)",
         "torch.floor(torch.rand_like(x) - self.drop_prob)",
         "torch.floor(torch.rand_like(x))",
         "torch.floor()",
@@ -113,6 +118,55 @@ def test_masks_under_training(mask):
 )
 def test_what_is_not_a_mask(mask):
     assert marked(ALWAYS, f"{SCALED}        return x * ({mask})\n") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("rate", "is_found"),
+    [
+        ("self.drop_prob", True),
+        ("self.keep_prob", True),
+        ("self.survival_rate", True),
+        ("self.p", True),
+        ("self.max_p", True),
+        ("self.p_max", False),
+        ("self.size", False),
+        ("self.cond_drop_prob", False),
+        ("self.edge_drop", False),
+        ("self.drop_prob * self.context", False),
+        ("self.size * self.p", True),
+    ],
+)
+def test_names_of_rates(rate, is_found):
+    found, _ = marked(ALWAYS, f"{LAYER}        return x * (torch.rand_like(x) > {rate})\n")
+    assert bool(found) is is_found
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_found"),
+    [
+        ("x = x * torch.bernoulli(torch.ones_like(x) * (1 - drop_prob))", True),
+        ("x = x * torch.bernoulli(x.new_ones(3) * (1 - drop_prob))", True),
+        ("ones = torch.ones(3)\nx = x * torch.bernoulli(ones * (1 - drop_prob))", True),
+        ("x = x * torch.bernoulli(x.new_zeros(3) * (1 - drop_prob))", False),
+        ("x = x * (torch.rand(3) > drop_prob)", True),
+        ("x = x * (torch.rand(3) > drop_prob) / (1 - drop_prob)", False),
+        ("x = x * (torch.rand(3) > drop_prob)\nx = x * (1 - drop_prob)", False),
+        ("x = x * (torch.rand(3) > drop_prob)\nx = x * (1 + drop_prob)", True),
+        ("x = x * (torch.rand(3) > drop_prob)\nx = x * keep_prob", False),
+        ("x = x * (torch.rand(3) > drop_prob)\nx = x * size", True),
+        ("x = x * (torch.rand(3) > drop_prob)\nx /= 2", False),
+        ("x = x * (torch.rand(3) > drop_prob)\nx = x ** 2", False),
+        ("x = x * (torch.rand(3) > drop_prob)\nscaled = x", False),
+        ("m = torch.rand(3) > drop_prob\nx = x * m + y * (1 - m)", False),
+        ("m = torch.rand(3) > drop_prob\nx = x * m.float() + y * ~m", False),
+        ("m = torch.rand(3) > drop_prob\nx = x * m + (1 - y)", True),
+    ],
+)
+def test_functions_that_scale(lines, is_found):
+    body = textwrap.indent(lines, "        ")
+    head = "def own_dropout(x, y, drop_prob, keep_prob, training):\n    if training:\n"
+    found, _ = marked(SCALE, f"{head}{body}\n    return x\n")
+    assert bool(found) is is_found
 
 
 @pytest.mark.parametrize(
@@ -155,12 +209,158 @@ def test_what_is_rounded_down(lines, is_mask):
     assert bool(found) is is_mask
 
 
+@pytest.mark.parametrize(
+    ("mask", "dropped"),
+    [
+        ("torch.rand_like(x) > self.drop_prob", "self.drop_prob"),
+        ("torch.rand_like(x) < keep", "1 - keep"),
+        ("keep > torch.rand_like(x)", "1 - keep"),
+        ("torch.rand_like(x) < 1 - p", "p"),
+        ("torch.rand_like(x) < 2 - p", None),
+        ("torch.rand_like(x).ge(p)", "p"),
+        ("torch.rand_like(x).lt(keep)", "1 - keep"),
+        ("torch.bernoulli(torch.full_like(x, 1 - p))", "p"),
+        ("torch.bernoulli(torch.full_like(x, 1 - p), generator=self.g)", "p"),
+        ("torch.bernoulli(x, p=1 - p)", "p"),
+        ("torch.bernoulli(x, 1 - p)", "p"),
+        ("numpy.random.binomial(1, 1 - p, x.shape)", "p"),
+        ("torch.distributions.Bernoulli(probs=1 - p).sample()", "p"),
+        ("torch.distributions.Bernoulli(1 - p).sample()", "p"),
+        ("torch.distributions.Binomial(1, 1 - p).sample()", "p"),
+        ("torch.distributions.Binomial(validate_args=False, probs=1 - p).sample()", "p"),
+        ("torch.empty_like(x).bernoulli_(keep)", "1 - keep"),
+        ("torch.floor(torch.rand_like(x) + keep)", "1 - keep"),
+        ("~(torch.rand_like(x) < p)", None),
+        ("1 - torch.bernoulli(torch.full_like(x, p))", None),
+    ],
+)
+def test_the_probability_to_drop(mask, dropped):
+    code = Code(HEAD + f"{SCALED}        return x * ({mask})\n")
+    (found,) = masks(code)
+    assert (found.dropped and ast.unparse(found.dropped)) == dropped
+
+
+@pytest.mark.parametrize(
+    ("line", "dropped"),
+    [
+        ("return x * {}", "self.drop_prob"),
+        ("return x[{}]", "self.drop_prob"),  # what the mask has is kept
+        ("x[{}] = 0", None),
+        ("return torch.where({}, 0, x)", None),
+        ("return x.masked_fill({}, 0)", None),
+    ],
+)
+def test_what_a_mask_chooses_is_dropped_or_kept(line, dropped):
+    source = LAYER.replace("forward", "drop_words")
+    line = line.format("(torch.rand_like(x) > self.drop_prob)")
+    (found,) = masks(Code(f"{HEAD}{source}        {line}\n"))
+    assert (found.dropped and ast.unparse(found.dropped)) == dropped
+    assert found.is_chosen is ("*" not in line and "fill" not in line)
+
+
+def test_what_a_program_does_is_no_dropout():
+    assert masks(Code("import torch\ny = x[torch.rand(3) > drop] * (torch.rand(3) > drop)\n")) == ()
+
+
+@pytest.mark.parametrize(("head", "count"), [("import torch, numpy", 1), ("import numpy", 0)])
+def test_a_file_without_torch_has_no_masks(head, count):
+    line = "return x * (numpy.random.rand(3) > drop_prob)"
+    assert len(masks(Code(f"{head}\ndef dropout(x, drop_prob):\n    {line}\n"))) == count
+
+
+@pytest.mark.parametrize(
+    ("parameters", "test", "always", "is_asked"),
+    [
+        ("", "self.drop_prob > 0", True, False),
+        ("", "x.any()", True, False),
+        ("flag", "flag", False, True),
+        ("flag=False", "flag", False, True),
+        ("flag=None", "flag", False, True),
+        ("flag=True", "flag", True, False),
+        ("use_dropout=True", "use_dropout", False, True),
+        ("flag=True, other=False", "flag and other", False, True),
+        ("flag=True", "flag and other", True, False),
+        ("flag=False", "flag and drop", False, True),
+        ("drop=0.1", "drop", False, False),
+        ("flag=False", "not flag", True, False),
+        ("flag=False", "other", True, False),
+    ],
+)
+def test_a_mask_under_a_flag(parameters, test, always, is_asked):
+    rate = "drop" if parameters.startswith("drop") else "self.drop_prob"
+    for choice in (
+        f"if {test}: x = x * (torch.rand_like(x) > {rate})",
+        f"x = x * (torch.rand_like(x) > {rate}) if {test} else x",
+    ):
+        source = LAYER.replace("(self, x)", f"(self, x, {parameters})")
+        text = f"{HEAD}{source}        {choice}\n        return x\n"
+        found = audit_text(text, "src/model.py", {ALWAYS})
+        assert bool(found) is always
+        code = Code(text)
+        (mask,) = masks(code)
+        assert is_asked_for(code, mask) is is_asked
+
+
+@pytest.mark.parametrize(
+    ("rate", "lines", "name"),
+    [
+        ("drop", "pass", "drop"),
+        ("keep_prob", "pass", "keep_prob"),
+        ("1 - drop", "pass", "drop"),
+        ("rate", "rate = 1 - drop", "drop"),
+        ("rate", "rate = size", ""),
+        ("rate", "rate = rate * drop", "drop"),
+        ("p", "pass", "p"),
+        ("size", "size = drop * self.drop_prob", "drop"),
+        ("self.drop_prob", "pass", ""),
+        ("self.drop_prob * size", "pass", ""),
+        ("self.drop_prob" + " + 1" * 1000 + " + drop", "pass", "drop"),
+        ("drop" + " + self.drop_prob" * 1000, "pass", ""),
+        ("a", f"a = b{' + 1' * 250}; b = drop", "drop"),
+        ("a", f"a = b{' + 1' * 250}; b = c{' + 1' * 250}; c = drop", ""),
+    ],
+)
+def test_the_parameter_that_a_rate_is_made_of(rate, lines, name):
+    source = LAYER.replace("(self, x)", "(self, x, drop, keep_prob, p, size=1)")
+    source = f"{source}        {lines}\n        return x * (torch.rand_like(x) > {rate})\n"
+    code = Code(HEAD + source.replace("class Drop(", "class WordDrop("))
+    (mask,) = masks(code)
+    assert parameter(code, mask) == name
+
+
+@pytest.mark.parametrize("name", ["train", "is_training", "verbose"])
+def test_a_parameter_that_may_say_whether_it_is_training(name):
+    source = LAYER.replace("(self, x)", f"(self, x, {name}, last)")
+    found, _ = marked(ALWAYS, f"{source}        return x * (torch.rand_like(x) > self.drop_prob)\n")
+    assert bool(found) is (name == "verbose")
+
+
+@pytest.mark.parametrize(
+    ("cls", "function", "is_found"),
+    [
+        ("Drop", "forward", True),
+        ("TokenDrop", "forward", False),
+        ("NoiseDrop", "forward", False),
+        ("MonteCarloDrop", "forward", False),
+        ("Drop", "augment", False),
+        ("Drop", "drop_edges", False),
+        ("Drop", "apply_dropout", True),
+    ],
+)
+def test_dropouts_that_are_meant_not_to_be_scaled(cls, function, is_found):
+    source = UNSCALED.replace("class Drop", f"class {cls}").replace("forward", function)
+    draw = "        mask = torch.rand_like(x) > self.drop_prob\n"
+    found, _ = marked(SCALE, f"{source}{draw}        return x * mask\n")
+    assert bool(found) is is_found
+
+
 @pytest.mark.parametrize("more", ["", ".float()"])  # one step more from name to name
 def test_a_name_that_stands_for_itself(more):
-    mask = f"m = m{more}.to(x)\n            else:\n                m = torch.rand_like(x) > rate"
-    rate = "rate = rate * x\n            else:\n                rate = self.drop_prob"
     start = "        for each in x:\n            if each:\n                "
-    source = f"{SCALED}{start}{rate}\n{start}{mask}\n        return (m{more}) * x  #!\n"
+    choice = "{0} = {1}\n            else:\n                {0} = {2}\n"
+    size = start + choice.format("size", "size * x", "last")
+    mask = start + choice.format("m", f"m{more}.to(x)", "torch.rand_like(x) > size")
+    source = f"{LAYER}        last = self.drop_prob\n{size}{mask}        return (m{more}) * x  #!\n"
     found, expected = marked(ALWAYS, source)
     assert found == expected
 
@@ -198,6 +398,24 @@ def test_a_name_that_stands_for_itself(more):
         ("return drop + x", False),
         ("x += drop", False),
         ("x *= ~drop", True),
+        ("return x * numpy.random.binomial(1, self.drop_prob)", True),
+        ("return x * numpy.random.binomial(1, 0.5, self.drop_prob)", False),
+        ("return x * numpy.random.binomial(self.drop_prob)", False),
+        ("return x * torch.bernoulli(x, self.drop_prob)", True),
+        ("return x * torch.bernoulli(x, p=self.drop_prob)", True),
+        ("return x * torch.bernoulli(self.drop_prob, generator=x)", True),
+        ("return x * torch.bernoulli(x, generator=self.drop_prob)", False),
+        ("return x * torch.bernoulli()", False),
+        ("return x * x.bernoulli_(self.drop_prob)", True),
+        ("return x * x.bernoulli_()", False),
+        ("return x * self.drop_prob.bernoulli()", True),
+        ("return x * self.drop_prob.bernoulli(x)", False),
+        ("return x * torch.distributions.Bernoulli(self.drop_prob).sample()", True),
+        ("return x * torch.distributions.Bernoulli(x, self.drop_prob).sample()", False),
+        ("return x * torch.distributions.Bernoulli(x, probs=self.drop_prob).sample()", True),
+        ("return x * torch.distributions.Bernoulli(logits=self.drop_prob).sample()", False),
+        ("return x * torch.distributions.Binomial(1, self.drop_prob).sample()", True),
+        ("return x * torch.distributions.Binomial(1, x, self.drop_prob).sample()", False),
         ("return x[drop]", False),
     ],
 )
@@ -359,6 +577,22 @@ def test_a_mode_that_the_function_does_not_use_decides_nothing():
     source = FUNCTION.format(default="True").replace(" or not training", "")
     found, _ = marked(LOCAL, f"{source}{LAYER}        return drop_path(x, self.drop_prob)\n")
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("step", "last", "result"),
+    [
+        ("m{} = m{}.float()", "torch.rand_like(x) > drop", "m0"),
+        ("m{} = m{}.cuda()", "torch.rand_like(x)", "(m0 > drop)"),
+        ("m{} = m{} * 2", "drop", "(torch.rand_like(x) > m0)"),
+    ],
+)
+@pytest.mark.parametrize(("names", "count"), [(10, 1), (400, 0)])
+def test_names_are_followed_to_some_depth(step, last, result, names, count):
+    others = ["x * (torch.rand_like(x) > y * z)"] * 400  # which do not count
+    steps = [step.format(each, each + 1) for each in range(names)]
+    lines = "\n    ".join([*others, *steps, f"m{names} = {last}", f"return x * {result}"])
+    assert len(masks(Code(f"import torch\ndef f(x, y, z, drop):\n    {lines}\n"))) == count
 
 
 def test_a_long_chain_of_names():

@@ -1,10 +1,12 @@
 """What code does to the modes of its models, through the functions that it calls."""
 
+import ast
 import textwrap
 
 import pytest
 
 from torchdropout_audit.code import Code
+from torchdropout_audit.project import Project
 from torchdropout_audit.rules._modes import modes
 
 HELPERS = """
@@ -34,6 +36,13 @@ def again(m):
     again(m)
 def use_model():
     model.eval()
+class Own(Module):
+    def look(self):
+        self.eval()
+    def look_at(self, m):
+        m.eval()
+    def look_through(self):
+        self.net.eval()
 model = 1
 """
 
@@ -179,6 +188,14 @@ def test_what_an_object_is_built_of(value, built):
         ("step(net)", "backward; steps"),
         ("again(model)", "train model"),
         ("use_model()", ""),
+        ("own = Own()\nown.look()", "eval own"),
+        ("own = Own().to(1)\nown.look()", "eval own"),
+        ("own = Own()\nown.look_at(model)", "eval model"),
+        ("own = Own()\nown.look_through()", "eval own.net"),
+        ("own = Own()\nown.other()", ""),
+        ("own = Own()\nown = model\nown.look()", ""),
+        ("own = Other()\nown.look()", ""),
+        ("own = [Own()]\nown.look()", ""),
     ],
 )
 def test_functions_that_are_called(lines, expected):
@@ -206,3 +223,134 @@ def test_a_function_is_read_once():
 def test_models_that_are_applied(lines, applies):
     found = found_in(f"def apply(m): m(1)\n{lines}").applies
     assert found - {"model(1).detach", "torch.no_grad", ""} == applies
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        ("model(1)", ""),
+        ("model.eval()", "model"),
+        ("model.eval()\nnet.eval()", "model, net"),
+        ("model.eval()\nmodel.train()", ""),
+        ("model.eval()\nnet.train()", ""),  # which may hold the model
+        ("model.eval()\nnet.eval()\nnet.train()", "model"),
+        ("model.eval()\nmodel.net.eval()\nmodel.net.train()", ""),
+        ("model.eval()\nmodel.net.eval()\nmodel.train()", ""),
+        ("model.eval()\nmodels.eval()\nmodels.train()", "model"),
+        ("model.eval()\nput_back_whole(net)", "model"),
+        ("model.eval()\nput_back_whole(model)", ""),
+        ("whole = Whole(model)\nmodel.eval()\nwhole.eval()\nwhole.train()", ""),
+        ("whole = Whole(net)\nmodel.eval()\nwhole.eval()\nwhole.train()", "model"),
+        ("model.eval()\nunknown()", ""),
+        ("model.eval()\nif loss < best: model.train()", ""),
+        ("evaluate(model)", "model"),
+        ("evaluate(model)\nmodel.train()", ""),
+    ],
+)
+def test_what_a_function_leaves_in_eval(lines, left):
+    code = Code(
+        f"{HELPERS}def f(model, net, loss, best):\n{textwrap.indent(lines, '    ')}\nf(m, n)\n"
+    )
+    function = next(each for each in code.functions if each.name == "f")
+    read = modes(code, False)
+    assert ", ".join(read.left_by(function)) == left
+    outside = left.replace("model", "m").replace("net", "n")
+    assert ", ".join(read.left_in_eval(code.calls[-1].node)) == outside
+    assert read.left_in_eval(code.calls[0].node) == {}  # m.train()
+    assert read.left_by(function) is read.left_by(function)
+
+
+LOOP = """
+for x in loader:
+    model(x).backward()
+    model.eval()
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "may", "is_better"),
+    [
+        ("pass", False, False),
+        ("model.train()", True, False),
+        ("if loss < best: model.train()", False, True),
+        ("if loss < limit: model.train()", True, False),
+        ("other.train()", True, False),
+        ("if loss < best: other.train()", False, False),
+    ],
+)
+def test_a_loop_that_may_put_a_model_back(line, may, is_better):
+    code = Code(LOOP.format(line))
+    read, loop = modes(code, False), code.tree.body[0]
+    call = next(each.node for each in code.calls if getattr(each.node.func, "attr", "") == "eval")
+    assert read.may_restore("model", loop, call) is may
+    assert read.is_back_if_better("model", loop) is is_better
+
+
+def test_a_branch_that_puts_back_what_it_put_in_eval():
+    code = Code(
+        LOOP.replace("    model.eval()\n", "").format(
+            "if loss < best:\n        model.eval()\n        model.train()"
+        )
+    )
+    read, loop = modes(code, False), code.tree.body[0]
+    call = next(each.node for each in code.calls if getattr(each.node.func, "attr", "") == "eval")
+    assert read.may_restore("model", loop, call)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("x.train_back()", "is_open"),
+        ("x.train_learn()", "backward"),
+        ("x.train_some()", ""),
+        ("x.train_either()", "is_open"),
+        ("x.train_nowhere()", "is_open"),
+        ("x.learn()", ""),
+        ("train_learn()", "is_open"),
+        ("train_learn.deep()", ""),
+    ],
+)
+def test_methods_with_the_name_of_one_in_another_file(call, expected, tmp_path):
+    methods = {
+        "train_back": ("m.train()", "m.train()"),
+        "train_learn": ("loss.backward()", "loss.backward()"),
+        "train_some": ("loss.backward()", "pass"),
+        "train_either": ("m.train()", "pass"),
+    }
+    text = "".join(
+        f"class {name.title()}{i}:\n    def {name}(self, m, loss): {body}\n"
+        for name, bodies in methods.items()
+        for i, body in enumerate(bodies)
+    )
+    (tmp_path / "other.py").write_text(text)
+    main = f"def f(x):\n    {call}\n"
+    (tmp_path / "main.py").write_text(main)
+    for project in (Project(tmp_path), None):
+        code = Code(main, str(tmp_path / "main.py"), project)
+        for is_wide in (True, False):
+            found = modes(code, is_wide).inside(code.functions[0].node)
+            said = [each for each in ("is_open", "backward", "steps") if getattr(found, each)]
+            if is_wide and project is not None:
+                assert said == [expected] * bool(expected)
+            else:
+                assert said == ["is_open"] * call.startswith(("x.train", "train_learn()"))
+
+
+def test_functions_of_other_files_are_read_only_if_asked_for(tmp_path):
+    files = {
+        "other.py": "def evaluate(m):\n    m.eval()\nclass Net:\n    def look(self):\n"
+        "        self.eval()\nvalue = 1\n",
+        "main.py": "from other import evaluate, Net, value\ndef f(model):\n    evaluate(model)\n"
+        "net = Net().to(1)\nnet.look()\ntwice = Net()\ntwice = 1\ntwice.look()\nvalue.look()\n"
+        "Net()\nvalue()\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    project = Project(tmp_path)
+    code = Code(files["main.py"], str(tmp_path / "main.py"), project)
+    for is_wide in (True, False):
+        read = modes(code, is_wide)
+        left = {ast.unparse(c.node): ", ".join(read.left_in_eval(c.node)) for c in code.calls}
+        found = {call: names for call, names in left.items() if names}
+        assert found == ({"evaluate(model)": "model", "net.look()": "net"} if is_wide else {})

@@ -164,11 +164,17 @@ def test_elements_by_index(key, expected):
         ("{'k': nn.ReLU(), b: nn.Tanh()}", "'k'", "ReLU() | Tanh()"),
         ("{'k': nn.ReLU(), 'm': nn.Tanh()}", "b", "ReLU() | Tanh()"),
         ("nn.ReLU()", "0", ""),
+        ("[nn.Tanh()] + ([nn.ReLU()] if a else [])", "-1", ""),
+        ("[A(1)] + ([A(2)] if a else [])", "1", "A(1) | A(2)"),
+        ("[A(1)] + ([B(2)] if a else [])", "1", ""),
+        ("[A(1)] + ([nn.ReLU()] if a else [])", "1", ""),
+        ("[[nn.ReLU()]] + ([[nn.Tanh()]] if a else [])", "1", "[ReLU()] | [Tanh()]"),
     ],
 )
 def test_an_element_that_may_be_elsewhere(listed, key, expected):
     # What a loop or an option adds before an element moves it.
-    assert built(f"def f(a, b):\n    assert ({listed})[{key}]\n") == expected
+    classes = "class A(nn.Module): pass\nclass B(nn.Module): pass\n"
+    assert built(f"{classes}def f(a, b):\n    assert ({listed})[{key}]\n") == expected
 
 
 @pytest.mark.parametrize(
@@ -221,6 +227,8 @@ GROWN = [
     ("x.append(nn.ReLU()); x.insert(1, nn.Tanh())", "[ReLU(), Tanh()]"),
     ("x += [nn.ReLU(), nn.GELU()]; x.insert(1, nn.Tanh())", "[ReLU(), Tanh(), GELU()]"),
     ("x.append(nn.ReLU()); x.insert(9, nn.Tanh())", "[ReLU(), Tanh()]"),
+    ("x += [nn.ReLU(), nn.GELU()]; x.insert(-1, nn.Tanh())", "[ReLU(), Tanh(), GELU()]"),
+    ("x += [nn.ReLU(), nn.GELU()]; x.insert(a, nn.Tanh())", "[ReLU(), GELU(), Tanh()]"),
     ("x += [nn.ReLU(), nn.GELU()]; x[0] = nn.Tanh()", "[ReLU(), GELU(), Tanh()]"),
     ("x.append(nn.ReLU() if a else None)", "[ReLU()+]"),
     ("if a: x.append(nn.ReLU())", "[ReLU()+]"),
@@ -244,6 +252,7 @@ GROWN = [
     ("grow(more=1, y=x)", "[ReLU()]"),
     ("for i in a: grow(x)", "[ReLU()*]"),
     ("if a: grow(x)", "[ReLU()+]"),
+    ("grow(x); grow(x)", "[ReLU(), ReLU()]"),
     ("grow(y)", "[]"),
     ("def g(): x.append(nn.ReLU())\ng()", "[ReLU()]"),
     ("def g(): x.append(nn.ReLU())", "[]"),
@@ -296,6 +305,7 @@ class Net(nn.Module):
         ("self.y = nn.ReLU()", "getattr(self, 'y')", "ReLU()"),
         ("self.y0 = nn.ReLU(); self.y1 = nn.Tanh()", "getattr(self, f'y{x}')", "ReLU() | Tanh()"),
         ("self.y0 = nn.ReLU(); self.z = nn.Tanh()", "getattr(self, f'y{x}')", "ReLU()"),
+        ("self.y = nn.ReLU()", "getattr(self, f'yy{x}')", ""),
         ("self.y0 = nn.ReLU()", "self._modules['y0']", "ReLU()"),
         ("self.y0 = nn.ReLU()", "self._modules[f'y{x}']", "ReLU()"),
         ("self.y0 = nn.ReLU()", "self._modules[x]", ""),
@@ -400,17 +410,31 @@ def test_functions(source, expected):
 
 PARTS = """
 class Net(nn.Module):
-    def __init__(self, a=None):
+    def __init__(self, a, wide=False):
         super().__init__()
         self.y = a
         self.p, self.q = self.get(), self.get()
         self.inner = Net(nn.GELU())
+        if wide:
+            self.z = nn.ELU()
+        else:
+            self.z = nn.SELU()
+        self.wide = wide
+        self.r, self.s = self.get_z(), self.get_s()
+        self.t = self.get_z()
+        self.u = self.inner.y
+
+    def get_z(self):
+        return self.z
+
+    def get_s(self):
+        return nn.CELU() if self.wide else nn.Mish()
 
     def get(self):
         return self.y
 
 def f():
-    m = Net(nn.ReLU())
+    m = Net(nn.ReLU(), True)
     n = Net(nn.Tanh())
     assert {expr}
 """
@@ -422,12 +446,36 @@ def f():
         ("[m.y, n.y]", "[ReLU(), Tanh()]"),
         ("[m.p, m.q, n.q, n.p]", "[ReLU(), ReLU(), Tanh(), Tanh()]"),
         ("[m.inner.y, n.inner.q]", "[GELU(), GELU()]"),
+        ("[m.u, n.u]", "[GELU(), GELU()]"),
+        ("[m.z, n.z]", "[ELU(), SELU()]"),
+        ("[m.r, n.r, m.t, n.t]", "[ELU(), SELU(), ELU(), SELU()]"),
+        ("[m.s, n.s]", "[CELU(), Mish()]"),
         ("m.inner.inner.inner.y", "GELU()"),
         ("m.get()", "m.get(): ?"),
     ],
 )
 def test_each_module_has_the_parts_that_its_call_gives(expr, expected):
     assert built(PARTS.format(expr=expr)) == expected
+
+
+def test_what_holds_in_the_module_that_is_read():
+    found, expr, cls = asserted(PARTS.format(expr="[m, n, nn.ReLU()]"))
+    wide = next(each for each in ast.walk(found.code.tree) if isinstance(each, ast.If)).test
+    plain = expr.elts[2]
+    known = found.of(plain, cls)
+    (m,), (n,) = (found.of(each, cls) for each in expr.elts[:2])
+    assert found.truth(wide) is None
+    for made, is_wide in ((m, True), (n, False)):
+        with found.within(made):
+            assert found.stack == ((made.cls, made.call),)
+            assert found.truth(wide) is is_wide
+            assert found.is_always(wide, is_wide)
+            assert not found.is_always(wide, not is_wide)
+            assert found.of(plain, cls) is known
+            own = found.of(m.cls.assigned("y")[0].value, m.cls)
+            assert found.of(m.cls.assigned("y")[0].value, m.cls) is own
+            assert [*map(shown, own)] == [f"{'ReLU' if is_wide else 'Tanh'}()"]
+    assert found.stack == ()
 
 
 SEQUENTIALS = """
@@ -450,6 +498,14 @@ class Plain(nn.Sequential):
 class Other(nn.Module):
     def __init__(self):
         super().__init__()
+
+class Circle(Circular):
+    def __init__(self):
+        super().__init__(nn.ReLU())
+
+class Circular(Circle, nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Tanh())
 
 assert 1
 """
@@ -500,7 +556,8 @@ def test_a_sequential_that_is_finished_later(lines, expected):
 
 def unrolled(lines):
     lines = textwrap.indent(lines, "    ")
-    found, expr, cls = asserted(f"def f(a, b):\n    x = []\n{lines}\n    assert x\n")
+    above = "\n" * 20  # lines are compared, and not columns
+    found, expr, cls = asserted(f"{above}def f(a, b):\n    x = []\n{lines}\n    assert x\n")
     (listed,) = found.of(expr, cls)
     return [
         " ".join([*map(shown, one.options), *(f"{side}{turns}" for (_, turns), side in one.under)])
@@ -608,8 +665,24 @@ def test_expressions_are_read_to_some_depth(before, behind):
 
 def test_reading_ends_and_begins_again_for_another_file(monkeypatch):
     monkeypatch.setattr(_values, "_MOST_READ", 3)
-    found, expr, cls = asserted("assert [nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()]")
-    assert [*map(shown, found.of(expr, cls))] == ["[ReLU(), Tanh(), nn.GELU(): ?, nn.ELU(): ?]"]
-    assert found.of(expr.elts[2], cls) == ()
-    found.refill()
-    assert [*map(shown, found.of(expr.elts[2], cls))] == ["GELU()"]
+    layers = "[nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()]"
+    found, expr, cls = asserted(f"assert [{layers}, {layers}]")
+    for each in expr.elts:
+        assert [*map(shown, found.of(each, cls))] == ["[ReLU(), Tanh(), nn.GELU(): ?, nn.ELU(): ?]"]
+        assert found.of(each.elts[2], cls) == ()
+        found.refill()
+
+
+def test_functions_that_add_to_a_list_are_followed_to_some_depth():
+    steps = "".join(f"def g{i}(y): g{i + 1}(y)\n" for i in range(30))
+    steps += "def g30(y): y.append(nn.ReLU())\n"
+    for first, expected in ((20, "[ReLU()]"), (0, "[]")):
+        assert built(f"{steps}def f():\n    x = []\n    g{first}(x)\n    assert x\n") == expected
+
+
+def test_functions_that_add_to_a_list_by_calling_themselves():
+    source = "def g(y):\n    y.append(nn.ReLU())\n    g(y)\ndef f():\n    x = []\n    g(x)\n"
+    assert built(f"{source}    assert x\n").startswith("[ReLU(), ReLU(), ")
+    source = "class A:\n    def __init__(self):\n        self.x = []\n        self.g()\n"
+    source += "    def g(self):\n        self.x.append(nn.ReLU())\n        self.g()\n"
+    assert built(f"{source}    def f(self):\n        assert self.x\n") == "[ReLU()]"

@@ -180,7 +180,7 @@ class _Steps:
     def runs(self, function: Function, rate: frozenset[str]) -> bool:
         """Whether a function runs at each step, with the parameters of a rate as they are."""
         rate &= function.names
-        if not rate or function not in self._all:
+        if not rate:
             return function in self._all
         if function.is_step and _ROOTS.fullmatch(function.name):
             return True

@@ -46,15 +46,12 @@ class Gradients:
 
         Langevin sampling and attacks take the gradient of the input; the network stays as it is.
         """
-        holders: list[object] = [self.code.function_of(loop)]
+        holder: object = self.code.function_of(loop)
         if model.startswith("self."):
             # What `__init__` does with `self.net` holds in all methods.
-            cls = self.code.class_of(loop)
-            holders += [] if cls is None else [cls]
-        known = [self._set_for(model, holder) for holder in holders]
-        if any(loop in each.thawed for each in known):
-            return False  # frozen in turn, as in a GAN
-        return any(each.is_frozen for each in known)
+            holder = self.code.class_of(loop) or holder
+        known = self._set_for(model, holder)
+        return known.is_frozen and loop not in known.thawed  # not frozen in turn, as in a GAN
 
     def _set_for(self, model: str, holder: object) -> _Settings:
         """Returns what the calls of a function, or of the methods of a class, set."""
@@ -78,8 +75,8 @@ class Gradients:
             method = last(node.func)
             if not any(word in method.lower() for word in said):
                 continue
-            first = [*node.args, *(keyword.value for keyword in node.keywords)][:1]
-            for model in {self.models.receiver(node, method), *map(dotted, first)} - {""}:
+            given = [*node.args, *(keyword.value for keyword in node.keywords)]
+            for model in {self.models.receiver(node, method), *map(dotted, given)} - {""}:
                 for holder in {call.function, call.cls} if call.cls else {call.function}:
                     found.setdefault((model, holder), []).append(node)
         return found

@@ -84,11 +84,11 @@ class _Ways:
 
     def _layers(self, part: Part) -> list[Layer]:
         node = part.node
-        if isinstance(node, ast.Call) and node in self.reader.calls:
-            layers = self.reader.sequential(self.reader.calls[node], self.nested)
-            if layers is not None:
-                self.nested.add(node)
-                return layers
+        call = self.reader.calls.get(node) if isinstance(node, ast.Call) else None
+        layers = None if call is None else self.reader.sequential(call, self.nested)
+        if layers is not None and call is not None:
+            self.nested.add(call.node)
+            return layers
         return [self.reader.built(node, node) if node is not None else Layer(ast.expr())]
 
 

@@ -128,7 +128,7 @@ class _Finder:
                 yield from _indices(node.targets[0])
         elif isinstance(node, ast.Call):
             is_where = self._code.name(node.func) == "torch.where"
-            if is_where and any(map(self._is_zero, node.args[1:])):
+            if is_where and any(map(self._is_zero, node.args)):
                 yield node.args[0]
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             function = self._code.function_of(node)

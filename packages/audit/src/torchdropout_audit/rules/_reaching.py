@@ -48,14 +48,16 @@ def reaching(code: Code, expr: ast.expr) -> ast.expr | None:
 def _once(code: Code, expr: ast.Name | ast.Attribute) -> ast.expr | None:
     given = _given(code, expr)
     here = code.function_of(expr)
-    if here is None or not 0 < len(given) <= _MOST_ASSIGNED:
+    if here is None or len(given) >= _MOST_ASSIGNED:
         return None
     functions = {each.function for each in given} - {None}
     if len(functions) != 1:  # one method may run before the other
         return None
     start = _start(expr)
     if here in functions:
-        before = [each for each in given if _start(each.node) < start and not _holds(each, start)]
+        # What the assignment of a value around it assigns comes later.
+        around = {e for e in code.parents(expr) if isinstance(e, (ast.Assign, ast.AnnAssign))}
+        before = [e for e in given if _start(e.node) < start and e.node not in around]
         return _last(code, before, expr)
     init = functions.pop()
     if not isinstance(expr, ast.Attribute) or init is None or init.name != "__init__":
@@ -66,9 +68,9 @@ def _once(code: Code, expr: ast.Name | ast.Attribute) -> ast.expr | None:
 def _last(code: Code, given: Sequence[_Given], place: ast.AST) -> ast.expr | None:
     """Returns what the last of some statements assigns, if it runs whenever a place is reached."""
     last = max(given, key=lambda each: _start(each.node), default=None)
-    holder = None if last is None else next(code.parents(last.node), None)
-    if last is None or holder is None:
+    if last is None:
         return None
+    holder = next(code.parents(last.node))
     if place is holder:  # the end of the function
         return last.value
     for parent in code.parents(place):
@@ -95,7 +97,7 @@ def _given(code: Code, expr: ast.Name | ast.Attribute) -> list[_Given]:
         own = [_Given(each.node, each.value, each.function) for each in cls.assigned(expr.attr)]
         return [*dict.fromkeys((*own, *_below(code).get((cls, expr.attr), ())))]
     found: list[_Given] = []
-    for binding in code.bindings(expr)[: _MOST_ASSIGNED + 1]:
+    for binding in code.bindings(expr)[:_MOST_ASSIGNED]:
         if binding.kind == "parameter":
             continue  # what comes first
         value = binding.node if isinstance(binding.node, ast.expr) else None
@@ -113,19 +115,14 @@ def _below(code: Code) -> Mapping[tuple[Class, str], list[_Given]]:
     found: dict[tuple[Class, str], list[_Given]] = {}
     for cls in code.classes:
         for name, given in cls.attributes.items():
-            for one in cls.lineage()[1:]:
+            for one in cls.lineage():
                 known = found.setdefault((one, name), [])
                 if len(known) <= _MOST_ASSIGNED:
-                    known += [_Given(each.node, each.value, each.function) for each in given[:2]]
+                    known += [
+                        _Given(each.node, each.value, each.function)
+                        for each in given[:_MOST_ASSIGNED]
+                    ]
     return found
-
-
-def _holds(given: _Given, start: tuple[int, int]) -> bool:
-    """Whether a place is in the value that an assignment computes first."""
-    node = given.node
-    if not isinstance(node, (ast.Assign, ast.AnnAssign)):
-        return False
-    return (node.end_lineno or 0, node.end_col_offset or 0) > start
 
 
 def _start(node: ast.AST) -> tuple[int, int]:

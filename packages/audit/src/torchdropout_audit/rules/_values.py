@@ -740,7 +740,7 @@ class Values:
         if not isinstance(value, Listed) or f"self.{name}" not in self._grown_places:
             return value
         parts = [*value.parts]
-        seen: set[Function] = set()
+        seen: set[Function | None] = set()
         methods = [m for one in cls.lineage() for m in one.methods.values()]
         self._read += len(methods)
         methods.sort(key=lambda method: method.name != "__init__")
@@ -758,13 +758,13 @@ class Values:
         since: ast.AST | None,
         until: ast.AST | None,
         depth: int,
-        seen: set[Function] | None = None,
+        seen: set[Function | None] | None = None,
         loops: tuple[ast.AST, ...] = (),
         options: _Under = (),
     ) -> list[Part]:
         """Returns a list with what a function adds to it."""
         seen = set() if seen is None else seen
-        if (function is not None and function in seen) or depth > _DEEPEST:
+        if function in seen or depth > _DEEPEST:
             return parts
         if function is not None and place.startswith("self."):
             seen.add(function)
@@ -790,9 +790,9 @@ class Values:
                     )
                 continue
             if each.how in ("extend", "update"):
-                added = self._elements(each.value, cls, depth + 1)
+                added = self._elements(each.value, cls, depth)
             else:
-                added = [self._element(each.value, cls, depth + 1)]
+                added = [self._element(each.value, cls, depth)]
             added = [
                 replace(
                     one,
@@ -803,15 +803,12 @@ class Values:
                 for one in added
             ]
             at = self.code.value(each.key) if each.how == "insert" and each.key else None
-            if isinstance(at, int) and 0 <= at <= len(parts):
-                parts = [*parts[:at], *added, *parts[at:]]
-            else:
-                parts = [*parts, *added]
+            at = at if isinstance(at, int) else len(parts)
+            parts = [*parts[:at], *added, *parts[at:]]
         return parts[:_MOST_PARTS]
 
     def _around(self, node: ast.AST, above: set[ast.AST]) -> tuple[tuple[ast.AST, ...], _Under]:
         """Returns the loops around a node, and the options that are not known, outermost first."""
-        self._depends = True
         loops: list[ast.AST] = []
         under: list[tuple[_Option, bool]] = []
         for parent in self.code.parents(node):
@@ -855,13 +852,13 @@ def _sort(value: Value) -> object:
 
 def _runs(parts: Sequence[Part], level: int) -> Iterator[tuple[list[Part], ast.AST | None]]:
     """Yields the elements that one loop adds, with that loop, and those that none does."""
-    for loop, run in groupby(parts, lambda part: (*part.loops[level : level + 1], None)[0]):
+    for loop, run in groupby(parts, lambda part: (*part.loops[level:], None)[0]):
         yield [*run], loop
 
 
 def _in_turn(part: Part, loop: ast.AST, turn: int) -> Part:
     """Returns an element with the options in a loop as they are in one of its turns."""
-    first, last = _start(loop)[0], getattr(loop, "end_lineno", 0)
+    first, last = _start(loop)[0], loop.end_lineno  # type: ignore[attr-defined]
     under = tuple(
         ((node, (*turns, turn) if first <= _start(node)[0] <= last else turns), side)
         for (node, turns), side in part.under
