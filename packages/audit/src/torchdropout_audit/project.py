@@ -48,8 +48,6 @@ class Project:
     """
 
     def __init__(self, root: Path) -> None:
-        self.questions = 0
-        self._searches = 0
         self._root = root
         # `import package.part` within a package that has no project around it; no other is read
         self._top = root.parent if (root / "__init__.py").exists() else root
@@ -59,6 +57,7 @@ class Project:
         self._depth = 0
         self._texts: dict[Path, bytes] | None = None
         self._folders: dict[Path, Sequence[Path]] = {}
+        self.begin()
 
     def begin(self) -> None:
         """Counts the questions of the next file."""
@@ -152,9 +151,8 @@ class Project:
         self.questions += 1
         for path in self._mentioning(name, rb"\bdef\s+%b\b"):
             other = self._read(path)
-            for function in () if other is None else other.functions:
-                if other is not None and function.name == name:
-                    yield Found(other, function)
+            if other is not None:
+                yield from (Found(other, each) for each in other.functions if each.name == name)
 
     def programs(self, code: Code, option: str) -> Iterator[Code]:
         """Yields the files of the project that have a text of an option, `--option` or `option`."""
