@@ -456,6 +456,7 @@ def test_callers_are_files_that_import_it_or_its_package_and_call_a_name():
     write(
         Path("f.py"), "from models.encoder import make\nmake(3)\nif make:\n    # make(3)\n    1\n"
     )
+    write(Path("g.py"), "import other\nfor _ in 'ab':\n    make(3)\n")
     code = code_of("models/encoder.py")
     names = [Path(each.path).name for each in code.project.callers(code, "make")]
     assert names == ["a.py", "b.py"]

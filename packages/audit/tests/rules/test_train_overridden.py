@@ -79,6 +79,7 @@ CLEAN = [
     net("@staticmethod\ndef train(data, epochs):\n    return data"),
     net("def train():\n    return 1"),
     net("if 1:\n    def train(self, mode=True): ...\nelse:\n    def train(self): return 1"),
+    net("if 1:\n    def train(self): return 1\nelse:\n    def train(self, *, mode): return 2"),
     net("def train(self):\n    return 1", rest="    def eval(self):\n        return 1\n"),
     net("def train(self):\n    return 1", rest="    eval = None\n"),
     net("def train(self):\n    return 1", bases="object"),
