@@ -345,6 +345,21 @@ def test_a_loop_of_another_file(old, new, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("validation", "perplexity", "perplexity"),  # one that could be found by itself
+        ("    with torch.no_grad():\n        return [model(x).sum() for x in loader]\n", "", ""),
+        ("def train(", "def both(net, x):\n    return validation(net, x)\n\ndef train(", "both"),
+    ],
+)
+def test_a_loop_of_another_file_is_one_finding(old, new, name, tmp_path):
+    main = MAIN.replace("validation", name or "validation")
+    engine = ENGINE.replace(old, new)
+    line = engine[: engine.index("model.eval()")].count("\n") + 1
+    assert elsewhere(tmp_path, main, engine) == [line]
+
+
+@pytest.mark.parametrize(
     ("old", "new", "mode"),
     [
         ("", "", "model.train()"),  # the function that trains does
@@ -356,6 +371,7 @@ def test_a_loop_of_another_file(old, new, tmp_path):
         ("import train, validation", "import train\nfrom other import validation", "pass"),
         ("        train(net, loader, optimizer)", "        print(epoch)", "pass"),
         ("        train(net", "        train_more(net", "pass"),
+        ("    for epoch in range(9):", "    if loader:", "pass"),
         ("    net.train()\n", "    freeze(net)\n", "pass"),
     ],
 )
@@ -465,6 +481,7 @@ def test_a_function_that_is_given_a_model(old, new):
         ("return sum(model(x) for x in loader)", "model(0)\n    model.train()"),
         ("return sum(model(x) for x in loader)", "model(0).backward()"),
         ("model.eval()", "model = build()\n    model.eval()"),
+        ("model.eval()", "model = build()\n    model.part.eval()\n    model.part(0)"),
         ("def perplexity(model, loader)", "def perplexity(loader)"),
     ],
 )
@@ -476,3 +493,41 @@ def test_a_function_that_may_leave_it_in_eval(old, new):
 @pytest.mark.parametrize("path", ["src/evaluate.py", "src/test_all.py", "src/benchmark.py"])
 def test_a_file_that_evaluates_by_its_name(path):
     assert audit_text(HELPER, path, rules={"eval-not-restored"}) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """
+def perplexity(model, other, loader):
+    model.eval()  #!
+    other.eval()
+    return sum(other(model(x)) for x in loader)
+""",
+        """
+def off(a, b):
+    a.eval()
+    b.eval()
+
+def perplexity(model, other, loader):
+    off(model, other)  #!
+    return sum(other(model(x)) for x in loader)
+""",
+        """
+def off(a):
+    a.eval()
+
+def perplexity(model, loader):
+    off(model)  #!
+    return sum(model(x) for x in loader)
+
+def accuracy(model, loader):
+    off(model)
+    return sum(model(x) for x in loader)
+""",
+    ],
+)
+def test_a_function_and_a_call_of_eval_are_found_once(text):
+    found = audit_text(text, "src/helper.py", rules={"eval-not-restored"})
+    marked = [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("#!")]
+    assert [each.line for each in found] == marked
