@@ -40,6 +40,7 @@ BAD = [
     init("self.drops = [[nn.Dropout(p)], [nn.Identity()]]  #!"),
     init("self.drops = [nn.Dropout(p) if p > 0 else nn.Identity()]  #!"),
     init("self.drops = [nn.Dropout(p)] if p > 0 else []  #!"),
+    init("self.drops = [nn.Dropout(p)] if p > 1 else [nn.Dropout2d(p)] if p > 0 else None  #!"),
     init("self.drops: list[nn.Module] = [nn.Dropout(p)]  #!"),
     init("self.drops = []  #!\nfor _ in range(3):\n    self.drops.append(nn.Dropout(p))"),
     init("self.drops = []  #!\nself.drops += [nn.Dropout(p)]"),
@@ -68,6 +69,7 @@ BAD = [
     init("self.drops = [nn.Dropout(p)]  #!", head="class A(Elsewhere):"),
 ]
 CLEAN = [
+    init("drops = other\nother = drops\nself.drops = drops"),
     init(
         "drops = [nn.Dropout(p)]\nif p:\n    drops = nn.ModuleList([nn.Dropout(p)])\n"
         "self.drops = drops"
