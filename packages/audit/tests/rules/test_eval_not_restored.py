@@ -349,13 +349,14 @@ def test_a_loop_of_another_file(old, new, tmp_path):
     [
         ("validation", "perplexity", "perplexity"),  # one that could be found by itself
         ("    with torch.no_grad():\n        return [model(x).sum() for x in loader]\n", "", ""),
+        ("def train(", "net.eval()\n\ndef train(", ""),
         ("def train(", "def both(net, x):\n    return validation(net, x)\n\ndef train(", "both"),
     ],
 )
 def test_a_loop_of_another_file_is_one_finding(old, new, name, tmp_path):
     main = MAIN.replace("validation", name or "validation")
     engine = ENGINE.replace(old, new)
-    line = engine[: engine.index("model.eval()")].count("\n") + 1
+    line = engine[: engine.index("    model.eval()")].count("\n") + 1
     assert elsewhere(tmp_path, main, engine) == [line]
 
 
