@@ -454,7 +454,7 @@ class _Reader:
             if isinstance(node, ast.stmt) and self._is_before_end(node, parent):
                 return True
             if parent is loop:
-                return False
+                break
             node = parent
         return False
 
