@@ -285,6 +285,11 @@ class TestCalls:
     def test_by_any_name(self, text, line):
         assert calls(text) == [("main.py", line)]
 
+    def test_a_question(self):
+        code = code_of("models/encoder.py")
+        assert code.project.calls(code, code.classes[0]) == []
+        assert code.project.questions == 1
+
     def test_in_several_files(self):
         text = "from models.encoder import Encoder\nEncoder(8)\n"
         write(Path("b.py"), text)
@@ -296,6 +301,8 @@ class TestCalls:
         [
             "Encoder(8)",
             "class Encoder: ...\nEncoder(8)",
+            "from models.encoder import make as Encoder\nEncoder(8)",
+            "from models.encoder import LAYERS as Encoder\nEncoder(8)",
             "from other import Encoder\nEncoder(8)",
             "from other.encoder import Encoder\nEncoder(8)",
             "from other.encoder import *\nEncoder(8)",
@@ -404,6 +411,7 @@ def test_users_are_files_that_import_it():
     code = code_of("models/encoder.py")
     names = [Path(each.path).relative_to(Path.cwd()) for each in code.project.users(code)]
     assert names == [Path("main.py"), Path("deep/main.py")]
+    assert code.project.questions == 1
 
 
 def test_users_of_a_package():
@@ -417,6 +425,28 @@ def test_imported_are_the_files_of_the_project_once():
     text = "import torch\nfrom models.encoder import Encoder, make\nfrom models.encoder import *"
     code = code_of("main.py", text + "\nimport main\n")
     assert [Path(each.path).name for each in code.project.imported(code)] == ["encoder.py"]
+    assert code.project.questions == 1
+
+
+def test_programs_are_files_with_the_text_of_an_option():
+    for i, line in enumerate(
+        ("add('--drop-rate')", 'add("drop_rate")', "add('-drop_rate')", "add('drop')", "drop_rate")
+    ):
+        write(Path(f"main{i}.py"), line)
+    write(Path("test_main.py"), "add('--drop-rate')")
+    code = code_of("net.py", "options['drop_rate']")
+    names = [Path(each.path).name for each in code.project.programs(code, "drop_rate")]
+    assert names == ["main1.py", "main2.py", "main0.py"]
+    assert code.project.questions == 1
+
+
+def test_names_are_found_however_many_were_before():
+    write(Path("many.py"), "".join(f"class X{i}: ...\n" for i in range(50)))
+    code = code_of("main.py", "import many")
+    assert all(code.project.find(code, f"many.X{i}") for i in range(50))
+    assert code.project.questions == 50
+    code.project.begin()
+    assert code.project.questions == 0
 
 
 RNN = """
@@ -511,6 +541,7 @@ def test_programs_are_files_with_the_text_of_an_option():
 
 def test_functions_and_methods_of_a_name():
     write(Path("a.py"), "class A:\n    def build(self):\n        return 1\ndef rebuild(): ...\n")
+    write(Path("c.py"), "def build(:\n")
     code = code_of("models/encoder.py")
     found = [
         (Path(each.code.path).name, each.target.cls.name) for each in code.project.named("build")

@@ -14,7 +14,7 @@ BOM = "\ufeff"
 @pytest.mark.parametrize("last", [True, False])
 def test_lines_have_no_ends_and_there_is_none_after_the_last(end, last):
     code = Code(end.join(["a = 1", "", "b = 2"]) + end * last)
-    assert [code.line(n) for n in range(1, 6)] == ["a = 1", "", "b = 2", "", ""]
+    assert [code.line(n) for n in range(6)] == ["", "a = 1", "", "b = 2", "", ""]
 
 
 @pytest.mark.parametrize("bom", ["", BOM])

@@ -3,6 +3,7 @@
 import pytest
 
 from _sources import findings_in
+from torchdropout_audit.run import audit_paths
 from torchdropout_audit.source import audit_text
 
 SEQUENTIAL = """
@@ -221,6 +222,9 @@ def test_a_module_of_another_file(part, lines, tmp_path):
         ("RowDropout(rate)", [13]),
         ("RowDropout(0.0)", []),
         ("RowDropout(p=0)", []),
+        ("RowDropout(0, True)", []),
+        ("RowDropout(rate, True)", [13]),
+        ("RowScale(rate)", []),
         ("Feed(8, 2)", [14]),  # no dropout, but it ends with one
         ("Feed(8, 2, 0.0)", []),
     ],
@@ -306,6 +310,11 @@ class Net(nn.Module):
         ("x = self.around(x)\nx = self.drop(x)", [19]),
         ("x = self.drop(x)\nx = self.around(x)", [18]),
         ("x = self.around(x)\nx = self.around(x)", [19]),
+        ("x = self.drop(x)\nx = self.encoder(x.permute(1, 0, 2), mask)", [18]),
+        ("x = self.drop(x)\nx = self.encoder(x + 1.0)", []),
+        ("x = self.first(self.drop(x))\nx = self.encoder(x)", []),
+        ("x = self.drop(x)\nx = self.positions(x)", []),
+        ("x = self.encoder(x)\nx = self.drop(x)", []),
         ("for each in self.blocks:\n    x = each(x)\n    x = self.drop(x)", [20]),
         ("for each in self.blocks:\n    x = each(x)\n    x = self.first(x)", []),
         ("x = self.positions(x).transpose(0, 1)\nx = self.drop(x)", [19]),
@@ -328,3 +337,22 @@ def test_modules_of_the_file_in_a_row(body, line):
     text += f"        return {body[4:]}\n"
     found = [each.line for each in audit_text(text, rules={NAME})]
     assert found == [n for n, said in enumerate(text.splitlines(), 1) if f"return {line}" in said]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("self.encoder(self.drop(x))", "Dropout right before Encoder, which begins with a dropout"),
+        (
+            "self.encoder(self.positions(x))",
+            "Encoder right after Dropout, which begins with a dropout",
+        ),
+        ("self.drop(self.positions(x))", "Dropout right after Dropout"),
+        ("self.drop(self.around(x))", "Dropout right after Dropout"),
+    ],
+)
+def test_messages_about_modules_of_another_file(body, said, tmp_path):
+    files = {"join.py": JOIN.replace("RATE", "rate") + f"        return {body}\n", "ends.py": ENDS}
+    assert len(findings_in(tmp_path, files, "join.py", NAME)) == 1
+    [finding] = audit_paths([tmp_path / "join.py"], rules=[NAME], cache=False).findings
+    assert finding.message == f"{said}: together they drop more than either says"

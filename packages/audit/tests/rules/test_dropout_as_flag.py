@@ -81,3 +81,29 @@ def test_torch_takes_a_flag_for_a_rate():
 def test_a_default_of_false(line, is_found):
     found = audit_text(HEAD + line, rules={"dropout-as-flag"})
     assert [each.severity for each in found] == ["advice"] * is_found
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        (
+            "nn.Dropout(True)",
+            "p=True is p=1: it drops everything in training",
+            "give p, then inplace=True",
+        ),
+        ("nn.Dropout(False)", "p=False is p=0: it drops nothing", "give p, then inplace=True"),
+        (
+            "def make(c): return nn.Dropout(c.in_place)",
+            "c.in_place is a flag, and the first argument of a dropout is p: True drops everything",
+            "p, then inplace=c.in_place",
+        ),
+        (
+            "def make(on: bool): return nn.Dropout(on)",
+            "on is a flag, and the first argument of a dropout is p: True drops everything",
+            "give p a number",
+        ),
+    ],
+)
+def test_the_words_of_a_finding(line, message, hint):
+    [found] = audit_text(HEAD + line, rules={"dropout-as-flag"})
+    assert (found.message, found.hint) == (message, hint)

@@ -6,6 +6,7 @@ import torch
 from _marks import marked
 from _sources import findings_in
 from torchdropout_audit.registry import RULES
+from torchdropout_audit.source import audit_text
 
 NAME = "dropout-parameter-unused"
 
@@ -34,6 +35,15 @@ NAME = "dropout-parameter-unused"
         "drop_rate_last",
         "p_drop_hidden",
         "attn_dropout_a",
+        "drop_attn",
+        "drop_mlp",
+        "dropout1",
+        "dropout_2",
+        "dropouti",
+        "keep_prob",
+        "do_rate",
+        "dropLayer",
+        "p_dropout_fc",
     ],
 )
 def test_names(name):
@@ -59,6 +69,15 @@ def test_names(name):
         "raindrops",
         "drop_first",
         "drop_text",
+        "drop_audio",
+        "drop_video",
+        "drop_cls",
+        "drop_features",
+        "drop_input",
+        "out_dropped",
+        "mlp_rate",
+        "rate_fc",
+        "fc_drop_out_name",
         "dropout_layer",
         "dropout_type",
     ],
@@ -168,3 +187,93 @@ class TestOfOtherFiles:
         net = net.replace("self.fc(x)", "self.f(x)")
         files = {"net.py": net, "base.py": base}
         assert findings_in(tmp_path, files, "net.py", NAME) == found
+
+
+def test_a_comment_at_the_end_is_no_excuse_for_the_first_line():
+    text = "def f(torch, dropout): return torch + 1\n\n# not used"
+    assert len(audit_text(text, "src/model.py", {NAME})) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "is_found"),
+    [
+        ("loss.backward()", True),
+        ("self.optimizer.step()", True),
+        ("optim_g.step()", True),
+        ("self.optimizer.zero_grad()", False),
+        ("self.scheduler.step()", False),
+        ("step(optimizer)", False),
+        ("print(self.rate)", False),
+    ],
+)
+def test_what_a_class_that_trains_stores(line, is_found):
+    source = f"""
+class Runner:
+    def __init__(self, rate, dropout):{"  #?" if is_found else ""}
+        self.rate = rate
+        self.dropout = dropout
+    def run(self, loss, optim_g):
+        {line}
+        return self.rate
+"""
+    found, expected = marked(NAME, source)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "body", "is_found"),
+    [
+        ("drop_path, mask", "F.dropout(x, drop_path)", True),
+        ("x, mask, kind", "x + kind", False),
+        ("drop_path, mask, kind", "F.dropout(x, drop_path)", False),
+        ("a, b, c, mask", "a + b + c", True),
+        ("a, b, mask", "a + b", False),
+        ("size, mask", "F.dropout(size, 0.5)", True),
+        ("size, mask", "F.dropout(size, 0.0)", False),
+        ("mask", "F.dropout(y, 0.5)", False),
+    ],
+)
+def test_other_unused_parameters_of_a_function(parameters, body, is_found):
+    mark = "  #?" if is_found else ""
+    source = f"def f({parameters}, dropout=0.0):{mark}\n    return {body}"
+    found, expected = marked(NAME, source)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("inputs", "read", "is_found"),
+    [("x", "dropout", False), ("x, y", "dropout", True), ("x", "mask", True)],
+)
+def test_a_class_that_takes_the_same_arguments_and_inputs(inputs, read, is_found):
+    source = f"""
+class A(nn.Module):
+    def __init__(self, size, drop_path, mask, dropout=0.0):{"  #?" if is_found else ""}
+        super().__init__()
+        self.fc = nn.Sequential(nn.Linear(size, size), nn.Dropout(drop_path))
+    def forward(self, x):
+        return self.fc(x)
+
+class B(nn.Module):
+    def __init__(self, size, drop_path, mask, dropout=0.0):
+        super().__init__()
+        self.fc = build(size, drop_path, mask, {read})
+        print(dropout)
+    def forward(self, {inputs}):
+        return self.fc({inputs})
+"""
+    found, expected = marked(NAME, source.replace("        print(dropout)\n", ""))
+    assert [each for each in found if each[0] == 7] == expected  # and not B
+
+
+@pytest.mark.parametrize(("count", "is_found"), [(3, True), (60, False)])
+def test_a_class_of_many_subclasses_is_not_read(count, is_found):
+    source = f"""
+class A(nn.Module):
+    def __init__(self, size, dropout):{"  #?" if is_found else ""}
+        super().__init__()
+        self.fc = nn.Linear(size, size)
+    def forward(self, x):
+        return self.fc(x)
+""" + "".join(f"class A{i}(A): ...\n" for i in range(count))
+    found, expected = marked(NAME, source)
+    assert found == expected

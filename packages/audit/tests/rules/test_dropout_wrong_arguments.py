@@ -170,3 +170,80 @@ def test_what_torch_does(which, raises):
 def test_a_keyword_that_is_repeated_is_not_renamed():
     found = audit_text("from torch import nn\nnn.LSTM(8, 8, p=0.2, p=0.1)\n")
     assert [(f.name, f.fix) for f in found] == [(NAME, None)]
+
+
+def applied(call, more="pass", rest="", bases="nn.Module"):
+    """A Module that applies its dropout."""
+    return f"""
+class A({bases}):
+    def __init__(self, p, other):
+        super().__init__()
+        self.drop = nn.Dropout(p)
+        {more}
+    def forward(self, x, y):
+        {call}
+{rest}
+"""
+
+
+SUB = "class B(A):\n    def __init__(self, p):\n        self.drop = "
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        applied("return self.drop(x, y)  #!"),
+        applied("return self.drop()  #!"),
+        applied("return self.drop(x, training=True)  #!"),
+        applied("return self.drop(input=x, p=1)  #!"),
+        applied("return self.drop(x, input=x)  #!"),
+        applied("self.drop = self.drop(x, y)  #!"),
+        applied("return self.drop(x, y)  #!", more="self.drop = nn.Dropout2d(p)"),
+        applied("return self.drop(x, y)  #!", rest=SUB + "nn.Dropout2d(p)"),
+    ],
+)
+def test_a_module_that_is_applied_to_more(source):
+    found, expected = marked(NAME, source)
+    assert found == expected
+    assert len(expected) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        applied("return self.drop(x)"),
+        applied("return self.drop(input=x)"),
+        applied("return self.drop(*x)"),
+        applied("return self.drop(x, *y)"),
+        applied("return self.drop(x, **y)"),
+        applied("return x.drop(x, y)"),
+        applied("return self.x.drop(x, y)"),
+        applied("return self.other(x, y)"),
+        applied("return self.drop(x, y)", more="self.drop = other"),
+        applied("return self.drop(x, y)", more="self.drop = nn.LSTM(8, 8)"),
+        applied("self.drop = self.drop(x, y)\n        self.drop = other()"),
+        applied("return self.drop(x, y)", rest="    def drop(self, x, y):\n        return x"),
+        applied("return self.drop(x, y)", rest=SUB + "nn.LSTM(8, 8)"),
+        applied("return self.drop(x, y)", bases="Elsewhere"),
+        applied("return x") + "class B:\n    def f(self, x):\n        return self.drop(x, x)\n",
+        "def f(self, x): return self.drop(x, x)",
+    ],
+)
+def test_a_module_that_may_be_applied_so(source):
+    assert marked(NAME, source) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("call", "raises"),
+    [
+        ("F.dropout(x, drop)", "the call raises an error"),
+        ("nn.Dropout(drop)", "the call raises an error"),
+        ("nn.MultiheadAttention(4, 2, drop)", "its forward raises an error"),
+    ],
+)
+def test_the_message_says_when_a_module_as_a_rate_raises(call, raises):
+    text = "import torch.nn.functional as F\nfrom torch import nn\n"
+    source = f"{text}def f(x):\n    drop = nn.Dropout(0.5)\n    return {call}"
+    [finding] = audit_text(source, "src/model.py", {NAME})
+    assert finding.message.startswith("drop is a dropout module, and ")
+    assert finding.message.endswith(f": {raises}")

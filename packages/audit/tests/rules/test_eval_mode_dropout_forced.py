@@ -44,6 +44,12 @@ def found(text):
         ("type(m).__name__ == 'Dropout'", 1),
         ("type(m).__name__ in ['Dropout', 'Dropout2d']", 2),
         ("m.__class__.__name__.endswith('Dropout')", 3),
+        ("type(m) in (nn.modules.dropout._DropoutNd, nn.Dropout)", 1),
+        ("'Dropout2' in type(m).__name__", 1),
+        ("type(m).__name__.lower() == 'dropout'", 1),
+        ("type(m).__name__.lower().startswith('dropout')", 4),
+        ("'dropout2' in str(type(m)).lower()", 1),
+        ("'.Dropout3' in str(type(m))", 1),
     ],
 )
 def test_what_is_missed(test, reached):
@@ -67,12 +73,31 @@ def test_what_is_missed(test, reached):
         f"isinstance(m, ({', '.join('nn.' + kind for kind in ALL)}))",
         "isinstance(m, nn.BatchNorm1d)",
         "isinstance(m, KINDS)",
+        "isinstance(m, (nn.Dropout, KIND))",
+        "isinstance(m, (nn.modules.dropout._DropoutNd, nn.Dropout))",
+        "isinstance(other, nn.Dropout)",
+        "issubclass(m, nn.Dropout)",
+        "type(other) == nn.Dropout",
+        "type(m) != nn.Dropout",
+        "type(m).__name__.upper() == 'DROPOUT'",
+        "type(m).__name__.startswith('Drop', 1)",
+        "type(m).__name__.count('Dropout')",
+        "type(m).__name__ in names",
+        "m.kind in ['Dropout', 'Dropout2d']",
+        "m.kind == 'Dropout'",
         "hasattr(m, 'p')",
         "type(m).__name__.startswith(prefix)",
     ],
 )
 def test_tests_that_reach_all_or_are_not_known(test):
     assert found(LOOP.format(test)) == []
+
+
+@pytest.mark.parametrize(
+    "test", ["'fc' in name", "name in names", "m.kind == 'dropout'", "'dropout' in m.name"]
+)
+def test_other_tests_beside_names_of_attributes(test):
+    assert found(NAMED.format(test)) == []
 
 
 @pytest.mark.parametrize("test", ["'dropout' in name", "name.startswith('drop')"])
@@ -92,6 +117,9 @@ def test_names_of_attributes(test):
         "for m in net:\n  if not isinstance(m, nn.Dropout):\n    f(m)\n    continue\n  m.train()",
         "for m in net:\n  if not isinstance(m, nn.Dropout):\n    continue\n  f(m)\n  m.train()",
         "def f(m):\n    if isinstance(m, nn.Dropout):\n        m.train(mode=True)",
+        "for m in net.modules():\n  isinstance(m, nn.Dropout) and m.train()",
+        "class Mine(nn.Module): ...\nfor m in net:\n  if isinstance(m, (nn.Dropout, Mine)):\n"
+        "    m.train()",
     ],
 )
 def test_other_ways_to_write_it(text):
@@ -104,8 +132,10 @@ def test_other_ways_to_write_it(text):
         "def f(m):\n    if type(m) == nn.Dropout:\n        m.eval()",
         "def f(m):\n    if type(m) == nn.Dropout:\n        m.train(False)",
         "def f(m):\n    if type(m) == nn.Dropout:\n        m.p = 0.1",
-        "def f(m):\n    if type(m) == nn.Dropout:\n        m.frozen = True",
-        "def f(m):\n    if type(m) == nn.Dropout:\n        m = True",
+        "def f(m):\n    if type(m) == nn.Dropout:\n        m.frozen = True\nnet.train()",
+        "for m in net.modules():\n  isinstance(m, nn.Dropout) or m.train()",
+        "for (i, n), m in pairs:\n  if isinstance(m, nn.Dropout):\n    m.train()",
+        "def f(m):\n    if type(m) == nn.Dropout:\n        m = True\nnet.train()",
         "def f(m):\n    if type(m) == nn.Dropout:\n        m.training = False",
         "def f(m):\n    if type(m) == nn.Dropout:\n        m.train(mode=False)",
         "def f(m, on):\n    if type(m) == nn.Dropout:\n        m.train(on)",

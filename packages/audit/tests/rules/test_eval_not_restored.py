@@ -40,6 +40,16 @@ def fit(model, loader, optimizer):
                 model.eval()  #!
                 print(model(x))
 """,
+    "turns that the length divides": """
+def fit(model, loader, optimizer):
+    model.train()
+    for epoch in range(9):
+        for i, x in enumerate(loader):
+            STEP
+            if i % len(loader) == 0:
+                model.eval()  #!
+                print(model(x))
+""",
     "train(False)": """
 def fit(model, loader, optimizer):
     while True:
@@ -335,6 +345,22 @@ def test_a_loop_of_another_file(old, new, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("validation", "perplexity", "perplexity"),  # one that could be found by itself
+        ("    with torch.no_grad():\n        return [model(x).sum() for x in loader]\n", "", ""),
+        ("def train(", "net.eval()\n\ndef train(", ""),
+        ("def train(", "def both(net, x):\n    return validation(net, x)\n\ndef train(", "both"),
+    ],
+)
+def test_a_loop_of_another_file_is_one_finding(old, new, name, tmp_path):
+    main = MAIN.replace("validation", name or "validation")
+    engine = ENGINE.replace(old, new)
+    line = engine[: engine.index("    model.eval()")].count("\n") + 1
+    assert elsewhere(tmp_path, main, engine) == [line]
+
+
+@pytest.mark.parametrize(
     ("old", "new", "mode"),
     [
         ("", "", "model.train()"),  # the function that trains does
@@ -346,6 +372,7 @@ def test_a_loop_of_another_file(old, new, tmp_path):
         ("import train, validation", "import train\nfrom other import validation", "pass"),
         ("        train(net, loader, optimizer)", "        print(epoch)", "pass"),
         ("        train(net", "        train_more(net", "pass"),
+        ("    for epoch in range(9):", "    if loader:", "pass"),
         ("    net.train()\n", "    freeze(net)\n", "pass"),
     ],
 )
@@ -407,3 +434,101 @@ class Trainer:
 @pytest.mark.parametrize(("mode", "lines"), [("pass", [23]), ("self.train()", [])])
 def test_a_loop_of_another_file_that_calls_methods(main, mode, lines, tmp_path):
     assert elsewhere(tmp_path, main, MODEL, mode, "tagger.py") == lines
+
+
+HELPER = """
+def perplexity(model, loader):
+    model.eval()  #!
+    return sum(model(x) for x in loader)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ("model.eval()", "model = model.to(0)\n    model.eval()"),
+        ("perplexity", "word_perplexity"),
+        ("model(x)", "model.score(x)"),
+        ("model(x)", "model.decoder.head.score(x)"),
+        ("    model.eval()", "    with scope():\n        model.eval()"),
+        ("\ndef perplexity", "import optim\n\ndef look"),
+    ],
+)
+def test_a_function_that_is_given_a_model(old, new):
+    text = HELPER.replace(old, new, 1)
+    found = audit_text(text, "src/helper.py", rules={"eval-not-restored"})
+    marked = [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("#!")]
+    assert [each.line for each in found] == marked
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("perplexity", "evaluate_perplexity"),
+        ("perplexity", "look"),
+        ("loader)", "loader, file)"),
+        ("loader)", "out_dir, loader)"),
+        ("model.eval()", "if loader: model.eval()"),
+        ("model.eval()", "loader and model.eval()"),
+        ("model.eval()", "model.eval() if loader else 0"),
+        ("    model.eval()", "    try:\n        f()\n    except E:\n        model.eval()"),
+        ("return sum(model(x) for x in loader)", "return model"),
+        ("return sum(model(x) for x in loader)", "model(0)\n    return 1, model"),
+        ("return sum(model(x) for x in loader)", "model(0)\n    self.model = model"),
+        ("return sum(model(x) for x in loader)", "yield model(0)"),
+        ("return sum(model(x) for x in loader)", "return loader"),
+        ("return sum(model(x) for x in loader)", "model.load_state_dict(model(0))"),
+        ("return sum(model(x) for x in loader)", "model(0)\n    model.train()"),
+        ("return sum(model(x) for x in loader)", "model(0).backward()"),
+        ("model.eval()", "model = build()\n    model.eval()"),
+        ("model.eval()", "model = build()\n    model.part.eval()\n    model.part(0)"),
+        ("def perplexity(model, loader)", "def perplexity(loader)"),
+    ],
+)
+def test_a_function_that_may_leave_it_in_eval(old, new):
+    text = HELPER.replace(old, new, 1)
+    assert audit_text(text, "src/helper.py", rules={"eval-not-restored"}) == []
+
+
+@pytest.mark.parametrize("path", ["src/evaluate.py", "src/test_all.py", "src/benchmark.py"])
+def test_a_file_that_evaluates_by_its_name(path):
+    assert audit_text(HELPER, path, rules={"eval-not-restored"}) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """
+def perplexity(model, other, loader):
+    model.eval()  #!
+    other.eval()
+    return sum(other(model(x)) for x in loader)
+""",
+        """
+def off(a, b):
+    a.eval()
+    b.eval()
+
+def perplexity(model, other, loader):
+    off(model, other)  #!
+    return sum(other(model(x)) for x in loader)
+""",
+        """
+def off(a):
+    a.eval()
+
+def perplexity(model, loader):
+    off(model)  #!
+    return sum(model(x) for x in loader)
+
+def accuracy(model, loader):
+    off(model)
+    return sum(model(x) for x in loader)
+""",
+    ],
+)
+def test_a_function_and_a_call_of_eval_are_found_once(text):
+    found = audit_text(text, "src/helper.py", rules={"eval-not-restored"})
+    marked = [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("#!")]
+    assert [each.line for each in found] == marked

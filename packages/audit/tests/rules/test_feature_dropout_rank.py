@@ -156,3 +156,59 @@ def test_the_dimensions_of_a_result(line, rank):
 def test_the_words_of_a_finding(line, dropout, fault):
     [message] = after([f"x = {line}"], dropout)
     assert message.endswith(f": {fault}")
+
+
+@pytest.mark.parametrize(
+    ("layers", "message", "hint"),
+    [
+        ("nn.Conv1d(4, 8, 3), nn.Dropout2d(0.1)",
+         "Dropout2d after Conv1d: torch warns about 3-D input, and will treat it differently",
+         "Dropout1d"),
+        ("nn.Conv3d(4, 8, 3), nn.Dropout2d(0.1)",
+         "Dropout2d after Conv3d: torch warns about 5-D input, and will treat it differently",
+         "Dropout3d"),
+        ("nn.Conv2d(4, 8, 3), nn.Dropout1d(0.1)",
+         "Dropout1d after Conv2d: it fails on 4-D input", "Dropout2d"),
+        ("nn.Dropout2d(0.1), nn.Conv1d(4, 8, 3)",
+         "Dropout2d before Conv1d: torch warns about 3-D input, and will treat it differently",
+         "Dropout1d"),
+        ("nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout2d(0.1)",
+         "Dropout2d after Linear: torch warns about 2-D input, and drops single elements",
+         "Dropout"),
+        ("nn.Flatten(), nn.Dropout1d(0.1)",
+         "Dropout1d after Flatten: it takes 2-D input as unbatched and drops whole samples",
+         "Dropout"),
+        ("nn.Linear(4, 8), nn.Dropout2d(0.1)",
+         "Dropout2d after Linear: it drops slices of dimension 1, and the features are in the last",
+         "plain dropout, or transpose first"),
+        ("tdn.LSTM(4, 8), nn.Dropout2d(0.1)",
+         "Dropout2d after LSTM: it drops slices of dimension 1, and the features are in the last",
+         "plain dropout, or transpose first"),
+    ],
+)  # fmt: skip
+def test_the_words_about_two_layers(layers, message, hint):
+    head = "from torch import nn\nimport torchdropout.nn as tdn\n"
+    text = f"{head}net = nn.Sequential(nn.ReLU(), {layers}, nn.ReLU())\n"
+    [finding] = audit_text(text, rules={"feature-dropout-rank"})
+    assert (finding.message, finding.hint) == (message, hint)
+    other = text.replace("nn.Linear", "other.Linear").replace("tdn.LSTM", "other.LSTM")
+    if other != text and "BatchNorm" not in text:
+        assert audit_text(other, rules={"feature-dropout-rank"}) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "dropout", "hint"),
+    [
+        ("x.view(n, -1)", "dropout2d", "Dropout"),
+        ("x.view(n, 1, -1)[:, 0]", "dropout2d", "Dropout"),
+        ("x.view(n, 1, -1)", "dropout2d", "dropout1d"),
+        ("x.view(n, 1, -1)", "dropout3d", "dropout1d"),
+        ("x.view(n, 1, 1, -1)", "dropout1d", "dropout2d"),
+        ("x.view(n, 1, 1, -1)", "dropout3d", "dropout2d"),
+    ],
+)
+def test_the_dropout_for_the_dimensions(value, dropout, hint):
+    text = f"import torch.nn.functional as F\ndef f(x, n):\n    x = {value}\n"
+    text = f"{text}    return F.{dropout}(x, 0.1, True)\n"
+    [finding] = audit_text(f"import torch\n{text}", rules={"feature-dropout-rank"})
+    assert finding.hint == hint

@@ -2,7 +2,8 @@
 
 import pytest
 
-from _marks import marked
+from _marks import HEAD, marked
+from torchdropout_audit.source import audit_text
 
 NAME = "local-dropout-without-mode"
 
@@ -54,6 +55,9 @@ def test_a_call_that_may_be_right(function, call, before):
         net(MODE.format(True).replace("word_drop", "noise"), "noise(x, 0.1)"),
         net(ALWAYS.replace("word_drop", "noise"), "noise(x, 0.1)"),
         net(ALWAYS, "word_drop(x)"),  # raises
+        net(MODE.format(False), "word_drop(x, 0.0)"),
+        net(MODE.format(False), "word_drop(*x)"),
+        net(MODE.format(False), "word_drop(x, **self.given)"),
         net(MODE.format(None), "word_drop(x, 0.1)"),
         net(MODE.format("other"), "word_drop(x, 0.1)"),
         net(MODE.format(False), "word_drop(x, 0.1, self.training)"),
@@ -89,3 +93,19 @@ def test_a_class_that_evaluates_in_a_method_of_its_own(decorator, is_found):
     found, expected = marked(NAME, source)
     assert found == expected
     assert len(found) == is_found
+
+
+@pytest.mark.parametrize(
+    ("function", "said", "has_fix"),
+    [
+        (MODE.format(True), "drops in eval too: training defaults to True", True),
+        (MODE.format(False), "never drops: training defaults to False", True),
+        (ALWAYS, "drops in eval too: it has no parameter for the mode", False),
+    ],
+)
+def test_the_words_of_a_finding(function, said, has_fix):
+    text = HEAD + net(function, "word_drop(x, 0.1)")
+    [finding] = audit_text(text, "src/model.py", {NAME})
+    assert finding.message == f"word_drop {said}"
+    assert (finding.fix is not None) == has_fix
+    assert finding.hint == (finding.fix.does if has_fix else "call it only if self.training")

@@ -40,6 +40,26 @@ BAD = [
     init("self.drops = [[nn.Dropout(p)], [nn.Identity()]]  #!"),
     init("self.drops = [nn.Dropout(p) if p > 0 else nn.Identity()]  #!"),
     init("self.drops = [nn.Dropout(p)] if p > 0 else []  #!"),
+    init("self.drops = [nn.Dropout(p)] if p > 1 else [nn.Dropout2d(p)] if p > 0 else None  #!"),
+    init("drops = [nn.Dropout(p)]\ndrops = drops + [nn.Dropout2d(p)]\nself.drops = drops  #!"),
+    init("drops = []\ndrops += [nn.Dropout(p)]\nself.drops = drops  #!"),
+    *(
+        init(
+            "self.drops = [nn.Dropout(p)]  #!",
+            f"    def forward(self, x, i, pairs):\n        return {use}\n",
+        )
+        for use in (
+            "self.drops[i](x)",
+            "self.drops[i + len(pairs)](x)",
+            "pairs[self.drops](x)",
+            "[d(x) for d in self.drops]",
+            "self.drops and x",
+            "self.drops == x",
+            "x if self.drops else i",
+            "[d(i) for i, d in enumerate(self.drops)]",
+            "[run(i, d(x)) for i, d in enumerate(self.drops)]",
+        )
+    ),
     init("self.drops: list[nn.Module] = [nn.Dropout(p)]  #!"),
     init("self.drops = []  #!\nfor _ in range(3):\n    self.drops.append(nn.Dropout(p))"),
     init("self.drops = []  #!\nself.drops += [nn.Dropout(p)]"),
@@ -68,6 +88,30 @@ BAD = [
     init("self.drops = [nn.Dropout(p)]  #!", head="class A(Elsewhere):"),
 ]
 CLEAN = [
+    *(
+        init(
+            "self.drops = [nn.Dropout(p)]",
+            f"    def forward(self, x):\n        return {use}\n",
+        )
+        for use in (
+            "[run(d, x) for d in self.drops]",
+            "[run(d, x) for d, y in zip(self.drops, x)]",
+            "[run(i, d) for i, d in enumerate(self.drops)]",
+            "[run(i) for i in enumerate(self.drops)]",
+            "[run(x, layer=d) for d in self.drops]",
+            "[d.eval() for d in self.drops]",
+            "run(self.drops[0], x)",
+            "run(*self.drops)",
+            "run(x, layers=self.drops)",
+            "run(self.drops + x)",
+            "self.drops[0]",
+        )
+    ),
+    init("drops = [p]\nother = [nn.Dropout(p)]\nother += drops\nself.drops = drops"),
+    init("drops = [nn.Dropout(p)]\nmore = drops + [nn.Dropout(p)]\nself.drops = drops"),
+    init("self.drops = [p]\nadd = self.drops.append"),
+    init("self.drops = []\nrun(self.drops.append, nn.Dropout(p))"),
+    init("drops = other\nother = drops\nself.drops = drops"),
     init(
         "drops = [nn.Dropout(p)]\nif p:\n    drops = nn.ModuleList([nn.Dropout(p)])\n"
         "self.drops = drops"

@@ -79,6 +79,7 @@ CLEAN = [
     net("@staticmethod\ndef train(data, epochs):\n    return data"),
     net("def train():\n    return 1"),
     net("if 1:\n    def train(self, mode=True): ...\nelse:\n    def train(self): return 1"),
+    net("if 1:\n    def train(self): return 1\nelse:\n    def train(self, *, mode): return 2"),
     net("def train(self):\n    return 1", rest="    def eval(self):\n        return 1\n"),
     net("def train(self):\n    return 1", rest="    eval = None\n"),
     net("def train(self):\n    return 1", bases="object"),
@@ -184,3 +185,40 @@ def test_what_torch_does(which, mode):
     scope = {}
     exec(getattr(RULES[NAME], which), scope)
     assert scope["Net"]().eval().drop.training is mode
+
+
+@pytest.mark.parametrize(
+    ("method", "init", "is_found"),
+    [
+        ("def forward(self, x):\n    return x if self.training else 0", "pass", True),
+        ("def forward(self, x):\n    return x if x.training else 0", "pass", False),
+        ("def forward(self, x):\n    return x if self.mode else 0", "pass", False),
+        ("def forward(self, x):\n    return x if self.x.training else 0", "pass", False),
+        ("def forward(self, x):\n    return x if self.training else 0", "self.training = 1", False),
+        ("def forward(self, x):\n    return x", "print(self.training)", False),
+    ],
+)
+def test_a_class_with_an_unknown_base(method, init, is_found):
+    source = f"""
+class A(Elsewhere):
+    def __init__(self):
+        super().__init__()
+        self.d = nn.Dropout()
+        {init}
+    def train(self):{"  #?" if is_found else ""}
+        return self.training
+{textwrap.indent(method, "    ")}
+"""
+    found, expected = marked(NAME, source)
+    assert found == expected
+
+
+def test_what_is_fixed_is_no_advice_for_an_unknown_base():
+    source = """
+class A(Elsewhere):
+    def train(self, mode=True):
+        super().train()
+    def forward(self, x):
+        return nn.functional.dropout(x, 0.1, self.training)
+"""
+    assert marked(NAME, source) == ([], [])

@@ -255,7 +255,7 @@ class Tree:
         return line, offset - self._starts[line - 1] + 1
 
     def line(self, number: int) -> str:
-        """Returns a line of the source, counted from 1, without its end; "" after the last."""
+        """Returns a line of the source, counted from 1, without its end; "" outside of it."""
         if number > len(self._starts):
             return ""
         start = self._starts[number - 1]

@@ -555,7 +555,7 @@ def _excuses_itself(code: Code, function: Function) -> bool:
     first = node.body[0]
     lines = [code.line(n) for n in range(node.lineno, max(node.lineno + 1, first.lineno))]
     comments = [line.partition("#")[2] for line in lines]
-    above = code.line(node.lineno - 1).lstrip() if node.lineno > 1 else ""
+    above = code.line(node.lineno - 1).lstrip()
     comments.append(above if above.startswith("#") else "")
     docstring = ast.get_docstring(node) if is_stub([first]) else None
     about = ""

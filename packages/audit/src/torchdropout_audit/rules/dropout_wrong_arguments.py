@@ -168,7 +168,7 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     """
     for call in code.calls:
         found = wrong_arguments(code, call)
-        if found is None and call.name is None:
+        if found is None:
             found = _applied(code, call)
         if found is None and (call.name or "").startswith("torch_geometric.nn."):
             found = _misplaced(code, call)

@@ -164,7 +164,7 @@ def _passed(code: Code, node: ast.AST) -> list[ast.expr]:
             and isinstance(before.test, ast.UnaryOp)
             and isinstance(before.test.op, ast.Not)
         ):
-            found.insert(0, before.test.operand)
+            found.append(before.test.operand)
         before = None if before is None else code.before(before)
     return found
 

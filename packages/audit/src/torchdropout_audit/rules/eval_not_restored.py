@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from ..code import Code, Function, words
@@ -360,8 +361,8 @@ def _doings(code: Code, function: Function) -> _Doings:
                     continue
                 func = func.value
             found.used.add(dotted(unmoved(func)))
-            steps = dotted(func).split(".")
-            found.within |= {".".join(steps[:n]) for n in range(1, min(len(steps), _DEEPEST_NAME))}
+            steps = dotted(func).split(".")[:_DEEPEST_NAME]
+            found.within |= {".".join(steps[:n]) for n in range(1, len(steps))}
         elif isinstance(node, (ast.Yield, ast.YieldFrom)):
             found.sets_mode = True  # a context manager, whose end is elsewhere
         elif isinstance(node, ast.Return):
@@ -381,12 +382,8 @@ def _doings(code: Code, function: Function) -> _Doings:
 def _is_plain(code: Code, node: ast.AST, function: Function) -> bool:
     """Whether a call is made whenever its function runs."""
     branches = (ast.If, ast.IfExp, ast.ExceptHandler, ast.Lambda, ast.BoolOp, ast.Match)
-    for parent in code.parents(node):
-        if parent is function.node:
-            return True
-        if isinstance(parent, branches):
-            return False
-    return False
+    inside = takewhile(lambda parent: parent is not function.node, code.parents(node))
+    return not any(isinstance(each, branches) for each in inside)
 
 
 def _is_open(reader: _Reader, function: Function, model: str) -> bool:
@@ -457,7 +454,7 @@ class _Reader:
             if isinstance(node, ast.stmt) and self._is_before_end(node, parent):
                 return True
             if parent is loop:
-                return False
+                break
             node = parent
         return False
 
