@@ -122,13 +122,10 @@ def test_a_mask_that_is_made_on_the_cpu(rule, said):
 
 
 def test_a_mask_that_follows_the_device_of_x():
-    target, calls = noted(made(lambda x, p: x * (1 - p)))
+    target, calls = noted(made(lambda x, p: x))
     seen = run("device-followed", target, compiled=True)
     assert seen.message == "the device of x, on fake tensors"
     assert calls == {((6, 4), 0.5, True): 1}
-    target, calls = noted(made(lambda x, p: x * (1 - p)))
-    run("device-followed", target, compiled=True, spec="dropout2d")
-    assert {shape for shape, *_ in calls} == {(6, 4, 2, 3)}  # a channel for each of its elements
 
 
 def test_what_cannot_be_run_on_fake_tensors():
