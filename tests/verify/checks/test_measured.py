@@ -82,7 +82,7 @@ CALLS = {
     "nonfinite-kept": calls((TELLING,), times=3),
     "nonfinite-dropped": calls((TELLING,), times=3),
     "layout-values": calls((6, 5, 16, 12), times=6),
-    "layout-mask": calls((6, 5, 16, 1), times=6),
+    "layout-mask": calls((6, 5, 16, 12), times=6),
     "state-restored": calls((64, 48), modes=BOTH),
 }
 

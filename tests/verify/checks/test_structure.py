@@ -16,7 +16,7 @@ from torchdropout.verify.specs import Blocks
 from torchdropout.verify.specs.names import SPECS
 from torchdropout.verify.subject import GRID
 from verify._zoo import SMALL
-from verify.checks._alone import fault, made, noted, put, reason, run, counted
+from verify.checks._alone import counted, fault, made, noted, put, reason, run
 from verify.correct import specs
 
 SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check that counts
@@ -34,15 +34,20 @@ CONTEXT = SimpleNamespace(
         ("dropout2d", specs.channels, (256, 6, 2, 3)),
         ("locked", specs.locked, (256, 2, 6)),
         ("columns:first,unscaled", specs.masked_features, (2, 256)),
-        ("drop-path-batch", specs.whole_batch, (2, 3, 2)),
     ],
 )
-def test_what_shares_draws_is_called_on_256_samples_or_one_with_6_channels(spec, rule, shape):
+def test_what_shares_draws_is_called_on_256_samples_with_6_channels(spec, rule, shape):
     target, calls = noted(rule)
     run("shared-mask", target, spec=spec)
     assert calls == {
         (shape, p, training): 4 if training else 1 for p in GRID for training in (True, False)
     }
+
+
+def test_what_makes_one_draw_is_called_on_one_sample():
+    target, calls = noted(specs.whole_batch)
+    run("shared-mask", target, spec="drop-path-batch")
+    assert {shape for shape, *_ in calls} == {(2, 3)}
 
 
 SHARE_ONE = "the axes marked * of 'n c * *' share one"

@@ -1,0 +1,368 @@
+"""What the checks of every condition say of a fault in some of them."""
+
+import math
+
+import pytest
+import torch
+from torch.autograd import forward_ad
+
+from torchdropout.verify import conditions as of
+from torchdropout.verify.checks.conditions import claims
+from torchdropout.verify.conditions import Condition
+from torchdropout.verify.context import Fault, Skip
+from verify.checks._alone import Gradient, context, fault, halves, made, put, reason, run
+from verify.correct import specs
+
+ALL = of.DTYPES
+
+
+@pytest.mark.parametrize("dtype", ALL)
+def test_the_bits_of_a_tensor(dtype):
+    x = torch.tensor([[0.0, -0.0, math.nan], [1.0, math.inf, -2.0]], dtype=dtype)
+    bits = claims._bits(x.T)
+    assert bits.shape == (3, 2)
+    assert bits.element_size() == x.element_size()
+    assert torch.equal(bits, claims._bits(x).T)
+    assert bits[0, 0] == 0 != bits[1, 0]
+
+
+def where(change, **levels):
+    """A dropout that is wrong where its input has these attributes."""
+
+    def drop(x, p):
+        is_there = all(getattr(x, name) == value for name, value in levels.items())
+        return change(x, p) if is_there else halves(x, p)
+
+    return made(drop)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (
+            where(lambda x, p: halves(x, p) * 1.01, dtype=torch.bfloat16),
+            "values are neither 0 nor x / (1 - p)",
+        ),
+        (
+            where(lambda x, p: halves(x, p).double(), dtype=torch.float16),
+            ": float16 in, float64 out",
+        ),
+        (
+            where(lambda x, p: halves(x, p).add_(x.fill_(1)), ndim=3),
+            "are neither 0 nor x / (1 - p)",
+        ),
+    ],
+)
+def test_values_that_are_wrong_somewhere(target, said):
+    message = fault("values-everywhere", target).message
+    assert said in message
+    assert "conditions fail" in message
+
+
+def beyond(x, p):
+    """Writes into the memory next to x."""
+    y = halves(x, p)
+    if x.stride() and x.storage_offset():
+        x.as_strided((1,), (1,), 0).fill_(7.0)
+    return y
+
+
+def test_a_write_into_the_memory_around_x():
+    found = fault("values-everywhere", made(beyond))
+    assert "the call wrote into x, or into the memory around it" in found.message
+
+
+def test_autocast_may_choose_another_dtype():
+    def drop(x, p):
+        y = halves(x, p)
+        return y.double() if torch.is_autocast_enabled("cpu") else y
+
+    run("values-everywhere", made(drop))
+
+
+@pytest.mark.parametrize("name", ["values-everywhere", "gradient-everywhere", "draws-everywhere"])
+def test_nothing_is_random_at_1(name):
+    assert reason(name, torch.nn.Dropout(1.0)) == "the instance has p=1: nothing is random"
+
+
+# --- One gradient ---------------------------------------------------------------------------------
+
+X = torch.arange(1.0, 13).reshape(3, 4)
+UPSTREAM = torch.arange(2.0, 14).reshape(3, 4)
+
+
+def gradient(target, derivative="gradient", spec=None, **levels):
+    ctx = context(target, spec=spec)
+    condition = Condition({"p": 0.5, "shape": (3, 4), "derivative": derivative, **levels})
+    built = ctx.build(0.5)
+    if derivative == "forward mode":
+        claims._demand_tangent(ctx, built, X.clone(), UPSTREAM.clone(), condition)
+    else:
+        claims._demand_gradient(ctx, built, X.clone(), UPSTREAM.clone(), condition)
+
+
+def backward(change):
+    def drop(x, p):
+        return Gradient.apply(x, halves(x, p), lambda g: change(g, x, p))
+
+    return made(drop)
+
+
+DERIVATIVES = ("gradient", "second derivative", "gradient under autocast")
+
+
+@pytest.mark.parametrize("derivative", [*DERIVATIVES, "forward mode"])
+@pytest.mark.parametrize("layout", ["contiguous", "transposed"])
+def test_derivatives_that_are_right(derivative, layout):
+    gradient(made(halves), derivative, layout=layout)
+
+
+def test_a_gradient_of_elements_that_share_memory():
+    gradient(made(halves), layout="expanded first axis")
+
+
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda g, x, p: put(halves(g, p), _1=0.0), "1 of 12 values of the gradient are wrong"),
+        (lambda g, x, p: g[:1, :1, None, None] @ g, "the gradient raised "),
+    ],
+)
+def test_a_gradient_that_is_wrong(derivative, change, said):
+    with pytest.raises(Fault) as caught:
+        gradient(backward(change), derivative)
+    assert caught.value.message.startswith(said)
+
+
+def test_an_output_that_is_cut_off():
+    with pytest.raises(Fault, match="y does not require a gradient where x does"):
+        gradient(made(lambda x, p: halves(x, p).detach()))
+
+
+def test_a_dtype_of_autocast_is_no_fault():
+    def drop(x, p):
+        y = halves(x, p)
+        return y.bfloat16() if torch.is_autocast_enabled("cpu") else y
+
+    with pytest.raises(Skip, match="autocast chose another dtype"):
+        gradient(made(drop), "gradient under autocast")
+    gradient(made(drop), "gradient")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda g, x, p: halves(g.detach(), p),
+            "the gradient is a constant to autograd: second derivatives are zero",
+        ),
+        (
+            lambda g, x, p: halves(g.detach(), p) + 0 * x,
+            "the gradient does not depend on the incoming gradient",
+        ),
+        (
+            lambda g, x, p: Gradient.apply(g, halves(g, p), lambda v: put(halves(v, p), _1=0.0)),
+            "1 of 12 values of the second derivative are wrong",
+        ),
+    ],
+)
+def test_a_second_derivative_that_is_wrong(change, said):
+    with pytest.raises(Fault) as caught:
+        gradient(backward(change), "second derivative")
+    assert caught.value.message.startswith(said)
+    gradient(backward(change), "gradient")
+
+
+def test_a_second_derivative_that_is_refused():
+    with pytest.raises(Skip, match="the target refuses a second derivative"):
+        gradient(made(Once.apply), "second derivative")
+    gradient(made(Once.apply), "gradient")
+
+
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, g, p):
+        ctx.p = p
+        ctx.save_for_backward(g)
+        return halves(g, p)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, v):
+        return halves(v, ctx.p), None
+
+
+class Forward(torch.autograd.Function):
+    """A forward mode of its own."""
+
+    @staticmethod
+    def forward(x, p, change):
+        return halves(x, p)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, ctx.p, ctx.change = inputs
+
+    @staticmethod
+    def jvp(ctx, tangent, *_):
+        return ctx.change(halves(tangent, ctx.p))
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            lambda x, p: Forward.apply(x, p, lambda t: put(t, _1=0.0, _3=0.0)),
+            "2 of 12 values of the tangent are wrong",
+        ),
+        (
+            lambda x, p: halves(forward_ad.unpack_dual(x).primal, p),
+            "y has no tangent: forward mode treats it as a constant",
+        ),
+    ],
+)
+def test_a_tangent_that_is_wrong(rule, said):
+    with pytest.raises(Fault) as caught:
+        gradient(made(rule), "forward mode")
+    assert caught.value.message.startswith(said)
+
+
+def test_a_target_without_forward_mode():
+    with pytest.raises(Skip, match="no forward mode"):
+        gradient(backward(lambda g, x, p: g), "forward mode")
+
+    def raises(x, p):
+        raise IndexError("wrong")
+
+    with pytest.raises(Fault, match="IndexError: wrong"):
+        gradient(made(raises), "forward mode")
+
+
+def test_an_effect_that_is_decoded_has_none():
+    with pytest.raises(Skip, match="its effect is decoded by a function without forward mode"):
+        gradient(specs.alpha, "forward mode", spec="alpha")
+    gradient(torch.nn.Dropout1d, "gradient", spec="dropout1d", shape=(3, 4))
+
+
+# --- Which conditions -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_which_derivatives_are_compared(compiled, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        claims, "everywhere", lambda ctx, factors, claim: asked.append(factors) or ([], 0)
+    )
+    run("gradient-everywhere", torch.nn.Dropout, compiled=compiled)
+    first, others = asked
+    assert first["derivative"] == ["gradient"]
+    assert tuple(first["incoming"]) == of.LAYOUTS
+    assert "incoming" not in others
+    forward = ["forward mode"] if compiled else []
+    assert others["derivative"] == ["second derivative", *forward, "gradient under autocast"]
+
+
+def test_a_made_input_has_the_gradient_alone(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        claims, "everywhere", lambda ctx, factors, claim: asked.append(factors) or ([], 3)
+    )
+    seen = run("gradient-everywhere", specs.attention, spec="attention")
+    assert [factors["derivative"] for factors in asked] == [["gradient"]]
+    assert seen.message.endswith("; 3 refused by the target")
+    assert reason("gradient-everywhere", torch.nn.Dropout, spec="drop-block") == (
+        "scale-common checks the scale"
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "spec", "p"),
+    [
+        (torch.nn.Dropout, None, [0.001, 0.5]),
+        (torch.nn.Dropout(0.3), None, (0.3,)),
+        (specs.n_of_m, "n-of-m", [0.25, 0.5]),
+        (specs.tokens, "tokens", [0.125, 0.5]),
+    ],
+)
+def test_eval_is_compared_at_two_p(target, spec, p, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        claims, "everywhere", lambda ctx, factors, claim: asked.append(factors) or ([], 0)
+    )
+    run("eval-everywhere", target, spec=spec)
+    assert asked[0]["p"] == p
+
+
+def evaluated(rule, *, spec=None, **levels):
+    """The claim of eval in one condition."""
+    condition = Condition({"p": 0.5, "shape": (30,), **levels})
+
+    def one(ctx, factors, claim):
+        claim(condition)
+        return [condition], 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(claims, "everywhere", one)
+        run("eval-everywhere", rule, spec=spec)
+
+
+@pytest.mark.parametrize("dtype", ALL)
+def test_eval_has_special_values_from_the_second_on(dtype):
+    given = []
+    evaluated(made(evaluation=lambda x, p: given.append(x.clone()) or x), dtype=dtype)
+    (x,) = given
+    assert x.dtype == dtype
+    assert [i for i in range(30) if x[i] == 0 and torch.signbit(x[i])] == [1, 12, 23]
+    assert [i for i in range(30) if x[i] == math.inf] == [2, 13, 24]
+    assert [i for i in range(30) if x[i].isnan()] == [3, 14, 25]
+    assert [i for i in range(30) if x[i] == 0 and not torch.signbit(x[i])] == [4, 15, 26]
+
+
+@pytest.mark.parametrize(
+    ("spec", "special"), [("dropout-add", False), ("zoneout", False), ("alpha", True)]
+)
+def test_which_kinds_get_special_values(spec, special):
+    given = []
+
+    def note(x):
+        given.append(bool((~x.isfinite()).any()))
+        return x
+
+    def alpha(x, p, training):
+        return note(x)
+
+    def add(x, p, training, residual, bias):
+        return residual + note(x) + bias
+
+    def zoneout(new, old, p, training):
+        return p * old + (1 - p) * note(new)
+
+    evaluated({"alpha": alpha, "dropout-add": add, "zoneout": zoneout}[spec], spec=spec)
+    assert given == [special]
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (lambda x: x + 0.0, "3 of 30 values changed in eval, such as -0 to 0"),
+        (lambda x: put(x, _0=9.0, _5=9.0), "2 of 30 values changed in eval, such as "),
+        (
+            lambda x: torch.nan_to_num(x, posinf=math.inf),
+            "3 of 30 values changed in eval, such as nan",
+        ),
+        (lambda x: x.double(), "float32 in, float64 out"),
+        (lambda x: x.mul_(2), " of 30 values changed in eval, such as"),
+    ],
+)
+def test_values_that_change_in_eval(rule, said):
+    with pytest.raises(Fault) as caught:
+        evaluated(made(evaluation=lambda x, p: rule(x)))
+    assert said in caught.value.message
+
+
+def test_the_bits_of_nan_may_change():
+    def drop(x, p):
+        return torch.where(x.isnan(), -x, x)
+
+    evaluated(made(evaluation=drop))

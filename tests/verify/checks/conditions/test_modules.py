@@ -1,0 +1,337 @@
+"""What `module-state` says of a module that is another after it was copied, loaded or converted."""
+
+import copy
+
+import pytest
+import torch
+
+from torchdropout.verify import stats
+from torchdropout.verify.checks.conditions import modules
+from torchdropout.verify.context import Fault, Skip
+from torchdropout.verify.registry import STATISTICAL
+from verify.broken._common import draw, select
+from verify.checks._alone import counted, fault, made, put, reason, run
+from verify.correct import specs
+
+
+class Drop(torch.nn.Module):
+    """A right one, to be changed."""
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        return select(x, self.where(x), self.p) if self.training else self.evaluate(x)
+
+    def where(self, x):
+        return draw(x, self.p)
+
+    def evaluate(self, x):
+        return x
+
+
+COPIES = ["copy.deepcopy", "pickle", "torch.save", "load_state_dict", "double"]
+
+
+def test_a_module_is_compared_after_each_copy_and_conversion():
+    found = counted("module-state", Drop)
+    labels = [label for label, *_ in found.tests]
+    assert labels == [*COPIES, "half", "bfloat16", "double", "`p` was set"]
+    # A copy is called twice on 4096 elements; a converted one once on 65536.
+    assert [n for _, n, *_ in found.tests] == [8192] * 5 + [65536] * 3 + [8192]
+    assert [rate for _, _, rate, _ in found.tests] == [0.23] * 8 + [0.61]
+    assert {tests for _, tests in found.shares} == {9}
+    share = 1e-6 * 0.99 / STATISTICAL / 9
+    assert found.seen.sees == f"a rate error of {stats.smallest_seen(8192, 0.23, share):.2g}"
+
+
+def test_an_instance_has_its_own_p_alone():
+    found = counted("module-state", Drop(0.3))
+    assert [label for label, *_ in found.tests] == [*COPIES, "half", "bfloat16", "double"]
+    assert {rate for _, _, rate, _ in found.tests} == {0.3}
+
+
+class Weighed(Drop):
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+
+class WithPart(Drop):
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.inner = torch.nn.Identity()
+
+
+class Unpicklable(Drop):
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.rule = lambda x: x
+
+    def __deepcopy__(self, memo):
+        return type(self)(self.p)
+
+
+class TwiceHeld(Drop):
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.keep = 1 - p
+
+
+class Private(Drop):
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self._same = p
+
+
+@pytest.mark.parametrize(
+    ("target", "labels"),
+    [
+        (Weighed, [*COPIES, "`p` was set"]),
+        (WithPart, [*COPIES, "half", "bfloat16", "double"]),
+        (
+            Unpicklable,
+            ["copy.deepcopy", "load_state_dict", "double", "half", "bfloat16", "double",
+             "`p` was set"],
+        ),
+        (TwiceHeld, [*COPIES, "half", "bfloat16", "double", "`p` and `keep` was set"]),
+        (Private, [*COPIES, "half", "bfloat16", "double"]),
+    ],
+)  # fmt: skip
+def test_which_changes_a_module_is_compared_after(target, labels):
+    assert [label for label, *_ in counted("module-state", target).tests] == labels
+
+
+class Cut(Drop):
+    """A copy has another scale, eval or mask."""
+
+    def __init__(self, p=0.5, rule=None):
+        super().__init__(p)
+        self.copied, self.rule = False, rule
+
+    def __deepcopy__(self, memo):
+        found = type(self)(self.p)
+        found.copied = True
+        return found
+
+
+class ScaledCopy(Cut):
+    def forward(self, x):
+        return super().forward(x) * (1.5 if self.copied and self.training else 1)
+
+
+class EvalCopy(Cut):
+    def evaluate(self, x):
+        return put(x, _0=9.0) if self.copied else x
+
+
+class RareCopy(Cut):
+    def where(self, x):
+        return draw(x, self.p / 2 if self.copied else self.p)
+
+
+class OwnGenerator(Drop):
+    """Its generator is copied with it."""
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.state = torch.Generator().manual_seed(1).get_state()
+
+    def where(self, x):
+        generator = torch.Generator()
+        generator.set_state(self.state)
+        u = torch.rand(x.shape, generator=generator)
+        self.state = generator.get_state()
+        return u < self.p
+
+
+class OldScale(Drop):
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.scale = (1 / (1 - p),)
+
+    def forward(self, x):
+        return x.masked_fill(self.where(x), 0) * self.scale[0] if self.training else x
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (ScaledCopy, "after copy.deepcopy: p=0.23: "),
+        (EvalCopy, "after copy.deepcopy: eval does not return x"),
+        (RareCopy, "after half: 0.11"),
+        (OwnGenerator, "after copy.deepcopy: the module and its copy have the same masks"),
+        (OldScale, "after `p` was set: p=0.61: "),
+    ],
+)
+def test_a_copy_that_is_another_dropout(target, message):
+    assert fault("module-state", target).message.startswith(message)
+
+
+class OfDtype(Drop):
+    """It is wrong once a buffer of it was converted."""
+
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.register_buffer("mark", torch.ones(1), persistent=False)
+
+
+class RoundedP(OfDtype):
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.register_buffer("held", torch.tensor(p))
+
+    def forward(self, x):
+        return select(x, draw(x, float(self.held)), self.p) if self.training else x
+
+
+class HalfOut(OfDtype):
+    def evaluate(self, x):
+        return put(x, _0=9.0) if x.dtype == self.mark.dtype == torch.bfloat16 else x
+
+
+class ScaleOfMark(OfDtype):
+    def forward(self, x):
+        y = super().forward(x)
+        is_wrong = self.training and x.dtype == torch.float32 and self.mark.dtype == torch.float16
+        return y * 1.5 if is_wrong else y
+
+
+class DtypeOfMark(OfDtype):
+    def forward(self, x):
+        y = super().forward(x)
+        return y.float() if self.mark.dtype == torch.float16 else y
+
+
+class FewerInHalf(OfDtype):
+    def where(self, x):
+        p = self.p / 2 if x.dtype == self.mark.dtype == torch.bfloat16 else self.p
+        return draw(x, p)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (RoundedP, "after half: the same seed drops "),
+        (ScaleOfMark, "after half, on float32: p=0.23: "),
+        (HalfOut, "after bfloat16: eval does not return x"),
+        (DtypeOfMark, "after half: float16 in, float32 out"),
+        (FewerInHalf, "after bfloat16: 0.11"),
+    ],
+)
+def test_a_converted_module_that_is_another_dropout(target, message):
+    assert fault("module-state", target).message.startswith(message)
+
+
+def test_a_threshold_that_was_rounded_is_told_with_its_places():
+    found = fault("module-state", RoundedP)
+    assert found.message.endswith(
+        f"{found.figures['differ']} of 262144 places differently: the threshold for its random "
+        "numbers was rounded"
+    )
+    assert 0 < found.figures["differ"] < 100
+    assert found.figures["n"] == 262144
+
+
+class OtherDraws(OfDtype):
+    """After a conversion it draws from another stream, at the same rate."""
+
+    def where(self, x):
+        if self.mark.dtype != torch.float32:
+            torch.rand(1)
+        return draw(x, self.p)
+
+
+def test_other_draws_after_a_conversion_are_no_fault():
+    run("module-state", OtherDraws)
+
+
+class Odd(torch.nn.Dropout):
+    """Its modes are wrong in some way."""
+
+    how = ""
+
+    def train(self, mode=True):
+        super().train(mode)
+        if self.how == "sets" and mode is False:
+            self.training = True
+        return None if self.how == f"returns {mode}" else self
+
+    def eval(self):
+        super().eval()
+        return None if self.how == "eval" else self
+
+
+class Unreached(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.Dropout()
+
+    def train(self, mode=True):
+        self.training = mode
+        if mode:
+            self.inner.train(mode)
+        return self
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("returns True", "train(True) does not return the module"),
+        ("returns False", "train(False) does not return the module"),
+        ("sets", "train(False) does not set `training`"),
+        ("eval", "eval() does not return the module"),
+    ],
+)
+def test_modes_that_are_wrong(how, message):
+    module = Odd()
+    module.how = how
+    with pytest.raises(Fault) as caught:
+        modules._demand_modes(module)
+    assert caught.value.message == message
+
+
+def test_a_parent_that_does_not_reach_a_part():
+    with pytest.raises(Fault) as caught:
+        modules._demand_modes(Unreached())
+    assert caught.value.message == "train(False) of a parent does not reach it"
+    modules._demand_modes(torch.nn.Dropout())
+
+
+@pytest.mark.parametrize("make", [modules._pickled, modules._saved])
+def test_what_cannot_be_stored(make):
+    with pytest.raises(Skip, match=r"^it cannot be (pickled|saved)$"):
+        make(Unpicklable())
+    module = torch.nn.Linear(2, 2)
+    stored = make(module)
+    assert stored is not module
+    assert torch.equal(stored.weight, module.weight)
+
+
+def test_a_copy_has_what_was_loaded():
+    module = torch.nn.Linear(2, 2)
+    found = modules._loaded(module)
+    assert torch.equal(found.weight, module.weight)
+    assert found.weight is not module.weight
+
+
+@pytest.mark.parametrize(
+    ("target", "spec", "why"),
+    [
+        (made(), None, "the target is not a module"),
+        (torch.nn.Dropout(1.0), None, "the instance has p=1: nothing is random"),
+        (torch.nn.Dropout(0.0), None, "the instance has p=0: nothing is random"),
+        (specs.tokens, "tokens", "the target is not a module"),
+    ],
+)
+def test_what_it_does_not_apply_to(target, spec, why):
+    assert reason("module-state", target, spec=spec) == why
+
+
+def test_a_module_is_not_changed_by_it():
+    module = Drop(0.3)
+    before = copy.deepcopy(vars(module))
+    run("module-state", module)
+    assert vars(module).keys() == before.keys()
+    assert module.p == 0.3

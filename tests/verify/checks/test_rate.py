@@ -1,0 +1,118 @@
+"""What the checks of the rate say of what is wrong."""
+
+import pytest
+import torch
+
+from torchdropout.verify import stats
+from torchdropout.verify.checks.rate import drop_rate
+from torchdropout.verify.registry import STATISTICAL
+from torchdropout.verify.subject import GRID
+from verify.broken._common import draw, select
+from verify.checks._alone import context, fault, made, reason, recorded, run
+
+SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check that counts
+
+
+def at(p, rate):
+    return made(lambda x, given: select(x, draw(x, rate if given == p else given), given))
+
+
+@pytest.mark.parametrize(("p", "rate"), [(0.001, 0.004), (0.5, 0.55), (0.999, 0.99)])
+def test_a_rate_that_is_wrong_at_one_p(p, rate):
+    ctx = context(at(p, rate))
+    with pytest.raises(Exception, match=rf"^p={p:.3g}: 0\.\d+ of 73623 dropped, expected "):
+        drop_rate.run(ctx)
+    assert ctx.bad_rates == {p}
+
+
+def test_rates_that_are_right_are_not_noted():
+    ctx = context(torch.nn.Dropout)
+    drop_rate.run(ctx)
+    assert ctx.bad_rates == set()
+
+
+def test_the_figures_of_rates():
+    rows = recorded("drop-rate").seen.figures["rates"]
+    assert [row["p"] for row in rows] == [row["expected"] for row in rows] == list(GRID)
+    for row in rows:
+        count = round(row["rate"] * row["n"])
+        assert row["n"] == 73623
+        assert (row["low"], row["high"]) == stats.interval(count, 73623)
+        assert abs(row["rate"] - row["p"]) < 6 * (row["p"] * (1 - row["p"]) / 73623) ** 0.5
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5])
+def test_a_rate_that_is_held_to_some_bits(p):
+    """It may be any between two multiples of 1/16, and an error is seen from one to the other."""
+    found = recorded("drop-rate", p, spec="plain:bits=4")
+    low, high = (0.25, 0.3125) if p == 0.3 else (0.5, 0.5)
+    ((label, n, rate, slack),) = found.tests
+    assert (label, rate) == (f"p={p:g}", (low + high) / 2)
+    assert slack == (high - low) / 2 + 2.0**-24
+    seen = stats.smallest_seen(n, p, SHARE) + (high - low)
+    assert found.seen.sees == f"a rate error of {seen:.2g} at p={p:g}"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda keep: keep.index_fill(0, torch.tensor([130]), True), "place 130 of 131: 0 of 367"),
+        (lambda keep: keep.index_fill(0, torch.tensor([0]), False), "place 0 of 131: 1 of 367"),
+    ],
+)
+def test_a_place_of_short_calls_that_is_never_dropped_or_always(change, said):
+    def drop(x, p):
+        keep = ~draw(x, p)
+        return select(x, ~(change(keep) if len(x) == 131 else keep), p)
+
+    assert fault("position-rate", made(drop)).message.startswith(f"p=0.5, {said} dropped, expected")
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        (lambda i: i % 128 == 3, "places 3 modulo 128: 0 of 2048"),
+        (lambda i: i % 256 == 255, "places 255 modulo 256: 0 of 1024"),
+        (lambda i: i >= (1 << 18) // 64 * 63, "part 64 of 64: 0 of 4096"),
+    ],
+)
+def test_places_of_large_calls_that_are_never_dropped(places, said):
+    def drop(x, p):
+        mask = draw(x, p)
+        return select(x, mask & ~places(torch.arange(len(x))) if len(x) > 131 else mask, p)
+
+    found = fault("position-rate", made(drop))
+    assert found.message.startswith(f"p=0.5, {said} dropped, expected 0.5")
+
+
+def test_the_figures_of_places():
+    figures = recorded("position-rate").seen.figures
+    assert len(figures["places"]) == 256
+    assert all(abs(rate - 0.5) < 6 * 0.5 / 1024**0.5 for rate in figures["places"])
+    assert figures["expected"] == 0.5
+    limit = stats.smallest_seen(1024, 0.5, SHARE / 705, power=0.5)
+    assert figures["limit"] == pytest.approx(limit)
+
+
+@pytest.mark.parametrize(("repeats", "applies"), [(3, True), (4, False)])
+def test_places_are_compared_where_hardly_any_mask_repeats(repeats, applies):
+    """One in a hundred of 367 may."""
+    masks = []
+
+    def drop(x, p):
+        masks.append(masks[0] if 0 < len(masks) <= repeats else draw(x, p))
+        return select(x, masks[-1], p)
+
+    if applies:
+        run("position-rate", made(drop))
+    else:
+        assert reason("position-rate", made(drop)) == "not checked: masks repeat, see few-masks"
+
+
+@pytest.mark.parametrize("most", [1 << 18, 1 << 20, 1 << 24])
+def test_the_large_calls_are_enough_for_each_of_256_classes(most):
+    calls = recorded("position-rate", most=most).calls
+    times = {shape: n for (_, shape, *_), n in calls.items() if shape != (131,)}
+    chunk = min(most, 1 << 20)
+    needed = stats.size_for(0.5, 5 * 0.03 * 0.5, SHARE / 705)
+    assert times == {(chunk,): max(1, min(256 * needed, most // 2) // chunk)}
