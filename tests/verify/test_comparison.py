@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom
+from scipy.stats import binom, norm
 from torch import nn
 from torch.nn import functional as F
 
@@ -480,6 +480,23 @@ def test_a_p_value_is_as_rare_as_it_says_over_all_ways_to_deal(pooled, test):
         assert np.mean(np.array(p_values) <= p_value + 1e-12) <= p_value + 1e-12
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "p_value"),
+    [
+        ([0, 1, 2, 3], [0, 1, 2, 3], 1.0),
+        ([0, 1, 2, 3], [4, 5, 6, 7], 2 / 70),  # of as many ways to choose four of eight
+        ([0, 1, 2, 7], [4, 5, 6, 3], 2 * 17 / 70),
+        # Six of eight are equal: the cut is at those that are larger, or at least as large.
+        ([0, 0, 0, 0], [0, 0, 1, 1], 2 * 15 / 70),
+        ([1, 1, 1, 1], [1, 1, 0, 0], 2 * 15 / 70),
+    ],
+)
+def test_the_p_value_of_a_split(a, b, p_value):
+    a, b = np.array(a, dtype=float), np.array(b, dtype=float)
+    assert split_p_value(a, b) == pytest.approx(p_value)
+    assert split_p_value(b, a) == pytest.approx(p_value)
+
+
 def test_counts_of_one_binomial_are_told_apart_no_more_often_than_stated():
     generator = np.random.default_rng(0)
     for p, size in ((0.5, 1000), (0.001, 1000), (0.9, 30)):
@@ -507,6 +524,16 @@ def test_values_that_differ_by_rounding_alone_are_equal():
     assert location_p_value(ones, ones * (1 + 1e-7)) == 1
     assert location_p_value(ones, ones * 1.001) < 1e-9
     assert location_p_value(ones * 0, ones * 0) == 1
+    turned = np.tile([1.0, 1 + 1e-7], UNITS // 2)
+    assert spread_p_value(ones, turned) == 1
+    assert spread_p_value(ones, np.tile([0.9, 1.1], UNITS // 2)) < 1e-9
+    assert location_p_value(np.tile([0.9, 1.1], UNITS // 2), np.tile([0.8, 1.2], UNITS // 2)) == 1
+
+
+def test_a_shift_is_seen_by_few_units_only_where_they_can_tell():
+    assert shift_seen(4, 1e-3) == math.inf
+    # All of ten are above the cut, 99 times in 100: 0.99 ** (1 / 10) of a normal distribution.
+    assert shift_seen(10, 2 / math.comb(20, 10)) == pytest.approx(2 * norm.ppf(0.99**0.1))
 
 
 # As data and as text
@@ -948,6 +975,16 @@ ALL_KEPT = hashlib.blake2b(b"\xff" * 1024, digest_size=4).hexdigest()
             "words of torch's generator",
             moves(lambda x, _: torch.randint(9, (2 + 3 * x.numel(),))),
             "2 a call and 3 an element",
+        ),
+        (
+            "words of torch's generator",
+            moves(lambda x, _: torch.rand(8 * len(x))),
+            "8 an element",
+        ),
+        (
+            "words of torch's generator",
+            moves(lambda x, _: torch.rand(9 * len(x))),
+            "seeds it, or moves it otherwise",
         ),
         (
             "words of torch's generator",

@@ -997,6 +997,46 @@ def test_the_groups_of_an_instance_hold_its_p(p, group):
     assert (found.group, found.cost) == (group, 256 * group // 8)
 
 
+@pytest.mark.parametrize(
+    ("spec", "scale", "is_read"),
+    [
+        ("n-of-m", 1 / 0.7, True),
+        ("n-of-m", 4 / 2, True),  # two or three of four are kept
+        ("n-of-m", 4 / 3, True),
+        ("n-of-m", 1.0, True),
+        ("n-of-m", 1 / 0.6, False),
+        ("tokens", 1.0, True),
+        ("tokens", 1 / 0.7, False),
+    ],
+)
+def test_the_scale_of_a_fixed_count_may_be_that_of_the_share_that_is_kept(spec, scale, is_read):
+    def target(x, p, training):
+        y = x.clone()
+        (y[..., 0] if spec == "tokens" else y).mul_(scale)
+        return y
+
+    x = torch.tensor([1.0, 1.5, -0.75])
+    read = resolve(target, spec=spec).build(0.3).call(x, True)
+    assert torch.equal(read, (x.double() / 0.7).float()) is is_read
+
+
+def test_a_state_between_two_is_read_from_the_new_one():
+    def target(change):
+        return resolve(lambda x, old, p, training: change(x, old, training), spec="zoneout")
+
+    x = torch.tensor([1.5, -2.0, 3.0])
+    drop = torch.tensor([False, True, False])
+    built = target(lambda x, old, training: torch.where(drop, old, x) if training else 0.75 * x)
+    assert built.build(0.25).call(x, True).tolist() == [2, 0, 4]
+    assert built.build(0.25).call(x, False).tolist() == x.tolist()
+    wrong = target(lambda x, old, training: x)
+    assert wrong.build(0.25).call(x, False).tolist() == x.tolist()  # which is not the mean
+    for change in (lambda x: x[:1], lambda x: x.to("meta"), lambda x: None):
+        other = target(lambda x, old, training, change=change: change(x)).build(0.25)
+        y = other.call(x, False)
+        assert y is None or y.shape != x.shape or y.device != x.device
+
+
 class Prefixed(torch.nn.Module):
     """Keeps the first tokens, and half of the others."""
 

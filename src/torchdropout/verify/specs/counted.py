@@ -51,8 +51,8 @@ class Counted(Spec):
         """The same kind, with groups of up to 32 if they hold p exactly, else with larger ones."""
         sizes = (self.group, *range(2, 33))
         held = (n for n in sizes if len(set(replace(self, group=n).kept_of(p))) == 1)
-        least = min(MOST, math.ceil(1 / p)) if p > 0 else 1
-        size = next(held, max(self.group, least))
+        # Every group holds p = 0.
+        size = next(held, 0) or max(self.group, min(MOST, math.ceil(1 / p)))
         return replace(self, group=size, cost=self.cost * size // self.group)
 
     def rates(self, p: float) -> tuple[float, float]:
