@@ -343,6 +343,16 @@ def test_a_rate_is_wrong_if_its_interval_does_not_hold_what_is_expected(rate, lo
     assert drawn({"rates": [row]}).title.startswith("At p=0.5") is is_wrong
 
 
+# The rate that is expected need not be p; the other row is 0.2 deviations off.
+@pytest.mark.parametrize(("rate", "is_worst"), [(0.17, True), (0.12, False)])
+def test_the_worst_rate_is_the_farthest_in_its_own_deviations(rate, is_worst):
+    rows = [
+        {"p": 0.5, "expected": 0.5, "rate": 0.6, "low": 0.59, "high": 0.61},
+        {"p": 0.6, "expected": 0.1, "rate": rate, "low": rate - 0.01, "high": rate + 0.01},
+    ]
+    assert drawn({"rates": rows}).title.startswith("At p=0.6" if is_worst else "At p=0.5")
+
+
 def test_the_deviation_of_a_bit_is_one_where_nothing_is_random():
     assert [pictures._deviation(p) for p in (0, 0.5, 0.1, 1)] == [1, 0.5, pytest.approx(0.3), 1]
 

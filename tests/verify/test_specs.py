@@ -997,6 +997,11 @@ def test_the_groups_of_an_instance_hold_its_p(p, group):
     assert (found.group, found.cost) == (group, 256 * group // 8)
 
 
+def test_the_smallest_groups_are_of_two():
+    found = parse("tokens:group=5").holding(0.5)
+    assert (found.group, found.cost) == (2, 256 * 2 // 5)
+
+
 @pytest.mark.parametrize(
     ("spec", "scale", "is_read"),
     [
