@@ -170,7 +170,7 @@ def test_the_spread_seen_shrinks_with_the_number_of_sets():
 
 def test_a_family_shares_its_rate_and_refuses_tests_it_was_not_sized_for():
     family = stats.Family(0.01, 2)
-    family.binomial("a", 50, 100, 0.5)
+    assert family.binomial("a", 50, 100, 0.5) is family.tests[0]
     family.binomials(["b"], [90], 100, [0.5])
     assert family.each == 0.005
     assert family.worst.label == "b"
