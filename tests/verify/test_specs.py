@@ -1094,10 +1094,10 @@ def test_planes_are_read_everywhere():
         return x
 
     built = resolve(target, spec="drop-block1d").build(0.5)
-    x = torch.arange(2.0, 8)
+    x = torch.arange(2.0, 7)
     assert built.call(x, False).tolist() == x.tolist()
-    # Step 101 through eight groups of two places.
-    assert seen == [[[0, 0], [0, 8], [1, 5], [1, 13], [2, 2], [2, 10]]]
+    # Step 101 through eight groups of two places; there are ones elsewhere.
+    assert seen == [[[0, 0], [0, 8], [1, 5], [1, 13], [2, 2]]]
 
 
 def test_a_large_x_is_split_into_calls():
@@ -1221,3 +1221,119 @@ def test_another_module_is_seen_through_the_view_of_the_first():
     assert torch.equal(other.call(torch.ones(2, 3), False), torch.full((2, 3), 2.0))
     assert other.raw is other.target
     assert resolve(F.dropout2d).build(0.5).again is None
+
+
+# Kinds whose p is not any number of [0, 1], or whose draws are costly.
+GRIDS = {
+    "variational": (0.1, 0.5, 0.9),
+    "uniform": (0.1, 0.5, 0.9),
+    "gaussian-noise": (0.1, 0.5, 0.9),
+    "concrete": (0.05, 0.1, 0.5, 0.9),
+    "tokens": (0.125, 0.25, 0.5, 0.75, 0.875),  # of eight
+    "n-of-m": (0.25, 0.5, 0.75),  # of four
+    "drop-block1d": (0.05, 0.1, 0.25),
+    "drop-block": (0.05, 0.1, 0.25),
+    "drop-block3d": (0.05, 0.1, 0.25),
+}
+
+
+def test_the_p_of_each_kind():
+    assert {n: spec.grid for n, spec in SPECS.items() if spec.grid != PLAIN.grid} == GRIDS
+
+
+def test_a_draw_costs_twice_the_elements_that_share_it():
+    for name, spec in SPECS.items():
+        scales = isinstance(spec, Elementwise) and type(spec.effect) is Scaled
+        if scales and spec.pattern and not spec.is_drawn_by_call:
+            assert spec.cost == 2 * spec.per_draw, name
+        if name.startswith("drop-block"):
+            assert spec.multiple == spec.size**spec.dims
+            assert spec.cost == 2 * spec.multiple
+    assert SPECS["attention"].cost == 2 * SPECS["attention"].keys
+    assert {n: s.largest for n, s in SPECS.items() if s.largest != 2} == {
+        "alpha": 1.5, "feature-alpha": 1.5
+    }  # fmt: skip
+    assert {n for n, s in SPECS.items() if s.finite} == {"attention", "weights"}
+    assert {n: s.ranks for n, s in SPECS.items() if getattr(s, "ranks", ())} == {
+        "drop-path": (4, 2), "drop-path-batch": (4,)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("drop-path", {"mode": "row"}),
+        ("drop-path-batch", {"mode": "batch"}),
+        ("locked", {"batch_first": True, "time_dim": 1}),
+        ("locked-time-first", {"batch_first": False, "time_dim": 0}),
+        ("tokens", {"num_prefix_tokens": 0}),
+        ("drop-block1d", {"block_size": 7}),
+        ("drop-block", {"block_size": 7}),
+        ("drop-block3d", {"block_size": 3}),
+        ("drop-block:block=9", {"block_size": 9}),
+        ("plain", {}),
+    ],
+)
+def test_what_a_kind_passes_to_its_target(name, arguments):
+    assert parse(name).arguments == arguments
+
+
+@pytest.mark.parametrize(
+    ("told", "size", "multiple", "cost"),
+    [
+        ("drop-block:block=16", 16, 256, 512),
+        ("drop-block:block=17", 34, 34**2, 2 * 34**2),  # no block is larger than its plane
+        ("drop-block1d:size=8", 8, 8, 16),
+        ("drop-block3d:size=4", 4, 64, 128),
+        ("drop-block3d:block=9", 18, 18**3, 2 * 18**3),
+    ],
+)
+def test_the_size_of_a_plane_follows_from_its_block(told, size, multiple, cost):
+    found = parse(told)
+    assert (found.size, found.multiple, found.cost) == (size, multiple, cost)
+
+
+class NMDropout(torch.nn.Module):
+    """In the manner of ours."""
+
+    __module__ = "torchdropout.nn"
+
+    def __init__(self, p=0.5, m=4, mode="row", dim=-1):
+        super().__init__()
+        self.p, self.m, self.mode, self.dim = p, m, mode, dim
+
+    def forward(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("thing", "words"),
+    [
+        (NMDropout(), None),
+        (NMDropout(dim=1), None),
+        (NMDropout(dim=0), r"Expected `dim` .* to be -1, the last, got dim=0 \(int\)"),
+        (NMDropout(mode="all"), r"Expected `mode` .* to be 'row', .* got mode='all' \(str\)"),
+        (functools.partial(NMDropout, mode="all"), "got mode='all'"),
+        (functools.partial(NMDropout, dim=0), "got dim=0"),
+        (NMDropout, None),
+    ],
+)
+def test_a_fixed_count_must_be_of_each_row(thing, words):
+    if words is None:
+        assert infer(thing).name == "n-of-m"
+    else:
+        with pytest.raises(ArgumentValueError, match=words):
+            infer(thing)
+
+
+@pytest.mark.parametrize(("value", "group"), [(3, 3), (0, 4), (-1, 4), ("3", 4), (3.0, 4)])
+def test_a_number_of_a_kind_is_a_positive_whole_number(value, group):
+    assert infer(NMDropout(m=value)).group == group
+    # A class has no numbers of its own.
+    assert infer(NMDropout).group == 4
+
+
+def test_an_argument_of_another_type_changes_no_kind(known):
+    assert infer(functools.partial(DropPath, scale_by_keep=0)).title == "drop-path"
+    assert infer(functools.partial(DropPath, scale_by_keep=True)).title == "drop-path"
+    assert infer(functools.partial(LockedDropout, batch_first=True)).title == "locked-time-first"
