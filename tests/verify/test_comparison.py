@@ -23,12 +23,28 @@ from torchdropout.verify import compare
 from torchdropout.verify.adapters import from_numpy
 from torchdropout.verify.checks.dtype import DTYPES
 from torchdropout.verify.comparison import Comparison, Row
-from torchdropout.verify.comparison.distributions import Units, _shares, _worst_row, draw
+from torchdropout.verify.comparison.distributions import (
+    Units,
+    _pair_rows,
+    _places_row,
+    _rate_row,
+    _row,
+    _shares,
+    _std,
+    _worst_row,
+    draw,
+)
 from torchdropout.verify.comparison.kept import kept_values
 from torchdropout.verify.comparison.observe import Observer
 from torchdropout.verify.comparison.plan import UNITS, SamplePlan, label_of, points_of, unmeasured
 from torchdropout.verify.comparison.policies import POLICIES
-from torchdropout.verify.comparison.run import CALLS_DIFFER, compare_subjects
+from torchdropout.verify.comparison.run import (
+    CALLS_DIFFER,
+    _at_one_p,
+    _calls_depend,
+    _check_row,
+    compare_subjects,
+)
 from torchdropout.verify.comparison.text import render_comparison
 from torchdropout.verify.comparison.two_sample import (
     location_p_value,
@@ -1206,3 +1222,133 @@ def test_units_have_seeds_of_their_own_which_differ_between_sides():
     assert (drawn[0].bits == drawn[1].bits).all()
     assert (drawn[0].bits != drawn[2].bits).any()
     assert (drawn[0].bits[0] != drawn[0].bits[1]).any()
+
+
+def units_of(zeros, bits=None, size=64):
+    """Units of one target with so many zeros each."""
+    zeros = [float(count) for count in zeros]
+    return Units(size, {"zeros": zeros, "mean": zeros}, bits)
+
+
+def test_the_row_of_a_rate_says_how_many_elements_it_counts():
+    generator = np.random.default_rng(0)
+    few, many = generator.binomial(64, [[0.5], [0.75]], (2, UNITS))
+    plan = plan_of((0.5, 0.5))
+    row = _rate_row(units_of(few), units_of(many), "rate", plan, 0.5)
+    assert (row.group, row.aspect, row.severity) == ("law", "rate", "error")
+    assert row.a == f"{few.mean() / 64:.6g} of {64 * UNITS}"
+    assert row.b == f"{many.mean() / 64:.6g}"
+    assert row.sees == pytest.approx(shift_seen(UNITS, plan.alpha) * 0.5 / 8)
+    assert row.p_value == location_p_value(few.astype(float), many.astype(float))
+    assert row.differs is True
+    same = _rate_row(units_of(few), units_of(few), "rate", plan, 0.1)
+    assert (same.differs, same.p_value) == (False, 1.0)
+    assert same.sees == pytest.approx(shift_seen(UNITS, plan.alpha) * 0.3 / 8)
+
+
+def test_the_row_of_a_spread_shows_standard_deviations():
+    counts = np.tile([30, 34], UNITS // 2)
+    wide = np.tile([20, 44], UNITS // 2)
+    plan = plan_of((0.5, 0.5))
+    row = _row("spread", units_of(counts), units_of(wide), "zeros", plan, spread_p_value, _std)
+    assert row.a == f"{counts.std(ddof=1):.4g} of 64"
+    assert row.b == f"{wide.std(ddof=1):.4g} of 64"
+    assert row.differs is True
+    assert row.p_value == spread_p_value(counts.astype(float), wide.astype(float))
+    mean = _row("mean", units_of(counts), units_of(wide), "mean", plan)
+    assert (mean.a, mean.b, mean.differs) == ("0.5", "0.5", False)
+    assert (mean.sees, mean.p_value) == (None, 1.0)
+
+
+def test_the_rows_of_places_and_pairs_find_the_ones_that_differ():
+    generator = np.random.default_rng(0)
+    right, wrong = generator.random((2, UNITS, 4, 16, 4, 16)) < 0.5
+    plan = plan_of((0.5, 0.5))
+    flat = wrong.reshape(UNITS, -1)
+    flat[:, 5::16] |= generator.random((UNITS, 256)) < 0.2
+    row = _places_row(units_of([], right, 4096), units_of([], wrong, 4096), plan, "p=0.5")
+    assert row.aspect == "rate in places modulo 16, p=0.5"
+    assert row.differs is True
+    dropped = 1 - right.reshape(UNITS, -1)[:, 5::16].mean()
+    assert row.a == f"places 5: {dropped:.6g}"
+    assert row.sees == pytest.approx(shift_seen(UNITS, plan.alpha) * 0.5 / 16)
+    wrong[:, :, 2::4] = wrong[:, :, 0::4]
+    memory, axes = _pair_rows(right, wrong, plan, "p=0.5")
+    assert memory.aspect == "pairs along memory that differ, p=0.5"
+    assert memory.a.startswith("lag ")
+    assert axes.aspect == "pairs along axes that differ, p=0.5"
+    assert axes.differs is True
+    assert axes.a.startswith("axis 1, lag 2: ")
+    # Pairs differ at a rate of 1/2, and there are 2048 of them in a unit.
+    assert (
+        axes.sees == memory.sees == pytest.approx(shift_seen(UNITS, plan.alpha) * 0.5 / 2048**0.5)
+    )
+    assert not any(row.differs for row in _pair_rows(right, right, plan, "p=0.5"))
+
+
+def test_a_unit_that_no_multiple_of_16_fills_is_cut():
+    bits = np.ones((UNITS, 20), dtype=bool)
+    bits[:, 16:] = False
+    units = units_of([], bits, 20)
+    assert _places_row(units, units, plan_of((0.5, 0.5)), "p=0.5").a == "places 0: 0"
+
+
+@pytest.mark.parametrize(
+    ("returned", "seen"),
+    [
+        (lambda x: x * math.nan, "NaN"),
+        (lambda x: torch.where(torch.arange(len(x)) == 70, math.nan, x), "NaN"),
+        (lambda x: x.index_fill(0, torch.arange(3, len(x), 64), 0), "0 for some values, always"),
+        (lambda x: x * 3, "3 x"),
+        (lambda x: x * 2, "x / (1 - p) to 0 ulp"),
+        (lambda x: torch.where(torch.arange(len(x)) < 64, x, 2 * x), "not a function of x"),
+    ],
+)
+def test_what_is_said_of_kept_values(returned, seen):
+    kept = kept_values(Context(resolve(returns(returned)), TINY, 0, 1e-6, 10), 0.5, torch.float32)
+    assert (kept if isinstance(kept, str) else kept.said) == seen
+
+
+@pytest.mark.parametrize(
+    ("statuses", "differs"),
+    [
+        (("ok", "ok"), False), (("fail", "fail"), False), (("skip", "skip"), False),
+        (("ok", "fail"), True), (("fail", "ok"), True), (("skip", "ok"), None),
+        (("fail", "skip"), None),
+    ],
+)  # fmt: skip
+def test_the_row_of_a_check(statuses, differs):
+    a, b = (r.check(status, f"m{i}") for i, status in enumerate(statuses))
+    words = {"ok": "passes", "fail": "fails", "skip": "skipped"}
+    said = [f"{words[status]}: m{i}" for i, status in enumerate(statuses)]
+    assert _check_row(a, b) == Row("check", "drop-rate", *said, differs, "error")
+
+
+def test_what_makes_calls_no_sample():
+    def failed(*names):
+        return r.target(*(r.check(name=name) for name in names))
+
+    assert _calls_depend(failed("drop-rate")) == ""
+    assert _calls_depend(failed("few-masks", "output-shape", "drop-rate")) == (
+        "output-shape fails, few-masks fails"
+    )
+    assert _calls_depend(r.target(r.check("skip", name="few-masks"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "fixed"),
+    [
+        (nn.Dropout, nn.Dropout, (None, None)),
+        (nn.Dropout(0.3), nn.Dropout, (0.3, 0.3)),
+        (nn.Dropout, nn.Dropout(0.3), (0.3, 0.3)),
+        (nn.Dropout(0.3), nn.Dropout(0.4), (0.3, 0.4)),
+    ],
+)
+def test_two_targets_are_compared_at_the_p_of_one(a, b, fixed):
+    pair = _at_one_p(resolve(a), resolve(b))
+    assert tuple(subject.fixed_p for subject in pair) == fixed
+    for target, subject in zip((a, b), pair, strict=True):
+        other = isinstance(target, type) and subject.fixed_p is not None
+        assert subject.description.endswith("; at p=0.3, like the other") is other
+        assert subject.spec.name == "plain"
+        assert subject.build(0.3 if subject.fixed_p is None else subject.fixed_p).module is not None
