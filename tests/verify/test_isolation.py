@@ -1005,3 +1005,78 @@ def test_all_that_a_process_has_sent_is_heard(loaded):
 )
 def test_an_outcome_is_partial_where_a_report_is_missing(interrupted, unable, is_partial):
     assert isolation.RunOutcome((), unable, interrupted).is_partial is is_partial
+
+
+@pytest.mark.parametrize(
+    ("fork", "can", "platform", "is_apart"),
+    [
+        (None, True, "linux", True),
+        (None, False, "linux", False),
+        (True, False, "linux", True),
+        (False, True, "linux", False),
+        (True, True, "win32", False),
+    ],
+)
+@pytest.mark.parametrize("limited", [True, False])
+def test_where_targets_are_verified(monkeypatch, fork, can, platform, is_apart, limited):
+    calls = []
+    monkeypatch.setattr(isolation, "can_fork", lambda: can)
+    monkeypatch.setattr(isolation, "can_limit", lambda: limited)
+    monkeypatch.setattr(isolation.sys, "platform", platform)
+    monkeypatch.setattr(isolation, "_run_apart", lambda *args: calls.append(("apart", *args)))
+    monkeypatch.setattr(isolation, "_run_here", lambda *args: calls.append(("here", *args)))
+    isolation.verify_targets(["a"], {}, "watch", timeout=5.0, fork=fork)
+    here = ("here", ["a"], {}, "watch", 5.0 if limited else None)
+    assert calls == [("apart", ["a"], {}, "watch", 5.0, 1) if is_apart else here]
+
+
+def test_only_linux_forks(monkeypatch):
+    monkeypatch.setattr(isolation.sys, "platform", "darwin")
+    monkeypatch.setattr(isolation, "_fork", lambda: pytest.fail("forked"))
+    assert isolation.can_fork() is False
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (lambda: os._exit(7), "the process ended with exit code 7"),
+        (lambda: os._exit(0), "the process ended with exit code 0"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "the process ended with SIGKILL"),
+    ],
+)
+def test_how_a_process_has_ended(end, words):
+    pid = isolation._fork()
+    if pid == 0:
+        end()
+    try:
+        assert isolation._last_words(isolation._Child(pid, None, None, 0.0)) == words
+    finally:
+        os.waitpid(pid, 0)
+
+
+def test_a_process_that_has_closed_its_pipe_and_goes_on(monkeypatch):
+    monkeypatch.setattr(isolation, "_LEAVE", 0.02)
+    pid = isolation._fork()
+    if pid == 0:
+        time.sleep(3600)
+        os._exit(0)
+    try:
+        said = isolation._last_words(isolation._Child(pid, None, None, 0.0))
+        assert said.startswith("the process closed, or wrote into, a pipe")
+        assert pid in isolation._descendants()
+        assert os.getpid() not in isolation._descendants()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_what_is_printed_goes_to_stderr_and_stdout_is_as_before(capfd):
+    stdout = sys.stdout
+    with isolation.stdout_to_stderr():
+        print("from Python")
+        sys.stdout.flush()
+        os.write(1, b"from native code\n")
+    assert sys.stdout is stdout
+    os.write(1, b"afterwards\n")
+    out, err = capfd.readouterr()
+    assert (out, err) == ("afterwards\n", "from Python\nfrom native code\n")
