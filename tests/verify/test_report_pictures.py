@@ -384,6 +384,17 @@ def test_a_drawing_of_places():
     assert said == (0.99, 0.985, "right", "top", pictures._DIM)
 
 
+def test_text_is_small_and_axes_have_no_frame():
+    _, figure = figure_of(r.places())
+    (ax,) = figure.axes
+    sizes = {text.get_fontsize() for text in (ax.xaxis.label, ax.yaxis.label, *ax.texts)}
+    assert sizes == {9}
+    assert {label.get_fontsize() for label in ax.get_xticklabels()} == {9}
+    assert [side for side, spine in ax.spines.items() if spine.get_visible()] == ["left", "bottom"]
+    assert ax.yaxis.get_major_formatter().get_useOffset() is False
+    assert (ax.xaxis.label.get_color(), ax.get_facecolor()[3]) == (pictures._DIM, 0)
+
+
 def test_places_are_two_or_more_and_every_quarter_has_a_tick():
     def places(count):
         return {"places": [0.5] * count, "expected": 0.5, "limit": 0.02}
