@@ -22,7 +22,7 @@ from torchdropout.errors import TargetError
 from torchdropout.verify import compare
 from torchdropout.verify.adapters import from_numpy
 from torchdropout.verify.checks.dtype import DTYPES
-from torchdropout.verify.comparison import Comparison, Row
+from torchdropout.verify.comparison import Comparison, Row, run
 from torchdropout.verify.comparison.distributions import (
     Units,
     _pair_rows,
@@ -37,7 +37,7 @@ from torchdropout.verify.comparison.distributions import (
 from torchdropout.verify.comparison.kept import kept_values
 from torchdropout.verify.comparison.observe import Observer
 from torchdropout.verify.comparison.plan import UNITS, SamplePlan, label_of, points_of, unmeasured
-from torchdropout.verify.comparison.policies import POLICIES
+from torchdropout.verify.comparison.policies import POLICIES, Policy
 from torchdropout.verify.comparison.run import (
     CALLS_DIFFER,
     _at_one_p,
@@ -1352,3 +1352,35 @@ def test_two_targets_are_compared_at_the_p_of_one(a, b, fixed):
         assert subject.description.endswith("; at p=0.3, like the other") is other
         assert subject.spec.name == "plain"
         assert subject.build(0.3 if subject.fixed_p is None else subject.fixed_p).module is not None
+
+
+@pytest.mark.parametrize("is_sample", [True, False])
+def test_the_rows_of_a_comparison_in_order(monkeypatch, is_sample):
+    kept, law = replace(ONE, aspect="kept"), replace(UNSEEN, aspect="rate")
+    policies = (
+        Policy("drawn", "error", lambda ctx: f"{torch.rand(()).item()}"),
+        Policy("name", "advice", lambda ctx: ctx.subject.name),
+        Policy("raises", "error", lambda ctx: _raises(OwnError())),
+    )
+    monkeypatch.setattr(run, "POLICIES", policies)
+    monkeypatch.setattr(run, "compare_kept", lambda plan: [kept])
+    monkeypatch.setattr(run, "compare_distributions", lambda plan: [law])
+    plan = plan_of((0.5, 0.5), b=F.dropout)
+    status = "ok" if is_sample else "fail"
+    reports = (
+        r.target(r.OK, r.SEES, r.ERROR),
+        r.target(r.check(status, name="few-masks"), r.ERROR),
+    )
+    rows = list(run._rows(plan.contexts, reports, plan.observer, 1e-6))
+    assert [row.aspect for row in rows] == [
+        "drawn", "name", "raises", "kept", "drop-rate", "p-one-zeros",
+        "rate" if is_sample else "all",
+    ]  # fmt: skip
+    # Each probe begins with a seed.
+    assert [row.differs for row in rows[:3]] == [False, True, False]
+    assert [row.severity for row in rows[:3]] == ["error", "advice", "error"]
+    assert (rows[1].a, rows[1].b) == tuple(ctx.subject.name for ctx in plan.contexts)
+    assert rows[2].a == rows[2].b == "raises LookupError"
+    if not is_sample:
+        assert (rows[-1].a, rows[-1].b) == ("not looked at", "few-masks fails")
+        assert (rows[-1].group, rows[-1].differs, rows[-1].severity) == ("law", None, "error")

@@ -636,6 +636,16 @@ def test_weights_whose_layer_gives_something_else(change):
     assert "expected an output of shape (6, 4), got " in finding.message
 
 
+@pytest.mark.parametrize("made", [lambda y: y, lambda y: (y, 7), lambda y: [y, 7, 8]])
+@pytest.mark.parametrize("count", [1, 300, (1 << 14) + 5])
+def test_an_attention_may_return_its_weights_too(made, count):
+    def attention(query, key, value, dropout_p=0.0, training=True):
+        return made((query @ key.mT).softmax(-1) @ value)
+
+    x = torch.rand(count) + 0.5
+    assert torch.equal(resolve(attention, spec="attention").build(0.5).call(x, True), x)
+
+
 @pytest.mark.parametrize("change", [lambda y: y[:, :1], lambda y: None], ids=["shape", "type"])
 def test_an_attention_that_gives_something_else(change):
     def attention(query, key, value, dropout_p=0.0):
@@ -1208,6 +1218,13 @@ def test_the_defaults_of_a_kind_are_those_of_plain_dropout():
     assert PLAIN.title == "plain"
     assert not PLAIN.is_drawn_by_call
     assert because("why", "a", "b") == {"a": "why", "b": "why"}
+
+
+def test_a_kind_of_ones_own_without_a_view_is_called_as_it_is():
+    built = resolve(torch.nn.Dropout, spec=Spec("mine", cost=2)).build(0.5)
+    x = torch.ones(64)
+    assert torch.equal(built.call(x, False), x)
+    assert set(built.call(x, True).tolist()) == {0, 2}
 
 
 def test_another_module_is_seen_through_the_view_of_the_first():

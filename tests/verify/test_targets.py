@@ -1269,6 +1269,44 @@ def test_the_name_of_a_target_that_was_not_given_by_name(target, name):
     assert resolve(target).name == name
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("w" * 60, "w" * 60), ("w" * 61, "Said"), ("two\n lines", "two lines"), ("", "Said")],
+)
+def test_a_module_is_called_what_it_says_if_that_is_short(text, name):
+    class Said(nn.Dropout):
+        def __repr__(self):
+            return text
+
+    Said.__qualname__ = "Said"
+    assert resolve(Said(0.5)).name == name
+
+
+class RefusesP:
+    def __init__(self, p):
+        raise ValueError("no")
+
+
+class RefusesAmount:
+    def __init__(self, amount):
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("target", "hints", "is_told"),
+    [
+        (RefusesP, {}, False),
+        (RefusesAmount, {}, True),
+        (RefusesAmount, {"p_name": "amount"}, False),
+    ],
+)
+def test_how_to_state_p_is_told_where_it_may_be_another_argument(target, hints, is_told):
+    words = r"to be built as Refuses\w+\(\w+=0\.5\), got ValueError: no"
+    with pytest.raises(TargetError, match=words) as caught:
+        resolve(target, **hints)
+    assert ("state it with --p-name" in str(caught.value)) is is_told
+
+
 def test_a_target_that_says_that_it_has_no_gradient_has_none():
     def own(x, p, training):
         return x
