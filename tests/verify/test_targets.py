@@ -1282,6 +1282,14 @@ def test_a_module_is_called_what_it_says_if_that_is_short(text, name):
     assert resolve(Said(0.5)).name == name
 
 
+def test_two_names_are_close_to_a_wrong_one():
+    def target(x, rate_a, rate_b, rate_c, width):
+        return x
+
+    with pytest.raises(TargetError, match=r"close to it: rate_\w, rate_\w$"):
+        resolve(target, p_name="rate_d")
+
+
 class RefusesP:
     def __init__(self, p):
         raise ValueError("no")

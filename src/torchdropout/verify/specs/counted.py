@@ -70,14 +70,10 @@ class Counted(Spec):
         values = given[..., 0].index_put((at, prefix + place), flat)
         given = torch.stack([values, given[..., 1]], dim=-1) if self.removes else values
         y = built.call(given, training)
-        seen, is_kept = self.seen(y, given, training)
+        seen, _ = self.seen(y, given, training)
         own = seen.gather(1, place[:, None])[:, 0]
         if not training:
             return own.reshape(x.shape)
-        if self.removes:
-            # A token that was not returned is 0 for any x, even NaN.
-            there = is_kept.gather(1, place[:, None])[:, 0]
-            own = torch.where(there, own, torch.zeros_like(own))
         return self._decoded(flat, own, built.p).reshape(x.shape)
 
     def _decoded(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:
