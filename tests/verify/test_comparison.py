@@ -999,6 +999,11 @@ ALL_KEPT = hashlib.blake2b(b"\xff" * 1024, digest_size=4).hexdigest()
         ),
         (
             "words of torch's generator",
+            moves(lambda x, _: torch.randint(9, (8 * len(x) + 56,))),
+            "56 a call and 8 an element",
+        ),
+        (
+            "words of torch's generator",
             moves(lambda x, _: torch.rand(9 * len(x))),
             "seeds it, or moves it otherwise",
         ),

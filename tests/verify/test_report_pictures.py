@@ -384,6 +384,11 @@ def test_a_drawing_of_places():
     assert said == (0.99, 0.985, "right", "top", pictures._DIM)
 
 
+def test_there_is_room_where_nothing_deviates_and_no_limit_is_known():
+    _, figure = figure_of({"places": [0.0, 0.0], "expected": 0.0, "limit": 0.0})
+    assert figure.axes[0].get_ylim() == (-1.15, 1.45)
+
+
 def test_text_is_small_and_axes_have_no_frame():
     _, figure = figure_of(r.places())
     (ax,) = figure.axes
