@@ -22,7 +22,7 @@ from torchdropout.errors import TargetError
 from torchdropout.verify import compare
 from torchdropout.verify.adapters import from_numpy
 from torchdropout.verify.checks.dtype import DTYPES
-from torchdropout.verify.comparison import Comparison, Row, run
+from torchdropout.verify.comparison import Comparison, Row, distributions, run
 from torchdropout.verify.comparison.distributions import (
     Units,
     _pair_rows,
@@ -698,6 +698,12 @@ def test_a_comparison_as_text(width, expected):
 def test_a_table_begins_where_each_side_has_22_columns():
     shown = [render_comparison(comparison_of(ONE, ADVICE), width) for width in (69, 70)]
     assert ["   a  NaN" in text.splitlines() for text in shown] == [True, False]
+
+
+def test_a_side_that_says_nothing_has_a_column():
+    lines = render_comparison(comparison_of(replace(ONE, a=""))).splitlines()
+    assert f"{'':24}a  b" in lines
+    assert "DIFFERS  output at p=1     zeros" in lines
 
 
 def test_all_that_is_the_same_is_named_where_everything_is_listed():
@@ -1389,3 +1395,41 @@ def test_the_rows_of_a_comparison_in_order(monkeypatch, is_sample):
     if not is_sample:
         assert (rows[-1].a, rows[-1].b) == ("not looked at", "few-masks fails")
         assert (rows[-1].group, rows[-1].differs, rows[-1].severity) == ("law", None, "error")
+
+
+def test_the_rows_of_distributions_in_order(monkeypatch):
+    plan = plan_of((0.1, 0.1), (0.5, 0.5))
+    bits = np.random.default_rng(0).random((UNITS, 4, 16, 2, 16)) < 0.5
+    drawn = []
+
+    def fake(ctx, p, dtype, shape, side, keep):
+        drawn.append((p, dtype, side))
+        assert shape == plan.shape(dtype)
+        assert keep is ((p, dtype) == (0.5, torch.float32))
+        assert ctx is plan.contexts["ab".index(side)]
+        if (dtype, side) == (torch.float16, "b"):
+            return "NaN"
+        values = [float(i % 7) for i in range(UNITS)]
+        names = ("zeros", "mean", "moment", "square")
+        return Units(64, dict.fromkeys(names, values), bits if keep else None)
+
+    monkeypatch.setattr(distributions, "draw", fake)
+    rows = list(distributions.compare_distributions(plan))
+    expected = []
+    for dtype in DTYPES:
+        for p in ("p=0.1", "p=0.5"):
+            expected.append(f"rate, {str(dtype).removeprefix('torch.')}, {p}")
+            if dtype == torch.float32:
+                kinds = ("spread of the count", "mean of y", "mean of x y", "mean of y^2")
+                expected += [f"{kind}, {p}" for kind in kinds]
+                if p == "p=0.5":
+                    expected.append(f"rate in places modulo 16, {p}")
+                    expected += [
+                        f"pairs along {way} that differ, {p}" for way in ("memory", "axes")
+                    ]
+    assert [row.aspect for row in rows] == expected
+    for row in rows:
+        assert row.differs is ("float16" in row.aspect and "bfloat16" not in row.aspect)
+    (nan, _) = (row for row in rows if row.differs)
+    assert (nan.a, nan.b) == (f"{np.mean([i % 7 for i in range(UNITS)]) / 64:.6g}", "NaN")
+    assert drawn == [(p, dtype, side) for dtype in DTYPES for p in (0.1, 0.5) for side in "ab"]

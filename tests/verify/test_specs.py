@@ -479,6 +479,18 @@ def test_a_target_that_writes_into_its_input_is_seen_through_the_view():
     assert torch.equal(x, torch.full((4, 6), 2.0))
 
 
+@pytest.mark.parametrize("spec", ["plain:unscaled", "dropout1d:unscaled"])
+def test_what_is_written_into_is_read_against_what_it_was(spec):
+    def target(x, p, training):
+        x[:, 1] = 0
+        return x
+
+    x = torch.tensor([[1.0, 1.5], [2.0, 0.75]])
+    read = resolve(target, spec=spec).build(0.5).call(x, True)
+    assert read.tolist() == [[2, 0], [4, 0]]
+    assert x.tolist() == [[1, 0], [2, 0]]
+
+
 def test_the_gradient_of_every_place_that_shares_a_draw_is_looked_at():
     class LosesPlaces(torch.autograd.Function):
         @staticmethod

@@ -276,6 +276,12 @@ def test_the_masks_of_a_pool_are_hardly_more_than_are_needed(pool):
     assert stats.masks_for_pool(0.0, 1e-6) == 2
 
 
+def test_two_masks_of_a_pool_are_equal_with_the_chance_of_one_in_its_size():
+    # One or more of Poisson(1 / pool), 99 times in 100.
+    assert stats.pool_seen(2, 1) == pytest.approx(1 / -math.log(0.01))
+    assert stats.pool_seen(3, 1, 0.5) == pytest.approx(3 / math.log(2))
+
+
 @pytest.mark.parametrize(("n", "p", "sets"), [(131, 0.5, 1000), (560, 0.9, 10_000)])
 def test_a_spread_of_the_size_seen_moves_counts_out_of_the_centre_or_into_it(n, p, sets):
     factor = stats.spread_seen(n, p, sets, 1e-8)
