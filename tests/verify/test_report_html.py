@@ -265,6 +265,12 @@ def test_wide_gaps_become_dots(text, line):
     assert html_report._line(text) == line
 
 
+def test_each_picture_is_an_image_with_a_text():
+    images = Page(render_html(Report((r.target(*r.PICTURED),)))).named("svg")
+    assert len(images) == len(r.PICTURED)
+    assert all(image["role"] == "img" and image["aria-label"] for image in images)
+
+
 def test_a_notebook_gets_a_fragment_with_its_own_style():
     text = render_html_fragment(REPORT)
     assert text.startswith('<div class="td-report">')

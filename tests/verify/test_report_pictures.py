@@ -336,6 +336,7 @@ def test_a_drawing_of_rates():
         (0.5, 0.4, 0.49, True),
         (0.6, 0.5, 0.6, False),
         (0.6, 0.4, 0.59, True),  # the rate lies outside of its own interval
+        (0.4, 0.41, 0.6, True),
     ],
 )
 def test_a_rate_is_wrong_if_its_interval_does_not_hold_what_is_expected(rate, low, high, is_wrong):
@@ -541,7 +542,7 @@ def test_a_drawing_of_a_gradient():
 @pytest.mark.parametrize(
     ("value", "number"),
     [(True, None), ("1", None), (None, None), (1e12, None), (-1e12, None), (NAN, None),
-     (9e11, 9e11), (-9e11, -9e11), (3, 3.0), (np.float32(0.5), 0.5)],
+     (9e11, 9e11), (1e12 - 0.5, 1e12 - 0.5), (-9e11, -9e11), (3, 3.0), (np.float32(0.5), 0.5)],
 )  # fmt: skip
 def test_the_numbers_that_an_axis_can_show(value, number):
     assert pictures._number(value) == number
