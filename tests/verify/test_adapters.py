@@ -482,7 +482,7 @@ def test_a_factory_that_makes_something_else_is_refused(flax, factory, words):
         from_flax(factory)(0.5)
 
 
-class Layer:
+class KerasLayer:
     """A layer of Keras, whose seed is a state that the adapter sets."""
 
     def __init__(self, rate):
@@ -518,7 +518,7 @@ keras_policy = ["float32"]
 def keras(jax, monkeypatch, request):
     """A stand-in for Keras on a backend."""
     fake = SimpleNamespace(
-        Layer=Layer,
+        Layer=KerasLayer,
         backend=SimpleNamespace(backend=lambda: request.param),
         config=SimpleNamespace(
             dtype_policy=lambda: keras_policy[0],
@@ -530,15 +530,17 @@ def keras(jax, monkeypatch, request):
         ),
     )
     if request.param == "numpy":  # its tensors are its own
-        own = Layer.__call__
-        monkeypatch.setattr(Layer, "__call__", lambda self, x, training: own(self, x[1], training))
+        own = KerasLayer.__call__
+        monkeypatch.setattr(
+            KerasLayer, "__call__", lambda self, x, training: own(self, x[1], training)
+        )
     monkeypatch.setitem(sys.modules, "keras", fake)
     return request.param
 
 
 def test_a_layer_of_keras_is_seeded_in_training(keras):
     made = []
-    adapted = from_keras(lambda p: made.append(Layer(p)) or made[-1])
+    adapted = from_keras(lambda p: made.append(KerasLayer(p)) or made[-1])
     call = adapted(0.5)
     assert adapted.has_gradient is call.has_gradient is (keras != "numpy")
     assert [layer.policy for layer in made] == ["float32"]
@@ -549,7 +551,9 @@ def test_a_layer_of_keras_is_seeded_in_training(keras):
     assert is_dropout(y, x)
     (words,) = made[0].seed.words
     assert words.shape == (2,)
-    assert words.max() < 1 << 31
+    for _ in range(20):
+        call(x, True)
+    assert 1 << 30 < np.max(made[0].seed.words) < 1 << 31
     y, has_drawn = drawn(lambda: call(x, False))
     assert not has_drawn
     assert torch.equal(y, x)
@@ -561,7 +565,7 @@ def test_a_layer_of_keras_is_seeded_in_training(keras):
 
 def test_a_layer_of_keras_is_made_at_once_and_must_be_one(keras):
     with pytest.raises(ValueError, match="rate=7"):
-        from_keras(Layer)(7)
+        from_keras(KerasLayer)(7)
     assert keras_policy == ["float32"]
     words = r"Expected `factory` to make a Keras layer, got 0\.5 \(float\)"
     with pytest.raises(TargetError, match=words):

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom
+from scipy.stats import binom, norm
 from torch import nn
 from torch.nn import functional as F
 
@@ -22,13 +22,29 @@ from torchdropout.errors import TargetError
 from torchdropout.verify import compare
 from torchdropout.verify.adapters import from_numpy
 from torchdropout.verify.checks.dtype import DTYPES
-from torchdropout.verify.comparison import Comparison, Row
-from torchdropout.verify.comparison.distributions import Units, _shares, _worst_row, draw
+from torchdropout.verify.comparison import Comparison, Row, distributions, run
+from torchdropout.verify.comparison.distributions import (
+    Units,
+    _pair_rows,
+    _places_row,
+    _rate_row,
+    _row,
+    _shares,
+    _std,
+    _worst_row,
+    draw,
+)
 from torchdropout.verify.comparison.kept import kept_values
 from torchdropout.verify.comparison.observe import Observer
 from torchdropout.verify.comparison.plan import UNITS, SamplePlan, label_of, points_of, unmeasured
-from torchdropout.verify.comparison.policies import POLICIES
-from torchdropout.verify.comparison.run import CALLS_DIFFER, compare_subjects
+from torchdropout.verify.comparison.policies import POLICIES, Policy
+from torchdropout.verify.comparison.run import (
+    CALLS_DIFFER,
+    _at_one_p,
+    _calls_depend,
+    _check_row,
+    compare_subjects,
+)
 from torchdropout.verify.comparison.text import render_comparison
 from torchdropout.verify.comparison.two_sample import (
     location_p_value,
@@ -480,6 +496,23 @@ def test_a_p_value_is_as_rare_as_it_says_over_all_ways_to_deal(pooled, test):
         assert np.mean(np.array(p_values) <= p_value + 1e-12) <= p_value + 1e-12
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "p_value"),
+    [
+        ([0, 1, 2, 3], [0, 1, 2, 3], 1.0),
+        ([0, 1, 2, 3], [4, 5, 6, 7], 2 / 70),  # of as many ways to choose four of eight
+        ([0, 1, 2, 7], [4, 5, 6, 3], 2 * 17 / 70),
+        # Six of eight are equal: the cut is at those that are larger, or at least as large.
+        ([0, 0, 0, 0], [0, 0, 1, 1], 2 * 15 / 70),
+        ([1, 1, 1, 1], [1, 1, 0, 0], 2 * 15 / 70),
+    ],
+)
+def test_the_p_value_of_a_split(a, b, p_value):
+    a, b = np.array(a, dtype=float), np.array(b, dtype=float)
+    assert split_p_value(a, b) == pytest.approx(p_value)
+    assert split_p_value(b, a) == pytest.approx(p_value)
+
+
 def test_counts_of_one_binomial_are_told_apart_no_more_often_than_stated():
     generator = np.random.default_rng(0)
     for p, size in ((0.5, 1000), (0.001, 1000), (0.9, 30)):
@@ -507,6 +540,16 @@ def test_values_that_differ_by_rounding_alone_are_equal():
     assert location_p_value(ones, ones * (1 + 1e-7)) == 1
     assert location_p_value(ones, ones * 1.001) < 1e-9
     assert location_p_value(ones * 0, ones * 0) == 1
+    turned = np.tile([1.0, 1 + 1e-7], UNITS // 2)
+    assert spread_p_value(ones, turned) == 1
+    assert spread_p_value(ones, np.tile([0.9, 1.1], UNITS // 2)) < 1e-9
+    assert location_p_value(np.tile([0.9, 1.1], UNITS // 2), np.tile([0.8, 1.2], UNITS // 2)) == 1
+
+
+def test_a_shift_is_seen_by_few_units_only_where_they_can_tell():
+    assert shift_seen(4, 1e-3) == math.inf
+    # All of ten are above the cut, 99 times in 100: 0.99 ** (1 / 10) of a normal distribution.
+    assert shift_seen(10, 2 / math.comb(20, 10)) == pytest.approx(2 * norm.ppf(0.99**0.1))
 
 
 # As data and as text
@@ -655,6 +698,12 @@ def test_a_comparison_as_text(width, expected):
 def test_a_table_begins_where_each_side_has_22_columns():
     shown = [render_comparison(comparison_of(ONE, ADVICE), width) for width in (69, 70)]
     assert ["   a  NaN" in text.splitlines() for text in shown] == [True, False]
+
+
+def test_a_side_that_says_nothing_has_a_column():
+    lines = render_comparison(comparison_of(replace(ONE, a=""))).splitlines()
+    assert f"{'':24}a  b" in lines
+    assert "DIFFERS  output at p=1     zeros" in lines
 
 
 def test_all_that_is_the_same_is_named_where_everything_is_listed():
@@ -951,6 +1000,21 @@ ALL_KEPT = hashlib.blake2b(b"\xff" * 1024, digest_size=4).hexdigest()
         ),
         (
             "words of torch's generator",
+            moves(lambda x, _: torch.rand(8 * len(x))),
+            "8 an element",
+        ),
+        (
+            "words of torch's generator",
+            moves(lambda x, _: torch.randint(9, (8 * len(x) + 56,))),
+            "56 a call and 8 an element",
+        ),
+        (
+            "words of torch's generator",
+            moves(lambda x, _: torch.rand(9 * len(x))),
+            "seeds it, or moves it otherwise",
+        ),
+        (
+            "words of torch's generator",
             moves(lambda x, _: torch.rand(1 if len(x) < 5000 else 5)),
             "1 for 4096, 5 for 8192, 5 for 12288",
         ),
@@ -1169,3 +1233,203 @@ def test_units_have_seeds_of_their_own_which_differ_between_sides():
     assert (drawn[0].bits == drawn[1].bits).all()
     assert (drawn[0].bits != drawn[2].bits).any()
     assert (drawn[0].bits[0] != drawn[0].bits[1]).any()
+
+
+def units_of(zeros, bits=None, size=64):
+    """Units of one target with so many zeros each."""
+    zeros = [float(count) for count in zeros]
+    return Units(size, {"zeros": zeros, "mean": zeros}, bits)
+
+
+def test_the_row_of_a_rate_says_how_many_elements_it_counts():
+    generator = np.random.default_rng(0)
+    few, many = generator.binomial(64, [[0.5], [0.75]], (2, UNITS))
+    plan = plan_of((0.5, 0.5))
+    row = _rate_row(units_of(few), units_of(many), "rate", plan, 0.5)
+    assert (row.group, row.aspect, row.severity) == ("law", "rate", "error")
+    assert row.a == f"{few.mean() / 64:.6g} of {64 * UNITS}"
+    assert row.b == f"{many.mean() / 64:.6g}"
+    assert row.sees == pytest.approx(shift_seen(UNITS, plan.alpha) * 0.5 / 8)
+    assert row.p_value == location_p_value(few.astype(float), many.astype(float))
+    assert row.differs is True
+    same = _rate_row(units_of(few), units_of(few), "rate", plan, 0.1)
+    assert (same.differs, same.p_value) == (False, 1.0)
+    assert same.sees == pytest.approx(shift_seen(UNITS, plan.alpha) * 0.3 / 8)
+
+
+def test_the_row_of_a_spread_shows_standard_deviations():
+    counts = np.tile([30, 34], UNITS // 2)
+    wide = np.tile([20, 44], UNITS // 2)
+    plan = plan_of((0.5, 0.5))
+    row = _row("spread", units_of(counts), units_of(wide), "zeros", plan, spread_p_value, _std)
+    assert row.a == f"{counts.std(ddof=1):.4g} of 64"
+    assert row.b == f"{wide.std(ddof=1):.4g} of 64"
+    assert row.differs is True
+    assert row.p_value == spread_p_value(counts.astype(float), wide.astype(float))
+    mean = _row("mean", units_of(counts), units_of(wide), "mean", plan)
+    assert (mean.a, mean.b, mean.differs) == ("0.5", "0.5", False)
+    assert (mean.sees, mean.p_value) == (None, 1.0)
+
+
+def test_the_rows_of_places_and_pairs_find_the_ones_that_differ():
+    generator = np.random.default_rng(0)
+    right, wrong = generator.random((2, UNITS, 4, 16, 4, 16)) < 0.5
+    plan = plan_of((0.5, 0.5))
+    flat = wrong.reshape(UNITS, -1)
+    flat[:, 5::16] |= generator.random((UNITS, 256)) < 0.2
+    row = _places_row(units_of([], right, 4096), units_of([], wrong, 4096), plan, "p=0.5")
+    assert row.aspect == "rate in places modulo 16, p=0.5"
+    assert row.differs is True
+    dropped = 1 - right.reshape(UNITS, -1)[:, 5::16].mean()
+    assert row.a == f"places 5: {dropped:.6g}"
+    assert row.sees == pytest.approx(shift_seen(UNITS, plan.alpha) * 0.5 / 16)
+    wrong[:, :, 2::4] = wrong[:, :, 0::4]
+    memory, axes = _pair_rows(right, wrong, plan, "p=0.5")
+    assert memory.aspect == "pairs along memory that differ, p=0.5"
+    assert memory.a.startswith("lag ")
+    assert axes.aspect == "pairs along axes that differ, p=0.5"
+    assert axes.differs is True
+    assert axes.a.startswith("axis 1, lag 2: ")
+    # Pairs differ at a rate of 1/2, and there are 2048 of them in a unit.
+    assert (
+        axes.sees == memory.sees == pytest.approx(shift_seen(UNITS, plan.alpha) * 0.5 / 2048**0.5)
+    )
+    assert not any(row.differs for row in _pair_rows(right, right, plan, "p=0.5"))
+
+
+def test_a_unit_that_no_multiple_of_16_fills_is_cut():
+    bits = np.ones((UNITS, 20), dtype=bool)
+    bits[:, 16:] = False
+    units = units_of([], bits, 20)
+    assert _places_row(units, units, plan_of((0.5, 0.5)), "p=0.5").a == "places 0: 0"
+
+
+@pytest.mark.parametrize(
+    ("returned", "seen"),
+    [
+        (lambda x: x * math.nan, "NaN"),
+        (lambda x: torch.where(torch.arange(len(x)) == 70, math.nan, x), "NaN"),
+        (lambda x: x.index_fill(0, torch.arange(3, len(x), 64), 0), "0 for some values, always"),
+        (lambda x: x * 3, "3 x"),
+        (lambda x: x * 2, "x / (1 - p) to 0 ulp"),
+        (lambda x: torch.where(torch.arange(len(x)) < 64, x, 2 * x), "not a function of x"),
+    ],
+)
+def test_what_is_said_of_kept_values(returned, seen):
+    kept = kept_values(Context(resolve(returns(returned)), TINY, 0, 1e-6, 10), 0.5, torch.float32)
+    assert (kept if isinstance(kept, str) else kept.said) == seen
+
+
+@pytest.mark.parametrize(
+    ("statuses", "differs"),
+    [
+        (("ok", "ok"), False), (("fail", "fail"), False), (("skip", "skip"), False),
+        (("ok", "fail"), True), (("fail", "ok"), True), (("skip", "ok"), None),
+        (("fail", "skip"), None),
+    ],
+)  # fmt: skip
+def test_the_row_of_a_check(statuses, differs):
+    a, b = (r.check(status, f"m{i}") for i, status in enumerate(statuses))
+    words = {"ok": "passes", "fail": "fails", "skip": "skipped"}
+    said = [f"{words[status]}: m{i}" for i, status in enumerate(statuses)]
+    assert _check_row(a, b) == Row("check", "drop-rate", *said, differs, "error")
+
+
+def test_what_makes_calls_no_sample():
+    def failed(*names):
+        return r.target(*(r.check(name=name) for name in names))
+
+    assert _calls_depend(failed("drop-rate")) == ""
+    assert _calls_depend(failed("few-masks", "output-shape", "drop-rate")) == (
+        "output-shape fails, few-masks fails"
+    )
+    assert _calls_depend(r.target(r.check("skip", name="few-masks"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "fixed"),
+    [
+        (nn.Dropout, nn.Dropout, (None, None)),
+        (nn.Dropout(0.3), nn.Dropout, (0.3, 0.3)),
+        (nn.Dropout, nn.Dropout(0.3), (0.3, 0.3)),
+        (nn.Dropout(0.3), nn.Dropout(0.4), (0.3, 0.4)),
+    ],
+)
+def test_two_targets_are_compared_at_the_p_of_one(a, b, fixed):
+    pair = _at_one_p(resolve(a), resolve(b))
+    assert tuple(subject.fixed_p for subject in pair) == fixed
+    for target, subject in zip((a, b), pair, strict=True):
+        other = isinstance(target, type) and subject.fixed_p is not None
+        assert subject.description.endswith("; at p=0.3, like the other") is other
+        assert subject.spec.name == "plain"
+        assert subject.build(0.3 if subject.fixed_p is None else subject.fixed_p).module is not None
+
+
+@pytest.mark.parametrize("is_sample", [True, False])
+def test_the_rows_of_a_comparison_in_order(monkeypatch, is_sample):
+    kept, law = replace(ONE, aspect="kept"), replace(UNSEEN, aspect="rate")
+    policies = (
+        Policy("drawn", "error", lambda ctx: f"{torch.rand(()).item()}"),
+        Policy("name", "advice", lambda ctx: ctx.subject.name),
+        Policy("raises", "error", lambda ctx: _raises(OwnError())),
+    )
+    monkeypatch.setattr(run, "POLICIES", policies)
+    monkeypatch.setattr(run, "compare_kept", lambda plan: [kept])
+    monkeypatch.setattr(run, "compare_distributions", lambda plan: [law])
+    plan = plan_of((0.5, 0.5), b=F.dropout)
+    status = "ok" if is_sample else "fail"
+    reports = (
+        r.target(r.OK, r.SEES, r.ERROR),
+        r.target(r.check(status, name="few-masks"), r.ERROR),
+    )
+    rows = list(run._rows(plan.contexts, reports, plan.observer, 1e-6))
+    assert [row.aspect for row in rows] == [
+        "drawn", "name", "raises", "kept", "drop-rate", "p-one-zeros",
+        "rate" if is_sample else "all",
+    ]  # fmt: skip
+    # Each probe begins with a seed.
+    assert [row.differs for row in rows[:3]] == [False, True, False]
+    assert [row.severity for row in rows[:3]] == ["error", "advice", "error"]
+    assert (rows[1].a, rows[1].b) == tuple(ctx.subject.name for ctx in plan.contexts)
+    assert rows[2].a == rows[2].b == "raises LookupError"
+    if not is_sample:
+        assert (rows[-1].a, rows[-1].b) == ("not looked at", "few-masks fails")
+        assert (rows[-1].group, rows[-1].differs, rows[-1].severity) == ("law", None, "error")
+
+
+def test_the_rows_of_distributions_in_order(monkeypatch):
+    plan = plan_of((0.1, 0.1), (0.5, 0.5))
+    bits = np.random.default_rng(0).random((UNITS, 4, 16, 2, 16)) < 0.5
+    drawn = []
+
+    def fake(ctx, p, dtype, shape, side, keep):
+        drawn.append((p, dtype, side))
+        assert shape == plan.shape(dtype)
+        assert keep is ((p, dtype) == (0.5, torch.float32))
+        assert ctx is plan.contexts["ab".index(side)]
+        if (dtype, side) == (torch.float16, "b"):
+            return "NaN"
+        values = [float(i % 7) for i in range(UNITS)]
+        names = ("zeros", "mean", "moment", "square")
+        return Units(64, dict.fromkeys(names, values), bits if keep else None)
+
+    monkeypatch.setattr(distributions, "draw", fake)
+    rows = list(distributions.compare_distributions(plan))
+    expected = []
+    for dtype in DTYPES:
+        for p in ("p=0.1", "p=0.5"):
+            expected.append(f"rate, {str(dtype).removeprefix('torch.')}, {p}")
+            if dtype == torch.float32:
+                kinds = ("spread of the count", "mean of y", "mean of x y", "mean of y^2")
+                expected += [f"{kind}, {p}" for kind in kinds]
+                if p == "p=0.5":
+                    expected.append(f"rate in places modulo 16, {p}")
+                    expected += [
+                        f"pairs along {way} that differ, {p}" for way in ("memory", "axes")
+                    ]
+    assert [row.aspect for row in rows] == expected
+    for row in rows:
+        assert row.differs is ("float16" in row.aspect and "bfloat16" not in row.aspect)
+    (nan, _) = (row for row in rows if row.differs)
+    assert (nan.a, nan.b) == (f"{np.mean([i % 7 for i in range(UNITS)]) / 64:.6g}", "NaN")
+    assert drawn == [(p, dtype, side) for dtype in DTYPES for p in (0.1, 0.5) for side in "ab"]

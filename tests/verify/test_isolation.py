@@ -19,6 +19,7 @@ import torchdropout
 from torchdropout.verify import RULES, isolation
 from torchdropout.verify.context import LEVELS
 from torchdropout.verify.results import CheckResult
+from verify import _reports as r
 from verify import _zoo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
@@ -765,3 +766,317 @@ def test_a_target_has_none_of_the_handlers_of_the_process_that_starts_it(target)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+# The parent's bookkeeping, without processes
+
+# Two groups of two, of which one waits.
+MODE, SCALE, EDGES = ("TD501", "TD502"), ("TD511", "TD512"), ("TD551",)
+CODES = (*MODE, *SCALE, *EDGES)
+
+
+def result_of(code, status="ok"):
+    return CheckResult(RULES[code], status, "seen")
+
+
+def child_of(case, code=None, *, group="", is_loaded=True):
+    """A process of a case that only exists on paper; it keeps what is sent to it."""
+    orders = mock.Mock()
+    child = isolation._Child(0, mock.Mock(), orders, 0.0, is_loaded, code, group)
+    case.children.append(child)
+    return child
+
+
+@pytest.fixture
+def case(monkeypatch):
+    """A case that has begun to load; its processes end on paper, too."""
+    monkeypatch.setattr(
+        isolation, "_end", lambda case, *children: [case.children.remove(c) for c in children]
+    )
+    monkeypatch.setattr(isolation, "_last_words", lambda child: "ended so")
+    return isolation._Case("a:A", began=time.monotonic())
+
+
+@pytest.fixture
+def loaded(case):
+    """The case once its target is loaded: five checks, the last of which waits for the first."""
+    waits = {code: frozenset() for code in CODES} | {EDGES[0]: frozenset(MODE[:1])}
+    heading = r.target(interrupted=True)
+    case.heading, case.waits = heading, waits
+    return case
+
+
+def test_a_case_is_over_when_nothing_is_left(loaded):
+    assert (loaded.left, loaded.is_over) == (list(CODES), False)
+    loaded.results = {code: result_of(code) for code in CODES[:-1]}
+    assert (loaded.left, loaded.is_over) == (list(EDGES), False)
+    report = loaded.so_far(interrupted=True)
+    assert (report.interrupted, [c.rule.code for c in report.checks]) == (True, list(CODES[:-1]))
+    loaded.results = {code: result_of(code) for code in reversed(CODES)}
+    assert (loaded.left, loaded.is_over) == ([], True)
+    report = loaded.so_far(interrupted=False)
+    assert (report.interrupted, [c.rule.code for c in report.checks]) == (False, list(CODES))
+    assert 0 <= report.seconds < 60
+
+
+def test_a_case_that_is_not_loaded_has_no_report_and_is_not_over(case):
+    assert case.so_far(interrupted=True) is None
+    assert not case.is_over
+    case.unable = "why"
+    assert case.is_over
+
+
+@pytest.mark.parametrize(
+    ("running", "group", "ended", "expected"),
+    [
+        ((), "", (), MODE[0]),
+        ((), "scale", (), SCALE[0]),  # a group that it has begun
+        ((MODE[0],), "", (), SCALE[0]),  # a group that nobody runs
+        ((MODE[0],), "mode", (), MODE[1]),
+        ((MODE[0], SCALE[0]), "", (), MODE[1]),  # the last one waits
+        ((MODE[1], SCALE[0]), "", MODE[:1], EDGES[0]),
+        ((), "edges", (), MODE[0]),
+        ((), "edges", MODE[:1], EDGES[0]),
+        ((), "mode", MODE, SCALE[0]),
+        (SCALE, "", MODE, EDGES[0]),
+        ((*SCALE, *EDGES), "", MODE, None),
+        ((*MODE, *SCALE), "", (), None),
+    ],
+)
+def test_which_check_a_process_gets(loaded, running, group, ended, expected):
+    loaded.results = {code: result_of(code) for code in ended}
+    for code in running:
+        child_of(loaded, code, group=RULES[code].group)
+    child = child_of(loaded, group=group)
+    assert loaded.next_for(child) == expected
+
+
+@pytest.mark.parametrize(
+    ("ready", "spare", "wanted"),
+    [(0, 5, 1), (7, 5, 1), (8, 5, 2), (8, 0, 1), (40, 5, 6), (12, 5, 3), (12, 1, 2)],
+)
+def test_how_many_processes_a_target_can_use(case, ready, spare, wanted):
+    codes = list(RULES)[: ready + 3]
+    case.waits = {code: frozenset() for code in codes[:ready]}
+    assert case.wanted(spare) == 1  # it is not loaded
+    case.heading = r.target()
+    case.waits |= {code: frozenset(["TD999"]) for code in codes[ready:]}
+    assert case.wanted(spare) == wanted
+    case.is_alone = True
+    assert case.wanted(spare) == 1
+
+
+def test_what_a_process_says_is_noted(case):
+    first, second = child_of(case, is_loaded=False), child_of(case, "TD502")
+    heading, waits = r.target(), {code: frozenset() for code in CODES}
+    isolation._hear(case, first, ("understood", heading, waits))
+    assert (case.heading, case.waits, first.is_loaded) == (heading, waits, True)
+    isolation._hear(case, second, ("ended", result_of("TD502", "fail"), frozenset([0.5])))
+    assert case.results == {"TD502": result_of("TD502", "fail")}
+    assert second.code is None
+    isolation._hear(case, second, ("ended", result_of("TD511"), frozenset([0.1])))
+    assert case.bad_rates == {0.1, 0.5}
+    assert case.children == [first, second]
+
+
+@pytest.mark.parametrize(("others", "unable", "is_alone"), [(0, "why", False), (1, "", True)])
+def test_a_target_that_cannot_be_loaded_is_reported_if_no_process_has(
+    case, others, unable, is_alone
+):
+    child = child_of(case, is_loaded=False)
+    for _ in range(others):
+        child_of(case)
+    isolation._hear(case, child, ("unable", "why"))
+    assert (case.unable, case.is_alone) == (unable, is_alone)
+    assert child not in case.children
+
+
+def test_a_target_that_interrupts_its_process_fails_the_check(loaded):
+    child = child_of(loaded, "TD502")
+    isolation._hear(loaded, child, ("stopped",))
+    (result,) = loaded.results.values()
+    assert (result.rule.code, result.status) == ("TD502", "fail")
+    assert (result.message, result.figures) == (
+        "raised KeyboardInterrupt", {"process": "raised KeyboardInterrupt"}
+    )  # fmt: skip
+    assert loaded.children == []
+
+
+def test_a_process_is_told_one_check_at_a_time(loaded):
+    watch, child = Watch(), child_of(loaded, is_loaded=False)
+    isolation._tell(loaded, child, watch)
+    child.is_loaded, child.code = True, "TD501"
+    isolation._tell(loaded, child, watch)
+    child.orders.send.assert_not_called()
+    loaded.results = {"TD501": result_of("TD501", "fail"), "TD502": result_of("TD502")}
+    loaded.bad_rates, child.code = frozenset([0.5]), None
+    isolation._tell(loaded, child, watch)
+    child.orders.send.assert_called_once_with(("TD511", {"output-shape"}, frozenset([0.5])))
+    assert (child.code, child.group) == ("TD511", "scale")
+    assert time.monotonic() - child.heard < 60
+    assert watch.began == [("a:A", 2, 5, "kept-scale")]
+    # One that is gone is found by what it does not say.
+    other = child_of(loaded)
+    other.orders.send.side_effect = BrokenPipeError
+    isolation._tell(loaded, other, watch)
+    assert other.code == "TD551"
+    loaded.results = {code: result_of(code) for code in CODES}
+    child.code = None
+    isolation._tell(loaded, child, watch)
+    assert len(watch.began) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "timeout", "message", "figures"),
+    [
+        ("TD502", "ended so", None, "ended so", {"process": "ended so"}),
+        ("TD502", None, 5.0, "did not end within 5 s", {"limit": 5.0}),
+        ("TD502", None, None, "", {"process": ""}),
+        (None, "ended so", None, "ended so", {"process": "ended so"}),
+    ],
+)
+def test_the_check_of_a_process_that_is_gone_has_failed(
+    loaded, code, words, timeout, message, figures
+):
+    child = child_of(loaded, code)
+    child.heard = time.monotonic() - 3
+    isolation._gone(loaded, child, words, timeout)
+    (result,) = loaded.results.values()
+    # Between two checks it is the next.
+    assert (result.rule.code, result.status) == (code or "TD501", "fail")
+    assert (result.message, result.figures) == (message, figures)
+    assert 3 <= result.seconds < 60
+    assert not loaded.is_alone
+
+
+def test_a_process_that_is_gone_when_nothing_may_begin_leaves_the_rest_to_one(loaded):
+    loaded.results = {code: result_of(code) for code in CODES}
+    isolation._gone(loaded, child_of(loaded), "ended so")
+    assert loaded.is_alone
+    assert len(loaded.results) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "timeout", "got"),
+    [("ended so", None, "ended so"), (None, 5.0, "no end within 5 s")],
+)
+def test_a_process_that_is_gone_before_it_has_loaded(case, words, timeout, got):
+    isolation._gone(case, child_of(case, is_loaded=False), words, timeout)
+    assert case.unable == f"Expected TARGET 'a:A' to load, got: {got}"
+
+
+@pytest.mark.parametrize(
+    ("code", "is_loaded", "ago", "timeout", "is_late"),
+    [
+        ("TD502", True, 8.0, 5.0, True),
+        ("TD502", True, 6.0, 5.0, False),  # it has two seconds to stop by itself
+        ("TD502", True, 800.0, None, False),
+        (None, True, 800.0, 5.0, False),  # it waits
+        (None, False, 8.0, 5.0, True),
+    ],
+)
+def test_a_process_may_be_late_while_it_does_something(
+    loaded, code, is_loaded, ago, timeout, is_late
+):
+    child = child_of(loaded, code, is_loaded=is_loaded)
+    child.heard = time.monotonic() - ago
+    isolation._listen(loaded, child, False, timeout)
+    assert (child not in loaded.children) is is_late
+    child.results.recv.assert_not_called()
+
+
+def test_all_that_a_process_has_sent_is_heard(loaded):
+    child = child_of(loaded, "TD502")
+    child.results.poll.side_effect = [True, True, False]
+    child.results.recv.side_effect = [
+        ("ended", result_of("TD502"), frozenset()), ("ended", result_of("TD511"), frozenset())
+    ]  # fmt: skip
+    isolation._listen(loaded, child, True, None)
+    assert list(loaded.results) == ["TD502", "TD511"]
+    child.results.poll.side_effect = EOFError
+    isolation._listen(loaded, child, True, None)
+    assert loaded.results["TD501"].message == "ended so"
+    assert loaded.children == []
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "unable", "is_partial"),
+    [(False, (), False), (True, (), True), (False, ("why",), True)],
+)
+def test_an_outcome_is_partial_where_a_report_is_missing(interrupted, unable, is_partial):
+    assert isolation.RunOutcome((), unable, interrupted).is_partial is is_partial
+
+
+@pytest.mark.parametrize(
+    ("fork", "can", "platform", "is_apart"),
+    [
+        (None, True, "linux", True),
+        (None, False, "linux", False),
+        (True, False, "linux", True),
+        (False, True, "linux", False),
+        (True, True, "win32", False),
+    ],
+)
+@pytest.mark.parametrize("limited", [True, False])
+def test_where_targets_are_verified(monkeypatch, fork, can, platform, is_apart, limited):
+    calls = []
+    monkeypatch.setattr(isolation, "can_fork", lambda: can)
+    monkeypatch.setattr(isolation, "can_limit", lambda: limited)
+    monkeypatch.setattr(isolation.sys, "platform", platform)
+    monkeypatch.setattr(isolation, "_run_apart", lambda *args: calls.append(("apart", *args)))
+    monkeypatch.setattr(isolation, "_run_here", lambda *args: calls.append(("here", *args)))
+    isolation.verify_targets(["a"], {}, "watch", timeout=5.0, fork=fork)
+    here = ("here", ["a"], {}, "watch", 5.0 if limited else None)
+    assert calls == [("apart", ["a"], {}, "watch", 5.0, 1) if is_apart else here]
+
+
+def test_only_linux_forks(monkeypatch):
+    monkeypatch.setattr(isolation.sys, "platform", "darwin")
+    monkeypatch.setattr(isolation, "_fork", lambda: pytest.fail("forked"))
+    assert isolation.can_fork() is False
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (lambda: os._exit(7), "the process ended with exit code 7"),
+        (lambda: os._exit(0), "the process ended with exit code 0"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "the process ended with SIGKILL"),
+    ],
+)
+def test_how_a_process_has_ended(end, words):
+    pid = isolation._fork()
+    if pid == 0:
+        end()
+    try:
+        assert isolation._last_words(isolation._Child(pid, None, None, 0.0)) == words
+    finally:
+        os.waitpid(pid, 0)
+
+
+def test_a_process_that_has_closed_its_pipe_and_goes_on(monkeypatch):
+    monkeypatch.setattr(isolation, "_LEAVE", 0.02)
+    pid = isolation._fork()
+    if pid == 0:
+        time.sleep(3600)
+        os._exit(0)
+    try:
+        said = isolation._last_words(isolation._Child(pid, None, None, 0.0))
+        assert said.startswith("the process closed, or wrote into, a pipe")
+        assert pid in isolation._descendants()
+        assert os.getpid() not in isolation._descendants()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_what_is_printed_goes_to_stderr_and_stdout_is_as_before(capfd):
+    stdout = sys.stdout
+    with isolation.stdout_to_stderr():
+        print("from Python")
+        sys.stdout.flush()
+        os.write(1, b"from native code\n")
+    assert sys.stdout is stdout
+    os.write(1, b"afterwards\n")
+    out, err = capfd.readouterr()
+    assert (out, err) == ("afterwards\n", "from Python\nfrom native code\n")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from torchdropout.errors import ArgumentValueError
 from torchdropout.verify import check_dropout
-from torchdropout.verify.limit import can_limit, time_limit
+from torchdropout.verify.limit import AGAIN, Overdue, TimeLimit, can_limit, time_limit
 
 
 def sleeps():
@@ -104,9 +104,44 @@ def test_an_alarm_that_was_due_inside_rings_after(alarm):
     signal.setitimer(signal.ITIMER_REAL, 0.02)
     with time_limit(0.3):
         time.sleep(3600)
+    assert alarm or signal.getitimer(signal.ITIMER_REAL)[0] <= 1e-3  # at once
     while not alarm:
         time.sleep(0.01)
     assert len(alarm) == 1
+
+
+@pytest.mark.usefixtures("alarm")
+def test_an_alarm_that_rings_again_and_again_goes_on_to():
+    signal.setitimer(signal.ITIMER_REAL, 3600, 1800)
+    with time_limit(1800):
+        assert signal.getitimer(signal.ITIMER_REAL)[1] == pytest.approx(AGAIN)
+    left, interval = signal.getitimer(signal.ITIMER_REAL)
+    assert 3000 < left <= 3600
+    assert interval == 1800
+
+
+@pytest.mark.usefixtures("alarm")
+def test_no_alarm_is_left_where_the_caller_had_none():
+    with time_limit(1800):
+        left, _ = signal.getitimer(signal.ITIMER_REAL)
+        assert 1700 < left <= 1800
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_an_alarm_that_comes_late_raises_nothing():
+    limit, before = TimeLimit(), sys.gettrace()
+    limit.alarm(signal.SIGALRM, None)
+    assert not limit.is_over
+    limit.is_armed = True
+    with pytest.raises(Overdue):
+        limit.alarm(signal.SIGALRM, None)
+    assert limit.is_over
+    assert sys.gettrace() is before  # the first exception may be all that is needed
+
+
+def test_there_is_no_limit_without_a_timer(monkeypatch):
+    monkeypatch.delattr(signal, "setitimer")
+    assert not can_limit()
 
 
 def test_the_callers_trace_function_stays():

@@ -336,11 +336,22 @@ def test_a_drawing_of_rates():
         (0.5, 0.4, 0.49, True),
         (0.6, 0.5, 0.6, False),
         (0.6, 0.4, 0.59, True),  # the rate lies outside of its own interval
+        (0.4, 0.41, 0.6, True),
     ],
 )
 def test_a_rate_is_wrong_if_its_interval_does_not_hold_what_is_expected(rate, low, high, is_wrong):
     row = {"p": 0.5, "expected": 0.5, "rate": rate, "low": low, "high": high}
     assert drawn({"rates": [row]}).title.startswith("At p=0.5") is is_wrong
+
+
+# The rate that is expected need not be p; the other row is 0.2 deviations off.
+@pytest.mark.parametrize(("rate", "is_worst"), [(0.17, True), (0.12, False)])
+def test_the_worst_rate_is_the_farthest_in_its_own_deviations(rate, is_worst):
+    rows = [
+        {"p": 0.5, "expected": 0.5, "rate": 0.6, "low": 0.59, "high": 0.61},
+        {"p": 0.6, "expected": 0.1, "rate": rate, "low": rate - 0.01, "high": rate + 0.01},
+    ]
+    assert drawn({"rates": rows}).title.startswith("At p=0.6" if is_worst else "At p=0.5")
 
 
 def test_the_deviation_of_a_bit_is_one_where_nothing_is_random():
@@ -372,6 +383,22 @@ def test_a_drawing_of_places():
     assert ax.get_xticks().tolist() == [0, 1, 2, 3, 4, 5]
     said = texts_of(ax)["expected 0.5 \N{PLUS-MINUS SIGN} 0.062"]
     assert said == (0.99, 0.985, "right", "top", pictures._DIM)
+
+
+def test_there_is_room_where_nothing_deviates_and_no_limit_is_known():
+    _, figure = figure_of({"places": [0.0, 0.0], "expected": 0.0, "limit": 0.0})
+    assert figure.axes[0].get_ylim() == (-1.15, 1.45)
+
+
+def test_text_is_small_and_axes_have_no_frame():
+    _, figure = figure_of(r.places())
+    (ax,) = figure.axes
+    sizes = {text.get_fontsize() for text in (ax.xaxis.label, ax.yaxis.label, *ax.texts)}
+    assert sizes == {9}
+    assert {label.get_fontsize() for label in ax.get_xticklabels()} == {9}
+    assert [side for side, spine in ax.spines.items() if spine.get_visible()] == ["left", "bottom"]
+    assert ax.yaxis.get_major_formatter().get_useOffset() is False
+    assert (ax.xaxis.label.get_color(), ax.get_facecolor()[3]) == (pictures._DIM, 0)
 
 
 def test_places_are_two_or_more_and_every_quarter_has_a_tick():
@@ -515,7 +542,7 @@ def test_a_drawing_of_a_gradient():
 @pytest.mark.parametrize(
     ("value", "number"),
     [(True, None), ("1", None), (None, None), (1e12, None), (-1e12, None), (NAN, None),
-     (9e11, 9e11), (-9e11, -9e11), (3, 3.0), (np.float32(0.5), 0.5)],
+     (9e11, 9e11), (1e12 - 0.5, 1e12 - 0.5), (-9e11, -9e11), (3, 3.0), (np.float32(0.5), 0.5)],
 )  # fmt: skip
 def test_the_numbers_that_an_axis_can_show(value, number):
     assert pictures._number(value) == number

@@ -479,6 +479,28 @@ def test_a_target_that_writes_into_its_input_is_seen_through_the_view():
     assert torch.equal(x, torch.full((4, 6), 2.0))
 
 
+def test_a_batch_that_is_not_scaled_is_read_in_training_alone():
+    def target(x, drop_prob, training):
+        return x.clone()
+
+    x = torch.tensor([1.0, 1.5])
+    built = resolve(target, spec="drop-path-batch:unscaled").build(0.5)
+    assert built.call(x, False).tolist() == [1, 1.5]
+    assert built.call(x, True).tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("spec", ["plain:unscaled", "dropout1d:unscaled"])
+def test_what_is_written_into_is_read_against_what_it_was(spec):
+    def target(x, p, training):
+        x[:, 1] = 0
+        return x
+
+    x = torch.tensor([[1.0, 1.5], [2.0, 0.75]])
+    read = resolve(target, spec=spec).build(0.5).call(x, True)
+    assert read.tolist() == [[2, 0], [4, 0]]
+    assert x.tolist() == [[1, 0], [2, 0]]
+
+
 def test_the_gradient_of_every_place_that_shares_a_draw_is_looked_at():
     class LosesPlaces(torch.autograd.Function):
         @staticmethod
@@ -634,6 +656,16 @@ def test_weights_whose_layer_gives_something_else(change):
     report = check_subject(resolve(dropped_weights, spec="weights"), only={"output-shape"})
     (finding,) = report.findings
     assert "expected an output of shape (6, 4), got " in finding.message
+
+
+@pytest.mark.parametrize("made", [lambda y: y, lambda y: (y, 7), lambda y: [y, 7, 8]])
+@pytest.mark.parametrize("count", [1, 300, (1 << 14) + 5])
+def test_an_attention_may_return_its_weights_too(made, count):
+    def attention(query, key, value, dropout_p=0.0, training=True):
+        return made((query @ key.mT).softmax(-1) @ value)
+
+    x = torch.rand(count) + 0.5
+    assert torch.equal(resolve(attention, spec="attention").build(0.5).call(x, True), x)
 
 
 @pytest.mark.parametrize("change", [lambda y: y[:, :1], lambda y: None], ids=["shape", "type"])
@@ -997,6 +1029,51 @@ def test_the_groups_of_an_instance_hold_its_p(p, group):
     assert (found.group, found.cost) == (group, 256 * group // 8)
 
 
+def test_the_smallest_groups_are_of_two():
+    found = parse("tokens:group=5").holding(0.5)
+    assert (found.group, found.cost) == (2, 256 * 2 // 5)
+
+
+@pytest.mark.parametrize(
+    ("spec", "scale", "is_read"),
+    [
+        ("n-of-m", 1 / 0.7, True),
+        ("n-of-m", 4 / 2, True),  # two or three of four are kept
+        ("n-of-m", 4 / 3, True),
+        ("n-of-m", 1.0, True),
+        ("n-of-m", 1 / 0.6, False),
+        ("tokens", 1.0, True),
+        ("tokens", 1 / 0.7, False),
+    ],
+)
+def test_the_scale_of_a_fixed_count_may_be_that_of_the_share_that_is_kept(spec, scale, is_read):
+    def target(x, p, training):
+        y = x.clone()
+        (y[..., 0] if spec == "tokens" else y).mul_(scale)
+        return y
+
+    x = torch.tensor([1.0, 1.5, -0.75])
+    read = resolve(target, spec=spec).build(0.3).call(x, True)
+    assert torch.equal(read, (x.double() / 0.7).float()) is is_read
+
+
+def test_a_state_between_two_is_read_from_the_new_one():
+    def target(change):
+        return resolve(lambda x, old, p, training: change(x, old, training), spec="zoneout")
+
+    x = torch.tensor([1.5, -2.0, 3.0])
+    drop = torch.tensor([False, True, False])
+    built = target(lambda x, old, training: torch.where(drop, old, x) if training else 0.75 * x)
+    assert built.build(0.25).call(x, True).tolist() == [2, 0, 4]
+    assert built.build(0.25).call(x, False).tolist() == x.tolist()
+    wrong = target(lambda x, old, training: x)
+    assert wrong.build(0.25).call(x, False).tolist() == x.tolist()  # which is not the mean
+    for change in (lambda x: x[:1], lambda x: x.to("meta"), lambda x: None):
+        other = target(lambda x, old, training, change=change: change(x)).build(0.25)
+        y = other.call(x, False)
+        assert y is None or y.shape != x.shape or y.device != x.device
+
+
 class Prefixed(torch.nn.Module):
     """Keeps the first tokens, and half of the others."""
 
@@ -1049,10 +1126,10 @@ def test_planes_are_read_everywhere():
         return x
 
     built = resolve(target, spec="drop-block1d").build(0.5)
-    x = torch.arange(2.0, 8)
+    x = torch.arange(2.0, 7)
     assert built.call(x, False).tolist() == x.tolist()
-    # Step 101 through eight groups of two places.
-    assert seen == [[[0, 0], [0, 8], [1, 5], [1, 13], [2, 2], [2, 10]]]
+    # Step 101 through eight groups of two places; there are ones elsewhere.
+    assert seen == [[[0, 0], [0, 8], [1, 5], [1, 13], [2, 2]]]
 
 
 def test_a_large_x_is_split_into_calls():
@@ -1113,6 +1190,9 @@ def test_the_matrix_of_a_module_is_read(make, words):
 def test_of_several_matrices_the_one_named_weight_is_dropped():
     module = torch.nn.Module()
     module.table = torch.nn.Parameter(torch.zeros(2, 2))
+    module.inner_weight = torch.nn.Parameter(torch.zeros(2, 2))
+    assert _weight(module)[0] == "inner_weight"
+    del module.inner_weight
     module.other = torch.nn.Parameter(torch.zeros(2, 2))
     with pytest.raises(Fault, match="got 2"):
         _weight(module)
@@ -1165,6 +1245,13 @@ def test_the_defaults_of_a_kind_are_those_of_plain_dropout():
     assert because("why", "a", "b") == {"a": "why", "b": "why"}
 
 
+def test_a_kind_of_ones_own_without_a_view_is_called_as_it_is():
+    built = resolve(torch.nn.Dropout, spec=Spec("mine", cost=2)).build(0.5)
+    x = torch.ones(64)
+    assert torch.equal(built.call(x, False), x)
+    assert set(built.call(x, True).tolist()) == {0, 2}
+
+
 def test_another_module_is_seen_through_the_view_of_the_first():
     class Doubles(torch.nn.Module):
         def forward(self, x):
@@ -1176,3 +1263,119 @@ def test_another_module_is_seen_through_the_view_of_the_first():
     assert torch.equal(other.call(torch.ones(2, 3), False), torch.full((2, 3), 2.0))
     assert other.raw is other.target
     assert resolve(F.dropout2d).build(0.5).again is None
+
+
+# Kinds whose p is not any number of [0, 1], or whose draws are costly.
+GRIDS = {
+    "variational": (0.1, 0.5, 0.9),
+    "uniform": (0.1, 0.5, 0.9),
+    "gaussian-noise": (0.1, 0.5, 0.9),
+    "concrete": (0.05, 0.1, 0.5, 0.9),
+    "tokens": (0.125, 0.25, 0.5, 0.75, 0.875),  # of eight
+    "n-of-m": (0.25, 0.5, 0.75),  # of four
+    "drop-block1d": (0.05, 0.1, 0.25),
+    "drop-block": (0.05, 0.1, 0.25),
+    "drop-block3d": (0.05, 0.1, 0.25),
+}
+
+
+def test_the_p_of_each_kind():
+    assert {n: spec.grid for n, spec in SPECS.items() if spec.grid != PLAIN.grid} == GRIDS
+
+
+def test_a_draw_costs_twice_the_elements_that_share_it():
+    for name, spec in SPECS.items():
+        scales = isinstance(spec, Elementwise) and type(spec.effect) is Scaled
+        if scales and spec.pattern and not spec.is_drawn_by_call:
+            assert spec.cost == 2 * spec.per_draw, name
+        if name.startswith("drop-block"):
+            assert spec.multiple == spec.size**spec.dims
+            assert spec.cost == 2 * spec.multiple
+    assert SPECS["attention"].cost == 2 * SPECS["attention"].keys
+    assert {n: s.largest for n, s in SPECS.items() if s.largest != 2} == {
+        "alpha": 1.5, "feature-alpha": 1.5
+    }  # fmt: skip
+    assert {n for n, s in SPECS.items() if s.finite} == {"attention", "weights"}
+    assert {n: s.ranks for n, s in SPECS.items() if getattr(s, "ranks", ())} == {
+        "drop-path": (4, 2), "drop-path-batch": (4,)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("drop-path", {"mode": "row"}),
+        ("drop-path-batch", {"mode": "batch"}),
+        ("locked", {"batch_first": True, "time_dim": 1}),
+        ("locked-time-first", {"batch_first": False, "time_dim": 0}),
+        ("tokens", {"num_prefix_tokens": 0}),
+        ("drop-block1d", {"block_size": 7}),
+        ("drop-block", {"block_size": 7}),
+        ("drop-block3d", {"block_size": 3}),
+        ("drop-block:block=9", {"block_size": 9}),
+        ("plain", {}),
+    ],
+)
+def test_what_a_kind_passes_to_its_target(name, arguments):
+    assert parse(name).arguments == arguments
+
+
+@pytest.mark.parametrize(
+    ("told", "size", "multiple", "cost"),
+    [
+        ("drop-block:block=16", 16, 256, 512),
+        ("drop-block:block=17", 34, 34**2, 2 * 34**2),  # no block is larger than its plane
+        ("drop-block1d:size=8", 8, 8, 16),
+        ("drop-block3d:size=4", 4, 64, 128),
+        ("drop-block3d:block=9", 18, 18**3, 2 * 18**3),
+    ],
+)
+def test_the_size_of_a_plane_follows_from_its_block(told, size, multiple, cost):
+    found = parse(told)
+    assert (found.size, found.multiple, found.cost) == (size, multiple, cost)
+
+
+class NMDropout(torch.nn.Module):
+    """In the manner of ours."""
+
+    __module__ = "torchdropout.nn"
+
+    def __init__(self, p=0.5, m=4, mode="row", dim=-1):
+        super().__init__()
+        self.p, self.m, self.mode, self.dim = p, m, mode, dim
+
+    def forward(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("thing", "words"),
+    [
+        (NMDropout(), None),
+        (NMDropout(dim=1), None),
+        (NMDropout(dim=0), r"Expected `dim` .* to be -1, the last, got dim=0 \(int\)"),
+        (NMDropout(mode="all"), r"Expected `mode` .* to be 'row', .* got mode='all' \(str\)"),
+        (functools.partial(NMDropout, mode="all"), "got mode='all'"),
+        (functools.partial(NMDropout, dim=0), "got dim=0"),
+        (NMDropout, None),
+    ],
+)
+def test_a_fixed_count_must_be_of_each_row(thing, words):
+    if words is None:
+        assert infer(thing).name == "n-of-m"
+    else:
+        with pytest.raises(ArgumentValueError, match=words):
+            infer(thing)
+
+
+@pytest.mark.parametrize(("value", "group"), [(3, 3), (0, 4), (-1, 4), ("3", 4), (3.0, 4)])
+def test_a_number_of_a_kind_is_a_positive_whole_number(value, group):
+    assert infer(NMDropout(m=value)).group == group
+    # A class has no numbers of its own.
+    assert infer(NMDropout).group == 4
+
+
+def test_an_argument_of_another_type_changes_no_kind(known):
+    assert infer(functools.partial(DropPath, scale_by_keep=0)).title == "drop-path"
+    assert infer(functools.partial(DropPath, scale_by_keep=True)).title == "drop-path"
+    assert infer(functools.partial(LockedDropout, batch_first=True)).title == "locked-time-first"

@@ -170,7 +170,7 @@ def test_the_spread_seen_shrinks_with_the_number_of_sets():
 
 def test_a_family_shares_its_rate_and_refuses_tests_it_was_not_sized_for():
     family = stats.Family(0.01, 2)
-    family.binomial("a", 50, 100, 0.5)
+    assert family.binomial("a", 50, 100, 0.5) is family.tests[0]
     family.binomials(["b"], [90], 100, [0.5])
     assert family.each == 0.005
     assert family.worst.label == "b"
@@ -274,6 +274,12 @@ def test_the_masks_of_a_pool_are_hardly_more_than_are_needed(pool):
     masks = stats.masks_for_pool(pool, 1e-6)
     assert seen(masks) >= pool > seen(int(masks / 1.03) - 1)
     assert stats.masks_for_pool(0.0, 1e-6) == 2
+
+
+def test_two_masks_of_a_pool_are_equal_with_the_chance_of_one_in_its_size():
+    # One or more of Poisson(1 / pool), 99 times in 100.
+    assert stats.pool_seen(2, 1) == pytest.approx(1 / -math.log(0.01))
+    assert stats.pool_seen(3, 1, 0.5) == pytest.approx(3 / math.log(2))
 
 
 @pytest.mark.parametrize(("n", "p", "sets"), [(131, 0.5, 1000), (560, 0.9, 10_000)])

@@ -1,10 +1,14 @@
 import functools
 import importlib
+import inspect
 import io
 import random
 import sys
 import textwrap
 import warnings
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +19,10 @@ from torch import nn
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
 from torchdropout.verify.subject import Subject
 from torchdropout.verify.targets import KEEP_NAMES, P_NAMES, PART_NAMES, TRAINING_NAMES, resolve
+from torchdropout.verify.targets._numbers import as_number, as_p
+from torchdropout.verify.targets._reading import read_call, unfilled
+from torchdropout.verify.targets._roles import Slot, drop_or_keep, first_rate, guesses, no_p, pick
+from torchdropout.verify.targets._words import shown_value
 
 X = torch.ones(64, 64)
 
@@ -1032,3 +1040,294 @@ def test_call_reaches_the_module_itself():
     built.call(X, True)
     assert built.module.training
     assert resolve(drop).build(0.5).module is None
+
+
+# Numbers, signatures and roles
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (0.5, 0.5), (1, 1.0), (Fraction(1, 4), 0.25), (np.float32(0.5), 0.5),
+        (torch.tensor(0.5), 0.5), (torch.tensor([[0.5]]), 0.5), (torch.tensor(1), 1.0),
+        (True, None), ("0.5", None), (None, None), (torch.tensor([0.5, 0.5]), None),
+        (torch.tensor([]), None), (torch.tensor(0.5 + 0j), None), (0.5 + 0j, None),
+    ],
+)  # fmt: skip
+def test_what_is_read_as_a_number(value, number):
+    assert as_number(value) == number
+    assert type(as_number(value)) is type(number)
+
+
+@pytest.mark.parametrize(
+    ("value", "flipped", "p"),
+    [(0, False, 0.0), (1, False, 1.0), (0.25, False, 0.25), (0.25, True, 0.75), (1, True, 0.0)],
+)
+def test_what_is_read_as_a_probability(value, flipped, p):
+    assert as_p("name", "`p`", value, flipped) == p
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), None, "half", True])
+def test_what_is_not_a_probability_is_refused(value):
+    words = rf"'name' to have a probability in \[0, 1\] in `p`, got .*\({type(value).__name__}\)"
+    with pytest.raises(TargetError, match=words):
+        as_p("name", "`p`", value, False)
+
+
+class Holds(Modeless):
+    """Its attribute has no name that says what it is."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+@pytest.mark.parametrize(
+    ("value", "could_be"),
+    [(0.5, True), (0.0, True), (1.0, True), (torch.tensor(0.5), True), (1.5, False), (-0.5, False),
+     (1, False), (True, False), ("x", False)],
+)  # fmt: skip
+def test_a_name_is_asked_for_where_an_attribute_could_be_p(value, could_be):
+    hint = "state it with --p-name NAME" if could_be else "none of its attributes could be p"
+    with pytest.raises(TargetError, match=f"got none .*{hint}"):
+        resolve(Holds(value))
+
+
+def test_several_dropouts_inside_must_be_told_apart():
+    two = nn.Sequential(nn.Dropout(0.1), nn.Sequential(nn.Dropout(0.2)))
+    with pytest.raises(TargetError, match=r"got several: `0\.p`, `1\.0\.p`.*--p-name"):
+        resolve(two)
+    with pytest.raises(TargetError, match=r"the attribute '2\.p' that --p-name names"):
+        resolve(two, p_name="2.p")
+    with pytest.raises(TargetError, match=r"the attribute 'keep' that --keep-prob names"):
+        resolve(two, keep_prob="keep")
+
+
+def some(a, b, /, c, d=4, *args, e, f=6, **kwargs):
+    return a, b, c, d, args, e, f, kwargs
+
+
+def test_the_signature_of_a_partial_and_calls_with_it():
+    reading = read_call(functools.partial(some, 1, c=3), ())
+    assert reading.function is some
+    assert reading.bound == {"a": 1, "c": 3}
+    assert list(reading.free) == ["b", "d", "e", "f"]
+    assert reading.takes_any_keyword
+    assert not reading.assumed
+    assert reading.call({"b": 2, "e": 5, "g": 7}) == (1, 2, 3, 4, (), 5, 6, {"g": 7})
+    assert reading.call({"b": 2, "e": 5, "c": 9}) == (1, 2, 9, 4, (), 5, 6, {})
+    shown = reading.show({"b": "b", "e": "x", "g": "7", "d": "p"})
+    assert shown == "some(b, x, g=7, d=p, a=1, c=3)"
+    assert unfilled(reading, ["b"]) == ["e"]
+    assert unfilled(reading, []) == ["b", "e"]
+
+
+@pytest.mark.parametrize(("length", "is_shown"), [(22, True), (23, False)])
+def test_a_bound_value_is_shown_where_it_is_short(length, is_shown):
+    text = "w" * length  # and two quotation marks
+    reading = read_call(functools.partial(some, e=text), ())
+    assert reading.show({}) == f"some(e={text!r})" if is_shown else "some(e=...)"
+
+
+def test_what_has_no_named_arguments_is_assumed():
+    opaque = read_call(drop_opaque, ("x", "p"))
+    assert opaque.assumed
+    assert list(opaque.free) == ["x", "p"]
+    assert {p.kind for p in opaque.free.values()} == {inspect.Parameter.POSITIONAL_ONLY}
+    assert not opaque.takes_any_keyword
+    bound = functools.partial(drop_opaque, 1)
+    assert read_call(bound, ("x",)).function is bound
+    none = read_call(lambda: 7, ("x",))
+    assert not none.assumed
+    assert (none.free, none.call({})) == ({}, 7)
+    wrong = functools.partial(drop, q=3)  # it can never be called
+    reading = read_call(wrong, ("x",))
+    assert (reading.function, reading.bound) == (wrong, {})
+    assert list(reading.free) == ["x", "p", "training"]
+
+
+def test_the_schema_of_an_operator_is_a_signature():
+    reading = read_call(torch.ops.aten.empty_like.default, ())
+    kinds = {name: parameter.kind for name, parameter in reading.signature.parameters.items()}
+    assert kinds.pop("self") is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    assert set(kinds.values()) == {inspect.Parameter.KEYWORD_ONLY}
+    assert reading.signature.parameters["self"].default is inspect.Parameter.empty
+    assert reading.signature.parameters["dtype"].default is None
+    assert unfilled(reading, []) == ["self"]
+
+
+@pytest.mark.parametrize(
+    ("names", "known", "picked"),
+    [
+        (["a", "dropProb"], ["drop_prob"], "dropProb"),
+        (["drop_prob_", "p"], ["p", "drop_prob"], "p"),
+        (["drop_prob_", "p"], ["drop_prob", "p"], "drop_prob_"),
+        (["a"], ["b"], None),
+        ([], ["b"], None),
+    ],
+)
+def test_a_name_is_picked_in_the_order_of_the_known_ones(names, known, picked):
+    assert pick(names, known) == picked
+
+
+def annotated(x, a: float = 0.5, b: "float" = 1, c: Any = 0.5, d: "Any" = 0.5):
+    return x
+
+
+def flags(x, a: int = 1, b=True, c="text", d=None, *, e=0.5):
+    return x
+
+
+def first_two(x, width: int, rate):
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "taken", "name"),
+    [
+        (annotated, ["x"], "a"),
+        (annotated, ["x", "a"], "b"),
+        (annotated, ["x", "a", "b"], "c"),
+        (annotated, ["x", "a", "b", "c"], "d"),
+        (annotated, ["x", "a", "b", "c", "d"], None),
+        (flags, ["x"], None),
+        (flags, ["x", "a"], None),
+        (flags, ["x", "a", "b"], None),
+        (flags, ["x", "a", "b", "c"], None),
+        (flags, ["x", "a", "b", "c", "d"], None),  # by its name alone
+        (first_two, ["x"], None),  # only the first that is left
+        (first_two, ["x", "width"], "rate"),
+    ],
+)
+def test_the_first_argument_that_could_be_a_rate(function, taken, name):
+    slot = first_rate(read_call(function, ()), taken)
+    assert slot == (None if name is None else Slot(name, guessed=True))
+
+
+@pytest.mark.parametrize(
+    ("p", "flipped", "given"),
+    [(0.25, False, 0.25), (0.25, True, 0.75), (2, True, -1), (True, True, True), ("x", True, "x")],
+)
+def test_a_keep_probability_gets_the_rest_of_a_number(p, flipped, given):
+    found = drop_or_keep(Slot("a", flipped), p)
+    assert (found, type(found)) == (given, type(given))
+
+
+@pytest.mark.parametrize(
+    ("slot", "assumed", "note"),
+    [
+        (Slot("p"), False, ""),
+        (Slot("k", flipped=True), False, "; `k` is read as a keep probability"),
+        (Slot("a", guessed=True), False,
+         "; `a` is taken as p, since it is the first argument that can be"),
+        (Slot("p"), True, "; no readable signature, so p is passed by position"),
+    ],
+)  # fmt: skip
+def test_how_p_was_found_is_said(slot, assumed, note):
+    reading = replace(read_call(drop, ()), assumed=assumed)
+    assert guesses(reading, slot) == note
+
+
+@pytest.mark.parametrize(
+    ("function", "taken", "hint"),
+    [
+        (first_two, [], "state it with --p-name NAME"),
+        (flags, ["x", "e"], "none of its arguments could be p"),
+        (flags, ["x"], "state it with --p-name NAME"),
+        (flags, [], "state it with --p-name NAME"),
+        (lambda x, **more: x, ["x"], "state it with --p-name NAME"),
+    ],
+)
+def test_a_name_for_p_is_asked_for_where_an_argument_could_be_one(function, taken, hint):
+    error = no_p("name", "function", read_call(function, ()), taken)
+    assert hint in str(error)
+    assert "(p, " in str(error)
+    assert f"{KEEP_NAMES[0]}, ...)" in str(error)
+
+
+@pytest.mark.parametrize(("length", "is_whole"), [(58, True), (59, False)])
+def test_a_value_is_shown_on_a_short_line(length, is_whole):
+    text = "w" * length
+    expected = f"'{text}' (str)" if is_whole else f"'{'w' * 56}... (str)"
+    assert shown_value(text) == expected
+    assert shown_value(torch.tensor([[1], [2]])) == "tensor([[1], [2]]) (Tensor)"
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (drop, f"{__name__}:drop"),
+        (functools.partial(drop, p=0.5), f"{__name__}:drop"),
+        (nn.Dropout, "torch.nn.modules.dropout:Dropout"),
+        (nn.Dropout(0.25), "Dropout(p=0.25, inplace=False)"),
+        (nn.Sequential(nn.Dropout(0.25), nn.Identity(), nn.Identity()), "Sequential"),
+        (Modeless(0.5), "Modeless"),
+        (torch.dropout, "torch:dropout"),
+        (torch.ops.aten.dropout.default, "dropout"),
+    ],
+)
+def test_the_name_of_a_target_that_was_not_given_by_name(target, name):
+    assert resolve(target).name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("w" * 60, "w" * 60), ("w" * 61, "Said"), ("two\n lines", "two lines"), ("", "Said")],
+)
+def test_a_module_is_called_what_it_says_if_that_is_short(text, name):
+    class Said(nn.Dropout):
+        def __repr__(self):
+            return text
+
+    Said.__qualname__ = "Said"
+    assert resolve(Said(0.5)).name == name
+
+
+def test_two_names_are_close_to_a_wrong_one():
+    def target(x, rate_a, rate_b, rate_c, width):
+        return x
+
+    with pytest.raises(TargetError, match=r"close to it: rate_\w, rate_\w$"):
+        resolve(target, p_name="rate_d")
+
+
+class RefusesP:
+    def __init__(self, p):
+        raise ValueError("no")
+
+
+class RefusesAmount:
+    def __init__(self, amount):
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("target", "hints", "is_told"),
+    [
+        (RefusesP, {}, False),
+        (RefusesAmount, {}, True),
+        (RefusesAmount, {"p_name": "amount"}, False),
+    ],
+)
+def test_how_to_state_p_is_told_where_it_may_be_another_argument(target, hints, is_told):
+    words = r"to be built as Refuses\w+\(\w+=0\.5\), got ValueError: no"
+    with pytest.raises(TargetError, match=words) as caught:
+        resolve(target, **hints)
+    assert ("state it with --p-name" in str(caught.value)) is is_told
+
+
+def test_a_target_that_says_that_it_has_no_gradient_has_none():
+    def own(x, p, training):
+        return x
+
+    for value, has in ((False, False), (True, True), (None, True)):
+        own.has_gradient = value
+        assert resolve(own).has_gradient is has
+    assert resolve(drop).has_gradient is True
+
+
+def test_a_target_is_resolved_on_a_device_and_in_a_checkpoint():
+    said = resolve(nn.Dropout, checkpoint=True, device=torch.device("cpu")).description
+    assert said.endswith("; inside torch.utils.checkpoint; on cpu")
+    subject = resolve(nn.Dropout)
+    assert resolve(subject) is subject
+    assert resolve(nn.Dropout2d).description.endswith("; verified as dropout2d")

@@ -5,6 +5,7 @@ The only module that imports pytest: `torchdropout.verify` imports it on first a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -220,15 +221,15 @@ def _short_name(target: Any) -> str:
         target = target.name
     if isinstance(target, str):
         return target.rpartition(":")[2]
-    name = getattr(target, "__name__", None)
+    inner = target.func if isinstance(target, functools.partial) else target
+    name = getattr(inner, "__name__", None)
     if isinstance(name, str):
         return name
     if isinstance(target, torch.nn.Module):
         text = " ".join(repr(target).split())
         if len(text) <= 60:
             return text
-    inner = getattr(target, "func", target)
-    return getattr(inner, "__name__", None) or type(inner).__name__
+    return type(inner).__name__
 
 
 def _unique(name: str, taken: set[str]) -> str:

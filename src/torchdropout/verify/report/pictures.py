@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, NullLocator
 
@@ -326,8 +326,8 @@ def _mask(figures: Mapping[str, Any]) -> _Drawn | None:
     ax.set_ylabel("row")
     ax.legend(
         handles=[
-            Rectangle((0, 0), 1, 1, color=_SEEN, lw=0, label="dropped"),
-            Rectangle((0, 0), 1, 1, color=_PALE, lw=0, label="kept"),
+            Patch(color=_SEEN, lw=0, label="dropped"),
+            Patch(color=_PALE, lw=0, label="kept"),
         ],
         loc="upper left",
         bbox_to_anchor=(1.03, 1),

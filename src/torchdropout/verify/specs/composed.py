@@ -75,7 +75,7 @@ class Attention(Spec):
         parts = [
             self._call(built, part, training) for part in torch.split(x.reshape(-1), self.part)
         ]
-        return torch.cat(parts).reshape(x.shape) if len(parts) > 1 else parts[0].reshape(x.shape)
+        return torch.cat(parts).reshape(x.shape)
 
     def _call(self, built: Built, x: torch.Tensor, training: bool) -> torch.Tensor:
         each = self.heads * self.queries * self.keys

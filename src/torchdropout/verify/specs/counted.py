@@ -51,8 +51,8 @@ class Counted(Spec):
         """The same kind, with groups of up to 32 if they hold p exactly, else with larger ones."""
         sizes = (self.group, *range(2, 33))
         held = (n for n in sizes if len(set(replace(self, group=n).kept_of(p))) == 1)
-        least = min(MOST, math.ceil(1 / p)) if p > 0 else 1
-        size = next(held, max(self.group, least))
+        # Every group holds p = 0.
+        size = next(held, 0) or max(self.group, min(MOST, math.ceil(1 / p)))
         return replace(self, group=size, cost=self.cost * size // self.group)
 
     def rates(self, p: float) -> tuple[float, float]:
@@ -70,14 +70,10 @@ class Counted(Spec):
         values = given[..., 0].index_put((at, prefix + place), flat)
         given = torch.stack([values, given[..., 1]], dim=-1) if self.removes else values
         y = built.call(given, training)
-        seen, is_kept = self.seen(y, given, training)
+        seen, _ = self.seen(y, given, training)
         own = seen.gather(1, place[:, None])[:, 0]
         if not training:
             return own.reshape(x.shape)
-        if self.removes:
-            # A token that was not returned is 0 for any x, even NaN.
-            there = is_kept.gather(1, place[:, None])[:, 0]
-            own = torch.where(there, own, torch.zeros_like(own))
         return self._decoded(flat, own, built.p).reshape(x.shape)
 
     def _decoded(self, x: torch.Tensor, y: torch.Tensor, p: float) -> torch.Tensor:

@@ -218,6 +218,6 @@ def _place(thing: object) -> tuple[str, int]:
     inner = thing.func if isinstance(thing, functools.partial) else thing
     kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
     try:
-        return inspect.getsourcefile(kind) or "", inspect.getsourcelines(kind)[1] or 1
+        return inspect.getsourcefile(kind) or "", inspect.getsourcelines(kind)[1]
     except (TypeError, OSError):
         return "", 0
