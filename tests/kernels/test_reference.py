@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from array import array
 
 import pytest
 import torch
@@ -210,6 +211,16 @@ def test_the_number_of_a_block_may_carry_into_its_high_half():
         assert torch.equal(whole[start : start + 16], expected)
 
 
+def test_numbers_have_their_low_byte_first_on_any_machine(monkeypatch):
+    numbers = [1, 2**64 - 2, 0x0102030405060708]
+    low_first = b"".join(n.to_bytes(8, "little") for n in numbers)
+    assert _philox._packed(numbers) == int.from_bytes(low_first, "little")
+    swapped = [int.from_bytes(n.to_bytes(8, "little"), "big") for n in numbers]
+    for order, expected in (("little", numbers), ("big", swapped)):
+        monkeypatch.setattr(sys, "byteorder", order)
+        assert _philox._swapped_if_big(array("Q", numbers)).tolist() == expected
+
+
 @pytest.mark.parametrize("drop_value", [0.0, -0.0, 1.5, float("-inf"), float("nan")])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 def test_any_drop_value_is_selected(drop_value, dtype):
@@ -310,3 +321,19 @@ def test_more_than_two_to_the_31_elements():
         expected = mask(Key(6), 0.5, (16,), MaskLayout(start, (1,)))
         assert torch.equal(y[start : start + 16] != 0, expected)
     assert bool((y[:: 2**20] % 2 == 0).all())
+
+
+@pytest.mark.parametrize("base", [0, -3, 2**62, 2**63 - 2])
+def test_ties_are_decided_by_the_low_halves_of_any_indices(base):
+    key, strides = Key(2**64 - 5, 6), [7, 1]
+    low = [
+        [uniform(key.seed, key.stream, (base + 7 * i + j) % 2**64) & 0xFFFF for j in range(3)]
+        for i in range(2)
+    ]
+    high = torch.full((1, 2, 3), 5, dtype=torch.int16)
+    for limit in (low[0][0], low[1][2], low[1][2] + 1):
+        found = reference._settled(high, 5, limit - HALF_LOWER, key.tensor()[None], base, strides)
+        assert found.tolist() == [[[n >= limit for n in row] for row in low]]
+    high[0, 0] = torch.tensor([4, 6, 5])
+    found = reference._settled(high, 5, low[0][2] - HALF_LOWER, key.tensor()[None], base, strides)
+    assert found[0, 0].tolist() == [False, True, True]

@@ -47,7 +47,13 @@ RATES = [
 OF_LSTM = [
     {"zoneout_cell": 0.4, "zoneout_hidden": 0.1, "num_layers": 2, "dropout": 0.2},
     {"recurrent_dropout": 0.4, "zoneout_cell": 0.2, "proj_size": 2, "bidirectional": True},
-    {"recurrent_dropout": 0.4, "recurrent_mode": "update", "proj_size": 2, "num_layers": 2},
+    {
+        "recurrent_dropout": 0.4,
+        "recurrent_mode": "update",
+        "dropout": 0.3,
+        "proj_size": 2,
+        "num_layers": 3,
+    },
 ]
 CASES = [
     *itertools.product(CLASSES, RATES),
