@@ -337,3 +337,24 @@ def test_ties_are_decided_by_the_low_halves_of_any_indices(base):
     high[0, 0] = torch.tensor([4, 6, 5])
     found = reference._settled(high, 5, low[0][2] - HALF_LOWER, key.tensor()[None], base, strides)
     assert found[0, 0].tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "strides", "is_row_major"),
+    [
+        ((), (), True),
+        ((2, 3), (3, 1), True),
+        ((2, 3), (1, 2), False),
+        ((2, 3), (3, 2), False),
+        ((2,), (5,), False),
+        ((1, 3), (99, 1), True),  # of one place the stride has no meaning
+        ((2, 1, 3), (3, 0, 1), True),
+        ((2, 1), (1, 99), True),
+        ((1,), (0,), True),
+    ],
+)
+def test_strides_in_the_order_of_memory(sizes, strides, is_row_major):
+    assert _fill.is_row_major(sizes, strides) is is_row_major
+    x = torch.randn(sizes)
+    y = reference.masked_affine(x, Key(1).tensor(), 0.5, 2.0, 0.0, 0.0, 3, strides)
+    assert same_bits(y, dropout(x, 0.5, Key(1), MaskLayout(3, strides)))

@@ -622,6 +622,22 @@ class TestWithout:
             x = SimpleNamespace(device=torch.device(kind))
             assert devices.serve(x) is served
 
+    @pytest.mark.parametrize("capturing", [False, True])
+    def test_only_a_stream_of_cuda_is_captured(self, monkeypatch, capturing):
+        monkeypatch.setattr(devices, "captures", lambda: capturing)
+        for kind in ("cuda", "xpu", "cpu"):
+            x = SimpleNamespace(device=torch.device(kind))
+            assert devices._is_capturing(x) is (capturing and kind == "cuda")
+
+    @pytest.mark.parametrize("current", ["reference", "scalar"])
+    @pytest.mark.parametrize("chosen_by", ["auto", "backends.use"])
+    def test_the_reference_is_chosen_by_name(self, monkeypatch, current, chosen_by):
+        """Where there are no compiled kernels, it is what "auto" resolves to."""
+        monkeypatch.setattr(devices.cpu, "current", lambda: current)
+        monkeypatch.setattr(devices.cpu, "chosen_by", chosen_by)
+        by_name = current == "reference" and chosen_by != "auto"
+        assert devices.reference_chosen() is by_name
+
     def test_the_base_of_a_key_wraps(self):
         key, rest = devices.placed(torch.tensor([1, 2, 30]), (0.5, -10, [1]))
         assert key.tolist() == [1, 2]
