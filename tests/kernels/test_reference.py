@@ -19,6 +19,7 @@ from torchdropout.contract.keep import (
     HALF_LOWER,
     PER_BLOCK,
     halves,
+    halves_of_words,
     words_tensor,
 )
 from torchdropout.contract.seed import as_int64
@@ -151,6 +152,42 @@ def test_a_large_draw_is_made_in_few_equal_parts(monkeypatch, shape, parts):
     monkeypatch.setattr(_fill, "most", lambda device, each: 1000)
     assert torch.equal(keep_bits(key, shape, 0.3, 1, strides, CPU), whole)
     assert [size for size in sizes[1:] if size <= 1000] == parts
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sizes", "strides", "parts"),
+    [
+        # Eight draws share a call of Philox, which takes 32 bytes: a quarter for a byte of theirs.
+        (torch.bool, (1000,), [1], [334, 334, 332]),
+        (torch.int16, (1000,), [1], [167] * 5 + [165]),
+        (torch.float32, (1000,), [1], [91] * 10 + [90]),
+        # Runs that begin anywhere in a block have places, too.
+        (torch.bool, (10, 100), [101, 1], [170] * 5 + [150]),
+        (torch.float32, (10, 100), [101, 1], [50] * 20),
+        # Each two have a call of their own.
+        (torch.bool, (500, 2), [3, 1], [92] * 10 + [80]),
+        (torch.float32, (96,), [1], [96]),
+    ],
+    ids=str,
+)
+def test_elsewhere_memory_limits_a_part(monkeypatch, dtype, sizes, strides, parts):
+    found = []
+
+    def value(numbers, keys, base, strides):
+        found.append(numbers.numel())
+        return numbers > 0 if dtype == torch.bool else numbers.to(dtype)
+
+    if dtype == torch.float32:
+        draw = _fill.Draw(dtype, 4, 1, _fill.centred, value)
+    else:
+        draw = _fill.Draw(dtype, 8, DOMAIN_HIGH, halves_of_words, value)
+    place = Key(5, 6).tensor()[None], sizes, 3, strides, CPU
+    expected = _fill.draws(draw, *place)
+    found.clear()
+    monkeypatch.setattr(_fill, "is_cpu", lambda device: False)
+    monkeypatch.setattr(_fill, "_LARGE", 96)
+    assert torch.equal(_fill.draws(draw, *place), expected)
+    assert found == parts
 
 
 def test_low_halves_are_computed_where_high_halves_tie_and_only_if_they_matter(monkeypatch):
