@@ -75,6 +75,9 @@ class TestDropIn:
         for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
             assert repr(other) == repr(module)
             assert torch.equal(seeded(other, x), seeded(module, x))
+            assert torch.equal(other._rate.constants, module._rate.constants)  # of a graph
+            assert other._rate is not module._rate
+        assert "_rate" not in module.__getstate__()
 
     def test_replicates_as_data_parallel_does(self, name):
         module, x = getattr(td.nn, name)(0.3), sample(name)
