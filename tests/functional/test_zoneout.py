@@ -279,3 +279,57 @@ def test_the_expectation_at_one_is_the_old_value(p):
         assert y is old
     else:
         torch.testing.assert_close(y, torch.tensor([0.7 + 0.9, math.inf]))
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("key", [KEY, None])
+def test_one_gradient_alone(create_graph, key):
+    """With a key of the caller, and with one that an operator draws."""
+    gradient = torch.randn(6, 5, dtype=torch.float64)
+    both = states(torch.float64, requires_grad=True)
+
+    def gradients(new, old, wanted):
+        torch.manual_seed(3)
+        y = F.zoneout(new, old, 0.4, key=key)
+        return torch.autograd.grad(y, wanted, gradient, create_graph=create_graph)
+
+    expected = gradients(*both, both)
+    assert torch.equal(expected[0] + expected[1], gradient)
+    for number, wanted in enumerate(both):
+        given = [t if t is wanted else t.detach() for t in both]
+        (alone,) = gradients(*given, [wanted])
+        assert torch.equal(alone, expected[number])
+
+
+def test_a_drawn_key_gives_the_forward_derivative_its_mask():
+    new, old = states(torch.float64)
+    tangents = states(torch.float64)
+    torch.manual_seed(3)
+    expected = F.zoneout(*tangents, 0.4)
+    for chosen in ((0,), (1,), (0, 1)):
+
+        def call(*changed, chosen=chosen):
+            both = [new, old]
+            for n, t in zip(chosen, changed, strict=True):
+                both[n] = t
+            torch.manual_seed(3)
+            return F.zoneout(*both, 0.4)
+
+        primals = tuple((new, old)[n] for n in chosen)
+        _, tangent = torch.func.jvp(call, primals, tuple(tangents[n] for n in chosen))
+        if len(chosen) == 2:
+            assert torch.equal(tangent, expected)
+        else:
+            assert torch.equal(tangent != 0, expected == tangents[chosen[0]])
+
+
+def test_where_a_graph_takes_no_function_it_takes_a_select(monkeypatch):
+    new, old = states(torch.float64, requires_grad=True)
+    expected = F.zoneout(new, old, 0.4, key=KEY)
+    monkeypatch.setattr(zoneout.direct, "takes", lambda x: False)
+    monkeypatch.setattr(zoneout._torch, "refuses_functions", lambda: True)
+    y = F.zoneout(new, old, 0.4, key=KEY)
+    assert torch.equal(y, expected)
+    assert "Where" in type(y.grad_fn).__name__
+    found, wanted = (torch.autograd.grad(t.sum(), (new, old)) for t in (y, expected))
+    assert all(map(torch.equal, found, wanted))

@@ -6,12 +6,14 @@ import inspect
 import itertools
 import math
 import pickle
+import sys
 
 import pytest
 import torch
 
 import torchdropout as td
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.nn import _module
 
 NAMES = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"]
 PLAIN = NAMES[:4]
@@ -220,3 +222,68 @@ def test_no_batch_dimension(name):
         module = getattr(td.nn, name)(0.5, inplace)
         batched = seeded(module, x.clone().unsqueeze(0)).squeeze(0)
         assert torch.equal(seeded(module, x.clone()), batched)
+
+
+def called(x, **given):
+    return lambda module: module(x, **given)
+
+
+X, KEY = torch.linspace(-1.0, 1.0, 24).view(4, 6), td.Key(3)
+# By name: how to make it, a call of it, and the rate that is changed.
+OF_A_GRAPH = {
+    "Dropout": (lambda: td.nn.Dropout(0.3), called(X, key=KEY)),
+    "Dropout2d": (lambda: td.nn.Dropout2d(0.3), called(X.view(2, 3, 2, 2), key=KEY)),
+    "AlphaDropout": (lambda: td.nn.AlphaDropout(0.3), called(X, key=KEY)),
+    "FeatureAlphaDropout": (lambda: td.nn.FeatureAlphaDropout(0.3), called(X, key=KEY)),
+    "DropBlock1d": (lambda: td.nn.DropBlock1d(0.3, 3), called(X.view(2, 2, 6), key=KEY)),
+    "DropPath": (lambda: td.nn.DropPath(0.3), called(X, key=KEY)),
+    "DropPath, unscaled": (lambda: td.nn.DropPath(0.3, False), called(X, key=KEY)),
+    "StochasticDepth": (lambda: td.nn.StochasticDepth(0.3, "row"), called(X, key=KEY)),
+    "EmbeddingDropout": (
+        lambda: td.nn.EmbeddingDropout(EMBEDDING, 0.3),
+        called(torch.tensor([0, 1, 0]), key=KEY),
+    ),
+    "GaussianDropout": (lambda: td.nn.GaussianDropout(0.3), called(X, key=KEY)),
+    "FeatureGaussianDropout": (lambda: td.nn.FeatureGaussianDropout(0.3), called(X, key=KEY)),
+    "GaussianNoise": (lambda: td.nn.GaussianNoise(0.3), called(X, key=KEY)),
+    "UniformDropout": (lambda: td.nn.UniformDropout(0.3), called(X, key=KEY)),
+    "LayerDrop": (lambda: td.nn.LayerDrop(torch.nn.Tanh(), 0.3), called(X, dropout_key=KEY)),
+    "LockedDropout": (lambda: td.nn.LockedDropout(0.3), called(X, key=KEY)),
+    "MultiSampleDropout": (
+        lambda: td.nn.MultiSampleDropout(0.3, torch.nn.Tanh()),
+        called(X, key=KEY),
+    ),
+    "ColumnDropout": (lambda: td.nn.ColumnDropout(0.3), called(X, key=KEY)),
+    "Zoneout": (lambda: td.nn.Zoneout(0.3), called(X, old=X + 1, key=KEY)),
+}
+
+
+@pytest.mark.parametrize("exporting", [False, True])
+@pytest.mark.parametrize("compiling", [False, True])
+@pytest.mark.parametrize("name", OF_A_GRAPH)
+def test_a_graph_reads_the_rate_from_a_tensor(monkeypatch, name, compiling, exporting):
+    """But an exported program has the number. The calls are made without a compiler."""
+    make, call = OF_A_GRAPH[name]
+    module = make().train()
+    expected = call(module)
+    read = []
+    traced = _module.RateModule._traced_p
+    monkeypatch.setattr(
+        _module.RateModule, "_traced_p", lambda self: read.append(traced(self)) or read[-1]
+    )
+    monkeypatch.setattr(
+        sys.modules[type(module).__module__], "is_dynamo_compiling", lambda: compiling
+    )
+    monkeypatch.setattr(_module._torch, "is_exporting", lambda: exporting)
+    assert torch.equal(call(module), expected)
+    if not compiling:
+        assert read == []
+    elif exporting:
+        assert read == [0.3]
+    else:
+        assert len(read) == 1
+        assert read[0] is module._rate
+    vars(module)["_rate"] = None  # as under a mode that makes no real tensors
+    read.clear()
+    assert torch.equal(call(module), expected)
+    assert read == [0.3] * compiling
