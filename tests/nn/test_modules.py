@@ -255,6 +255,14 @@ OF_A_GRAPH = {
     ),
     "ColumnDropout": (lambda: td.nn.ColumnDropout(0.3), called(X, key=KEY)),
     "Zoneout": (lambda: td.nn.Zoneout(0.3), called(X, old=X + 1, key=KEY)),
+    "MultiheadAttention": (
+        lambda: td.nn.MultiheadAttention(6, 2, 0.3),
+        lambda module: module(X, X, X, dropout_key=KEY)[0],
+    ),
+    "WeightDrop": (
+        lambda: td.nn.WeightDrop(torch.nn.Linear(6, 3), 0.3, "weight"),
+        called(X, dropout_key=KEY),
+    ),
 }
 
 
@@ -266,6 +274,7 @@ def test_a_graph_reads_the_rate_from_a_tensor(monkeypatch, name, compiling, expo
     make, call = OF_A_GRAPH[name]
     module = make().train()
     expected = call(module)
+    rate = module._rate
     read = []
     traced = _module.RateModule._traced_p
     monkeypatch.setattr(
@@ -282,8 +291,41 @@ def test_a_graph_reads_the_rate_from_a_tensor(monkeypatch, name, compiling, expo
         assert read == [0.3]
     else:
         assert len(read) == 1
-        assert read[0] is module._rate
+        assert read[0] is rate
     vars(module)["_rate"] = None  # as under a mode that makes no real tensors
     read.clear()
     assert torch.equal(call(module), expected)
     assert read == [0.3] * compiling
+
+
+def test_a_graph_of_a_token_dropout_reads_a_rate_that_changes(monkeypatch):
+    """While it has not changed, a graph for one length is faster."""
+    module, x = td.nn.TokenDropout(0.3), torch.randn(2, 9, 3)
+    own = sys.modules[type(module).__module__]
+    seen = []
+    function = own.F.token_dropout
+    monkeypatch.setattr(
+        own.F, "token_dropout", lambda x, p, *a, **k: seen.append(p) or function(x, p, *a, **k)
+    )
+
+    def passed():
+        module(x, key=KEY)
+        return seen.pop()
+
+    monkeypatch.setattr(own, "is_dynamo_compiling", lambda: True)
+    assert passed() == 0.3
+    module.p = 0.3
+    assert passed() == 0.3
+    module.p = 0.5
+    assert passed() is module._rate
+    monkeypatch.setattr(own._torch, "is_batched", lambda x: True)
+    assert passed() == 0.5
+    monkeypatch.setattr(own._torch, "is_batched", lambda x: False)
+    assert passed() is module._rate
+    monkeypatch.setattr(own, "is_dynamo_compiling", lambda: False)
+    assert passed() == 0.5
+
+
+def test_a_rate_module_must_say_its_constants():
+    with pytest.raises(NotImplementedError):
+        _module.RateModule()._constants()
