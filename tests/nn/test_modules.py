@@ -229,13 +229,19 @@ def called(x, **given):
 
 
 X, KEY = torch.linspace(-1.0, 1.0, 24).view(4, 6), td.Key(3)
-# By name: how to make it, a call of it, and the rate that is changed.
+# By name: how to make it, and a call of it.
 OF_A_GRAPH = {
     "Dropout": (lambda: td.nn.Dropout(0.3), called(X, key=KEY)),
     "Dropout2d": (lambda: td.nn.Dropout2d(0.3), called(X.view(2, 3, 2, 2), key=KEY)),
     "AlphaDropout": (lambda: td.nn.AlphaDropout(0.3), called(X, key=KEY)),
     "FeatureAlphaDropout": (lambda: td.nn.FeatureAlphaDropout(0.3), called(X, key=KEY)),
     "DropBlock1d": (lambda: td.nn.DropBlock1d(0.3, 3), called(X.view(2, 2, 6), key=KEY)),
+    "DropBlock2d": (lambda: td.nn.DropBlock2d(0.3, 2), called(X.view(2, 2, 2, 3), key=KEY)),
+    "DropBlock3d": (lambda: td.nn.DropBlock3d(0.3, 2), called(X.view(1, 2, 2, 2, 3), key=KEY)),
+    "DropBlock2d, by count": (
+        lambda: td.nn.DropBlock2d(0.3, 2, eps=0.5, scale="count"),
+        called(X.view(2, 2, 2, 3), key=KEY),
+    ),
     "DropPath": (lambda: td.nn.DropPath(0.3), called(X, key=KEY)),
     "DropPath, unscaled": (lambda: td.nn.DropPath(0.3, False), called(X, key=KEY)),
     "StochasticDepth": (lambda: td.nn.StochasticDepth(0.3, "row"), called(X, key=KEY)),
