@@ -6,6 +6,7 @@ import concurrent.futures
 import json
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -550,3 +551,163 @@ def test_auto_without_kernels_is_not_a_choice_of_the_reference(monkeypatch):
     assert not devices.reference_chosen()
     cpu.select("reference", "a call")
     assert devices.reference_chosen()
+
+
+class Extension:
+    """Stands for the compiled kernels, and notes which were selected."""
+
+    def __init__(self, version=torchdropout.__version__):
+        self.version, self.selected = version, []
+
+    def usable(self):
+        return "scalar", "avx2"
+
+    def select(self, name):
+        self.selected.append(name)
+
+    def why_not(self, name):
+        return f"the processor has no {name}"
+
+
+class TestLoading:
+    """In this process, with a module that stands for the extension."""
+
+    @pytest.fixture(autouse=True)
+    def restored(self, monkeypatch):
+        for name in ("_current", "chosen_by", "triton_by", "why_missing"):
+            monkeypatch.setattr(cpu, name, getattr(cpu, name))
+        monkeypatch.setattr(cpu, "extension", None)
+        monkeypatch.setattr(cpu.triton, "why_not_on_cpu", lambda: "no interpreter")
+        monkeypatch.delenv(cpu.VARIABLE, raising=False)
+
+    @pytest.fixture
+    def imports(self, monkeypatch, tmp_path):
+        """Gives what an import of the extension gives or raises, and what the build noted."""
+
+        def imports(found, note=None):
+            def import_module(name):
+                assert name == "torchdropout._C"
+                if isinstance(found, Exception):
+                    raise found
+                return found
+
+            if note is not None:
+                (tmp_path / "_no_extension.txt").write_text(note)
+            monkeypatch.setattr(cpu, "import_module", import_module)
+            monkeypatch.setattr(cpu.resources, "files", lambda package: tmp_path)
+
+        return imports
+
+    def test_it_is_loaded(self, imports):
+        extension = Extension()
+        imports(extension)
+        assert cpu._load() == ""
+        assert cpu.extension is extension
+        assert extension.selected == []
+        assert cpu.available() == ("reference", "scalar", "avx2")
+
+    @pytest.mark.parametrize("version", ["0.0.1", None])
+    def test_one_of_another_version_runs_the_reference(self, imports, version):
+        extension = Extension(version)
+        imports(extension)
+        assert cpu._load() == (
+            f"its file was built for version {version}, and this is version "
+            f"{torchdropout.__version__}"
+        )
+        assert cpu.extension is None
+        assert extension.selected == [None]
+
+    @pytest.mark.parametrize(
+        ("note", "reason"),
+        [
+            (None, "it was not built"),
+            ("", "it was not built"),
+            ("no compiler\n", "no compiler"),
+            ("no compiler\ncc: not found\n", "no compiler (full output: {note})"),
+        ],
+    )
+    def test_the_build_notes_why_there_is_none(self, imports, tmp_path, note, reason):
+        imports(ModuleNotFoundError("torchdropout._C"), note)
+        assert cpu._load() == reason.format(note=tmp_path / "_no_extension.txt")
+        assert cpu.extension is None
+        assert cpu.available() == ("reference",)
+
+    def test_a_file_that_cannot_be_loaded(self, imports):
+        imports(OSError("undefined symbol"))
+        assert cpu._load() == "its file cannot be loaded: OSError: undefined symbol"
+
+    @pytest.mark.parametrize(
+        ("requested", "note", "warns"),
+        [
+            (None, "no compiler", True),
+            ("auto", "no compiler", True),
+            ("reference", "no compiler", False),
+            (None, "TORCHDROPOUT_NO_EXTENSION was set", False),
+        ],
+    )
+    def test_without_kernels_there_is_a_warning(self, imports, monkeypatch, requested, note, warns):
+        imports(ModuleNotFoundError("torchdropout._C"), note)
+        if requested is not None:
+            monkeypatch.setenv(cpu.VARIABLE, requested)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            cpu.start()
+        assert cpu.why_missing == note
+        assert cpu.current() == "reference"
+        by = cpu.VARIABLE if requested == "reference" else "auto"
+        assert cpu.choice() == ("reference", by)
+        assert len(caught) == warns
+        if warns:
+            assert "no compiled kernels: no compiler. Masks come from" in str(caught[0].message)
+            assert f"{cpu.VARIABLE}=reference to silence" in str(caught[0].message)
+
+    def test_with_kernels_the_fastest_runs(self, imports, monkeypatch):
+        extension = Extension()
+        imports(extension)
+        cpu.start()
+        assert (cpu.choice(), extension.selected) == (("avx2", "auto"), ["avx2"])
+        monkeypatch.setenv(cpu.VARIABLE, "scalar")
+        cpu.start()
+        assert (cpu.choice(), extension.selected) == (("scalar", cpu.VARIABLE), ["avx2", "scalar"])
+        cpu.select("reference", "a call")
+        assert (cpu.choice(), extension.selected[2:]) == (("reference", "a call"), [None])
+        with pytest.raises(BackendError, match=r"got 'neon', .*: the processor has no neon"):
+            cpu.select("neon", "a call")
+        assert cpu.choice() == ("reference", "a call")
+
+    def test_kernels_that_are_missing_are_named(self, imports, monkeypatch):
+        imports(ModuleNotFoundError("torchdropout._C"), "no compiler")
+        monkeypatch.setenv(cpu.VARIABLE, "avx2")
+        with pytest.raises(
+            BackendError, match=r"got 'avx2', .*: there are no compiled kernels: no"
+        ):
+            cpu.start()
+
+    def test_triton_by_name_on_a_gpu_leaves_the_cpu_to_the_fastest(self, imports, monkeypatch):
+        extension = Extension()
+        imports(extension)
+        cpu.start()
+        monkeypatch.setattr(cpu.triton, "is_native", lambda: True)
+        monkeypatch.setattr(cpu.triton, "why_missing", lambda: "")
+        cpu.select("triton", "a call")
+        assert cpu.choice() == ("triton", "a call")
+        assert (cpu.current(), cpu.chosen_by, cpu.triton_by) == ("avx2", "auto", "a call")
+        cpu.select("auto", "another call")
+        assert (cpu.choice(), cpu.triton_by) == (("avx2", "auto"), "")
+        monkeypatch.setattr(cpu.triton, "why_missing", lambda: "it is not installed")
+        with pytest.raises(BackendError, match=r"got 'triton', .*machine: it is not installed"):
+            cpu.select("triton", "a call")
+        monkeypatch.setattr(cpu.triton, "is_native", lambda: False)
+        with pytest.raises(BackendError, match=r"got 'triton', .*machine: no interpreter"):
+            cpu.select("triton", "a call")
+
+    def test_triton_by_name_in_the_interpreter_runs_the_cpu(self, imports, monkeypatch):
+        extension = Extension()
+        imports(extension)
+        cpu.start()
+        monkeypatch.setattr(cpu.triton, "is_native", lambda: False)
+        monkeypatch.setattr(cpu.triton, "why_not_on_cpu", lambda: "")
+        assert cpu.available() == ("triton", "reference", "scalar", "avx2")
+        cpu.select("triton", "a call")
+        assert (cpu.choice(), cpu.triton_by) == (("triton", "a call"), "")
+        assert extension.selected == ["avx2", None]

@@ -13,7 +13,7 @@ from oracle import layouts_of, same_but_nans
 from torchdropout import functional as F
 from torchdropout.contract.layout import sizes_drawn
 from torchdropout.kernels import reference
-from torchdropout.ops import _masked_affine
+from torchdropout.ops import _keep_bits, _masked_affine
 
 KEY = td.Key(2**63 + 5, 2**40 + 1)
 REAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -354,6 +354,28 @@ class TestBitsInBytes:
                     assert sizes_drawn(shape, strides) == list(keep.shape[key.ndim - 1 :])
                     assert torch.equal(each[..., :count], flat.long())
                     assert not each[..., count:].any()
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+    @pytest.mark.parametrize(
+        ("shape", "strides"),
+        [((6, 40), [40, 1]), ((5, 7), [1, 5]), ((3, 5, 2), [5, 1, 0]), ((), []), ((0, 3), [3, 1])],
+    )
+    def test_make_the_dropout_that_a_graph_sees(self, dtype, shape, strides):
+        """Called here without a graph."""
+        x = torch.randn(shape, dtype=torch.float64).to(dtype)
+        if x.ndim == 2:
+            x = x.t().contiguous().t()
+        if x.numel() > 8:
+            x[0, :3] = torch.tensor([torch.inf, torch.nan, -0.0]).view(3, *[1] * (x.ndim - 2))
+        numbers = 0.3, 1 / 0.7
+        expected = torch.ops.torchdropout.masked_affine(
+            x, KEY.tensor(), *numbers, 0.0, 0.0, 5, strides
+        )
+        of_tensor = torch.tensor([*numbers, 0.0, 0.0], dtype=torch.float64)
+        for constants in (numbers, (of_tensor,)):
+            y = _keep_bits.select(x, KEY.tensor(), constants, 5, strides)
+            assert same_but_nans(y, expected)
+            assert y.stride() == expected.stride()
 
     def test_a_third_number_of_a_key_is_added_to_the_base(self):
         operator, like, (seed, stream) = (

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint
 
 from oracle import dropout, mask, same_bits
 from torchdropout import Key, MaskLayout, backends, ops
@@ -430,3 +430,36 @@ def test_what_a_graph_sees_into_is_linear(monkeypatch, fuses, rest):
     if linear:
         assert same_bits(ops.masked_linear_of(x, key, constants, *place), expected)
         assert calls == (["_fused", "_fused_of"] if fuses else [])
+
+
+class Node:
+    """A node of a graph."""
+
+    def __init__(self, target, *inputs, backward=False):
+        self.target, self.all_input_nodes, self.backward = target, list(inputs), backward
+        self.meta = {"ac_graph_id": 3}
+
+
+@pytest.mark.parametrize(
+    ("budgets", "policy"),
+    [
+        ((), CheckpointPolicy.MUST_SAVE),
+        ((1, 0.5), CheckpointPolicy.MUST_SAVE),
+        ((1, 0), CheckpointPolicy.MUST_RECOMPUTE),
+    ],
+)
+def test_the_draws_of_a_key_are_kept_for_the_backward(monkeypatch, budgets, policy):
+    monkeypatch.setattr(_keys._torch, "is_of_backward", lambda node: node.backward)
+    monkeypatch.setattr(_keys._torch, "budgets", lambda node: budgets)
+    before = Node("placeholder")
+    first, second = Node(_keys._draw_keys, before), Node(_keys._draw_keys)
+    again = Node(_keys._draw_keys, backward=True)
+    view = Node("view", first)
+    key = Node("cat", view, view, second, again)
+    _keys._mark_draws(key)
+    for draw in (first, second):
+        assert draw.meta == {"recompute": policy}
+    for other in (before, again, view, key):
+        assert other.meta == {"ac_graph_id": 3}
+    _keys._mark_draws(before)
+    assert before.meta == {"ac_graph_id": 3}

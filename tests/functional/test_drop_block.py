@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, ShapeError
 from torchdropout.functional._blocks import seed_rate
+from torchdropout.kernels import cpu
+from torchdropout.ops import _drop_blocks
 from torchdropout.verify import check_dropout
 
 KEY = Key(5, 6)
@@ -437,3 +440,48 @@ def test_backends_agree_where_the_rate_rounds_to_none_or_all(p, block):
 def test_a_layout_whose_seeds_of_a_row_share_an_index_is_refused():
     with pytest.raises(ArgumentValueError, match="gives each seed of a map its own index"):
         F.drop_block1d(torch.ones(2, 3, 8), 0.3, 3, layout=MaskLayout(0, (18, 6, 0)))
+
+
+@pytest.mark.parametrize(
+    ("rate", "count", "keys", "is_compiled"),
+    [
+        (0.1, False, 1, True),
+        (0.0, False, 1, False),
+        (1.0, False, 1, False),
+        (0.1, True, 1, False),
+        (0.1, False, 2, False),
+    ],
+)
+def test_where_the_compiled_kernel_is_called(monkeypatch, rate, count, keys, is_compiled):
+    x, key, strides = torch.randn(3, 4, 12), KEY.tensor(), [56, 14, 1]
+    rest = (1, 3, count, rate, 1.25, 0.5)
+    if keys == 2:
+        x, key = torch.stack([x, x]), torch.stack([key, key])
+    monkeypatch.setattr(cpu, "extension", None)
+    expected = _drop_blocks._kernel(x, key, *rest, 5, strides)
+    calls = []
+
+    def kernel(*args):
+        calls.append(args)
+        return NotImplemented
+
+    monkeypatch.setattr(cpu, "extension", SimpleNamespace(drop_blocks=kernel))
+    assert same_bits(_drop_blocks._kernel(x, key, *rest, 5, strides), expected)
+    own = (*KEY.tensor().tolist(), rate, 5, strides, 1, 3, 1.25)
+    assert [call[1:] for call in calls] == ([own] if is_compiled else [])
+    monkeypatch.setattr(cpu, "extension", SimpleNamespace(drop_blocks=lambda *args: "result"))
+    y = _drop_blocks._kernel(x, key, *rest, 5, strides)
+    assert (y == "result") if is_compiled else same_bits(y, expected)
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+def test_all_of_the_next(count):
+    words = torch.randint(0, 2, (3, 15), generator=torch.Generator().manual_seed(1)).neg().short()
+    found = _drop_blocks._all_of_next(words, -1, count)
+    assert torch.equal(found, words.unfold(1, count, 1).amax(-1))
+    assert torch.equal(_drop_blocks._all_of_next(words.t(), -2, count), found.t())
+
+
+def test_the_sizes_of_a_seed_map():
+    assert _drop_blocks.seed_sizes((2, 3, 8, 9), 2, 4) == [2, 3, 11, 12]
+    assert _drop_blocks.seed_sizes((3, 8), 1, 1) == [3, 8]

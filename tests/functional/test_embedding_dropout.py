@@ -151,6 +151,18 @@ def test_compiles_in_one_graph():
     assert all(map(torch.equal, got, expected))
 
 
+JAGGED = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
+
+
+@pytest.mark.parametrize("row", [-ROWS, -1, 0, ROWS - 1])
+def test_a_row_of_padding_gets_no_gradient(row):
+    weight = table().requires_grad_()
+    y = F.embedding_dropout(torch.arange(ROWS), weight, 0.5, False, padding_idx=row)
+    (gradient,) = torch.autograd.grad(y.sum(), weight)
+    assert not gradient[row].any()
+    assert gradient.any(1).sum() == ROWS - 1
+
+
 @pytest.mark.parametrize(
     ("asked", "kwargs", "error", "words_"),
     [
@@ -161,6 +173,21 @@ def test_compiles_in_one_graph():
         (None, {"p": 1.5}, ArgumentValueError, r"got p=1.5 \(float\)"),
         (None, {"weight": torch.ones(3)}, ArgumentValueError, "`weight` to be a table of 2 dim"),
         (None, {"weight": torch.ones(3, 2).int()}, ArgumentTypeError, "torch.int32"),
+        (None, {"weight": torch.ones(3, 2, 2)}, ArgumentValueError, "`weight` to be a table of 2"),
+        (None, {"weight": JAGGED}, ArgumentValueError, "`weight` to be a table of 2 dimensions"),
+        (None, {"weight": torch.ones(3, 2).to_sparse()}, ArgumentTypeError, "`weight` .* sparse"),
+        (None, {"scale_grad_by_freq": 1}, ArgumentTypeError, "`scale_grad_by_freq` to be a bool"),
+        (None, {"sparse": None}, ArgumentTypeError, "`sparse` to be a bool"),
+        (None, {"padding_idx": ROWS}, ArgumentValueError, rf"\[-{ROWS}, {ROWS}\), a row of the"),
+        (None, {"padding_idx": -ROWS - 1}, ArgumentValueError, f"padding_idx={-ROWS - 1}"),
+        (None, {"padding_idx": 1.0}, ArgumentTypeError, "`padding_idx`"),
+        (
+            None,
+            {"scale": -float("inf")},
+            ArgumentValueError,
+            "`scale` to be finite, got scale=-inf",
+        ),
+        (None, {"scale": float("nan")}, ArgumentValueError, "`scale` to be finite, got scale=nan"),
         (None, {"scale": "2"}, ArgumentTypeError, r"`scale` .* got scale='2' \(str\)"),
         (None, {"scale": float("inf")}, ArgumentValueError, "`scale` to be finite, got scale=inf"),
         (None, {"key": 1}, ArgumentTypeError, "`key`"),

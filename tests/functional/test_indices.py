@@ -1,5 +1,7 @@
 """Where the draws of a call lie: the base and the strides of its mask indices."""
 
+import re
+
 import pytest
 import torch
 
@@ -73,7 +75,8 @@ def test_a_choice_is_among_places_of_their_own(shape, dim, broadcast_dims, layou
 )
 def test_a_choice_needs_them(shape, broadcast_dims, layout, name):
     words = f"`{name}` to be one that gives each place along dimension 1 its own index"
-    with pytest.raises(ArgumentValueError, match=f"{words}.*got {name}="):
+    value = re.escape(str(broadcast_dims if layout is None else layout))
+    with pytest.raises(ArgumentValueError, match=f"{words}.*got {name}={value}"):
         choice_map(shape, (), 1, broadcast_dims, layout)
 
 

@@ -6,7 +6,7 @@ import torch
 from oracle import mask
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
-from torchdropout.errors import ArgumentValueError
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, 5), (2, 3, 4)])
@@ -21,3 +21,63 @@ def test_a_shape_without_room_is_refused():
     for shape in ((2**62,), (2**31, 2**31), (2**40, 2**40)):
         with pytest.raises(ArgumentValueError, match=r"fewer than 2\*\*62 elements"):
             F.keep_mask(shape, 0.5, device="meta")
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), None])
+def test_a_mask_is_on_the_device_that_is_named(device):
+    assert F.keep_mask((3,), 0.5, device=device).device == torch.device("cpu")
+    with torch.device("meta"):
+        expected = "meta" if device is None else "cpu"
+        assert F.keep_mask((3,), 0.5, device=device).device.type == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "words"),
+    [
+        (0, ArgumentTypeError, r"`device` to be a torch.device or the name of one, got device=0"),
+        ("nowhere", ArgumentValueError, r"a device torch knows, got device='nowhere' \(str\)"),
+    ],
+)
+def test_other_devices_are_refused_and_nothing_is_drawn(device, error, words):
+    before = torch.get_rng_state()
+    for p in (0.0, 0.5):
+        with pytest.raises(error, match=words):
+            F.keep_mask((3,), p, device=device)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_p_of_zero_one_and_of_each_element():
+    before = torch.get_rng_state()
+    assert F.keep_mask((3,), 0).all()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not F.keep_mask((3,), 1).any()
+    assert torch.equal(F.keep_mask((2,), torch.tensor([0.0, 1.0])), torch.tensor([True, False]))
+    assert torch.equal(
+        F.keep_mask((2, 1), torch.tensor([[1.0], [0.0]])), torch.tensor([[False], [True]])
+    )
+    rate = torch.tensor(0.3, dtype=torch.float64)
+    assert torch.equal(F.keep_mask((9,), rate, key=Key(5)), F.keep_mask((9,), 0.3, key=Key(5)))
+
+
+def test_a_tracer_records_every_argument():
+    def masked(x, key):
+        options = {"broadcast_dims": (1,), "device": "cpu"}
+        return F.keep_mask((x.shape[0], 4), 0.3, key=key, **options)
+
+    graph = torch.fx.symbolic_trace(masked)
+    (node,) = (n for n in graph.graph.nodes if n.target is F.keep_mask)
+    assert node.kwargs.keys() == {"key", "broadcast_dims", "device"}
+    x = torch.ones(5, 2)
+    expected = F.keep_mask((5, 4), 0.3, key=Key(5), broadcast_dims=(1,))
+    assert torch.equal(graph(x, Key(5)), expected)
+    assert torch.equal(expected, expected[:, :1].expand(5, 4))
+
+
+def test_generators_and_keys():
+    first, second = (torch.Generator().manual_seed(3) for _ in range(2))
+    found = F.keep_mask((4, 9), 0.3, generator=first)
+    assert torch.equal(found, F.keep_mask((4, 9), 0.3, key=Key.draw(second)))
+    assert torch.equal(first.get_state(), second.get_state())
+    part = MaskLayout.of((4, 9)).at((2,))
+    both = F.keep_mask((2, 9), 0.3, key=Key(5), layout=part)
+    assert torch.equal(both, F.keep_mask((4, 9), 0.3, key=Key(5))[2:])

@@ -180,6 +180,21 @@ def test_a_table_whose_gradient_torch_cannot_compute(replicated, by_freq, sparse
         check(words, by_freq, sparse)
 
 
+def test_every_process_draws_for_the_whole_table(monkeypatch):
+    module = module_of("embedding_dropout")
+    words, weight = torch.tensor([[3, 0, 3], [1, 4, 2]]), randn(5, 2)
+    expected = F.embedding_dropout(words, weight, 0.5, key=KEY)
+    calls, checked = spy(monkeypatch, module), []
+    asked = []
+    monkeypatch.setattr(module, "are_spread", lambda tensors: asked.append([*tensors]) or True)
+    monkeypatch.setattr(module, "_check_gradient", lambda *args: checked.append(args))
+    y = F.embedding_dropout(words, weight, 0.5, key=KEY, scale_grad_by_freq=True)
+    assert torch.equal(y, expected)
+    assert calls == [(["emb(words)", "words"], [], None, [])]
+    assert asked == [["input", "weight"], ["emb(words)", "words"]]
+    assert [args[1:] for args in checked] == [(True, False)]
+
+
 @pytest.mark.parametrize("kind", ["input", "state", "second state", "weight"])
 def test_a_recurrent_layer_takes_no_dtensor(monkeypatch, kind):
     layer = nn.LSTM(4, 3, recurrent_dropout=0.5)

@@ -363,6 +363,9 @@ def test_the_divergence_is_within_a_hundredth_of_the_integral():
     assert kl_of(torch.tensor(50.0)).item() == pytest.approx(0, abs=1e-6)
 
 
+JAGGED = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
@@ -383,6 +386,21 @@ def test_the_divergence_is_within_a_hundredth_of_the_integral():
         ({"input": torch.ones(())}, ShapeError, "`input` to be of 1 dimension or more"),
         ({"input": torch.ones(2, 4).half()}, ArgumentTypeError, "`input` to be of the dtype of"),
         ({"bias": torch.ones(7)}, ShapeError, r"`bias` to be of shape \(3,\)"),
+        ({"bias": [1.0] * 3}, ArgumentTypeError, "`bias` to be a floating-point tensor"),
+        (
+            {"bias": torch.ones(3).half()},
+            ArgumentTypeError,
+            "`bias` to be of the dtype of `weight`",
+        ),
+        ({"weight": None}, ArgumentTypeError, "`weight` to be a floating-point tensor"),
+        ({"weight": torch.ones(3, 4).long()}, ArgumentTypeError, "`weight` to be a floating-point"),
+        ({"weight": torch.ones(3, 4).to_sparse()}, ArgumentTypeError, "`weight` .* sparse"),
+        ({"input": torch.ones(2, 4).to_sparse()}, ArgumentTypeError, "`input` .* sparse"),
+        ({"input": JAGGED}, ArgumentTypeError, "`input` to be a tensor that is not nested"),
+        ({"weight": JAGGED}, ArgumentTypeError, "`weight` to be a tensor that is not nested"),
+        ({"log_sigma2": torch.zeros(3, 4).to("meta")}, ArgumentValueError, "`log_sigma2` .* meta"),
+        ({"input": torch.ones(2, 4) * 1j}, ArgumentTypeError, "`input`"),
+        ({"generator": 3}, ArgumentTypeError, "`generator`"),
         ({"bias": torch.ones(3, device="meta")}, ArgumentValueError, "`bias` to be on the input's"),
         (
             {"weight": torch.ones(3), "log_sigma2": torch.ones(3)},
@@ -416,6 +434,28 @@ def test_refusals_of_layers_draw_nothing(change, error, words):
         ({"padding": "full"}, ArgumentValueError, "`padding` to be 'valid', 'same'"),
         ({"padding": -1}, ArgumentValueError, "`padding` to be 0 or more"),
         ({"dilation": 3}, ShapeError, "with a dilation of"),
+        ({"dilation": (1, 3)}, ShapeError, "holds the kernel"),
+        ({"dilation": 3, "padding": "valid"}, ShapeError, "holds the kernel"),
+        ({"input": torch.ones(2, 4, 1, 5), "padding": (0, 1)}, ShapeError, "holds the kernel"),
+        ({"dilation": 0}, ArgumentValueError, "`dilation` to be 1 or more"),
+        ({"stride": (1, 0)}, ArgumentValueError, "`stride` to be 1 or more"),
+        ({"stride": (1, 2), "padding": "same"}, ArgumentValueError, "`stride` to be 1 with"),
+        ({"stride": (2, 1), "padding": "same"}, ArgumentValueError, "`stride` to be 1 with"),
+        ({"stride": ()}, ArgumentTypeError, "`stride` to be an integer, 1 or more, or two"),
+        ({"stride": "2"}, ArgumentTypeError, "`stride` to be an integer, 1 or more, or two"),
+        ({"padding": (0, -1)}, ArgumentValueError, "`padding` to be 0 or more"),
+        ({"padding": 1.0}, ArgumentTypeError, "`padding` to be an integer, 0 or more, or two"),
+        (
+            {"input": torch.ones(2, 8, 5, 5), "groups": 2},
+            ShapeError,
+            "`weight` to be of a multiple of groups=2 output channels",
+        ),
+        (
+            {"input": torch.ones(1, 2, 4, 5, 5)},
+            ShapeError,
+            r"4 dimensions, .* or of 3, \(C, H, W\)",
+        ),
+        ({"bias": torch.ones(4)}, ShapeError, r"`bias` to be of shape \(3,\)"),
     ],
 )
 @pytest.mark.parametrize("training", [True, False])
@@ -429,6 +469,29 @@ def test_refusals_of_convolutions_draw_nothing(change, error, words, training):
     with pytest.raises(error, match=words):
         F.variational_conv2d(**given | change, training=training)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ({"dilation": 2}, 1),  # the kernel just fits
+        ({"dilation": (2, 1), "stride": [1, 2]}, (1, 2)),
+        ({"dilation": 3, "padding": 1}, 1),
+        ({"dilation": 3, "padding": "same"}, 5),
+        ({"stride": (2,)}, 2),
+        ({"stride": np.int64(2)}, 2),
+        ({"padding": [1, 0]}, (5, 3)),
+    ],
+    ids=str,
+)
+def test_a_number_for_both_dimensions_or_one_for_each(given, size):
+    weight = torch.ones(3, 4, 3, 3)
+    size = (size, size) if isinstance(size, int) else size
+    for training in (True, False):
+        y = F.variational_conv2d(
+            torch.ones(2, 4, 5, 5), weight, torch.zeros_like(weight), training=training, **given
+        )
+        assert y.shape == (2, 3, *size)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """zoneout: a select between two states by the contract's mask; their expectation in eval."""
 
 import functools
+import importlib
 import math
 
 import pytest
@@ -12,6 +13,7 @@ from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
 KEY = Key(5, 2)
+zoneout = importlib.import_module("torchdropout.functional.zoneout")  # not the function
 
 
 def states(dtype=torch.float32, shape=(6, 5), **kwargs):
@@ -246,3 +248,88 @@ def test_no_nested_tensor():
     nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
     with pytest.raises(ArgumentTypeError, match="`new` to be a tensor that is not nested"):
         F.zoneout(nested, nested, 0.4)
+
+
+def test_who_draws(monkeypatch):
+    """A key is used as it is, or as its tensor in a graph; without one, an operator may draw."""
+    x = torch.ones(3)
+    key = Key(5, 6)
+    assert zoneout.draw(x, key, None) is key
+    assert zoneout.draw(x, None, torch.Generator().manual_seed(3)) == Key.draw(
+        torch.Generator().manual_seed(3)
+    )
+    for takes in (True, False):
+        monkeypatch.setattr(zoneout.direct, "takes", lambda x, takes=takes: takes)
+        torch.manual_seed(3)
+        drawn = zoneout.draw(x, None, None)
+        assert isinstance(drawn, Key if takes else torch.Tensor)
+        torch.manual_seed(3)
+        expected = Key.draw()
+        assert drawn == expected if takes else torch.equal(drawn, expected.tensor())
+        assert isinstance(zoneout.draw(x, None, torch.Generator()), Key)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.equal(zoneout.draw(x, key, None), torch.tensor([5, 6]))
+
+
+@pytest.mark.parametrize("p", [0.3, 1.0])
+def test_the_expectation_at_one_is_the_old_value(p):
+    new, old = torch.tensor([1.0, math.inf]), torch.tensor([3.0, 2.0])
+    y = zoneout.expectation(new, old, p)
+    if p == 1.0:
+        assert y is old
+    else:
+        torch.testing.assert_close(y, torch.tensor([0.7 + 0.9, math.inf]))
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("key", [KEY, None])
+def test_one_gradient_alone(create_graph, key):
+    """With a key of the caller, and with one that an operator draws."""
+    gradient = torch.randn(6, 5, dtype=torch.float64)
+    both = states(torch.float64, requires_grad=True)
+
+    def gradients(new, old, wanted):
+        torch.manual_seed(3)
+        y = F.zoneout(new, old, 0.4, key=key)
+        return torch.autograd.grad(y, wanted, gradient, create_graph=create_graph)
+
+    expected = gradients(*both, both)
+    assert torch.equal(expected[0] + expected[1], gradient)
+    for number, wanted in enumerate(both):
+        given = [t if t is wanted else t.detach() for t in both]
+        (alone,) = gradients(*given, [wanted])
+        assert torch.equal(alone, expected[number])
+
+
+def test_a_drawn_key_gives_the_forward_derivative_its_mask():
+    new, old = states(torch.float64)
+    tangents = states(torch.float64)
+    torch.manual_seed(3)
+    expected = F.zoneout(*tangents, 0.4)
+    for chosen in ((0,), (1,), (0, 1)):
+
+        def call(*changed, chosen=chosen):
+            both = [new, old]
+            for n, t in zip(chosen, changed, strict=True):
+                both[n] = t
+            torch.manual_seed(3)
+            return F.zoneout(*both, 0.4)
+
+        primals = tuple((new, old)[n] for n in chosen)
+        _, tangent = torch.func.jvp(call, primals, tuple(tangents[n] for n in chosen))
+        if len(chosen) == 2:
+            assert torch.equal(tangent, expected)
+        else:
+            assert torch.equal(tangent != 0, expected == tangents[chosen[0]])
+
+
+def test_where_a_graph_takes_no_function_it_takes_a_select(monkeypatch):
+    new, old = states(torch.float64, requires_grad=True)
+    expected = F.zoneout(new, old, 0.4, key=KEY)
+    monkeypatch.setattr(zoneout.direct, "takes", lambda x: False)
+    monkeypatch.setattr(zoneout._torch, "refuses_functions", lambda: True)
+    y = F.zoneout(new, old, 0.4, key=KEY)
+    assert torch.equal(y, expected)
+    assert "Where" in type(y.grad_fn).__name__
+    found, wanted = (torch.autograd.grad(t.sum(), (new, old)) for t in (y, expected))
+    assert all(map(torch.equal, found, wanted))

@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from array import array
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from torchdropout.contract.keep import (
     HALF_LOWER,
     PER_BLOCK,
     halves,
+    halves_of_words,
     words_tensor,
 )
 from torchdropout.contract.seed import as_int64
@@ -152,6 +154,42 @@ def test_a_large_draw_is_made_in_few_equal_parts(monkeypatch, shape, parts):
     assert [size for size in sizes[1:] if size <= 1000] == parts
 
 
+@pytest.mark.parametrize(
+    ("dtype", "sizes", "strides", "parts"),
+    [
+        # Eight draws share a call of Philox, which takes 32 bytes: a quarter for a byte of theirs.
+        (torch.bool, (1000,), [1], [334, 334, 332]),
+        (torch.int16, (1000,), [1], [167] * 5 + [165]),
+        (torch.float32, (1000,), [1], [91] * 10 + [90]),
+        # Runs that begin anywhere in a block have places, too.
+        (torch.bool, (10, 100), [101, 1], [170] * 5 + [150]),
+        (torch.float32, (10, 100), [101, 1], [50] * 20),
+        # Each two have a call of their own.
+        (torch.bool, (500, 2), [3, 1], [92] * 10 + [80]),
+        (torch.float32, (96,), [1], [96]),
+    ],
+    ids=str,
+)
+def test_elsewhere_memory_limits_a_part(monkeypatch, dtype, sizes, strides, parts):
+    found = []
+
+    def value(numbers, keys, base, strides):
+        found.append(numbers.numel())
+        return numbers > 0 if dtype == torch.bool else numbers.to(dtype)
+
+    if dtype == torch.float32:
+        draw = _fill.Draw(dtype, 4, 1, _fill.centred, value)
+    else:
+        draw = _fill.Draw(dtype, 8, DOMAIN_HIGH, halves_of_words, value)
+    place = Key(5, 6).tensor()[None], sizes, 3, strides, CPU
+    expected = _fill.draws(draw, *place)
+    found.clear()
+    monkeypatch.setattr(_fill, "is_cpu", lambda device: False)
+    monkeypatch.setattr(_fill, "_LARGE", 96)
+    assert torch.equal(_fill.draws(draw, *place), expected)
+    assert found == parts
+
+
 def test_low_halves_are_computed_where_high_halves_tie_and_only_if_they_matter(monkeypatch):
     """Each costs a look at the device, which waits for it."""
     looks = []
@@ -208,6 +246,16 @@ def test_the_number_of_a_block_may_carry_into_its_high_half():
     for start in (0, n // 2 - 8, n - 16):
         expected = mask(key, 0.4, (16,), MaskLayout(base + start, (1,)))
         assert torch.equal(whole[start : start + 16], expected)
+
+
+def test_numbers_have_their_low_byte_first_on_any_machine(monkeypatch):
+    numbers = [1, 2**64 - 2, 0x0102030405060708]
+    low_first = b"".join(n.to_bytes(8, "little") for n in numbers)
+    assert _philox._packed(numbers) == int.from_bytes(low_first, "little")
+    swapped = [int.from_bytes(n.to_bytes(8, "little"), "big") for n in numbers]
+    for order, expected in (("little", numbers), ("big", swapped)):
+        monkeypatch.setattr(sys, "byteorder", order)
+        assert _philox._swapped_if_big(array("Q", numbers)).tolist() == expected
 
 
 @pytest.mark.parametrize("drop_value", [0.0, -0.0, 1.5, float("-inf"), float("nan")])
@@ -310,3 +358,40 @@ def test_more_than_two_to_the_31_elements():
         expected = mask(Key(6), 0.5, (16,), MaskLayout(start, (1,)))
         assert torch.equal(y[start : start + 16] != 0, expected)
     assert bool((y[:: 2**20] % 2 == 0).all())
+
+
+@pytest.mark.parametrize("base", [0, -3, 2**62, 2**63 - 2])
+def test_ties_are_decided_by_the_low_halves_of_any_indices(base):
+    key, strides = Key(2**64 - 5, 6), [7, 1]
+    low = [
+        [uniform(key.seed, key.stream, (base + 7 * i + j) % 2**64) & 0xFFFF for j in range(3)]
+        for i in range(2)
+    ]
+    high = torch.full((1, 2, 3), 5, dtype=torch.int16)
+    for limit in (low[0][0], low[1][2], low[1][2] + 1):
+        found = reference._settled(high, 5, limit - HALF_LOWER, key.tensor()[None], base, strides)
+        assert found.tolist() == [[[n >= limit for n in row] for row in low]]
+    high[0, 0] = torch.tensor([4, 6, 5])
+    found = reference._settled(high, 5, low[0][2] - HALF_LOWER, key.tensor()[None], base, strides)
+    assert found[0, 0].tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "strides", "is_row_major"),
+    [
+        ((), (), True),
+        ((2, 3), (3, 1), True),
+        ((2, 3), (1, 2), False),
+        ((2, 3), (3, 2), False),
+        ((2,), (5,), False),
+        ((1, 3), (99, 1), True),  # of one place the stride has no meaning
+        ((2, 1, 3), (3, 0, 1), True),
+        ((2, 1), (1, 99), True),
+        ((1,), (0,), True),
+    ],
+)
+def test_strides_in_the_order_of_memory(sizes, strides, is_row_major):
+    assert _fill.is_row_major(sizes, strides) is is_row_major
+    x = torch.randn(sizes)
+    y = reference.masked_affine(x, Key(1).tensor(), 0.5, 2.0, 0.0, 0.0, 3, strides)
+    assert same_bits(y, dropout(x, 0.5, Key(1), MaskLayout(3, strides)))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -568,6 +569,86 @@ class TestWithout:
             installed(fails)(*self.args())
         assert devices.failed == {}
 
+    @pytest.mark.parametrize("chosen", [False, True])
+    @pytest.mark.parametrize("served", [False, True])
+    @pytest.mark.parametrize("device", ["cpu", "meta"])
+    def test_by_name_it_runs_tensors_on_the_cpu(self, monkeypatch, chosen, served, device):
+        """In the interpreter. The third number of a key is added to the base."""
+        name = triton.NAME if chosen else "scalar"
+        monkeypatch.setattr(devices.cpu, "current", lambda: name)
+        monkeypatch.setattr(triton, "serves", lambda *call: served)
+        monkeypatch.setattr(triton, "load", lambda operator: lambda *a: ("triton", operator, *a))
+        run = devices.elsewhere("masked_affine", lambda *a: ("reference", *a))
+        x, key = torch.ones(3, device=device), torch.tensor([1, 2, 30])
+        who, *rest = run(x, key, 0.5, 7, [1])
+        if chosen and served and device == "cpu":
+            assert (who, rest.pop(0)) == ("triton", "masked_affine")
+        else:
+            assert who == "reference"
+        assert rest[0] is x
+        assert rest[1].tolist() == [1, 2]
+        assert rest[2:] == [0.5, 37, [1]]
+        assert devices.serve(x) is (chosen and device == "cpu")
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+    def test_bits_are_compared(self, dtype):
+        x = torch.tensor([1.0, -0.0, torch.nan], dtype=dtype)
+        other = x.clone()
+        other[2] = -other[2]  # a NaN of either sign
+        devices.same_bits(x, other, x)
+        devices.same_bits((x, x.bool()), (x.clone(), x.bool()), x)
+        for number, other in (
+            (0, 1.0 + torch.finfo(dtype).eps),
+            (1, 0.0),
+            (2, 1.0),
+            (0, torch.nan),
+        ):
+            changed = x.clone()
+            changed[number] = other
+            with pytest.raises(
+                RuntimeError, match=r"on cpu its bits differ .* for 1 of 3 elements"
+            ):
+                devices.same_bits(x, changed, x)
+            with pytest.raises(RuntimeError, match="for 1 of 3"):
+                devices.same_bits((x, x), (x, changed), x)
+        with pytest.raises(RuntimeError, match="for 2 of 3"):
+            devices.same_bits(x.bool(), ~x.bool() & x.isnan(), x)
+
+    @pytest.mark.parametrize("chosen", [False, True])
+    def test_which_tensors_triton_serves(self, monkeypatch, chosen):
+        name = triton.NAME if chosen else "scalar"
+        monkeypatch.setattr(devices.cpu, "current", lambda: name)
+        for kind, served in (("cuda", True), ("xpu", True), ("cpu", chosen), ("meta", False)):
+            x = SimpleNamespace(device=torch.device(kind))
+            assert devices.serve(x) is served
+
+    @pytest.mark.parametrize("capturing", [False, True])
+    def test_only_a_stream_of_cuda_is_captured(self, monkeypatch, capturing):
+        monkeypatch.setattr(devices, "captures", lambda: capturing)
+        for kind in ("cuda", "xpu", "cpu"):
+            x = SimpleNamespace(device=torch.device(kind))
+            assert devices._is_capturing(x) is (capturing and kind == "cuda")
+
+    @pytest.mark.parametrize("current", ["reference", "scalar"])
+    @pytest.mark.parametrize("chosen_by", ["auto", "backends.use"])
+    def test_the_reference_is_chosen_by_name(self, monkeypatch, current, chosen_by):
+        """Where there are no compiled kernels, it is what "auto" resolves to."""
+        monkeypatch.setattr(devices.cpu, "current", lambda: current)
+        monkeypatch.setattr(devices.cpu, "chosen_by", chosen_by)
+        by_name = current == "reference" and chosen_by != "auto"
+        assert devices.reference_chosen() is by_name
+
+    def test_the_base_of_a_key_wraps(self):
+        key, rest = devices.placed(torch.tensor([1, 2, 30]), (0.5, -10, [1]))
+        assert key.tolist() == [1, 2]
+        assert rest == (0.5, 20, [1])
+        _, rest = devices.placed(torch.tensor([1, 2, 30]), (2**63 - 1, [1]))
+        assert rest == (-(2**63) + 29, [1])
+        for other in (torch.tensor([1, 2]), torch.ones(3, 2), torch.ones(2, 3)):
+            same, rest = devices.placed(other, (0.5, 7, [1]))
+            assert same is other
+            assert rest == (0.5, 7, [1])
+
     def test_the_reference_takes_no_key_that_a_gpu_drew(self, installed):
         """While a graph is captured, and nothing can wait for it."""
         x, key, *numbers = self.args(torch.complex64)
@@ -650,6 +731,7 @@ class TestWithout:
             assert len(values) == 3000
             zeros = values[values == 0]
             assert zeros.signbit().sum() == 31
+            assert not values[::97].any()
             assert len(values.unique()) > 2900
             assert -214.2 < values.min().item() < -214.0
             assert 213.8 < values.max().item() < 214.2

@@ -141,3 +141,19 @@ def test_sizes_that_do_not_fit(kind, change):
     (name,) = change
     with pytest.raises((TypeError, ValueError), match=f"^Expected `{name}` to be .*, got {name}="):
         kind(**MODULES[kind][0]() | change)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda dims: nn.ConcreteDropout(torch.nn.Linear(4, 3), broadcast_dims=dims),
+        lambda dims: nn.VariationalDropout(broadcast_dims=dims),
+    ],
+)
+def test_dimensions_are_those_of_a_tensor_that_torch_can_have(make):
+    """Without an input nothing more is known: torch has tensors of 64 dimensions at most."""
+    for dims in ((63,), [-64], (0, 1)):
+        assert make(dims).broadcast_dims == tuple(dims)
+    for dims in ((64,), (-65,)):
+        with pytest.raises(ValueError, match="`broadcast_dims`"):
+            make(dims)

@@ -6,12 +6,14 @@ import inspect
 import itertools
 import math
 import pickle
+import sys
 
 import pytest
 import torch
 
 import torchdropout as td
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.nn import _module
 
 NAMES = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"]
 PLAIN = NAMES[:4]
@@ -75,6 +77,9 @@ class TestDropIn:
         for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
             assert repr(other) == repr(module)
             assert torch.equal(seeded(other, x), seeded(module, x))
+            assert torch.equal(other._rate.constants, module._rate.constants)  # of a graph
+            assert other._rate is not module._rate
+        assert "_rate" not in module.__getstate__()
 
     def test_replicates_as_data_parallel_does(self, name):
         module, x = getattr(td.nn, name)(0.3), sample(name)
@@ -217,3 +222,116 @@ def test_no_batch_dimension(name):
         module = getattr(td.nn, name)(0.5, inplace)
         batched = seeded(module, x.clone().unsqueeze(0)).squeeze(0)
         assert torch.equal(seeded(module, x.clone()), batched)
+
+
+def called(x, **given):
+    return lambda module: module(x, **given)
+
+
+X, KEY = torch.linspace(-1.0, 1.0, 24).view(4, 6), td.Key(3)
+# By name: how to make it, and a call of it.
+OF_A_GRAPH = {
+    "Dropout": (lambda: td.nn.Dropout(0.3), called(X, key=KEY)),
+    "Dropout2d": (lambda: td.nn.Dropout2d(0.3), called(X.view(2, 3, 2, 2), key=KEY)),
+    "AlphaDropout": (lambda: td.nn.AlphaDropout(0.3), called(X, key=KEY)),
+    "FeatureAlphaDropout": (lambda: td.nn.FeatureAlphaDropout(0.3), called(X, key=KEY)),
+    "DropBlock1d": (lambda: td.nn.DropBlock1d(0.3, 3), called(X.view(2, 2, 6), key=KEY)),
+    "DropBlock2d": (lambda: td.nn.DropBlock2d(0.3, 2), called(X.view(2, 2, 2, 3), key=KEY)),
+    "DropBlock3d": (lambda: td.nn.DropBlock3d(0.3, 2), called(X.view(1, 2, 2, 2, 3), key=KEY)),
+    "DropBlock2d, by count": (
+        lambda: td.nn.DropBlock2d(0.3, 2, eps=0.5, scale="count"),
+        called(X.view(2, 2, 2, 3), key=KEY),
+    ),
+    "DropPath": (lambda: td.nn.DropPath(0.3), called(X, key=KEY)),
+    "DropPath, unscaled": (lambda: td.nn.DropPath(0.3, False), called(X, key=KEY)),
+    "StochasticDepth": (lambda: td.nn.StochasticDepth(0.3, "row"), called(X, key=KEY)),
+    "EmbeddingDropout": (
+        lambda: td.nn.EmbeddingDropout(EMBEDDING, 0.3),
+        called(torch.tensor([0, 1, 0]), key=KEY),
+    ),
+    "GaussianDropout": (lambda: td.nn.GaussianDropout(0.3), called(X, key=KEY)),
+    "FeatureGaussianDropout": (lambda: td.nn.FeatureGaussianDropout(0.3), called(X, key=KEY)),
+    "GaussianNoise": (lambda: td.nn.GaussianNoise(0.3), called(X, key=KEY)),
+    "UniformDropout": (lambda: td.nn.UniformDropout(0.3), called(X, key=KEY)),
+    "LayerDrop": (lambda: td.nn.LayerDrop(torch.nn.Tanh(), 0.3), called(X, dropout_key=KEY)),
+    "LockedDropout": (lambda: td.nn.LockedDropout(0.3), called(X, key=KEY)),
+    "MultiSampleDropout": (
+        lambda: td.nn.MultiSampleDropout(0.3, torch.nn.Tanh()),
+        called(X, key=KEY),
+    ),
+    "ColumnDropout": (lambda: td.nn.ColumnDropout(0.3), called(X, key=KEY)),
+    "Zoneout": (lambda: td.nn.Zoneout(0.3), called(X, old=X + 1, key=KEY)),
+    "MultiheadAttention": (
+        lambda: td.nn.MultiheadAttention(6, 2, 0.3),
+        lambda module: module(X, X, X, dropout_key=KEY)[0],
+    ),
+    "WeightDrop": (
+        lambda: td.nn.WeightDrop(torch.nn.Linear(6, 3), 0.3, "weight"),
+        called(X, dropout_key=KEY),
+    ),
+}
+
+
+@pytest.mark.parametrize("exporting", [False, True])
+@pytest.mark.parametrize("compiling", [False, True])
+@pytest.mark.parametrize("name", OF_A_GRAPH)
+def test_a_graph_reads_the_rate_from_a_tensor(monkeypatch, name, compiling, exporting):
+    """But an exported program has the number. The calls are made without a compiler."""
+    make, call = OF_A_GRAPH[name]
+    module = make().train()
+    expected = call(module)
+    rate = module._rate
+    read = []
+    traced = _module.RateModule._traced_p
+    monkeypatch.setattr(
+        _module.RateModule, "_traced_p", lambda self: read.append(traced(self)) or read[-1]
+    )
+    monkeypatch.setattr(
+        sys.modules[type(module).__module__], "is_dynamo_compiling", lambda: compiling
+    )
+    monkeypatch.setattr(_module._torch, "is_exporting", lambda: exporting)
+    assert torch.equal(call(module), expected)
+    if not compiling:
+        assert read == []
+    elif exporting:
+        assert read == [0.3]
+    else:
+        assert len(read) == 1
+        assert read[0] is rate
+    vars(module)["_rate"] = None  # as under a mode that makes no real tensors
+    read.clear()
+    assert torch.equal(call(module), expected)
+    assert read == [0.3] * compiling
+
+
+def test_a_graph_of_a_token_dropout_reads_a_rate_that_changes(monkeypatch):
+    """While it has not changed, a graph for one length is faster."""
+    module, x = td.nn.TokenDropout(0.3), torch.randn(2, 9, 3)
+    own = sys.modules[type(module).__module__]
+    seen = []
+    function = own.F.token_dropout
+    monkeypatch.setattr(
+        own.F, "token_dropout", lambda x, p, *a, **k: seen.append(p) or function(x, p, *a, **k)
+    )
+
+    def passed():
+        module(x, key=KEY)
+        return seen.pop()
+
+    monkeypatch.setattr(own, "is_dynamo_compiling", lambda: True)
+    assert passed() == 0.3
+    module.p = 0.3
+    assert passed() == 0.3
+    module.p = 0.5
+    assert passed() is module._rate
+    monkeypatch.setattr(own._torch, "is_batched", lambda x: True)
+    assert passed() == 0.5
+    monkeypatch.setattr(own._torch, "is_batched", lambda x: False)
+    assert passed() is module._rate
+    monkeypatch.setattr(own, "is_dynamo_compiling", lambda: False)
+    assert passed() == 0.5
+
+
+def test_a_rate_module_must_say_its_constants():
+    with pytest.raises(NotImplementedError):
+        _module.RateModule()._constants()

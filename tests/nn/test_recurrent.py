@@ -14,6 +14,7 @@ import torchdropout as td
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.functional import _rate
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:LSTM with projections is not supported with oneDNN:UserWarning"
@@ -47,7 +48,13 @@ RATES = [
 OF_LSTM = [
     {"zoneout_cell": 0.4, "zoneout_hidden": 0.1, "num_layers": 2, "dropout": 0.2},
     {"recurrent_dropout": 0.4, "zoneout_cell": 0.2, "proj_size": 2, "bidirectional": True},
-    {"recurrent_dropout": 0.4, "recurrent_mode": "update", "proj_size": 2, "num_layers": 2},
+    {
+        "recurrent_dropout": 0.4,
+        "recurrent_mode": "update",
+        "dropout": 0.3,
+        "proj_size": 2,
+        "num_layers": 3,
+    },
 ]
 CASES = [
     *itertools.product(CLASSES, RATES),
@@ -557,6 +564,34 @@ def test_wrong_rates(kind, name):
     with pytest.raises(ArgumentTypeError, match=f"got {name}=True"):
         setattr(module, name, True)
     assert getattr(module, name) == 0.25
+
+
+@pytest.mark.parametrize(("kind", "rates"), CASES, ids=str)
+@pytest.mark.parametrize("training", [True, False])
+def test_a_graph_reads_the_rates_from_tensors(monkeypatch, kind, rates, training):
+    """The calls are made without a compiler."""
+    module, x = layer(kind, **rates).train(training), sequence()
+    expected = module(x, key=KEY)
+    pair = module._place("recurrent_dropout")
+    assert pair.p == pair.here() == module.recurrent_dropout
+    monkeypatch.setattr(_rate, "is_dynamo_compiling", lambda: True)
+    pair = module._place("recurrent_dropout")
+    assert pair.p is pair.here() is pair.rate
+    if training:
+        assert same(module(x, key=KEY), expected)
+    else:  # the expectation of zoneout multiplies by a tensor
+        close(module(x, key=KEY), expected)
+    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+        for name in module._rate_names:
+            found, known = other._place(name).p, module._place(name).p
+            assert torch.equal(found.constants, known.constants)
+            assert (found.active, found.one) == (known.active, known.one)
+    assert "_traced" not in module.__getstate__()
+    for name in module._rate_names:
+        setattr(module, name, 0.7)
+        constants = module._place(name).p.constants
+        scale = 1.0 if name.startswith("zoneout") else 1 / (1 - 0.7)
+        assert constants.tolist() == [0.7, scale, 0.0, 0.0]
 
 
 def test_wrong_modes():

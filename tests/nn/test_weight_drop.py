@@ -529,6 +529,20 @@ def test_refusals_change_nothing(module, p, names, kwargs, error, words):
         assert not any(map(parametrize.is_parametrized, module.modules()))
 
 
+@pytest.mark.parametrize(("count", "end"), [(20, "19, got"), (21, "19 and 1 more, got")])
+def test_of_many_parameters_some_are_named(count, end):
+    module = torch.nn.ParameterList([torch.ones(2) for _ in range(count)])
+    with pytest.raises(ArgumentValueError, match=f"of the ParameterList, which are 0, 1, .* {end}"):
+        td.nn.WeightDrop(module, 0.5, "weight")
+
+
+def test_what_is_shared_is_shown():
+    module = td.nn.WeightDrop(torch.nn.Linear(2, 3), 0.5, "weight")
+    assert module.extra_repr() == "p=0.5, names=('weight',)"
+    module = td.nn.WeightDrop(torch.nn.Linear(2, 3), 0.5, ["weight"], broadcast_dims=[-1])
+    assert module.extra_repr() == "p=0.5, names=('weight',), broadcast_dims=(-1,)"
+
+
 def test_an_integer_parameter_is_refused():
     module = torch.nn.Linear(2, 3)
     module.codes = torch.nn.Parameter(torch.ones(3, dtype=torch.int8), requires_grad=False)

@@ -152,16 +152,15 @@ def drop_rows(
     generator: torch.Generator | None = None,
     layout: MaskLayout | None = None,
 ) -> torch.Tensor:
-    """Drop rows of a table from the result of a look-up.
+    """Drop rows of a table from the result of a look-up of words, which are checked before it.
 
     The mask has a bit for each row of the table, not for each word: that costs less than Philox on
     indices.
 
     Raises:
-        ArgumentTypeError: The words are not integers, or scale is not a number.
+        ArgumentTypeError: Scale is not a number.
         ArgumentValueError: Scale is infinite or NaN.
     """
-    check_words(words)
     factor = _check_scale(scale)
     mask = mask_map((rows,), (), (), layout)
     keyed_map = inverted(p)

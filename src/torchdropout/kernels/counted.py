@@ -109,7 +109,7 @@ def counted_affine(
     if kept < group:
         sizes = sizes_drawn(x.shape[key.ndim - 1 :], strides)
         keep = torch.empty((*key.shape[:-1], *sizes), dtype=torch.bool, device=x.device)
-        if keep.numel() > 0:
+        if keep.numel():
             keys = key.reshape(-1, 2)
             of = keep.view(len(keys), *sizes)
             _fill_kept(of, keys, kept, group, dim, base, strides)
