@@ -312,3 +312,8 @@ def test_what_a_site_is_by_default():
     }
     data = AuditedSites("Net", (site,), seconds=1.23456).to_dict()
     assert (data["seconds"], data["passed"], data["findings"]) == (1.235, True, [])
+
+
+def test_a_number_that_json_does_not_have_is_not_written():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        render_sites_json(AuditedSites("Net", (AuditedSite("a", "Dropout", asked=float("nan")),)))

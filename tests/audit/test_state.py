@@ -14,6 +14,7 @@ from torchdropout.audit.state import (
     has_own_mode,
     has_values,
     preserved,
+    seed_all,
     storage_key,
 )
 
@@ -171,3 +172,19 @@ def test_graphs_whose_eval_was_replaced():
             node.replace_all_uses_with(node.args[0])
             graph.graph.erase_node(node)
     assert str(graph.graph) == before
+
+
+def test_the_generators_of_accelerators_are_seeded_and_put_back(monkeypatch):
+    seeds, states = [], []
+    monkeypatch.setattr(torch, "manual_seed", seeds.append)
+    state = torch.get_rng_state()
+    seed_all(3)
+    assert seeds == [3]  # torch's function seeds those of all devices
+    assert torch.equal(torch.get_rng_state(), state)
+    for name in ("is_available", "is_initialized"):
+        monkeypatch.setattr(torch.cuda, name, lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: ["before"])
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", states.append)
+    with preserved(nn.ReLU(), []):
+        pass
+    assert states == [["before"]]
