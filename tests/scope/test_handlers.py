@@ -672,3 +672,73 @@ def test_modules_that_get_a_key(module, names):
         assert hook.__name__ == names
     else:
         assert hook.args == names
+
+
+MEANS = {
+    "dropout": lambda: HALVES,
+    "alpha": lambda: HALVES,
+    "attention": lambda: torch_F.scaled_dot_product_attention(HALVES, HALVES, HALVES),
+    "bernoulli of a number": lambda: HALVES / 2,
+    "bernoulli of a tensor": lambda: HALVES,
+    "bernoulli_": lambda: HALVES,
+    "randn": lambda: torch.zeros(2, 3),
+    "our dropout": lambda: HALVES,
+    "our noise": lambda: HALVES,
+}
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_the_mean_of_a_draw(name):
+    (draw,) = noted(DESCRIBED[name][0])[0].draws
+    assert torch.equal(draw.mean(*draw.tensors), MEANS[name]())
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [("torch.dropout_", ["dropout_"]), ("rand_like", ["rand_like"]), ("torch.dropout", [])],
+)
+def test_what_a_compiler_hides_is_noted(name, hidden):
+    assert noted(DESCRIBED[name][0])[0].hidden == hidden
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "draws"),
+    [
+        ((), {}, False),
+        ((0.1, 0.3), {}, False),
+        ((0.1, 0.3, True), {}, True),
+        ((0.1, 0.3, False), {}, False),
+        ((), {"training": True}, True),
+        ((), {"training": False}, False),
+    ],
+)
+def test_rrelu_by_its_arguments(args, kwargs, draws):
+    """As in compiled code, where a call has the arguments that it was written with."""
+    watcher = new_watcher()
+    watcher.scope = scope = Notes(False)
+    watcher.frames[:] = ["m"]
+    HANDLERS[torch_F.rrelu](watcher, torch_F.rrelu, HALVES, *args, **kwargs)
+    assert scope.missed == ["rrelu"] * draws
+
+
+@pytest.mark.filterwarnings("ignore:dropout option adds dropout")
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize(
+    ("layers", "p", "training", "forced", "draws"),
+    [
+        (1, 0.5, True, False, 0),
+        (2, 0.5, True, False, 1),
+        (3, 0.5, True, False, 2),
+        (3, 0.0, True, True, 0),
+        (2, 0.5, False, False, 0),
+        (2, 0.5, False, True, 1),
+    ],
+)
+def test_draws_between_recurrent_layers(kind, layers, p, training, forced, draws):
+    layer = getattr(nn, kind)(4, 4, layers, dropout=p).train(training)
+    scope, count, (y, _) = noted(lambda: layer(HALVES), forced)
+    assert [(draw.kind, draw.p) for draw in scope.draws] == [("dropout", p)] * draws
+    assert count == max(draws, 1)
+    assert y.shape == (2, 3, 4)
+    if not draws:
+        assert torch.equal(y, layer.eval()(HALVES)[0])
