@@ -941,6 +941,12 @@ def test_the_text_of_what_was_left_and_undone():
     assert both.startswith("Sequential: 1 dropout converted; 1 already from torchdropout\n")
 
 
+def test_a_conversion_is_shown_without_its_rules_and_the_whole_model():
+    conversion = convert(small())
+    assert "_rule" not in repr(conversion)
+    assert "_root" not in repr(conversion)
+
+
 def test_a_shared_dropout_has_each_of_its_names_in_the_text():
     shared = nn.Dropout(0.5)
     text = str(convert(nn.Sequential(shared, nn.ReLU(), shared)))

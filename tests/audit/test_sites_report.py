@@ -80,6 +80,7 @@ def test_text():
     assert attn.startswith("  attn")
     assert lines == [line.rstrip() for line in lines]
     assert attn.index("net.py") == head.index("line")
+    assert "p asked  p seen  calls  train" in head
     assert str(TABLE) == render_sites(TABLE)
 
 

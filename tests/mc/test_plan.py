@@ -835,6 +835,12 @@ def test_the_text_of_a_plan():
     assert str(of_sites()).splitlines()[-1] == "0 of 0 sites draw. As eval."
 
 
+def test_a_plan_is_shown_without_what_is_for_the_passes():
+    assert re.findall(r"(\w+)=", repr(of_sites(undecided=("x",)))) == [
+        *("sites", "unreached", "proof", "problem", "undecided"),
+    ]
+
+
 def test_a_plan_as_data():
     plan = of_sites(
         planned("a", shape=None),

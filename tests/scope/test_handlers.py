@@ -1,5 +1,6 @@
 """What draws in torch's way is given keys: functions, attention, recurrent layers, numbers."""
 
+import inspect
 import math
 import random
 import types
@@ -18,7 +19,7 @@ from keyed_parts import SCOPE, Calls, assert_parts
 from torchdropout import functional as F
 from torchdropout.errors import SiteError
 from torchdropout.functional._part import Part
-from torchdropout.scope._handlers import HANDLERS, _bound, _digits, injected, new_watcher
+from torchdropout.scope._handlers import _DROPOUTS, HANDLERS, _bound, _digits, injected, new_watcher
 
 X = torch.ones(8, 6, 10)
 MAPS = torch.ones(8, 3, 6, 5)
@@ -633,6 +634,12 @@ def test_numbers_written_into_a_tensor_or_with_a_gradient():
     assert out.any()
     assert noted(lambda: torch.randn(3, requires_grad=True))[2].requires_grad
     assert not noted(lambda: torch.randn(3))[2].requires_grad
+
+
+@pytest.mark.parametrize("function", [f for f in _DROPOUTS if f.__module__ == torch_F.__name__])
+def test_the_defaults_are_torchs(function):
+    _, *parameters = inspect.signature(function).parameters.values()
+    assert _DROPOUTS[function][1] == tuple(p.default for p in parameters)
 
 
 @pytest.mark.parametrize(
