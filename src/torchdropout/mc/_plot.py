@@ -248,8 +248,9 @@ def _check_result(result: Any) -> None:
 def _right(result: Result, target: Any) -> torch.Tensor:
     """Which predictions are right, flat; an error if they cannot be compared with the target."""
     prediction = result.prediction
-    integers = isinstance(target, torch.Tensor) and target.dtype != torch.bool
-    if not integers or target.is_floating_point() or target.is_complex():
+    if not isinstance(target, torch.Tensor) or (
+        target.dtype == torch.bool or target.is_floating_point() or target.is_complex()
+    ):
         wrong_type("target", "a tensor of integers, the true classes", target)
     if target.shape != prediction.shape or not target.numel():
         raise ArgumentValueError(
