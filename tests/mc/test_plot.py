@@ -185,6 +185,20 @@ class TestConvergence:
         expected = [(p[:n].mean(0) - p.mean(0)).square().mean().sqrt().item() for n in x_of(x)]
         assert y == pytest.approx(expected, rel=1e-4)
 
+    def test_passes_that_are_the_same_up_to_rounding(self):
+        y = torch.full(
+            (4, 1), 0.21, dtype=torch.float64
+        )  # 3 of them have another mean, by rounding
+        axes = plot.convergence(RegressionStatistics(keep_samples=True).update(y).result())
+        assert any(line(axes, "measured")[1])
+        assert axes.get_yscale() == "linear"
+
+    def test_a_mean_that_is_met_early(self):
+        y = torch.tensor([[1.0], [0.0], [2.0]])
+        axes = plot.convergence(RegressionStatistics(keep_samples=True).update(y).result())
+        assert line(axes, "measured")[1] == [0.0, 0.5]
+        assert axes.get_yscale() == "log"
+
     def test_passes_that_are_all_the_same(self):
         r = RegressionStatistics(keep_samples=True).update(torch.ones(5, 2)).result()
         assert plot.convergence(r).get_yscale() == "linear"  # a logarithm of 0 is not drawn
