@@ -185,14 +185,6 @@ class TestConvergence:
         expected = [(p[:n].mean(0) - p.mean(0)).square().mean().sqrt().item() for n in x_of(x)]
         assert y == pytest.approx(expected, rel=1e-4)
 
-    def test_passes_that_are_the_same_up_to_rounding(self):
-        y = torch.full(
-            (4, 1), 0.21, dtype=torch.float64
-        )  # 3 of them have another mean, by rounding
-        axes = plot.convergence(RegressionStatistics(keep_samples=True).update(y).result())
-        assert any(line(axes, "measured")[1])
-        assert axes.get_yscale() == "linear"
-
     def test_a_mean_that_is_met_early(self):
         y = torch.tensor([[1.0], [0.0], [2.0]])
         axes = plot.convergence(RegressionStatistics(keep_samples=True).update(y).result())
