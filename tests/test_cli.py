@@ -1203,3 +1203,8 @@ def test_a_kind_that_is_not_one(value, says):
 
 def test_a_kind_with_options():
     assert verify._Kind().convert("drop-path:what=ever", None, None) == "drop-path:what=ever"
+
+
+def test_a_change_or_an_end_is_noticed_within_half_a_second():
+    assert 0 < verify._LOOK <= 0.5
+    assert 0 < _apart._TICK <= 0.5

@@ -1,6 +1,7 @@
 """Converting models: nothing but the dropouts changes, all or nothing, and back."""
 
 import copy
+import importlib
 import math
 import pickle
 
@@ -13,6 +14,7 @@ import torchdropout as td
 from torchdropout.convert import convert
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
+convert_module = importlib.import_module("torchdropout.convert")
 TORCH = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"]
 
 # Small inputs, as far as the models take them.
@@ -808,3 +810,180 @@ def test_a_converted_model_is_copied_pickled_compiled_and_seeded():
     torch._dynamo.reset()
     assert torch.equal(run(torch.compile(model, backend="aot_eager", fullgraph=True)), expected)
     torch._dynamo.reset()
+
+
+# --- Parts of a conversion ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (nn.MultiheadAttention(4, 2, dropout=0.1), True),
+        (nn.MultiheadAttention(4, 2), False),
+        (nn.LSTM(4, 4, 2, dropout=0.1), True),
+        (nn.LSTM(4, 4, 2), False),
+        (nn.LSTM(4, 4, 1), False),
+    ],
+)
+def test_layers_that_drop_by_a_function(layer, expected):
+    assert convert_module._drops_between(layer) is expected
+    layer.dropout = 0.5
+    assert convert_module._drops_between(layer) is (getattr(layer, "num_layers", 2) == 2)
+
+
+def of_another(name, home, **attributes):
+    module = type(name, (nn.Module,), {"__module__": home})()
+    for attribute, value in attributes.items():
+        setattr(module, attribute, value)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("module", "p"),
+    [
+        (of_another("BeitDropPath", "transformers.models.beit.x", drop_prob=0.25), 0.25),
+        (of_another("BeitDropPath", "transformers.models.beit.x", p=0.25), None),
+        (of_another("BeitDropPathLayer", "transformers.models.beit.x", drop_prob=0.25), None),
+        (of_another("BeitDropPath", "mine", drop_prob=0.25), None),
+        (of_another("DropPath", "timm.layers.drop", drop_prob=0.25, scale_by_keep=False), 0.25),
+        (of_another("DropPath", "timm.layers.drop", drop_prob=0.25), 0.25),  # as it was once
+    ],
+)
+def test_the_paths_of_other_packages(module, p):
+    model = nn.Sequential(module)
+    conversion = convert(model)
+    if p is None:
+        assert model[0] is module
+        assert not conversion.changes
+        return
+    assert type(model[0]) is td.nn.DropPath
+    assert (model[0].p, model[0].scale_by_keep) == (p, getattr(module, "scale_by_keep", True))
+
+
+class Reading(nn.Module):
+    """It reads the p of a module, as timm's attention does."""
+
+    def __init__(self, p=0.5, **attributes):
+        super().__init__()
+        self.drop, self.other, self.p = nn.Dropout(p), nn.Dropout(0.5), 3
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def forward(self, x):
+        return nn.functional.dropout(x, self.drop.p), self.p, self.other
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        (Reading(), "reads drop.p, perhaps for scaled_dot_product_attention"),
+        (Reading(0.0), None),
+        (Reading(fused_attn=True), "reads drop.p"),
+        (Reading(fused_attn=False), None),
+        (Reading(0.0, drop_rate=0.5), "holds drop_rate=0.5"),
+        (Reading(fused_attn=False, drop_rate=0.5), "holds drop_rate=0.5"),
+    ],
+)
+def test_a_p_that_is_read_is_listed(module, why):
+    assert convert_module._read_by(Reading) == {"drop"}
+    left = [one for one in convert(nn.Sequential(module)).left if one.name == "0"]
+    assert [one.why.startswith(why) for one in left] == [True] * (why is not None)
+
+
+def test_a_dry_run_is_undone_without_effect():
+    model = small()
+    conversion = convert(model, dry_run=True)
+    first, new = model[1], conversion.changes[0].new
+    first.p, new.p = 0.9, 0.1
+    assert conversion.undo() is model
+    assert model[1] is first
+    assert first.p == 0.9
+    assert conversion.state == "dry run"
+
+
+def test_a_place_whose_parent_is_gone():
+    model = nn.Sequential(small(), nn.Dropout(0.1))
+    conversion = convert(model)
+    del model[0]
+    conversion.undo()
+    lines = str(conversion).splitlines()
+    assert lines[-4] == "not put back, since another module is in its place now:"
+    assert lines[-3:] == ["  0.1", "  0.3", "  1"]
+
+
+def test_the_text_of_what_was_left_and_undone():
+    model = nn.Sequential(nn.Dropout(0.1), nn.RNN(4, 4, 2, dropout=0.5))
+    conversion = convert(model)
+    assert str(conversion).splitlines() == [
+        "Sequential: 1 dropout converted",
+        "  0: torch.nn.modules.dropout.Dropout -> Dropout(p=0.1, inplace=False)",
+        "not converted: 1",
+        "  1: torch.nn.modules.rnn.RNN: drops between layers, in torch's own recurrence "
+        "(dropout=0.5)",
+    ]
+    again = convert(model)
+    assert str(again).startswith("Sequential: nothing to convert; 1 already from torchdropout\n")
+    conversion.undo()
+    assert str(conversion).splitlines()[0] == (
+        "Sequential: 1 dropout put back; parameters, buffers, modes, rates and hooks are as they "
+        "were when it was undone"
+    )
+    single = convert(nn.Dropout(0.1))
+    assert str(single).splitlines() == [
+        "Dropout: 1 dropout converted; the object itself is unchanged: use `conversion.model` in "
+        "place of it",
+        "  (the model): torch.nn.modules.dropout.Dropout -> Dropout(p=0.1, inplace=False)",
+    ]
+    assert str(convert(nn.Dropout(0.1), dry_run=True)).splitlines()[0] == (
+        "Dropout: 1 dropout would be converted"
+    )
+    both = str(convert(nn.Sequential(td.nn.Dropout(0.1), nn.Dropout(0.2))))
+    assert both.startswith("Sequential: 1 dropout converted; 1 already from torchdropout\n")
+
+
+def test_a_conversion_is_shown_without_its_rules_and_the_whole_model():
+    conversion = convert(small())
+    assert "_rule" not in repr(conversion)
+    assert "_root" not in repr(conversion)
+
+
+def test_a_shared_dropout_has_each_of_its_names_in_the_text():
+    shared = nn.Dropout(0.5)
+    text = str(convert(nn.Sequential(shared, nn.ReLU(), shared)))
+    assert text.splitlines()[1].startswith("  0 = 2: torch.nn.modules.dropout.Dropout -> ")
+
+
+@pytest.mark.parametrize(
+    ("name", "parent", "key"),
+    [
+        ("", (), ""),
+        ("1", (), "1"),
+        ("0.3", ("0",), "3"),
+        ("0.9.3", None, "3"),
+        ("9.9.3", None, "3"),
+    ],
+)
+def test_the_place_of_a_name(name, parent, key):
+    model = nn.Sequential(small(), nn.ReLU())
+    found, last = convert_module._slot(model, name)
+    assert last == key
+    expected = model
+    for part in parent or ():
+        expected = getattr(expected, part)
+    assert found is (None if parent is None else expected)
+
+
+def test_what_the_replacement_shares_and_keeps():
+    old = nn.Dropout(0.25)
+    old.eval()
+    old.note, old.inplace = "mine", True
+    handle = old.register_forward_hook(lambda *_: None)
+    conversion = convert(nn.Sequential(old))
+    new = conversion.model[0]
+    assert (new.p, new.inplace, new.training, new.note) == (0.25, True, False, "mine")
+    assert handle.id in new._forward_hooks
+    assert new._forward_hooks is old._forward_hooks
+    new.note, new.inplace = "other", False
+    new.train()
+    conversion.undo()
+    assert (old.note, old.inplace, old.training) == ("mine", False, True)

@@ -4,6 +4,7 @@ The real models are in tests/peers.
 """
 
 import copy
+import functools
 import pickle
 import sys
 import types
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 import torchdropout as td
+from torchdropout import _transformers
 from torchdropout.convert import convert
 
 
@@ -190,3 +192,84 @@ def test_a_model_that_is_a_dropout_says_how_to_take_it():
     assert "unchanged" not in str(convert(layer, dry_run=True))
     conversion.undo()
     assert "unchanged" not in str(conversion)
+
+
+def test_in_eval_nothing_is_observed(config, monkeypatch):
+    model = SelfAttention(config, 0.5)
+    convert(model)
+
+    def observing():
+        raise KeyError
+
+    monkeypatch.setattr(_transformers, "_Ours", observing)
+    model.eval()(X)
+    with pytest.raises(KeyError):
+        model.train()(X)
+
+
+LOOKS = """
+class Looks(nn.Module):
+    def forward(self, x):
+        return ALL_ATTENTION_FUNCTIONS[self.config._attn_implementation](self, x)
+
+class Silent(nn.Module):
+    def forward(self, x):
+        return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("home", "interface", "kind", "name"),
+    [
+        ("transformers.models.x", Interface(), "Looks", "sdpa"),
+        ("transformers.models.x", Interface(), "Silent", None),
+        ("transformers.modeling_utils", Interface(), "Looks", None),  # the base of all models
+        ("transformers.models.x", {}, "Looks", None),
+        ("transformers.models.x", None, "Looks", None),
+    ],
+)
+def test_modules_that_look_their_attention_up(config, home, interface, kind, name, monkeypatch):
+    namespace = {"__name__": home, "nn": nn, "ALL_ATTENTION_FUNCTIONS": interface}
+    exec(LOOKS, namespace)
+    module = namespace[kind]()
+    module.config = config
+    assert _transformers.implementation(module) == name
+    monkeypatch.delitem(sys.modules, "transformers")
+    assert _transformers.implementation(module) is None
+
+
+@pytest.mark.parametrize("name", ["eager", "flash_attention_2", None])
+def test_the_name_of_another_attention(config, name):
+    module = SelfAttention(types.SimpleNamespace(_attn_implementation=name), 0.5)
+    assert _transformers.implementation(module) == str(name)
+    module.config = None
+    assert _transformers.implementation(module) == "None"
+
+
+def test_the_functions_of_a_class():
+    class Base(nn.Module):
+        def one(self):
+            pass
+
+    class Derived(Base):
+        number = 3
+
+        @functools.wraps(Base.one)
+        def two(self):
+            pass
+
+    assert list(_transformers.methods(Derived)) == [Base.one, Base.one]
+    assert list(_transformers.methods(nn.Module)) == []
+
+
+def test_a_function_is_put_into_an_interface_once(config):
+    first, second = SelfAttention(config, 0.5), SelfAttention(config, 0.5)
+    convert(first)
+    function = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    convert(second)
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is function
+    assert _transformers.is_marked(first)
+    _transformers.unmark(first)
+    assert not _transformers.is_marked(first)
+    _transformers.unmark(first)
+    assert _transformers.is_marked(second)

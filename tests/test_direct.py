@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from oracle import DTYPES, FLOATS, dropout, mask, same_bits
 from torchdropout import Key, MaskLayout, backends, direct
 from torchdropout import functional as F
+from torchdropout.contract.layout import row_major
 from torchdropout.contract.noise import Law
 from torchdropout.functional import _call
 
@@ -1075,3 +1076,114 @@ def test_a_frozen_out_is_left_to_torch(kind):
     with torch.inference_mode():
         out = torch.zeros(4)
     assert written(kind, out, torch.ones(4)) is None
+
+
+# --- which path a sum takes -----------------------------------------------------------------------
+
+PLAIN = torch.ones(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("x", "changed", "expected"),
+    [
+        (PLAIN, {}, True),
+        (torch.nn.Parameter(PLAIN), {}, True),
+        (PLAIN.as_subclass(Mine), {}, False),
+        (PLAIN.to_sparse(), {}, False),
+        (torch._neg_view(PLAIN), {}, False),
+        (PLAIN, {"serve": False}, False),
+        (PLAIN, {"unwatched": False}, False),
+        (PLAIN, {"compiling": True}, False),
+    ],
+)
+def test_where_triton_serves_a_sum(x, changed, expected, monkeypatch):
+    now = {"serve": True, "unwatched": True, "compiling": False, **changed}
+    monkeypatch.setattr(direct.devices, "serve", lambda x: now["serve"])
+    monkeypatch.setattr(direct._torch, "unwatched", lambda: now["unwatched"])
+    monkeypatch.setattr(direct, "is_dynamo_compiling", lambda: now["compiling"])
+    assert direct._for_triton(x) is expected
+    assert direct.add_draws(x) is not now["serve"]
+
+
+@pytest.mark.parametrize(
+    ("by_cpu", "by_triton", "bias", "expected"),
+    [
+        ("xrb", "", True, True),
+        ("", "xrb", True, True),
+        ("xr", "", True, False),
+        ("xr", "", False, True),
+        ("rb", "", True, False),
+        ("xb", "", True, False),
+        ("x", "rb", True, False),
+        ("", "xr", False, True),
+        ("", "x", False, False),
+        ("", "", True, False),
+    ],
+)
+def test_a_sum_takes_one_way_for_all(by_cpu, by_triton, bias, expected, monkeypatch):
+    """Each letter is a tensor that the way is open to: x, the residual, the bias."""
+    monkeypatch.setattr(direct, "takes", by_cpu.__contains__)
+    monkeypatch.setattr(direct, "_for_triton", by_triton.__contains__)
+    assert direct.takes_add("x", "r", "b" if bias else None) is expected
+
+
+@pytest.mark.parametrize(
+    ("graph", "requires", "by_cpu", "by_triton", "expected"),
+    [
+        (True, True, True, True, False),
+        (True, False, True, False, True),
+        (False, True, True, False, True),
+        (False, True, False, True, True),
+        (True, False, False, False, False),
+    ],
+)
+def test_a_gradient_that_is_final(graph, requires, by_cpu, by_triton, expected, monkeypatch):
+    monkeypatch.setattr(direct, "takes", lambda _: by_cpu)
+    monkeypatch.setattr(direct, "_for_triton", lambda _: by_triton)
+    x = torch.ones(2, requires_grad=requires)
+    with torch.set_grad_enabled(graph):
+        assert direct._is_final(x) is expected
+
+
+def test_keys_and_masks_of_operators():
+    key = torch.tensor([3, 4])
+    assert direct._key(key, 9) is key
+    assert direct._key(2**64 - 1, 9).tolist() == [-1, 9]
+    assert direct._key(5, 0).dtype == torch.int64
+    call = direct.AffineCall(1, 2, 0.3, 7, 1.5, 0.0, 0.0, None)
+    assert direct._mask(call, torch.ones(2, 3, 4)) == (0.3, 1.5, 7, row_major((2, 3, 4)))
+    assert direct._mask(call._replace(strides=(0, 1)), PLAIN) == (0.3, 1.5, 7, (0, 1))
+
+
+def test_a_seed_of_all_bits_without_kernels(monkeypatch):
+    """The same draw as that of the kernels."""
+    monkeypatch.setattr(direct, "_C", None)
+    for seed in range(8):
+        torch.manual_seed(seed)
+        found = direct.draw_seed()
+        torch.manual_seed(seed)
+        assert found == Key.draw().seed
+
+
+@needs_kernels
+@pytest.mark.parametrize("for_x", [False, True])
+@pytest.mark.parametrize("for_residual", [False, True])
+@pytest.mark.parametrize("for_bias", [False, True])
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_sum_has_the_gradients_that_are_needed(for_x, for_residual, for_bias, graph):
+    needs = for_x, for_residual, for_bias
+    given = [
+        torch.ones(shape, requires_grad=n)
+        for shape, n in zip(((4, 3), (4, 3), (3,)), needs, strict=True)
+    ]
+    with torch.set_grad_enabled(graph):
+        y = F.dropout_add(*given[:2], 0.3, key=KEY, bias=given[2])
+    assert y.requires_grad == (graph and any(needs))
+    if not y.requires_grad:
+        return
+    y.sum().backward()
+    scaled = dropout(torch.ones(4, 3), 0.3, KEY)
+    for x, expected in zip(given, (scaled, torch.ones(4, 3), scaled.sum(0)), strict=True):
+        assert (x.grad is not None) == x.requires_grad
+        if x.grad is not None:
+            torch.testing.assert_close(x.grad, expected)

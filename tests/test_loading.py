@@ -21,6 +21,7 @@ def folder(tmp_path, monkeypatch):
         "later": "",
         "raises": "\n\nraise ValueError('no  such\\n device')",
         "exits": "raise SystemExit",
+        "quits": "def __getattr__(name):\n    raise SystemExit(3)",
         "silent": "def build(): pass\n\nraise KeyError",
         "syntax": "def build(:\n    pass",
         "lacks": "import no_such_module_of_anyone",
@@ -57,6 +58,7 @@ def test_the_form_of_all_errors():
         ("raises:f", "to load raises, got ValueError: no such device (raises.py, line 3)"),
         ("silent.py:build", "to load silent.py, got KeyError (silent.py, line 3)"),
         ("exits.py:f", "to load exits.py, got SystemExit (exits.py, line 1)"),
+        ("quits.py:f", "to have an attribute 'f', got SystemExit: 3"),
         ("syntax.py:f", "to load syntax.py, got a syntax error in syntax.py, line 1: "),
         (
             "lacks.py:f",

@@ -151,9 +151,12 @@ def test_tensors_stay_equal_under_a_default_device():
     ("make", "says"),
     [
         (lambda: Key(torch.tensor(0.5)), "`seed` to be an integer, or a tensor that holds one"),
+        (lambda: Key(torch.tensor(1j)), "got seed=<tensor of shape (), torch.complex64>"),
         (lambda: Key(torch.tensor(True)), "got seed=<tensor of shape (), torch.bool>"),
         (lambda: Key(1, torch.tensor([1])), "`stream` to be an integer, or a tensor that"),
         (lambda: Key(torch.tensor(1), 2**60), "`stream` to be in [0, 2**60), got stream="),
+        (lambda: Key(-1, torch.tensor(1)), "`seed` to be in [0, 2**64), got seed=-1"),
+        (lambda: Key(1).fold_in(torch.tensor([1])), "got n=<tensor of shape (1,), torch.int64>"),
         (lambda: Key(1).fold_in(torch.tensor(1.0)), "`n` to be an integer, or a tensor"),
     ],
 )

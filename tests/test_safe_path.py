@@ -16,6 +16,14 @@ RUN = {
     "-Bm torchdropout": True,
     "-W ignore -X importtime -m torchdropout": True,
     "-m torchdropout.cli": True,
+    "-bBdEiOPqRsSuvxm torchdropout": True,
+    "-Bmtorchdropout.cli audit": True,
+    "-cm torchdropout": False,
+    "-Xm torchdropout": False,
+    "--m torchdropout": False,
+    "-m": False,
+    "-m pytest torchdropout": False,
+    "-mpytest torchdropout": False,
     "-m torchdropout_of_another": False,
     "-m pytest -m torchdropout": False,
     "-W m torchdropout": False,
@@ -33,15 +41,33 @@ def test_the_folder_is_left_where_this_package_is_run(command, leaves, monkeypat
     assert sys.path == (["there"] if leaves else ["here", "there"])
 
 
-@pytest.mark.parametrize(("name", "value"), [("argv", ["audit.py"]), ("argv", []), ("flags", None)])
+FLAGS = [
+    types.SimpleNamespace(isolated=0, safe_path=True),
+    types.SimpleNamespace(isolated=1, safe_path=False),
+    types.SimpleNamespace(isolated=1),  # as before Python 3.11
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("argv", ["audit.py"]), ("argv", []), *(("flags", flags) for flags in FLAGS)],
+)
 def test_it_stays_where_it_is_not_that_of_python(name, value, monkeypatch):
-    flags = types.SimpleNamespace(isolated=0, safe_path=True)
     monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "torchdropout"])
     monkeypatch.setattr(sys, "argv", ["-m"])
     monkeypatch.setattr(sys, "path", ["here", "there"])
-    monkeypatch.setattr(sys, name, flags if value is None else value)
+    monkeypatch.setattr(sys, name, value)
     _safe_path.leave_current_folder("torchdropout")
     assert sys.path == ["here", "there"]
+
+
+def test_an_older_python_has_no_safe_path(monkeypatch):
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "torchdropout"])
+    monkeypatch.setattr(sys, "argv", ["-m", "audit"])
+    monkeypatch.setattr(sys, "path", ["here", "there"])
+    monkeypatch.setattr(sys, "flags", types.SimpleNamespace(isolated=0))
+    _safe_path.leave_current_folder("torchdropout")
+    assert sys.path == ["there"]
 
 
 def test_both_files_are_the_same():

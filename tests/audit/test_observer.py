@@ -57,6 +57,17 @@ def test_the_largest_p_is_noted(given, asked):
     assert type(record.asked) in (float, type(None))
 
 
+def test_a_record_at_first():
+    record = Record("a", "Dropout", "net.py:3")
+    assert (record.asked, record.known, record.sure) == (None, True, True)
+    flags = record.frozen, record.is_lost, record.on, record.is_module
+    assert flags == (False,) * 4
+    counts = record.layers, record.calls, record.empty, record.zeros, record.values, record.kept
+    assert counts == (0,) * 6
+    assert record.saved == set()
+    assert Declared("Dropout", 0.5) == ("Dropout", 0.5, 0, True)
+
+
 @pytest.mark.parametrize(
     ("is_module", "is_lost", "line"),
     [(True, False, ""), (True, True, "net.py:3"), (False, False, "net.py:3")],

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from torchdropout.audit import AuditedSite, AuditedSites, sites
+from torchdropout.audit import AuditedSite, AuditedSites, report, sites
 from torchdropout.audit.report import (
     render_sites,
     render_sites_html,
@@ -80,6 +80,7 @@ def test_text():
     assert attn.startswith("  attn")
     assert lines == [line.rstrip() for line in lines]
     assert attn.index("net.py") == head.index("line")
+    assert "p asked  p seen  calls  train" in head
     assert str(TABLE) == render_sites(TABLE)
 
 
@@ -214,3 +215,106 @@ def test_a_notebook_shows_a_fragment():
     assert fragment == render_sites_html_fragment(TABLE)
     assert fragment.startswith('<div class="td-sites">')
     parsed(fragment)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (1536, "1.5 KiB"),
+        (2**20 - 1, "1.02e+03 KiB"),
+        (2**20, "1 MiB"),
+        (2**30, "1 GiB"),
+        (2**40, "1.02e+03 GiB"),
+    ],
+)
+def test_bytes(count, text):
+    assert report._bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("findings", "text"),
+    [
+        ([], "no errors at 1 site in 1.2 s."),
+        (["error"], "1 error at 1 site in 1.2 s."),
+        (["advice"], "no errors, 1 advice at 1 site in 1.2 s."),
+        (["error", "error", "advice"], "2 errors, 1 advice at 1 site in 1.2 s."),
+    ],
+)
+def test_the_verdict(findings, text):
+    found = tuple(Finding("TD301", "alive-in-eval", severity, "") for severity in findings)
+    table = AuditedSites("Net", TABLE.sites[:1], found, seconds=1.25)
+    assert report.verdict_line(table) == text
+    assert table.passed == ("error" not in findings)
+    assert len(table.errors) == findings.count("error")
+
+
+@pytest.mark.parametrize(
+    ("names", "rows"),
+    [
+        ([""], [(0, "(itself)")]),
+        (["a"], [(0, "a")]),
+        (["a.b.c"], [(0, "a.b.c")]),
+        (["a", "a"], [(0, "a"), (1, "(itself)"), (1, "(itself)")]),
+        (["a", "a.b"], [(0, "a"), (1, "(itself)"), (1, "b")]),
+        (["a.b.c", "a.b.d"], [(0, "a.b"), (1, "c"), (1, "d")]),
+        (["a.b", "c.d.e", "c.d"], [(0, "a.b"), (0, "c.d"), (1, "(itself)"), (1, "e")]),
+    ],
+)
+def test_the_tree_of_sites(names, rows):
+    sites = [AuditedSite(name, "Dropout") for name in names]
+    found = list(report._rows(sites))
+    assert [(row.depth, row.label) for row in found] == rows
+    assert {id(row.site) for row in found} - {id(None)} == set(map(id, sites))
+
+
+def test_a_site_alive_in_eval_is_red():
+    styled = render_sites(TABLE, styled=True).splitlines()
+    red = [line for line in styled if "\x1b[1;31mon" in line]
+    assert len(red) == 1
+    assert "F.dropout" in red[0]
+    assert styled[0].startswith("\x1b[1m")
+    assert "\x1b[1;31merror" in "\n".join(styled)
+    assert "\x1b[33madvice" in "\n".join(styled)
+    assert "\x1b[1;31m1 error" in "\n".join(styled)
+    assert "\x1b[1;32mno errors" in render_sites(AuditedSites("Net", ()), styled=True)
+
+
+def test_quiet_leaves_out_the_tree():
+    lines = render_sites(TABLE, quiet=True).splitlines()
+    assert lines[0].startswith("error")
+    assert lines[-1].startswith("`torchdropout explain alive-in-eval`")
+    assert render_sites(AuditedSites("Net", ()), quiet=True) == "no errors at no sites in 0.0 s.\n"
+
+
+@pytest.mark.parametrize(
+    ("passes", "asked", "acts"),
+    [
+        ((None, None, None), None, False),
+        ((False, False, False), 0.0, False),
+        ((False, False, False), 0.1, True),
+        ((True, False, False), None, True),
+        ((None, True, None), None, True),
+        ((False, False, True), 0.0, True),
+    ],
+)
+def test_a_site_acts_in_any_pass(passes, asked, acts):
+    assert AuditedSite("a", "Dropout", "", asked, None, 0, 1, *passes).acts == acts
+
+
+def test_what_a_site_is_by_default():
+    site = AuditedSite("a", "Dropout")
+    assert site.to_dict() == {
+        **{"name": "a", "also": [], "kind": "Dropout", "line": "", "p_asked": None},
+        **{"p_seen": None, "values": 0, "calls": 0, "on_in_train": None, "on_in_eval": None},
+        **{"on_in_train_under_no_grad": None, "bytes_kept": 0},
+    }
+    data = AuditedSites("Net", (site,), seconds=1.23456).to_dict()
+    assert (data["seconds"], data["passed"], data["findings"]) == (1.235, True, [])
+
+
+def test_a_number_that_json_does_not_have_is_not_written():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        render_sites_json(AuditedSites("Net", (AuditedSite("a", "Dropout", asked=float("nan")),)))

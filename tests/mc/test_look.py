@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from torchdropout.mc._look import difference_of, flat, fresh, is_same
+from torchdropout.mc._look import PlanLook, difference_of, flat, fresh, is_same
+from torchdropout.scope import SiteId
+from torchdropout.scope._places import Site, Sites
 
 X = torch.ones(3)
 EPS = torch.finfo(torch.float32).eps
@@ -119,3 +121,52 @@ def test_a_number_and_what_is_not_finite_are_far_apart(one, other):
 )
 def test_equal_tensors(one, other, expected):
     assert is_same(torch.tensor(one), torch.tensor(other)) == expected
+
+
+A, B, C = SiteId("a", 0), SiteId("b", 0), SiteId("c", 0)
+
+
+class Looks(PlanLook):
+    """Looks that find these draws, one after another."""
+
+    def __init__(self, *found):
+        super().__init__(torch.nn.Identity(), (X,), {})
+        self.found, self.keys = list(found), []
+
+    def draws(self, taken=None):
+        self.keys.append(self.key_of(A).seed)
+        return self.found[min(len(self.keys), len(self.found)) - 1]
+
+    def sites(self, batch_dim):
+        found = {id: Site(id, "dropout", 0.5, (2,)) for id in self.draws()}
+        return Sites(found, hidden=False, unseen=())
+
+
+def test_looks_with_other_keys_until_each_path_draws():
+    look = Looks({A: 1, C: 2}, {A: 3, B: 4, C: 5}, {B: 6})
+    assert list(look.all_draws({"a", "b"}).items()) == [(A, 1), (B, 4), (C, 2)]
+    assert look.keys == [0, 1]
+    assert list(Looks({B: 1}, {A: 2, B: 3}).all_draws({"a"})) == [A, B]
+    look = Looks({A: 1})
+    assert look.all_draws({"gone"}) == {A: 1}
+    assert look.keys == list(range(16))
+
+
+def test_looks_until_each_site_is_found():
+    look = Looks({A: 1, C: 2}, {A: 3, B: 4})
+    assert set(look.all_sites(0, {A, B})) == {A, B, C}
+    assert look.keys == [0, 1]
+    look = Looks({A: 1})
+    assert set(look.all_sites(0, {B})) == {A}
+    assert look.keys == list(range(16))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("missed", {A: "rand"}), ("own", {A: "rand"}), ("hidden", {"Python's"}), ("unseen", {"rand"})],
+)
+def test_what_draws_more(attribute, value):
+    look = Looks()
+    assert look.draws_more() is False
+    setattr(look, attribute, value)
+    assert look.draws_more() is (attribute != "unseen")

@@ -31,18 +31,23 @@ from stochastic import (
 )
 from torchdropout import mc, nn
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
+from torchdropout.functional._part import Axis
 from torchdropout.mc._plan import (
     Plan,
     PlannedSite,
     _above,
     _by_path,
+    _planned,
+    _scripted_draws,
     check_plan,
+    following,
     may_train,
     question,
     training,
 )
 from torchdropout.scope import SiteId
-from torchdropout.scope._places import Sites
+from torchdropout.scope._places import Site, Sites
+from torchdropout.scope._watch import Draw, Place, tree_of
 
 CALL, MODE, KEY = "its call", "its module put in training", "a key given to its module"
 X = torch.randn(4, 5, 8, generator=torch.Generator().manual_seed(0))
@@ -830,6 +835,12 @@ def test_the_text_of_a_plan():
     assert str(of_sites()).splitlines()[-1] == "0 of 0 sites draw. As eval."
 
 
+def test_a_plan_is_shown_without_what_is_for_the_passes():
+    assert re.findall(r"(\w+)=", repr(of_sites(undecided=("x",)))) == [
+        *("sites", "unreached", "proof", "problem", "undecided"),
+    ]
+
+
 def test_a_plan_as_data():
     plan = of_sites(
         planned("a", shape=None),
@@ -954,3 +965,67 @@ def test_a_module_in_training_is_named():
     model.eval().training = True
     with pytest.raises(ArgumentValueError, match="got model='Sequential'"):
         mc.plan(model, X)
+
+
+MODULES = {"a": torch.nn.Dropout(), "own": nn.WeightDrop(torch.nn.Linear(2, 2), 0.5, "weight")}
+ROWS = Axis(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "draw", "place", "problem", "by_call", "rate", "reached", "p", "batched"),
+    [
+        ("a", {}, ROWS, "", True, None, CALL, 0.5, True),
+        ("a", {}, ROWS, "", False, None, MODE, 0.5, True),
+        ("a", {}, ROWS, "", True, 0.2, CALL, 0.2, True),
+        ("a", {}, ROWS, "", True, 0.0, CALL, 0.0, True),
+        ("a", {}, None, "", True, None, CALL, 0.5, False),
+        ("a", {}, Axis(0, 2, True), "", True, None, CALL, 0.5, False),
+        ("a", {"aligned": False}, ROWS, "", True, None, CALL, 0.5, False),
+        ("a", {}, ROWS, "it is odd", True, None, f"{CALL}, but it is odd", 0.5, False),
+        ("a", {"aligned": False, "mean": None}, ROWS, "", True, None, CALL, 0.5, False),
+        ("own", {"aligned": False, "mean": None}, None, "", False, None, KEY, 0.5, False),
+        ("own", {"mean": None}, ROWS, "", True, None, CALL, 0.5, True),
+        ("own", {"aligned": False}, ROWS, "", True, None, CALL, 0.5, False),
+    ],
+)
+def test_how_a_site_is_planned(path, draw, place, problem, by_call, rate, reached, p, batched):
+    site = SiteId(path, 0)
+    made = Draw("dropout", 0.5, (), len, len, aligned=True)._replace(**draw)
+    found = Site(site, "dropout", 0.5, (2, 3), Place(place), problem)
+    plan = _planned(made, found, by_call, {site: rate}, MODULES)
+    assert plan == PlannedSite(site, "dropout", p, reached, True, batched, (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("draw", "found"),
+    [
+        (lambda x: F.dropout(x, 0.5), "dropout in scripted code"),
+        (lambda x: x * torch.rand_like(x), "rand_like in scripted code"),
+        (lambda x: torch.bernoulli(x), "bernoulli in scripted code"),
+        (lambda x: x.clone().normal_(), "normal_ in scripted code"),
+        (lambda x: x.exp(), None),
+    ],
+)
+def test_draws_in_code_that_was_traced(draw, found):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates it
+        inner = Call(torch.nn.Identity(), lambda m, x: draw(x))
+        traced = torch.jit.trace(inner, torch.full((2, 3), 0.5), check_trace=False)
+    modules = tree_of(torch.nn.Sequential(traced, inner)).paths
+    assert isinstance(modules["0.module"], torch.jit.ScriptModule)
+    assert _scripted_draws(modules) == ({} if found is None else {SiteId("0", 0): found})
+
+
+@pytest.mark.parametrize(
+    ("alone", "args", "kwargs", "places"),
+    [
+        (set(), (X, X[:2]), {"y": X}, {0, 2}),
+        ({("y", 0)}, (X, X[:2]), {"y": X}, {0}),
+        ({("input", 0)}, (X,), {"y": X}, {1}),
+        (set(), ([X, X],), {}, {0, 1}),
+        ({("input", 1)}, ([X, X],), {}, {0}),
+    ],
+)
+def test_the_leaves_that_follow_the_inputs(alone, args, kwargs, places):
+    plan = dataclasses.replace(of_sites(), alone=frozenset(alone))
+    assert following(plan, torch.nn.Identity(), args, kwargs, 0, 4) == places

@@ -61,6 +61,17 @@ class TestReliability:
         axes = plot.reliability(of_probabilities([[0.6, 0.4]]), torch.tensor([0]))
         assert "ECE 0.400: confidence is 40.0 points below accuracy" in axes.get_title()
 
+    def test_an_interval_is_open_on_the_right(self):
+        axes = plot.reliability(of_probabilities([[0.5, 0.5], [1, 0]]), self.TARGET[:2], bins=2)
+        assert [bar.get_x() for bar in axes.patches] == [0.5]
+        assert (axes.get_xlim(), axes.get_ylim()) == ((0, 1), (0, 1))
+
+    def test_as_sure_as_right(self):
+        axes = plot.reliability(of_probabilities([[1.0, 0.0]]), torch.tensor([0]))
+        assert (
+            axes.get_title() == "ECE 0.000: confidence is 0.0 points below accuracy, 1 predictions"
+        )
+
     def test_one_bin_is_the_gap_of_the_means(self):
         axes = plot.reliability(of_probabilities(self.RESULT), self.TARGET, bins=1)
         assert axes.get_title().startswith("ECE 0.100")
@@ -174,6 +185,12 @@ class TestConvergence:
         expected = [(p[:n].mean(0) - p.mean(0)).square().mean().sqrt().item() for n in x_of(x)]
         assert y == pytest.approx(expected, rel=1e-4)
 
+    def test_a_mean_that_is_met_early(self):
+        y = torch.tensor([[1.0], [0.0], [2.0]])
+        axes = plot.convergence(RegressionStatistics(keep_samples=True).update(y).result())
+        assert line(axes, "measured")[1] == [0.0, 0.5]
+        assert axes.get_yscale() == "log"
+
     def test_passes_that_are_all_the_same(self):
         r = RegressionStatistics(keep_samples=True).update(torch.ones(5, 2)).result()
         assert plot.convergence(r).get_yscale() == "linear"  # a logarithm of 0 is not drawn
@@ -195,6 +212,7 @@ VALUES = RegressionStatistics().update(torch.ones(3, 2)).result()
         ((3, TARGET), {}, TypeError, r"got result=3 \(int\)"),
         ((R, [0, 1]), {}, TypeError, "`target` to be a tensor of integers"),
         ((R, TARGET.float()), {}, TypeError, "`target` to be a tensor of integers"),
+        ((R, TARGET.to(torch.complex64)), {}, TypeError, "`target` to be a tensor of integers"),
         ((R, TARGET.bool()), {}, TypeError, "`target` to be a tensor of integers"),
         ((R, TARGET[:1]), {}, ValueError, r"shape \(2,\) of the predictions"),
         ((R, TARGET + 1), {}, ValueError, r"classes in \[0, 2\)"),

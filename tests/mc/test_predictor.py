@@ -17,6 +17,8 @@ from stochastic import Gated, Last, Noise, encoder, limit, mlp, seeded, state_of
 from torchdropout import mc
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
 from torchdropout.mc import _predictor
+from torchdropout.mc._batch import Batch
+from torchdropout.mc._predictor import _alike, _arguments, _runs, _Way
 
 X = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -1204,3 +1206,122 @@ def test_a_dimension_of_the_inputs_that_does_not_fit():
         with pytest.raises(error, match=words), mc.active(model, batch_dims=dims):
             model(x)
         assert state_of(model) == before
+
+
+# --- Parts of a prediction ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("numbers", "runs"),
+    [
+        ([], []),
+        ([5], [(0, 1)]),
+        ([0, 1, 2], [(0, 3)]),
+        ([0, 1, 5, 6, 2], [(0, 2), (2, 4), (4, 5)]),
+        ([3, 2, 1], [(0, 1), (1, 2), (2, 3)]),
+    ],
+)
+def test_runs_of_numbers(numbers, runs):
+    assert list(_runs(numbers)) == runs
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], True),
+        ([1.0, 2.0], [1.0, 2.0001], True),
+        ([1.0, 2.0], [1.0, 2.001], False),
+        ([0.0], [1e-4], True),
+        ([0.0], [2e-4], False),
+        ([float("nan")], [float("nan")], True),
+        ([1], [1], True),
+        ([1], [2], False),
+        ([1], [1.0], False),
+        ([1.0], [1.0, 1.0], False),
+    ],
+)
+def test_samples_that_are_alike(one, other, expected):
+    assert _alike(torch.tensor(one), torch.tensor(other)) is expected
+
+
+@pytest.mark.parametrize(
+    ("item", "args", "kwargs"),
+    [
+        (X, (X,), {}),
+        ((X, 3), (X,), {}),
+        ([X], (X,), {}),
+        ({"x": X}, (), {"x": X}),
+        (({"x": X}, 3), (), {"x": X}),
+    ],
+)
+def test_arguments_in_an_item_of_a_loader(item, args, kwargs):
+    assert _arguments(item) == (args, kwargs)
+
+
+@pytest.mark.parametrize("item", [3, (), [], (3, X), ((X,),), "x"])
+def test_items_without_arguments(item):
+    with pytest.raises(ArgumentTypeError, match="tuples that begin with one, got loader="):
+        _arguments(item)
+
+
+@pytest.mark.parametrize(
+    ("batch_dim", "shape", "dim"),
+    [
+        (0, (6, 3), 0),
+        (0, (3, 6), None),
+        (1, (3, 6), 1),
+        (1, (6, 3), 0),
+        (1, (6,), 0),
+        (2, (3, 6), None),
+    ],
+)
+def test_the_dimension_of_the_inputs_in_an_output(batch_dim, shape, dim):
+    predictor = mc.MCDropout(mlp().eval(), 2, batch_dim=batch_dim)
+    if dim is None:
+        with pytest.raises(SiteError, match="Expected an output of 6 inputs along dimension"):
+            predictor._dim_of(torch.ones(shape), 6)
+    else:
+        assert predictor._dim_of(torch.ones(shape), 6) == dim
+
+
+@pytest.mark.parametrize(
+    ("strategy", "n_samples", "max_batch", "way", "passes"),
+    [
+        ("auto", 1, None, "loop", 1),
+        ("expand", 1, None, "expand", 1),
+        ("auto", 10, 7, "loop", 1),
+        ("repeat", 10, 7, "repeat", 1),
+        ("auto", 10, 8, "expand", 2),
+        ("auto", 10, 12, "expand", 3),  # in four forwards, of three at most
+        ("auto", 10, 16, "expand", 4),
+        ("auto", 9, 16, "expand", 3),
+        ("auto", 10, 100, "expand", 10),
+    ],
+)
+def test_how_many_passes_share_a_forward(strategy, n_samples, max_batch, way, passes, monkeypatch):
+    predictor = mc.MCDropout(mlp().eval(), n_samples, strategy=strategy, max_batch=max_batch)
+    monkeypatch.setattr(predictor, "_fastest", lambda *_: _Way("expand", 2))
+    found = predictor._choose(Batch((torch.ones(4, 8),), {}, 0, 4), 0)
+    assert (found.strategy, found.passes) == (way, passes)
+
+
+@pytest.mark.parametrize(
+    ("paths", "inlets"),
+    [
+        ([], []),
+        ([("", True)], []),
+        ([("a.b.c", True)], ["a.b.c", "a.b", "a"]),
+        ([("d", False), ("a.b", True), ("e", True)], ["a.b", "a"]),
+    ],
+)
+def test_modules_around_the_first_draw(paths, inlets):
+    predictor = mc.MCDropout(mlp().eval(), 2)
+    planned = [types.SimpleNamespace(path=path, selected=selected) for path, selected in paths]
+    predictor._plan = types.SimpleNamespace(sites=planned)
+    assert [inlet.path for inlet in predictor._inlets()] == inlets
+
+
+@pytest.mark.parametrize("options", [{"n_samples": None}, {"n_samples": 0}, {"max_batch": 0}])
+def test_numbers_of_passes_and_rows(options):
+    with pytest.raises((ArgumentTypeError, ArgumentValueError), match="1 or more"):
+        mc.MCDropout(mlp().eval(), **options)

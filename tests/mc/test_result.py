@@ -100,6 +100,9 @@ class TestQuantiles:
         )
         assert torch.equal(r.quantiles([0.1, 0.7]), expected)
         assert sizes == [20] * 6
+        monkeypatch.setattr(module, "_QUANTILE_LIMIT", 5)  # at least one output at a time
+        assert torch.equal(r.quantiles([0.1, 0.7]), expected)
+        assert sizes[6:] == [10] * 12
 
     def test_torch_takes_as_many_as_the_limit(self):
         """And no more, up to 2.13; 2.15 does."""
@@ -135,12 +138,14 @@ class TestIndex:
         [
             (None, [0, 1, 2, 3]),
             (7, [7, 8, 9, 10]),
+            (2**63 - 4, [2**63 - 4 + n for n in range(4)]),
             ([3, 1, 9, 0], [3, 1, 9, 0]),
             (torch.tensor([3, 1, 9, 0], dtype=torch.int32), [3, 1, 9, 0]),
         ],
     )
     def test_which_inputs(self, given, found):
         index = values(index=given).index
+        assert index is not given
         assert index.tolist() == found
         assert index.dtype == torch.int64
 
@@ -156,6 +161,10 @@ class TestIndex:
             (torch.ones(4), TypeError, "integers"),
             (torch.ones(4, dtype=torch.bool), TypeError, "integers"),
             ("0123", TypeError, "integers"),
+            ([0, 1, 2, 3.0], TypeError, "integers"),
+            (torch.ones(4, dtype=torch.complex64), TypeError, "integers"),
+            (torch.zeros(2, 2, dtype=torch.int64), ValueError, "each of 4 inputs"),
+            (2**63 - 3, ValueError, r"below 2\*\*63"),
         ],
     )
     def test_refused(self, given, error, words):
@@ -210,6 +219,13 @@ class TestCat:
             ([values(), classes(index=4)], ValueError, "same task"),
             ([values(), values(5, index=4)], ValueError, "same n_samples, got 6 and 5"),
             ([values(), values(index=3)], ValueError, "index 3 more than once"),
+            (
+                [
+                    classes(),
+                    ClassificationStatistics(class_dim=-2).update(torch.ones(6, 1, 3, 1)).result(9),
+                ],
+                *(ValueError, "same shape of an input"),
+            ),
             (
                 [classes(), ClassificationStatistics().update(torch.ones(6, 1, 5)).result(9)],
                 *(ValueError, r"same shape of an input, got \(3,\) and \(5,\)"),

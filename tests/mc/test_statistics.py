@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
 from torchdropout.mc import ClassificationStatistics, RegressionStatistics
+from torchdropout.mc._statistics import _equal
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -313,6 +314,55 @@ REFUSED = {
         lambda: C(outputs="probabilities").update(torch.full((2, 3, 4), 0.275)),
         *(ValueError, "sums from 1.1 to 1.1"),
     ),
+    "a sum of 1.002": (
+        lambda: C(outputs="probabilities").update(torch.full((2, 3, 4), 0.2505)),
+        *(ValueError, "sums from 1.002 to 1.002"),
+    ),
+    "a sum of 1.0312 in 16 bits": (
+        lambda: C(outputs="probabilities").update(torch.full((2, 3, 4), 33 / 128).bfloat16()),
+        *(ValueError, "sums from 1.031 to 1.031"),
+    ),
+    "a sum of 0.998": (
+        lambda: C(outputs="probabilities").update(torch.full((2, 3, 4), 0.2495)),
+        *(ValueError, "sums from 0.998 to 0.998"),
+    ),
+    "a probability below 0": (
+        lambda: C(outputs="probabilities").update(torch.tensor([[[1.5, -0.5]]])),
+        *(ValueError, "got a least value of -0.5 and sums from 1 to 1"),
+    ),
+    "a complex target": (
+        lambda: R(target=torch.ones(3, dtype=torch.complex64)),
+        *(TypeError, "`target` to be a tensor of real numbers"),
+    ),
+    "a target on another device": (
+        lambda: R(target=torch.ones(3, device="meta"), precision=1.0).update(ONES),
+        *(ValueError, "`target` to be on the outputs' device, cpu, got one on meta"),
+    ),
+    "a precision that is not finite": (
+        lambda: R(precision=torch.tensor([1.0, math.inf])),
+        *(ValueError, "everywhere"),
+    ),
+    "precision with more dimensions than a pass": (
+        lambda: R(precision=torch.ones(1, 1)).update(ONES),
+        *(ValueError, "broadcasts to the shape (3,)"),
+    ),
+    "merging without a variance": (
+        lambda: R().update(ONES, ONES).merge(R().update(ONES)),
+        *(ValueError, "to be with a variance of the noise in its updates, got one without"),
+    ),
+    "merging other words": (
+        lambda: C().merge(C(outputs="probabilities")),
+        *(ValueError, "same outputs, 'logits', got 'probabilities' (str)"),
+    ),
+    "merging other classes": (lambda: C().merge(C(class_dim=-1)), ValueError, "same class_dim, 1"),
+    "merging kept samples": (
+        lambda: R().merge(R(keep_samples=True)),
+        *(ValueError, "same keep_samples, False, got True (bool)"),
+    ),
+    "merging recorded means": (
+        lambda: R().merge(R(record_means=True)),
+        *(ValueError, "same record_means"),
+    ),
     "precision 0": (lambda: R(precision=0), ValueError, "got precision=0 (int)"),
     "precision NaN": (lambda: R(precision=math.nan), ValueError, "above 0"),
     "precision as text": (lambda: R(precision="1"), TypeError, "got precision='1' (str)"),
@@ -397,3 +447,47 @@ def test_a_failed_update_changes_nothing(statistics, right, wrong):
     assert after.n_samples == before.n_samples == len(after.samples)
     assert len(after.running_means) == 1
     assert torch.equal(after.mean, before.mean)
+
+
+@pytest.mark.parametrize(
+    ("p", "dtype"),
+    [
+        ([0.0, 1.0], torch.float32),
+        ([0.5002, 0.5002], torch.float32),
+        ([0.4998, 0.4998], torch.float64),
+        ([0.5078125, 0.5], torch.bfloat16),
+        ([0.505, 0.505], torch.float16),
+    ],
+)
+def test_probabilities_are_divided_by_their_sum(p, dtype):
+    chunk = torch.tensor([[p]], dtype=dtype)
+    mean = C(outputs="probabilities").update(chunk).result().mean
+    torch.testing.assert_close(mean.sum(), torch.ones((), dtype=mean.dtype))
+    torch.testing.assert_close(mean, (chunk.double() / chunk.double().sum())[0].to(mean.dtype))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (1.0, 1.0, True),
+        (1.0, 2.0, False),
+        (None, None, True),
+        (ONES, ONES.clone(), True),
+        (ONES, 2 * ONES, False),
+        (ONES, ONES[:1], False),
+        (ONES, ONES.to("meta"), False),
+        (ONES, 1.0, False),
+        (1.0, ONES, False),
+        (torch.ones(()), 1.0, False),
+    ],
+)
+def test_settings_that_are_equal(a, b, expected):
+    assert _equal(a, b) is expected
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_accumulator_without_passes_is_merged(first):
+    full, empty = R(precision=1.0).update(ONES), R(precision=1.0)
+    merged = full.merge(empty) if first else empty.merge(full)
+    assert merged.n_samples == 2
+    assert R().merge(R()).n_samples == 0

@@ -222,8 +222,7 @@ def convergence(result: Result, *, ax: matplotlib.axes.Axes | None = None) -> ma
             f"Expected `result` to have means of fewer passes than its {total}, got none "
             f"({type(result).__name__}): a convergence needs at least 2 passes, or 2 updates."
         )
-    spread = result.epistemic_variance if result.task == "regression" else result.variance
-    unbiased = spread.double().mean().item() * total / (total - 1)
+    unbiased = result._value("spread").double().mean().item() * total / (total - 1)
     axes = _axes(ax)
     expected = [math.sqrt(unbiased * (1 / n - 1 / total)) for n in passes]
     axes.plot(passes, expected, ":", color=_EXPECTED, label="expected of independent passes")
@@ -249,9 +248,9 @@ def _check_result(result: Any) -> None:
 def _right(result: Result, target: Any) -> torch.Tensor:
     """Which predictions are right, flat; an error if they cannot be compared with the target."""
     prediction = result.prediction
-    if not isinstance(target, torch.Tensor) or target.dtype in (torch.bool,):
-        wrong_type("target", "a tensor of integers, the true classes", target)
-    if target.is_floating_point() or target.is_complex():
+    if not isinstance(target, torch.Tensor) or (
+        target.dtype == torch.bool or target.is_floating_point() or target.is_complex()
+    ):
         wrong_type("target", "a tensor of integers, the true classes", target)
     if target.shape != prediction.shape or not target.numel():
         raise ArgumentValueError(

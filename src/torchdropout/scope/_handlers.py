@@ -81,12 +81,13 @@ _DROPOUTS: dict[Any, tuple[Callable[..., torch.Tensor], tuple[Any, ...]]] = {
     torch_F.dropout3d: (F.dropout3d, (0.5, True, False)),
     torch_F.alpha_dropout: (F.alpha_dropout, (0.5, False, False)),
     torch_F.feature_alpha_dropout: (F.feature_alpha_dropout, (0.5, False, False)),
-    torch.dropout: (F.dropout, (0.5, True, False)),
-    torch.dropout_: (F.dropout, (0.5, True, True)),
-    torch.alpha_dropout: (F.alpha_dropout, (0.5, True, False)),
-    torch.alpha_dropout_: (F.alpha_dropout, (0.5, True, True)),
-    torch.feature_alpha_dropout: (F.feature_alpha_dropout, (0.5, True, False)),
-    torch.feature_alpha_dropout_: (F.feature_alpha_dropout, (0.5, True, True)),
+    # These require p and train.
+    torch.dropout: (F.dropout, (None, None, False)),
+    torch.dropout_: (F.dropout, (None, None, True)),
+    torch.alpha_dropout: (F.alpha_dropout, (None, None, False)),
+    torch.alpha_dropout_: (F.alpha_dropout, (None, None, True)),
+    torch.feature_alpha_dropout: (F.feature_alpha_dropout, (None, None, False)),
+    torch.feature_alpha_dropout_: (F.feature_alpha_dropout, (None, None, True)),
 }
 
 

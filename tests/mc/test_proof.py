@@ -1,0 +1,91 @@
+"""When a difference is one of rounding, and which models have a fast path."""
+
+import pytest
+import torch
+
+from torchdropout.mc._look import PlanLook
+from torchdropout.mc._proof import _has_fast_path, _is_rounding, prove
+
+X = torch.ones(2, 4)
+PROVEN = "With the mean of each draw the output is eval's"
+OTHER = "something other than dropout depends on the training mode."
+
+
+@pytest.mark.parametrize(
+    ("difference", "expected"),
+    [
+        (None, False),
+        ((0.0, 0.0), True),
+        ((1.0, 1.0), True),
+        ((0.5, 1.0), True),
+        ((1.0, 0.5), False),
+        ((float("inf"), 0.5), False),
+    ],
+)
+def test_a_difference_of_rounding(difference, expected):
+    assert _is_rounding(difference) is expected
+
+
+def test_models_with_a_fast_path():
+    layer = torch.nn.TransformerEncoderLayer(4, 2, 4, batch_first=True)
+    assert _has_fast_path(torch.nn.Sequential(torch.nn.ReLU(), layer))
+    assert _has_fast_path(torch.nn.TransformerEncoder(layer, 1))
+    assert not _has_fast_path(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Dropout()))
+
+
+class Changes(torch.nn.Module):
+    """Dropout, and what is added when it draws."""
+
+    def __init__(self, added=0.0, buffer=0.0, wrap=lambda y: y):
+        super().__init__()
+        self.added, self.buffer, self.wrap = added, buffer, wrap
+        self.register_buffer("first", torch.zeros(1))
+        self.register_buffer("second", torch.zeros(1))
+
+    def forward(self, x):
+        y = torch.nn.functional.dropout(x, 0.5, self.training)
+        if self.training:
+            y = y + self.added
+            self.second += self.buffer
+        return self.wrap(y)
+
+
+def proved(model):
+    model = model.eval()
+    look = PlanLook(model, (X,), {}, around=lambda: _train(model), forced=True)
+    return prove(look, (X,), {})
+
+
+class _train:
+    def __init__(self, model):
+        self.model = model
+
+    def __enter__(self):
+        self.model.training = True
+
+    def __exit__(self, *_):
+        self.model.training = False
+
+
+@pytest.mark.parametrize(
+    ("model", "proof", "problem"),
+    [
+        (Changes(), f"{PROVEN}, bit for bit.", ""),
+        (Changes(5e-6), f"{PROVEN}, within 5e-06.", ""),
+        (
+            Changes(0.25),
+            "",
+            f"With the mean of each draw the output differs from eval's by 0.25: {OTHER}",
+        ),
+        (Changes(0.25, buffer=1.0), "", "Turning dropout on changes the buffer second too."),
+        (Changes(buffer=float("nan")), "", "Turning dropout on changes the buffer second too."),
+        (
+            Changes(wrap=lambda y: y.tolist()),
+            "Whether anything else changes is unknown: the output, list, has no tensor.",
+            "",
+        ),
+    ],
+)
+def test_what_is_proved(model, proof, problem):
+    assert proved(model) == (proof, problem)
+    assert not model.second.any()
