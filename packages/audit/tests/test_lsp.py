@@ -354,6 +354,8 @@ def test_settings_are_read_again(tmp_path):
         [message] = editor.messages
         assert message.startswith("torchdropout: Expected a key of [tool.torchdropout.audit] in ")
         assert "got 'ignroe'; close to it: ignore" in message
+        editor.save(uri)
+        await editor.until(lambda: editor.messages == [message, message])
 
     scripted(script, tmp_path)
 

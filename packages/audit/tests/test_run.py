@@ -17,9 +17,10 @@ import pytest
 import started
 from torchdropout_audit import run as run_module
 from torchdropout_audit import workers
+from torchdropout_audit.findings import SourceReport
 from torchdropout_audit.fix import Fixed
 from torchdropout_audit.registry import FINDERS, RULES
-from torchdropout_audit.run import WORDS, audit_paths, may_break_a_rule
+from torchdropout_audit.run import WORDS, audit_data, audit_paths, may_break_a_rule
 from torchdropout_audit.workers import CrashError, NoWorkerError, run_all
 
 BAD = "import torch.nn as nn\nnn.Dropout(7)\n"
@@ -196,6 +197,9 @@ def test_rules_that_are_not_for_some_files():
     ignores = {"src/tests/": ["p-out-of-range"]}
     report = audit_paths(["."], per_file_ignores=ignores, root="..")
     assert [f.path for f in report.findings] == ["a.py", "b.py"]
+    for root, count in ((None, 1), ("..", 0)):
+        report, _ = audit_data(BAD.encode(), "tests/a.py", per_file_ignores=ignores, root=root)
+        assert (len(report.findings), report.files) == (count, 1)
 
 
 def test_comments_are_heeded():
@@ -210,6 +214,19 @@ def test_progress_is_told():
     told = []
     audit_paths(["."], progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_what_is_interrupted_is_not_complete(monkeypatch):
+    write(a=BAD, b=BAD)
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    report = audit_paths(["."], jobs=1, progress=lambda done, _: done == 2 and interrupt())
+    assert (report.complete, report.files, len(report.findings)) == (False, 2, 2)
+    monkeypatch.setattr(run_module, "find_files", interrupt)
+    report = audit_paths(["."])
+    assert report == SourceReport((), 0, seconds=report.seconds, complete=False)
 
 
 def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
