@@ -1,6 +1,7 @@
 """What the commands share: exit codes, what is told, and where a report goes."""
 
 import errno
+from pathlib import Path
 
 import click
 import pytest
@@ -9,11 +10,18 @@ from torchdropout.errors import ArgumentValueError
 from torchdropout.reporting import command as command_module
 from torchdropout.reporting.command import (
     completing,
+    exit_zero_option,
     folder_of_settings,
+    formats,
+    not_both,
+    output_option,
     publish,
+    quiet_option,
     run_command,
     settings_of,
     tell,
+    verbose_option,
+    version_option,
 )
 from torchdropout.reporting.settings import Table, exactly
 
@@ -60,6 +68,43 @@ def test_exit_codes(outcome, code, said, capsys):
 def test_a_fault_of_the_program_is_raised(error, capsys):
     with pytest.raises(type(error)):
         ended(error, capsys)
+
+
+def test_options_of_all_commands(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    given = []
+
+    @click.command()
+    @formats("text", "json")
+    @output_option("OUT")
+    @quiet_option("QUIET")
+    @verbose_option("VERBOSE")
+    @exit_zero_option()
+    @version_option("1.2", "program")
+    def program(form, output, quiet, verbose, exit_zero):
+        not_both(quiet, verbose)
+        given.append((form, output, quiet, verbose, exit_zero))
+
+    for arguments in ([], ["--format=json", "-o", "f", "-q", "--exit-zero"], ["--output=f", "-v"]):
+        assert run_command(program, arguments, "program") == 0
+    assert given == [
+        ("text", None, False, False, False),
+        ("json", Path("f"), True, False, True),
+        ("text", Path("f"), False, True, False),
+    ]
+    assert capsys.readouterr() == ("", "")
+    assert run_command(program, ["-q", "-v"], "program") == 2
+    assert "Expected --quiet or --verbose, not both" in capsys.readouterr().err
+    for flag in ("-V", "--version"):
+        assert run_command(program, [flag], "program") == 0
+        assert capsys.readouterr().out == "program, version 1.2\n"
+    assert run_command(program, ["--help"], "program") == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = {" ".join(line.split()[:-1]): line.split()[-1] for line in lines if " -" in line[:6]}
+    assert shown["-o, --output FILE"] == "OUT"
+    assert shown["-q, --quiet"] == "QUIET"
+    assert shown["-v, --verbose"] == "VERBOSE"
+    assert any("--format [text|json]" in line and "[default: text]" in line for line in lines)
 
 
 def test_what_is_told_begins_with_the_program(capsys):

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 
@@ -44,9 +45,9 @@ class Patterns:
         folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100
         relative = os.path.relpath(os.path.join(os.path.realpath(folder), name), self._root)  # noqa: PTH118
         steps = Path(relative).parts
+        paths = list(accumulate(steps, "{}/{}".format))  # of the folders above it, and its own
         return ".." not in steps and any(
-            _ignores(self._patterns, "/".join(steps[:depth]), is_folder or depth < len(steps))
-            for depth in range(1, len(steps) + 1)
+            _ignores(self._patterns, each, is_folder or each is not paths[-1]) for each in paths
         )
 
 
