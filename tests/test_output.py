@@ -154,6 +154,8 @@ def test_a_report_ends_in_one_newline(capsys):
     for text in ("a\nb", "a\nb\n\n"):
         write(text)
         assert capsys.readouterr().out == "a\nb\n"
+    write("\x1b[1ma\x1b[0m")  # its look is decided already
+    assert capsys.readouterr().out == "\x1b[1ma\x1b[0m\n"
 
 
 def test_stdout_that_is_closed(monkeypatch):

@@ -156,7 +156,7 @@ def _read(lines: Iterable[str]) -> list[_Pattern]:
     """Reads lines; https://git-scm.com/docs/gitignore#_pattern_format."""
     found = []
     for line in lines:
-        if len(line) > _LONGEST:
+        if len(line) > _MOST_CHARACTERS:
             continue
         line = line.rstrip("\r")
         text = line.rstrip(" ")
@@ -184,7 +184,7 @@ _GLOB = re.compile(
 )
 
 
-_LONGEST = 10_000  # characters of a line; those of a path are at most 4,096
+_MOST_CHARACTERS = 10_000  # of a line; those of a path are at most 4,096
 _NOTHING = re.compile("(?!)")
 _ANYTHING = re.compile(".*", re.DOTALL)
 
