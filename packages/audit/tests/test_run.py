@@ -332,7 +332,9 @@ def test_a_crash_is_told(parallel, monkeypatch):
 )
 def test_when_processes_are_started(monkeypatch, sizes, jobs, asked):
     started = []
-    tasks = [run_module._Task(f"{n}.py", frozenset(), size=size) for n, size in enumerate(sizes)]
+    tasks = [
+        run_module._Task(f"{n}.py", frozenset(), None, size, 7) for n, size in enumerate(sizes)
+    ]
 
     def run_all(work, tasks, jobs):
         started.append(jobs)

@@ -231,5 +231,5 @@ def _step(chunks: list[str]) -> re.Pattern[str]:
     if len(chunks) == 1:
         return re.compile(chunks[0], re.DOTALL)
     first, *inner, last = chunks
-    found = [f"(?=(?P<_{n}>.*?{each}))(?P=_{n})" for n, each in enumerate(inner) if each]
+    found = [f"(?=(?P<_{n}>.*?{each}))(?P=_{n})" for n, each in enumerate(inner)]
     return re.compile(f"{first}{''.join(found)}.*{last}", re.DOTALL)

@@ -237,9 +237,9 @@ class _Task:
 
     path: str
     rules: frozenset[str]
-    fix: Fixing | None = None
-    size: int = 0
-    run: int = 0
+    fix: Fixing | None
+    size: int
+    run: int
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,6 @@ class _Run:
         self._fix = fix
         self._changed = changed
         self._progress = progress
-        self._total = 0
         self._number = time.monotonic_ns()
         self.outcomes: dict[str, _Outcome] = {}
 
