@@ -98,6 +98,7 @@ WORDS = " ".join("a" * 60)
     ("text", "width", "expected"),
     [
         (WORDS, None, [WORDS[:99], WORDS[100:]]),
+        ("aa" + " a" * 60, None, ["aa" + " a" * 49, " ".join("a" * 11)]),
         (WORDS, 50, [WORDS[:49], WORDS[50:99], WORDS[100:]]),
         ("a\nb", 50, ["a b"]),
         ("a\n b", 50, ["a", " b"]),
