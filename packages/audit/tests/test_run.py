@@ -19,6 +19,7 @@ from torchdropout_audit import run as run_module
 from torchdropout_audit import workers
 from torchdropout_audit.findings import SourceReport
 from torchdropout_audit.fix import Fixed
+from torchdropout_audit.limit import TooLongError
 from torchdropout_audit.registry import FINDERS, RULES
 from torchdropout_audit.run import WORDS, audit_data, audit_paths, may_break_a_rule
 from torchdropout_audit.workers import CrashError, NoWorkerError, run_all
@@ -243,6 +244,30 @@ def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
     assert [f.path for f in report.findings] == ["a.py", "c.py"]
     assert report.problems == ("b.py: the audit failed: TypeError: no such thing",)
     assert report.files == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TooLongError(), "not audited: it takes more than 20 s of the processor"),
+        (TypeError("no\n such thing"), "the audit failed: TypeError: no such thing"),
+    ],
+)
+def test_a_file_that_cannot_be_audited_is_a_problem(monkeypatch, error, said):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(run_module, "_audited", fail)
+    write(a=BAD)
+    report, data = audit_data(BAD.encode(), "a.py", fix="safe")
+    assert data == BAD.encode()
+    for each in (report, audit_paths(["a.py"], cache=False)):
+        assert (each.problems, each.files, each.findings) == ((f"a.py: {said}",), 0, ())
+
+
+def test_a_file_that_is_gone_is_a_problem():
+    outcome = run_module.audit_file(run_module._Task("no.py", frozenset(), None, 1, 1))
+    assert outcome == run_module._Outcome(problem="no.py: no such file or folder", is_audited=False)
 
 
 # --- Processes ----------------------------------------------------------------------------------
