@@ -265,7 +265,10 @@ def test_a_file_that_cannot_be_audited_is_a_problem(monkeypatch, error, said):
         assert (each.problems, each.files, each.findings) == ((f"a.py: {said}",), 0, ())
 
 
-def test_a_file_that_is_gone_is_a_problem():
+def test_a_file_that_is_gone_is_a_problem(monkeypatch):
+    monkeypatch.setattr(run_module, "find_files", lambda *_, **__: (["no.py"], []))
+    report = audit_paths(["."])
+    assert (report.problems, report.files) == (("no.py: no such file or folder",), 0)
     outcome = run_module.audit_file(run_module._Task("no.py", frozenset(), None, 1, 1))
     assert outcome == run_module._Outcome(problem="no.py: no such file or folder", is_audited=False)
 
@@ -543,6 +546,19 @@ def test_what_is_remembered_is_fixed_too():
     assert [f.fix is not None for f in before.findings] == [True]
     assert audit_paths(["."], fix="safe").fixed == 1
     assert audit_paths(["."]).findings == ()
+    write(a=FIXABLE + "nn.Dropout(7)\n")
+    before = audit_paths(["."])
+    assert [f.fix is not None for f in before.findings] == [True, False]
+    assert audit_paths(["."], fix="safe").fixed == 1
+
+
+def test_what_is_remembered_and_cannot_be_fixed_is_not_audited_again(monkeypatch):
+    write(a=BAD)
+    before = audit_paths(["."])
+    monkeypatch.setattr(run_module, "audit_file", None)
+    assert audit_paths(["."], fix="safe").findings == before.findings
+    with pytest.raises(TypeError):
+        audit_paths(["."], fix="ignores")
 
 
 def test_processes_fix(parallel):
