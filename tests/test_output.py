@@ -1,13 +1,17 @@
 """Files are written atomically."""
 
+import errno
 import os
 import stat
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from torchdropout.errors import ArgumentValueError
-from torchdropout.reporting.output import need_writable, write_file
+from torchdropout.reporting import output, streams
+from torchdropout.reporting.output import look, need_writable, write, write_file
 
 
 def permissions(path):
@@ -118,3 +122,103 @@ def test_a_folder_without_permission_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may always write
     with pytest.raises(ArgumentValueError, match="without write permission"):
         need_writable(tmp_path / "report")
+
+
+def test_where_permission_is_needed(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "access", lambda *about: asked.append(about) or True)
+    (tmp_path / "old").write_text("")
+    for path in (tmp_path / "new", tmp_path / "old", Path(os.devnull)):
+        need_writable(path)
+    assert asked == [(tmp_path, os.W_OK), (tmp_path, os.W_OK), (Path(os.devnull), os.W_OK)]
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "no_color", "colors", "width", "styled"),
+    [
+        (False, False, "standard", None, False),
+        (True, False, "standard", 70, True),
+        (True, True, "standard", 70, False),
+        (True, False, None, 70, False),
+    ],
+)
+def test_the_look_of_stdout(monkeypatch, is_terminal, no_color, colors, width, styled):
+    console = SimpleNamespace(
+        is_terminal=is_terminal, no_color=no_color, color_system=colors, width=70
+    )
+    monkeypatch.setattr(output, "Console", lambda: console)
+    assert look() == {"width": width, "styled": styled}
+
+
+def test_a_report_ends_in_one_newline(capsys):
+    for text in ("a\nb", "a\nb\n\n"):
+        write(text)
+        assert capsys.readouterr().out == "a\nb\n"
+    write("\x1b[1ma\x1b[0m")  # its look is decided already
+    assert capsys.readouterr().out == "\x1b[1ma\x1b[0m\n"
+
+
+def test_stdout_that_is_closed(monkeypatch):
+    silenced = []
+    monkeypatch.setattr(output, "silence", lambda: silenced.append(True))
+    monkeypatch.setattr(output.click, "echo", lambda *_, **__: os.write(-1, b""))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        write("x")
+    assert silenced == []
+
+    def leave(*_, **__):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(output.click, "echo", leave)
+    write("x")
+    assert silenced == [True]
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OSError, match="Bad file descriptor") as caught:
+        write("x")
+    assert caught.value.errno == errno.EBADF
+
+
+class Stream:
+    """A stream that cannot be written, if there is an error."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def flush(self):
+        if self.error is not None:
+            raise self.error
+
+    def write(self, text):
+        self.flush()
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "replaced"),
+    [
+        (Stream(), Stream(), []),
+        (None, None, []),
+        (Stream(OSError()), Stream(), [1]),
+        (Stream(), Stream(ValueError()), [2]),
+        (Stream(BrokenPipeError()), Stream(OSError()), [1, 2]),
+    ],
+)
+def test_streams_that_cannot_be_written_are_silenced(monkeypatch, stdout, stderr, replaced):
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    done = []
+    monkeypatch.setattr(streams.os, "open", lambda path, flags: (path, flags))
+    monkeypatch.setattr(streams.os, "dup2", lambda *how: done.append(how))
+    streams.unwritable("program", OSError(28, "full"))
+    away = (os.devnull, os.O_WRONLY)
+    assert done == [(away, descriptor) for descriptor in replaced]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(OSError(28, "No space"), "No space"), (OSError("odd"), "odd")]
+)
+def test_output_that_cannot_be_written_is_said_in_a_line(monkeypatch, capsys, error, why):
+    silenced = []
+    monkeypatch.setattr(streams, "silence", lambda: silenced.append(True))
+    streams.unwritable("program", error)
+    said = f"program: Expected to write the output, got: {why}\n"
+    assert (capsys.readouterr(), silenced) == (("", said), [True])

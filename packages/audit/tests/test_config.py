@@ -53,6 +53,8 @@ def test_everything_that_can_be_set(project):
         "per-file-ignores": {"tests/**": {"training-literal", "p-zero"}},
     }
     assert set(TABLE.keys) == set(read_config(project(WHOLE)))
+    least = project("[tool.torchdropout.audit]\njobs = 1\nstrict = false\n")
+    assert read_config(least) == {"jobs": 1, "strict": False}
 
 
 def test_the_verifier_passes_it_over(project):

@@ -361,6 +361,70 @@ def test_a_pattern_of_a_folder_names_it_and_what_is_in_it_but_no_file(tmp_path):
     assert not says(build)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("a  ", "a", True),
+        ("a\\ ", "a ", True),
+        ("a\\ ", "a", False),
+        ("a\\  ", "a ", True),
+        ("a\r", "a", True),
+        ("# a", "# a", False),
+        ("\\# a", "# a", True),
+        ("\\!a", "!a", True),
+        ("!a", "a", False),
+        ("", "a", False),
+        ("/", "a", False),
+        ("a", "x/a", True),
+        ("/a", "a", True),
+        ("/a", "x/a", False),
+        ("a/b", "a/b", True),
+        ("a/b", "x/a/b", False),
+        ("a?", "ab", True),
+        ("a?", "a", False),
+        ("*", "a", True),
+        ("*a*b", "xxaxb", True),
+        ("*a*b", "xxbxa", False),
+        ("*a*b", "xxxb", False),
+        ("a*b*c", "axc", False),
+        ("*ab*b*", "xabxbx", True),
+        ("*ab*b*", "xabx", False),
+        ("a*b*c", "abbc", True),
+        ("a*b*c", "acb", False),
+        ("a*b*b", "ab", False),
+        ("a**b", "axxb", True),
+        ("a*", "b", False),
+        ("**/a", "x/y/a", True),
+        ("**/a/b", "a/a/b", True),
+        ("**/a/c", "a/x/c", False),
+        ("a/**", "a/x", True),
+        ("a/**", "a", False),
+        ("a/**/b", "a/b", True),
+        ("a/**/b", "a/x/y/b", True),
+        ("a/**/b", "a/xb", False),
+        ("a/**/b/c", "a/b/x/b/c", True),
+        ("[ab]", "b", True),
+        ("[a-c]x", "bx", True),
+        ("[!a]", "b", True),
+        ("[!a]", "a", False),
+        ("[^a]", "b", True),
+        ("[^a]", "a", False),
+        ("[]a]", "]", True),
+        ("[\\]]", "]", True),
+        ("[a&&b]", "&", True),
+        ("[a^]", "^", True),
+        ("[z-a]", "a", False),
+        ("[a", "[a", False),
+        ("x[/]y", "x/y", False),
+        ("a.b", "axb", False),
+    ],
+)
+def test_a_line_of_a_gitignore(tmp_path, pattern, path, expected):
+    says = Patterns(tmp_path, [pattern])
+    assert says(str(tmp_path / path)) is expected
+    assert not says(str(tmp_path.parent / "other" / path))
+
+
 def test_patterns_without_any_name_nothing(tmp_path):
     assert not Patterns(tmp_path, [])(str(tmp_path / "a.py"))
 

@@ -354,6 +354,8 @@ def test_settings_are_read_again(tmp_path):
         [message] = editor.messages
         assert message.startswith("torchdropout: Expected a key of [tool.torchdropout.audit] in ")
         assert "got 'ignroe'; close to it: ignore" in message
+        editor.save(uri)
+        await editor.until(lambda: editor.messages == [message, message])
 
     scripted(script, tmp_path)
 
@@ -526,6 +528,11 @@ def test_fixes_are_offered(tmp_path):
         elsewhere = types.Range(types.Position(0, 0), types.Position(6, 14))
         assert titles(await editor.actions(uri, elsewhere)) == [fix_all.title]
         assert await editor.actions(uri, elsewhere, ["quickfix"]) == []
+        for first, last, count in (
+            ((0, 0), (6, 15), 3), ((6, 32), (7, 0), 3), ((6, 33), (7, 0), 1)
+        ):  # fmt: skip
+            near = types.Range(types.Position(*first), types.Position(*last))
+            assert len(await editor.actions(uri, near)) == count
         for only in (["source"], ["source.fixAll"], ["source.fixAll.torchdropout"]):
             assert titles(await editor.actions(uri, only=only)) == [fix_all.title]
         assert await editor.actions(uri, only=["source.fixAll.ruff"]) == []

@@ -386,6 +386,14 @@ class TestLimits:
         for expected in (1, 0):
             assert len(code.project.calls(code, code.defined("Encoder"))) == expected
 
+    def test_bytes_that_are_searched(self, monkeypatch):
+        text = "from models.encoder import Encoder\nEncoder(8)\n"
+        write(Path("main.py"), text)
+        size = sum(path.stat().st_size for path in Path.cwd().rglob("*.py"))
+        for most, expected in ((size, [("main.py", 2)]), (size - 1, [])):
+            monkeypatch.setattr(project_module, "_MOST_SEARCHED", most)
+            assert calls() == expected
+
     def test_what_is_read(self, monkeypatch):
         monkeypatch.setattr(project_module, "_MOST_READ", 1)
         write(Path("other.py"), ENCODER)

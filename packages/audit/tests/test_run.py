@@ -17,9 +17,11 @@ import pytest
 import started
 from torchdropout_audit import run as run_module
 from torchdropout_audit import workers
+from torchdropout_audit.findings import SourceReport
 from torchdropout_audit.fix import Fixed
+from torchdropout_audit.limit import TooLongError
 from torchdropout_audit.registry import FINDERS, RULES
-from torchdropout_audit.run import WORDS, audit_paths, may_break_a_rule
+from torchdropout_audit.run import WORDS, audit_data, audit_paths, may_break_a_rule
 from torchdropout_audit.workers import CrashError, NoWorkerError, run_all
 
 BAD = "import torch.nn as nn\nnn.Dropout(7)\n"
@@ -196,6 +198,9 @@ def test_rules_that_are_not_for_some_files():
     ignores = {"src/tests/": ["p-out-of-range"]}
     report = audit_paths(["."], per_file_ignores=ignores, root="..")
     assert [f.path for f in report.findings] == ["a.py", "b.py"]
+    for root, count in ((None, 1), ("..", 0)):
+        report, _ = audit_data(BAD.encode(), "tests/a.py", per_file_ignores=ignores, root=root)
+        assert (len(report.findings), report.files) == (count, 1)
 
 
 def test_comments_are_heeded():
@@ -212,6 +217,19 @@ def test_progress_is_told():
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_what_is_interrupted_is_not_complete(monkeypatch):
+    write(a=BAD, b=BAD)
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    report = audit_paths(["."], jobs=1, progress=lambda done, _: done == 2 and interrupt())
+    assert (report.complete, report.files, len(report.findings)) == (False, 2, 2)
+    monkeypatch.setattr(run_module, "find_files", interrupt)
+    report = audit_paths(["."])
+    assert report == SourceReport((), 0, seconds=report.seconds, complete=False)
+
+
 def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
     audit_rules = run_module.audit_rules
 
@@ -226,6 +244,33 @@ def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
     assert [f.path for f in report.findings] == ["a.py", "c.py"]
     assert report.problems == ("b.py: the audit failed: TypeError: no such thing",)
     assert report.files == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TooLongError(), "not audited: it takes more than 20 s of the processor"),
+        (TypeError("no\n such thing"), "the audit failed: TypeError: no such thing"),
+    ],
+)
+def test_a_file_that_cannot_be_audited_is_a_problem(monkeypatch, error, said):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(run_module, "_audited", fail)
+    write(a=BAD)
+    report, data = audit_data(BAD.encode(), "a.py", fix="safe")
+    assert data == BAD.encode()
+    for each in (report, audit_paths(["a.py"], cache=False)):
+        assert (each.problems, each.files, each.findings) == ((f"a.py: {said}",), 0, ())
+
+
+def test_a_file_that_is_gone_is_a_problem(monkeypatch):
+    monkeypatch.setattr(run_module, "find_files", lambda *_, **__: (["no.py"], []))
+    report = audit_paths(["."])
+    assert (report.problems, report.files) == (("no.py: no such file or folder",), 0)
+    outcome = run_module.audit_file(run_module._Task("no.py", frozenset(), None, 1, 1))
+    assert outcome == run_module._Outcome(problem="no.py: no such file or folder", is_audited=False)
 
 
 # --- Processes ----------------------------------------------------------------------------------
@@ -315,7 +360,9 @@ def test_a_crash_is_told(parallel, monkeypatch):
 )
 def test_when_processes_are_started(monkeypatch, sizes, jobs, asked):
     started = []
-    tasks = [run_module._Task(f"{n}.py", frozenset(), size=size) for n, size in enumerate(sizes)]
+    tasks = [
+        run_module._Task(f"{n}.py", frozenset(), None, size, 7) for n, size in enumerate(sizes)
+    ]
 
     def run_all(work, tasks, jobs):
         started.append(jobs)
@@ -499,6 +546,19 @@ def test_what_is_remembered_is_fixed_too():
     assert [f.fix is not None for f in before.findings] == [True]
     assert audit_paths(["."], fix="safe").fixed == 1
     assert audit_paths(["."]).findings == ()
+    write(a=FIXABLE + "nn.Dropout(7)\n")
+    before = audit_paths(["."])
+    assert [f.fix is not None for f in before.findings] == [True, False]
+    assert audit_paths(["."], fix="safe").fixed == 1
+
+
+def test_what_is_remembered_and_cannot_be_fixed_is_not_audited_again(monkeypatch):
+    write(a=BAD)
+    before = audit_paths(["."])
+    monkeypatch.setattr(run_module, "audit_file", None)
+    assert audit_paths(["."], fix="safe").findings == before.findings
+    with pytest.raises(TypeError):
+        audit_paths(["."], fix="ignores")
 
 
 def test_processes_fix(parallel):

@@ -6,6 +6,7 @@ Styles are rich's; they change no character.
 from __future__ import annotations
 
 import io
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -29,30 +30,16 @@ def plural(count: int, noun: str) -> str:
 def hanging(head: Text, parts: Sequence[tuple[str, str]], width: int | None) -> list[Text]:
     """The head, then the parts, wrapped with a hanging indent of the head's width."""
     column = head.cell_len
-    room = None if width is None else max(width - column, _LEAST_MESSAGE)
-    if room is None:
-        return [_trimmed(Text.assemble(head, *_spaced(parts)))]
-    lines: list[Text] = []
-    for text, style in parts:
-        lines += [Text(line, style=style) for line in fill(text, room)]
-    if len(parts) > 1 and sum(line.cell_len for line in lines) + 3 <= room:
-        lines = [Text.assemble(*_spaced(parts))]
+    lines = [Text("   ").join(Text(clean(text), style=style) for text, style in parts)]
+    if width is not None:
+        room = max(width - column, _LEAST_MESSAGE)
+        if lines[0].cell_len > room:
+            lines = [Text(line, style=style) for text, style in parts for line in fill(text, room)]
     pad = " " * column
-    hung = [Text.assemble(pad if i else head, line) for i, line in enumerate(lines or [Text()])]
-    return [_trimmed(line) for line in hung]
-
-
-def _spaced(parts: Sequence[tuple[str, str]]) -> list[str | tuple[str, str]]:
-    out: list[str | tuple[str, str]] = []
-    for text, style in parts:
-        out += ["   "] if out else []
-        out.append((clean(text), style))
-    return out
-
-
-def _trimmed(line: Text) -> Text:
-    line.rstrip()
-    return line
+    hung = [Text.assemble(pad if i else head, line) for i, line in enumerate(lines)]
+    for line in hung:
+        line.rstrip()
+    return hung
 
 
 def wrapped(text: str, width: int | None, style: str = "") -> list[Text]:
@@ -85,15 +72,8 @@ def joined(lines: Iterable[Text], styled: bool) -> str:
     if not styled:
         return "".join(f"{line.plain}\n" for line in lines)
     buffer = io.StringIO()
-    # All settings are given, so that rich reads none from the environment.
-    console = Console(
-        file=buffer,
-        force_terminal=True,
-        color_system="standard",
-        no_color=False,
-        width=10**6,
-        legacy_windows=False,
-    )
+    # What decides about colours and line breaks is given, so that the environment does not.
+    console = Console(file=buffer, color_system="standard", no_color=False, width=sys.maxsize)
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line)
     return buffer.getvalue()

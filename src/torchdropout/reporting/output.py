@@ -37,8 +37,7 @@ def write(text: str) -> None:
     if sys.stdout is None:  # it was closed before the program began
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     try:
-        click.echo(text.rstrip("\n"), color=True)
-        sys.stdout.flush()
+        click.echo(text.rstrip("\n"), color=True)  # it flushes, too
     except BrokenPipeError:  # a reader such as `head` may close the pipe early
         silence()
 

@@ -54,7 +54,7 @@ class _Open:
     Attributes:
         uri: Where it is, as the editor says it.
         lock: Held while it is audited.
-        turn: Counts the requests for an audit; only the last one is answered.
+        turn: Stands for the last request for an audit; only that is answered.
         parts: What was audited last: the document, or the cells of the notebook.
         versions: The version of each part.
         document: The result; None before the first audit.
@@ -63,7 +63,7 @@ class _Open:
 
     uri: str
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    turn: int = 0
+    turn: object = None
     parts: tuple[str, ...] = ()
     versions: tuple[int | None, ...] = ()
     document: Document | None = None
@@ -101,11 +101,11 @@ class Server(LanguageServer):
         notebook = self.workspace.get_notebook_document(cell_uri=uri)
         uri = uri if notebook is None else notebook.uri
         opened = self._open.setdefault(unquote(uri), _Open(uri))
-        opened.turn += 1
+        opened.turn = turn = object()
         if afresh:
             opened.document = None
             self._said.clear()
-        task = asyncio.ensure_future(self._show(opened, opened.turn, pause))
+        task = asyncio.ensure_future(self._show(opened, turn, pause))
         self._tasks.add(task)  # the loop itself keeps weak references only
         task.add_done_callback(self._tasks.discard)
 
@@ -139,7 +139,7 @@ class Server(LanguageServer):
                 known = await asyncio.to_thread(self._audit, opened.uri, texts)
                 opened.parts, opened.versions = uris, versions
                 # Settings may have changed meanwhile: what was found by the old ones is not kept.
-                opened.document = known if opened.turn == turn else None
+                opened.document = known if opened.turn is turn else None
             return opened, known
 
     def range_of(self, document: Document, part: int, start: Place, end: Place) -> types.Range:
@@ -225,12 +225,12 @@ class Server(LanguageServer):
         ]
         return [cell for cell in cells if cell is not None and cell.language_id == _PYTHON]
 
-    async def _show(self, opened: _Open, turn: int, pause: float) -> None:
+    async def _show(self, opened: _Open, turn: object, pause: float) -> None:
         await asyncio.sleep(pause)
-        if opened.turn != turn:
+        if opened.turn is not turn:
             return
         audited = await self.audited(opened.uri)
-        if opened.turn != turn or opened not in self._open.values():
+        if opened.turn is not turn or opened not in self._open.values():
             return
         if audited is None:  # its language is not Python any more
             shown: dict[str, list[types.Diagnostic]] = {}

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 
@@ -44,9 +45,9 @@ class Patterns:
         folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100
         relative = os.path.relpath(os.path.join(os.path.realpath(folder), name), self._root)  # noqa: PTH118
         steps = Path(relative).parts
+        paths = list(accumulate(steps, "{}/{}".format))  # of the folders above it, and its own
         return ".." not in steps and any(
-            _ignores(self._patterns, "/".join(steps[:depth]), is_folder or depth < len(steps))
-            for depth in range(1, len(steps) + 1)
+            _ignores(self._patterns, each, is_folder or each is not paths[-1]) for each in paths
         )
 
 
@@ -155,7 +156,7 @@ def _read(lines: Iterable[str]) -> list[_Pattern]:
     """Reads lines; https://git-scm.com/docs/gitignore#_pattern_format."""
     found = []
     for line in lines:
-        if len(line) > _LONGEST:
+        if len(line) > _MOST_CHARACTERS:
             continue
         line = line.rstrip("\r")
         text = line.rstrip(" ")
@@ -183,7 +184,7 @@ _GLOB = re.compile(
 )
 
 
-_LONGEST = 10_000  # characters of a line; those of a path are at most 4,096
+_MOST_CHARACTERS = 10_000  # of a line; those of a path are at most 4,096
 _NOTHING = re.compile("(?!)")
 _ANYTHING = re.compile(".*", re.DOTALL)
 
@@ -230,5 +231,5 @@ def _step(chunks: list[str]) -> re.Pattern[str]:
     if len(chunks) == 1:
         return re.compile(chunks[0], re.DOTALL)
     first, *inner, last = chunks
-    found = [f"(?=(?P<_{n}>.*?{each}))(?P=_{n})" for n, each in enumerate(inner) if each]
+    found = [f"(?=(?P<_{n}>.*?{each}))(?P=_{n})" for n, each in enumerate(inner)]
     return re.compile(f"{first}{''.join(found)}.*{last}", re.DOTALL)

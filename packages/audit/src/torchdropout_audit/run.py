@@ -147,8 +147,7 @@ def audit_paths(
         ('no/such/place: no such file or folder',)
     """
     began = time.monotonic()
-    ignores = per_file_ignores or {}
-    run = _Run(rules, ignores, root or Path.cwd(), fix, changed, progress, paths)
+    run = _Run(rules, per_file_ignores, root, fix, changed, progress, paths)
     complete = True
     try:
         files, problems = find_files(
@@ -206,7 +205,7 @@ def audit_data(
         ()
     """
     began = time.monotonic()
-    run = _Run(rules, per_file_ignores or {}, root or Path.cwd(), fix, changed, None)
+    run = _Run(rules, per_file_ignores, root, fix, changed, None)
     outcome = run.audit_data(path, data)
     change = outcome.change
     if change is not None and changed is not None:
@@ -238,9 +237,9 @@ class _Task:
 
     path: str
     rules: frozenset[str]
-    fix: Fixing | None = None
-    size: int = 0
-    run: int = 0
+    fix: Fixing | None
+    size: int
+    run: int
 
 
 @dataclass(frozen=True)
@@ -273,8 +272,8 @@ class _Run:
     def __init__(
         self,
         rules: Collection[str] | None,
-        per_file_ignores: Mapping[str, Collection[str]],
-        root: str | Path,
+        per_file_ignores: Mapping[str, Collection[str]] | None,
+        root: str | Path | None,
         fix: Fixing | None,
         changed: Callable[[str, str, str], None] | None,
         progress: Callable[[int, int], None] | None,
@@ -283,13 +282,12 @@ class _Run:
         self._named = named
         self._rules = frozenset(RULES if rules is None else rules)
         self._ignores = [
-            (Patterns(Path(root), [pattern]), frozenset(names))
-            for pattern, names in per_file_ignores.items()
+            (Patterns(Path(root or Path.cwd()), [pattern]), frozenset(names))
+            for pattern, names in (per_file_ignores or {}).items()
         ]
         self._fix = fix
         self._changed = changed
         self._progress = progress
-        self._total = 0
         self._number = time.monotonic_ns()
         self.outcomes: dict[str, _Outcome] = {}
 

@@ -1,0 +1,219 @@
+"""What the commands share: exit codes, what is told, and where a report goes."""
+
+import errno
+from pathlib import Path
+
+import click
+import pytest
+
+from torchdropout.errors import ArgumentValueError
+from torchdropout.reporting import command as command_module
+from torchdropout.reporting.command import (
+    completing,
+    exit_zero_option,
+    folder_of_settings,
+    formats,
+    not_both,
+    output_option,
+    publish,
+    quiet_option,
+    run_command,
+    settings_of,
+    tell,
+    verbose_option,
+    version_option,
+)
+from torchdropout.reporting.settings import Table, exactly
+
+
+def ended(outcome, capsys):
+    """The exit code of a command that returns or raises something, and its stderr."""
+
+    @click.command()
+    def program():
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    code = run_command(program, [], "program")
+    out, err = capsys.readouterr()
+    assert out == ""
+    return code, err
+
+
+FULL = "program: Expected to write the output, got: full\n"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "said"),
+    [
+        (0, 0, ""),
+        (3, 3, ""),
+        (None, 0, ""),
+        ("text", 0, ""),
+        (click.ClickException("no"), 2, "Error: no\n"),
+        (click.Abort(), 130, ""),
+        (KeyboardInterrupt(), 130, "\n"),  # click ends the line of the terminal
+        (OSError(errno.ENOSPC, "full"), 2, FULL),
+        (OSError(errno.EBADF, "full"), 2, FULL),
+    ],
+)
+def test_exit_codes(outcome, code, said, capsys):
+    assert ended(outcome, capsys) == (code, said)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOENT, "no"), OSError(errno.ENOSPC, "full", "file"), ValueError()]
+)
+def test_a_fault_of_the_program_is_raised(error, capsys):
+    with pytest.raises(type(error)):
+        ended(error, capsys)
+
+
+def test_options_of_all_commands(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    given = []
+
+    @click.command()
+    @formats("text", "json")
+    @output_option("OUT")
+    @quiet_option("QUIET")
+    @verbose_option("VERBOSE")
+    @exit_zero_option()
+    @version_option("1.2", "program")
+    def program(form, output, quiet, verbose, exit_zero):
+        not_both(quiet, verbose)
+        given.append((form, output, quiet, verbose, exit_zero))
+
+    for arguments in ([], ["--format=json", "-o", "f", "-q", "--exit-zero"], ["--output=f", "-v"]):
+        assert run_command(program, arguments, "program") == 0
+    assert given == [
+        ("text", None, False, False, False),
+        ("json", Path("f"), True, False, True),
+        ("text", Path("f"), False, True, False),
+    ]
+    assert capsys.readouterr() == ("", "")
+    assert run_command(program, ["-q", "-v"], "program") == 2
+    assert "Expected --quiet or --verbose, not both" in capsys.readouterr().err
+    for flag in ("-V", "--version"):
+        assert run_command(program, [flag], "program") == 0
+        assert capsys.readouterr().out == "program, version 1.2\n"
+    assert run_command(program, ["--help"], "program") == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = {" ".join(line.split()[:-1]): line.split()[-1] for line in lines if " -" in line[:6]}
+    assert shown["-o, --output FILE"] == "OUT"
+    assert shown["-q, --quiet"] == "QUIET"
+    assert shown["-v, --verbose"] == "VERBOSE"
+    assert any("--format [text|json]" in line and "[default: text]" in line for line in lines)
+
+
+def test_what_is_told_begins_with_the_program(capsys):
+    tell("a")
+    with click.Context(click.Command("inner"), None, "outer") as outer:
+        tell("b")
+        with click.Context(click.Command("inner"), outer, "inner"):
+            tell("c")
+    assert capsys.readouterr() == ("", "torchdropout: a\nouter: b\nouter: c\n")
+
+
+@pytest.mark.parametrize(
+    ("listed", "typed", "expected"),
+    [
+        (False, "", ["one", "Two"]),
+        (False, "t", ["Two"]),
+        (False, "ONE", ["one"]),
+        (False, "one,t", []),
+        (True, "t", ["Two"]),
+        (True, "one,T", ["one,Two"]),
+        (True, "a,b,", ["a,b,one", "a,b,Two"]),
+        (True, "x", []),
+    ],
+)
+def test_what_a_shell_completes(listed, typed, expected):
+    names = {"one": "the first", "Two": "the second"}
+    found = completing(names.items, listed=listed)(None, None, typed)
+    assert [item.value for item in found] == expected
+    assert [item.help for item in found] == [names[e.rpartition(",")[2]] for e in expected]
+
+
+TABLE = Table("torchdropout", {"to-say": ("true or false", exactly(bool))})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "True here"),
+        (["--no-config"], "False here"),
+        (["--config", "deep/other.toml"], "False deep"),
+        (["--to-say", "--config", "deep/other.toml"], "True deep"),
+        (["--no-config", "--config", "deep/other.toml"], "--config or --no-config, not both"),
+        (["--config", "deep/other.toml", "--no-config"], "--config or --no-config, not both"),
+        (["--config", "no.toml"], "Expected to read no.toml"),
+    ],
+)
+def test_settings_are_defaults(arguments, expected, tmp_path, monkeypatch, capsys):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "pyproject.toml").write_text("[tool.torchdropout]\nto-say = true\n")
+    (tmp_path / "deep" / "other.toml").write_text("[tool.torchdropout]\nto-say = false\n")
+    monkeypatch.chdir(tmp_path)
+
+    @click.command()
+    @click.option("--to-say", is_flag=True)
+    @settings_of(TABLE)
+    @click.pass_context
+    def program(context, to_say, no_config):
+        folder = folder_of_settings(context)
+        click.echo(f"{to_say} {'here' if folder == tmp_path else folder.name}")
+
+    code = run_command(program, arguments, "program")
+    out, err = capsys.readouterr()
+    assert (out == f"{expected}\n") == (code == 0)
+    assert code == 0 or (code == 2 and expected in err)
+
+
+@pytest.mark.parametrize(
+    ("output", "held_back", "error", "quiet", "done", "written", "told"),
+    [
+        (None, "", None, False, True, "shown", []),
+        (None, "stopped", None, False, True, "shown", []),
+        ("f", "", None, False, True, "", ["verdict; see f"]),
+        ("f", "", None, True, True, "", []),
+        ("f", "stopped", None, True, True, "shown", ["f is unchanged: stopped"]),
+        ("f", "", OSError(28, "full"), False, False, "shown", ["f is unchanged: full"]),
+        ("f", "", OSError("odd"), True, False, "shown", ["f is unchanged: odd"]),
+    ],
+)
+def test_where_a_report_goes(
+    monkeypatch, output, held_back, error, quiet, done, written, told
+):  # fmt: skip
+    files, shown, said = [], [], []
+
+    def write_file(path, text):
+        if error is not None:
+            raise error
+        files.append((path, text))
+
+    monkeypatch.setattr(command_module, "write_file", write_file)
+    monkeypatch.setattr(command_module, "write", shown.append)
+    monkeypatch.setattr(command_module, "tell", said.append)
+    how = {"quiet": True} if quiet else {}
+    texts = (lambda: "shown"), (lambda: "filed")
+    assert publish(output, "verdict.", held_back, *texts, **how) is done
+    assert "".join(shown) == written
+    assert said == told
+    assert files == ([("f", "filed")] if output and not held_back and not error else [])
+
+
+def test_a_mistake_of_the_user_is_one_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.torchdropout]\nno = 1\n")
+    with pytest.raises(ArgumentValueError):
+        TABLE.read(tmp_path / "pyproject.toml")
+
+    @click.command()
+    @settings_of(TABLE)
+    def program(no_config):
+        raise AssertionError
+
+    assert run_command(program, [], "program") == 2
+    assert "Expected a key of [tool.torchdropout]" in capsys.readouterr().err
