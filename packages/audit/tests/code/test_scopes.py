@@ -62,6 +62,8 @@ DROPOUT = "torch.nn.functional.dropout"
         "def f():\n    global F\n    import torch.nn.functional as F\n"
         "def g():\n    return F.dropout(HERE)",
         "\ufeffimport torch.nn.functional as F\nF.dropout(HERE)",
+        "import torch.nn.functional as F\nd = F.dropout\ndef f(d):\n    def g():\n"
+        "        nonlocal d\n        d = print\nd(HERE)",
         "# torch\nfrom torch import *\nfrom mylib import *\nF.dropout(HERE)",
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
-from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, Pattern, is_no_rate, words
+from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, is_no_rate, words
 from ._abroad import abroad, class_of_project
 from ._dropouts import holds_layers, is_local_dropout, names_dropout
 from ._rule import kept
@@ -427,17 +427,6 @@ class Flow:
         """Returns what may be called, with the names that loops bind."""
         if isinstance(expr, ast.Name) and expr.id in state.walked:
             return [value for part in state.walked[expr.id] for value in part.options]
-        of = _root(expr)
-        if isinstance(of, ast.Name) and of.id in state.walked:
-            if isinstance(expr, ast.Subscript):
-                return [*self.values.picked(self._made(expr.value, state), expr.slice)]
-            if isinstance(expr, ast.Attribute):
-                return [
-                    each
-                    for value in self._made(expr.value, state)
-                    if isinstance(value, Made)
-                    for each in self.values.attribute(value.cls, Pattern(expr.attr, True))
-                ]
         return self.values.of(expr, state.cls)
 
     def _walked(
