@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from torchdropout_audit.code import Code
-from torchdropout_audit.rules._edits import append_argument, gate_rate
+from torchdropout_audit.rules._edits import add_training, append_argument, gate_rate
 
 
 def appended(source):
@@ -72,3 +72,40 @@ def test_a_rate_is_gated(rate, gated):
         source = source[: edit.start] + edit.text + source[edit.end :]
     assert f"return f(x, {gated})" in source
     ast.parse(source)
+
+
+METHOD = """
+from torch import nn
+class A({base}):
+    def forward({parameters}):
+        return {call}
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "parameters", "call", "added", "is_safe"),
+    [
+        ("nn.Module", "self, x", "f(x)", "f(x, training=self.training)", True),
+        ("nn.Module", "me, x", "f(p=x)", "f(p=x, training=me.training)", True),
+        ("Unknown", "self, x", "f(x)", "f(x, training=self.training)", False),
+        ("nn.Module", "self, x", "f()", None, None),
+        ("object", "self, x", "f(x)", "f(x, training=self.training)", False),
+        ("nn.Module", "", "f(x)", None, None),
+    ],
+)
+def test_training_is_added(base, parameters, call, added, is_safe):
+    source = METHOD.format(base=base, parameters=parameters, call=call)
+    code = Code(source)
+    fix = add_training(code, code.calls[0])
+    assert (fix is None) is (added is None)
+    if fix is not None:
+        (edit,) = fix.edits
+        assert f"return {added}" in source[: edit.start] + edit.text + source[edit.end :]
+        assert fix.does == f"add {added[added.index('training=') : -1]}"
+        assert fix.safe is is_safe
+
+
+def test_outside_a_class_nothing_is_added_or_gated():
+    code = Code("def forward(self, x):\n    return f(x)\n")
+    assert add_training(code, code.calls[0]) is None
+    assert gate_rate(code, code.calls[0].node.args[0]) is None

@@ -134,6 +134,7 @@ def test_what_is_not_a_mask(mask):
         ("self.edge_drop", False),
         ("self.drop_prob * self.context", False),
         ("self.size * self.p", True),
+        ("self.size * self.drop_prob", True),
     ],
 )
 def test_names_of_rates(rate, is_found):
@@ -154,6 +155,7 @@ def test_names_of_rates(rate, is_found):
         ("x = x * (torch.rand(3) > drop_prob)\nx = x * (1 + drop_prob)", True),
         ("x = x * (torch.rand(3) > drop_prob)\nx = x * keep_prob", False),
         ("x = x * (torch.rand(3) > drop_prob)\nx = x * size", True),
+        ("keep = torch.rand(3) > drop_prob\nx = x * keep", True),
         ("x = x * (torch.rand(3) > drop_prob)\nx /= 2", False),
         ("x = x * (torch.rand(3) > drop_prob)\nx = x ** 2", False),
         ("x = x * (torch.rand(3) > drop_prob)\nscaled = x", False),
