@@ -12,9 +12,9 @@ it or the function, then the quickest. They run in forks of a process that has c
 on where an earlier one ended, and `run` writes build/mutants/<seed>.txt.
 
 Triton's kernels are left out, and what only says what the source may assume: `assert`, annotations
-and the `strict=True` of `zip`, whose error is for no user. So is where exactly a limit of work lies,
-as those named `_MOST_...` or `_DEEPEST`, which no page promises. Other mutations that change nothing
-that can be observed are listed in `mutants_equivalent.txt`, each with the reason.
+and the `strict=True` of `zip`, whose error is for no user. The exact value of a limit of work, such
+as `_DEEPEST`, is left out, too: no page promises it. Other mutations that change nothing that can
+be observed are listed in `mutants_equivalent.txt`, each with the reason.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ FLIPS = {
     ast.In: ast.NotIn,
     ast.NotIn: ast.In,
 }
-# Where work ends that would otherwise take too long: one more or less is nothing that a user sees.
+# Where work ends that would otherwise take too long: no user sees one more or less.
 LIMIT = re.compile(r"_(?:MOST|DEEPEST)(?:_[A-Z_]+)?")
 SWAPS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
@@ -190,7 +190,7 @@ def _visited(
 
 
 def _is_left_out(node: ast.AST, parent: ast.AST) -> bool:
-    """What no test should depend on, limits of work, and f-strings, whose places Python 3.11 does not know."""
+    """What no test should depend on, and f-strings, whose places Python 3.11 does not know."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         decorators = {ast.unparse(one).rpartition(".")[2] for one in node.decorator_list}
         return node.name == "__repr__" or "overload" in decorators

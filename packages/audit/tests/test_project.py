@@ -311,8 +311,6 @@ class TestCalls:
             "from models.encoder import Encoder\nx: list[Encoder | None] = []",
             "from models.encoder import Encoder\nresults[Encoder.KEY] = f(Encoder.KEY)",
             "from models.encoder import Encoder\nisinstance(x, (int, Encoder))",
-            "from models.encoder import make as Encoder\nEncoder(8)",
-            "from models.encoder import LAYERS as Encoder\nEncoder(8)",
         ],
     )
     def test_none(self, text):
@@ -433,18 +431,6 @@ def test_imported_are_the_files_of_the_project_once():
     text = "import torch\nfrom models.encoder import Encoder, make\nfrom models.encoder import *"
     code = code_of("main.py", text + "\nimport main\n")
     assert [Path(each.path).name for each in code.project.imported(code)] == ["encoder.py"]
-    assert code.project.questions == 1
-
-
-def test_programs_are_files_with_the_text_of_an_option():
-    for i, line in enumerate(
-        ("add('--drop-rate')", 'add("drop_rate")', "add('-drop_rate')", "add('drop')", "drop_rate")
-    ):
-        write(Path(f"main{i}.py"), line)
-    write(Path("test_main.py"), "add('--drop-rate')")
-    code = code_of("net.py", "options['drop_rate']")
-    names = [Path(each.path).name for each in code.project.programs(code, "drop_rate")]
-    assert names == ["main1.py", "main2.py", "main0.py"]
     assert code.project.questions == 1
 
 

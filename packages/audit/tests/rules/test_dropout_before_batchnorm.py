@@ -560,6 +560,8 @@ def test_which_norms_store_statistics(norm, is_found):
     body = f"# BatchNorm\nlayers = [\n    nn.Dropout(0.5),{mark}\n    {norm}\n]\n"
     found, expected = marked(NAME, f"{body}net = nn.Sequential(*layers)\n")
     assert found == expected
+
+
 def test_a_dropout_before_two_norms_is_found_once():
     text = """
 from torch import nn
