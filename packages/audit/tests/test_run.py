@@ -552,6 +552,13 @@ def test_what_is_remembered_is_fixed_too():
     assert audit_paths(["."], fix="safe").fixed == 1
 
 
+def test_what_is_fixed_is_remembered(monkeypatch):
+    write(a=FIXABLE)
+    assert audit_paths(["."], fix="safe").fixed == 1
+    monkeypatch.setattr(run_module, "audit_file", None)
+    assert audit_paths(["."]).findings == ()
+
+
 def test_what_is_remembered_and_cannot_be_fixed_is_not_audited_again(monkeypatch):
     write(a=BAD)
     before = audit_paths(["."])
