@@ -75,11 +75,9 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     To fix: put the dropout after the last BatchNorm, or use LayerNorm or GroupNorm, which store no
     statistics.
     """
-    seen = set()
     for before, after in _in_value(code):
-        if before.node in seen or exclude(code, before.node, after.node):
+        if exclude(code, before.node, after.node):
             continue
-        seen.add(before.node)
         norm = kind(after) or "BatchNorm"  # one of another library has no qualified name
         yield Hit(
             before.node,
