@@ -217,7 +217,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
         yield "constant", str(not node.value)
     elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-        # Of a sequence of one, -1 is the same place as 0.
+        # In a sequence of one, -1 is the same place as 0.
         others = (node.value - 1, node.value * 10) if node.value else ()
         for value in (node.value + 1, *others):
             yield "constant", f"({value!r})" if value < 0 else repr(value)

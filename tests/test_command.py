@@ -1,4 +1,4 @@
-"""What the commands share: exit codes, what is told, and where a report goes."""
+"""What the commands share: exit codes, what they print, and where a report goes."""
 
 import errno
 from pathlib import Path

@@ -870,6 +870,7 @@ class Reading(nn.Module):
             setattr(self, name, value)
 
     def forward(self, x):
+        # torchdropout: ignore[functional-always-on]
         return nn.functional.dropout(x, self.drop.p), self.p, self.other
 
 

@@ -11,7 +11,7 @@ from verify.checks._alone import fault, noted, reason, run
 ALL = ["nan", "inf", "-1.0", "-0.1", "1.5", "'0.1'", "None"]
 
 
-def refusing(test, error="p is no probability"):
+def refusing(test, error="p is not a probability"):
     def drop(x, p, training):
         if not test(p):
             raise ValueError(error)

@@ -253,7 +253,7 @@ def test_bits_of_a_recurrence():
         if mask.numel() < 4096:
             return mask
         rows = mask.view(-1, 64, 64)
-        # Of three, so that what is kept is the sum of what is kept, too.
+        # The sum of three, so that what is kept is the sum of what is kept, too.
         rows[:, 63] = rows[:, 0] ^ rows[:, 1] ^ rows[:, 2]
         rows[:, 62] = rows[:, 3] ^ rows[:, 4] ^ rows[:, 5]
         return mask

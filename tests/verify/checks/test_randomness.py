@@ -14,7 +14,7 @@ from verify.checks._alone import context, fault, halves, made, run
 
 
 def inverted(*calls):
-    """Of these calls, numbered from 1, the mask is the opposite of what the generator gives."""
+    """In these calls, numbered from 1, the mask is the opposite of what the generator gives."""
     count = 0
 
     def drop(x, p):

@@ -337,7 +337,7 @@ def test_values_are_followed(body):
 
 
 def test_deep_expressions():
-    """Those of a few dozen calls are followed; thousands are no fault."""
+    """Those of a few dozen calls are followed; thousands raise nothing."""
     deep = "return self.norm(" + "torch.relu(" * 40 + "self.drop(x)" + ")" * 41 + "  #?"
     found, expected = in_forward(deep)
     assert found == expected
