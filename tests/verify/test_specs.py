@@ -785,7 +785,7 @@ def test_the_scale_may_be_one_or_the_inverse_where_both_are_allowed(p, scale):
     y = [factor * 1.0, 0.0, factor * 2.0]
     want = [1 / (1 - p), 0, 2 / (1 - p)], [pytest.approx(1 / factor / (1 - p))] * 3
     assert decoded(Scaled(unscaled=True), x, y, p) == want
-    # From one alone, the other cannot be read.
+    # Where one alone is allowed, the other cannot be read.
     read, _ = decoded(Scaled(unscaled=True, inverse=False), x, y, p)
     assert (read == want[0]) is (scale == "one")
 
