@@ -29,7 +29,6 @@ SHAPE = (2, 3, 4)
         ((), (), Part(Axis(0, 1), 3), (36, [12, 4, 1])),
         ((1,), (2,), Part(Axis(0, 1), 3), (3, [1, 0, 0])),
     ],
-    ids=str,
 )
 def test_base_and_strides(shared, broadcast_dims, layout, expected):
     assert mask_map(SHAPE, shared, broadcast_dims, layout) == expected
