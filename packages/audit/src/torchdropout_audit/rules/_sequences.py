@@ -219,9 +219,8 @@ class Reader:
             if isinstance(child, ast.Name):  # block1 = nn.Sequential(...)
                 values = self.code.assigned(child)
                 value = values[0] if len(values) == 1 else None
-                is_call = isinstance(value, ast.Call)
-                if is_call and self.calls[value].name == "torch.nn.Sequential":  # type: ignore
-                    child = value  # type: ignore[assignment]
+                if isinstance(value, ast.Call) and self.calls[value].name == "torch.nn.Sequential":
+                    child = value
             layers = None
             if isinstance(child, ast.Call) and depth < _DEEPEST:
                 layers = self.sequential(self.calls[child], nested, depth + 1)
