@@ -81,6 +81,7 @@ def test_modules_are_found_once_and_in_order():
         ("DistributedDataParallel", "module", True),
         ("AveragedModel", "module", True),
         ("DataParallel", "module", True),
+        ("DataParallel", "net", False),
         ("Mine", "module", False),
         ("Mine", "_orig_mod", False),
         ("Mine", "other", False),

@@ -158,12 +158,11 @@ def tree_of(model: torch.nn.Module, prefix: str = "") -> Tree:
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     """The model inside wrappers of torch."""
     while True:
-        for name in _WRAPPED:
-            if _wraps(model, name):
-                model = getattr(model, name)
-                break
-        else:
+        children = _torch.children(model)
+        inner = next((children.get(name) for name in _WRAPPED if _wraps(model, name)), None)
+        if inner is None:  # also a class of the user that has the name of a wrapper
             return model
+        model = inner
 
 
 class State(NamedTuple):

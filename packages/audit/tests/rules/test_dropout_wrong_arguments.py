@@ -1,6 +1,7 @@
 """TD106: a call of a dropout that raises an error."""
 
 import inspect
+import re
 
 import pytest
 import torch
@@ -109,6 +110,10 @@ def test_what_torch_raises_for_a_module_as_a_rate(call):
     text, left = fixed(NAME, source)
     assert "drop.p" in text
     assert left == ()
+    built = re.sub(r"\bdrop\b", "nn.Dropout(0.5)", call)
+    assert marked(NAME, f"{built}  #!")[0] == [(5, "error")]
+    text, [finding] = fixed(NAME, built)
+    assert (text, finding.fix) == (built, None)
 
 
 HEAD = "class A(nn.Module):\n    def forward(self, x):\n        return "

@@ -105,7 +105,7 @@ class _Finder:
             chosen = [*self._chosen(node)]
             if not chosen and not isinstance(node, (ast.BinOp, ast.AugAssign, ast.Call)):
                 continue
-            for side in chosen or _sides(node):  # type: ignore[arg-type]
+            for side in chosen or self._sides(node):  # type: ignore[arg-type]
                 found = self._draw(side)
                 if found is None:
                     continue
@@ -135,6 +135,26 @@ class _Finder:
             is_dropout = function is not None and says_drop(function.name)
             if is_dropout and _OTHER.isdisjoint(words(function.name)):  # type: ignore[union-attr]
                 yield from _indices(node)
+
+    def _sides(self, node: ast.BinOp | ast.AugAssign | ast.Call) -> Iterator[ast.expr]:
+        """Yields what may be the mask in a product, or in a call that fills with zero."""
+        if isinstance(node, ast.Call):
+            func = node.func
+            if not isinstance(func, ast.Attribute):
+                return
+            of_torch = (self._code.name(func) or "").startswith("torch.")
+            given = node.args if of_torch else [func.value, *node.args]
+            if func.attr in ("mul", "mul_", "multiply", "multiply_") and len(given) > 1:
+                yield from (given[1], given[0])
+            elif func.attr in ("masked_fill", "masked_fill_") and len(given) > 1:
+                fills = (*given[2:], *(each.value for each in node.keywords))
+                if any(map(self._is_zero, fills)):
+                    yield given[1]
+        elif isinstance(node.op, ast.Mult):
+            if isinstance(node, ast.AugAssign):
+                yield node.value
+            elif not any(isinstance(each, ast.Constant) for each in (node.left, node.right)):
+                yield from (node.right, node.left)
 
     def _is_zero(self, expr: ast.expr) -> bool:
         """Whether an expression is 0, or a tensor of zeros."""
@@ -391,25 +411,6 @@ def _indices(node: ast.Subscript) -> Iterator[ast.expr]:
         yield from node.slice.elts
     elif isinstance(node.slice, (ast.Name, ast.Compare, ast.Call, ast.UnaryOp)):
         yield node.slice
-
-
-def _sides(node: ast.BinOp | ast.AugAssign | ast.Call) -> Iterator[ast.expr]:
-    """Yields what may be the mask in a product, or in a call that fills with zero."""
-    if isinstance(node, ast.Call):
-        func = node.func
-        if not isinstance(func, ast.Attribute) or not node.args:
-            return
-        if func.attr in ("mul", "mul_"):
-            yield from (node.args[0], func.value)
-        elif func.attr in ("masked_fill", "masked_fill_") and len(node.args) > 1:
-            fill = node.args[1]
-            if isinstance(fill, ast.Constant) and fill.value in (0, False):
-                yield node.args[0]
-    elif isinstance(node.op, ast.Mult):
-        if isinstance(node, ast.AugAssign):
-            yield node.value
-        elif not any(isinstance(each, ast.Constant) for each in (node.left, node.right)):
-            yield from (node.right, node.left)
 
 
 def _is_one_number(drawn: ast.Call) -> bool:

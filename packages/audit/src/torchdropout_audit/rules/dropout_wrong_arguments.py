@@ -199,9 +199,10 @@ def _module_as_rate(code: Code, call: Call) -> Hit | None:
     parameter = RATES.get(call.name or "", "")
     given = call.argument(parameter) if parameter else None
     written = (*call.node.args, *(each.value for each in call.node.keywords))
-    if not isinstance(given, (ast.Name, ast.Attribute)) or given not in written:
+    if given is None or given not in written:
         return None  # a partial or a dict has it
-    if reaching(code, given) not in _built(code):
+    is_named = isinstance(given, (ast.Name, ast.Attribute))
+    if (reaching(code, given) if is_named else given) not in _built(code):
         return None
     text = code.text_of(given)
     callee, end = code.text_of(call.node.func), code.span(given)[1]
@@ -210,8 +211,8 @@ def _module_as_rate(code: Code, call: Call) -> Hit | None:
     return Hit(
         given,
         f"{text} is a dropout module, and {callee} takes a number as {parameter}: {raises}",
-        f"{text}.p",
-        Fix(f"give {text}.p", (Edit(end, end, ".p"),)),
+        f"{text}.p" if is_named else "give the rate",
+        Fix(f"give {text}.p", (Edit(end, end, ".p"),)) if is_named else None,
     )
 
 
