@@ -187,6 +187,16 @@ def folds(make, loader):
             STEP
         model.eval()
 """,
+    "a model of a fold": """
+def folds(folds, loader):
+    for fold in folds:
+        optimizer = fold.model.parameters()
+        for x in loader:
+            loss = fold.model(x).sum()
+            loss.backward()
+            optimizer.step()
+        fold.model.eval()
+""",
     "no training": """
 def look(models, optimizer):
     for model in models:

@@ -46,6 +46,11 @@ BAD = [
     ),
     forward("return x", rest="    def encode(self, x):\n        return nn.Dropout()(x)  #!"),
     forward("return nn.Dropout(0.1)(x)  #!", head="class A(Elsewhere):"),
+    forward(
+        "return self.steps[0](x)",
+        rest="    def __init__(self):\n        self.steps = []\n"
+        "        self.steps.append(lambda x: nn.Dropout(0.5)(x))  #!",
+    ),
 ]
 CLEAN = [
     forward(
@@ -96,6 +101,10 @@ CLEAN = [
     forward("return x", rest="    def training_step(self, x):\n        return nn.Dropout()(x)"),
     forward("return x", rest="    def __init__(self, x):\n        y = nn.Dropout()(x)"),
     forward("self.setup()", rest="    def setup(self):\n        self.drop = nn.Dropout()"),
+    forward(
+        "return x",
+        rest="    def __init__(self):\n        self.size = count(lambda x: nn.Dropout(0.5)(x))",
+    ),
     "y = nn.Dropout(0.5)(torch.ones(8))",
     "def demo(x):\n    return nn.Dropout(0.5)(x)",
     "class Dropout:\n    def __call__(self, x): ...\n" + forward("return Dropout()(x)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -20,7 +21,7 @@ class Layers(Names):
         super().__init__(text, path)
         self._sequences: dict[ast.Call, list[ast.expr] | None] = {}
         self._results: dict[Function, ast.expr | None] = {}
-        self._expanded: dict[ast.expr | None, int] = {}
+        self._expanded: Counter[ast.expr | None] = Counter()
 
     def sequence(self, call: Call) -> list[ast.expr] | None:
         """Returns the layers of a `Sequential`, in order; None if not all are written down."""
@@ -71,7 +72,7 @@ class Layers(Names):
     def _may_expand(self, listed: list[ast.expr]) -> bool:
         """Whether a list has been expanded no more often than the limit allows."""
         first = listed[0] if listed else None
-        self._expanded[first] = self._expanded.get(first, 0) + 1
+        self._expanded[first] += 1
         return self._expanded[first] <= _MOST_EXPANDED
 
     def listed(self, expr: ast.expr) -> list[ast.expr] | None:
