@@ -277,3 +277,39 @@ class A(nn.Module):
 """ + "".join(f"class A{i}(A): ...\n" for i in range(count))
     found, expected = marked(NAME, source)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "is_found"),
+    [("dropout=0", True), ("dropout=0.0", True), ("dropout=0.3", False), ("size=0", False)],
+)
+def test_a_rate_of_which_a_class_gives_zero(given, is_found):
+    """With a decorator, of which the signature may be a reason, it is found all the same."""
+    source = f"""
+class A(nn.Module):
+    @wrapped
+    def __init__(self, size, dropout=0.1):{"  #?" if is_found else ""}
+        super().__init__()
+        self.fc = nn.LSTM(size, size, {given})
+    def forward(self, x):
+        return self.fc(x)
+"""
+    found, expected = marked(NAME, source)
+    assert found == expected
+
+
+@pytest.mark.parametrize("bases", ["Base", "Middle"])
+def test_a_method_that_a_base_has_keeps_its_signature(bases):
+    source = f"""
+class Base(nn.Module):
+    def block(self, x, dropout=0.1):
+        raise NotImplementedError
+class Middle(Base):
+    pass
+class A({bases}):
+    def forward(self, x):
+        return self.block(x, 0.5)
+    def block(self, x, dropout=0.1):
+        return x + 1
+"""
+    assert marked(NAME, source) == ([], [])
