@@ -256,6 +256,21 @@ def test_shapes_have_all_ranks_and_many_remainders():
     assert max(sizes) == 8198
 
 
+@pytest.mark.parametrize(
+    ("kind", "elements"),
+    [
+        (
+            "plain",
+            [1, 1, 1031, 2048, 1027, 1021, 8198, 2048, 1953, 2193, 969, 1920, 2220, 1890, 1260],
+        ),
+        ("dropout3d", [1, 765, 6144, 19_425, 297, 6150, 16_384, 12_096]),
+    ],
+)
+def test_how_many_elements_each_shape_has(kind, elements):
+    """The paths that a kernel takes depend on it, and so does the time of a run."""
+    assert [np.prod(s, dtype=int) for s in conditions.shapes_of(parse(kind))] == elements
+
+
 def test_long_shapes_are_above_the_limits_of_a_kernel():
     ((long,), rows) = conditions.LONG
     assert long == 70_001 > 1 << 16
