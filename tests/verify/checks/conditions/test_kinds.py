@@ -7,7 +7,7 @@ import torch
 
 from torchdropout.verify import stats
 from torchdropout.verify.checks.conditions import kinds
-from torchdropout.verify.context import Fault
+from torchdropout.verify.context import Fault, Skip
 from torchdropout.verify.registry import STATISTICAL
 from verify._zoo import SMALL
 from verify.checks._alone import context, counted, fault, noted, put, reason, run
@@ -114,6 +114,7 @@ class Values(torch.autograd.Function):
 
 def value_gradient(change):
     kept = (torch.arange(2 * 3 * 4 * 5) % 3 > 0).reshape(2, 3, 4, 5)
+    kept[0, 0, :, 0] = False  # the first five values have a gradient of 0
     value = torch.eye(5).expand(2, 3, 5, 5).contiguous().requires_grad_()
     weights = Values.apply(value, kept * 2.0, change)
     ctx = context(torch.nn.Dropout)
@@ -128,6 +129,7 @@ def value_gradient(change):
             "here: 2 of 150 gradients of the values are not",
         ),
         (lambda g: g * 1.001, "here: "),
+        (lambda g: put(g, _0=2e-6), "here: 1 of 150 gradients of the values are not"),
         (lambda g: g[:1], "the gradient of the values raised "),
     ],
 )
@@ -303,6 +305,12 @@ def test_rows_of_an_embedding_that_differ(change, said, monkeypatch):
     with pytest.raises(Fault) as caught:
         repeats(Words(change=change), monkeypatch)
     assert caught.value.message.startswith(said)
+
+
+@pytest.mark.parametrize("module", [None, torch.nn.Linear(2, 2)])
+def test_a_module_without_an_embedding_has_no_rows(module, monkeypatch):
+    with pytest.raises(Skip, match="the target is not an embedding"):
+        repeats(module, monkeypatch)
 
 
 def test_an_embedding_that_differs_once_in_eight_calls(monkeypatch):
