@@ -290,22 +290,31 @@ def test_a_made_input_has_the_gradient_alone(monkeypatch):
     )
 
 
-@pytest.mark.parametrize("layout", of.LAYOUTS)
-def test_the_incoming_gradient_of_a_sum_has_one_sign(layout, monkeypatch):
-    condition = Condition({"p": 0.5, "shape": (4, 3, 5, 5), "layout": layout})
+@pytest.mark.parametrize(
+    ("derivative", "layout"), [*(("gradient", at) for at in of.LAYOUTS), ("forward mode", "offset")]
+)
+def test_the_incoming_gradient_of_a_sum_has_one_sign(derivative, layout, monkeypatch):
+    condition = Condition(
+        {"p": 0.5, "shape": (4, 3, 5, 5), "layout": layout, "derivative": derivative}
+    )
     given = []
 
     def everywhere(ctx, factors, claim):
         claim(condition)
         return [condition], 0
 
-    def demand(ctx, built, x, upstream, condition):
-        given.append((x, upstream))
+    def gradient(ctx, built, x, upstream, condition):
+        given.append(("gradient", x, upstream))
+
+    def tangent(ctx, built, x, upstream, condition):
+        given.append(("forward mode", x, upstream))
 
     monkeypatch.setattr(claims, "everywhere", everywhere)
-    monkeypatch.setattr(claims, "_demand_gradient", demand)
+    monkeypatch.setattr(claims, "_demand_gradient", gradient)
+    monkeypatch.setattr(claims, "_demand_tangent", tangent)
     run("gradient-everywhere", torch.nn.Dropout)
-    for x, upstream in given:
+    assert [name for name, *_ in given] == [derivative] * 2
+    for _, x, upstream in given:
         assert bool((upstream > 0).all()) is layout.startswith("expanded")
         assert not torch.equal(x.abs(), upstream.abs())
         assert x.min() < 0
