@@ -63,6 +63,7 @@ def asked(monkeypatch):
         (torch.nn.Dropout(0.95), None, {}, [0.95]),
         (specs.attention, None, {}, None),
         (specs.n_of_m, "n-of-m", {"most": 1 << 27, "strength": 2}, [0.25, 0.5, 0.75]),
+        (specs.relaxed, "concrete", {"most": 1 << 27}, [0.1, 0.5, 0.9]),  # and not 0.05
     ],
 )
 def test_the_p_at_which_places_are_told_apart(asked, target, spec, level, p):

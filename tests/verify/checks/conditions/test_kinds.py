@@ -1,6 +1,7 @@
 """Properties of some kinds only, and what is said of those that lack them."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -47,6 +48,20 @@ def test_the_weights_of_six_shapes():
     assert found.tests[0][0].startswith("1 samples, 1 heads, 1 queries, 3 keys, all places")
 
 
+@pytest.mark.parametrize("has_gradient", [True, False])
+def test_the_gradients_of_each_shape_are_compared(has_gradient, monkeypatch):
+    def target(query, key, value, p, training):
+        return specs.attention(query, key, value, p, training)
+
+    target.has_gradient, asked = has_gradient, []
+    monkeypatch.setattr(kinds, "ATTENTION", SHAPES[:2])
+    monkeypatch.setattr(kinds, "_demand_value_gradient", lambda *given: asked.append("values"))
+    monkeypatch.setattr(kinds, "_demand_score_gradients", lambda *given: asked.append(given[2]))
+    seen = run("attention-everywhere", target, spec="attention")
+    assert seen.sees == "any two weights that share their draws, in 2 shapes"
+    assert asked == (["values", SHAPES[0], "values", SHAPES[1]] if has_gradient else [])
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -65,6 +80,16 @@ def test_weights_that_are_wrong(change, said):
     assert fault("attention-everywhere", attention(change), spec="attention").message.startswith(
         said
     )
+
+
+def test_a_rate_of_weights_that_is_wrong(monkeypatch):
+    monkeypatch.setattr(kinds, "ATTENTION", SHAPES[1:2])
+    found = fault(
+        "attention-everywhere",
+        attention(lambda w, p: w * (torch.rand(w.shape) >= 0.5)),
+        spec="attention",
+    )
+    assert re.match(r"p=0.5, 2 samples, .* all places: 0\.7\d* of \d+ dropped", found.message)
 
 
 def test_heads_that_share_their_draws():
