@@ -154,6 +154,7 @@ def value_gradient(change):
             "here: 2 of 150 gradients of the values are not",
         ),
         (lambda g: g * 1.001, "here: "),
+        (lambda g: put(g, _0=math.nan), "here: 1 of 150 gradients of the values are not"),
         (lambda g: put(g, _0=2e-6), "here: 1 of 150 gradients of the values are not"),
         (lambda g: g[:1], "the gradient of the values raised "),
     ],
@@ -165,7 +166,7 @@ def test_a_gradient_of_values_that_is_wrong(change, said):
 
 
 def test_a_gradient_of_values_may_be_rounded():
-    value_gradient(lambda g: g * (1 + 1e-5))
+    value_gradient(lambda g: g * (1 + 9e-5))
     value_gradient(lambda g: g + 0.9e-6)
 
 
@@ -199,7 +200,7 @@ def scored(change, scale=0.5):
 @pytest.mark.parametrize("scale", [1.0, 0.5, 8**-0.5])
 def test_gradients_of_scores_that_are_right(scale):
     scored(lambda q, k: (q, k), scale)
-    scored(lambda q, k: (q * (1 + 1e-6), k * (1 + 1e-6)), scale)
+    scored(lambda q, k: (q * (1 + 9e-5), k * (1 + 9e-5)), scale)
 
 
 @pytest.mark.parametrize(
