@@ -47,6 +47,14 @@ def test_every_combination_that_can_be_is_in_the_design(strength, seed):
     assert all(conditions._is_possible(row) for row in rows)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_layout_is_chosen_for_a_shape_and_not_for_another_layout(seed):
+    layouts = ("expanded first axis", "expanded last axis")
+    factors = {"layout": layouts, "incoming": layouts, "shape": ((5, 1), (1, 5))}
+    for row in design(factors, 1, seed):
+        assert row.layout == row.incoming == layouts[row.shape == (1, 5)]
+
+
 def test_a_seed_gives_its_design_again_and_another_seed_another():
     first, again, other = (design(FACTORS, 2, seed) for seed in (0, 0, 1))
     assert list(map(str, first)) == list(map(str, again)) != list(map(str, other))
@@ -256,6 +264,21 @@ def test_shapes_have_all_ranks_and_many_remainders():
     assert max(sizes) == 8198
 
 
+@pytest.mark.parametrize(
+    ("kind", "elements"),
+    [
+        (
+            "plain",
+            [1, 1, 1031, 2048, 1027, 1021, 8198, 2048, 1953, 2193, 969, 1920, 2220, 1890, 1260],
+        ),
+        ("dropout3d", [1, 765, 6144, 19_425, 297, 6150, 16_384, 12_096]),
+    ],
+)
+def test_how_many_elements_each_shape_has(kind, elements):
+    """The paths that a kernel takes depend on it, and so does the time of a run."""
+    assert [np.prod(s, dtype=int) for s in conditions.shapes_of(parse(kind))] == elements
+
+
 def test_long_shapes_are_above_the_limits_of_a_kernel():
     ((long,), rows) = conditions.LONG
     assert long == 70_001 > 1 << 16
@@ -291,19 +314,19 @@ def test_the_shapes_of_a_kind(kind, first, count):
 @pytest.mark.parametrize(
     ("layout", "shapes"),
     [
-        ("contiguous", [(), (1,), (2, 3), (2, 3, 4, 5)]),
-        ("offset", [(), (1,), (2, 3), (2, 3, 4, 5)]),
-        ("every second row", [(1,), (2, 3), (2, 3, 4, 5)]),
-        ("columns cut", [(1,), (2, 3), (2, 3, 4, 5)]),
+        ("contiguous", [(), (1,), (5,), (2, 3), (2, 3, 4, 5)]),
+        ("offset", [(), (1,), (5,), (2, 3), (2, 3, 4, 5)]),
+        ("every second row", [(1,), (5,), (2, 3), (2, 3, 4, 5)]),
+        ("columns cut", [(1,), (5,), (2, 3), (2, 3, 4, 5)]),
         ("transposed", [(2, 3), (2, 3, 4, 5)]),
         ("channels_last", [(2, 3, 4, 5)]),
         ("channels_last, channels cut", [(2, 3, 4, 5)]),
-        ("expanded first axis", [(2, 3), (2, 3, 4, 5), (2, 1)]),
-        ("expanded last axis", [(2, 3), (2, 3, 4, 5), (1, 2)]),
+        ("expanded first axis", [(5,), (2, 3), (2, 3, 4, 5), (2, 1)]),
+        ("expanded last axis", [(5,), (2, 3), (2, 3, 4, 5), (1, 2)]),
     ],
 )
 def test_the_shapes_that_fit_a_layout(layout, shapes):
-    known = [(), (1,), (2, 3), (2, 3, 4, 5)]
+    known = [(), (1,), (5,), (2, 3), (2, 3, 4, 5)]
     asked = [*known, *(shape for shape in shapes if shape not in known)]
     assert [shape for shape in asked if fits(layout, shape)] == shapes
     assert fits(layout, (2, 3, 4, 5, 6))

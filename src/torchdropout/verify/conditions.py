@@ -209,7 +209,7 @@ def design(factors: Mapping[str, Sequence[Any]], strength: int, seed: int) -> li
             if name in row:
                 continue
             rest = [set(c) - {name} for c in together if name in c]
-            rest = [others for others in rest if others <= row.keys()]
+            rest = [others for others in rest if others.issubset(row)]
 
             def adds(
                 level: Any,

@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from torchdropout.verify import conditions as of
 from torchdropout.verify import stats
 from torchdropout.verify.checks.conditions import draws
 from torchdropout.verify.conditions import Condition
-from torchdropout.verify.context import Fault
+from torchdropout.verify.context import Fault, Skip
 from torchdropout.verify.registry import STATISTICAL
+from torchdropout.verify.specs.names import SPECS
 from verify.broken._common import draw, select
 from verify.checks._alone import (
     Gradient,
@@ -61,6 +63,7 @@ def asked(monkeypatch):
         (torch.nn.Dropout(0.95), None, {}, [0.95]),
         (specs.attention, None, {}, None),
         (specs.n_of_m, "n-of-m", {"most": 1 << 27, "strength": 2}, [0.25, 0.5, 0.75]),
+        (specs.relaxed, "concrete", {"most": 1 << 27}, [0.1, 0.5, 0.9]),  # and not 0.05
     ],
 )
 def test_the_p_at_which_places_are_told_apart(asked, target, spec, level, p):
@@ -250,6 +253,41 @@ def test_the_calls_on_many_elements(spec, first):
 )
 def test_what_is_not_called_on_many_elements(target, spec, why):
     assert reason("large-call", target, spec=spec) == why
+
+
+@pytest.mark.parametrize(
+    ("spec", "cost", "most", "n"),
+    [
+        ("plain", 1, 1 << 18, N),
+        ("plain", 1, 1 << 27, (1 << 22) + 13),
+        ("alpha", 4, 1 << 18, (1 << 18) + 3),
+        ("feature-alpha", 32, 1 << 18, (1 << 15) + 1),
+        ("dropout2d", 12, 1 << 18, 87_381),  # a multiple of the three channels
+    ],
+)
+def test_the_elements_of_a_large_call(spec, cost, most, n, monkeypatch):
+    assert SPECS[spec].cost == cost
+
+    def one_call(ctx, built, shape, call):
+        raise Skip(str(shape))
+
+    monkeypatch.setattr(draws, "_one_call", one_call)
+    ctx = context(made(), spec=spec, most=most)
+    with pytest.raises(Skip, match=re.escape(f"({n},)")):
+        draws.large_call.run(ctx)
+
+
+@pytest.mark.parametrize(("cost", "lags"), [(28, 12), (32, 11), (4096, 4)])
+def test_the_lags_and_repeats_of_a_costly_large_call(cost, lags, monkeypatch):
+    ctx, families, widths = context(made()), [], []
+    object.__setattr__(ctx.subject, "spec", replace(ctx.spec, cost=cost))
+    monkeypatch.setattr(draws, "_one_call", lambda c, b, shape, call: torch.rand(shape) >= 0.5)
+    monkeypatch.setattr(draws, "_long_calls", lambda ctx, p, shape, family: families.append(family))
+    monkeypatch.setattr(stats, "find_repeat", lambda bits, width: widths.append(width))
+    draws.large_call.run(ctx)
+    # A lag is compared in a part that has more than four times as many elements.
+    assert families[0].size == 9 * (1 + lags) + 2 * 12
+    assert widths == [64]
 
 
 def large(rule):

@@ -1,13 +1,14 @@
 """Properties of some kinds only, and what is said of those that lack them."""
 
 import math
+import re
 
 import pytest
 import torch
 
 from torchdropout.verify import stats
 from torchdropout.verify.checks.conditions import kinds
-from torchdropout.verify.context import Fault
+from torchdropout.verify.context import Fault, Skip
 from torchdropout.verify.registry import STATISTICAL
 from verify._zoo import SMALL
 from verify.checks._alone import context, counted, fault, noted, put, reason, run
@@ -47,6 +48,20 @@ def test_the_weights_of_six_shapes():
     assert found.tests[0][0].startswith("1 samples, 1 heads, 1 queries, 3 keys, all places")
 
 
+@pytest.mark.parametrize("has_gradient", [True, False])
+def test_the_gradients_of_each_shape_are_compared(has_gradient, monkeypatch):
+    def target(query, key, value, p, training):
+        return specs.attention(query, key, value, p, training)
+
+    target.has_gradient, asked = has_gradient, []
+    monkeypatch.setattr(kinds, "ATTENTION", SHAPES[:2])
+    monkeypatch.setattr(kinds, "_demand_value_gradient", lambda *given: asked.append("values"))
+    monkeypatch.setattr(kinds, "_demand_score_gradients", lambda *given: asked.append(given[2]))
+    seen = run("attention-everywhere", target, spec="attention")
+    assert seen.sees == "any two weights that share their draws, in 2 shapes"
+    assert asked == (["values", SHAPES[0], "values", SHAPES[1]] if has_gradient else [])
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -65,6 +80,16 @@ def test_weights_that_are_wrong(change, said):
     assert fault("attention-everywhere", attention(change), spec="attention").message.startswith(
         said
     )
+
+
+def test_a_rate_of_weights_that_is_wrong(monkeypatch):
+    monkeypatch.setattr(kinds, "ATTENTION", SHAPES[1:2])
+    found = fault(
+        "attention-everywhere",
+        attention(lambda w, p: w * (torch.rand(w.shape) >= 0.5)),
+        spec="attention",
+    )
+    assert re.match(r"p=0.5, 2 samples, .* all places: 0\.7\d* of \d+ dropped", found.message)
 
 
 def test_heads_that_share_their_draws():
@@ -114,6 +139,7 @@ class Values(torch.autograd.Function):
 
 def value_gradient(change):
     kept = (torch.arange(2 * 3 * 4 * 5) % 3 > 0).reshape(2, 3, 4, 5)
+    kept[0, 0, :, 0] = False  # the first five values have a gradient of 0
     value = torch.eye(5).expand(2, 3, 5, 5).contiguous().requires_grad_()
     weights = Values.apply(value, kept * 2.0, change)
     ctx = context(torch.nn.Dropout)
@@ -128,6 +154,8 @@ def value_gradient(change):
             "here: 2 of 150 gradients of the values are not",
         ),
         (lambda g: g * 1.001, "here: "),
+        (lambda g: put(g, _0=math.nan), "here: 1 of 150 gradients of the values are not"),
+        (lambda g: put(g, _0=2e-6), "here: 1 of 150 gradients of the values are not"),
         (lambda g: g[:1], "the gradient of the values raised "),
     ],
 )
@@ -138,7 +166,7 @@ def test_a_gradient_of_values_that_is_wrong(change, said):
 
 
 def test_a_gradient_of_values_may_be_rounded():
-    value_gradient(lambda g: g * (1 + 1e-5))
+    value_gradient(lambda g: g * (1 + 9e-5))
     value_gradient(lambda g: g + 0.9e-6)
 
 
@@ -172,7 +200,7 @@ def scored(change, scale=0.5):
 @pytest.mark.parametrize("scale", [1.0, 0.5, 8**-0.5])
 def test_gradients_of_scores_that_are_right(scale):
     scored(lambda q, k: (q, k), scale)
-    scored(lambda q, k: (q * (1 + 1e-6), k * (1 + 1e-6)), scale)
+    scored(lambda q, k: (q * (1 + 9e-5), k * (1 + 9e-5)), scale)
 
 
 @pytest.mark.parametrize(
@@ -303,6 +331,12 @@ def test_rows_of_an_embedding_that_differ(change, said, monkeypatch):
     with pytest.raises(Fault) as caught:
         repeats(Words(change=change), monkeypatch)
     assert caught.value.message.startswith(said)
+
+
+@pytest.mark.parametrize("module", [None, torch.nn.Linear(2, 2)])
+def test_a_module_without_an_embedding_has_no_rows(module, monkeypatch):
+    with pytest.raises(Skip, match="the target is not an embedding"):
+        repeats(module, monkeypatch)
 
 
 def test_an_embedding_that_differs_once_in_eight_calls(monkeypatch):

@@ -9,8 +9,9 @@ from torchdropout.verify import stats
 from torchdropout.verify.checks.conditions import modules
 from torchdropout.verify.context import Fault, Skip
 from torchdropout.verify.registry import STATISTICAL
+from torchdropout.verify.wrapped import Checkpointed
 from verify.broken._common import draw, select
-from verify.checks._alone import counted, fault, made, put, reason, run
+from verify.checks._alone import context, counted, fault, made, put, reason, run
 from verify.correct import specs
 
 
@@ -52,6 +53,16 @@ def test_an_instance_has_its_own_p_alone():
     assert {rate for _, _, rate, _ in found.tests} == {0.3}
 
 
+class Groups(Drop):
+    def forward(self, x):
+        return specs.n_of_m(x, self.p, self.training)
+
+
+def test_its_p_is_one_that_is_held_exactly():
+    found = counted("module-state", Groups, spec="n-of-m")
+    assert {rate for _, _, rate, _ in found.tests} == {0.25}
+
+
 class Weighed(Drop):
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -77,6 +88,9 @@ class TwiceHeld(Drop):
     def __init__(self, p=0.5):
         super().__init__(p)
         self.keep = 1 - p
+
+    def where(self, x):
+        return draw(x, 1 - self.keep)
 
 
 class Private(Drop):
@@ -146,6 +160,13 @@ class OwnGenerator(Drop):
         return u < self.p
 
 
+class Nothing(Drop):
+    """It returns nothing from `train`."""
+
+    def train(self, mode=True):
+        super().train(mode)
+
+
 class OldScale(Drop):
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -163,6 +184,7 @@ class OldScale(Drop):
         (RareCopy, "after half: 0.11"),
         (OwnGenerator, "after copy.deepcopy: the module and its copy have the same masks"),
         (OldScale, "after `p` was set: p=0.61: "),
+        (Nothing, "train(False) does not return the module"),
     ],
 )
 def test_a_copy_that_is_another_dropout(target, message):
@@ -243,8 +265,77 @@ class OtherDraws(OfDtype):
         return draw(x, self.p)
 
 
-def test_other_draws_after_a_conversion_are_no_fault():
-    run("module-state", OtherDraws)
+class WrongInHalf(Drop):
+    """It is wrong in a dtype, converted or not: other checks report it."""
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y * 1.5 if self.training and x.dtype == torch.float16 else y
+
+
+class FloatOfHalf(Drop):
+    def forward(self, x):
+        return super().forward(x).float()
+
+
+@pytest.mark.parametrize("target", [OtherDraws, WrongInHalf, FloatOfHalf])
+def test_what_is_no_fault_of_a_conversion(target):
+    run("module-state", target)
+
+
+class First(OfDtype):
+    """It drops the first places of float32, and more of them after a conversion."""
+
+    more = 0
+
+    def where(self, x):
+        count = round(self.p * x.numel())
+        if x.dtype == torch.float32 != self.mark.dtype:
+            count += self.more
+        return torch.arange(x.numel()) < count
+
+
+@pytest.mark.parametrize(
+    ("n", "more", "is_rounded"),
+    [
+        # Other draws would differ at half of the places: fewer than a quarter of these are rounded.
+        (400, 0, False),
+        (400, 1, True),
+        (400, 49, True),
+        (400, 50, False),
+        # From 100 of them on that is not by chance.
+        (200, 24, True),
+        (198, 24, False),
+    ],
+)
+def test_how_many_places_are_dropped_differently_by_a_rounded_p(n, more, is_rounded, monkeypatch):
+    monkeypatch.setattr(First, "more", more)
+    monkeypatch.setattr(modules, "MANY", n)
+    ctx = context(First(0.5))
+    monkeypatch.setattr(ctx, "draws", lambda requested: requested)
+    if is_rounded:
+        with pytest.raises(Fault, match=f"after half: the same seed drops {more} of {n} places"):
+            modules._demand_converted(ctx, ctx.build(0.5), ctx.family(3))
+    else:
+        modules._demand_converted(ctx, ctx.build(0.5), ctx.family(3))
+
+
+class DropsNothing(Drop):
+    def where(self, x):
+        return torch.zeros_like(x, dtype=torch.bool)
+
+
+def test_the_drops_of_a_copy_are_counted():
+    ctx = context(Drop(0.5))
+    built, family = ctx.build(0.5), ctx.family(1)
+    modules._demand_same(ctx, built, built.again(DropsNothing(0.5), 0.5), "it", family)
+    assert [(test.label, test.count, test.n) for test in family.tests] == [("it", 0, 8192)]
+
+
+def test_masks_that_are_equal_by_chance_are_no_fault():
+    ctx = context(DropsNothing(1e-5), most=1 << 24)
+    built = ctx.build(1e-5)
+    modules._demand_same(ctx, built, built, "it", ctx.family(1))
 
 
 class Odd(torch.nn.Dropout):
@@ -254,8 +345,8 @@ class Odd(torch.nn.Dropout):
 
     def train(self, mode=True):
         super().train(mode)
-        if self.how == "sets" and mode is False:
-            self.training = True
+        if self.how == f"sets {not mode}":
+            self.training = not mode
         return None if self.how == f"returns {mode}" else self
 
     def eval(self):
@@ -264,13 +355,13 @@ class Odd(torch.nn.Dropout):
 
 
 class Unreached(torch.nn.Module):
-    def __init__(self):
+    def __init__(self, mode):
         super().__init__()
-        self.inner = torch.nn.Dropout()
+        self.reached, self.inner = not mode, torch.nn.Dropout()
 
     def train(self, mode=True):
         self.training = mode
-        if mode:
+        if mode == self.reached:
             self.inner.train(mode)
         return self
 
@@ -280,7 +371,8 @@ class Unreached(torch.nn.Module):
     [
         ("returns True", "train(True) does not return the module"),
         ("returns False", "train(False) does not return the module"),
-        ("sets", "train(False) does not set `training`"),
+        ("sets True", "train(False) does not set `training`"),
+        ("sets False", "train(True) does not set `training`"),
         ("eval", "eval() does not return the module"),
     ],
 )
@@ -292,10 +384,11 @@ def test_modes_that_are_wrong(how, message):
     assert caught.value.message == message
 
 
-def test_a_parent_that_does_not_reach_a_part():
+@pytest.mark.parametrize("mode", [False, True])
+def test_a_parent_that_does_not_reach_a_part(mode):
     with pytest.raises(Fault) as caught:
-        modules._demand_modes(Unreached())
-    assert caught.value.message == "train(False) of a parent does not reach it"
+        modules._demand_modes(Unreached(mode))
+    assert caught.value.message == f"train({mode}) of a parent does not reach it"
     modules._demand_modes(torch.nn.Dropout())
 
 
@@ -309,8 +402,13 @@ def test_what_cannot_be_stored(make):
     assert torch.equal(stored.weight, module.weight)
 
 
+class Fresh(torch.nn.Linear):
+    def __deepcopy__(self, memo):
+        return Fresh(2, 2)
+
+
 def test_a_copy_has_what_was_loaded():
-    module = torch.nn.Linear(2, 2)
+    module = Fresh(2, 2)
     found = modules._loaded(module)
     assert torch.equal(found.weight, module.weight)
     assert found.weight is not module.weight
@@ -323,10 +421,18 @@ def test_a_copy_has_what_was_loaded():
         (torch.nn.Dropout(1.0), None, "the instance has p=1: nothing is random"),
         (torch.nn.Dropout(0.0), None, "the instance has p=0: nothing is random"),
         (specs.tokens, "tokens", "the target is not a module"),
+        (Drop(0.3), "plain:bits=8", "its rate is not held exactly"),
     ],
 )
 def test_what_it_does_not_apply_to(target, spec, why):
     assert reason("module-state", target, spec=spec) == why
+
+
+def test_a_wrapped_module_cannot_be_called_as_another():
+    ctx = context(Drop(0.3))
+    ctx.subject = Checkpointed(ctx.subject)
+    with pytest.raises(Skip, match="the target is not a module"):
+        modules.module_state.run(ctx)
 
 
 def test_a_module_is_not_changed_by_it():

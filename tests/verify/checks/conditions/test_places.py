@@ -13,25 +13,26 @@ from verify.checks._alone import context
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("size", [2, 131, 4096])
+@pytest.mark.parametrize("size", [2, 3, 131, 4096])
 def test_calls_that_tell_all_places_apart(p, size):
     calls = _places.calls_to_tell(p, size, 1e-9)
     # Every pair of places, and a place that another call of one earlier or opposite draws may hide.
     apart = math.log(4 * size * size / 1e-9) / -math.log(p * p + (1 - p) ** 2)
     # A place whose draws are all alike, by chance, in any of two ways.
     always = math.log(2 * size / 1e-9) / -math.log(max(p, 1 - p))
-    assert calls - 1 == pytest.approx(1.1 * max(math.ceil(apart), always), abs=1)
-    assert calls > 1.1 * max(apart, always)
+    # A tenth more, and one for draws that return a call later.
+    assert calls == math.ceil(1.1 * max(math.ceil(apart), always)) + 1
 
 
 def bits(calls=400, size=48, p=0.5, seed=0):
     return np.random.default_rng(seed).random((calls, size)) >= p
 
 
-def tell(found, shape=None, p=0.5, size=12):
+def tell(found, shape=None, p=0.5, size=12, spec=None):
     family = stats.Family(1e-7, size)
     shape = shape or found.shape[1:]
-    _places.tell_apart(context(torch.nn.Dropout(p)), found, shape, "here", p, family)
+    ctx = context(torch.nn.Dropout(p), spec=spec)
+    _places.tell_apart(ctx, found, shape, "here", p, family)
     return family
 
 
@@ -65,6 +66,21 @@ def test_the_rates_of_places_are_those_of_p():
     assert not list(family.rejected())
 
 
+def test_the_rates_of_places_are_those_of_a_p_held_to_few_bits():
+    found = bits()
+    family = tell(found, p=0.499, spec="plain:bits=8")
+    # 127/256 or 1/2, and so between: two places differ by twice as much.
+    middle, slack = 127.5 / 256, 0.5 / 256 + 2.0**-24
+    dropped = int(found.size - np.count_nonzero(found))
+    differing = stats.count_differing(*stats.disjoint_pairs(found, 1))
+    assert [test.p_value for test in (family.tests[0], family.tests[3])] == pytest.approx(
+        [
+            stats.binomial_p_value(dropped, found.size, middle, slack),
+            stats.binomial_p_value(*differing, stats.pairs_differ(0.499), 2 * slack),
+        ]
+    )
+
+
 @pytest.mark.parametrize(
     ("shape", "lags"),
     [
@@ -94,6 +110,22 @@ def test_places_with_the_same_draws():
     )
     assert message.endswith("; 2 of them are 23 places apart")
     assert caught.value.figures == {"pairs": 3, "calls": 400}
+
+
+def test_one_pair_of_places_with_the_same_draws():
+    found = bits()
+    found[:, 7] = found[:, 30]
+    with pytest.raises(Fault) as caught:
+        tell(found, (6, 8))
+    assert caught.value.message == (
+        "1 pairs of 48 places have the same draws in all of 400 calls, such as 7 and 30; 1 of them "
+        "are 23 places apart"
+    )
+
+
+def test_places_that_alternate_share_their_draws():
+    found = np.repeat([[True, False] * 33], 2, axis=0).T
+    assert _places.sharing(found) == ("the same draws", [(0, 1)])
 
 
 def test_places_that_are_always_kept_are_reported_by_their_rate():

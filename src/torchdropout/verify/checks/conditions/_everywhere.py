@@ -166,12 +166,13 @@ def _possible(factors: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
 
 
 def _in_common(factors: Mapping[str, Sequence[Any]], failed: Sequence[Condition]) -> str:
-    if len(failed) < 2:
+    first, *others = failed
+    if not others:
         return ""
     common = [
-        of.say(name, failed[0].levels[name])
+        of.say(name, first.levels[name])
         for name, levels in factors.items()
-        if len(levels) > 1 and len({str(c.levels[name]) for c in failed}) == 1
+        if len(levels) > 1 and all(c.levels[name] == first.levels[name] for c in others)
     ]
     return f", all with {' and '.join(common)}" if common else ""
 

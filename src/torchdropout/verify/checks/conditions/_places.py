@@ -53,7 +53,7 @@ def tell_apart(
     found = sharing(bits)
     if found:
         how, pairs = found
-        distance, times = Counter(second - first for first, second in pairs).most_common(1)[0]
+        distance, times = Counter(second - first for first, second in pairs).most_common()[0]
         first, second = pairs[0]
         raise Fault(
             f"{len(pairs)} pairs of {size} places have {how} in all of {calls} calls, such as "

@@ -185,7 +185,7 @@ def eval_everywhere(ctx: Context) -> Seen:
     ctx.need_eval()
     factors = factors_of(ctx, "layout", "dtype", "mode", "before")
     if ctx.subject.fixed_p is None:
-        factors["p"] = [p for p in factors["p"] if p in (factors["p"][0], 0.5)] or factors["p"]
+        factors["p"] = [p for p in factors["p"] if p in (factors["p"][0], 0.5)]
     # A sum with a residual of 0.0 has no sign of zero.
     has_special = is_own(ctx.spec) and not isinstance(ctx.spec, (Between, Fused))
     has_special = has_special and not ctx.spec.finite

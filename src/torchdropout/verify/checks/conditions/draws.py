@@ -114,7 +114,7 @@ def _own_masks(ctx: Context, outputs: Sequence[torch.Tensor], p: float) -> Bits:
 
 LARGE = (1 << 22) + 13
 PARTS = 8
-PIECE = 1 << 17  # elements compared at a time: the temporaries stay in the cache
+_MOST_COMPARED = 1 << 17  # elements at a time: the temporaries stay in the cache
 LAGS = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
 
@@ -141,7 +141,7 @@ def large_call(ctx: Context) -> Seen:
     if ctx.spec.is_drawn_by_call:
         raise Skip("a call makes one draw")
     n = (1 << 20) + 13 if ctx.level.is_quick else LARGE
-    n = max(1 << 14, n // ctx.spec.cost) | 1
+    n = n // ctx.spec.cost | 1
     if isinstance(ctx.spec, Elementwise) and ctx.spec.pattern:
         n = n // 3 * 3
     bits = _one_call(ctx, ctx.build(p), (n,), ctx.call).numpy()
@@ -193,7 +193,7 @@ def _one_call(
     leaf = x.clone().requires_grad_(ctx.subject.has_gradient)
     y = call(built, leaf.clone())
     p, given, got = built.p, x.reshape(-1), y.detach().reshape(-1)
-    pieces = [slice(start, start + PIECE) for start in range(0, x.numel(), PIECE)]
+    pieces = [slice(start, start + _MOST_COMPARED) for start in range(0, x.numel(), _MOST_COMPARED)]
     where = f"a call on shape {shape}" if len(shape) > 1 else f"a call on {x.numel()} elements"
     kept = torch.cat([split(given[piece], got[piece], p, where)[0] for piece in pieces])
     if leaf.requires_grad and "grad-scale" not in ctx.spec.exempt:

@@ -118,7 +118,7 @@ def _demand_value_gradient(
         (grad,) = gradients(weights, [value], upstream)
     want = (kept.double() / (1 - p)).mT @ upstream.double()
     terms = (kept.double() / (1 - p)).mT @ upstream.double().abs()
-    wrong = (grad.double() - want).abs() > 1e-4 * terms + 1e-6
+    wrong = ~((grad.double() - want).abs() <= 1e-4 * terms + 1e-6)
     if bool(wrong.any()):
         raise Fault(
             f"{label}: {int(wrong.sum())} of {wrong.numel()} gradients of the values are not those "
