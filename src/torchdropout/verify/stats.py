@@ -218,7 +218,7 @@ def windows64(bits: Bits) -> NDArray[np.uint64]:
             .copy()
             .view(np.uint64)[:, 0]
         )
-    return out.reshape(-1)
+    return out.ravel()
 
 
 def find_repeat(bits: Bits, width: int) -> tuple[int, int] | None:

@@ -133,8 +133,10 @@ CUT_OFF = (5, slice(0, 4), slice(11, 16))
 
 
 def test_blocks_that_are_whole():
-    seen = run("block-shape", blocks(*WHOLE, CUT_OFF), spec="drop-block")
+    target, calls = noted(blocks(*WHOLE, CUT_OFF))
+    seen = run("block-shape", target, spec="drop-block")
     assert seen.message == "whole blocks of 7 x 7, 2048 planes"
+    assert calls == {((2048, 1, 16, 16), 0.05, True): 1}
 
 
 @pytest.mark.parametrize(
