@@ -191,7 +191,14 @@ def test_the_most_in_a_block(dims, block):
 
 @pytest.mark.parametrize(
     ("size", "block", "dims", "inner"),
-    [(16, 7, 2, 8 / 10), (16, 7, 1, 8 / 10), (5, 3, 3, 1 / 3), (5, 4, 2, 0), (3, 7, 2, 0)],
+    [
+        (16, 7, 2, 8 / 10),
+        (16, 7, 1, 8 / 10),
+        (5, 3, 3, 1 / 3),
+        (5, 4, 2, 0),
+        (5, 6, 1, 0),
+        (3, 7, 2, 0),
+    ],
 )
 def test_how_many_planes_have_one_block_away_from_their_border(size, block, dims, inner):
     """The seeds of a plane are as many as it has on average, and the places of a block equal."""
@@ -228,8 +235,10 @@ def by_sample(y):
     ],
 )
 def test_scales_that_compensate_for_what_was_dropped(scale):
-    seen = run("scale-common", scaled_blocks(lambda y, p: scale(y, p)), spec="drop-block")
+    target, calls = noted(scaled_blocks(scale))
+    seen = run("scale-common", target, spec="drop-block")
     assert seen.message.startswith("one scale per call or sample")
+    assert {shape for shape, *_ in calls} == {(64, 1, 16, 16)}
 
 
 KEPT = 1 - (16 + 64) / 256, 1 - 16 / 256  # of the samples with an even number, and an odd one

@@ -231,6 +231,9 @@ def fixed_count(ctx: Context) -> Seen:
     return Seen(f"the requested number in each of {groups} groups, at every p")
 
 
+_MOST_GROUPS = 1 << 20
+
+
 @check(needs=["fixed-count"], statistical=True, kind=Counted)
 def subset_uniform(ctx: Context) -> Seen:
     """All subsets of a group are equally likely, as far as places and pairs show.
@@ -248,7 +251,7 @@ def subset_uniform(ctx: Context) -> Seen:
     n = spec.group
     pairs = list(itertools.combinations(range(n), 2))
     family = ctx.family(n + len(pairs))
-    groups = min(ctx.size(0.25, 5 * ctx.level.rate, family.each), 1 << 20)
+    groups = min(ctx.size(0.25, 5 * ctx.level.rate, family.each), _MOST_GROUPS)
     built = ctx.build(p).target
     marked = np.zeros((n, n), dtype=np.int64)
     part = 1 << 14
