@@ -44,6 +44,14 @@ def test_bits_that_repeat_at_a_lag(lag):
     assert figure["limit"] == pytest.approx(limit)
 
 
+def test_the_largest_lag_is_half_of_a_call_of_a_million(monkeypatch):
+    bits = np.random.default_rng(0).random((1, 1 << 20)) < 0.5
+    monkeypatch.setattr(independence, "_short_calls", lambda ctx, p: None)
+    monkeypatch.setattr(independence, "stream", lambda ctx: bits)
+    found = counted("lag-independence", made())
+    assert found.tests[-1] == ("lag 524288", 1 << 19, 0.5, 2.0**-23)
+
+
 def test_places_of_short_calls_that_repeat():
     def change(mask):
         mask[130] = mask[7]

@@ -172,6 +172,17 @@ def test_blocks_at_the_border_alone():
     )
 
 
+@pytest.mark.parametrize(
+    ("alone", "said"),
+    [(30.0, "whole blocks of 7, 2048 planes"), (29.9, "where hardly one is alone")],
+)
+def test_thirty_blocks_alone_are_enough(monkeypatch, alone, said):
+    """The chance that there is none is then 1e-13."""
+    monkeypatch.setattr(structure, "_single", lambda spec, p, planes: alone)
+    target = made(lambda x, p: put(x, **{f"_{i}": 0.0 for i in range(3, 10)}))
+    assert said in run("block-shape", target, spec="drop-block1d").message
+
+
 def test_blocks_that_are_hardly_ever_alone():
     """A block of 15 of a line of 16 places cannot be away from both of its ends."""
     seen = run("block-shape", made(lambda x, p: x), spec="drop-block1d:block=15")
