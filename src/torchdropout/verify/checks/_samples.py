@@ -55,7 +55,7 @@ def small_calls(ctx: Context) -> Bits:
     # Far from p = 1/2 only large masks can be told apart: fewer fit into the time, or they are
     # cut short and `few-masks` skips.
     size = min(size, ctx.most // 16)
-    return ctx.masks(ctx.main_p, max(16, min(calls, ctx.most // size)), (size,))
+    return ctx.masks(ctx.main_p, min(calls, ctx.most // size), (size,))
 
 
 def rows(ctx: Context) -> Bits:
