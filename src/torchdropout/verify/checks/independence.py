@@ -310,7 +310,7 @@ def few_masks(ctx: Context) -> Seen:
     p = ctx.sound_p
     bits = small_calls(ctx)
     calls, size = bits.shape
-    if size < stats.bits_to_tell(p, calls * (calls - 1) / 2, ctx.share / 2):
+    if size < stats.bits_to_tell(p, calls**2 / 2, ctx.share / 2):
         raise Skip(f"p={p:g} is too near 0 or 1 for masks of {SMALL} elements to be told apart")
     limit = stats.repeats_limit(calls, ctx.share / 2)
     repeats = repeated(bits)
