@@ -46,7 +46,7 @@ def test_what_shares_draws_is_called_on_256_samples_with_6_channels(spec, rule, 
 
 def test_what_makes_one_draw_is_called_on_one_sample():
     target, calls = noted(specs.whole_batch)
-    run("shared-mask", target, spec="drop-path-batch")
+    assert run("shared-mask", target, spec="drop-path-batch").message.startswith("one draw along ")
     assert {shape for shape, *_ in calls} == {(2, 3)}
 
 
@@ -412,7 +412,8 @@ def test_choices_that_are_not_uniform(order, found):
 
 def test_a_fused_dropout_is_called_in_both_modes_with_all_of_its_inputs():
     target, calls = noted(specs.dropout_add)
-    run("fused-composition", target, spec="dropout-add")
+    seen = run("fused-composition", target, spec="dropout-add")
+    assert seen.message == "residual + dropout(x + bias), and its three gradients"
     assert calls == {
         ((64, 48), p, training, (64, 48), (48,)): 1
         for p in (0.1, 0.5, 0.9)
@@ -506,7 +507,7 @@ def test_a_bias_that_is_not_there_has_no_gradient():
 
 def test_zoneout_is_called_in_both_modes():
     target, calls = noted(specs.zoneout)
-    run("states-mixed", target, spec="zoneout")
+    assert run("states-mixed", target, spec="zoneout").message.startswith("new or old in training")
     assert calls == {
         ((64, 48), (64, 48), p, training): 1 for p in (0.1, 0.5, 0.9) for training in (True, False)
     }
@@ -724,7 +725,8 @@ def test_an_attention_may_return_its_weights_too():
     def attend(query, key, value, p, training):
         return specs.attention(query, key, value, p, training), "weights"
 
-    run("probabilities-dropped", attend, spec="attention")
+    seen = run("probabilities-dropped", attend, spec="attention")
+    assert seen.message == "equal columns of v give equal outputs"
     target, calls = noted(specs.attention)
     run("probabilities-dropped", target, spec="attention")
     assert calls == {((2, 2, 4, 8), (2, 2, 32, 8), (2, 2, 32, 8), 0.5, True): 1}
