@@ -423,7 +423,8 @@ def test_a_fused_dropout_is_called_in_both_modes_with_all_of_its_inputs():
 
 def fused(p=0.5, change=lambda y: y, gradients=lambda *g: g, has_bias=True):
     """Check `residual + dropout(x + bias)` of 6 x 4 places, of which every third is dropped."""
-    x = (torch.arange(24.0).reshape(6, 4) + 1).requires_grad_()
+    # The first x is -bias: with and without a drop there, y is the residual.
+    x = put(torch.arange(24.0).reshape(6, 4) + 1, _0=-1.0).requires_grad_()
     residual = (torch.arange(24.0).reshape(6, 4) * 3 + 50).requires_grad_()
     bias = (torch.arange(4.0) + 1).requires_grad_()
     keep = torch.arange(24).reshape(6, 4) % 3 > 0 if p else torch.ones(6, 4).bool()
@@ -541,7 +542,8 @@ def test_a_state_whose_gradient_is_wrong(training, state):
     leaves = new, old = [torch.linspace(a, a + 1, 50).requires_grad_() for a in (1, 5)]
     is_old = torch.arange(50) % 3 == 0
     given = {"new": new, "old": old}
-    given[state] = given[state].detach() + 1.01 * (given[state] - given[state].detach())
+    steeper = (1 + 2.0**-19) * (given[state] - given[state].detach())
+    given[state] = given[state].detach() + steeper
     y = torch.where(is_old, given["old"], given["new"])
     y = y if training else 0.25 * given["old"] + 0.75 * given["new"]
     with pytest.raises(Fault) as caught:
