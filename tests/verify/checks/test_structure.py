@@ -707,6 +707,15 @@ def test_alpha_dropout_is_counted_below_16_thresholds(p):
     assert list(found.seen.figures["moments"]) == [f"{at:.3g}" for at in grid]
 
 
+def test_the_moments_of_alpha_dropout_are_said_where_they_are_furthest_off():
+    def drop(x, p, training):
+        y = specs.alpha(x, p, training)
+        return 3 * y if training and p == 0.9 else y
+
+    message = fault("alpha-moments", drop, spec="alpha").message
+    assert float(message.partition("variance ")[2].partition(";")[0]) == pytest.approx(9, rel=0.2)
+
+
 # --- Attention ------------------------------------------------------------------------------------
 
 
