@@ -220,7 +220,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:
         # In a sequence of one, -1 is the same place as 0.
         others = (node.value - 1, node.value * 10) if node.value else ()
         for value in (node.value + 1, *others):
-            yield "constant", f"({value!r})" if value < 0 else repr(value)
+            if value != node.value:  # 1e30 + 1 is the same number
+                yield "constant", f"({value!r})" if value < 0 else repr(value)
     elif isinstance(node, ast.BoolOp):
         other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
         yield "and/or", f"({ast.unparse(ast.BoolOp(other, node.values))})"

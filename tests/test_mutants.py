@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import never
 
 LIMIT: Literal[7] = 3
+HUGE = 1e30
 _MOST_NAMES = 11
 
 
@@ -60,6 +61,7 @@ def test_what_is_mutated_and_what_is_not():
     assert sum(m.old == "True" for m in found) == 1  # not that of `zip`
     assert not any(m.old in ("7", "10", "1") or "never" in m.old for m in found)
     assert [m.new for m in found if m.old == "0"] == ["1"] * 2
+    assert [m.new for m in found if m.old == "1e30"] == ["1e+31"]  # the others are the same number
     assert [m.kind for m in found if "11" in m.old or "_MOST" in m.old] == ["condition"]
     assert len({m.key for m in found}) == len(found)
     for mutation in found:

@@ -39,7 +39,12 @@ def test_the_slack_forgives_a_threshold_of_24_bits_and_no_more():
     ceiling = math.ceil(p * 2**24) / 2**24
     assert stats.binomial_p_value(round(n * ceiling), n, p) < 1e-6
     assert stats.binomial_p_value(round(n * ceiling), n, p, stats.SLACK) > 0.5
-    assert stats.binomial_p_value(round(n * (p + 2**-22)), n, p, stats.SLACK) < 1e-6
+    assert stats.binomial_p_value(round(n * (p - stats.SLACK)), n, p, stats.SLACK) > 0.5
+    for far in (p + 2**-23, p - 2**-23):
+        assert stats.binomial_p_value(round(n * far), n, p, stats.SLACK) < 1e-6
+    # Nor does it reach beyond 0 and 1.
+    assert stats.binomial_p_value(0, 100, 1e-9, stats.SLACK) == 1
+    assert stats.binomial_p_value(100, 100, 1 - 1e-9, stats.SLACK) == 1
 
 
 def power_of(n, p, alpha, true):
@@ -148,7 +153,7 @@ def test_a_pool_that_is_taken_for_enough_is_not_reported():
 )
 def test_the_limit_of_repeats_is_the_smallest_of_its_alpha(masks, alpha):
     limit = stats.repeats_limit(masks, alpha)
-    mean = masks * (masks - 1) / (2 * stats.ENOUGH)
+    mean = masks * (masks - 1) / (2 * 2**32)  # as many as torch's CPU generator has seeds
     assert binom.sf(limit - 1, masks, mean / masks) <= alpha  # as many or more
     assert limit >= mean + 1  # where the bound holds
     # No lower one will do.
@@ -230,6 +235,8 @@ def test_many_counts_have_the_p_values_of_each_alone():
     for at in ((0, 0), (0, 50), (1, 65)):
         assert one[at] == stats.binomial_p_value(int(counts[at]), 40, 0.3)
         assert each[at] == stats.binomial_p_value(int(counts[at]), 40, float(rates[at]))
+    in_a_row = stats.binomial_p_values(counts.ravel(), 40, rates.ravel())
+    assert in_a_row.tolist() == each.ravel().tolist()
     distinct = np.arange(70)
     alone = [stats.binomial_p_value(int(count), 80, 0.5) for count in distinct]
     assert stats.binomial_p_values(distinct, 80, 0.5).tolist() == alone

@@ -43,12 +43,11 @@ def binomial_p_values(
     probability of a value below a under the null hypothesis is at most a, for every a.
     """
     count, middle = np.asarray(counts), np.asarray(p, dtype=float)
-    if middle.ndim == 0 and count.size > 64:  # many counts are equal, and an exact tail is slow
+    if middle.ndim == 0:  # many counts are equal, and an exact tail is slow
         values, places = np.unique(count, return_inverse=True)
         if values.size < count.size:
             return binomial_p_values(values, n, p, slack)[places.reshape(count.shape)]
-    low, high = np.maximum(middle - slack, 0.0), np.minimum(middle + slack, 1.0)
-    nearest = np.clip(count / n, low, high)
+    nearest = np.clip(count / n, middle - slack, middle + slack)
     tail = np.minimum(binomial_cdf(count, n, nearest), binomial_sf(count - 1, n, nearest))
     return np.asarray(np.minimum(1.0, 2 * tail), dtype=float)
 
@@ -219,7 +218,7 @@ def windows64(bits: Bits) -> NDArray[np.uint64]:
             .copy()
             .view(np.uint64)[:, 0]
         )
-    return out.reshape(-1)
+    return out.ravel()
 
 
 def find_repeat(bits: Bits, width: int) -> tuple[int, int] | None:

@@ -1,5 +1,6 @@
 """What the check of a compiled target says; here it is not compiled, which would take seconds."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -115,6 +116,17 @@ def test_two_calls_of_four_that_are_the_same(graphs):
 
     assert fault("compiled-law", made(drop), compiled=True).message == (
         "compiled: two calls had the same mask"
+    )
+
+
+def test_the_drops_of_all_calls_are_counted(graphs):
+    calls = itertools.count()
+
+    def drop(x, p):
+        return select(x, torch.arange(len(x)) == next(calls), p)
+
+    assert fault("compiled-law", made(drop), compiled=True).message.startswith(
+        f"p=0.5, compiled: {4 / (4 << 16):.5g} of 262144 dropped, expected 0.5"
     )
 
 

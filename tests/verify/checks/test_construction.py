@@ -98,6 +98,6 @@ def test_an_instance_has_no_other_p(name):
 
 def test_a_wrong_p_is_tried_in_training_on_a_few_values():
     target, calls = noted(refusing(lambda p: True))
-    run("wrong-p-named", target)
+    assert run("wrong-p-named", target).message == "the errors say what was given"
     assert {(shape, training) for shape, _, training in calls} == {((8,), True)}
     assert sum(calls.values()) == len(ALL)

@@ -97,8 +97,11 @@ def test_the_largest_error_is_of_all_dtypes():
 
 @pytest.mark.parametrize(
     ("p", "grid"),
-    [(None, (0.001, 0.1, 0.99, 0.999)), (0.5, (0.5,)), (0.9999999, (0.9999999,))],
-)
+    [
+        (None, (0.001, 0.1, 0.99, 0.999)), (0.5, (0.5,)), (0.9998, (0.9998,)),
+        (0.99998, (0.99998,)), (0.9999999, (0.9999999,)),
+    ],
+)  # fmt: skip
 def test_the_p_of_a_dtype(p, grid):
     ctx = context(torch.nn.Dropout if p is None else torch.nn.Dropout(p))
     assert checks._grid(ctx, torch.float64) == grid

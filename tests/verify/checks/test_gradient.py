@@ -284,6 +284,25 @@ def test_what_a_module_was_changed_in(target, changes):
     assert said == f"two calls, then two gradients of each: own masks{changes}"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "grad-mask", "grad-scale", "grad-at-zero", "grad-finite", "grad-own-call",
+        "grad-second-order", "grad-checkpoint", "edge-gradients", "dtype-gradient", "compiled-law",
+    ],
+)  # fmt: skip
+def test_a_target_that_has_no_gradient(name):
+    target = made()
+    target.has_gradient = False
+    assert reason(name, target, compiled=True) == "the target has no gradient"
+
+
+def test_eval_has_no_gradient_where_training_has_none():
+    target = made(evaluation=lambda x, p: x.detach())
+    target.has_gradient = False
+    run("eval-identity", target)
+
+
 def second(derivative):
     """A dropout whose gradient has a derivative of its own."""
 

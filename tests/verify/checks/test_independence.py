@@ -1,13 +1,18 @@
 """What the checks of independence say of masks whose bits depend on each other."""
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 
 from torchdropout.verify import stats
 from torchdropout.verify.checks import independence
+from torchdropout.verify.checks._samples import VOLUME
+from torchdropout.verify.context import Context, Skip
 from torchdropout.verify.registry import STATISTICAL
 from verify.broken._common import draw, select
-from verify.checks._alone import counted, fault, made, reason, recorded, run
+from verify.checks._alone import context, counted, fault, made, reason, recorded, run
 
 SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check that counts
 
@@ -37,6 +42,14 @@ def test_bits_that_repeat_at_a_lag(lag):
     assert figure["correlation"] == 1.0
     limit = stats.smallest_seen(131068, 0.5, SHARE / 2 / 21, power=0.5) / 0.5
     assert figure["limit"] == pytest.approx(limit)
+
+
+def test_the_largest_lag_is_half_of_a_call_of_a_million(monkeypatch):
+    bits = np.random.default_rng(0).random((1, 1 << 20)) < 0.5
+    monkeypatch.setattr(independence, "_short_calls", lambda ctx, p: None)
+    monkeypatch.setattr(independence, "stream", lambda ctx: bits)
+    found = counted("lag-independence", made())
+    assert found.tests[-1] == ("lag 524288", 1 << 19, 0.5, 2.0**-23)
 
 
 def test_places_of_short_calls_that_repeat():
@@ -72,6 +85,20 @@ def test_neighbours_of_other_shapes_that_share_their_draws(shape, axis):
     assert found.message.startswith(
         f"p=0.5, {len(shape)}-D, axis {axis}, 1 apart: 0 of 53760 pairs differ"
     )
+
+
+@pytest.mark.parametrize(("calls", "eighth"), [(7, 1), (15, 1), (16, 2)])
+def test_other_shapes_have_an_eighth_of_the_calls(monkeypatch, calls, eighth):
+    asked = []
+
+    def masks(ctx, p, calls, shape):
+        asked.append((calls, shape))
+        return np.zeros((1, *shape), dtype=bool)
+
+    monkeypatch.setattr(Context, "masks", masks)
+    monkeypatch.setattr(independence, "volumes", lambda ctx: np.zeros((calls, *VOLUME), dtype=bool))
+    fault("axis-independence", made())
+    assert asked == [(eighth, (16, 60, 112)), (eighth, (4, 6, 10, 16, 28))]
 
 
 @pytest.mark.parametrize("lag", [1, 3, 16])
@@ -173,6 +200,19 @@ class OfParts(torch.nn.Module):
         return select(x, part.view(x.shape), self.p)
 
 
+def test_sixteen_stretches_are_enough_to_search():
+    def width(n):
+        return stats.bits_to_tell(0.9, n**2 / 2, SHARE)
+
+    fewest = next(n for n in itertools.count() if n and n >= 16 * width(n))
+    bits = np.random.default_rng(0).random(fewest) < 0.1
+    ctx = context(torch.nn.Dropout(0.9))
+    seen = independence._aligned_repeats(ctx, bits, 0.9)
+    assert seen.message == f"no two of 16 stretches of {width(fewest)} bits are equal"
+    with pytest.raises(Skip, match="is too near 0 or 1 for stretches"):
+        independence._aligned_repeats(ctx, bits[:-1], 0.9)
+
+
 def test_masks_that_are_too_sparse_to_search():
     assert reason("mask-repeats", torch.nn.Dropout(0.9999)) == (
         "p=0.9999 is too near 0 or 1 for stretches of masks to be told apart"
@@ -260,6 +300,21 @@ def test_bits_of_a_recurrence():
 
     found = fault("linear-rank", masked(change))
     assert found.message.startswith("rank 62 or less of 64: 64 of 64 matrices")
+
+
+def test_the_ranks_of_2048_small_and_8_large_matrices_are_enough(monkeypatch):
+    shapes = []
+
+    def ranks(bits):
+        shapes.append(bits.shape)
+        return np.zeros(len(bits), dtype=int)
+
+    monkeypatch.setattr(stats, "ranks", ranks)
+    monkeypatch.setattr(independence, "stream", lambda ctx: np.zeros((3, 1 << 20), dtype=bool))
+    fault("linear-rank", made())
+    monkeypatch.setattr(independence, "stream", lambda ctx: np.zeros((12, 1 << 20), dtype=bool))
+    fault("linear-rank", made())
+    assert shapes == [(768, 64, 64), (8, 512, 512), (2048, 64, 64), (8, 512, 512)]
 
 
 def test_a_rank_says_something_of_fair_bits_alone():

@@ -48,6 +48,10 @@ def test_values_that_are_wrong_in_one_layout(name):
     assert found.message.startswith(f"{name}: p=0.5: 2 of 5760 values are neither 0 nor")
 
 
+def test_values_that_are_right_in_all_layouts():
+    assert run("layout-values", made(halves)).message == ", ".join(STRIDES)
+
+
 @pytest.mark.parametrize("name", ["transposed", "channels_last", "first axis last"])
 def test_a_rate_that_is_wrong_in_one_layout(name):
     strides = layout._strided(torch.ones(1, 24, 20, 28))[name].stride()

@@ -41,6 +41,14 @@ def steeper_at_two(x, p):
             "p=0.001, eval, special values: 3 of 7 values changed, 2 are 0",
         ),
         (
+            of_size(7, lambda x: x.clamp(min=-3e30)),
+            "p=0.001, eval, special values: 2 of 7 values changed, 2 are 0",
+        ),
+        (
+            of_size(7, lambda x: torch.where(x.abs() < 3e-30, 0.0, x)),
+            "p=0.001, eval, special values: 2 of 7 values changed, 3 are 0",
+        ),
+        (
             of_size(1 << 18, lambda x: put(x, _262143=0.0)),
             "p=0.5, eval, 262144 elements: 1 of 262144 values changed, 1 are 0",
         ),

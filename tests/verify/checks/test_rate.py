@@ -1,10 +1,11 @@
 """What the checks of the rate say of what is wrong."""
 
+import numpy as np
 import pytest
 import torch
 
 from torchdropout.verify import stats
-from torchdropout.verify.checks.rate import drop_rate
+from torchdropout.verify.checks import rate as checks
 from torchdropout.verify.registry import STATISTICAL
 from torchdropout.verify.subject import GRID
 from verify.broken._common import draw, select
@@ -21,13 +22,13 @@ def at(p, rate):
 def test_a_rate_that_is_wrong_at_one_p(p, rate):
     ctx = context(at(p, rate))
     with pytest.raises(Exception, match=rf"^p={p:.3g}: 0\.\d+ of 73623 dropped, expected "):
-        drop_rate.run(ctx)
+        checks.drop_rate.run(ctx)
     assert ctx.bad_rates == {p}
 
 
 def test_rates_that_are_right_are_not_noted():
     ctx = context(torch.nn.Dropout)
-    drop_rate.run(ctx)
+    checks.drop_rate.run(ctx)
     assert ctx.bad_rates == set()
 
 
@@ -94,25 +95,27 @@ def test_the_figures_of_places():
     assert figures["limit"] == pytest.approx(limit)
 
 
-@pytest.mark.parametrize(("repeats", "applies"), [(3, True), (4, False)])
-def test_places_are_compared_where_hardly_any_mask_repeats(repeats, applies):
-    """One in a hundred of 367 may."""
-    masks = []
-
-    def drop(x, p):
-        masks.append(masks[0] if 0 < len(masks) <= repeats else draw(x, p))
-        return select(x, masks[-1], p)
-
+@pytest.mark.parametrize(("calls", "applies"), [(400, True), (399, False)])
+def test_places_are_compared_where_hardly_any_mask_repeats(monkeypatch, calls, applies):
+    """One in a hundred may."""
+    masks = np.random.default_rng(0).random((calls, 131)) < 0.5
+    masks[1:5] = masks[0]
+    monkeypatch.setattr(checks, "small_calls", lambda ctx: masks)
     if applies:
-        run("position-rate", made(drop))
+        run("position-rate", made())
     else:
-        assert reason("position-rate", made(drop)) == "not checked: masks repeat, see few-masks"
+        assert reason("position-rate", made()) == "not checked: masks repeat, see few-masks"
 
 
-@pytest.mark.parametrize("most", [1 << 18, 1 << 20, 1 << 24])
-def test_the_large_calls_are_enough_for_each_of_256_classes(most):
-    calls = recorded("position-rate", most=most).calls
+@pytest.mark.parametrize(
+    ("most", "rate", "number"),
+    [(1 << 18, 0.03, 1), (1 << 20, 0.03, 1), (1 << 24, 0.015, 3),
+     (1 << 22, 0.005, 2)],
+)  # fmt: skip
+def test_the_large_calls_are_enough_for_each_of_256_classes(most, rate, number):
+    calls = recorded("position-rate", most=most, rate=rate).calls
     times = {shape: n for (_, shape, *_), n in calls.items() if shape != (131,)}
     chunk = min(most, 1 << 20)
-    needed = stats.size_for(0.5, 5 * 0.03 * 0.5, SHARE / 705)
+    needed = stats.size_for(0.5, 5 * rate * 0.5, SHARE / 705)
     assert times == {(chunk,): max(1, min(256 * needed, most // 2) // chunk)}
+    assert times == {(chunk,): number}

@@ -71,6 +71,11 @@ def test_what_looks_unscaled_is_x_to_a_thousandth_where_kept(factor, looks):
     assert ("it looks unscaled" in caught.value.message) is looks
 
 
+def test_a_thousandth_is_unscaled_too():
+    given, kept = torch.tensor([1000.0]), torch.tensor([True])
+    assert reading._is_unscaled(given, torch.tensor([1001.0]).double(), kept)
+
+
 @pytest.mark.parametrize(
     ("spec", "scaled"),
     [

@@ -99,6 +99,7 @@ def test_small_calls_fit_into_the_time(monkeypatch, most, p, calls, size):
     level = Level("some", 0.02, 0.06, 0.04, 1e6, 1 << 16, 1 << 16, most)
     context = Context(resolve(torch.nn.Dropout(p)), level, 0, 1e-6, STATISTICAL)
     assert _samples.small_calls(context) == (calls, (size,))
+    assert _samples.rows(context) == (4, (min(most, 1 << 14) // 256, 256))
 
 
 def test_rows_are_as_long_as_the_run_of_the_level(drawn, level):

@@ -46,7 +46,7 @@ def test_what_shares_draws_is_called_on_256_samples_with_6_channels(spec, rule, 
 
 def test_what_makes_one_draw_is_called_on_one_sample():
     target, calls = noted(specs.whole_batch)
-    run("shared-mask", target, spec="drop-path-batch")
+    assert run("shared-mask", target, spec="drop-path-batch").message.startswith("one draw along ")
     assert {shape for shape, *_ in calls} == {(2, 3)}
 
 
@@ -133,8 +133,10 @@ CUT_OFF = (5, slice(0, 4), slice(11, 16))
 
 
 def test_blocks_that_are_whole():
-    seen = run("block-shape", blocks(*WHOLE, CUT_OFF), spec="drop-block")
+    target, calls = noted(blocks(*WHOLE, CUT_OFF))
+    seen = run("block-shape", target, spec="drop-block")
     assert seen.message == "whole blocks of 7 x 7, 2048 planes"
+    assert calls == {((2048, 1, 16, 16), 0.05, True): 1}
 
 
 @pytest.mark.parametrize(
@@ -170,6 +172,17 @@ def test_blocks_at_the_border_alone():
     )
 
 
+@pytest.mark.parametrize(
+    ("alone", "said"),
+    [(30.0, "whole blocks of 7, 2048 planes"), (29.9, "where hardly one is alone")],
+)
+def test_thirty_blocks_alone_are_enough(monkeypatch, alone, said):
+    """The chance that there is none is then 1e-13."""
+    monkeypatch.setattr(structure, "_single", lambda spec, p, planes: alone)
+    target = made(lambda x, p: put(x, **{f"_{i}": 0.0 for i in range(3, 10)}))
+    assert said in run("block-shape", target, spec="drop-block1d").message
+
+
 def test_blocks_that_are_hardly_ever_alone():
     """A block of 15 of a line of 16 places cannot be away from both of its ends."""
     seen = run("block-shape", made(lambda x, p: x), spec="drop-block1d:block=15")
@@ -189,7 +202,14 @@ def test_the_most_in_a_block(dims, block):
 
 @pytest.mark.parametrize(
     ("size", "block", "dims", "inner"),
-    [(16, 7, 2, 8 / 10), (16, 7, 1, 8 / 10), (5, 3, 3, 1 / 3), (5, 4, 2, 0), (3, 7, 2, 0)],
+    [
+        (16, 7, 2, 8 / 10),
+        (16, 7, 1, 8 / 10),
+        (5, 3, 3, 1 / 3),
+        (5, 4, 2, 0),
+        (5, 6, 1, 0),
+        (3, 7, 2, 0),
+    ],
 )
 def test_how_many_planes_have_one_block_away_from_their_border(size, block, dims, inner):
     """The seeds of a plane are as many as it has on average, and the places of a block equal."""
@@ -226,8 +246,10 @@ def by_sample(y):
     ],
 )
 def test_scales_that_compensate_for_what_was_dropped(scale):
-    seen = run("scale-common", scaled_blocks(lambda y, p: scale(y, p)), spec="drop-block")
+    target, calls = noted(scaled_blocks(scale))
+    seen = run("scale-common", target, spec="drop-block")
     assert seen.message.startswith("one scale per call or sample")
+    assert {shape for shape, *_ in calls} == {(64, 1, 16, 16)}
 
 
 KEPT = 1 - (16 + 64) / 256, 1 - 16 / 256  # of the samples with an even number, and an odd one
@@ -390,7 +412,8 @@ def test_choices_that_are_not_uniform(order, found):
 
 def test_a_fused_dropout_is_called_in_both_modes_with_all_of_its_inputs():
     target, calls = noted(specs.dropout_add)
-    run("fused-composition", target, spec="dropout-add")
+    seen = run("fused-composition", target, spec="dropout-add")
+    assert seen.message == "residual + dropout(x + bias), and its three gradients"
     assert calls == {
         ((64, 48), p, training, (64, 48), (48,)): 1
         for p in (0.1, 0.5, 0.9)
@@ -400,7 +423,8 @@ def test_a_fused_dropout_is_called_in_both_modes_with_all_of_its_inputs():
 
 def fused(p=0.5, change=lambda y: y, gradients=lambda *g: g, has_bias=True):
     """Check `residual + dropout(x + bias)` of 6 x 4 places, of which every third is dropped."""
-    x = (torch.arange(24.0).reshape(6, 4) + 1).requires_grad_()
+    # The first x is -bias: with and without a drop there, y is the residual.
+    x = put(torch.arange(24.0).reshape(6, 4) + 1, _0=-1.0).requires_grad_()
     residual = (torch.arange(24.0).reshape(6, 4) * 3 + 50).requires_grad_()
     bias = (torch.arange(4.0) + 1).requires_grad_()
     keep = torch.arange(24).reshape(6, 4) % 3 > 0 if p else torch.ones(6, 4).bool()
@@ -484,7 +508,7 @@ def test_a_bias_that_is_not_there_has_no_gradient():
 
 def test_zoneout_is_called_in_both_modes():
     target, calls = noted(specs.zoneout)
-    run("states-mixed", target, spec="zoneout")
+    assert run("states-mixed", target, spec="zoneout").message.startswith("new or old in training")
     assert calls == {
         ((64, 48), (64, 48), p, training): 1 for p in (0.1, 0.5, 0.9) for training in (True, False)
     }
@@ -518,7 +542,8 @@ def test_a_state_whose_gradient_is_wrong(training, state):
     leaves = new, old = [torch.linspace(a, a + 1, 50).requires_grad_() for a in (1, 5)]
     is_old = torch.arange(50) % 3 == 0
     given = {"new": new, "old": old}
-    given[state] = given[state].detach() + 1.01 * (given[state] - given[state].detach())
+    steeper = (1 + 2.0**-19) * (given[state] - given[state].detach())
+    given[state] = given[state].detach() + steeper
     y = torch.where(is_old, given["old"], given["new"])
     y = y if training else 0.25 * given["old"] + 0.75 * given["new"]
     with pytest.raises(Fault) as caught:
@@ -682,6 +707,15 @@ def test_alpha_dropout_is_counted_below_16_thresholds(p):
     assert list(found.seen.figures["moments"]) == [f"{at:.3g}" for at in grid]
 
 
+def test_the_moments_of_alpha_dropout_are_said_where_they_are_furthest_off():
+    def drop(x, p, training):
+        y = specs.alpha(x, p, training)
+        return 3 * y if training and p == 0.9 else y
+
+    message = fault("alpha-moments", drop, spec="alpha").message
+    assert float(message.partition("variance ")[2].partition(";")[0]) == pytest.approx(9, rel=0.2)
+
+
 # --- Attention ------------------------------------------------------------------------------------
 
 
@@ -702,7 +736,8 @@ def test_an_attention_may_return_its_weights_too():
     def attend(query, key, value, p, training):
         return specs.attention(query, key, value, p, training), "weights"
 
-    run("probabilities-dropped", attend, spec="attention")
+    seen = run("probabilities-dropped", attend, spec="attention")
+    assert seen.message == "equal columns of v give equal outputs"
     target, calls = noted(specs.attention)
     run("probabilities-dropped", target, spec="attention")
     assert calls == {((2, 2, 4, 8), (2, 2, 32, 8), (2, 2, 32, 8), 0.5, True): 1}

@@ -1,6 +1,7 @@
 """What the checks of the process and of the module say of what a call changed."""
 
 import warnings
+from collections import Counter
 
 import pytest
 import torch
@@ -107,6 +108,32 @@ def test_a_mode_that_is_switched_by_the_last_call():
             return x
 
     assert fault("state-own", Target).message == "calls in training changed its mode"
+
+
+CALLS = Counter()
+
+
+class Odd(torch.nn.Module):
+    """Its mode sets p, and its output depends on a parameter alone, in eval on nothing."""
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p = p
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def train(self, mode=True):
+        self.p = 0.5 if mode else 0.0
+        return super().train(mode)
+
+    def forward(self, x):
+        CALLS[tuple(x.shape), self.training] += 1
+        return x.detach() * self.weight if self.training else x.detach()
+
+
+def test_what_no_call_changes_is_right_however_odd():
+    CALLS.clear()
+    assert run("state-own", Odd).message == "parameters, p, mode and hooks as before"
+    assert CALLS == {((8, 6), True): 2, ((8, 6), False): 2}
 
 
 def test_a_module_that_stays_as_it_is():

@@ -50,12 +50,11 @@ def small_calls(ctx: Context) -> Bits:
     Half of the false-alarm rate of the check is reserved for masks that are equal by chance.
     """
     calls = stats.masks_for_pool(ctx.level.pool, ctx.share / 2)
-    pairs = calls * (calls - 1) / 2
-    size = max(SMALL, stats.bits_to_tell(ctx.main_p, pairs, ctx.share / 2))
+    size = max(SMALL, stats.bits_to_tell(ctx.main_p, calls**2 / 2, ctx.share / 2))
     # Far from p = 1/2 only large masks can be told apart: fewer fit into the time, or they are
     # cut short and `few-masks` skips.
     size = min(size, ctx.most // 16)
-    return ctx.masks(ctx.main_p, max(16, min(calls, ctx.most // size)), (size,))
+    return ctx.masks(ctx.main_p, min(calls, ctx.most // size), (size,))
 
 
 def rows(ctx: Context) -> Bits:

@@ -11,6 +11,7 @@ from ..stats import POWER, smallest_seen
 from ._reading import gradients, same_values, split
 
 TINY: tuple[tuple[int, ...], ...] = ((), (1,), (1, 1, 1))
+_MOST_CALLS = 1 << 16  # one per value: the calls are the cost, not the elements
 
 
 def _need_p(ctx: Context, p: float) -> None:
@@ -146,9 +147,8 @@ def tiny_input(ctx: Context) -> Seen:
     """
     p = ctx.sound_p
     family = ctx.family(len(TINY))
-    # One call per value: the calls are the cost, not the elements.
     change = 20 * ctx.level.rough_rate * math.sqrt(p * (1 - p))
-    n = min(ctx.size(p, change, family.each), 1 << 16)
+    n = min(ctx.size(p, change, family.each), _MOST_CALLS)
     built = ctx.build(p)
     for shape in TINY:
         x = torch.full(shape, -1.5)

@@ -155,7 +155,7 @@ def grad_at_zero(ctx: Context) -> Seen:
 def grad_finite(ctx: Context) -> Seen:
     """Finite values have finite gradients, whatever their size and sign.
 
-    Measured: gradients at 0, -0, and values from 1e-38 to 1e38 of both signs.
+    Measured: gradients at 0, -0, and values from 1e-38 to 1e37 of both signs.
 
     A backward that divides by x or takes the logarithm of the mask gives NaN where x is zero or
     extreme, and one NaN ends a training run.

@@ -175,7 +175,7 @@ def joint_counts(ctx: Context) -> Seen:
     blocks = bits.size // BLOCK
     for stride in strides:
         packed = np.packbits(bits.reshape(-1, BLOCK, stride), axis=1)
-        counts = np.bincount(packed.reshape(-1), minlength=1 << BLOCK)
+        counts = np.bincount(packed.ravel(), minlength=1 << BLOCK)
         labels = [f"pattern {name} with stride {stride}" for name in names]
         family.binomials(labels, counts, blocks, chance, BLOCK * stats.SLACK * float(p != 0.5))
     most = float(np.max(chance))
@@ -232,7 +232,7 @@ def count_spread(ctx: Context) -> Seen:
 
 
 def _counts(bits: Bits, axes: tuple[int, ...]) -> np.ndarray:
-    return np.asarray(np.count_nonzero(bits, axis=axes)).reshape(-1)
+    return np.asarray(np.count_nonzero(bits, axis=axes)).ravel()
 
 
 @check(needs=NEEDS, statistical=True)
@@ -251,7 +251,7 @@ def mask_repeats(ctx: Context) -> Seen:
     """
     p = ctx.sound_p
     bits = rows(ctx)
-    flat = bits.reshape(-1)
+    flat = bits.ravel()
     if p != 0.5:
         return _aligned_repeats(ctx, flat, p)
     # At p = 1/2 even two runs that overlap are equal with probability exactly 2^-width.
@@ -310,7 +310,7 @@ def few_masks(ctx: Context) -> Seen:
     p = ctx.sound_p
     bits = small_calls(ctx)
     calls, size = bits.shape
-    if calls * (calls - 1) / 2 * stats.bits_agree(p) ** size > ctx.share / 2:
+    if size < stats.bits_to_tell(p, calls**2 / 2, ctx.share / 2):
         raise Skip(f"p={p:g} is too near 0 or 1 for masks of {SMALL} elements to be told apart")
     limit = stats.repeats_limit(calls, ctx.share / 2)
     repeats = repeated(bits)
@@ -349,7 +349,7 @@ def linear_rank(ctx: Context) -> Seen:
     p = ctx.sound_p
     if p != 0.5:
         raise Skip(f"the rank of mask bits is informative at p=0.5 only, not at p={p:g}")
-    flat = stream(ctx).reshape(-1)
+    flat = stream(ctx).ravel()
     count = min(flat.size // MATRIX**2, 1 << 11)
     # The low bits of a generator follow the order of elements and of calls.
     small = stats.ranks(flat[: count * MATRIX**2].reshape(count, MATRIX, MATRIX))

@@ -60,11 +60,11 @@ def layout_rate(ctx: Context) -> Seen:
     To fix: make the mask from the logical shape of x.
     """
     p = ctx.sound_p
-    names = list(_strided(torch.ones(1, 1, 1, 1)))
-    family = ctx.family(len(names))
-    n = ctx.size(p, ctx.level.rough_rate * math.sqrt(p * (1 - p)), family.each, 24 * 20 * 28)
+    one = torch.ones(1, 24, 20, 28)
+    family = ctx.family(len(_strided(one)))
+    n = ctx.size(p, ctx.level.rough_rate * math.sqrt(p * (1 - p)), family.each, one.numel())
     built = ctx.build(p)
-    for name, given in _strided(torch.ones(n // (24 * 20 * 28), 24, 20, 28)).items():
+    for name, given in _strided(one.repeat(n // one.numel(), 1, 1, 1)).items():
         dropped = n - int(torch.count_nonzero(ctx.kept(built, given)))
         family.binomial(name, dropped, n, p)
     return outcome(

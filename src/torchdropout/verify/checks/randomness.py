@@ -56,7 +56,7 @@ def seeds_differ(ctx: Context) -> Seen:
     # torch's CPU generator uses the low 32 bits of a seed: seeds that differ above are the same.
     seeds = [*range(160), *(low + (1 << bit) for bit in range(8, 32) for low in range(4))]
     built = ctx.build(ctx.main_p)
-    pairs = len(seeds) * (len(seeds) - 1) / 2
+    pairs = len(seeds) ** 2 / 2
     limit = repeats_limit(len(seeds), ctx.coincidence)
     x = torch.ones(ctx.telling_size(built.p, pairs))
     seen: dict[bytes, int] = {}
@@ -210,7 +210,7 @@ def thread_law(ctx: Context) -> Seen:
     chance = stats.pairs_differ(p)
     counts = (2, 3, 4)
     family = ctx.family(4 * len(counts))
-    size = 12 * max(1, min(PARALLEL, ctx.chunk) // 12)
+    size = 12 * (min(PARALLEL, ctx.chunk) // 12)
     rounds = 4
     for threads in counts:
         with ctx.using_threads(threads):

@@ -231,6 +231,9 @@ def fixed_count(ctx: Context) -> Seen:
     return Seen(f"the requested number in each of {groups} groups, at every p")
 
 
+_MOST_GROUPS = 1 << 20
+
+
 @check(needs=["fixed-count"], statistical=True, kind=Counted)
 def subset_uniform(ctx: Context) -> Seen:
     """All subsets of a group are equally likely, as far as places and pairs show.
@@ -248,7 +251,7 @@ def subset_uniform(ctx: Context) -> Seen:
     n = spec.group
     pairs = list(itertools.combinations(range(n), 2))
     family = ctx.family(n + len(pairs))
-    groups = min(ctx.size(0.25, 5 * ctx.level.rate, family.each), 1 << 20)
+    groups = min(ctx.size(0.25, 5 * ctx.level.rate, family.each), _MOST_GROUPS)
     built = ctx.build(p).target
     marked = np.zeros((n, n), dtype=np.int64)
     part = 1 << 14
@@ -421,16 +424,15 @@ def noise_law(ctx: Context) -> Seen:
     effect = spec.effect
     if not isinstance(effect, Noise):
         raise Skip("applies only to continuous noise")
-    grid = [p for p in ctx.grid if 0 < p < 1]
-    cuts = {p: _cuts(effect, p) for p in grid}
+    cuts = {p: _cuts(effect, p) for p in ctx.grid}
     family = ctx.family(sum(2 * len(inner) + 1 + len(outer) for inner, outer in cuts.values()))
     n = ctx.size(1 / BINS, ctx.level.rate / 2, family.each)
     x = ctx.normal(min(1 << 14, n))
     rounds = -(-n // x.numel())
     n = rounds * x.numel()
     what = "y - x" if effect.added else "y / x"
-    for p in grid:
-        built, (inner, outer) = ctx.build(p), cuts[p]
+    for p, (inner, outer) in cuts.items():
+        built = ctx.build(p)
         at, ends = effect.of(p).ppf(np.array(inner)), effect.of(p).ppf(np.array(outer))
         counts, tails = np.zeros(len(inner) + 1, dtype=np.int64), [0] * len(outer)
         for _ in range(rounds):
@@ -442,7 +444,7 @@ def noise_law(ctx: Context) -> Seen:
             seen = noise.numpy()
             counts += np.bincount(np.searchsorted(at, seen), minlength=len(counts))[: len(counts)]
             for i, (chance, end) in enumerate(zip(outer, ends, strict=True)):
-                tails[i] += int(((seen < end) if chance < 0.5 else (seen > end)).sum())
+                tails[i] += int(((seen < end) if chance == TAIL else (seen > end)).sum())
         if ctx.subject.has_gradient:
             upstream = ctx.normal(x.numel() + 1)[1:]
             (grad,) = gradients(y, [leaf], upstream)
@@ -464,7 +466,7 @@ def noise_law(ctx: Context) -> Seen:
             np.diff([0.0, *inner, 1.0]),
             1e-6,
         )
-        sides = ["below" if chance < 0.5 else "above" for chance in outer]
+        sides = ["below" if chance == TAIL else "above" for chance in outer]
         labels = [f"p={p:.3g}, {what} in the outer thousandth {side}" for side in sides]
         family.binomials(labels, tails, n, TAIL, 1e-6)
     return outcome(
