@@ -141,13 +141,13 @@ def can_fork() -> bool:
         return False
     pid = _fork()
     if pid == 0:
-        status = 1
+        done = False
         try:
             x = torch.zeros((), requires_grad=True)
             torch.autograd.grad(x.square(), x)
-            status = 0
+            done = True
         finally:
-            os._exit(status)
+            os._exit(not done)
     return os.waitpid(pid, 0)[1] == 0
 
 
@@ -179,14 +179,14 @@ def _run_here(
         watch.tick()
         try:
             with stdout_to_stderr():
-                report = check_dropout(target, **options, timeout=timeout, progress=tell)
+                (report,) = check_dropout(target, **options, timeout=timeout, progress=tell)
         except _UNABLE as error:
             unable.append(str(error))
         except KeyboardInterrupt:
             return RunOutcome(tuple(reports), tuple(unable), True)
         else:
-            reports += report.targets
-            if any(part.interrupted for part in report.targets):
+            reports.append(report)
+            if report.interrupted:
                 return RunOutcome(tuple(reports), tuple(unable), True)
         watch.over(target)
     return RunOutcome(tuple(reports), tuple(unable), False)
@@ -481,14 +481,11 @@ def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Sig
     try:
         for connection in theirs:
             connection.close()
-        with contextlib.suppress(OSError):  # both processes do it, since either may be first
-            os.setpgid(pid, pid)
         _die_with(parent, signal.SIGTERM)
         over = None
         while over is None and signal.sigwait({signal.SIGTERM, signal.SIGCHLD}) == signal.SIGCHLD:
             over = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        # It is not reaped yet: until then no other process can get its id or that of its group.
-        os.kill(pid, signal.SIGKILL)
+        # It is not reaped yet: until then no other process can get the id of its group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
         status = _end_children().get(pid, 0)
