@@ -160,6 +160,18 @@ def test_the_callers_trace_function_stays():
         sys.settrace(before)
 
 
+def test_frames_that_were_traced_twice_are_as_before():
+    frame, before = sys._getframe(), sys.gettrace()
+    limit = TimeLimit()
+    try:
+        for _ in range(2):
+            limit._trace(frame)
+        limit.untrace()
+        assert frame.f_trace is None
+    finally:
+        sys.settrace(before)
+
+
 def test_it_can_be_set_in_the_main_thread_alone():
     said = []
     thread = threading.Thread(target=lambda: said.append(can_limit()))

@@ -825,17 +825,24 @@ IN_A_FILE = """
 
     half = Dropped()
     bound = functools.partial(Dropped, p=0.5)
+
+
+    @torch.no_grad()  # which is made elsewhere
+    def decorated(x, p, training):
+        return dropped(x, p, training)
 """
 
 
 @pytest.mark.parametrize(
-    ("name", "line"), [("dropped", 6), ("Dropped", 10), ("half", 10), ("bound", 10)]
+    ("name", "line"),
+    [("dropped", 6), ("Dropped", 10), ("half", 10), ("bound", 10), ("decorated", 23)],
 )
 def test_what_a_file_defines_has_a_place(tmp_path, name, line):
     path = tmp_path / "drops.py"
     path.write_text(textwrap.dedent(IN_A_FILE))
     for spec in (None, "locked"):  # also through a view
         assert resolve(f"{path}:{name}", spec=spec).place == (str(path), line)
+    assert resolve(torch.dropout).place == ("", 0)
 
 
 @pytest.mark.parametrize("argument", ["p_name", "keep_prob", "training_name"])
