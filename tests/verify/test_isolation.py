@@ -93,10 +93,11 @@ def target(tmp_path):
 @pytest.fixture(autouse=True)
 def no_child_is_left(monkeypatch):
     # However long a process takes to end on a machine that has other things to do.
-    monkeypatch.setattr(isolation, "_LEAVE", 300)
-    before = {*isolation._descendants()}  # those of other tests, which are shared
+    monkeypatch.setattr(isolation, "_MOST_LEAVING", 300)
+    descendants = isolation._descendants
+    before = {*descendants()}  # those of other tests, which are shared
     yield
-    assert {*isolation._descendants()} <= before
+    assert {*descendants()} <= before
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
@@ -255,7 +256,7 @@ SCRIBBLES = """
 
 
 def test_a_target_that_writes_where_results_go_is_found_out(target, monkeypatch):
-    monkeypatch.setattr(isolation, "_LEAVE", 0.2)  # it stays
+    monkeypatch.setattr(isolation, "_MOST_LEAVING", 0.2)  # it stays
     text = SCRIBBLES.format(before={path.name for path in Path("/proc/self/fd").iterdir()})
     words = "the process closed, or wrote into, a pipe that it did not open"
     assert failed(only(run_verifier(target(text)))) == {"empty-input": words}
@@ -313,7 +314,7 @@ def note(tmp_path, monkeypatch):
 
 
 def test_a_target_that_leaves_its_group_is_ended(target, monkeypatch):
-    monkeypatch.setattr(isolation, "_LEAVE", 0.2)  # it stays, without its end of the pipe
+    monkeypatch.setattr(isolation, "_MOST_LEAVING", 0.2)  # it stays, without its end of the pipe
     leave = "if not x.numel(): os.setpgid(0, os.getpgid(os.getppid())); os.closerange(3, 256)"
     results = only(run_verifier(target(f"{leave}; time.sleep(3600)"), timeout=300))
     assert set(failed(results)) == {"empty-input"}
@@ -612,7 +613,7 @@ def test_what_starts_others_again_and_again_is_ended(target, tmp_path):
 
 
 def test_a_target_that_stops_its_guard_does_not_stop_the_run(target, monkeypatch):
-    monkeypatch.setattr(isolation, "_CLEAR", 0.05)
+    monkeypatch.setattr(isolation, "_MOST_CLEARING", 0.05)
     stop = "if not x.numel(): os.kill(os.getppid(), signal.SIGSTOP)"
     assert failed(only(run_verifier(target(stop)))) == {}
 
@@ -1090,7 +1091,7 @@ def test_how_a_process_has_ended(end, words):
 
 
 def test_a_process_that_has_closed_its_pipe_and_goes_on(monkeypatch):
-    monkeypatch.setattr(isolation, "_LEAVE", 0.02)
+    monkeypatch.setattr(isolation, "_MOST_LEAVING", 0.02)
     pid = isolation._fork()
     if pid == 0:
         time.sleep(3600)
@@ -1153,6 +1154,63 @@ def test_a_fork_repeats_no_output_and_does_not_warn(monkeypatch):
     assert done == ["stdout", "stderr", "fork"]
 
 
+class Hours:
+    """The module `time`, which says these times in turn, and sleeps for short times only."""
+
+    def __init__(self, monkeypatch, times):
+        self.naps, self._times = 0, iter(times)
+        monkeypatch.setattr(isolation, "time", self)
+
+    def monotonic(self):
+        return next(self._times)
+
+    def sleep(self, seconds):
+        assert 0 < seconds < 0.1
+        self.naps += 1
+
+
+def test_a_process_that_closes_its_pipe_is_waited_for(monkeypatch):
+    end = mock.Mock(si_code=os.CLD_EXITED, si_status=3)
+    ends = iter([None, None, end, None, None])
+    monkeypatch.setattr(isolation.os, "waitid", lambda *_: next(ends))
+    monkeypatch.setattr(isolation, "_MOST_LEAVING", 10)
+    clock = Hours(monkeypatch, [0, 1, 2, 3, 100, 101, 109, 110])
+    child = isolation._Child(7, None, None, 0.0)
+    assert isolation._last_words(child) == "the process ended with exit code 3"
+    assert isolation._last_words(child).startswith("the process closed")
+    assert clock.naps == 4
+
+
+def test_a_guard_ends_what_it_finds_until_nothing_is_left_or_its_time_is_up(monkeypatch):
+    living = iter([[5, 6], [6], [6], [7], [7]])
+    ended = iter([(5, 9), (6, 3), (0, 0), (0, 0), ChildProcessError, (0, 0), (0, 0)])
+    told = []
+
+    def kill(pid, number):
+        told.append((pid, number))
+        if pid == 6:
+            raise PermissionError
+
+    def wait(pid, flag):
+        assert (pid, flag) == (-1, os.WNOHANG)
+        found = next(ended)
+        if found is ChildProcessError:
+            raise found
+        return found
+
+    monkeypatch.setattr(isolation, "_descendants", lambda: next(living))
+    monkeypatch.setattr(isolation.os, "kill", kill)
+    monkeypatch.setattr(isolation.os, "waitpid", wait)
+    late = isolation._MOST_CLEARING
+    clock = Hours(monkeypatch, [0, 1, 2, 3, 0, 1, late - 1, late])
+    assert isolation._end_children() == {5: 9, 6: 3}
+    both = [(pid, n) for n in (signal.SIGSTOP, signal.SIGKILL) for pid in (5, 6)]
+    assert told == [*both, *both[1::2], *both[1::2]]
+    assert clock.naps == 2
+    assert isolation._end_children() == {}
+    assert clock.naps == 4
+
+
 def test_processes_are_ended_together_and_killed_where_their_guard_does_not(monkeypatch):
     case, told, waited = isolation._Case("a:A"), [], []
 
@@ -1162,9 +1220,8 @@ def test_processes_are_ended_together_and_killed_where_their_guard_does_not(monk
         waited.append(pid)
         return (pid, 0) if pid == 1 or (2, signal.SIGKILL) in told else (0, 0)
 
-    now = mock.Mock(sleep=lambda _: None)
-    now.monotonic.side_effect = [0.0, 1.0, 2.0, 1e6]
-    monkeypatch.setattr(isolation, "time", now)
+    # A guard may take that long itself.
+    clock = Hours(monkeypatch, [isolation._MOST_CLEARING * n for n in (0, 1.5, 1.9, 2.5)])
     monkeypatch.setattr(isolation.os, "kill", lambda *given: told.append(given))
     monkeypatch.setattr(isolation.os, "waitpid", wait)
     children = [isolation._Child(pid, mock.Mock(), mock.Mock(), 0.0) for pid in (1, 2, 3)]
@@ -1173,6 +1230,7 @@ def test_processes_are_ended_together_and_killed_where_their_guard_does_not(monk
     assert case.children == children[2:]
     assert told[2:] == [(2, signal.SIGKILL)]
     assert waited == [1, 2, 2, 2, 2]
+    assert clock.naps == 3
     for child in children:
         is_closed = [pipe.close.called for pipe in (child.results, child.orders)]
         assert is_closed == [child.pid != 3] * 2
@@ -1191,6 +1249,7 @@ def test_the_threads_of_a_process(monkeypatch, threads, jobs, each):
     monkeypatch.setattr(isolation, "_start", start)
     monkeypatch.setattr(isolation.torch, "get_num_threads", lambda: threads)
     outcome = isolation._run_apart(["a", "b"], {"seed": 0}, Watch(), 5.0, jobs)
+    assert 0 < isolation._TICK <= 0.5  # the bars move on
     assert seen == [("a", {"seed": 0}, 5.0, each)]
     assert (outcome.reports, outcome.unable, outcome.interrupted) == ((), (), True)
 

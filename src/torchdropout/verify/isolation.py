@@ -54,9 +54,9 @@ GRACE = 2.0
 # Seconds between two polls of silent processes.
 _TICK = 0.1
 # Seconds within which a process that has closed its end of the pipe must exit.
-_LEAVE = 1.0
+_MOST_LEAVING = 1.0
 # Seconds for a guard to end what a target has started.
-_CLEAR = 10.0
+_MOST_CLEARING = 10.0
 # Checks that must be ready for each process of a target: with fewer, no process is started.
 FEWEST = 4
 # Linux's names for "signal me when my parent ends", "leave no core file", "give me orphans".
@@ -428,7 +428,7 @@ def _cannot_load(case: _Case, why: str) -> None:
 
 def _last_words(child: _Child) -> str:
     """Describe how a process that has closed its end of the pipe has ended."""
-    deadline = time.monotonic() + _LEAVE
+    deadline = time.monotonic() + _MOST_LEAVING
     while time.monotonic() < deadline:
         end = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if end is None:
@@ -447,7 +447,7 @@ def _end(case: _Case, *children: _Child) -> None:
         child.results.close()
         child.orders.close()
         os.kill(child.pid, signal.SIGTERM)
-    deadline = time.monotonic() + 2 * _CLEAR
+    deadline = time.monotonic() + 2 * _MOST_CLEARING
     for child in children:
         while os.waitpid(child.pid, os.WNOHANG) == (0, 0):
             if time.monotonic() > deadline:  # the target has stopped its guard
@@ -503,7 +503,7 @@ def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Sig
 def _end_children() -> dict[int, int]:
     """End all descendants of this process; return the status of each that became its child."""
     ended: dict[int, int] = {}
-    deadline = time.monotonic() + _CLEAR
+    deadline = time.monotonic() + _MOST_CLEARING
     while time.monotonic() < deadline:
         # Stopped first, so that none of them starts another in the meantime.
         living = _descendants()
