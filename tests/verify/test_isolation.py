@@ -1254,6 +1254,50 @@ def test_the_threads_of_a_process(monkeypatch, threads, jobs, each):
     assert (outcome.reports, outcome.unable, outcome.interrupted) == ((), (), True)
 
 
+@pytest.mark.parametrize(
+    ("jobs", "targets", "ready", "started"),
+    [
+        (5, "ab", {"a": 12, "b": 12}, "abaab"),  # three can share twelve checks
+        (2, "a", {"a": 40}, "aa"),
+        (1, "ab", {"a": 40}, "a"),
+        (2, "abc", {"a": 40, "b": 40}, "ab"),
+        (2, "abc", {"a": 40, "b": None}, "abc"),  # b is over, and c needs its process
+        (3, "abc", {"a": 40, "b": None}, "abca"),
+    ],
+)
+def test_processes_are_started_while_there_are_jobs(
+    monkeypatch, case, jobs, targets, ready, started
+):
+    starts, watch, cases, waits = [], Watch(), {}, []
+
+    def start(case, running, options, timeout, threads):
+        cases[case.target] = case
+        starts.append(case.target)
+        child_of(case)
+
+    def wait(connections, seconds):
+        waits.append(len(connections))
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+        for target, count in ready.items():
+            cases[target].heading = count and r.target()
+            cases[target].waits = {code: frozenset() for code in list(RULES)[: count or 0]}
+            cases[target].unable = "" if count else "why"
+        return []
+
+    monkeypatch.setattr(isolation, "_start", start)
+    monkeypatch.setattr(isolation, "wait", wait)
+    monkeypatch.setattr(isolation, "_tell", lambda *_: None)
+    isolation._run_apart(list(targets), {}, watch, None, jobs)
+    over = [target for target, count in ready.items() if count is None]
+    assert "".join(starts) == started
+    assert watch.loading == list(dict.fromkeys(started))
+    assert watch.ended == over
+    assert waits == [min(jobs, len(targets)), len(started) - len(over)]
+    assert all(0 <= time.monotonic() - case.began < 60 for case in cases.values())
+    assert not any(case.children for case in cases.values())
+
+
 def test_what_is_printed_goes_to_stderr_and_stdout_is_as_before(capfd, monkeypatch):
     stdout = open(1, "w", closefd=False)  # noqa: SIM115
     monkeypatch.setattr(sys, "stdout", stdout)

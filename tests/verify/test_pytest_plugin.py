@@ -12,7 +12,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError, VerificationError
+from torchdropout.errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    TargetError,
+    VerificationError,
+)
 from torchdropout.verify import RULES, pytest_plugin, runner
 from torchdropout.verify.pytest_plugin import parametrize_with_dropout_checks
 from torchdropout.verify.results import CheckResult
@@ -209,6 +214,21 @@ def test_a_target_that_is_not_understood_is_one_failing_test(run):
     )
     result.stdout.fnmatch_lines(["E *VerificationError: *Leaves* raised SystemExit(3)"])
     result.stdout.fnmatch_lines(["E *TargetError: Expected TARGET 'no.such:Thing' *"])
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "words"),
+    [
+        (TargetError("Expected TARGET"), TargetError, "^Expected TARGET$"),
+        (ValueError("v"), ValueError, "^v$"),
+        (SystemExit(3), VerificationError, r"^'a:b' raised SystemExit\(3\)$"),
+    ],
+)
+def test_what_a_target_raised_is_raised_without_this_frame(error, raised, words):
+    with pytest.raises(raised, match=words) as caught:
+        pytest_plugin.NotUnderstood(error)("a:b")
+    assert caught.traceback[-1].ishidden(caught)
+    assert (caught.value is error) is (raised is ValueError)
 
 
 def test_two_workers_say_what_one_does(run):
