@@ -82,6 +82,7 @@ def test_a_costly_kind_is_called_on_less(cost, draws, chunk, most):
 def test_sizes_are_limited_and_whole_multiples():
     assert context(level=TINY).chunk == TINY.most
     assert context(level=TINY).size(0.5, 1e-6, 1e-6) == TINY.most
+    assert context(level=replace(TINY, most=1025)).size(0.5, 1e-6, 1e-6) == 1025
     assert context(level=TINY).size(0.5, 1e-6, 1e-6, 1000) == 17_000
     assert context(level=TINY, multiple=6).size(0.5, 1e-6, 1e-6, 4) == 16_392  # 12 * 1366
 
@@ -209,8 +210,9 @@ def test_seeds_depend_on_the_run_and_on_what_they_are_for():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_call_leaves_the_settings_of_the_process_and_uses_the_threads_of_the_caller():
-    seen = []
+def test_a_call_leaves_the_settings_of_the_process_and_uses_the_threads_of_the_caller(monkeypatch):
+    seen, calls, set_threads = [], [], torch.set_num_threads
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: calls.append(n) or set_threads(n))
 
     def target(x, p, training):
         seen.append(torch.get_num_threads())
@@ -224,13 +226,17 @@ def test_a_call_leaves_the_settings_of_the_process_and_uses_the_threads_of_the_c
     try:
         torch.set_num_threads(1)
         ctx.call(built, torch.ones(4))
-        with ctx.using_threads(2):
+        with ctx.using_threads(10):
             ctx.call(built, torch.ones(4))
         ctx.call(built, torch.ones(4))
         assert torch.get_num_threads() == 1
+        calls.clear()
+        with ctx.using_threads(1):
+            ctx.call(built, torch.ones(4))
+        assert calls == []  # they would take longer than the call
     finally:
-        torch.set_num_threads(before)
-    assert seen == [before, 2, before]
+        set_threads(before)
+    assert seen == [before, 10, before, 1]
     assert torch.get_default_dtype() == torch.float32
     assert torch.is_grad_enabled()
 

@@ -1258,7 +1258,7 @@ def test_the_threads_of_a_process(monkeypatch, threads, jobs, each):
     ("jobs", "targets", "ready", "started"),
     [
         (5, "ab", {"a": 12, "b": 12}, "abaab"),  # three can share twelve checks
-        (2, "a", {"a": 40}, "aa"),
+        (5, "a", {"a": 40}, "aaaaa"),
         (1, "ab", {"a": 40}, "a"),
         (2, "abc", {"a": 40, "b": 40}, "ab"),
         (2, "abc", {"a": 40, "b": None}, "abc"),  # b is over, and c needs its process
