@@ -48,18 +48,21 @@ def test_only_the_first_level_leaves_out_what_repeats():
 
 # As docs/power.md states them, in standard deviations of one bit; 0.3 is that of p = 0.1.
 @pytest.mark.parametrize(
-    ("name", "rate", "rough_rate", "correlation", "pool"),
+    ("name", "rate", "rough_rate", "correlation", "pool", "run", "zeros", "most"),
     [
-        ("quick", 0.004, 0.012, 0.008, 1e6),
-        ("standard", 0.0006 / 0.3, 0.006, 0.004, 1e7),
-        ("thorough", 0.00018 / 0.3, 0.003, 0.001, 3e8),
+        ("quick", 0.004, 0.012, 0.008, 1e6, 20, 18, 23),
+        ("standard", 0.0006 / 0.3, 0.006, 0.004, 1e7, 22, 23, 27),
+        ("thorough", 0.00018 / 0.3, 0.003, 0.001, 3e8, 24, 27, 30),
     ],
 )
-def test_a_level_says_how_small_a_fault_it_looks_for(name, rate, rough_rate, correlation, pool):
+def test_a_level_says_how_small_a_fault_it_looks_for(
+    name, rate, rough_rate, correlation, pool, run, zeros, most
+):
     level = LEVELS[name]
     assert level.name == name
     assert level.rate == pytest.approx(rate)
     assert (level.rough_rate, level.correlation, level.pool) == (rough_rate, correlation, pool)
+    assert (level.run, level.zeros, level.most) == (2.0**run, 2.0**zeros, 2.0**most)
     assert level.compiled is (name != "quick")
     assert level.strength == (3 if name == "thorough" else 2)
 
@@ -145,6 +148,8 @@ def test_the_p_of_an_instance_is_the_only_one():
     assert context(torch.nn.Dropout(0.3)).grid == (0.3,)
     assert context(torch.nn.Dropout(0.3)).main_p == 0.3
     assert context().main_p == 0.5
+    assert [round(1 / min(p, 1 - p)) for p in context().grid] == [1000, 300, 10, 2, 10, 1000]
+    assert [p > 0.5 for p in context().grid] == [False] * 4 + [True] * 2
     for p in (0.0, 1.0):
         with pytest.raises(Skip, match=f"the instance has p={p:g}: nothing is random"):
             _ = context(torch.nn.Dropout(p)).grid
