@@ -466,7 +466,7 @@ def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Sig
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD, signal.SIGINT})
     os.setpgid(0, 0)
     prctl = ctypes.CDLL(None).prctl
-    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
     guard = os.getpid()
     pid = _fork()
     if pid == 0:
@@ -488,9 +488,9 @@ def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Sig
         # It is not reaped yet: until then no other process can get the id of its group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-        status = _end_children().get(pid, 0)
+        status = _end_children().get(pid, status)
         if os.WIFSIGNALED(status):
-            prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+            prctl(_PR_SET_DUMPABLE, 0)
             last = os.WTERMSIG(status)
             if last != signal.SIGKILL:
                 signal.signal(last, signal.SIG_DFL)
