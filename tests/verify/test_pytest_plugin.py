@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from torchdropout import verify
 from torchdropout.errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -422,6 +423,12 @@ def test_wrong_arguments_are_refused(options, error, message):
 def test_no_target_is_refused():
     with pytest.raises(ArgumentValueError, match="to hold a target"):
         parametrize_with_dropout_checks([])
+
+
+def test_the_package_has_the_decorator_and_no_other_name():
+    assert verify.parametrize_with_dropout_checks is parametrize_with_dropout_checks
+    with pytest.raises(AttributeError, match=r"'torchdropout\.verify' has no attribute 'nothing'"):
+        _ = verify.nothing
 
 
 def page_blocks():
