@@ -148,8 +148,6 @@ def test_the_p_of_an_instance_is_the_only_one():
     assert context(torch.nn.Dropout(0.3)).grid == (0.3,)
     assert context(torch.nn.Dropout(0.3)).main_p == 0.3
     assert context().main_p == 0.5
-    assert [round(1 / min(p, 1 - p)) for p in context().grid] == [1000, 300, 10, 2, 10, 1000]
-    assert [p > 0.5 for p in context().grid] == [False] * 4 + [True] * 2
     for p in (0.0, 1.0):
         with pytest.raises(Skip, match=f"the instance has p={p:g}: nothing is random"):
             _ = context(torch.nn.Dropout(p)).grid
