@@ -1066,6 +1066,20 @@ def test_where_targets_are_verified(monkeypatch, fork, can, platform, is_apart, 
     assert calls == [("apart", ["a"], {}, "watch", 5.0, 1) if is_apart else here]
 
 
+@pytest.mark.parametrize(("status", "can"), [(0, True), (256, False), (9, False)])
+def test_a_process_is_forked_to_see_whether_it_can_be_used(monkeypatch, status, can):
+    monkeypatch.setattr(isolation, "_fork", lambda: 7)
+    monkeypatch.setattr(isolation.os, "waitpid", lambda pid, flags: (pid, status))
+    assert isolation.can_fork() is can
+    monkeypatch.setattr(isolation, "_fork", lambda: 0)
+    monkeypatch.setattr(isolation.os, "_exit", sys.exit)
+    if not can:  # as autograd does then
+        monkeypatch.setattr(torch.Tensor, "square", lambda x: 1 / 0)
+    with pytest.raises(SystemExit) as caught:
+        isolation.can_fork()
+    assert caught.value.code == (not can)
+
+
 def test_only_linux_forks(monkeypatch):
     monkeypatch.setattr(isolation.sys, "platform", "darwin")
     monkeypatch.setattr(isolation, "_fork", lambda: pytest.fail("forked"))
@@ -1304,10 +1318,11 @@ def test_what_is_printed_goes_to_stderr_and_stdout_is_as_before(capfd, monkeypat
     print("before")  # in the buffer
     descriptors = os.listdir("/proc/self/fd")  # noqa: PTH208
     with isolation.stdout_to_stderr():
+        stdout.flush()  # as a target may
         print("from Python")
-        sys.stdout.flush()
         os.write(1, b"from native code\n")
     assert sys.stdout is stdout
+    stdout.flush()
     assert os.listdir("/proc/self/fd") == descriptors  # noqa: PTH208
     os.write(1, b"afterwards\n")
     out, err = capfd.readouterr()
