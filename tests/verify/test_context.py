@@ -48,18 +48,21 @@ def test_only_the_first_level_leaves_out_what_repeats():
 
 # As docs/power.md states them, in standard deviations of one bit; 0.3 is that of p = 0.1.
 @pytest.mark.parametrize(
-    ("name", "rate", "rough_rate", "correlation", "pool"),
+    ("name", "rate", "rough_rate", "correlation", "pool", "run", "zeros", "most"),
     [
-        ("quick", 0.004, 0.012, 0.008, 1e6),
-        ("standard", 0.0006 / 0.3, 0.006, 0.004, 1e7),
-        ("thorough", 0.00018 / 0.3, 0.003, 0.001, 3e8),
+        ("quick", 0.004, 0.012, 0.008, 1e6, 20, 18, 23),
+        ("standard", 0.0006 / 0.3, 0.006, 0.004, 1e7, 22, 23, 27),
+        ("thorough", 0.00018 / 0.3, 0.003, 0.001, 3e8, 24, 27, 30),
     ],
 )
-def test_a_level_says_how_small_a_fault_it_looks_for(name, rate, rough_rate, correlation, pool):
+def test_a_level_says_how_small_a_fault_it_looks_for(
+    name, rate, rough_rate, correlation, pool, run, zeros, most
+):
     level = LEVELS[name]
     assert level.name == name
     assert level.rate == pytest.approx(rate)
     assert (level.rough_rate, level.correlation, level.pool) == (rough_rate, correlation, pool)
+    assert (level.run, level.zeros, level.most) == (2.0**run, 2.0**zeros, 2.0**most)
     assert level.compiled is (name != "quick")
     assert level.strength == (3 if name == "thorough" else 2)
 
@@ -82,6 +85,7 @@ def test_a_costly_kind_is_called_on_less(cost, draws, chunk, most):
 def test_sizes_are_limited_and_whole_multiples():
     assert context(level=TINY).chunk == TINY.most
     assert context(level=TINY).size(0.5, 1e-6, 1e-6) == TINY.most
+    assert context(level=replace(TINY, most=1025)).size(0.5, 1e-6, 1e-6) == 1025
     assert context(level=TINY).size(0.5, 1e-6, 1e-6, 1000) == 17_000
     assert context(level=TINY, multiple=6).size(0.5, 1e-6, 1e-6, 4) == 16_392  # 12 * 1366
 
@@ -189,7 +193,7 @@ def test_masks_are_drawn_once_and_by_a_seed_of_their_own(monkeypatch):
     again = context().masks(0.5, 3, (8, 16))
     assert (again == bits).all()
     torch.set_rng_state(before)
-    monkeypatch.setattr("torchdropout.verify.context.CACHED", 3 * 8 * 16)
+    monkeypatch.setattr("torchdropout.verify.context._MOST_CACHED", 3 * 8 * 16)
     assert ctx.masks(0.1, 3, (8, 16)) is ctx.masks(0.1, 3, (8, 16))
     assert ctx.masks(0.1, 3, (8, 17)) is not ctx.masks(0.1, 3, (8, 17))
     assert torch.equal(torch.get_rng_state(), before)
@@ -200,7 +204,7 @@ def test_seeds_depend_on_the_run_and_on_what_they_are_for():
     other = Context(ctx.subject, ctx.level, 1, 1e-6, 10)
     seeds = {ctx.derive("a"), ctx.derive("a", 1), ctx.derive("b"), other.derive("a")}
     assert len(seeds) == 4
-    assert all(0 <= seed < 1 << 63 for seed in seeds)
+    assert 1 << 62 < max(ctx.derive(i) for i in range(64)) < 1 << 63
     before = torch.get_rng_state()
     with ctx.seeded("a"):
         first = torch.rand(4)
@@ -209,8 +213,9 @@ def test_seeds_depend_on_the_run_and_on_what_they_are_for():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_call_leaves_the_settings_of_the_process_and_uses_the_threads_of_the_caller():
-    seen = []
+def test_a_call_leaves_the_settings_of_the_process_and_uses_the_threads_of_the_caller(monkeypatch):
+    seen, calls, set_threads = [], [], torch.set_num_threads
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: calls.append(n) or set_threads(n))
 
     def target(x, p, training):
         seen.append(torch.get_num_threads())
@@ -224,13 +229,17 @@ def test_a_call_leaves_the_settings_of_the_process_and_uses_the_threads_of_the_c
     try:
         torch.set_num_threads(1)
         ctx.call(built, torch.ones(4))
-        with ctx.using_threads(2):
+        with ctx.using_threads(10):
             ctx.call(built, torch.ones(4))
         ctx.call(built, torch.ones(4))
         assert torch.get_num_threads() == 1
+        calls.clear()
+        with ctx.using_threads(1):
+            ctx.call(built, torch.ones(4))
+        assert calls == []  # they would take longer than the call
     finally:
-        torch.set_num_threads(before)
-    assert seen == [before, 2, before]
+        set_threads(before)
+    assert seen == [before, 10, before, 1]
     assert torch.get_default_dtype() == torch.float32
     assert torch.is_grad_enabled()
 

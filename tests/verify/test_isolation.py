@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -32,6 +33,7 @@ HEAD = """
     import torch
     from torch.nn.functional import dropout
 
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     faulthandler.disable()  # pytest's: its words on the tests' own crashes help nobody
 
     def inside(name):
@@ -91,10 +93,12 @@ def target(tmp_path):
 @pytest.fixture(autouse=True)
 def no_child_is_left(monkeypatch):
     # However long a process takes to end on a machine that has other things to do.
-    monkeypatch.setattr(isolation, "_LEAVE", 300)
-    before = {*isolation._descendants()}  # those of other tests, which are shared
+    monkeypatch.setattr(isolation, "_MOST_LEAVING", 300)
+    descendants = isolation._descendants
+    before = {*descendants()}  # those of other tests, which are shared
     yield
-    assert {*isolation._descendants()} <= before
+    assert {*descendants()} <= before
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def run_verifier(*targets, select=FAST, watch=None, fork=True, **more):
@@ -222,6 +226,9 @@ ENDS = {
     "ctypes.string_at(0)": "the process ended with SIGSEGV",
     "os.abort()": "the process ended with SIGABRT",
     "os.kill(os.getpid(), signal.SIGKILL)": "the process ended with SIGKILL",
+    # Its guard ignores the one, and waits for the other.
+    "os.kill(os.getpid(), signal.SIGPIPE)": "the process ended with SIGPIPE",
+    "os.kill(os.getpid(), signal.SIGTERM)": "the process ended with SIGTERM",
     "os._exit(3)": "the process ended with exit code 3",
     "os._exit(0)": "the process ended with exit code 0",
     "os.closerange(3, 1000)": "the process ended with exit code 1",
@@ -249,7 +256,7 @@ SCRIBBLES = """
 
 
 def test_a_target_that_writes_where_results_go_is_found_out(target, monkeypatch):
-    monkeypatch.setattr(isolation, "_LEAVE", 0.2)  # it stays
+    monkeypatch.setattr(isolation, "_MOST_LEAVING", 0.2)  # it stays
     text = SCRIBBLES.format(before={path.name for path in Path("/proc/self/fd").iterdir()})
     words = "the process closed, or wrote into, a pipe that it did not open"
     assert failed(only(run_verifier(target(text)))) == {"empty-input": words}
@@ -307,7 +314,7 @@ def note(tmp_path, monkeypatch):
 
 
 def test_a_target_that_leaves_its_group_is_ended(target, monkeypatch):
-    monkeypatch.setattr(isolation, "_LEAVE", 0.2)  # it stays, without its end of the pipe
+    monkeypatch.setattr(isolation, "_MOST_LEAVING", 0.2)  # it stays, without its end of the pipe
     leave = "if not x.numel(): os.setpgid(0, os.getpgid(os.getppid())); os.closerange(3, 256)"
     results = only(run_verifier(target(f"{leave}; time.sleep(3600)"), timeout=300))
     assert set(failed(results)) == {"empty-input"}
@@ -606,7 +613,7 @@ def test_what_starts_others_again_and_again_is_ended(target, tmp_path):
 
 
 def test_a_target_that_stops_its_guard_does_not_stop_the_run(target, monkeypatch):
-    monkeypatch.setattr(isolation, "_CLEAR", 0.05)
+    monkeypatch.setattr(isolation, "_MOST_CLEARING", 0.05)
     stop = "if not x.numel(): os.kill(os.getppid(), signal.SIGSTOP)"
     assert failed(only(run_verifier(target(stop)))) == {}
 
@@ -749,6 +756,20 @@ def test_without_forking_the_progress_is_the_same(target):
     watch, targets = Watch(), (target("", "first"), target("", "second"))
     run_verifier(*targets, select=("empty-input",), watch=watch, fork=False)
     assert watch.loading == watch.ended == list(targets)
+    assert watch.began == [(name, 0, 1, "empty-input") for name in targets]
+    assert watch.ticks == 4  # when a target begins to load, and when a check begins
+
+
+@pytest.mark.parametrize(
+    ("before", "interrupted", "unable"),
+    [("raise KeyboardInterrupt", True, ""), ("raise LookupError('not here')", False, "not here")],
+)
+def test_without_forking_what_cannot_be_loaded_is_reported(target, before, interrupted, unable):
+    bad, good = target("", "bad", before), target("", "good")
+    outcome = run_verifier(good, bad, good, select=("output-shape",), fork=False)
+    assert outcome.interrupted is interrupted
+    assert [unable in text for text in outcome.unable] == [True] * bool(unable)
+    assert [report.target for report in outcome.reports] == [good] * (1 if interrupted else 2)
 
 
 def test_without_forking_the_limit_holds(target):
@@ -758,9 +779,16 @@ def test_without_forking_the_limit_holds(target):
 
 
 def test_a_target_has_none_of_the_handlers_of_the_process_that_starts_it(target):
-    own = "(signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGCHLD))"
-    checks = f"if any(s is not signal.SIG_DFL for s in {own}): raise RuntimeError('handled')"
-    before = {s: signal.signal(s, lambda *_: None) for s in (signal.SIGTERM, signal.SIGCHLD)}
+    checks = """
+        own = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT)]
+        assert own == [signal.SIG_DFL, signal.SIG_DFL, signal.default_int_handler]
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        # The target and its guard lead groups of their own.
+        assert os.getpgid(0) == os.getpid()
+        assert os.getpgid(os.getppid()) == os.getppid()
+    """
+    numbers = (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT)
+    before = {s: signal.signal(s, lambda *_: None) for s in numbers}
     try:
         assert failed(only(run_verifier(target(checks), select=("output-shape",)))) == {}
     finally:
@@ -968,11 +996,11 @@ def test_a_process_that_is_gone_before_it_has_loaded(case, words, timeout, got):
 @pytest.mark.parametrize(
     ("code", "is_loaded", "ago", "timeout", "is_late"),
     [
-        ("TD502", True, 8.0, 5.0, True),
+        ("TD502", True, 7.9, 5.0, True),
         ("TD502", True, 6.0, 5.0, False),  # it has two seconds to stop by itself
         ("TD502", True, 800.0, None, False),
         (None, True, 800.0, 5.0, False),  # it waits
-        (None, False, 8.0, 5.0, True),
+        (None, False, 7.9, 5.0, True),
     ],
 )
 def test_a_process_may_be_late_while_it_does_something(
@@ -994,9 +1022,17 @@ def test_all_that_a_process_has_sent_is_heard(loaded):
     isolation._listen(loaded, child, True, None)
     assert list(loaded.results) == ["TD502", "TD511"]
     child.results.poll.side_effect = EOFError
-    isolation._listen(loaded, child, True, None)
+    child.heard = time.monotonic() - 800  # it is gone, and not late as well
+    isolation._listen(loaded, child, True, 5.0)
     assert loaded.results["TD501"].message == "ended so"
     assert loaded.children == []
+    # From one that is gone nothing more is received: its pipe is closed.
+    other = child_of(loaded, "TD551")
+    other.results.recv.side_effect = [("stopped",)]
+    isolation._listen(loaded, other, True, None)
+    assert loaded.results["TD551"].message == "raised KeyboardInterrupt"
+    assert other.results.poll.call_count == 1
+    assert len(loaded.results) == 4
 
 
 @pytest.mark.parametrize(
@@ -1030,6 +1066,20 @@ def test_where_targets_are_verified(monkeypatch, fork, can, platform, is_apart, 
     assert calls == [("apart", ["a"], {}, "watch", 5.0, 1) if is_apart else here]
 
 
+@pytest.mark.parametrize(("status", "can"), [(0, True), (256, False), (9, False)])
+def test_a_process_is_forked_to_see_whether_it_can_be_used(monkeypatch, status, can):
+    monkeypatch.setattr(isolation, "_fork", lambda: 7)
+    monkeypatch.setattr(isolation.os, "waitpid", lambda pid, flags: (pid, status))
+    assert isolation.can_fork() is can
+    monkeypatch.setattr(isolation, "_fork", lambda: 0)
+    monkeypatch.setattr(isolation.os, "_exit", sys.exit)
+    if not can:  # as autograd does then
+        monkeypatch.setattr(torch.Tensor, "square", lambda x: 1 / 0)
+    with pytest.raises(SystemExit) as caught:
+        isolation.can_fork()
+    assert caught.value.code == (not can)
+
+
 def test_only_linux_forks(monkeypatch):
     monkeypatch.setattr(isolation.sys, "platform", "darwin")
     monkeypatch.setattr(isolation, "_fork", lambda: pytest.fail("forked"))
@@ -1055,7 +1105,7 @@ def test_how_a_process_has_ended(end, words):
 
 
 def test_a_process_that_has_closed_its_pipe_and_goes_on(monkeypatch):
-    monkeypatch.setattr(isolation, "_LEAVE", 0.02)
+    monkeypatch.setattr(isolation, "_MOST_LEAVING", 0.02)
     pid = isolation._fork()
     if pid == 0:
         time.sleep(3600)
@@ -1070,13 +1120,210 @@ def test_a_process_that_has_closed_its_pipe_and_goes_on(monkeypatch):
         os.waitpid(pid, 0)
 
 
-def test_what_is_printed_goes_to_stderr_and_stdout_is_as_before(capfd):
-    stdout = sys.stdout
+def test_a_process_reports_until_nobody_reads_and_only_itself(monkeypatch):
+    results, orders, stderr = mock.Mock(), mock.Mock(), mock.Mock()
+    monkeypatch.setattr(isolation.sys, "stderr", stderr)
+    monkeypatch.setattr(isolation.os, "_exit", lambda status: sys.exit(status))
+    pipes = isolation._Pipes(results, orders)
+    stderr.flush.side_effect = ValueError  # the target has closed it
+    pipes.send("ended", 1)
+    stderr.flush.assert_called_once_with()
+    results.send.assert_called_once_with(("ended", 1))
+    assert pipes.receive() is orders.recv()
+    results.send.side_effect = BrokenPipeError
+    orders.recv.side_effect = EOFError
+    with pytest.raises(SystemExit, match="1"):
+        pipes.send("ended", 2)
+    with pytest.raises(SystemExit, match="0"):
+        pipes.receive()
+    monkeypatch.setattr(isolation.os, "getpid", lambda: -1)
+    with pytest.raises(SystemExit, match="0"):
+        pipes.send("ended", 3)
+    assert results.send.call_count == 2
+
+
+def test_a_process_whose_parent_is_gone_already_is_signalled(monkeypatch):
+    kill = mock.Mock()
+    monkeypatch.setattr(isolation.ctypes, "CDLL", mock.Mock())
+    monkeypatch.setattr(isolation.os, "kill", kill)
+    isolation._die_with(os.getppid(), signal.SIGTERM)
+    kill.assert_not_called()
+    isolation._die_with(-1, signal.SIGTERM)
+    kill.assert_called_once_with(os.getpid(), signal.SIGTERM)
+
+
+def test_a_fork_repeats_no_output_and_does_not_warn(monkeypatch):
+    done = []
+
+    def fork():
+        done.append("fork")
+        warnings.warn("other threads", DeprecationWarning, stacklevel=1)
+        return 7
+
+    for name in ("stdout", "stderr"):
+        flushed = mock.Mock(flush=lambda name=name: done.append(name))
+        monkeypatch.setattr(isolation.sys, name, flushed)
+    monkeypatch.setattr(isolation.os, "fork", fork)
+    assert isolation._fork() == 7
+    assert done == ["stdout", "stderr", "fork"]
+
+
+class Hours:
+    """The module `time`, which says these times in turn, and sleeps for short times only."""
+
+    def __init__(self, monkeypatch, times):
+        self.naps, self._times = 0, iter(times)
+        monkeypatch.setattr(isolation, "time", self)
+
+    def monotonic(self):
+        return next(self._times)
+
+    def sleep(self, seconds):
+        assert 0 < seconds < 0.1
+        self.naps += 1
+
+
+def test_a_process_that_closes_its_pipe_is_waited_for(monkeypatch):
+    end = mock.Mock(si_code=os.CLD_EXITED, si_status=3)
+    ends = iter([None, None, end, None, None])
+    monkeypatch.setattr(isolation.os, "waitid", lambda *_: next(ends))
+    monkeypatch.setattr(isolation, "_MOST_LEAVING", 10)
+    clock = Hours(monkeypatch, [0, 1, 2, 3, 100, 101, 109, 110])
+    child = isolation._Child(7, None, None, 0.0)
+    assert isolation._last_words(child) == "the process ended with exit code 3"
+    assert isolation._last_words(child).startswith("the process closed")
+    assert clock.naps == 4
+
+
+def test_a_guard_ends_what_it_finds_until_nothing_is_left_or_its_time_is_up(monkeypatch):
+    living = iter([[5, 6], [6], [6], [7], [7]])
+    ended = iter([(5, 9), (6, 3), (0, 0), (0, 0), ChildProcessError, (0, 0), (0, 0)])
+    told = []
+
+    def kill(pid, number):
+        told.append((pid, number))
+        if pid == 6:
+            raise PermissionError
+
+    def wait(pid, flag):
+        assert (pid, flag) == (-1, os.WNOHANG)
+        found = next(ended)
+        if found is ChildProcessError:
+            raise found
+        return found
+
+    monkeypatch.setattr(isolation, "_descendants", lambda: next(living))
+    monkeypatch.setattr(isolation.os, "kill", kill)
+    monkeypatch.setattr(isolation.os, "waitpid", wait)
+    late = isolation._MOST_CLEARING
+    clock = Hours(monkeypatch, [0, 1, 2, 3, 0, 1, late - 1, late])
+    assert isolation._end_children() == {5: 9, 6: 3}
+    both = [(pid, n) for n in (signal.SIGSTOP, signal.SIGKILL) for pid in (5, 6)]
+    assert told == [*both, *both[1::2], *both[1::2]]
+    assert clock.naps == 2
+    assert isolation._end_children() == {}
+    assert clock.naps == 4
+
+
+def test_processes_are_ended_together_and_killed_where_their_guard_does_not(monkeypatch):
+    case, told, waited = isolation._Case("a:A"), [], []
+
+    def wait(pid, flag):
+        assert flag == os.WNOHANG
+        assert told[:2] == [(1, signal.SIGTERM), (2, signal.SIGTERM)]
+        waited.append(pid)
+        return (pid, 0) if pid == 1 or (2, signal.SIGKILL) in told else (0, 0)
+
+    # A guard may take that long itself.
+    clock = Hours(monkeypatch, [isolation._MOST_CLEARING * n for n in (0, 1.5, 1.9, 2.5)])
+    monkeypatch.setattr(isolation.os, "kill", lambda *given: told.append(given))
+    monkeypatch.setattr(isolation.os, "waitpid", wait)
+    children = [isolation._Child(pid, mock.Mock(), mock.Mock(), 0.0) for pid in (1, 2, 3)]
+    case.children += children
+    isolation._end(case, *children[:2])
+    assert case.children == children[2:]
+    assert told[2:] == [(2, signal.SIGKILL)]
+    assert waited == [1, 2, 2, 2, 2]
+    assert clock.naps == 3
+    for child in children:
+        is_closed = [pipe.close.called for pipe in (child.results, child.orders)]
+        assert is_closed == [child.pid != 3] * 2
+
+
+@pytest.mark.parametrize(
+    ("threads", "jobs", "each"), [(6, 3, 2), (7, 3, 2), (1, 3, 1), (3, 3, 1), (5, 1, 5)]
+)
+def test_the_threads_of_a_process(monkeypatch, threads, jobs, each):
+    seen = []
+
+    def start(case, running, options, timeout, threads):
+        seen.append((case.target, options, timeout, threads))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(isolation, "_start", start)
+    monkeypatch.setattr(isolation.torch, "get_num_threads", lambda: threads)
+    outcome = isolation._run_apart(["a", "b"], {"seed": 0}, Watch(), 5.0, jobs)
+    assert 0 < isolation._TICK <= 0.5  # the bars move on
+    assert seen == [("a", {"seed": 0}, 5.0, each)]
+    assert (outcome.reports, outcome.unable, outcome.interrupted) == ((), (), True)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "targets", "ready", "started"),
+    [
+        (5, "ab", {"a": 12, "b": 12}, "abaab"),  # three can share twelve checks
+        (5, "a", {"a": 40}, "aaaaa"),
+        (1, "ab", {"a": 40}, "a"),
+        (2, "abc", {"a": 40, "b": 40}, "ab"),
+        (2, "abc", {"a": 40, "b": None}, "abc"),  # b is over, and c needs its process
+        (3, "abc", {"a": 40, "b": None}, "abca"),
+    ],
+)
+def test_processes_are_started_while_there_are_jobs(
+    monkeypatch, case, jobs, targets, ready, started
+):
+    starts, watch, cases, waits = [], Watch(), {}, []
+
+    def start(case, running, options, timeout, threads):
+        cases[case.target] = case
+        starts.append(case.target)
+        child_of(case)
+
+    def wait(connections, seconds):
+        waits.append(len(connections))
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+        for target, count in ready.items():
+            cases[target].heading = count and r.target()
+            cases[target].waits = {code: frozenset() for code in list(RULES)[: count or 0]}
+            cases[target].unable = "" if count else "why"
+        return []
+
+    monkeypatch.setattr(isolation, "_start", start)
+    monkeypatch.setattr(isolation, "wait", wait)
+    monkeypatch.setattr(isolation, "_tell", lambda *_: None)
+    isolation._run_apart(list(targets), {}, watch, None, jobs)
+    over = [target for target, count in ready.items() if count is None]
+    assert "".join(starts) == started
+    assert watch.loading == list(dict.fromkeys(started))
+    assert watch.ended == over
+    assert waits == [min(jobs, len(targets)), len(started) - len(over)]
+    assert all(0 <= time.monotonic() - case.began < 60 for case in cases.values())
+    assert not any(case.children for case in cases.values())
+
+
+def test_what_is_printed_goes_to_stderr_and_stdout_is_as_before(capfd, monkeypatch):
+    stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    monkeypatch.setattr(sys, "stdout", stdout)
+    print("before")  # in the buffer
+    descriptors = os.listdir("/proc/self/fd")  # noqa: PTH208
     with isolation.stdout_to_stderr():
+        stdout.flush()  # as a target may
         print("from Python")
-        sys.stdout.flush()
         os.write(1, b"from native code\n")
     assert sys.stdout is stdout
+    stdout.flush()
+    assert os.listdir("/proc/self/fd") == descriptors  # noqa: PTH208
     os.write(1, b"afterwards\n")
     out, err = capfd.readouterr()
-    assert (out, err) == ("afterwards\n", "from Python\nfrom native code\n")
+    assert (out, err) == ("before\nafterwards\n", "from Python\nfrom native code\n")

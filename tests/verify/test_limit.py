@@ -44,15 +44,51 @@ def catches_some():
     time.sleep(3600)
 
 
+def catches_one():
+    with contextlib.suppress(BaseException):
+        time.sleep(3600)
+    time.sleep(3600)
+
+
+def catches_one_without_a_call():
+    try:  # noqa: SIM105
+        time.sleep(3600)
+    except BaseException:
+        pass
+    time.sleep(3600)
+
+
+@contextlib.contextmanager
+def swallowing():
+    with contextlib.suppress(BaseException):
+        yield
+
+
+def catches_by_a_generator():
+    while True:
+        with swallowing():
+            time.sleep(3600)
+
+
 @pytest.mark.parametrize(
     "hangs",
-    [sleeps, spins, catches_exceptions, catches_everything, catches_some],
+    [
+        sleeps,
+        spins,
+        catches_exceptions,
+        catches_everything,
+        catches_some,
+        catches_one,
+        catches_one_without_a_call,
+        catches_by_a_generator,
+    ],
 )
 def test_what_hangs_is_ended(hangs):
     start = time.monotonic()
     with time_limit(0.05) as limit:
         hangs()
     assert limit.is_over
+    assert not limit.is_armed
     assert time.monotonic() - start >= 0.05
 
 
@@ -113,6 +149,7 @@ def test_an_alarm_that_was_due_inside_rings_after(alarm):
 @pytest.mark.usefixtures("alarm")
 def test_an_alarm_that_rings_again_and_again_goes_on_to():
     signal.setitimer(signal.ITIMER_REAL, 3600, 1800)
+    assert 0 < AGAIN < 0.2  # what goes on does not go on for long
     with time_limit(1800):
         assert signal.getitimer(signal.ITIMER_REAL)[1] == pytest.approx(AGAIN)
     left, interval = signal.getitimer(signal.ITIMER_REAL)
@@ -155,6 +192,18 @@ def test_the_callers_trace_function_stays():
         with time_limit(0.05):
             catches_everything()
         assert sys.gettrace() is tracer
+        assert frame.f_trace is None
+    finally:
+        sys.settrace(before)
+
+
+def test_frames_that_were_traced_twice_are_as_before():
+    frame, before = sys._getframe(), sys.gettrace()
+    limit = TimeLimit()
+    try:
+        for _ in range(2):
+            limit._trace(frame)
+        limit.untrace()
         assert frame.f_trace is None
     finally:
         sys.settrace(before)

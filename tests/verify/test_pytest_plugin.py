@@ -12,7 +12,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError, VerificationError
+from torchdropout import verify
+from torchdropout.errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    TargetError,
+    VerificationError,
+)
 from torchdropout.verify import RULES, pytest_plugin, runner
 from torchdropout.verify.pytest_plugin import parametrize_with_dropout_checks
 from torchdropout.verify.results import CheckResult
@@ -211,6 +217,21 @@ def test_a_target_that_is_not_understood_is_one_failing_test(run):
     result.stdout.fnmatch_lines(["E *TargetError: Expected TARGET 'no.such:Thing' *"])
 
 
+@pytest.mark.parametrize(
+    ("error", "raised", "words"),
+    [
+        (TargetError("Expected TARGET"), TargetError, "^Expected TARGET$"),
+        (ValueError("v"), ValueError, "^v$"),
+        (SystemExit(3), VerificationError, r"^'a:b' raised SystemExit\(3\)$"),
+    ],
+)
+def test_what_a_target_raised_is_raised_without_this_frame(error, raised, words):
+    with pytest.raises(raised, match=words) as caught:
+        pytest_plugin.NotUnderstood(error)("a:b")
+    assert caught.traceback[-1].ishidden(caught)
+    assert (caught.value is error) is (raised is ValueError)
+
+
 def test_two_workers_say_what_one_does(run):
     arguments = "[Right, Live], select=['mode', 'p-one-zeros']"
     alone = run(arguments, "-v")
@@ -402,6 +423,12 @@ def test_wrong_arguments_are_refused(options, error, message):
 def test_no_target_is_refused():
     with pytest.raises(ArgumentValueError, match="to hold a target"):
         parametrize_with_dropout_checks([])
+
+
+def test_the_package_has_the_decorator_and_no_other_name():
+    assert verify.parametrize_with_dropout_checks is parametrize_with_dropout_checks
+    with pytest.raises(AttributeError, match=r"'torchdropout\.verify' has no attribute 'nothing'"):
+        _ = verify.nothing
 
 
 def page_blocks():

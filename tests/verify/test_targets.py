@@ -22,6 +22,7 @@ from torchdropout.verify.targets import KEEP_NAMES, P_NAMES, PART_NAMES, TRAININ
 from torchdropout.verify.targets._numbers import as_number, as_p
 from torchdropout.verify.targets._reading import read_call, unfilled
 from torchdropout.verify.targets._roles import Slot, drop_or_keep, first_rate, guesses, no_p, pick
+from torchdropout.verify.targets._use import compiled
 from torchdropout.verify.targets._words import shown_value
 
 X = torch.ones(64, 64)
@@ -140,6 +141,10 @@ def make(p):
     return nn.Dropout(p)
 
 
+def make_by_default(p=0.5, inplace=False):
+    return nn.Dropout(p, inplace)
+
+
 def scripted(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
     return F.dropout(x, p, training)
 
@@ -170,6 +175,7 @@ UNDERSTOOD = [
     (functools.partial(Wide, 4), {}, "class", "built as Wide(p=p, width=4)"),
     (Callable, {}, "class", "class, built as Callable(p=p)"),
     (make, {}, "class", "factory, built as make(p=p)"),
+    (make_by_default, {}, "class", "factory, built as make_by_default(p=p)"),
     ("torch.nn.functional:dropout", {}, "function", "dropout(x, p=p, training=training)"),
     (torch.dropout, {}, "function", "dropout(x, p=p, train=training)"),
     (torch.ops.aten.dropout, {}, "function", "dropout(x, p=p, train=training)"),
@@ -485,6 +491,17 @@ def test_a_module_is_put_into_a_mode_when_it_is_not_in_it():
             assert dropped is training
         again = [True, True] if forgets else [True]
         assert built.module.switched[-3 - forgets :] == [*again, False, True]
+    # One inside may have left the mode that the module around it still says it is in.
+    built = resolve(lambda p: nn.Sequential(Switched(p, forgets=True))).build(0.5)
+    assert [bool((built.call(X, True) == 0).any()) for _ in range(2)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("compile", "backend"), [(False, None), (True, "inductor"), ("aot_eager", "aot_eager")]
+)
+def test_the_backend_that_compiles(monkeypatch, compile, backend):
+    monkeypatch.setattr(torch, "compile", lambda thing, backend: (thing, backend))
+    assert compiled(drop, compile) == (drop if backend is None else (drop, backend))
 
 
 @pytest.mark.parametrize(
@@ -825,17 +842,24 @@ IN_A_FILE = """
 
     half = Dropped()
     bound = functools.partial(Dropped, p=0.5)
+
+
+    @torch.no_grad()  # which is made elsewhere
+    def decorated(x, p, training):
+        return dropped(x, p, training)
 """
 
 
 @pytest.mark.parametrize(
-    ("name", "line"), [("dropped", 6), ("Dropped", 10), ("half", 10), ("bound", 10)]
+    ("name", "line"),
+    [("dropped", 6), ("Dropped", 10), ("half", 10), ("bound", 10), ("decorated", 23)],
 )
 def test_what_a_file_defines_has_a_place(tmp_path, name, line):
     path = tmp_path / "drops.py"
     path.write_text(textwrap.dedent(IN_A_FILE))
     for spec in (None, "locked"):  # also through a view
         assert resolve(f"{path}:{name}", spec=spec).place == (str(path), line)
+    assert resolve(torch.dropout).place == ("", 0)
 
 
 @pytest.mark.parametrize("argument", ["p_name", "keep_prob", "training_name"])
@@ -1023,12 +1047,14 @@ def test_generators_and_settings_stay_as_they_were(tmp_path):
     assert torch.is_grad_enabled()
 
 
-def test_names_of_objects():
+def test_names_of_objects(monkeypatch):
     assert resolve(nn.Dropout).name == "torch.nn.modules.dropout:Dropout"
     assert resolve(F.dropout).name == "torch.nn.functional:dropout"
     assert resolve(torch.dropout).name == "torch:dropout"
     assert resolve(nn.Dropout(0.1)).name == "Dropout(p=0.1, inplace=False)"
     assert resolve(Callable(0.1)).name == "Callable"
+    monkeypatch.setattr(drop, "__module__", None)
+    assert resolve(drop).name == "drop"
 
 
 def test_call_reaches_the_module_itself():

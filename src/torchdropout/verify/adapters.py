@@ -13,7 +13,7 @@ import contextlib
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -235,11 +235,10 @@ def _pullback(function: Arrays, index: int) -> Arrays:
     return run
 
 
-def _run_jax(function: Arrays, inputs: Iterable[torch.Tensor]) -> Any:
+def _run_jax(function: Arrays, inputs: tuple[torch.Tensor, ...]) -> Any:
     jax = importlib.import_module("jax")
-    inputs = tuple(inputs)
     with contextlib.ExitStack() as stack:
-        if any(x.dtype == torch.float64 for x in inputs):
+        if inputs[0].dtype == torch.float64:
             stack.enter_context(jax.enable_x64(True))
         # They are copied, because JAX may still read an input after the call has returned.
         y = function(*(jax.numpy.array(_array(x)) for x in inputs))

@@ -43,10 +43,9 @@ def patient() -> Iterator[None]:
         yield
         return
     dynamo, functorch = _torch.compiler_settings(), _torch.gradient_settings()
-    many = 1 << 20
     with (
         _quiet(logging.getLogger("torch._dynamo")),
-        dynamo.patch(recompile_limit=many, accumulated_recompile_limit=many),
+        dynamo.patch(recompile_limit=sys.maxsize, accumulated_recompile_limit=sys.maxsize),
         functorch.patch(donated_buffer=False),
     ):
         yield

@@ -74,7 +74,7 @@ MAIN_P = 0.5
 CHUNK = 1 << 20
 
 # Masks of up to this many elements, one byte each, are kept for checks that use them again.
-CACHED = 1 << 28
+_MOST_CACHED = 1 << 28
 
 # Checks that are exact except for a coincidence, such as two equal masks, use masks so large that
 # its probability is below this fraction of the false-alarm rate; `Context.share` reserves it.
@@ -335,7 +335,7 @@ class Context:
                 out = np.empty((calls, *shape), dtype=np.bool_)
                 for call in range(calls):
                     out[call] = self.kept(built, torch.ones(shape)).numpy()
-            if out.size <= CACHED:
+            if out.size <= _MOST_CACHED:
                 self._kept[key] = out
             return out
         return self._kept[key]

@@ -54,9 +54,9 @@ GRACE = 2.0
 # Seconds between two polls of silent processes.
 _TICK = 0.1
 # Seconds within which a process that has closed its end of the pipe must exit.
-_LEAVE = 1.0
+_MOST_LEAVING = 1.0
 # Seconds for a guard to end what a target has started.
-_CLEAR = 10.0
+_MOST_CLEARING = 10.0
 # Checks that must be ready for each process of a target: with fewer, no process is started.
 FEWEST = 4
 # Linux's names for "signal me when my parent ends", "leave no core file", "give me orphans".
@@ -141,13 +141,13 @@ def can_fork() -> bool:
         return False
     pid = _fork()
     if pid == 0:
-        status = 1
+        done = False
         try:
             x = torch.zeros((), requires_grad=True)
             torch.autograd.grad(x.square(), x)
-            status = 0
+            done = True
         finally:
-            os._exit(status)
+            os._exit(not done)
     return os.waitpid(pid, 0)[1] == 0
 
 
@@ -179,14 +179,14 @@ def _run_here(
         watch.tick()
         try:
             with stdout_to_stderr():
-                report = check_dropout(target, **options, timeout=timeout, progress=tell)
+                (report,) = check_dropout(target, **options, timeout=timeout, progress=tell)
         except _UNABLE as error:
             unable.append(str(error))
         except KeyboardInterrupt:
             return RunOutcome(tuple(reports), tuple(unable), True)
         else:
-            reports += report.targets
-            if any(part.interrupted for part in report.targets):
+            reports.append(report)
+            if report.interrupted:
                 return RunOutcome(tuple(reports), tuple(unable), True)
         watch.over(target)
     return RunOutcome(tuple(reports), tuple(unable), False)
@@ -428,7 +428,7 @@ def _cannot_load(case: _Case, why: str) -> None:
 
 def _last_words(child: _Child) -> str:
     """Describe how a process that has closed its end of the pipe has ended."""
-    deadline = time.monotonic() + _LEAVE
+    deadline = time.monotonic() + _MOST_LEAVING
     while time.monotonic() < deadline:
         end = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if end is None:
@@ -447,7 +447,7 @@ def _end(case: _Case, *children: _Child) -> None:
         child.results.close()
         child.orders.close()
         os.kill(child.pid, signal.SIGTERM)
-    deadline = time.monotonic() + 2 * _CLEAR
+    deadline = time.monotonic() + 2 * _MOST_CLEARING
     for child in children:
         while os.waitpid(child.pid, os.WNOHANG) == (0, 0):
             if time.monotonic() > deadline:  # the target has stopped its guard
@@ -466,7 +466,7 @@ def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Sig
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD, signal.SIGINT})
     os.setpgid(0, 0)
     prctl = ctypes.CDLL(None).prctl
-    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
     guard = os.getpid()
     pid = _fork()
     if pid == 0:
@@ -481,19 +481,16 @@ def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Sig
     try:
         for connection in theirs:
             connection.close()
-        with contextlib.suppress(OSError):  # both processes do it, since either may be first
-            os.setpgid(pid, pid)
         _die_with(parent, signal.SIGTERM)
         over = None
         while over is None and signal.sigwait({signal.SIGTERM, signal.SIGCHLD}) == signal.SIGCHLD:
             over = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        # It is not reaped yet: until then no other process can get its id or that of its group.
-        os.kill(pid, signal.SIGKILL)
+        # It is not reaped yet: until then no other process can get the id of its group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-        status = _end_children().get(pid, 0)
+        status = _end_children().get(pid, status)
         if os.WIFSIGNALED(status):
-            prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+            prctl(_PR_SET_DUMPABLE, 0)
             last = os.WTERMSIG(status)
             if last != signal.SIGKILL:
                 signal.signal(last, signal.SIG_DFL)
@@ -506,7 +503,7 @@ def _guard(parent: int, theirs: Sequence[Connection], mask: set[int | signal.Sig
 def _end_children() -> dict[int, int]:
     """End all descendants of this process; return the status of each that became its child."""
     ended: dict[int, int] = {}
-    deadline = time.monotonic() + _CLEAR
+    deadline = time.monotonic() + _MOST_CLEARING
     while time.monotonic() < deadline:
         # Stopped first, so that none of them starts another in the meantime.
         living = _descendants()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import signal
 import sys
 import threading
@@ -43,7 +44,9 @@ class TimeLimit:
         Such a line is outside the `try` that caught it.
         """
 
-        def tracer(_frame: FrameType, event: str, _argument: Any) -> Any:
+        def tracer(frame: FrameType, event: str, _argument: Any) -> Any:
+            if _ends_limit(frame):
+                return None  # what is raised there would leave the limit set
             if event == "line" and self.is_armed and isinstance(sys.exc_info()[1], Overdue):
                 raise Overdue
             return tracer
@@ -60,6 +63,16 @@ class TimeLimit:
         for frame, before in self._traced:
             frame.f_trace = before
         self._traced.clear()
+
+
+def _ends_limit(frame: FrameType) -> bool:
+    """Whether a frame is `time_limit`'s own, or that of `contextlib` which leaves its block."""
+    own = inspect.unwrap(time_limit).__code__
+    if frame.f_code is own:
+        return True
+    if frame.f_code is not type(time_limit(None)).__exit__.__code__:
+        return False
+    return getattr(frame.f_locals["self"].gen, "gi_code", None) is own
 
 
 def can_limit() -> bool:

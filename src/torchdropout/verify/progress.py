@@ -93,7 +93,7 @@ def _columns() -> tuple[TextColumn | BarColumn | TimeElapsedColumn, ...]:
     return (
         TextColumn("{task.description}", markup=False, table_column=name),
         BarColumn(bar_width=20),
-        TextColumn("{task.fields[count]}", markup=False),
-        TextColumn("{task.fields[rule]}", markup=False, table_column=Column(min_width=20)),
+        TextColumn("{task.fields[count]}"),
+        TextColumn("{task.fields[rule]}", table_column=Column(min_width=20)),
         TimeElapsedColumn(),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -31,10 +32,11 @@ class _Wrapped(Subject):
 
         return Built(p, call, built.module, inputs=built.inputs)
 
+    @abstractmethod
     def _call(
         self, built: Built, x: torch.Tensor, training: bool, inputs: dict[str, torch.Tensor]
     ) -> Any:
-        raise NotImplementedError
+        """Call the inner target, wrapped."""
 
 
 class First(_Wrapped):

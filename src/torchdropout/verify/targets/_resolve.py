@@ -218,6 +218,7 @@ def _place(thing: object) -> tuple[str, int]:
     inner = thing.func if isinstance(thing, functools.partial) else thing
     kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
     try:
+        kind = inspect.unwrap(kind)  # as Python does to find the lines, but not the file
         return inspect.getsourcefile(kind) or "", inspect.getsourcelines(kind)[1]
-    except (TypeError, OSError):
+    except (TypeError, ValueError, OSError):
         return "", 0
