@@ -74,6 +74,7 @@ def test_a_kind_is_found_by_its_name(name):
         ("drop-path:axes=2", "cost", 4),
         ("locked:axes=4", "pattern", "n * c *"),
         ("columns:axes=3", "pattern", "* n *"),
+        ("columns:axes=2", "pattern", "* n"),
         ("columns:axes=3", "cost", 12),
         ("plain:unscaled", "title", "plain, unscaled"),
         ("dropout2d:unscaled,bits=8", "title", "dropout2d, p held to 8 bits, unscaled"),
@@ -112,6 +113,7 @@ def test_a_number_is_told_after_a_colon(told, attribute, value):
         ("dropout2d:axes=2", ArgumentValueError, "from 1 to 4 axes that share a draw"),
         ("drop-path:axes=1", ArgumentValueError, "from 1 to 4 axes that share a draw"),
         ("drop-path:axes=6", ArgumentValueError, "from 1 to 4 axes that share a draw"),
+        ("columns:axes=1", ArgumentValueError, "from 1 to 4 axes that share a draw"),
     ],
 )
 def test_a_name_that_is_none_is_refused(spec, error, match):

@@ -17,7 +17,7 @@ from .effect import Effect, Scaled
 _SHARED = (2, 3, 2, 2)
 MOST_SHARED = len(_SHARED)
 # Inputs of up to this many elements are compared with a copy, to see whether a call wrote to them.
-_COMPARED = 4096
+_MOST_COMPARED = 4096
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Elementwise(Spec):
         if self.is_drawn_by_call:
             return self._calls(built, x, training)
         given = self.spread(x) if self.pattern else x
-        before = given.detach().clone() if given.numel() <= _COMPARED else None
+        before = given.detach().clone() if given.numel() <= _MOST_COMPARED else None
         y = built.call(given, training)
         original = x
         if before is not None and not _equal(given.detach(), before):
