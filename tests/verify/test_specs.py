@@ -670,7 +670,7 @@ def test_an_attention_may_return_its_weights_too(made, count):
     assert torch.equal(resolve(attention, spec="attention").build(0.5).call(x, True), x)
 
 
-@pytest.mark.parametrize("change", [lambda y: y[:, :1], lambda y: None], ids=["shape", "type"])
+@pytest.mark.parametrize("change", [lambda y: y[:, :1], lambda y: None, lambda y: ()])
 def test_an_attention_that_gives_something_else(change):
     def attention(query, key, value, dropout_p=0.0):
         return change(F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p))
@@ -988,6 +988,8 @@ def test_a_batch_of_images_stays_in_channels_last():
         ("tokens", lambda y: torch.cat([y, y[:, :1]], 1), "a token was returned changed, or twice"),
         ("tokens", lambda y: y + 0.25, "a token was returned changed, or twice"),
         ("tokens", lambda y: y - 8, "a token was returned changed, or twice"),
+        ("tokens", lambda y: y + 8, "a token was returned changed, or twice"),
+        ("tokens", lambda y: [], "expected a tensor, got list"),
         ("n-of-m", lambda y: y[:1], r"expected shape \(4, 4\), got \(1, 4\)"),
         ("n-of-m", lambda y: [y], "expected a tensor, got list"),
         ("drop-block1d", lambda y: y[..., :1], r"of shape \(2, 1, 16\), got \(2, 1, 1\)"),
@@ -1010,8 +1012,12 @@ def test_the_eval_of_tokens_keeps_all_of_them():
 
 @pytest.mark.parametrize(
     ("p", "kept"),
-    [(0.25, (6, 6)), (0.1, (7, 8)), (0.3, (5, 6)), (0.99, (1, 1)), (1.0, (1, 1)), (0.0, (8, 8))],
-)
+    [
+        (0.25, (6, 6)), (0.1, (7, 8)), (0.3, (5, 6)), (0.99, (1, 1)), (1.0, (1, 1)), (0.0, (8, 8)),
+        # Rounding moves no product by so much.
+        (0.25 + 1e-9, (5, 6)), (0.25 - 1e-9, (6, 7)),
+    ],
+)  # fmt: skip
 def test_how_many_of_a_group_are_kept(p, kept):
     spec = SPECS["tokens"]
     assert spec.kept_of(p) == kept
@@ -1057,6 +1063,13 @@ def test_the_scale_of_a_fixed_count_may_be_that_of_the_share_that_is_kept(spec, 
     x = torch.tensor([1.0, 1.5, -0.75])
     read = resolve(target, spec=spec).build(0.3).call(x, True)
     assert torch.equal(read, (x.double() / 0.7).float()) is is_read
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_a_fixed_count_is_read_as_it_is_where_nothing_is_random(p):
+    off = 1 + 2.0**-23
+    built = resolve(lambda x, p, training: x * off, spec="n-of-m").build(p)
+    assert built.call(torch.ones(4), True).tolist() == [off] * 4
 
 
 def test_a_state_between_two_is_read_from_the_new_one():
