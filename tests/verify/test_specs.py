@@ -18,6 +18,7 @@ from torchdropout.verify.probability import Normal
 from torchdropout.verify.specs import PLAIN, Elementwise, infer, parse
 from torchdropout.verify.specs.composed import expected
 from torchdropout.verify.specs.effect import (
+    ALPHA,
     Added,
     Alpha,
     AnyScale,
@@ -553,6 +554,7 @@ def test_p_may_be_held_in_float32(error, is_allowed):
 
 
 def test_the_constants_keep_mean_and_variance():
+    assert pytest.approx(float(F.selu(torch.tensor(-1e3, dtype=DOUBLE)))) == ALPHA
     for p in (0.1, 0.5, 0.9):
         a, b, dropped = SPECS["alpha"].effect.constants(p)
         mean = p * dropped + (1 - p) * b
@@ -790,6 +792,8 @@ def test_the_scale_may_be_one_or_the_inverse_where_both_are_allowed(p, scale):
     # Where one alone is allowed, the other cannot be read.
     read, _ = decoded(Scaled(unscaled=True, inverse=False), x, y, p)
     assert (read == want[0]) is (scale == "one")
+    # What is nearly 0 was not dropped.
+    assert decoded(Scaled(unscaled=True, inverse=False), [1.0], [1e-20], p)[0] == [1e-20 / (1 - p)]
 
 
 def test_what_fits_two_effects_is_read_as_the_first():
@@ -1298,6 +1302,16 @@ def test_the_p_of_each_kind():
     assert {n: spec.grid for n, spec in SPECS.items() if spec.grid != PLAIN.grid} == GRIDS
 
 
+# Other kinds: the elements of a draw, times what reading them costs.
+COSTS = {
+    **dict.fromkeys(
+        ("alpha", "gaussian", "variational", "uniform", "gaussian-noise", "concrete"), 4
+    ),
+    **{"feature-alpha": 32, "feature-gaussian": 16, "tokens": 256, "n-of-m": 128},
+    **{"dropout-add": 2, "zoneout": 2, "weights": 64},
+}
+
+
 def test_a_draw_costs_twice_the_elements_that_share_it():
     for name, spec in SPECS.items():
         scales = isinstance(spec, Elementwise) and type(spec.effect) is Scaled
@@ -1307,6 +1321,7 @@ def test_a_draw_costs_twice_the_elements_that_share_it():
             assert spec.multiple == spec.size**spec.dims
             assert spec.cost == 2 * spec.multiple
     assert SPECS["attention"].cost == 2 * SPECS["attention"].keys
+    assert {n: SPECS[n].cost for n in COSTS} == COSTS
     assert {n: s.largest for n, s in SPECS.items() if s.largest != 2} == {
         "alpha": 1.5, "feature-alpha": 1.5
     }  # fmt: skip
