@@ -1031,9 +1031,9 @@ def test_how_many_of_a_group_are_kept(p, kept):
 @pytest.mark.parametrize(
     ("p", "group"),
     [
-        (0.5, 8), (0.0, 8), (1 / 3, 3), (0.3, 10), (1 / 32, 32), (0.99, 8), (1.0, 8),
+        (0.5, 8), (0.0, 8), (1 / 3, 3), (0.3, 10), (3 / 32, 32), (0.99, 8), (1.0, 8),
         # No group of up to 32 holds it: one of its tokens is dropped, then, if they are not many.
-        (0.1234, 9), (0.2345, 8), (0.03, 34), (0.001234, 256),
+        (0.1234, 9), (0.2345, 8), (2 / 33, 17), (0.03, 34), (0.001234, 256),
     ],
 )  # fmt: skip
 def test_the_groups_of_an_instance_hold_its_p(p, group):
