@@ -792,8 +792,9 @@ def test_the_scale_may_be_one_or_the_inverse_where_both_are_allowed(p, scale):
     # Where one alone is allowed, the other cannot be read.
     read, _ = decoded(Scaled(unscaled=True, inverse=False), x, y, p)
     assert (read == want[0]) is (scale == "one")
-    # What is nearly 0 was not dropped.
-    assert decoded(Scaled(unscaled=True, inverse=False), [1.0], [1e-20], p)[0] == [1e-20 / (1 - p)]
+    # What is nearly 0, or another number, was not dropped.
+    read, _ = decoded(Scaled(unscaled=True, inverse=False), [1.0, 3.0], [1e-20, 1.0], p)
+    assert read == [1e-20 / (1 - p), 1 / (1 - p)]
 
 
 def test_what_fits_two_effects_is_read_as_the_first():
@@ -1056,6 +1057,7 @@ def test_the_smallest_groups_are_of_two():
         ("n-of-m", 1 / 0.6, False),
         ("tokens", 1.0, True),
         ("tokens", 1 / 0.7, False),
+        ("tokens", 1 / 1.5, False),
     ],
 )
 def test_the_scale_of_a_fixed_count_may_be_that_of_the_share_that_is_kept(spec, scale, is_read):
@@ -1067,6 +1069,21 @@ def test_the_scale_of_a_fixed_count_may_be_that_of_the_share_that_is_kept(spec, 
     x = torch.tensor([1.0, 1.5, -0.75])
     read = resolve(target, spec=spec).build(0.3).call(x, True)
     assert torch.equal(read, (x.double() / 0.7).float()) is is_read
+    assert bool((read != 0).all())  # what is 1 by another scale, too
+
+
+@pytest.mark.parametrize(
+    ("spec", "groups"),
+    [
+        ("tokens:group=3", [[[5, 1], [1, 2], [1, 3]], [[1, 1], [6, 2], [1, 3]]]),
+        ("n-of-m", [[5, 1, 1, 1], [1, 6, 1, 1]]),
+    ],
+)
+def test_a_group_has_one_value_among_ones(spec, groups):
+    seen = []
+    built = resolve(lambda x, p, training: seen.append(x) or x, spec=spec).build(0.5)
+    assert built.call(torch.tensor([5.0, 6.0]), False).tolist() == [5, 6]
+    assert seen[0].tolist() == groups
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0])
