@@ -492,16 +492,24 @@ def test_a_batch_that_is_not_scaled_is_read_in_training_alone():
     assert built.call(x, True).tolist() == [2, 3]
 
 
+def test_a_batch_may_be_written_into_and_may_be_empty():
+    built = resolve(lambda x, p, training: x.mul_(2), spec="drop-path-batch").build(0.5)
+    x = torch.ones(3, requires_grad=True)
+    built.call(x, True).sum().backward()
+    assert x.grad.tolist() == [2, 2, 2]
+    assert built.call(torch.ones(0, 3), True).shape == (0, 3)
+
+
 @pytest.mark.parametrize("spec", ["plain:unscaled", "dropout1d:unscaled"])
 def test_what_is_written_into_is_read_against_what_it_was(spec):
     def target(x, p, training):
         x[:, 1] = 0
         return x
 
-    x = torch.tensor([[1.0, 1.5], [2.0, 0.75]])
+    x = torch.tensor([[1.0, 1.5], [2.0, 0.75], [math.inf, math.nan]])
     read = resolve(target, spec=spec).build(0.5).call(x, True)
-    assert read.tolist() == [[2, 0], [4, 0]]
-    assert x.tolist() == [[1, 0], [2, 0]]
+    assert read.tolist() == [[2, 0], [4, 0], [math.inf, 0]]
+    assert x.tolist() == [[1, 0], [2, 0], [math.inf, 0]]
 
 
 def test_the_gradient_of_every_place_that_shares_a_draw_is_looked_at():
@@ -968,6 +976,18 @@ def test_an_input_is_laid_out_as_x(make, is_kept):
     assert given.shape == (4, 6, 2, 3)
     assert torch.equal(given, x[:, :, None, None].expand(4, 6, 2, 3))
     assert is_kept(given)
+
+
+@pytest.mark.parametrize(
+    ("x", "shape"),
+    [
+        (torch.ones(128), (2, 64, 2, 3)),  # 64 channels if nothing says how many
+        (torch.ones(2, 32, 2), (64, 2, 2, 3)),
+        (torch.ones(4, 0), (0, 3, 2, 3)),
+    ],
+)
+def test_the_channels_of_an_input_are_the_last_axis_of_x(x, shape):
+    assert SPECS["dropout2d"].spread(x).shape == shape
 
 
 def test_a_batch_of_images_stays_in_channels_last():

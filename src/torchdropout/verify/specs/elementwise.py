@@ -120,11 +120,11 @@ class Elementwise(Spec):
         shape = self.shape(x.numel(), channels)
         single = tuple(1 if i in self.shared else size for i, size in enumerate(shape))
         full = x.reshape(single).expand(shape)
-        if 0 in x.stride() and x.numel() > 1:
+        if 0 in x.stride():
             return full
         if x.is_contiguous():
             return full.contiguous()
-        if x.ndim == 4 and len(shape) == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        if len(shape) == 4 and x.is_contiguous(memory_format=torch.channels_last):
             return full.contiguous(memory_format=torch.channels_last)
         return full.movedim(0, -1).contiguous().movedim(-1, 0)
 
@@ -148,4 +148,4 @@ class Elementwise(Spec):
 
 
 def _equal(first: torch.Tensor, second: torch.Tensor) -> bool:
-    return torch.equal(torch.nan_to_num(first, nan=12345.0), torch.nan_to_num(second, nan=12345.0))
+    return bool(((first == second) | (first.isnan() & second.isnan())).all())
