@@ -1206,12 +1206,14 @@ def test_a_large_x_is_split_into_calls():
 
 def test_a_dropout_add_of_a_number_has_a_bias_of_one():
     def target(x, residual, bias, p, training):
-        assert x.shape == residual.shape == bias.shape == (1,)
+        assert residual.shape == x.shape
+        assert bias.shape == (x.shape[-1],)
         return x + bias + residual
 
     built = resolve(target, spec="dropout-add").build(0.5)
     y = built.call(torch.tensor(3.0), True)
     assert (y.shape, float(y)) == ((), 3.0)
+    assert built.call(torch.ones(2, 3, 4), True).shape == (2, 3, 4)
     wide = resolve(lambda x, residual, p, training: x.expand(2), spec="dropout-add").build(0.5)
     assert wide.call(torch.tensor(3.0), True).shape == (2,)
 
