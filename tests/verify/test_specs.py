@@ -752,6 +752,9 @@ def test_a_state_between_two_may_be_three_ulps_of_its_terms_off(dtype, ulp):
         (1.0, False),
     ):
         assert is_expected(2.0, 0.0, 1.0 + off, 0.5) is near
+    # The terms are 0 and 2, or 1.5 in float64, which have one ulp.
+    assert is_expected(2.0, 0.0, 1.5 + 3 * ulp, 0.25)
+    assert not is_expected(2.0, 0.0, 1.5 + 4 * ulp, 0.25)
     assert is_expected(1.0, 5.0, 2.0, 0.25)
     assert not is_expected(5.0, 1.0, 2.0, 0.25)
     for value in (torch.inf, -torch.inf, torch.nan):
@@ -1122,6 +1125,8 @@ def test_a_state_between_two_is_read_from_the_new_one():
     built = target(lambda x, old, training: torch.where(drop, old, x) if training else 0.75 * x)
     assert built.build(0.25).call(x, True).tolist() == [2, 0, 4]
     assert built.build(0.25).call(x, False).tolist() == x.tolist()
+    scaled = target(lambda x, old, training: x / 0.75)  # which a state is not
+    assert scaled.build(0.25).call(x, True).tolist() == pytest.approx((x / 0.75**2).tolist())
     wrong = target(lambda x, old, training: x)
     assert wrong.build(0.25).call(x, False).tolist() == x.tolist()  # which is not the mean
     for change in (lambda x: x[:1], lambda x: x.to("meta"), lambda x: None):
