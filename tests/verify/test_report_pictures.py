@@ -380,6 +380,8 @@ def test_a_drawing_of_places():
     # The largest deviation is 0.125.
     assert ax.get_ylim() == (pytest.approx(0.35625), pytest.approx(0.68125))
     assert ax.get_xlim() == (-2, 6)
+    # Some room at the edges of 4.2 by 2.4 inches, for a font that is wider than the one measured.
+    assert figure.get_tightbbox().extents[1:] == pytest.approx([0.06, 4.12, 2.34], abs=0.03)
     assert ax.get_xticks().tolist() == [0, 1, 2, 3, 4, 5]
     said = texts_of(ax)["expected 0.5 \N{PLUS-MINUS SIGN} 0.062"]
     assert said == (0.99, 0.985, "right", "top", pictures._DIM)
@@ -470,7 +472,8 @@ def test_a_tick_may_be_twice_the_last_lag(last, ticks):
 
 
 def test_a_lag_without_a_limit_is_compared_by_its_size():
-    rows = [{"lag": lag, "correlation": c, "limit": 0.0} for lag, c in ((1, 0.5), (2, -0.7))]
+    pairs = ((1, 0.5, 0.0), (2, -0.7, 0.0), (4, 0.6, 1.0))
+    rows = [{"lag": lag, "correlation": c, "limit": limit} for lag, c, limit in pairs]
     assert drawn({"lags": rows}).title.startswith("Elements 2 apart are correlated by -0.7")
 
 

@@ -18,6 +18,7 @@ from torchdropout.verify.probability import Normal
 from torchdropout.verify.specs import PLAIN, Elementwise, infer, parse
 from torchdropout.verify.specs.composed import expected
 from torchdropout.verify.specs.effect import (
+    ALPHA,
     Added,
     Alpha,
     AnyScale,
@@ -74,6 +75,7 @@ def test_a_kind_is_found_by_its_name(name):
         ("drop-path:axes=2", "cost", 4),
         ("locked:axes=4", "pattern", "n * c *"),
         ("columns:axes=3", "pattern", "* n *"),
+        ("columns:axes=2", "pattern", "* n"),
         ("columns:axes=3", "cost", 12),
         ("plain:unscaled", "title", "plain, unscaled"),
         ("dropout2d:unscaled,bits=8", "title", "dropout2d, p held to 8 bits, unscaled"),
@@ -112,6 +114,7 @@ def test_a_number_is_told_after_a_colon(told, attribute, value):
         ("dropout2d:axes=2", ArgumentValueError, "from 1 to 4 axes that share a draw"),
         ("drop-path:axes=1", ArgumentValueError, "from 1 to 4 axes that share a draw"),
         ("drop-path:axes=6", ArgumentValueError, "from 1 to 4 axes that share a draw"),
+        ("columns:axes=1", ArgumentValueError, "from 1 to 4 axes that share a draw"),
     ],
 )
 def test_a_name_that_is_none_is_refused(spec, error, match):
@@ -489,16 +492,24 @@ def test_a_batch_that_is_not_scaled_is_read_in_training_alone():
     assert built.call(x, True).tolist() == [2, 3]
 
 
+def test_a_batch_may_be_written_into_and_may_be_empty():
+    built = resolve(lambda x, p, training: x.mul_(2), spec="drop-path-batch").build(0.5)
+    x = torch.ones(3, requires_grad=True)
+    built.call(x, True).sum().backward()
+    assert x.grad.tolist() == [2, 2, 2]
+    assert built.call(torch.ones(0, 3), True).shape == (0, 3)
+
+
 @pytest.mark.parametrize("spec", ["plain:unscaled", "dropout1d:unscaled"])
 def test_what_is_written_into_is_read_against_what_it_was(spec):
     def target(x, p, training):
         x[:, 1] = 0
         return x
 
-    x = torch.tensor([[1.0, 1.5], [2.0, 0.75]])
+    x = torch.tensor([[1.0, 1.5], [2.0, 0.75], [math.inf, math.nan]])
     read = resolve(target, spec=spec).build(0.5).call(x, True)
-    assert read.tolist() == [[2, 0], [4, 0]]
-    assert x.tolist() == [[1, 0], [2, 0]]
+    assert read.tolist() == [[2, 0], [4, 0], [math.inf, 0]]
+    assert x.tolist() == [[1, 0], [2, 0], [math.inf, 0]]
 
 
 def test_the_gradient_of_every_place_that_shares_a_draw_is_looked_at():
@@ -551,6 +562,7 @@ def test_p_may_be_held_in_float32(error, is_allowed):
 
 
 def test_the_constants_keep_mean_and_variance():
+    assert pytest.approx(float(F.selu(torch.tensor(-1e3, dtype=DOUBLE)))) == ALPHA
     for p in (0.1, 0.5, 0.9):
         a, b, dropped = SPECS["alpha"].effect.constants(p)
         mean = p * dropped + (1 - p) * b
@@ -668,7 +680,7 @@ def test_an_attention_may_return_its_weights_too(made, count):
     assert torch.equal(resolve(attention, spec="attention").build(0.5).call(x, True), x)
 
 
-@pytest.mark.parametrize("change", [lambda y: y[:, :1], lambda y: None], ids=["shape", "type"])
+@pytest.mark.parametrize("change", [lambda y: y[:, :1], lambda y: None, lambda y: ()])
 def test_an_attention_that_gives_something_else(change):
     def attention(query, key, value, dropout_p=0.0):
         return change(F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p))
@@ -740,6 +752,9 @@ def test_a_state_between_two_may_be_three_ulps_of_its_terms_off(dtype, ulp):
         (1.0, False),
     ):
         assert is_expected(2.0, 0.0, 1.0 + off, 0.5) is near
+    # The terms are 0 and 2, or 1.5 in float64, which have one ulp.
+    assert is_expected(2.0, 0.0, 1.5 + 3 * ulp, 0.25)
+    assert not is_expected(2.0, 0.0, 1.5 + 4 * ulp, 0.25)
     assert is_expected(1.0, 5.0, 2.0, 0.25)
     assert not is_expected(5.0, 1.0, 2.0, 0.25)
     for value in (torch.inf, -torch.inf, torch.nan):
@@ -788,6 +803,9 @@ def test_the_scale_may_be_one_or_the_inverse_where_both_are_allowed(p, scale):
     # Where one alone is allowed, the other cannot be read.
     read, _ = decoded(Scaled(unscaled=True, inverse=False), x, y, p)
     assert (read == want[0]) is (scale == "one")
+    # What is nearly 0, or another number, was not dropped.
+    read, _ = decoded(Scaled(unscaled=True, inverse=False), [1.0, 3.0], [1e-20, 1.0], p)
+    assert read == [1e-20 / (1 - p), 1 / (1 - p)]
 
 
 def test_what_fits_two_effects_is_read_as_the_first():
@@ -963,6 +981,18 @@ def test_an_input_is_laid_out_as_x(make, is_kept):
     assert is_kept(given)
 
 
+@pytest.mark.parametrize(
+    ("x", "shape"),
+    [
+        (torch.ones(128), (2, 64, 2, 3)),  # 64 channels if nothing says how many
+        (torch.ones(2, 32, 2), (64, 2, 2, 3)),
+        (torch.ones(4, 0), (0, 3, 2, 3)),
+    ],
+)
+def test_the_channels_of_an_input_are_the_last_axis_of_x(x, shape):
+    assert SPECS["dropout2d"].spread(x).shape == shape
+
+
 def test_a_batch_of_images_stays_in_channels_last():
     x = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
     given = SPECS["dropout2d"].spread(x)
@@ -986,6 +1016,8 @@ def test_a_batch_of_images_stays_in_channels_last():
         ("tokens", lambda y: torch.cat([y, y[:, :1]], 1), "a token was returned changed, or twice"),
         ("tokens", lambda y: y + 0.25, "a token was returned changed, or twice"),
         ("tokens", lambda y: y - 8, "a token was returned changed, or twice"),
+        ("tokens", lambda y: y + 8, "a token was returned changed, or twice"),
+        ("tokens", lambda y: [], "expected a tensor, got list"),
         ("n-of-m", lambda y: y[:1], r"expected shape \(4, 4\), got \(1, 4\)"),
         ("n-of-m", lambda y: [y], "expected a tensor, got list"),
         ("drop-block1d", lambda y: y[..., :1], r"of shape \(2, 1, 16\), got \(2, 1, 1\)"),
@@ -1008,8 +1040,12 @@ def test_the_eval_of_tokens_keeps_all_of_them():
 
 @pytest.mark.parametrize(
     ("p", "kept"),
-    [(0.25, (6, 6)), (0.1, (7, 8)), (0.3, (5, 6)), (0.99, (1, 1)), (1.0, (1, 1)), (0.0, (8, 8))],
-)
+    [
+        (0.25, (6, 6)), (0.1, (7, 8)), (0.3, (5, 6)), (0.99, (1, 1)), (1.0, (1, 1)), (0.0, (8, 8)),
+        # Rounding moves no product by so much.
+        (0.25 + 1e-9, (5, 6)), (0.25 - 1e-9, (6, 7)),
+    ],
+)  # fmt: skip
 def test_how_many_of_a_group_are_kept(p, kept):
     spec = SPECS["tokens"]
     assert spec.kept_of(p) == kept
@@ -1019,9 +1055,9 @@ def test_how_many_of_a_group_are_kept(p, kept):
 @pytest.mark.parametrize(
     ("p", "group"),
     [
-        (0.5, 8), (0.0, 8), (1 / 3, 3), (0.3, 10), (1 / 32, 32), (0.99, 8), (1.0, 8),
+        (0.5, 8), (0.0, 8), (1 / 3, 3), (0.3, 10), (3 / 32, 32), (0.99, 8), (1.0, 8),
         # No group of up to 32 holds it: one of its tokens is dropped, then, if they are not many.
-        (0.1234, 9), (0.2345, 8), (0.03, 34), (0.001234, 256),
+        (0.1234, 9), (0.2345, 8), (2 / 33, 17), (0.03, 34), (0.001234, 256),
     ],
 )  # fmt: skip
 def test_the_groups_of_an_instance_hold_its_p(p, group):
@@ -1044,6 +1080,7 @@ def test_the_smallest_groups_are_of_two():
         ("n-of-m", 1 / 0.6, False),
         ("tokens", 1.0, True),
         ("tokens", 1 / 0.7, False),
+        ("tokens", 1 / 1.5, False),
     ],
 )
 def test_the_scale_of_a_fixed_count_may_be_that_of_the_share_that_is_kept(spec, scale, is_read):
@@ -1055,6 +1092,28 @@ def test_the_scale_of_a_fixed_count_may_be_that_of_the_share_that_is_kept(spec, 
     x = torch.tensor([1.0, 1.5, -0.75])
     read = resolve(target, spec=spec).build(0.3).call(x, True)
     assert torch.equal(read, (x.double() / 0.7).float()) is is_read
+    assert bool((read != 0).all())  # what is 1 by another scale, too
+
+
+@pytest.mark.parametrize(
+    ("spec", "groups"),
+    [
+        ("tokens:group=3", [[[5, 1], [1, 2], [1, 3]], [[1, 1], [6, 2], [1, 3]]]),
+        ("n-of-m", [[5, 1, 1, 1], [1, 6, 1, 1]]),
+    ],
+)
+def test_a_group_has_one_value_among_ones(spec, groups):
+    seen = []
+    built = resolve(lambda x, p, training: seen.append(x) or x, spec=spec).build(0.5)
+    assert built.call(torch.tensor([5.0, 6.0]), False).tolist() == [5, 6]
+    assert seen[0].tolist() == groups
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_a_fixed_count_is_read_as_it_is_where_nothing_is_random(p):
+    off = 1 + 2.0**-23
+    built = resolve(lambda x, p, training: x * off, spec="n-of-m").build(p)
+    assert built.call(torch.ones(4), True).tolist() == [off] * 4
 
 
 def test_a_state_between_two_is_read_from_the_new_one():
@@ -1066,6 +1125,8 @@ def test_a_state_between_two_is_read_from_the_new_one():
     built = target(lambda x, old, training: torch.where(drop, old, x) if training else 0.75 * x)
     assert built.build(0.25).call(x, True).tolist() == [2, 0, 4]
     assert built.build(0.25).call(x, False).tolist() == x.tolist()
+    scaled = target(lambda x, old, training: x / 0.75)  # which a state is not
+    assert scaled.build(0.25).call(x, True).tolist() == pytest.approx((x / 0.75**2).tolist())
     wrong = target(lambda x, old, training: x)
     assert wrong.build(0.25).call(x, False).tolist() == x.tolist()  # which is not the mean
     for change in (lambda x: x[:1], lambda x: x.to("meta"), lambda x: None):
@@ -1150,12 +1211,14 @@ def test_a_large_x_is_split_into_calls():
 
 def test_a_dropout_add_of_a_number_has_a_bias_of_one():
     def target(x, residual, bias, p, training):
-        assert x.shape == residual.shape == bias.shape == (1,)
+        assert residual.shape == x.shape
+        assert bias.shape == (x.shape[-1],)
         return x + bias + residual
 
     built = resolve(target, spec="dropout-add").build(0.5)
     y = built.call(torch.tensor(3.0), True)
     assert (y.shape, float(y)) == ((), 3.0)
+    assert built.call(torch.ones(2, 3, 4), True).shape == (2, 3, 4)
     wide = resolve(lambda x, residual, p, training: x.expand(2), spec="dropout-add").build(0.5)
     assert wide.call(torch.tensor(3.0), True).shape == (2,)
 
@@ -1283,6 +1346,16 @@ def test_the_p_of_each_kind():
     assert {n: spec.grid for n, spec in SPECS.items() if spec.grid != PLAIN.grid} == GRIDS
 
 
+# Other kinds: the elements of a draw, times what reading them costs.
+COSTS = {
+    **dict.fromkeys(
+        ("alpha", "gaussian", "variational", "uniform", "gaussian-noise", "concrete"), 4
+    ),
+    **{"feature-alpha": 32, "feature-gaussian": 16, "tokens": 256, "n-of-m": 128},
+    **{"dropout-add": 2, "zoneout": 2, "weights": 64},
+}
+
+
 def test_a_draw_costs_twice_the_elements_that_share_it():
     for name, spec in SPECS.items():
         scales = isinstance(spec, Elementwise) and type(spec.effect) is Scaled
@@ -1292,6 +1365,7 @@ def test_a_draw_costs_twice_the_elements_that_share_it():
             assert spec.multiple == spec.size**spec.dims
             assert spec.cost == 2 * spec.multiple
     assert SPECS["attention"].cost == 2 * SPECS["attention"].keys
+    assert {n: SPECS[n].cost for n in COSTS} == COSTS
     assert {n: s.largest for n, s in SPECS.items() if s.largest != 2} == {
         "alpha": 1.5, "feature-alpha": 1.5
     }  # fmt: skip

@@ -242,13 +242,15 @@ def _mask(ctx: Context, p: float) -> str:
     """A digest of the masks of two calls after a seed."""
     built = ctx.build(p)
     x = ctx.normal(max(SIZE, ctx.telling_size(p)))
-    names = []
-    for _ in range(2):
+
+    def digest() -> str:
         first = seeded_mask(ctx, built, x, SEED)
         second = ctx.kept(built, x.clone())
         bits = np.packbits(torch.stack([first, second]).numpy())
-        names.append(hashlib.blake2b(bits.tobytes(), digest_size=4).hexdigest())
-    return f"mask {names[0]}" if names[0] == names[1] else "not governed by torch's seed"
+        return hashlib.blake2b(bits.tobytes(), digest_size=4).hexdigest()
+
+    name = digest()
+    return f"mask {name}" if digest() == name else "not governed by torch's seed"
 
 
 def _mask_at_main(ctx: Context) -> str:

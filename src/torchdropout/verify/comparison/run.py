@@ -9,6 +9,7 @@ from typing import Any
 
 from ...reporting.findings import Rule
 from ..context import LEVELS, Context, Level, seed_all
+from ..registry import STATISTICAL
 from ..results import CheckResult, TargetReport
 from ..runner import FALSE_ALARM_RATE, check_subject
 from ..subject import Built, Spec, Subject
@@ -94,8 +95,8 @@ def compare_subjects(
     a: Subject,
     b: Subject,
     *,
-    level: str | Level = "standard",
-    seed: int = 0,
+    level: str | Level,
+    seed: int,
     progress: Progress | None = None,
     false_alarm_rate: float = FALSE_ALARM_RATE,
     timeout: float | None = None,
@@ -125,7 +126,7 @@ def compare_subjects(
     complete = not any(report.interrupted for report in reports)
     if complete:
         chosen = level if isinstance(level, Level) else LEVELS[level]
-        one, other = (Context(subject, chosen, seed, rate, 1) for subject in subjects)
+        one, other = (Context(subject, chosen, seed, rate, STATISTICAL) for subject in subjects)
         try:
             with own_world() as world:
                 for row in _rows((one, other), reports, Observer(world, timeout), rate):

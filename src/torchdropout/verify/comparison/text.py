@@ -101,7 +101,7 @@ def _table(rows: Sequence[Row], width: int | None) -> Iterator[Text]:
         yield from _stacked(rows, width)
         return
     first = min(max([1, *(len(a) for a, _ in texts)]), room)
-    last = None if width is None else width - lead - first - _GAP
+    last = room if width is None else width - lead - first - _GAP
     head = f"{'':{lead}}{'a':<{first}}{'':{_GAP}}b"
     yield Text(head, style="cyan")
     for row, (a, b) in zip(rows, texts, strict=True):
@@ -110,7 +110,7 @@ def _table(rows: Sequence[Row], width: int | None) -> Iterator[Text]:
             [label],
             _cell(clean(row.aspect), aspect, width),
             _cell(a, first, width),
-            _cell(b, last or 1, width),
+            _cell(b, last, width),
         )
         for i in range(max(map(len, cells))):
             shown = [cell[i] if i < len(cell) else "" for cell in cells]

@@ -211,5 +211,5 @@ def _pictures(target: TargetReport, prefix: str) -> Iterator[dict[str, Any]]:
                 "label": label(check, target.known),
                 "check": check.rule.name,
                 "title": picture.title,
-                "svg": Markup(picture.svg.replace("<svg", alt, 1).rstrip("\n")),
+                "svg": Markup(picture.svg.replace("<svg", alt)),
             }

@@ -280,7 +280,7 @@ def _lags(figures: Mapping[str, Any]) -> _Drawn | None:
         ax.plot([r[0] for r in chosen], [r[1] for r in chosen], "o", color=colour, ms=3.5)
     ax.axhline(0, color=_INK, lw=1)
     _room(ax, [row[1] for row in rows], 0.0, max(limits))
-    ax.set_xscale("log", base=2)
+    ax.set_xscale("log")
     ticks = [t for t in (1, 16, 256, 4096, 65536, 1 << 20) if t <= 2 * edges[-1]]
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xticks(ticks, [str(tick) for tick in ticks])

@@ -35,6 +35,8 @@ EXEMPT = {
 # A density of blocks that is wrong for p is wrong at p=1 too: it is reported once.
 NEEDS = {"p-one-zeros": ("drop-rate",), "edge-gradients": ("drop-rate",)}
 
+_MOST_PLANES = 1 << 12  # of a call
+
 
 @dataclass(frozen=True)
 class Blocks(Spec):
@@ -57,7 +59,7 @@ class Blocks(Spec):
     size: int = 16
     block: int = 7
     effect: AnyScale = field(default_factory=AnyScale)
-    part: int = 1 << 12
+    part: int = _MOST_PLANES
 
     @property
     def places(self) -> int:

@@ -55,6 +55,10 @@ def expected(new: torch.Tensor, old: torch.Tensor, y: torch.Tensor, p: float) ->
     return near | (got == want) | (torch.isnan(got) & torch.isnan(want))
 
 
+# Elements of x in a call to attention: v holds `keys` numbers for each.
+_MOST_ELEMENTS = 1 << 14
+
+
 @dataclass(frozen=True)
 class Attention(Spec):
     """`dropout(softmax(q k^T)) v`, where only the output is used.
@@ -67,8 +71,7 @@ class Attention(Spec):
     keys: int = 32
     queries: int = 4
     heads: int = 2
-    # Elements of x per call: v holds `keys` numbers for each.
-    part: int = 1 << 14
+    part: int = _MOST_ELEMENTS
 
     def call(self, built: Built, x: torch.Tensor, training: bool) -> Any:
         """See `Spec.call`."""

@@ -161,7 +161,7 @@ class Alpha(Effect):
         if not 0 < p < 1:
             return y
         slope, shift, dropped = self.constants(p)
-        return decode_affine(x, y, p, [(slope, shift, dropped)], size=max(-slope * ALPHA, shift))
+        return decode_affine(x, y, p, [(slope, shift, dropped)], size=-slope * ALPHA)
 
 
 class Distribution(Protocol):
