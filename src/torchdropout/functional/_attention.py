@@ -369,7 +369,7 @@ class _Square:
         scores, weights = self.scratch("scores", b), self.scratch("weights", b)
         torch.bmm(q, k[:, : b.keys].transpose(1, 2), out=scores)
         square = self.square(scores, b)
-        if self.plan.causal and b.row + 1 < b.keys:
+        if self.plan.causal:
             ahead = square[..., b.row + 1 :]
             size = ahead.shape[-2:]
             never = torch.ones(size, dtype=torch.bool, device=q.device).triu()

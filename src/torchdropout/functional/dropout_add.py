@@ -120,7 +120,7 @@ def _fused(
     """The sum by one kernel."""
     call = partial(numbers, *named, base, strides, x)
     _, key, generator = named
-    if key is None and generator is None and direct.add_draws(x):
+    if generator is None and direct.add_draws(x):
         return direct.masked_add(x, residual, bias, call())
     with undrawn_on_error(key, generator):
         return direct.masked_add(x, residual, bias, call())
