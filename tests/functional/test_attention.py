@@ -705,6 +705,14 @@ def test_refusals_draw_nothing(change, error, words, p):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("name", ["query", "key", "value", "attn_mask"])
+def test_nested_tensors_are_refused(name):
+    given = {"query": Q, "key": K, "value": V, "attn_mask": bools(5, 7)}
+    given[name] = torch.nested.nested_tensor([Q[0], Q[0, :3]], layout=torch.jagged)
+    with pytest.raises(ArgumentTypeError, match=f"`{name}` to be a tensor that is not nested"):
+        F.scaled_dot_product_attention(**given)
+
+
 @pytest.mark.slow
 def test_verified_quick():
     assert not check_dropout(F.scaled_dot_product_attention, level="quick").findings

@@ -335,9 +335,10 @@ def test_sampling_outputs_is_sampling_weights():
 
 
 def test_log_alpha_is_finite_for_a_weight_of_zero():
-    weight = torch.tensor([0.0, 1e-30, 2.0], requires_grad=True)
-    log_alpha = log_alpha_of(weight, torch.zeros(3))
+    weight = torch.tensor([0.0, 1e-30, 2.0, 1e-7], requires_grad=True)
+    log_alpha = log_alpha_of(weight, torch.zeros(4))
     assert log_alpha[2].item() == pytest.approx(-math.log(4), rel=1e-6)
+    assert log_alpha[3].item() == pytest.approx(-math.log(1e-14), abs=0.02)
     (gradient,) = torch.autograd.grad(kl_of(log_alpha).sum(), weight)
     assert torch.isfinite(gradient).all()
     assert log_alpha_of(torch.ones(2).half(), torch.zeros(2).half()).dtype == torch.float32
