@@ -1,6 +1,7 @@
 """Attention dropout: torch's attention with the contract's mask on its probabilities."""
 
 import functools
+import importlib
 import math
 
 import pytest
@@ -114,10 +115,13 @@ def called(q, k, v, mask=None, p=0.3, causal=False, *, scale=None, gqa=False, la
 ROWS = [(0, 2), (2, 4), (4, 5)]
 
 
-@pytest.mark.parametrize("block", [1, 40, 1 << 18])
+@pytest.mark.parametrize("block", [1, 40, 1 << 18, None])
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_definition(name, block, monkeypatch):
-    """Output and gradients do not depend on how the square is cut into blocks."""
+    """Output and gradients do not depend on how the square is cut into blocks, or whether it is."""
+    if block is None:
+        module = importlib.import_module("torchdropout.functional.attention")
+        monkeypatch.setattr(module, "blocks_possible", lambda *tensors: False)
     monkeypatch.setattr(_attention, "_MOST_IN_BLOCK", block)
     monkeypatch.setattr(_attention, "_MOST_CAUSAL_ROWS", 3)
     qkv, given = CASES[name]

@@ -74,6 +74,14 @@ def test_a_choice_needs_all_of_its_dimension(monkeypatch, name):
     assert calls == [(names, whole, None, [])]
 
 
+def test_a_choice_of_tokens_is_the_same_along_the_other_dimensions(monkeypatch):
+    found = []
+    of_parts = lambda part, tensors, base, strides, whole: found.append(strides)  # noqa: E731
+    monkeypatch.setattr(module_of("token_dropout"), "by_parts", of_parts)
+    F.token_dropout(randn(3, 8, 2, 5), key=KEY)
+    assert found == [[8, 1, 0, 0]]
+
+
 @pytest.mark.parametrize("dims", [1, 2])
 @pytest.mark.parametrize("by_count", [False, True])
 def test_a_block_needs_the_whole_map_and_a_count_all_channels(monkeypatch, dims, by_count):
