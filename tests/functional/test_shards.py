@@ -31,7 +31,7 @@ def spy(monkeypatch, module):
     """Notes what `by_parts` is called with, and calls the function with the whole."""
     calls = []
 
-    def by_parts(function, tensors, base, strides, whole=(), shape=None, shared=()):
+    def by_parts(function, tensors, base=0, strides=None, whole=(), shape=None, shared=()):
         calls.append(([*tensors], [*whole], shape, [*shared]))
         return function(*tensors.values(), base, strides)
 

@@ -55,8 +55,8 @@ def are_spread(tensors: Mapping[str, torch.Tensor | None]) -> bool:
 def by_parts(
     function: Callable[..., Any],
     tensors: Mapping[str, torch.Tensor | None],
-    base: int,
-    strides: Sequence[int] | None,
+    base: int = 0,
+    strides: Sequence[int] | None = None,
     whole: Sequence[int] = (),
     shape: Sequence[int] | None = None,
     shared: Collection[str] = (),
@@ -75,7 +75,8 @@ def by_parts(
             or a tuple of such tensors. Nothing may be drawn before it.
         tensors: The arguments by name. Dimensions are aligned at the last one, and one of size 1 is
             expanded.
-        base: Mask index of the first draw of the whole, its 64 bits as int64.
+        base: Mask index of the first draw of the whole, its 64 bits as int64. A function that draws
+            nothing leaves out what it is given of it.
         strides: Mask strides of the whole; None for row-major ones.
         whole: Dimensions of the draws that a part must have whole.
         shape: Shape of the draws; by default the first tensor's.

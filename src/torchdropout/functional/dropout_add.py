@@ -75,7 +75,7 @@ def dropout_add(
         (`dropout_add_layer_norm`).
     """
     keyed_map = inverted(p)
-    x = check_call(input, training, False, key, generator, complex_ok=False)
+    x = check_call(input, training, key, generator, complex_ok=False)
     for name, tensor in (("residual", residual), ("bias", bias)):
         if isinstance(tensor, torch.Tensor) and tensor.is_nested:
             refuse_nested(name, tensor)

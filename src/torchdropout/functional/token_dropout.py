@@ -113,7 +113,7 @@ def token_dropout(
         2023; arguments and the unscaled output as in timm's `PatchDropout`.
     """
     p = check_probability(p)
-    x = check_call(input, training, False, key, generator)
+    x = check_call(input, training, key, generator)
     check_prefix(num_prefix_tokens)
     check_bool("ordered", ordered)
     check_bool("return_indices", return_indices)
