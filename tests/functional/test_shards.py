@@ -1,6 +1,7 @@
 """What a variant needs of DTensors, without one: `test_distributed.py` has them."""
 
 import importlib
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -165,6 +166,87 @@ def test_in_how_many_pieces_a_dimension_lies():
     placements = [SimpleNamespace(dim=1), SimpleNamespace(), SimpleNamespace(dim=1)]
     x = SimpleNamespace(ndim=3, device_mesh=mesh, placements=placements)
     assert [_shards.pieces(x, dim) for dim in (0, 1, 2, -1, -2)] == [1, 10, 1, 1, 10]
+
+
+class Everywhere:
+    """A placement as torch's are read: "R", or for a sum "P", which have no dimension."""
+
+    kind = "R"
+
+    def is_partial(self):
+        return self.kind == "P"
+
+    def is_replicate(self):
+        return self.kind == "R"
+
+
+class Sum(Everywhere):
+    kind = "P"
+
+
+class Shard(Everywhere):
+    kind = "S"
+
+    def __init__(self, dim):
+        self.dim = dim
+
+
+class Strided(Shard):
+    kind = "T"
+
+
+def placed(text):
+    """Placements by a word for each: its kind, its dimension, and the factor of a strided one."""
+    for word in text.split():
+        one = {"R": Everywhere, "P": Sum, "S": Shard, "T": Strided}[word[0]]
+        numbers = [int(number) for number in word[1:].split("/") if number]
+        placement = one(*numbers[:1])
+        if one is Strided:
+            placement.split_factor = numbers[1]
+        yield placement
+
+
+def written(placements):
+    return " ".join(p.kind + (str(p.dim) if hasattr(p, "dim") else "") for p in placements)
+
+
+@pytest.mark.parametrize(
+    ("placements", "shape", "whole", "kept", "computed"),
+    [
+        ("S0", None, (), "S0", "S0"),
+        ("S-1 R", None, (), "S1 R", "S1 R"),
+        ("P S0", None, (), "R S0", "R S0"),
+        ("S1 S0", None, (1,), "S1 S0", "R S0"),
+        ("S1 S0", None, (-1,), "S1 S0", "R S0"),
+        ("S0", (6, 4, 5), (), "S1", "S1"),
+        ("S-1", (6, 4, 5), (0,), "S2", "S2"),
+        ("T0/3 S0", None, (), "T0 S0", "T0 S0"),  # the range of FSDP and tensor parallelism
+        ("T0/15 S0 S0", None, (), "T0 S0 S0", "T0 S0 S0"),
+        ("T0/3 S1", None, (), "T0 S1", "R S1"),
+        ("T0/2 S0", None, (), "T0 S0", "R R"),
+        ("S0 T0/1", None, (), "S0 T0", "S0 T0"),
+        ("T0/3 S0", (6, 4, 5), (), "T0 S1", "T0 R"),
+    ],
+)
+def test_how_the_draws_are_divided(placements, shape, whole, kept, computed, monkeypatch):
+    """A strided shard that is not one range is gathered, as is what a part needs whole."""
+    fake = SimpleNamespace(Shard=Shard, Replicate=Everywhere)
+    monkeypatch.setitem(sys.modules, "torch.distributed.tensor", fake)
+    mesh = SimpleNamespace(size=(2, 3, 5).__getitem__)
+    lead = SimpleNamespace(shape=(4, 5), ndim=2, device_mesh=mesh, placements=[*placed(placements)])
+    parts = _shards._Parts(lead, whole, shape)
+    assert parts.shape == (shape or (4, 5))
+    assert written(parts.placements) == kept
+    assert written(parts.computed) == computed
+    start = [2, 3, 1][: len(parts.shape)]
+    asked = []
+    monkeypatch.setattr(
+        _shards._torch, "shard_offset", lambda: lambda *args: (asked.append(args), start)
+    )
+    strides = [7, 5, 100][: len(parts.shape)]
+    assert parts.base(-4, strides) == 2 * 7 + 3 * 5 + (100 if shape else 0) - 4
+    assert parts.base(-40, [1, 2, 3][: len(parts.shape)]) == 2 + 6 + (3 if shape else 0) - 40
+    assert asked[0] == (parts.shape, mesh, parts.computed)
 
 
 @pytest.mark.parametrize(
