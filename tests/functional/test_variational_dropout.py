@@ -49,6 +49,11 @@ class TestMultiplied:
             y = F.variational_dropout(x, log_alpha, key=KEY)
             expected = x * (1 + math.sqrt(alpha) * normal(shape))
             torch.testing.assert_close(y, expected, rtol=1e-13, atol=1e-13)
+            assert torch.equal(F.variational_dropout(x, log_alpha.view(1, 1, 1, 1), key=KEY), y)
+        x, each = randn(5, 2), log_alpha + torch.tensor([0.0, 1.0], dtype=torch.float64)
+        y = F.variational_dropout(x, each, key=KEY)
+        expected = x * (1 + (each / 2).exp() * normal((5, 2)))
+        torch.testing.assert_close(y, expected, rtol=1e-13, atol=1e-13)
 
     @pytest.mark.parametrize("dtype", FLOATS, ids=str)
     def test_is_gaussian_dropout_in_every_dtype_and_layout(self, dtype):
