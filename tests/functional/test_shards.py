@@ -249,6 +249,138 @@ def test_how_the_draws_are_divided(placements, shape, whole, kept, computed, mon
     assert asked[0] == (parts.shape, mesh, parts.computed)
 
 
+class Given:
+    """A DTensor, which notes how it is spread anew, and what its gradient is."""
+
+    def __init__(self, shape, mesh=None, error=None):
+        self.shape, self.ndim = shape, len(shape)
+        self.device_mesh = mesh
+        self.placements, self.error = (), error
+
+    def redistribute(self, placements):
+        if self.error is not None:
+            raise self.error
+        self.placements = placements
+        return self
+
+    def to_local(self, grad_placements):
+        return written(self.placements), written(grad_placements)
+
+
+def parts_of(monkeypatch, placements, shape, stride=(5, 1), whole=()):
+    fake = SimpleNamespace(Shard=Shard, Replicate=Everywhere, Partial=Sum, DTensor=Result)
+    monkeypatch.setitem(sys.modules, "torch.distributed.tensor", fake)
+    lead = SimpleNamespace(
+        shape=shape,
+        ndim=len(shape),
+        device_mesh=SimpleNamespace(size=(2, 3, 5).__getitem__),
+        placements=[*placed(placements)],
+        stride=lambda: stride,
+    )
+    return _shards._Parts(lead, whole, None)
+
+
+@pytest.mark.parametrize(
+    ("placements", "whole", "shape", "shared", "expected"),
+    [
+        ("S0", (4, 5), (4, 5), False, ("S0", "S0")),
+        ("S0", (4, 5), (1, 5), False, ("R", "P")),
+        ("S0", (4, 5), (5,), False, ("R", "P")),
+        ("S0", (4, 5), (4, 5), True, ("R", "P")),
+        ("S1 R", (4, 5), (5,), False, ("S0 R", "S0 R")),
+        ("S1", (4, 5), (1,), False, ("R", "P")),
+        ("S0", (1, 5), (1, 5), False, ("S0", "S0")),
+        ("S0", (2, 5), (2, 5), False, ("S0", "S0")),
+        ("S0", (2, 5), (1, 5), False, ("R", "P")),
+        ("T0/3 S0", (4, 5), (4, 5), False, ("T0 S0", "T0 S0")),
+    ],
+)
+def test_what_a_process_needs_of_a_tensor(placements, whole, shape, shared, expected, monkeypatch):
+    """What all parts share has a gradient that is the sum of theirs."""
+    assert parts_of(monkeypatch, placements, whole).of(Given(shape), shared) == expected
+
+
+def test_shards_that_torch_cannot_gather(monkeypatch):
+    parts = parts_of(monkeypatch, "S0", (4, 5))
+    with pytest.raises(ArgumentValueError, match=r"DTensors whose shards torch .* can gather"):
+        parts.of(Given((4, 5), error=AssertionError()), False)
+
+
+class Result:
+    """What a DTensor is made of."""
+
+    @classmethod
+    def from_local(cls, part, mesh, placements, run_check, shape, stride):
+        self = cls()
+        self.part, self.made = part, (written(placements), tuple(shape), tuple(stride))
+        assert run_check is False
+        return self
+
+    def redistribute(self, placements):
+        self.made = (*self.made, written(placements))
+        return self
+
+
+@pytest.mark.parametrize(
+    ("placements", "stride", "whole", "part", "local", "expected"),
+    [
+        ("S0", (5, 1), (), (2, 5), (2, 5), ("S0", (4, 5), (5, 1), "S0")),
+        ("S0", (1, 4), (), (5, 2), (5, 2), ("S0", (4, 5), (1, 4), "S0")),
+        ("S0", (1, 4), (), (2, 5), (5, 2), ("S0", (4, 5), (5, 1), "S0")),
+        ("S0", (1, 4), (), (5, 2), (2, 5), ("S0", (4, 5), (5, 1), "S0")),
+        ("S0", (5, 1), (), (2,), (2, 5), ("S0", (4,), (1,), "S0")),
+        ("S1", (5, 1), (), (4,), (4, 3), ("R", (4,), (1,), "S1")),
+        ("S1 S0", (5, 1), (1,), (2, 5), (2, 5), ("R S0", (4, 5), (5, 1), "S1 S0")),
+        ("S0", (5, 1), (1,), (2, 3), (2, 5), ("S0", (4, 3), (3, 1), "S0")),
+    ],
+)
+def test_the_whole_of_what_the_parts_gave(
+    placements, stride, whole, part, local, expected, monkeypatch
+):
+    """Sizes in falling order are those of a transposed tensor, whose order in memory is kept."""
+
+    def laid_out(sizes):
+        transposed = sizes == (5, 2)
+        return torch.ones(sizes).t() if transposed else torch.ones(sizes)
+
+    parts = parts_of(monkeypatch, placements, (4, 5), stride, whole)
+    found, of_lead = laid_out(part), laid_out(local)
+    y = parts.joined(found, of_lead)
+    assert y.made == expected
+    assert torch.equal(y.part, found)
+    assert (y.part is found) or expected[2] != stride
+    assert y.part.is_contiguous() or expected[2] == stride
+    first, other = parts.joined((found, found), of_lead)
+    assert (first.made, other.made) == (expected, expected[:3])
+
+
+HERE, ELSEWHERE = (SimpleNamespace(get_coordinate=lambda n=n: n) for n in ([0], None))
+SPREAD, PLAIN = Given((4, 5), HERE), torch.ones(4, 5)
+
+
+@pytest.mark.parametrize(
+    ("lead", "other", "error", "words"),
+    [
+        (SPREAD, SPREAD, None, True),
+        (SPREAD, None, None, True),
+        (PLAIN, PLAIN, None, False),
+        (PLAIN, None, None, False),
+        (SPREAD, PLAIN, ArgumentTypeError, "`p` to be a DTensor, as `input` is,"),
+        (PLAIN, SPREAD, ArgumentTypeError, "`p` to be not a DTensor, as `input` is not,"),
+        (Given((4, 5), ELSEWHERE), None, ArgumentValueError, "a mesh that has this process"),
+        (SPREAD, Given((4, 5), ELSEWHERE), ArgumentValueError, "on the mesh of `input`"),
+    ],
+)
+def test_all_tensors_of_a_call_are_spread_or_none(lead, other, error, words, monkeypatch):
+    monkeypatch.setattr(_shards, "is_spread", lambda x: isinstance(x, Given))
+    tensors = {"input": lead, "p": other}
+    if error is None:
+        assert _shards.are_spread(tensors) is words
+    else:
+        with pytest.raises(error, match=words):
+            _shards.are_spread(tensors)
+
+
 @pytest.mark.parametrize(
     ("replicated", "by_freq", "sparse", "name"),
     [
