@@ -5,6 +5,7 @@ import torch
 
 from torchdropout import Key, MaskLayout, backends, direct, ops
 from torchdropout.contract.noise import Law
+from torchdropout.functional import _bernoulli
 from torchdropout.functional._bernoulli import bernoulli, inverted, unscaled
 from torchdropout.functional._call import apply, by_default
 from torchdropout.functional._map import KeyedMap
@@ -168,3 +169,29 @@ def test_a_tensor_of_one_number_is_that_number(make):
     assert number.constants == make(0.25).constants
     assert make(torch.tensor([0.25]), X).operator is ops.masked_by_rates
     assert make(torch.tensor(0.0), X).active is make(0.0).active is False
+
+
+@pytest.mark.parametrize("name", ["readable", "compiling", "captured", "without values", "spread"])
+def test_rates_are_checked_before_the_draw_if_they_can_be_read(name, monkeypatch):
+    device = "meta" if name in ("without values", "spread") else "cpu"
+    p, x = torch.tensor([0.5, 0.25, 1.0], device=device), X.to(device)
+    asked = []
+    monkeypatch.setattr(_bernoulli, "check_rates", asked.append)
+    monkeypatch.setattr(_bernoulli, "are_spread", lambda tensors: name == "spread")
+    monkeypatch.setattr(_bernoulli, "is_captured", lambda p: name == "captured")
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: name == "compiling")
+    rates, scaled, checked = _bernoulli.each(p, x, scaled=True).constants
+    assert checked is (name in ("readable", "spread"))
+    assert len(asked) == checked
+    assert rates.shape == (1, 3)
+    assert scaled is True
+
+
+def test_rates_of_an_inference_mode_are_copied_outside_of_it():
+    with torch.inference_mode():
+        p = torch.tensor([0.5])
+        assert inverted(p, X).constants[0].data_ptr() == p.data_ptr()
+    assert not inverted(p, X).constants[0].is_inference()
+    assert inverted(p.clone(), X).constants[0].shape == (1, 1)
+    alone = torch.tensor([0.5, 0.5, 0.5])
+    assert inverted(alone, X).constants[0].data_ptr() == alone.data_ptr()

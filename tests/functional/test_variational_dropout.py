@@ -18,6 +18,7 @@ from torchdropout.errors import ArgumentTypeError, ArgumentValueError, ShapeErro
 from torchdropout.functional.variational_dropout import kl_of, log_alpha_of
 
 KEY = Key(8, 9)
+JAGGED = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
 
 
 def seeded(function, *args, **kwargs):
@@ -123,6 +124,26 @@ class TestMultiplied:
         ("change", "error", "words"),
         [
             ({"log_alpha": 0.1}, ArgumentTypeError, "`log_alpha` to be a floating-point tensor, "),
+            (
+                {"log_alpha": torch.zeros(1).long()},
+                ArgumentTypeError,
+                "`log_alpha` to be a floating",
+            ),
+            (
+                {"log_alpha": JAGGED},
+                ArgumentTypeError,
+                "`log_alpha` to be a tensor that is not nes",
+            ),
+            (
+                {"log_alpha": torch.zeros(2, 3).to_sparse()},
+                ArgumentTypeError,
+                "`log_alpha` .*spars",
+            ),
+            (
+                {"log_alpha": torch.zeros(1, device="meta")},
+                ArgumentValueError,
+                "`log_alpha` to be on the input's device, cpu, and not on meta",
+            ),
             (
                 {"log_alpha": torch.zeros(2)},
                 ArgumentValueError,
@@ -367,9 +388,6 @@ def test_the_divergence_is_within_a_hundredth_of_the_integral():
     far = max(abs(kl_of(a).item() - exact(a.item())) for a in points)
     assert 0.001 < far < 0.01
     assert kl_of(torch.tensor(50.0)).item() == pytest.approx(0, abs=1e-6)
-
-
-JAGGED = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
 
 
 @pytest.mark.parametrize(
