@@ -494,7 +494,9 @@ def test_passes_that_are_not_computed_in_blocks():
     none = q[..., :0]
     for others in ([q.to("meta")] * 3, [q[..., :0, :]] * 3, (none, none, q), (q, q, none)):
         found.append(together(*others, *given))
-    assert found == [None] * 5
+    keys = torch.stack([key.tensor() for key in PASSES])
+    found.append(attention_of_passes(q, q, q, None, 0.0, False, keys, Part(None, 0)))
+    assert found == [None] * 6
     assert together(q, q, q, *given) is not None
 
 

@@ -249,6 +249,30 @@ def test_how_the_draws_are_divided(placements, shape, whole, kept, computed, mon
     assert asked[0] == (parts.shape, mesh, parts.computed)
 
 
+def test_gradients_of_parts_are_laid_out_as_the_parts_are():
+    """And are there for all parts that have one: what follows is the same in all processes."""
+    leaf, other, constant = randn(3, 2).requires_grad_(), randn(4).requires_grad_(), randn(5)
+    part = leaf.t()
+    found = _shards._Alike.apply(part, other, constant)
+    assert all(map(torch.equal, found, (part, other, constant)))
+    assert [x.requires_grad for x in found] == [True, True, False]
+    gradient = torch.arange(6.0).view(2, 3)
+    of_part, of_other = torch.autograd.grad(found[0], (part, other), gradient)
+    assert torch.equal(of_part, gradient)
+    assert of_part.stride() == part.stride() == (1, 2)
+    assert torch.equal(of_other, torch.zeros(4))
+    assert _shards._laid_out(gradient, (3, 1)) is gradient
+
+
+def test_a_sparse_tensor_is_refused_before_the_parts(monkeypatch):
+    sparse = torch.eye(2).to_sparse()
+    with pytest.raises(ArgumentTypeError, match="`old` to be a dense tensor"):
+        _shards.by_parts(pytest.fail, {"new": randn(2, 2), "bias": None, "old": sparse})
+    monkeypatch.setattr(_shards, "is_spread", lambda x: x is not sparse)
+    assert _shards.whole(sparse) is sparse
+    assert _shards.whole(SimpleNamespace(full_tensor=lambda: 5)) == 5
+
+
 class Given:
     """A DTensor, which notes how it is spread anew, and what its gradient is."""
 

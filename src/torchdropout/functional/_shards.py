@@ -21,9 +21,7 @@ _MODULE = "torch.distributed.tensor"
 
 def is_spread(x: Any) -> bool:
     """Whether it is a `DTensor`, without importing its module."""
-    if type(x) is torch.Tensor or type(x) is torch.nn.Parameter or _MODULE not in sys.modules:
-        return False
-    return isinstance(x, sys.modules[_MODULE].DTensor)
+    return _MODULE in sys.modules and isinstance(x, sys.modules[_MODULE].DTensor)
 
 
 def are_spread(tensors: Mapping[str, torch.Tensor | None]) -> bool:
