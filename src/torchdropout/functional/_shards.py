@@ -73,8 +73,8 @@ def by_parts(
             or a tuple of such tensors. Nothing may be drawn before it.
         tensors: The arguments by name. Dimensions are aligned at the last one, and one of size 1 is
             expanded.
-        base: Mask index of the first draw of the whole, its 64 bits as int64. A function that draws
-            nothing leaves out what it is given of it.
+        base: Mask index of the first draw of the whole, its 64 bits as int64; any for a function
+            that draws nothing.
         strides: Mask strides of the whole; None for row-major ones.
         whole: Dimensions of the draws that a part must have whole.
         shape: Shape of the draws; by default the first tensor's.
