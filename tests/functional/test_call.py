@@ -5,9 +5,10 @@ import torch
 
 from torchdropout import Key, MaskLayout, backends, direct, ops
 from torchdropout.contract.noise import Law
+from torchdropout.errors import ArgumentTypeError
 from torchdropout.functional import _bernoulli
 from torchdropout.functional._bernoulli import bernoulli, inverted, unscaled
-from torchdropout.functional._call import apply, by_default
+from torchdropout.functional._call import apply, by_default, check_call
 from torchdropout.functional._map import KeyedMap
 from torchdropout.functional._noise import noise
 
@@ -113,6 +114,16 @@ def test_the_way_of_a_call(ways, given, expected):
     assert torch.equal(y, 3 * X if expected else X)
     assert (y is x) == (given["inplace"] or (not expected and out is None))
     assert (y is out) == (out is not None)
+
+
+def test_what_a_variant_takes_unless_it_says_something_else():
+    x = torch.ones(2, dtype=torch.complex64)
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
+    assert check_call(x, True, None, None) is x
+    assert check_call(nested, True, None, None, nested_ok=True) is nested
+    for refused, given in ((x, {"complex_ok": False}), (nested, {})):
+        with pytest.raises(ArgumentTypeError, match="`input`"):
+            check_call(refused, True, None, None, **given)
 
 
 class Mine(torch.Tensor):

@@ -42,8 +42,7 @@ def check_call(
     if not nested_ok and x.is_nested:
         refuse_nested(name, x)
     check_bool("training", training)
-    if key is not None or generator is not None:
-        check_source(key, generator, x)
+    check_source(key, generator, x)
     return x
 
 

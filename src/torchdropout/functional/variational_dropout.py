@@ -339,8 +339,7 @@ def check_layer_call(
     check_bool("training", training)
     check_threshold(threshold)
     are_spread({"input": x, "weight": weight, "log_sigma2": log_sigma2, "bias": bias})
-    if key is not None or generator is not None:
-        check_source(key, generator, x)
+    check_source(key, generator, x)
 
 
 def _check_sizes(
