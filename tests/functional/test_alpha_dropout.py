@@ -91,5 +91,8 @@ def test_feature_alpha_refuses_one_dimension_as_torch_does():
     for function in (torch.nn.functional.feature_alpha_dropout, F.feature_alpha_dropout):
         with pytest.raises(RuntimeError, match="at least 2 dimensions"):
             function(torch.ones(3), 0.5, True)
+        for given in ((0.0, True), (0.5, False)):
+            assert torch.equal(function(torch.ones(3), *given), torch.ones(3))
+        assert function(torch.ones(3, 2), 0.5, True).shape == (3, 2)
     with pytest.raises(ShapeError):
         F.feature_alpha_dropout(torch.ones(3), 0.5, True)

@@ -1,6 +1,7 @@
 """Attention dropout: torch's attention with the contract's mask on its probabilities."""
 
 import functools
+import importlib
 import math
 
 import pytest
@@ -13,8 +14,9 @@ from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.functional import _attention
+from torchdropout.functional._bernoulli import inverted
 from torchdropout.functional._part import Part
-from torchdropout.functional.attention import attention_of_passes
+from torchdropout.functional.attention import _as_autocast, attention_of_passes
 from torchdropout.verify import check_dropout
 
 KEY = Key(8, 9)
@@ -77,6 +79,7 @@ CASES = {
     "one head serves all": ((randn(2, 6, 5, 4), randn(2, 1, 7, 4), randn(1, 1, 7, 3)), {}),
     "keys of one head": ((randn(1, 6, 5, 4), randn(2, 1, 7, 4), randn(2, 6, 7, 3)), {}),
     "queries without batch": ((randn(5, 4), randn(2, 3, 7, 4), randn(3, 7, 3)), {}),
+    "keys without heads": ((randn(2, 3, 5, 4), randn(7, 4), randn(7, 3)), {}),
     "one query": ((randn(2, 6, 1, 4), randn(2, 6, 7, 4), randn(2, 6, 7, 3)), {"causal": True}),
     "mask": (QKV, {"mask": bools(5, 7)}),
     "mask of padding": (QKV, {"mask": bools(2, 1, 1, 7)}),
@@ -87,11 +90,17 @@ CASES = {
     "added to each key": (QKV, {"mask": randn(7)}),
     "added to each head's key, grouped": (GROUPED, {"gqa": True, "mask": randn(2, 6, 1, 7)}),
     "added to each query, grouped": (GROUPED, {"gqa": True, "mask": randn(2, 1, 5, 1)}),
+    "two of each, one group": (
+        (randn(1, 2, 2, 4), randn(1, 1, 3, 4), randn(1, 1, 3, 3)),
+        {"gqa": True, "mask": randn(2, 2, 3)},
+    ),
     "layout": (QKV, {"layout": CUT}),
+    "layout from 2**63 on": (QKV, {"layout": MaskLayout(2**63 + 5, (210, 35, 7, 1))}),
     "layout, grouped, causal": (GROUPED, {"gqa": True, "causal": True, "layout": CUT}),
     "whole heads": (QKV, {"dims": (-2, -1)}),
     "heads share": (QKV, {"dims": (1,)}),
     "samples share": (QKV, {"dims": (0,)}),
+    "samples and heads share": (QKV, {"dims": (0, 1)}),
     "scale": (QKV, {"scale": -0.3}),
 }
 
@@ -103,12 +112,18 @@ def called(q, k, v, mask=None, p=0.3, causal=False, *, scale=None, gqa=False, la
     )
 
 
-@pytest.mark.parametrize("block", [1, 40, 1 << 18])
+ROWS = [(0, 2), (2, 4), (4, 5)]
+
+
+@pytest.mark.parametrize("block", [1, 40, 1 << 18, None])
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_definition(name, block, monkeypatch):
-    """Output and gradients do not depend on how the square is cut into blocks."""
-    monkeypatch.setattr(_attention, "BLOCK", block)
-    monkeypatch.setattr(_attention, "CAUSAL_ROWS", 3)
+    """Output and gradients do not depend on how the square is cut into blocks, or whether it is."""
+    if block is None:
+        module = importlib.import_module("torchdropout.functional.attention")
+        monkeypatch.setattr(module, "blocks_possible", lambda *tensors: False)
+    monkeypatch.setattr(_attention, "_MOST_IN_BLOCK", block)
+    monkeypatch.setattr(_attention, "_MOST_CAUSAL_ROWS", 3)
     qkv, given = CASES[name]
     y, expected = called(*qkv, **given), defined(*qkv, **given)
     assert y.shape == expected.shape
@@ -262,7 +277,7 @@ def test_randomness():
 
 
 def test_gradients_of_both_orders_and_forward(monkeypatch):
-    monkeypatch.setattr(_attention, "BLOCK", 10)
+    monkeypatch.setattr(_attention, "_MOST_IN_BLOCK", 10)
     inputs = randn(1, 4, 2, 1), randn(1, 2, 3, 1), randn(1, 2, 3, 2), randn(4, 1, 3)
 
     def function(q, k, v, mask):
@@ -273,6 +288,91 @@ def test_gradients_of_both_orders_and_forward(monkeypatch):
     x = randn(2, 3, 2)  # one tensor as q, k and v
     assert torch.autograd.gradcheck(lambda x: attention(x, x, x, None, 0.3, True), x)
     assert torch.autograd.gradgradcheck(lambda x: attention(x, x, x, None, 0.3, True), x)
+
+
+@pytest.mark.parametrize(
+    ("most", "causal", "strides", "expected"),
+    [
+        (13, False, (70, 35, 7, 1), [(g, g + 1, n, n + 1, 7) for g in (0, 1) for n in range(5)]),
+        (29, False, (70, 35, 7, 1), [(g, g + 1, *b, 7) for g in (0, 1) for b in ROWS]),
+        (139, False, (70, 35, 7, 1), [(0, 1, 0, 5, 7), (1, 2, 0, 5, 7)]),
+        (140, False, (70, 35, 7, 1), [(0, 2, 0, 5, 7)]),
+        (10**6, False, (70, 35, 7, 1), [(0, 2, 0, 5, 7)]),
+        (10**6, False, (7, 1, 7, 1), [(g, g + 1, 0, 5, 7) for g in range(4)]),
+        (14, True, (70, 35, 7, 1), [(g, g + 1, n, n + 1, n + 1) for g in (0, 1) for n in range(5)]),
+        (10**6, True, (70, 35, 7, 1), [(0, 2, *b, b[1]) for b in ROWS]),
+    ],
+)
+def test_blocks(most, causal, strides, expected, monkeypatch):
+    """Two heads of a group, five queries and seven keys: 14 probabilities for each query."""
+    monkeypatch.setattr(_attention, "_MOST_IN_BLOCK", most)
+    monkeypatch.setattr(_attention, "_MOST_CAUSAL_ROWS", 2)
+    samples = 1 if strides[0] == 70 else 2
+    q, k, v = (randn(samples, *size).detach() for size in ((4, 5, 3), (2, 7, 3), (2, 7, 3)))
+    plan = _attention.AttentionPlan(inverted(0.3), 0.5, causal, 0, strides)
+    square = _attention._Square(q, k, v, None, plan, KEY.tensor())
+    runs = list(square.blocks())
+    assert [tuple(block) for _, _, run in runs for block in run] == expected
+    for g, g_end, run in runs:
+        assert {(block.g, block.g_end) for block in run} == {(g, g_end)}
+    # They share their memory.
+    block = runs[0][2][0]
+    place = square.scratch("scores", block).data_ptr()
+    for _, _, run in runs:
+        assert square.scratch("scores", run[0]).data_ptr() == place
+
+
+@pytest.mark.parametrize("masked", [None, False, True])
+def test_a_kernel_computes_what_it_can(masked, monkeypatch):
+    """All but the gradient of a mask; what it has found in the forward is kept for its backward."""
+    called_with = []
+
+    def forward(*args):
+        output, _ = _attention._forward(*args)
+        return output, rows
+
+    def backward(q, key, k, v, output, found, gradient, wanted, *rest):
+        called_with.append((output, found, wanted))
+        return _attention._backward(q, key, k, v, output, found, gradient, wanted, *rest)
+
+    monkeypatch.setattr(_attention, "_run", forward)
+    monkeypatch.setattr(_attention, "_run_backward", backward)
+    rows = torch.ones(3)
+    inputs = [*(t.detach() for t in QKV), None if masked is None else randn(5, 7).detach()]
+    wanted = [0, 2, 3] if masked else [0, 2]
+    for n in wanted:
+        inputs[n].requires_grad_()
+    y, expected = called(*inputs), defined(*inputs)
+    gradient, wanted = randn(*y.shape).detach(), [inputs[n] for n in wanted]
+    found = torch.autograd.grad(y, wanted, gradient)
+    for got, right in zip(found, torch.autograd.grad(expected, wanted, gradient), strict=True):
+        torch.testing.assert_close(got, right, rtol=1e-11, atol=1e-12)
+    if masked:
+        assert called_with == []
+    else:
+        ((output, kept, asked),) = called_with
+        assert torch.equal(output, y)
+        assert torch.equal(kept, rows)
+        assert asked == (True, False, True)
+
+
+PLAIN = torch.ones(2)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "compiling", "unwatched", "expected"),
+    [
+        ((PLAIN, None), False, True, True),
+        ((torch.nn.Parameter(PLAIN), PLAIN), False, True, True),
+        ((PLAIN, PLAIN.as_subclass(type("Mine", (torch.Tensor,), {}))), False, True, False),
+        ((PLAIN,), True, True, False),
+        ((PLAIN,), False, False, False),
+    ],
+)
+def test_where_blocks_are_possible(tensors, compiling, unwatched, expected, monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+    monkeypatch.setattr(_attention._torch, "unwatched", lambda: unwatched)
+    assert _attention.blocks_possible(*tensors) is expected
 
 
 @pytest.mark.parametrize("wanted", range(4))
@@ -301,7 +401,7 @@ def test_nothing_square_is_kept_and_no_block_is_larger_than_a_block(monkeypatch)
     places = {t.untyped_storage().data_ptr() for t in (q, k, v)}
     assert {t.untyped_storage().data_ptr() for t in kept} == places  # 3 inputs, no byte more
     torch.autograd.grad(y.sum(), (q, k, v))
-    assert max(sizes) <= _attention.BLOCK < y.shape[:-1].numel() * 512
+    assert max(sizes) <= _attention._MOST_IN_BLOCK < y.shape[:-1].numel() * 512
     assert sum(sizes) < 2 * 0.65 * y.shape[:-1].numel() * 512  # the blocks of a causal square
 
 
@@ -350,7 +450,7 @@ def one_by_one(q, k, v, mask, causal, options):
 @pytest.mark.parametrize("name", [n for n in CASES if not {"layout", "dims"} & CASES[n][1].keys()])
 def test_passes_together_are_those_one_by_one(name, block, monkeypatch):
     """A block may end within a pass, or have several."""
-    monkeypatch.setattr(_attention, "BLOCK", block)
+    monkeypatch.setattr(_attention, "_MOST_IN_BLOCK", block)
     y, inputs = passes_of(name, together)
     expected, others = passes_of(name, one_by_one)
     torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-13)
@@ -391,9 +491,12 @@ def test_passes_that_are_not_computed_in_blocks():
     given = None, False, {}
     found = []
     torch.vmap(lambda q: found.append(together(q, q, q, *given)) or q)(q[None])
-    for other in (q.to("meta"), q[..., :0, :]):
-        found.append(together(other, other, other, *given))
-    assert found == [None, None, None]
+    none = q[..., :0]
+    for others in ([q.to("meta")] * 3, [q[..., :0, :]] * 3, (none, none, q), (q, q, none)):
+        found.append(together(*others, *given))
+    keys = torch.stack([key.tensor() for key in PASSES])
+    found.append(attention_of_passes(q, q, q, None, 0.0, False, keys, Part(None, 0)))
+    assert found == [None] * 6
     assert together(q, q, q, *given) is not None
 
 
@@ -496,14 +599,23 @@ def test_inference_mode():
         assert torch.equal(y, expected)
 
 
-@pytest.mark.parametrize("shape", [(0, 2, 3), (2, 0, 3), (2, 3, 0)])
-def test_empty(shape):
-    batch, queries, keys = shape
-    q, k, v = randn(batch, 2, queries, 4), randn(batch, 2, keys, 4), randn(batch, 2, keys, 3)
-    y = attention(q, k, v, None, 0.3)
-    assert torch.equal(y.detach(), torch.zeros(batch, 2, queries, 3, dtype=torch.float64))
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("shape", [(0, 2, 2, 3), (2, 0, 2, 3), (2, 2, 0, 3), (2, 2, 3, 0)])
+def test_empty(shape, masked):
+    batch, heads, queries, keys = shape
+    q = randn(batch, heads, queries, 4)
+    k, v = randn(batch, heads, keys, 4), randn(batch, heads, keys, 3)
+    y = attention(q, k, v, bools(queries, keys) if masked else None, 0.3)
+    assert torch.equal(y.detach(), torch.zeros(batch, heads, queries, 3, dtype=torch.float64))
     gradients = torch.autograd.grad(y.sum(), (q, k, v))
     assert [g.shape for g in gradients] == [t.shape for t in (q, k, v)]
+
+
+def test_without_features_each_key_has_the_same_probability():
+    q, k, v = torch.ones(2, 3, 0), torch.ones(2, 4, 0), torch.ones(2, 4, 5)
+    expected = attention(torch.zeros(2, 3, 1), torch.zeros(2, 4, 1), v, None, 0.3)
+    assert torch.equal(attention(q, k, v, None, 0.3), expected)
+    assert attention(q, k, v[..., :0], None, 0.3).shape == (2, 3, 0)
 
 
 def test_is_traced_as_one_call():
@@ -558,6 +670,11 @@ Q, K, V = (t.detach() for t in QKV)
             ArgumentValueError,
             "`key` to be of a number of heads that divides query's 6",
         ),
+        (
+            {"enable_gqa": True, "key": K[:, :0], "value": V[:, :0]},
+            ArgumentValueError,
+            "`key` to be of a number of heads that divides query's 6",
+        ),
         ({"enable_gqa": True, "key": K[0, 0]}, ArgumentValueError, "`key` to be of 3 dimensions"),
         ({"attn_mask": True}, ArgumentTypeError, r"`attn_mask` to be a tensor or None"),
         (
@@ -565,6 +682,7 @@ Q, K, V = (t.detach() for t in QKV)
             ArgumentTypeError,
             "bool, torch.float64 or float32",
         ),
+        ({"attn_mask": bools(5, 7).to("meta")}, ArgumentValueError, "query's device, cpu, and not"),
         ({"attn_mask": bools(4, 7)}, ArgumentValueError, r"the scores', \(2, 6, 5, 7\), got"),
         ({"attn_mask": bools(1, 2, 6, 5, 7)}, ArgumentValueError, "broadcasts to the scores'"),
         (
@@ -591,6 +709,14 @@ def test_refusals_draw_nothing(change, error, words, p):
             **{"query": Q, "key": K, "value": V, "dropout_p": p, **change}
         )
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", ["query", "key", "value", "attn_mask"])
+def test_nested_tensors_are_refused(name):
+    given = {"query": Q, "key": K, "value": V, "attn_mask": bools(5, 7)}
+    given[name] = torch.nested.nested_tensor([Q[0], Q[0, :3]], layout=torch.jagged)
+    with pytest.raises(ArgumentTypeError, match=f"`{name}` to be a tensor that is not nested"):
+        F.scaled_dot_product_attention(**given)
 
 
 @pytest.mark.slow
@@ -640,6 +766,10 @@ def test_autocast_takes_tensors_of_several_dtypes(p):
     alike = F.scaled_dot_product_attention(
         narrow, narrow, q.half().bfloat16(), narrow.new_zeros(4, 4), p, dropout_key=Key(1)
     )
+    with torch.autocast("cpu", torch.bfloat16):
+        first, *others, none = _as_autocast(q.half(), q.double(), q > 0, None)
+    assert [t.dtype for t in (first, *others)] == [torch.bfloat16, torch.float64, torch.bool]
+    assert none is None
     assert mixed.dtype == torch.bfloat16
     assert torch.equal(mixed, alike)
 

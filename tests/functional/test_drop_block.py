@@ -352,6 +352,7 @@ class TestRefuses:
             (ArgumentValueError, r"`p` to be in \[0, 1\]", {"p": 1.5}),
             (ArgumentTypeError, r"`eps` .*got eps='1' \(str\)", {"eps": "1"}),
             (ArgumentValueError, r"`eps` to be a finite number", {"eps": math.nan}),
+            (ArgumentValueError, r"`eps` to be a finite number", {"eps": math.inf}),
             (ArgumentValueError, r"`eps` to be a finite number", {"eps": -1.0}),
             (ArgumentTypeError, r"`scale` to be 'expectation' or 'count'", {"scale": True}),
             (ArgumentValueError, r"got scale='sample' \(str\)", {"scale": "sample"}),
@@ -367,6 +368,7 @@ class TestRefuses:
         ],
     )
     def test_arguments(self, error, words, given):
+        F.drop_block2d(self.x, 0.5, 3, eps=0.0, key=KEY)  # the least that is accepted
         with pytest.raises(error, match=words):
             F.drop_block2d(self.x, **{"block_size": 3, **given})
 

@@ -14,9 +14,10 @@ from torch.utils.checkpoint import checkpoint
 
 from oracle import FLOATS, layouts_of, mask, same_bits
 from strategies import keys, layouts, probabilities, seeds
-from torchdropout import Key, MaskLayout, backends
+from torchdropout import Key, MaskLayout, backends, direct
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
+from torchdropout.functional import _bernoulli
 
 KEY = Key(2**63 + 5, 2**40 + 1)
 ALL_BACKENDS = backends.available()
@@ -364,6 +365,26 @@ class TestSource:
         assert torch.equal(generator.get_state(), same.get_state())
         assert torch.equal(y, F.dropout_add(x, residual, key=key))
         assert torch.equal(torch.get_rng_state(), before)
+
+    @pytest.mark.parametrize("on_cpu", [True, False])
+    @pytest.mark.parametrize("captures", [True, False])
+    @pytest.mark.parametrize("source", [None, "key", "generator"])
+    def test_the_seed_of_the_kernel(self, monkeypatch, on_cpu, captures, source):
+        """None is for a kernel that draws it last; a CUDA graph draws a tensor."""
+        monkeypatch.setattr(direct, "add_draws", lambda x: on_cpu)
+        monkeypatch.setattr(_bernoulli.ops, "captures", lambda device: captures)
+        generator = torch.Generator().manual_seed(3) if source == "generator" else None
+        named = KEY if source == "key" else None
+        call = _bernoulli.numbers(
+            _bernoulli.inverted(0.5), named, generator, 0, None, torch.ones(2)
+        )
+        if source is None:
+            kind = type(None) if on_cpu else torch.Tensor if captures else int
+            assert type(call.seed) is kind
+            assert call.stream == 0
+        else:
+            expected = named or Key.draw(torch.Generator().manual_seed(3))
+            assert (call.seed, call.stream) == (expected.seed, expected.stream)
 
 
 def summed(x, residual, bias):

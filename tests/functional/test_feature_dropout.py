@@ -5,7 +5,7 @@ import torch
 
 from torchdropout import Key
 from torchdropout import functional as F
-from torchdropout.errors import ArgumentTypeError, ShapeError
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, ShapeError
 
 KEY = Key(8, 9)
 
@@ -79,6 +79,8 @@ def test_dropout1d_refuses_other_ranks_as_torch_does(shape, training):
             function(x, 0.5, training)
     with pytest.raises(ShapeError, match=r"\(C, L\) or \(N, C, L\)"):
         F.dropout1d(x, 0.5, training)
+    with pytest.raises(ArgumentValueError, match=r"got p=1\.5"):  # it is reported first
+        F.dropout1d(x, 1.5, training)
 
 
 @pytest.mark.parametrize(("name", "shape"), [("dropout2d", (3,)), ("dropout3d", ())])

@@ -60,6 +60,11 @@ def test_a_large_square_of_float16_is_finite():
     x, log_sigma2 = torch.full((1, 4), 300.0).half(), torch.full((3, 4), 6.0).half()
     y = layer.variance(x, log_sigma2, layer.Linear())
     torch.testing.assert_close(y, torch.full((1, 3), 4 * 9e4) * torch.tensor(6.0).exp())
+    with torch.autocast("cpu", torch.float16):
+        assert torch.equal(layer.variance(x.float(), log_sigma2.float(), layer.Linear()), y)
+    given, tangents = (x, log_sigma2), (torch.ones_like(x), torch.ones_like(log_sigma2))
+    _, tangent = torch.func.jvp(lambda *t: layer.variance(*t, layer.Linear()), given, tangents)
+    torch.testing.assert_close(tangent, y * (1 + 2 / 300))
     meta = layer.variance(x.to("meta"), log_sigma2.to("meta"), layer.Linear())
     assert (meta.dtype, meta.shape) == (torch.float32, (1, 3))
 

@@ -1,6 +1,7 @@
 """What a variant needs of DTensors, without one: `test_distributed.py` has them."""
 
 import importlib
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -31,7 +32,7 @@ def spy(monkeypatch, module):
     """Notes what `by_parts` is called with, and calls the function with the whole."""
     calls = []
 
-    def by_parts(function, tensors, base, strides, whole=(), shape=None, shared=()):
+    def by_parts(function, tensors, base=0, strides=None, whole=(), shape=None, shared=()):
         calls.append(([*tensors], [*whole], shape, [*shared]))
         return function(*tensors.values(), base, strides)
 
@@ -72,6 +73,14 @@ def test_a_choice_needs_all_of_its_dimension(monkeypatch, name):
     calls = spy(monkeypatch, module_of(module))
     assert torch.equal(call(x), expected)
     assert calls == [(names, whole, None, [])]
+
+
+def test_a_choice_of_tokens_is_the_same_along_the_other_dimensions(monkeypatch):
+    found = []
+    of_parts = lambda part, tensors, base, strides, whole: found.append(strides)  # noqa: E731
+    monkeypatch.setattr(module_of("token_dropout"), "by_parts", of_parts)
+    F.token_dropout(randn(3, 8, 2, 5), key=KEY)
+    assert found == [[8, 1, 0, 0]]
 
 
 @pytest.mark.parametrize("dims", [1, 2])
@@ -157,6 +166,243 @@ def test_in_how_many_pieces_a_dimension_lies():
     placements = [SimpleNamespace(dim=1), SimpleNamespace(), SimpleNamespace(dim=1)]
     x = SimpleNamespace(ndim=3, device_mesh=mesh, placements=placements)
     assert [_shards.pieces(x, dim) for dim in (0, 1, 2, -1, -2)] == [1, 10, 1, 1, 10]
+
+
+class Everywhere:
+    """A placement as torch's are read: "R", or for a sum "P", which have no dimension."""
+
+    kind = "R"
+
+    def is_partial(self):
+        return self.kind == "P"
+
+    def is_replicate(self):
+        return self.kind == "R"
+
+
+class Sum(Everywhere):
+    kind = "P"
+
+
+class Shard(Everywhere):
+    kind = "S"
+
+    def __init__(self, dim):
+        self.dim = dim
+
+
+class Strided(Shard):
+    kind = "T"
+
+
+def placed(text):
+    """Placements by a word for each: its kind, its dimension, and the factor of a strided one."""
+    for word in text.split():
+        one = {"R": Everywhere, "P": Sum, "S": Shard, "T": Strided}[word[0]]
+        numbers = [int(number) for number in word[1:].split("/") if number]
+        placement = one(*numbers[:1])
+        if one is Strided:
+            placement.split_factor = numbers[1]
+        yield placement
+
+
+def written(placements):
+    return " ".join(p.kind + (str(p.dim) if hasattr(p, "dim") else "") for p in placements)
+
+
+@pytest.mark.parametrize(
+    ("placements", "shape", "whole", "kept", "computed"),
+    [
+        ("S0", None, (), "S0", "S0"),
+        ("S-1 R", None, (), "S1 R", "S1 R"),
+        ("P S0", None, (), "R S0", "R S0"),
+        ("S1 S0", None, (1,), "S1 S0", "R S0"),
+        ("S1 S0", None, (-1,), "S1 S0", "R S0"),
+        ("S0", (6, 4, 5), (), "S1", "S1"),
+        ("S-1", (6, 4, 5), (0,), "S2", "S2"),
+        ("T0/3 S0", None, (), "T0 S0", "T0 S0"),  # the range of FSDP and tensor parallelism
+        ("T0/15 S0 S0", None, (), "T0 S0 S0", "T0 S0 S0"),
+        ("T0/3 S1", None, (), "T0 S1", "R S1"),
+        ("T0/2 S0", None, (), "T0 S0", "R R"),
+        ("S0 T0/1", None, (), "S0 T0", "S0 T0"),
+        ("T0/3 S0", (6, 4, 5), (), "T0 S1", "T0 R"),
+    ],
+)
+def test_how_the_draws_are_divided(placements, shape, whole, kept, computed, monkeypatch):
+    """A strided shard that is not one range is gathered, as is what a part needs whole."""
+    fake = SimpleNamespace(Shard=Shard, Replicate=Everywhere)
+    monkeypatch.setitem(sys.modules, "torch.distributed.tensor", fake)
+    mesh = SimpleNamespace(size=(2, 3, 5).__getitem__)
+    lead = SimpleNamespace(shape=(4, 5), ndim=2, device_mesh=mesh, placements=[*placed(placements)])
+    parts = _shards._Parts(lead, whole, shape)
+    assert parts.shape == (shape or (4, 5))
+    assert written(parts.placements) == kept
+    assert written(parts.computed) == computed
+    start = [2, 3, 1][: len(parts.shape)]
+    asked = []
+    monkeypatch.setattr(
+        _shards._torch, "shard_offset", lambda: lambda *args: (asked.append(args), start)
+    )
+    strides = [7, 5, 100][: len(parts.shape)]
+    assert parts.base(-4, strides) == 2 * 7 + 3 * 5 + (100 if shape else 0) - 4
+    assert parts.base(-40, [1, 2, 3][: len(parts.shape)]) == 2 + 6 + (3 if shape else 0) - 40
+    assert asked[0] == (parts.shape, mesh, parts.computed)
+
+
+def test_gradients_of_parts_are_laid_out_as_the_parts_are():
+    """And are there for all parts that have one: what follows is the same in all processes."""
+    leaf, other, constant = randn(3, 2).requires_grad_(), randn(4).requires_grad_(), randn(5)
+    part = leaf.t()
+    found = _shards._Alike.apply(part, other, constant)
+    assert all(map(torch.equal, found, (part, other, constant)))
+    assert [x.requires_grad for x in found] == [True, True, False]
+    gradient = torch.arange(6.0).view(2, 3)
+    of_part, of_other = torch.autograd.grad(found[0], (part, other), gradient)
+    assert torch.equal(of_part, gradient)
+    assert of_part.stride() == part.stride() == (1, 2)
+    assert torch.equal(of_other, torch.zeros(4))
+    assert _shards._laid_out(gradient, (3, 1)) is gradient
+
+
+def test_a_sparse_tensor_is_refused_before_the_parts(monkeypatch):
+    sparse = torch.eye(2).to_sparse()
+    with pytest.raises(ArgumentTypeError, match="`old` to be a dense tensor"):
+        _shards.by_parts(pytest.fail, {"new": randn(2, 2), "bias": None, "old": sparse})
+    monkeypatch.setattr(_shards, "is_spread", lambda x: x is not sparse)
+    assert _shards.whole(sparse) is sparse
+    assert _shards.whole(SimpleNamespace(full_tensor=lambda: 5)) == 5
+
+
+class Given:
+    """A DTensor, which notes how it is spread anew, and what its gradient is."""
+
+    def __init__(self, shape, mesh=None, error=None):
+        self.shape, self.ndim = shape, len(shape)
+        self.device_mesh = mesh
+        self.placements, self.error = (), error
+
+    def redistribute(self, placements):
+        if self.error is not None:
+            raise self.error
+        self.placements = placements
+        return self
+
+    def to_local(self, grad_placements):
+        return written(self.placements), written(grad_placements)
+
+
+def parts_of(monkeypatch, placements, shape, stride=(5, 1), whole=()):
+    fake = SimpleNamespace(Shard=Shard, Replicate=Everywhere, Partial=Sum, DTensor=Result)
+    monkeypatch.setitem(sys.modules, "torch.distributed.tensor", fake)
+    lead = SimpleNamespace(
+        shape=shape,
+        ndim=len(shape),
+        device_mesh=SimpleNamespace(size=(2, 3, 5).__getitem__),
+        placements=[*placed(placements)],
+        stride=lambda: stride,
+    )
+    return _shards._Parts(lead, whole, None)
+
+
+@pytest.mark.parametrize(
+    ("placements", "whole", "shape", "shared", "expected"),
+    [
+        ("S0", (4, 5), (4, 5), False, ("S0", "S0")),
+        ("S0", (4, 5), (1, 5), False, ("R", "P")),
+        ("S0", (4, 5), (5,), False, ("R", "P")),
+        ("S0", (4, 5), (4, 5), True, ("R", "P")),
+        ("S1 R", (4, 5), (5,), False, ("S0 R", "S0 R")),
+        ("S1", (4, 5), (1,), False, ("R", "P")),
+        ("S0", (1, 5), (1, 5), False, ("S0", "S0")),
+        ("S0", (2, 5), (2, 5), False, ("S0", "S0")),
+        ("S0", (2, 5), (1, 5), False, ("R", "P")),
+        ("T0/3 S0", (4, 5), (4, 5), False, ("T0 S0", "T0 S0")),
+    ],
+)
+def test_what_a_process_needs_of_a_tensor(placements, whole, shape, shared, expected, monkeypatch):
+    """What all parts share has a gradient that is the sum of theirs."""
+    assert parts_of(monkeypatch, placements, whole).of(Given(shape), shared) == expected
+
+
+def test_shards_that_torch_cannot_gather(monkeypatch):
+    parts = parts_of(monkeypatch, "S0", (4, 5))
+    with pytest.raises(ArgumentValueError, match=r"DTensors whose shards torch .* can gather"):
+        parts.of(Given((4, 5), error=AssertionError()), False)
+
+
+class Result:
+    """What a DTensor is made of."""
+
+    @classmethod
+    def from_local(cls, part, mesh, placements, run_check, shape, stride):
+        self = cls()
+        self.part, self.made = part, (written(placements), tuple(shape), tuple(stride))
+        assert run_check is False
+        return self
+
+    def redistribute(self, placements):
+        self.made = (*self.made, written(placements))
+        return self
+
+
+@pytest.mark.parametrize(
+    ("placements", "stride", "whole", "part", "local", "expected"),
+    [
+        ("S0", (5, 1), (), (2, 5), (2, 5), ("S0", (4, 5), (5, 1), "S0")),
+        ("S0", (1, 4), (), (5, 2), (5, 2), ("S0", (4, 5), (1, 4), "S0")),
+        ("S0", (1, 4), (), (2, 5), (5, 2), ("S0", (4, 5), (5, 1), "S0")),
+        ("S0", (1, 4), (), (5, 2), (2, 5), ("S0", (4, 5), (5, 1), "S0")),
+        ("S0", (5, 1), (), (2,), (2, 5), ("S0", (4,), (1,), "S0")),
+        ("S1", (5, 1), (), (4,), (4, 3), ("R", (4,), (1,), "S1")),
+        ("S1 S0", (5, 1), (1,), (2, 5), (2, 5), ("R S0", (4, 5), (5, 1), "S1 S0")),
+        ("S0", (5, 1), (1,), (2, 3), (2, 5), ("S0", (4, 3), (3, 1), "S0")),
+    ],
+)
+def test_the_whole_of_what_the_parts_gave(
+    placements, stride, whole, part, local, expected, monkeypatch
+):
+    """Sizes in falling order are those of a transposed tensor, whose order in memory is kept."""
+
+    def laid_out(sizes):
+        transposed = sizes == (5, 2)
+        return torch.ones(sizes).t() if transposed else torch.ones(sizes)
+
+    parts = parts_of(monkeypatch, placements, (4, 5), stride, whole)
+    found, of_lead = laid_out(part), laid_out(local)
+    y = parts.joined(found, of_lead)
+    assert y.made == expected
+    assert torch.equal(y.part, found)
+    assert (y.part is found) or expected[2] != stride
+    assert y.part.is_contiguous() or expected[2] == stride
+    first, other = parts.joined((found, found), of_lead)
+    assert (first.made, other.made) == (expected, expected[:3])
+
+
+HERE, ELSEWHERE = (SimpleNamespace(get_coordinate=lambda n=n: n) for n in ([0], None))
+SPREAD, PLAIN = Given((4, 5), HERE), torch.ones(4, 5)
+
+
+@pytest.mark.parametrize(
+    ("lead", "other", "error", "words"),
+    [
+        (SPREAD, SPREAD, None, True),
+        (SPREAD, None, None, True),
+        (PLAIN, PLAIN, None, False),
+        (PLAIN, None, None, False),
+        (SPREAD, PLAIN, ArgumentTypeError, "`p` to be a DTensor, as `input` is,"),
+        (PLAIN, SPREAD, ArgumentTypeError, "`p` to be not a DTensor, as `input` is not,"),
+        (Given((4, 5), ELSEWHERE), None, ArgumentValueError, "a mesh that has this process"),
+        (SPREAD, Given((4, 5), ELSEWHERE), ArgumentValueError, "on the mesh of `input`"),
+    ],
+)
+def test_all_tensors_of_a_call_are_spread_or_none(lead, other, error, words, monkeypatch):
+    monkeypatch.setattr(_shards, "is_spread", lambda x: isinstance(x, Given))
+    tensors = {"input": lead, "p": other}
+    if error is None:
+        assert _shards.are_spread(tensors) is words
+    else:
+        with pytest.raises(error, match=words):
+            _shards.are_spread(tensors)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from torchdropout.errors import ArgumentTypeError, ArgumentValueError, ShapeErro
 from torchdropout.functional.variational_dropout import kl_of, log_alpha_of
 
 KEY = Key(8, 9)
+JAGGED = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
 
 
 def seeded(function, *args, **kwargs):
@@ -49,6 +50,11 @@ class TestMultiplied:
             y = F.variational_dropout(x, log_alpha, key=KEY)
             expected = x * (1 + math.sqrt(alpha) * normal(shape))
             torch.testing.assert_close(y, expected, rtol=1e-13, atol=1e-13)
+            assert torch.equal(F.variational_dropout(x, log_alpha.view(1, 1, 1, 1), key=KEY), y)
+        x, each = randn(5, 2), log_alpha + torch.tensor([0.0, 1.0], dtype=torch.float64)
+        y = F.variational_dropout(x, each, key=KEY)
+        expected = x * (1 + (each / 2).exp() * normal((5, 2)))
+        torch.testing.assert_close(y, expected, rtol=1e-13, atol=1e-13)
 
     @pytest.mark.parametrize("dtype", FLOATS, ids=str)
     def test_is_gaussian_dropout_in_every_dtype_and_layout(self, dtype):
@@ -118,6 +124,26 @@ class TestMultiplied:
         ("change", "error", "words"),
         [
             ({"log_alpha": 0.1}, ArgumentTypeError, "`log_alpha` to be a floating-point tensor, "),
+            (
+                {"log_alpha": torch.zeros(1).long()},
+                ArgumentTypeError,
+                "`log_alpha` to be a floating",
+            ),
+            (
+                {"log_alpha": JAGGED},
+                ArgumentTypeError,
+                "`log_alpha` to be a tensor that is not nes",
+            ),
+            (
+                {"log_alpha": torch.zeros(2, 3).to_sparse()},
+                ArgumentTypeError,
+                "`log_alpha` .*spars",
+            ),
+            (
+                {"log_alpha": torch.zeros(1, device="meta")},
+                ArgumentValueError,
+                "`log_alpha` to be on the input's device, cpu, and not on meta",
+            ),
             (
                 {"log_alpha": torch.zeros(2)},
                 ArgumentValueError,
@@ -335,9 +361,10 @@ def test_sampling_outputs_is_sampling_weights():
 
 
 def test_log_alpha_is_finite_for_a_weight_of_zero():
-    weight = torch.tensor([0.0, 1e-30, 2.0], requires_grad=True)
-    log_alpha = log_alpha_of(weight, torch.zeros(3))
+    weight = torch.tensor([0.0, 1e-30, 2.0, 1e-7], requires_grad=True)
+    log_alpha = log_alpha_of(weight, torch.zeros(4))
     assert log_alpha[2].item() == pytest.approx(-math.log(4), rel=1e-6)
+    assert log_alpha[3].item() == pytest.approx(-math.log(1e-14), abs=0.02)
     (gradient,) = torch.autograd.grad(kl_of(log_alpha).sum(), weight)
     assert torch.isfinite(gradient).all()
     assert log_alpha_of(torch.ones(2).half(), torch.zeros(2).half()).dtype == torch.float32
@@ -361,9 +388,6 @@ def test_the_divergence_is_within_a_hundredth_of_the_integral():
     far = max(abs(kl_of(a).item() - exact(a.item())) for a in points)
     assert 0.001 < far < 0.01
     assert kl_of(torch.tensor(50.0)).item() == pytest.approx(0, abs=1e-6)
-
-
-JAGGED = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_attention_of_passes_has_the_masks_of_each(expand, monkeypatch):
 
 
 def test_attention_of_passes_makes_no_square_of_all(monkeypatch):
-    monkeypatch.setattr(_attention, "BLOCK", 1 << 12)
+    monkeypatch.setattr(_attention, "_MOST_IN_BLOCK", 1 << 12)
     model, passes, length = seeded(Attention), 4, 64
     x = torch.ones(4, length, 8)
     square = passes * len(x) * 2 * length**2 * x.element_size()

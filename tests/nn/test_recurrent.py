@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.functional import _rate
+from torchdropout.functional._recurrent import unpacked_weights
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:LSTM with projections is not supported with oneDNN:UserWarning"
@@ -316,6 +318,17 @@ def test_packed_as_torch_with_states_in_both_directions(kind, rate):
     order = pack_padded_sequence(sequence(), torch.tensor([5, 4, 2, 1]))
     close(module(order, hx), plain(module)(order, hx), rtol=1e-5, atol=1e-6)
     assert module(order)[0].sorted_indices is None
+
+
+@pytest.mark.parametrize("on_cuda", [True, False])
+def test_one_warning_of_cudnn_is_silenced(on_cuda):
+    texts = ["RNN module weights are not part of single contiguous chunk of memory.", "another"]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with unpacked_weights(on_cuda):
+            for text in texts:
+                warnings.warn(text, stacklevel=1)
+    assert [str(one.message) for one in caught] == (texts[1:] if on_cuda else texts)
 
 
 class TestAtOne:

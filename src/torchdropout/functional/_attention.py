@@ -28,10 +28,10 @@ from ._map import KeyedMap, by_operator, compute
 
 # Probabilities in a block: on a CPU a few blocks stay in the cache of a core; elsewhere a kernel
 # needs enough work.
-BLOCK = 1 << 18
-BLOCK_ELSEWHERE = 1 << 24
+_MOST_IN_BLOCK = 1 << 18
+_MOST_ELSEWHERE = 1 << 24
 # Queries in a block of causal attention: its keys end at the last of them.
-CAUSAL_ROWS = 128
+_MOST_CAUSAL_ROWS = 128
 
 
 class AttentionPlan(NamedTuple):
@@ -321,10 +321,10 @@ class _Square:
 
     def blocks(self) -> Iterator[tuple[int, int, list[_Block]]]:
         """Runs of groups, each with the blocks of its queries."""
-        size = BLOCK if self.q.device.type == "cpu" else BLOCK_ELSEWHERE
+        size = _MOST_IN_BLOCK if self.q.device.type == "cpu" else _MOST_ELSEWHERE
         rows = max(1, min(self.queries, size // (self.heads * self.keys)))
         if self.plan.causal:
-            rows = min(rows, CAUSAL_ROWS)
+            rows = min(rows, _MOST_CAUSAL_ROWS)
         groups = 1
         if self.step is not None:
             groups = max(1, min(self.groups, size // (self.heads * rows * self.keys)))
@@ -369,7 +369,7 @@ class _Square:
         scores, weights = self.scratch("scores", b), self.scratch("weights", b)
         torch.bmm(q, k[:, : b.keys].transpose(1, 2), out=scores)
         square = self.square(scores, b)
-        if self.plan.causal and b.row + 1 < b.keys:
+        if self.plan.causal:
             ahead = square[..., b.row + 1 :]
             size = ahead.shape[-2:]
             never = torch.ones(size, dtype=torch.bool, device=q.device).triu()
@@ -436,7 +436,8 @@ class _Square:
         q_grad = torch.empty_like(self.q) if for_q else None
         k_grad = torch.empty_like(self.k) if for_k else None
         v_grad = torch.empty_like(self.v) if for_v else None
-        m_grad = self.mask.zeros(self.compute) if for_mask and self.mask is not None else None
+        mask = self.mask if for_mask else None
+        m_grad: Any = None if mask is None else mask.zeros(self.compute)
         for g, g_end, run in self.blocks():
             k, v = self.wide(self.k, g, g_end), self.wide(self.v, g, g_end)
             k_sum, v_sum = torch.zeros_like(k), torch.zeros_like(v)
@@ -452,8 +453,8 @@ class _Square:
                 torch.bmm(g_rows, v[:, : b.keys].transpose(1, 2), out=scores)
                 scores.mul_(dropped)
                 scores.addcmul_(weights, scores.sum(-1, keepdim=True), value=-1.0)
-                if m_grad is not None and self.mask is not None:
-                    self.mask.add(m_grad, self.square(scores, b), b)
+                if mask is not None:
+                    mask.add(m_grad, self.square(scores, b), b)
                 if q_grad is not None:
                     place = q_grad[g:g_end, :, b.row : b.row_end]
                     part = torch.bmm(scores, k[:, : b.keys]).mul_(self.plan.scale)
@@ -469,7 +470,7 @@ class _Square:
             None if q_grad is None else q_grad.view(*heads, *q_grad.shape[-2:]),
             None if k_grad is None else k_grad.view(*self.lead, *k_grad.shape[-2:]),
             None if v_grad is None else v_grad.view(*self.lead, *v_grad.shape[-2:]),
-            None if m_grad is None or self.mask is None else self.mask.like_given(m_grad),
+            None if mask is None else mask.like_given(m_grad),
         ]
 
 
@@ -488,7 +489,7 @@ class _ScoreMask:
 
     def of(self, b: _Block) -> torch.Tensor:
         """Broadcasts with the block."""
-        part = self._crop(self.values, b)
+        part = self._rows(self.values, b)
         return part if len(part) == 1 else part.index_select(0, self.which[b.g : b.g_end])
 
     def zeros(self, dtype: torch.dtype) -> torch.Tensor:
@@ -496,20 +497,17 @@ class _ScoreMask:
 
     def add(self, total: torch.Tensor, scores: torch.Tensor, b: _Block) -> None:
         """Add the gradient of the scores of a block, summed where they share a mask value."""
-        place = self._crop(total, b)
-        shared = [dim for dim in (1, 2, 3) if place.shape[dim] == 1 < scores.shape[dim]]
-        if shared:
-            scores = scores.sum(shared, keepdim=True)
+        place = self._rows(total, b)
+        scores = scores.sum_to_size(len(scores), *place.shape[1:])
         place.index_add_(0, self.which[b.g : b.g_end], scores)
 
     def like_given(self, total: torch.Tensor) -> torch.Tensor:
         return total.view(self.given.shape).to(self.given.dtype)
 
     @staticmethod
-    def _crop(t: torch.Tensor, b: _Block) -> torch.Tensor:
-        if t.shape[-2] > 1:
-            t = t[:, :, b.row : b.row_end]
-        return t[..., : b.keys] if t.shape[-1] > 1 else t
+    def _rows(t: torch.Tensor, b: _Block) -> torch.Tensor:
+        # A block with a mask has all keys: only causal attention leaves some out.
+        return t[:, :, b.row : b.row_end] if t.shape[-2] > 1 else t
 
 
 def _step(sizes: Sequence[int], strides: Sequence[int]) -> int | None:

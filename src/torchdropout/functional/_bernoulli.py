@@ -115,9 +115,10 @@ def numbers(
     """A map of `bernoulli` as `direct.masked_add` takes it, which may draw the seed itself."""
     p, scale, shift, drop_value = keyed_map.constants
     seed: int | torch.Tensor | None
-    if key is None and generator is None and direct.add_draws(x):
+    own = key is None and generator is None
+    if own and direct.add_draws(x):
         seed, stream = None, 0
-    elif key is None and generator is None and ops.captures(x.device):
+    elif own and ops.captures(x.device):
         seed, stream = ops.draw_key(x.device), 0
     else:
         seed, stream = key_numbers(key, generator)

@@ -26,14 +26,13 @@ Rest = tuple[Any, Any, Any, Any, Any, Any, Any]
 def check_call(
     input: Any,
     training: Any,
-    inplace: Any,
     key: Any,
     generator: Any,
     complex_ok: bool = True,
     nested_ok: bool = False,
     name: str = "input",
 ) -> torch.Tensor:
-    """Check the arguments that all variants share, except `out` and those of the layout.
+    """Check the arguments that all variants share, except those of the layout.
 
     Raises:
         ArgumentTypeError: An argument has a type that is not accepted.
@@ -42,11 +41,8 @@ def check_call(
     x = check_input(input, name, complex_ok=complex_ok, training=training)
     if not nested_ok and x.is_nested:
         refuse_nested(name, x)
-    if type(training) is not bool or type(inplace) is not bool:
-        check_bool("training", training)
-        check_bool("inplace", inplace)
-    if key is not None or generator is not None:
-        check_source(key, generator, x)
+    check_bool("training", training)
+    check_source(key, generator, x)
     return x
 
 
@@ -125,7 +121,8 @@ def apply(
         ArgumentTypeError: As `check_call` and `mask_map`.
         ArgumentValueError: As `check_call` and `mask_map`.
     """
-    x = check_call(input, training, inplace, key, generator, complex_ok, nested_ok)
+    x = check_call(input, training, key, generator, complex_ok, nested_ok)
+    check_bool("inplace", inplace)
     active = training and keyed_map.active
     if x.is_nested:
         if out is not None:

@@ -21,9 +21,7 @@ _MODULE = "torch.distributed.tensor"
 
 def is_spread(x: Any) -> bool:
     """Whether it is a `DTensor`, without importing its module."""
-    if type(x) is torch.Tensor or type(x) is torch.nn.Parameter or _MODULE not in sys.modules:
-        return False
-    return isinstance(x, sys.modules[_MODULE].DTensor)
+    return _MODULE in sys.modules and isinstance(x, sys.modules[_MODULE].DTensor)
 
 
 def are_spread(tensors: Mapping[str, torch.Tensor | None]) -> bool:
@@ -55,8 +53,8 @@ def are_spread(tensors: Mapping[str, torch.Tensor | None]) -> bool:
 def by_parts(
     function: Callable[..., Any],
     tensors: Mapping[str, torch.Tensor | None],
-    base: int,
-    strides: Sequence[int] | None,
+    base: int = 0,
+    strides: Sequence[int] | None = None,
     whole: Sequence[int] = (),
     shape: Sequence[int] | None = None,
     shared: Collection[str] = (),
@@ -75,7 +73,8 @@ def by_parts(
             or a tuple of such tensors. Nothing may be drawn before it.
         tensors: The arguments by name. Dimensions are aligned at the last one, and one of size 1 is
             expanded.
-        base: Mask index of the first draw of the whole, its 64 bits as int64.
+        base: Mask index of the first draw of the whole, its 64 bits as int64; any for a function
+            that draws nothing.
         strides: Mask strides of the whole; None for row-major ones.
         whole: Dimensions of the draws that a part must have whole.
         shape: Shape of the draws; by default the first tensor's.

@@ -140,7 +140,7 @@ def scaled_dot_product_attention(
         of_part = _sizes(query, key, value, enable_gqa) if spread else sizes
         plan = AttentionPlan(drop, factor, is_causal, base, _mask_strides(strides, sizes))
         q, k, v, mask = _with_heads(query, key, value, attn_mask, of_part)
-        if blocks_possible(q, k, v, mask) and q.numel() * k.numel() * v.numel() > 0:
+        if blocks_possible(q, k, v, mask) and all(t.numel() for t in (q, k, v)):
             with drawn(dropout_key, generator, q.device) as of_call:
                 output = in_blocks(q, k, v, mask, plan, of_call)
         else:

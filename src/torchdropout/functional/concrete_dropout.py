@@ -75,7 +75,7 @@ def concrete_dropout(
         Y. Gal, J. Hron, A. Kendall, "Concrete dropout", NIPS 2017; the relaxation: C. J. Maddison,
         A. Mnih, Y. W. Teh, "The concrete distribution", ICLR 2017.
     """
-    x = check_call(input, training, False, key, generator, complex_ok=False)
+    x = check_call(input, training, key, generator, complex_ok=False)
     parameter = check_parameter("p_logit", "log(p / (1 - p))", p_logit, x)
     factor = Relaxed(check_temperature(temperature))
     indices = NoiseIndices.of(x.shape, broadcast_dims, layout)

@@ -280,7 +280,7 @@ def _drop_block(
     layout: Any,
     out: Any,
 ) -> torch.Tensor:
-    x = check_call(input, training, inplace, key, generator, complex_ok=False)
+    x = check_call(input, training, key, generator, complex_ok=False)
     block = check_block_size(block_size)
     count = check_scale(scale) == "count"
     drop = blocks(p, dims, block, count, check_eps(eps))

@@ -75,7 +75,7 @@ def dropout_add(
         (`dropout_add_layer_norm`).
     """
     keyed_map = inverted(p)
-    x = check_call(input, training, False, key, generator, complex_ok=False)
+    x = check_call(input, training, key, generator, complex_ok=False)
     for name, tensor in (("residual", residual), ("bias", bias)):
         if isinstance(tensor, torch.Tensor) and tensor.is_nested:
             refuse_nested(name, tensor)
@@ -120,7 +120,7 @@ def _fused(
     """The sum by one kernel."""
     call = partial(numbers, *named, base, strides, x)
     _, key, generator = named
-    if key is None and generator is None and direct.add_draws(x):
+    if generator is None and direct.add_draws(x):
         return direct.masked_add(x, residual, bias, call())
     with undrawn_on_error(key, generator):
         return direct.masked_add(x, residual, bias, call())

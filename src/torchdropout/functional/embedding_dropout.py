@@ -81,7 +81,7 @@ def embedding_dropout(
     """
     check_words(input)
     p = check_probability(p)
-    check_call(weight, training, False, key, generator, nested_ok=True, name="weight")
+    check_call(weight, training, key, generator, nested_ok=True, name="weight")
     if weight.is_nested or weight.ndim != 2:
         wrong_value("weight", "a table of 2 dimensions, (rows, features)", weight)
     check_dense("weight", weight)
@@ -181,7 +181,7 @@ def drop_rows(
         return part(found, words)
     # Every process draws for the whole table, so its part needs no base.
     tensors = {"emb(words)": found, "words": words.unsqueeze(-1)}
-    y: torch.Tensor = by_parts(lambda x, w, *_: part(x, w.squeeze(-1)), tensors, 0, None)
+    y: torch.Tensor = by_parts(lambda x, w, *_: part(x, w.squeeze(-1)), tensors)
     return y
 
 

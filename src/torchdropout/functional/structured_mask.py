@@ -72,7 +72,7 @@ def n_m_dropout(
         [arXiv:2104.08378](https://arxiv.org/abs/2104.08378), 2021.
     """
     n, m = check_n_of_m(n, m)
-    x = check_call(input, training, False, key, generator, complex_ok=False)
+    x = check_call(input, training, key, generator, complex_ok=False)
     check_bool("scale_by_keep", scale_by_keep)
     at = check_dim(dim, x)
     if x.shape[at] % m != 0:
@@ -140,7 +140,7 @@ def column_dropout(
         constructing decision forests", IEEE TPAMI 20 (1998); XGBoost's `colsample_bytree`.
     """
     p = check_probability(p)
-    x = check_call(input, training, False, key, generator, complex_ok=False)
+    x = check_call(input, training, key, generator, complex_ok=False)
     check_bool("scale_by_keep", scale_by_keep)
     at = check_dim(dim, x)
     if check_mode(mode) == "row" and at == 0:

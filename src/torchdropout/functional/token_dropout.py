@@ -113,7 +113,7 @@ def token_dropout(
         2023; arguments and the unscaled output as in timm's `PatchDropout`.
     """
     p = check_probability(p)
-    x = check_call(input, training, False, key, generator)
+    x = check_call(input, training, key, generator)
     check_prefix(num_prefix_tokens)
     check_bool("ordered", ordered)
     check_bool("return_indices", return_indices)
@@ -142,10 +142,8 @@ def token_dropout(
     def part(x: torch.Tensor, base: int, strides: Sequence[int]) -> Any:
         with drawn(key, generator) as of_call:
             places = choose(x, of_call, p, size, base, strides[:2], ordered)
-            at = places + prefix
-            if prefix > 0:
-                first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)
-                at = torch.cat((first, at), dim=1)
+            first = torch.arange(prefix, device=x.device).expand(x.shape[0], prefix)
+            at = torch.cat((first, places + prefix), dim=1)
             y = x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), at]
             return (y, places) if return_indices else y
 

@@ -80,7 +80,7 @@ def variational_dropout(
         D. P. Kingma, T. Salimans, M. Welling, "Variational dropout and the local reparameterization
         trick", NIPS 2015, section 3.1.
     """
-    x = check_call(input, training, False, key, generator, complex_ok=False)
+    x = check_call(input, training, key, generator, complex_ok=False)
     parameter = check_parameter("log_alpha", "the logarithm of the variance", log_alpha, x)
     indices = NoiseIndices.of(x.shape, broadcast_dims, layout)
     if not training:
@@ -264,7 +264,7 @@ def variational_conv2d(
 
     # The convolutions of torch that take DTensors are wrong, without an error, for most placements.
     kernels = {"weight": weight, "log_sigma2": log_sigma2, "bias": bias}
-    found = by_parts(part, {"input": input, **kernels}, 0, None, range(-3, 0), shared=kernels)
+    found = by_parts(part, {"input": input, **kernels}, whole=range(-3, 0), shared=kernels)
     if not training:
         return found  # type: ignore[no-any-return]
     mean, of_mean = found
@@ -339,8 +339,7 @@ def check_layer_call(
     check_bool("training", training)
     check_threshold(threshold)
     are_spread({"input": x, "weight": weight, "log_sigma2": log_sigma2, "bias": bias})
-    if key is not None or generator is not None:
-        check_source(key, generator, x)
+    check_source(key, generator, x)
 
 
 def _check_sizes(
@@ -470,5 +469,5 @@ def kl_of(log_alpha: torch.Tensor) -> torch.Tensor:
         rising = (_K2 + _K3 * log_alpha).sigmoid()
         return _K1 * (1.0 - rising) + 0.5 * softplus(-log_alpha)
 
-    y: torch.Tensor = by_parts(part, {"log_alpha": log_alpha}, 0, None)
+    y: torch.Tensor = by_parts(part, {"log_alpha": log_alpha})
     return y

@@ -311,7 +311,7 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
                 return torch.nn.functional.pad(x, amounts, mode=mode)
 
             if is_spread(input):
-                input = by_parts(part, {"input": input}, 0, None, whole=(-2, -1))
+                input = by_parts(part, {"input": input}, whole=(-2, -1))
             else:
                 input = part(input)
             padding = 0
