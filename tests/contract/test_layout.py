@@ -108,6 +108,31 @@ def test_a_layout_fits_each_part_of_its_whole():
     MaskLayout(0, (3, 1)).check_for((6, 8))  # no whole is known
 
 
+@pytest.mark.parametrize(
+    ("base", "strides", "shape", "reach"),
+    [
+        (2**64 - 2, (1,), (2,), None),
+        (2**64 - 1, (1,), (2,), f"from {2**64 - 1} to {2**64}"),
+        (1, (-1,), (2,), None),
+        (0, (-1,), (2,), "from -1 to 0"),
+        (2, (-2, 5), (2, 2), None),
+        (1, (-2, 5), (2, 2), "from -1 to 6"),
+        (0, (1, 1), (2**63, 2**63), None),
+        (2**64 - 1, (-1, 1), (0, 1), None),  # of no elements
+        (0, (1, -1), (0, 1), None),
+        (0, (1,), (1, 2), "a stride for each of the input's 2 dimensions"),
+    ],
+)
+def test_each_index_has_64_bits(base, strides, shape, reach):
+    layout = MaskLayout(base, strides)
+    if reach is None:
+        layout.check_for(shape)
+        return
+    with pytest.raises(ArgumentValueError) as error:
+        layout.check_for(shape)
+    assert reach in str(error.value)
+
+
 def test_each_dimension_that_is_drawn_needs_a_stride():
     with pytest.raises(ValueError, match="shorter"):
         sizes_drawn((2, 3), (1,))
