@@ -710,6 +710,8 @@ class TestWithout:
             if operator in ATTENTION:
                 assert strides == row_major(drawn(*a))
         assert crossed == {1, 2}
+        if operator == "drop_blocks":
+            assert {0 in a[-1] for a in calls[:-1]} == {True, False}  # with shared seeds, too
         if operator == "attention_backward":
             assert all(t is not None for result in results[:-1] for t in result)
         assert devices.failed == {}
