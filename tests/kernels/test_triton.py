@@ -638,6 +638,79 @@ class TestWithout:
         by_name = current == "reference" and chosen_by != "auto"
         assert devices.reference_chosen() is by_name
 
+    @pytest.mark.parametrize(
+        ("missing", "failed", "refused", "chosen", "expected"),
+        [
+            ("", {}, {}, {}, "SERVED"),
+            ("none", {}, {0: "none", 1: ""}, {}, "reference: none"),
+            ("", {"a": "x", "b": "y"}, {0: ""}, {}, "SERVED; a does not run: x; b does not run: y"),
+            (
+                "",
+                {},
+                {0: "old", 1: "", 2: "old", 3: "gone"},
+                {},
+                "SERVED; reference: gone; reference: old",
+            ),
+            (
+                "",
+                {},
+                {},
+                {"triton_by": "me"},
+                "SERVED; requested by me, so that a kernel that cannot run is an error",
+            ),
+            (
+                "none",
+                {"a": "x"},
+                {0: "old"},
+                {"chosen_by": "me", "_current": "reference"},
+                "reference, requested by me",
+            ),
+        ],
+    )
+    def test_what_serves_a_device(self, monkeypatch, missing, failed, refused, chosen, expected):
+        monkeypatch.setattr(triton, "why_missing", lambda: missing)
+        monkeypatch.setattr(devices, "failed", failed)
+        monkeypatch.setattr(devices, "refused", refused)
+        for name, value in {
+            "_current": "scalar",
+            "chosen_by": "auto",
+            "triton_by": "",
+            **chosen,
+        }.items():
+            monkeypatch.setattr(devices.cpu, name, value)
+        served = f"triton: {', '.join(triton.OPERATORS)}; "
+        served += "reference: the others, complex numbers, keys of a vmap"
+        cpu, gpu, others = devices.serving().split(" | ")
+        assert cpu == f"cpu: {chosen.get('_current', 'scalar')}"
+        assert gpu == "cuda, xpu: " + expected.replace("SERVED", served)
+        assert others == "others: reference"
+
+    @pytest.mark.parametrize(
+        ("kind", "hip", "capability", "expected"),
+        [
+            ("cuda", None, (6, 9), "cuda has compute capability 6.9, and Triton needs 7.0"),
+            ("cuda", None, (7, 0), ""),
+            ("cuda", None, (10, 0), ""),
+            ("cuda", "6.2", (6, 9), ""),
+            ("xpu", None, (6, 9), ""),
+        ],
+    )
+    def test_which_cards_are_too_old(self, monkeypatch, kind, hip, capability, expected):
+        monkeypatch.setattr(torch.version, "hip", hip)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+        assert devices._too_old(torch.device(kind)) == expected
+
+    @pytest.mark.parametrize(
+        ("error", "text"),
+        [
+            (ValueError("  \n at 7:3: no\nmore"), "ValueError: at 7:3: no"),
+            (ValueError(), "ValueError"),
+            (ValueError("broken: "), "ValueError: broken"),
+        ],
+    )
+    def test_an_error_of_a_kernel_on_one_line(self, error, text):
+        assert devices._short(error) == text
+
     def test_the_base_of_a_key_wraps(self):
         key, rest = devices.placed(torch.tensor([1, 2, 30]), (0.5, -10, [1]))
         assert key.tolist() == [1, 2]
