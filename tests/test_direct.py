@@ -136,6 +136,22 @@ class TestTakes:
         with backends.use("reference"):
             assert not direct.takes(torch.ones(3))
 
+    @pytest.mark.parametrize(
+        ("name", "value"), [("_C", None), ("is_dynamo_compiling", lambda: True)]
+    )
+    def test_closed_without_kernels_and_to_the_compiler(self, name, value, monkeypatch):
+        monkeypatch.setattr(direct, name, value)
+        before = torch.get_rng_state()
+        x, out = torch.ones(3), torch.empty(3)
+        affine, noise = (None, 0, 0.5, 0, 2.0, 0.0, 0.0, None), (None, 0, 1, 0.3, 0.0, 0, None)
+        assert not direct.takes(x)
+        assert direct.dropout(x, 0.5) is None
+        assert direct.masked_affine(x, affine) is None
+        assert direct.masked_affine_into(out, x, affine) is None
+        assert direct.noise_affine(x, noise) is None
+        assert direct.noise_affine_into(out, x, noise) is None
+        assert torch.equal(torch.get_rng_state(), before)
+
     def test_a_sum_needs_it_open_to_each_tensor(self):
         x, closed = torch.ones(3), torch.ones(3).as_subclass(Mine)
         assert direct.takes_add(x, x, None)
