@@ -12,7 +12,7 @@ def test_the_kernels_are_registered():
     has = torch._C._dispatch_has_kernel_for_dispatch_key
     for operator in set(triton.OPERATORS) - {"attention", "attention_backward"}:
         name = {"masked_by_rates": "masked_affine.rates"}.get(operator, operator)
-        for key in ("CUDA", "XPU"):
+        for key in ("CUDA", "XPU", "CompositeExplicitAutograd"):
             assert has(f"torchdropout::{name}", key)
 
 

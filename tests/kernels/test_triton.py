@@ -612,6 +612,7 @@ class TestWithout:
         assert rest == (0.5, 20, [1])
         _, rest = devices.placed(torch.tensor([1, 2, 30]), (2**63 - 1, [1]))
         assert rest == (-(2**63) + 29, [1])
+        assert devices.placed(torch.tensor([1, 2, 30]), (-40, [1]))[1] == (-10, [1])
         for other in (torch.tensor([1, 2]), torch.ones(3, 2), torch.ones(2, 3)):
             same, rest = devices.placed(other, (0.5, 7, [1]))
             assert same is other
