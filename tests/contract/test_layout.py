@@ -106,6 +106,7 @@ def test_a_layout_fits_each_part_of_its_whole():
     assert whole.at((4, 3)) == MaskLayout(8, (2, 0, 1))
     assert hash(whole.at((4, 3))) == hash(MaskLayout(8, (2, 0, 1)))
     MaskLayout(0, (3, 1)).check_for((6, 8))  # no whole is known
+    assert MaskLayout(5, (3, 1)).at((6, 8)) == MaskLayout(31, (3, 1))
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,20 @@ def test_each_index_has_64_bits(base, strides, shape, reach):
     assert reach in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("shape", "strides", "drawn"),
+    [
+        ((2, 3, 4), (4, 0, 1), [2, 1, 4]),
+        ((1, 3), (0, 0), [1, 1]),
+        ((0, 3), (0, 1), [0, 3]),  # no elements have no draw
+        ((2,), (-1,), [2]),
+        ((), (), []),
+    ],
+)
+def test_what_is_shared_is_drawn_once(shape, strides, drawn):
+    assert sizes_drawn(shape, strides) == drawn
+
+
 def test_each_dimension_that_is_drawn_needs_a_stride():
     with pytest.raises(ValueError, match="shorter"):
         sizes_drawn((2, 3), (1,))
@@ -150,11 +165,11 @@ def test_a_trace_records_the_sizes_of_its_example_and_warns_once():
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        torch.jit.trace(strides, torch.ones(4, 3, 2), check_trace=False)
-    assert found == [([6, 2, 1], [1], [2, 0, 1])]
-    assert [type(n) for strides in found[0] for n in strides] == [int] * 7
+        torch.jit.trace(strides, torch.ones(4, 3), check_trace=False)
+    assert found == [([3, 1], [1], [1, 0])]
+    assert [type(n) for strides in found[0] for n in strides] == [int] * 5
     ours = [each for each in caught if "records the mask indices" in str(each.message)]
     assert len(ours) == 2  # the first dimension alone needs none
-    assert all("of shape (4, 3, 2): an input that is larger" in str(e.message) for e in ours)
+    assert all("of shape (4, 3): an input that is larger" in str(e.message) for e in ours)
     assert {each.filename for each in ours} == {__file__}
     assert not [each for each in caught if "Converting a tensor to a Python" in str(each.message)]
