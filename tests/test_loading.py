@@ -163,7 +163,7 @@ def test_a_home_is_there_while_its_code_runs(folder, monkeypatch):
 
 def test_what_was_imported_before_is_neither_taken_nor_lost(folder, monkeypatch):
     home = load("net.py:Net")[1]
-    for name in ("helper", "test_loading_before"):
+    for name in ("test_loading_before", "helper"):
         other = types.ModuleType(name)
         other.__file__ = str(folder / f"{name}.py")
         monkeypatch.setitem(sys.modules, name, other)
