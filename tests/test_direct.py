@@ -9,6 +9,7 @@ import os
 import sys
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -135,6 +136,22 @@ class TestTakes:
     def test_closed_with_the_reference(self):
         with backends.use("reference"):
             assert not direct.takes(torch.ones(3))
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("_C", None), ("is_dynamo_compiling", lambda: True)]
+    )
+    def test_closed_without_kernels_and_to_the_compiler(self, name, value, monkeypatch):
+        monkeypatch.setattr(direct, name, value)
+        before = torch.get_rng_state()
+        x, out = torch.ones(3), torch.empty(3)
+        affine, noise = (None, 0, 0.5, 0, 2.0, 0.0, 0.0, None), (None, 0, 1, 0.3, 0.0, 0, None)
+        assert not direct.takes(x)
+        assert direct.dropout(x, 0.5) is None
+        assert direct.masked_affine(x, affine) is None
+        assert direct.masked_affine_into(out, x, affine) is None
+        assert direct.noise_affine(x, noise) is None
+        assert direct.noise_affine_into(out, x, noise) is None
+        assert torch.equal(torch.get_rng_state(), before)
 
     def test_a_sum_needs_it_open_to_each_tensor(self):
         x, closed = torch.ones(3), torch.ones(3).as_subclass(Mine)
@@ -1153,6 +1170,15 @@ def test_keys_and_masks_of_operators():
     call = direct.AffineCall(1, 2, 0.3, 7, 1.5, 0.0, 0.0, None)
     assert direct._mask(call, torch.ones(2, 3, 4)) == (0.3, 1.5, 7, row_major((2, 3, 4)))
     assert direct._mask(call._replace(strides=(0, 1)), PLAIN) == (0.3, 1.5, 7, (0, 1))
+
+
+@pytest.mark.parametrize("strides", [None, [5, 1]])
+def test_the_backward_that_compiled_autograd_reads(strides):
+    x = torch.randn(4, 5)
+    call = direct.AffineCall(KEY.seed, KEY.stream, 0.3, 0, 1 / 0.7, 0.5, -1.0, strides)
+    gradient, *others = direct._MaskedAffine.backward(SimpleNamespace(map=call), x)
+    assert same_bits(gradient, dropout(x, 0.3, KEY))
+    assert others == [None, None]
 
 
 def test_a_seed_of_all_bits_without_kernels(monkeypatch):

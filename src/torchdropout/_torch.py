@@ -331,7 +331,7 @@ compiler_backend = _imported_at_use(
 class OperatorMode(_Mode):  # type: ignore[misc,valid-type]
     """A mode that observes operators, without loading the compiler in order to be skipped by it."""
 
-    _number = 0  # among the modes that are active
+    _number: int  # among the modes that are active
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

@@ -19,7 +19,6 @@ from torch.compiler import is_dynamo_compiling
 from . import _torch
 from .errors import ArgumentTypeError, ArgumentValueError, ShapeError
 
-UINT64 = 2**64
 _BEYOND_INT64 = 2**63  # torch holds sizes and classes as int64
 REAL = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 

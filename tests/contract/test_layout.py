@@ -106,6 +106,46 @@ def test_a_layout_fits_each_part_of_its_whole():
     assert whole.at((4, 3)) == MaskLayout(8, (2, 0, 1))
     assert hash(whole.at((4, 3))) == hash(MaskLayout(8, (2, 0, 1)))
     MaskLayout(0, (3, 1)).check_for((6, 8))  # no whole is known
+    assert MaskLayout(5, (3, 1)).at((6, 8)) == MaskLayout(31, (3, 1))
+
+
+@pytest.mark.parametrize(
+    ("base", "strides", "shape", "reach"),
+    [
+        (2**64 - 2, (1,), (2,), None),
+        (2**64 - 1, (1,), (2,), f"from {2**64 - 1} to {2**64}"),
+        (1, (-1,), (2,), None),
+        (0, (-1,), (2,), "from -1 to 0"),
+        (2, (-2, 5), (2, 2), None),
+        (1, (-2, 5), (2, 2), "from -1 to 6"),
+        (0, (1, 1), (2**63, 2**63), None),
+        (2**64 - 1, (-1, 1), (0, 1), None),  # of no elements
+        (0, (1, -1), (0, 1), None),
+        (0, (1,), (1, 2), "a stride for each of the input's 2 dimensions"),
+    ],
+)
+def test_each_index_has_64_bits(base, strides, shape, reach):
+    layout = MaskLayout(base, strides)
+    if reach is None:
+        layout.check_for(shape)
+        return
+    with pytest.raises(ArgumentValueError) as error:
+        layout.check_for(shape)
+    assert reach in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides", "drawn"),
+    [
+        ((2, 3, 4), (4, 0, 1), [2, 1, 4]),
+        ((1, 3), (0, 0), [1, 1]),
+        ((0, 3), (0, 1), [0, 3]),  # no elements have no draw
+        ((2,), (-1,), [2]),
+        ((), (), []),
+    ],
+)
+def test_what_is_shared_is_drawn_once(shape, strides, drawn):
+    assert sizes_drawn(shape, strides) == drawn
 
 
 def test_each_dimension_that_is_drawn_needs_a_stride():
@@ -125,11 +165,11 @@ def test_a_trace_records_the_sizes_of_its_example_and_warns_once():
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        torch.jit.trace(strides, torch.ones(4, 3, 2), check_trace=False)
-    assert found == [([6, 2, 1], [1], [2, 0, 1])]
-    assert [type(n) for strides in found[0] for n in strides] == [int] * 7
+        torch.jit.trace(strides, torch.ones(4, 3), check_trace=False)
+    assert found == [([3, 1], [1], [1, 0])]
+    assert [type(n) for strides in found[0] for n in strides] == [int] * 5
     ours = [each for each in caught if "records the mask indices" in str(each.message)]
     assert len(ours) == 2  # the first dimension alone needs none
-    assert all("of shape (4, 3, 2): an input that is larger" in str(e.message) for e in ours)
+    assert all("of shape (4, 3): an input that is larger" in str(e.message) for e in ours)
     assert {each.filename for each in ours} == {__file__}
     assert not [each for each in caught if "Converting a tensor to a Python" in str(each.message)]

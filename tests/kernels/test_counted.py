@@ -26,9 +26,9 @@ def compiled(monkeypatch):
     return calls
 
 
-def defined(index, kept, ordered):
+def defined(index, kept, ordered, key=KEY):
     """The places of the smallest words, in their order or in that of the places."""
-    words = [(word(KEY.seed, KEY.stream, DOMAIN_ORDER, i % 2**64), i) for i in index]
+    words = [(word(key.seed, key.stream, DOMAIN_ORDER, i % 2**64), i) for i in index]
     places = sorted(range(len(index)), key=words.__getitem__)[:kept]
     return sorted(places) if ordered else places
 
@@ -128,3 +128,42 @@ def test_the_kernels_result_is_returned(monkeypatch):
     assert counted.counted_affine(x, KEY.tensor(), 2, 4, -1, 2.5, 7, [8, 1]) == "result"
     monkeypatch.setattr(cpu, "extension", None)
     assert counted.counted_affine(x, KEY.tensor(), 2, 4, -1, 2.5, 7, [8, 1]).shape == (2, 8)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 12, 40, 10**6])
+@pytest.mark.parametrize(
+    ("shape", "group", "kept", "dim", "strides"),
+    [
+        ((4, 6), 3, 2, -1, [6, 1]),
+        ((4, 6), 2, 1, -2, [6, 1]),
+        ((1, 6), 3, 1, -1, [9, 1]),
+        ((1, 6, 1), 2, 1, -2, [6, 1, 5]),
+        ((4, 6), 6, 4, -1, [-6, -1]),
+        ((2, 40), 20, 7, -1, [1, 2]),
+    ],
+)
+@pytest.mark.parametrize("keys", [1, 3])
+def test_parts_are_chosen_from_as_the_whole(
+    monkeypatch, keys, shape, group, kept, dim, strides, chunk
+):
+    """And each has whole groups, and no more elements than work is done on at a time."""
+    monkeypatch.setattr(cpu, "extension", None)
+    monkeypatch.setattr(counted, "most", lambda device: chunk)
+    sizes, words = [], counted._words
+
+    def noted(keys, *rest):
+        sizes.append(len(keys) * torch.Size(rest[0]).numel())
+        return words(keys, *rest)
+
+    monkeypatch.setattr(counted, "_words", noted)
+    each = [KEY, Key(3), Key(4)][:keys]
+    key = KEY.tensor() if keys == 1 else torch.stack([one.tensor() for one in each])
+    x = torch.ones(shape if keys == 1 else (keys, *shape))
+    y = counted.counted_affine(x, key, kept, group, dim, 1.0, 70, strides)
+    assert max(sizes) <= max(chunk, group)
+    steps = [torch.arange(n) * stride for n, stride in zip(shape, strides, strict=True)]
+    index = 70 + sum(torch.meshgrid(*steps, indexing="ij")).movedim(dim, -1).reshape(-1, group)
+    chosen = y.view(keys, *shape).movedim(dim, -1).reshape(keys, -1, group)
+    for one, of_key in zip(each, chosen, strict=True):
+        for places, found in zip(index.tolist(), of_key, strict=True):
+            assert found.nonzero().flatten().tolist() == defined(places, kept, True, one)

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from .._validate import (
-    UINT64,
     check_dims,
     check_shape,
     check_unsigned,
@@ -175,7 +174,7 @@ class MaskLayout:
         reach = [(size - 1) * s for size, s in zip(shape, self.strides, strict=True) if size > 0]
         lowest = self.base + sum(r for r in reach if r < 0)
         highest = self.base + sum(r for r in reach if r > 0)
-        if lowest < 0 or highest >= UINT64:
+        if lowest < 0 or highest >= 2**64:
             wrong_value(
                 "layout",
                 f"one whose indices over shape {tuple(shape)} lie in [0, 2**64), not from "

@@ -256,9 +256,8 @@ def serving() -> str:
     else:
         operators = ", ".join(triton.OPERATORS)
         gpu = f"triton: {operators}; reference: the others, complex numbers, keys of a vmap"
-    if failed and not reference_chosen():
-        gpu += "; " + "; ".join(f"{name} does not run: {why}" for name, why in failed.items())
     if not reference_chosen():
+        gpu += "".join(f"; {name} does not run: {why}" for name, why in failed.items())
         refusals = {*refused.values()} - {"", triton.why_missing()}
         gpu += "".join(f"; reference: {why}" for why in sorted(refusals))
     if cpu.triton_by:
