@@ -86,16 +86,21 @@ def test_without_numpy_its_generator_is_left():
     assert np.random.rand() != first
 
 
-@pytest.mark.parametrize("accelerators", [False, True])
-def test_a_seed_seeds_all_that_is_saved(accelerators):
-    state = ProcessState(generators(np, accelerators=accelerators))
-    seed = 2**40 + 7  # NumPy's seeds have 32 bits
+@pytest.mark.parametrize("wanted", [{}, {"accelerators": True}])
+def test_a_seed_seeds_all_that_is_saved(wanted, monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    state = ProcessState(generators(np, **wanted))
+    seed = 2**32 + 7  # NumPy's seeds have 32 bits
     draws = []
-    for _ in range(2):
-        seed_generators(seed, np, accelerators=accelerators)
+    for number in (seed, seed, seed + 1):
+        seed_generators(number, np, **wanted)
         draws.append((random.random(), np.random.rand(), float(torch.rand(1))))
-    assert draws[0] == draws[1]
     state.restore()
+    first, second, other = draws
+    assert first == second
+    assert not {*first} & {*other}
+    assert seeded == ([seed, seed, seed + 1] if wanted else [])
 
 
 def test_only_the_declared_parts_are_restored():
@@ -130,7 +135,7 @@ def test_generators_in_attributes():
         torch=torch.Generator(),
         python=random.Random(1),
         numpy=np.random.default_rng(1),
-        old=np.random.RandomState(1),
+        old=np.random.RandomState(np.random.Philox(1)),  # its state has no old form
         common=torch.default_generator,
         other=3,
     )
@@ -247,7 +252,7 @@ def test_handlers_of_signals_are_those_of_the_main_thread():
     assert changed == [[]]
 
 
-@pytest.mark.parametrize("wanted", [False, True])
+@pytest.mark.parametrize("wanted", [{}, {"accelerators": True}])
 @pytest.mark.parametrize("is_available", [False, True])
 @pytest.mark.parametrize("is_initialized", [False, True])
 def test_the_generators_of_cuda(wanted, is_available, is_initialized, monkeypatch):
@@ -256,10 +261,10 @@ def test_the_generators_of_cuda(wanted, is_available, is_initialized, monkeypatc
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: is_initialized)
     monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: [s.clone() for s in states])
     monkeypatch.setattr(torch.cuda, "set_rng_state_all", set_states.append)
-    before = ProcessState(generators(None, accelerators=wanted))
+    before = ProcessState(generators(None, **wanted))
     assert before.drawn() == []
     states[1][0] = 1
-    is_saved = wanted and is_available and is_initialized
+    is_saved = bool(wanted) and is_available and is_initialized
     assert before.drawn() == ["CUDA's generators"] * is_saved
     before.restore()
     assert len(set_states) == is_saved
