@@ -239,17 +239,32 @@ def test_a_folder_that_is_gone_is_left(tmp_path, monkeypatch):
 
 
 def test_handlers_of_signals_are_those_of_the_main_thread():
-    changed = []
+    states, changed = [], []
 
     def work():
-        state = ProcessState(PROCESS)
-        changed.append(state.changed())
-        state.restore()
+        states.append(ProcessState(PROCESS))
+        changed.append(states[0].changed())
+        states[0].restore()
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     assert changed == [[]]
+    handler = signal.getsignal(signal.SIGINT)
+    states[0].restore()  # it knows none
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_weight_that_an_open_autocast_has_converted_is_converted_anew():
+    x, weight = torch.ones(1, 2), torch.ones(2, 2, requires_grad=True)
+    state = ProcessState(MODES)
+    torch.autocast("cpu").__enter__()
+    assert torch.nn.functional.linear(x, weight).dtype == torch.bfloat16
+    state.restore()
+    with torch.no_grad():
+        weight.zero_()
+    with torch.autocast("cpu"):
+        assert not torch.nn.functional.linear(x, weight).any()
 
 
 @pytest.mark.parametrize("wanted", [{}, {"accelerators": True}])
