@@ -26,10 +26,14 @@ def folder(tmp_path, monkeypatch):
         "syntax": "def build(:\n    pass",
         "lacks": "import no_such_module_of_anyone",
         "relative": "from . import helper",
+        "older": "raise ImportError('too old')",
+        "other": "raise ValueError('no relative import')",
+        "names": "drop1 = drop2 = drop3 = drop4 = 1",
     }
     for name, text in files.items():
         (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "folder.py").mkdir()
+    (tmp_path / "notes.txt").write_text("")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -75,6 +79,10 @@ def test_the_form_of_all_errors():
             "to name an importable module, os.no_such, got no module named 'os.no_such'",
         ),
         ("relative.py:f", "(relative.py, line 1); a file in a package is given as package.module:"),
+        ("older.py:f", "to load older.py, got ImportError: too old (older.py, line 1)"),
+        ("other.py:f", "to load other.py, got ValueError: no relative import (other.py, line 1)"),
+        ("./notes.txt:f", "to name a Python file, `path/file.py`, got './notes.txt' (str)"),
+        ("names.py:drop", "no such attribute; close to it: drop4, drop3, drop2"),
         ("gone.py:f", "to name a Python file, gone.py, got no such file"),
         ("folder.py:f", "to name a Python file, folder.py, got a folder"),
         (
@@ -102,6 +110,7 @@ def test_what_cannot_be_loaded(folder, target, says):
     message = str(caught.value)
     assert says in message
     assert message.endswith("zzzz' of net.py, got no such attribute") or "zzzz" not in target
+    assert message.endswith(says) or "names.py" not in target  # three names
     assert ("perhaps" in message) == (target == "net.Net")
     assert ("a file in a package" in message) == (target == "relative.py:f")
     assert (sys.path, set(sys.modules) & {"helper", "net", "raises"}) == (before[0], set())
