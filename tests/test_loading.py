@@ -175,6 +175,17 @@ def test_modules_from_elsewhere_stay(folder, tmp_path_factory, monkeypatch):
     assert "test_loading_elsewhere" not in home.modules
 
 
+def test_a_module_of_the_folder_that_was_there_before_stays(folder, monkeypatch):
+    earlier = types.ModuleType("earlier")
+    earlier.__file__ = str(folder / "earlier.py")
+    monkeypatch.setitem(sys.modules, "earlier", earlier)
+    home = Home(str(folder))
+    with home:
+        import later
+    assert home.modules == {"later": later}
+    assert sys.modules["earlier"] is earlier
+
+
 def test_a_folder_that_is_on_the_path_keeps_no_modules(folder, monkeypatch):
     monkeypatch.syspath_prepend(folder)
     _, home = load("net:Net")
