@@ -466,6 +466,15 @@ def test_what_a_hook_of_backward_keeps_is_counted_once():
     assert record.kept == 0
 
 
+def test_a_backward_within_a_call_has_what_was_saved():
+    def call():
+        (gradient,) = torch.autograd.grad((x * x).sum(), x)
+        assert torch.equal(gradient, 2 * x)
+
+    x = X.clone().requires_grad_()
+    observed(call)
+
+
 # --- Lines ----------------------------------------------------------------------------------------
 
 
