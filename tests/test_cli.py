@@ -728,6 +728,38 @@ def test_a_watch_ends_with_a_run_that_is_interrupted(tmp_path, monkeypatch, caps
     assert capsys.readouterr().err.count(f"watching {path}; Ctrl-C ends it") == 2
 
 
+def test_a_watch_runs_once_a_change_is_whole(tmp_path, monkeypatch, capsys):
+    path, other = tmp_path / "drops.py", tmp_path / "other.py"
+    files, seen = {path}, []
+    looks = iter([None, path, path, None, other, None, None, None])
+
+    def change(file):
+        file.write_text(f"{file.read_text() if file.exists() else ''}x")
+
+    def run():
+        seen.append(path.read_text())
+        files.add(other)  # the run has found it
+        if len(seen) == 3:
+            change(path)  # while it runs
+        return len(seen)
+
+    def look(seconds):
+        file = next(looks, path)
+        if file is not None:
+            change(file)
+        elif len(seen) == 4:
+            raise KeyboardInterrupt
+
+    change(path)
+    monkeypatch.setattr(verify.time, "sleep", look)
+    assert verify._watched(run, lambda: frozenset(files)) == 4
+    assert seen == ["x", "xxx", "xxx", "xxxx"]
+    said = f"torchdropout: watching {path}, {other}; Ctrl-C ends it\n"
+    assert capsys.readouterr().err == said * 4
+    assert verify._watched(lambda: 0, frozenset) == 2
+    assert "whose file is known for --watch, got none" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 def test_work_in_a_process_of_its_own_leaves_no_pipe_open():
     def opened():

@@ -28,11 +28,14 @@ def folder(tmp_path, monkeypatch):
         "lacks": "import no_such_module_of_anyone",
         "relative": "from . import helper",
         "many": "valuea = valueb = valuec = valued = 1",
+        "older": "raise ImportError('too old')",
+        "other": "raise ValueError('no relative import')",
     }
     for name, text in files.items():
         (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "folder.py").mkdir()
     (tmp_path / "notes").write_text("")
+    (tmp_path / "notes.txt").write_text("")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -78,6 +81,9 @@ def test_the_form_of_all_errors():
             "to name an importable module, os.no_such, got no module named 'os.no_such'",
         ),
         ("relative.py:f", "(relative.py, line 1); a file in a package is given as package.module:"),
+        ("older.py:f", "to load older.py, got ImportError: too old (older.py, line 1)"),
+        ("other.py:f", "to load other.py, got ValueError: no relative import (other.py, line 1)"),
+        ("./notes.txt:f", "to name a Python file, `path/file.py`, got './notes.txt' (str)"),
         ("gone.py:f", "to name a Python file, gone.py, got no such file"),
         ("folder.py:f", "to name a Python file, folder.py, got a folder"),
         ("./notes:f", "to name a Python file, `path/file.py`, got './notes' (str)"),
@@ -184,6 +190,17 @@ def test_modules_from_elsewhere_stay(folder, tmp_path_factory, monkeypatch):
     module, home = load("far.py:other")
     assert sys.modules.pop("test_loading_elsewhere") is module
     assert "test_loading_elsewhere" not in home.modules
+
+
+def test_a_module_of_the_folder_that_was_there_before_stays(folder, monkeypatch):
+    earlier = types.ModuleType("earlier")
+    earlier.__file__ = str(folder / "earlier.py")
+    monkeypatch.setitem(sys.modules, "earlier", earlier)
+    home = Home(str(folder))
+    with home:
+        import later
+    assert home.modules == {"later": later}
+    assert sys.modules["earlier"] is earlier
 
 
 def test_a_folder_that_is_on_the_path_keeps_no_modules(folder, monkeypatch):

@@ -86,16 +86,21 @@ def test_without_numpy_its_generator_is_left():
     assert np.random.rand() != first
 
 
-@pytest.mark.parametrize("accelerators", [False, True])
-def test_a_seed_seeds_all_that_is_saved(accelerators):
-    state = ProcessState(generators(np, accelerators=accelerators))
-    seed = 2**40 + 7  # NumPy's seeds have 32 bits
+@pytest.mark.parametrize("wanted", [{}, {"accelerators": True}])
+def test_a_seed_seeds_all_that_is_saved(wanted, monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    state = ProcessState(generators(np, **wanted))
+    seed = 2**32 + 7  # NumPy's seeds have 32 bits
     draws = []
-    for _ in range(2):
-        seed_generators(seed, np, accelerators=accelerators)
+    for number in (seed, seed, seed + 1):
+        seed_generators(number, np, **wanted)
         draws.append((random.random(), np.random.rand(), float(torch.rand(1))))
-    assert draws[0] == draws[1]
     state.restore()
+    first, second, other = draws
+    assert first == second
+    assert not {*first} & {*other}
+    assert seeded == ([seed, seed, seed + 1] if wanted else [])
 
 
 def test_only_the_declared_parts_are_restored():
@@ -130,7 +135,7 @@ def test_generators_in_attributes():
         torch=torch.Generator(),
         python=random.Random(1),
         numpy=np.random.default_rng(1),
-        old=np.random.RandomState(1),
+        old=np.random.RandomState(np.random.Philox(1)),  # its state has no old form
         common=torch.default_generator,
         other=3,
     )
@@ -234,20 +239,35 @@ def test_a_folder_that_is_gone_is_left(tmp_path, monkeypatch):
 
 
 def test_handlers_of_signals_are_those_of_the_main_thread():
-    changed = []
+    states, changed = [], []
 
     def work():
-        state = ProcessState(PROCESS)
-        changed.append(state.changed())
-        state.restore()
+        states.append(ProcessState(PROCESS))
+        changed.append(states[0].changed())
+        states[0].restore()
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     assert changed == [[]]
+    handler = signal.getsignal(signal.SIGINT)
+    states[0].restore()  # it knows none
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
-@pytest.mark.parametrize("wanted", [False, True])
+def test_a_weight_that_an_open_autocast_has_converted_is_converted_anew():
+    x, weight = torch.ones(1, 2), torch.ones(2, 2, requires_grad=True)
+    state = ProcessState(MODES)
+    torch.autocast("cpu").__enter__()
+    assert torch.nn.functional.linear(x, weight).dtype == torch.bfloat16
+    state.restore()
+    with torch.no_grad():
+        weight.zero_()
+    with torch.autocast("cpu"):
+        assert not torch.nn.functional.linear(x, weight).any()
+
+
+@pytest.mark.parametrize("wanted", [{}, {"accelerators": True}])
 @pytest.mark.parametrize("is_available", [False, True])
 @pytest.mark.parametrize("is_initialized", [False, True])
 def test_the_generators_of_cuda(wanted, is_available, is_initialized, monkeypatch):
@@ -256,10 +276,10 @@ def test_the_generators_of_cuda(wanted, is_available, is_initialized, monkeypatc
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: is_initialized)
     monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: [s.clone() for s in states])
     monkeypatch.setattr(torch.cuda, "set_rng_state_all", set_states.append)
-    before = ProcessState(generators(None, accelerators=wanted))
+    before = ProcessState(generators(None, **wanted))
     assert before.drawn() == []
     states[1][0] = 1
-    is_saved = wanted and is_available and is_initialized
+    is_saved = bool(wanted) and is_available and is_initialized
     assert before.drawn() == ["CUDA's generators"] * is_saved
     before.restore()
     assert len(set_states) == is_saved

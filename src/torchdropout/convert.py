@@ -34,10 +34,6 @@ class _Rule:
         found = {a: getattr(module, b) for b, a in self.arguments.items() if hasattr(module, b)}
         return self.ours(**found, **self.fixed)
 
-    def taken(self) -> set[str]:
-        """The attributes that a replacement is made with."""
-        return set(self.arguments)
-
     def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
         """Copy the mode, rate and hooks of the replacement to the original."""
         old.training = new.training
@@ -66,10 +62,6 @@ class _Layer:
         for name, value in {**self.further, "dropout": p}.items():
             setattr(new, name, value)  # this also updates attributes that depend on it
         return new
-
-    def taken(self) -> set[str]:
-        """Attributes that a replacement is made with."""
-        return set()
 
     def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
         """Copy everything that torch's layer has, as it is now."""
@@ -438,7 +430,7 @@ def _rule_for(module: torch.nn.Module, rules: Rules) -> Builder | None:
 
 def _drops_between(layer: Any) -> bool:
     """Whether a layer drops by a function: attention, or a recurrence between its layers."""
-    return bool(layer.dropout != 0.0 and getattr(layer, "num_layers", 2) > 1)
+    return bool(layer.dropout != 0.0 and getattr(layer, "num_layers", None) != 1)
 
 
 def _is_transformers_path(module: torch.nn.Module) -> bool:
@@ -460,10 +452,15 @@ def _obstacle(module: torch.nn.Module, rule: Builder) -> str:
         return "its forward was replaced on the object"
     if isinstance(rule, (_Layer, _Attention)):
         return ""
-    taken = rule.taken() if isinstance(rule, _Rule) else set()
+    taken = _taken(rule)
     if any(getattr(module, name).keys() - taken for name in _torch.STATE):
         return "it has parameters, buffers or modules"
     return ""
+
+
+def _taken(rule: Builder) -> set[str]:
+    """The attributes of a module that its replacement is made with."""
+    return set(rule.arguments) if isinstance(rule, _Rule) else set()
 
 
 def _remark(module: torch.nn.Module, rules: Rules) -> str:
@@ -547,7 +544,7 @@ def _replacement(name: str, old: torch.nn.Module, rule: Builder) -> torch.nn.Mod
     if new is old:
         wrong_value("rules", f"functions that return another module, as for {_shown(name)}", new)
     new.training = old.training
-    taken = rule.taken() if isinstance(rule, (_Rule, _Layer)) else set()
+    taken = _taken(rule)
     for key, value in vars(old).items():
         # Share the dict itself: a handle removes its hook from there.
         if key in _torch.HOOKS or not (key in vars(new) or key in taken or hasattr(type(new), key)):

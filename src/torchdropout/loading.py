@@ -52,7 +52,8 @@ class Home:
     modules: dict[str, ModuleType] = field(default_factory=dict)
     _undo: list[_Before] = field(default_factory=list)
     # Copying the names of all modules, thousands, at each call would take longer than most calls.
-    _known: tuple[tuple[int, str], frozenset[str]] = ((0, ""), frozenset())
+    _known: frozenset[str] = frozenset()
+    _known_at: tuple[int, str] | None = None  # how many there were, and the last
 
     def __enter__(self) -> None:
         # A compiler that traced this would restore `sys.modules` as it was at the trace, without
@@ -66,14 +67,14 @@ class Home:
 
     def _enter(self, folder: str) -> None:
         state = (len(sys.modules), next(reversed(sys.modules)))
-        if self._known[0] != state:
-            self._known = (state, frozenset(sys.modules))
+        if self._known_at != state:
+            self._known, self._known_at = frozenset(sys.modules), state
         hidden = {name: sys.modules[name] for name in self.modules if name in sys.modules}
         flag, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # no `__pycache__`
         path = sys.path.copy()
         sys.path.insert(0, folder)
         sys.modules.update(self.modules)
-        self._undo.append(_Before(path, self._known[1], hidden, len(sys.modules), flag))
+        self._undo.append(_Before(path, self._known, hidden, len(sys.modules), flag))
 
     def _exit(self, folder: str) -> None:
         before = self._undo.pop()

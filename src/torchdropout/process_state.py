@@ -241,9 +241,9 @@ def _autocast_nesting() -> int:
 
 
 def _write_autocast_nesting(depth: int) -> None:
-    while _autocast_nesting() > depth:
+    for _ in range(depth, _autocast_nesting()):
         torch.autocast_decrement_nesting()
-    while _autocast_nesting() < depth:
+    for _ in range(_autocast_nesting(), depth):
         torch.autocast_increment_nesting()
     torch.clear_autocast_cache()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -40,8 +41,9 @@ def _check_factor(name: str, value: Any) -> None:
 class _Product:
     """Base of all schedules, which can be multiplied."""
 
+    @abstractmethod
     def __call__(self, epoch: int) -> float:
-        raise NotImplementedError
+        """The factor at an epoch."""
 
     def __mul__(self, other: Schedule) -> Chain:
         return Chain((self, other))

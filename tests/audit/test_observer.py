@@ -414,6 +414,17 @@ def test_zeros_are_where_a_mask_drops(use):
     assert 0.05 < record.zeros / record.values < 0.15
 
 
+def test_a_mask_that_is_used_twice_is_one_call():
+    def call():
+        for _ in range(3):
+            mask = torch.bernoulli(torch.full((4, 8), 0.5))
+            for x in (X, X + 1):
+                torch.mul(x, mask)
+
+    (record,) = observed(call).records.values()
+    assert (record.calls, record.values) == (3, 6 * X.numel())
+
+
 def test_memory_that_is_overwritten_is_no_mask():
     def call():
         mask = torch.bernoulli(torch.full((4, 8), 0.5))
@@ -455,6 +466,15 @@ def test_what_a_hook_of_backward_keeps_is_counted_once():
     assert record.kept == 0
 
 
+def test_a_backward_within_a_call_has_what_was_saved():
+    def call():
+        (gradient,) = torch.autograd.grad((x * x).sum(), x)
+        assert torch.equal(gradient, 2 * x)
+
+    x = X.clone().requires_grad_()
+    observed(call)
+
+
 # --- Lines ----------------------------------------------------------------------------------------
 
 
@@ -478,6 +498,7 @@ def test_a_path_is_shown_from_the_first_folder_that_it_is_in(path, folders, show
         (__file__, True),
         (torch.nn.modules.dropout.__file__, False),
         (td.nn.__file__, False),
+        (str(Path(td.__file__).parents[1] / "other.py"), True),  # next to this package
         ("<frozen importlib._bootstrap>", False),
         (str(Path(torch.__file__).parent) + "vision/ops/misc.py", True),
     ],

@@ -128,7 +128,9 @@ def test_warnings_of_the_model_are_not_shown():
             warnings.warn("loud", stacklevel=1)
             return x
 
+    before = warnings.filters[:]
     sites(Warns(), X)
+    assert warnings.filters == before
 
 
 @pytest.mark.parametrize("model", [3, X, nn.ReLU])

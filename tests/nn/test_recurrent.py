@@ -17,6 +17,7 @@ from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.functional import _rate
 from torchdropout.functional._recurrent import unpacked_weights
+from torchdropout.nn import recurrent
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:LSTM with projections is not supported with oneDNN:UserWarning"
@@ -544,6 +545,8 @@ def test_state_repr_and_copies():
         }
         assert repr(other) == repr(module)
         assert same(seeded(other, sequence()), seeded(module, sequence()))
+    assert repr(layer(recurrent_dropout=0.3)) == "LSTM(3, 6, recurrent_dropout=0.3)"
+    assert repr(layer(recurrent_mode="update")) == "LSTM(3, 6)"
 
 
 def test_the_warning_of_torch_for_a_dropout_between_no_layers():
@@ -651,6 +654,29 @@ def test_refusals_draw_nothing(x, hx, kwargs, error, words):
     with pytest.raises(error, match=words):
         module(sequence() if x is None else x, hx, **kwargs)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_last_sample_that_a_batch_may_have():
+    module = layer(recurrent_dropout=0.4)
+    x, key = sequence()[:, :1], Key(1)
+    first, last = (module(x, key=key, batch_start=start)[0] for start in (0, 2**24 - 1))
+    assert not torch.equal(first, last)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_dtensor_is_refused_by_its_name(training, monkeypatch):
+    """Each of them, here taken for one by its identity: tests/test_distributed.py has true ones."""
+    module = layer(recurrent_dropout=0.4).train(training)
+    x, hx = sequence(), (torch.zeros(1, 4, 6), torch.zeros(1, 4, 6))
+    given = {"input": x, "hx": hx[0], "weight_ih_l0": module.weight_ih_l0}
+    for name, tensor in [*given.items(), ("hx", hx[1])]:
+        monkeypatch.setattr(recurrent, "is_spread", lambda one, tensor=tensor: one is tensor)
+        with pytest.raises(ArgumentTypeError, match=f"Expected `{name}` to be not a DTensor"):
+            module(x, hx)
+    gru = td.nn.GRU(FEATURES, HIDDEN)
+    monkeypatch.setattr(recurrent, "is_spread", lambda one: one is hx[0])
+    with pytest.raises(ArgumentTypeError, match="Expected `hx` to be not a DTensor"):
+        gru(x, hx[0])
 
 
 @pytest.mark.parametrize(

@@ -377,7 +377,6 @@ class Observer:
         mark = self._mark_of(key)
         # A key that the caller passed was not drawn in this pass.
         record = self._of_site(mark.record if mark is not None else self._drawn())
-        record.on = True
         if has_values(y):
             zero = torch.tensor(drop_value, dtype=y.dtype)
             tells = x != zero
@@ -554,7 +553,7 @@ def is_users(path: str) -> bool:
 
 def _user_frame() -> tuple[str, int] | None:
     """The nearest caller outside torch and this package; None if the audit itself called."""
-    frame = sys._getframe(1)
+    frame = sys._getframe()
     while frame is not None:
         path = frame.f_code.co_filename
         if path == _RUN:

@@ -200,7 +200,7 @@ class DroppedWeight(torch.nn.Module):
         self.mask: _WeightMask | None = None
         self.value: torch.Tensor | None = None
         self.was_used = False
-        self.thread = 0  # the thread of the call
+        self.thread: int | None = None  # the thread of the call
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight itself, or within a call the dropped weight."""
@@ -239,9 +239,9 @@ def _alone(module: WeightDrop) -> Iterator[None]:
         yield
 
 
-def _thread() -> int:
+def _thread() -> int | None:
     """The thread of a call, whose masks no other thread may read; a compiler sees only one."""
-    return 0 if torch.compiler.is_compiling() else threading.get_ident()
+    return None if torch.compiler.is_compiling() else threading.get_ident()
 
 
 def _forget(places: Sequence[tuple[torch.nn.Module, str]]) -> None:
