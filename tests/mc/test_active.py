@@ -177,10 +177,11 @@ def test_a_part_of_the_model_is_called_alone():
         model[0](X)
 
 
-def test_what_is_passed_is_not_written_into():
+@pytest.mark.parametrize("drop", [torch.nn.Dropout, td.nn.Dropout])
+def test_what_is_passed_is_not_written_into(drop):
     """The second pass would drop what the first has left."""
-    model = torch.nn.Sequential(torch.nn.Dropout(0.5, inplace=True)).eval()
-    other = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
+    model = torch.nn.Sequential(drop(0.5, inplace=True)).eval()
+    other = torch.nn.Sequential(drop(0.5)).eval()
     x, view = X.clone(), X.clone()
     with mc.active(model), mc.active(other):
         for _ in range(3):

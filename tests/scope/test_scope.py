@@ -157,6 +157,30 @@ def test_a_model_is_not_kept_alive():
     assert gone() is None
 
 
+@pytest.mark.parametrize(
+    "scope", [lambda model: td.keyed(model, **SCOPE), lambda model: td.mc.active(model.eval())]
+)
+def test_an_argument_is_not_kept_alive_after_its_forward(scope):
+    model, x = net(), X.clone()
+    with scope(model):
+        model(x)
+        gone = weakref.ref(x)
+        del x
+        assert gone() is None
+
+
+def test_a_scope_that_cannot_begin_leaves_nothing(monkeypatch):
+    model = net()
+    before, scope = traces(model), td.keyed(model, **SCOPE)
+    monkeypatch.setattr(scope._watcher, "observe", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        scope.__enter__()
+    assert traces(model) == before
+    monkeypatch.undo()
+    with scope:
+        model(X)
+
+
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies_before_and_after(again):
     model = net()

@@ -108,7 +108,7 @@ class Plan:
             for s in self.sites
         ]
         rows += [(str(site), name, "", "not reached") for site, name in self.unreached.items()]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in rows]
         on = sum(site.selected for site in self.sites)
         total = len(self.sites) + len(self.unreached)

@@ -194,7 +194,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         before, active = watcher.state(), watcher.scope
         if active is None:
             self.__enter__()
-        elif active is not self:
+        else:
             watcher.scope = self
         watcher.go_to(state)
         observes, watcher.observes = watcher.observes, True
@@ -244,8 +244,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             _torch.in_python(self._check_places)(args, kwargs)
         elif is_dynamo_compiling() and self._sites.unseen:
             _torch.in_python(self._use)(self._sites, True)
-        if self.sequence is not None:
-            self._check_length(batch_size(args, kwargs, self.sequence_dim or 0, skipped))
+        if self.sequence_dim is not None:
+            self._check_length(batch_size(args, kwargs, self.sequence_dim, skipped))
         if self.batch is not None:
             total = self.batch[1]
             if rows is None or start + rows > total:
