@@ -588,6 +588,28 @@ def test_draws_that_are_filled_lie_as_the_arguments_of_their_module(alternate):
     assert site.problem == said
 
 
+def test_an_argument_without_numbers_shows_no_order():
+    inner = Calls(lambda x, none: torch_F.dropout(x, 0.5))
+    model = Calls(lambda inner, x: inner(x.reshape(-1, 4), x.new_empty(len(x) * 6, 0)), inner)
+    (site,) = td.find_sites(model, torch.randn(8, 6, 4)).values()
+    assert (site.place.batch.times, site.problem) == (6, "")
+
+
+@pytest.mark.parametrize("more", [2, 3])
+def test_a_draw_that_follows_from_the_number_of_samples(more):
+    model = Calls(lambda x: torch_F.dropout(x, 0.5) if len(x) == more else x)
+    (site,) = td.find_sites(model, X).values()
+    assert site.problem == "it draws in some forwards and not in others"
+
+
+def test_a_sequence_of_one_position_shows_nothing():
+    model = nn.Dropout(0.5)
+    with pytest.raises(ArgumentValueError, match="`args` to be 2 or more positions along dimensio"):
+        td.find_sites(model, X[:, :1], sequence_dim=1)
+    (site,) = td.find_sites(model, X[:, :2], sequence_dim=1).values()
+    assert site.place.sequence == td.scope.Axis(1, 1)
+
+
 def test_a_draw_whose_size_follows_from_the_values():
     def forward(x):
         times = 1 if torch.equal(x[0], x[-1]) else 2
@@ -688,6 +710,18 @@ def test_a_shared_argument_may_come_first():
     with td.keyed(model, shared=(0,), batch=(0, 8), **SCOPE):
         found = torch.cat([model(memory, x[:3]), model(memory, x[3:])])
     torch.testing.assert_close(found, whole)
+
+
+def test_a_shared_argument_may_have_a_dimension_of_its_own_where_others_have_positions():
+    """The sequence is that of the first tensor which is not shared."""
+    model = Calls(lambda memory, x: torch_F.dropout(x, 0.5) * memory.mean())
+    memory, x = torch.ones(5, 12), torch.ones(8, 6, 4)
+    with td.keyed(model, shared=(0,), **SCOPE):
+        whole = model(memory, x)
+    for start in (0, 3):
+        with td.keyed(model, shared=(0,), sequence=(start, 6), **SCOPE):
+            found = model(memory, x[:, start : start + 3])
+        assert torch.equal(found, whole[:, start : start + 3])
 
 
 def test_a_first_argument_that_no_draw_follows():
