@@ -278,6 +278,16 @@ def find_plan(
     return replace(found, undecided=tuple(open_questions), first=first, alone=alone)
 
 
+class _Tried(NamedTuple):
+    """What forwards show in which the modules of these paths are in training."""
+
+    flags: set[str]
+    look: PlanLook
+    seen: Set[SiteId]
+    proof: str
+    problem: str
+
+
 def _found(
     inner: torch.nn.Module,
     args: Any,
@@ -325,12 +335,12 @@ def _found(
     for flags in (owners, owners | _above(rates) & allowed, allowed):
         turned_on = look(flags)
         seen = turned_on.all_draws(paths).keys() & rates.keys()
-        tried.append((flags, turned_on, seen, *prove(look(flags - own), args, kwargs)))
+        tried.append(_Tried(flags, turned_on, seen, *prove(look(flags - own), args, kwargs)))
         if len(seen) == len(rates):
             break
     # More training mode may find more, or run code that eval does not, such as an extra classifier.
     flags, turned_on, seen, proof, problem = max(
-        tried, key=lambda t: (len(t[2]) > 0 and not t[4], len(t[2]))
+        tried, key=lambda one: (bool(one.seen) and not one.problem, len(one.seen))
     )
     turned_on.missed.clear()
     # In a part of the batch other arguments may have as many rows by chance.
