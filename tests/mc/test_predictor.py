@@ -908,6 +908,7 @@ def test_attention_in_blocks_has_no_square(monkeypatch, strategy, p, few, passes
         ({"keep_samples": 1}, ArgumentTypeError, "`keep_samples` to be"),
         ({"batch_dim": -1}, ArgumentValueError, "`batch_dim` to be in"),
         ({"outputs": "scores"}, ArgumentValueError, "`outputs` to be 'logits' or 'probabilities'"),
+        ({"precision": 1.0}, ArgumentTypeError, r"those of ClassificationStatistics for task='cla"),
     ],
 )
 def test_bad_arguments(options, error, message):
@@ -916,6 +917,8 @@ def test_bad_arguments(options, error, message):
 
 
 def test_bad_models():
+    with pytest.raises(ArgumentTypeError, match="`model` to be a module"):
+        mc.MCDropout(3)
     with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
         mc.MCDropout(mlp())
     made = mc.MCDropout(mlp().eval(), 2)
