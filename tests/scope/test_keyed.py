@@ -1,5 +1,6 @@
 """A scope alone: its arguments, what it refuses and what it says, without a model that draws."""
 
+import contextlib
 import warnings
 
 import pytest
@@ -13,7 +14,7 @@ from torchdropout.scope import SiteId
 from torchdropout.scope._given import Given, unfolded
 from torchdropout.scope._keyed import _check_range, is_in_scope
 from torchdropout.scope._places import Site, Sites
-from torchdropout.scope._watch import Draw, Place
+from torchdropout.scope._watch import Draw, Place, State
 
 TYPE, VALUE = ArgumentTypeError, ArgumentValueError
 SITE = SiteId("a.b", 0)
@@ -162,6 +163,29 @@ def test_whether_a_scope_is_active():
             td.keyed(model, seed=2).__enter__()
         assert is_in_scope(model)
     assert not is_in_scope(model)
+
+
+def noted(watcher):
+    """What a recomputation changes."""
+    is_active = watcher.mode.is_active()
+    return watcher.state(), watcher.scope, watcher.observes, watcher.held, is_active
+
+
+@pytest.mark.parametrize("around", ["nothing", "the scope", "the scope at rest", "another scope"])
+def test_a_recomputation_is_at_the_place_of_its_forward_and_leaves_none(around):
+    model = nn.Linear(2, 2)
+    within, other = td.keyed(model, seed=1), td.keyed(model, seed=2)
+    watcher, state = within._watcher, State(("b",), {"b": 2}, 5)
+    active = {"nothing": contextlib.nullcontext(), "another scope": other}.get(around, within)
+    with active:
+        if around == "the scope at rest":
+            watcher.rest()
+        if around != "nothing":
+            watcher.frames[:] = ["a"]
+        before = noted(watcher)
+        with within.resumed(state):
+            assert noted(watcher) == (state, within, True, 1, True)
+        assert noted(watcher) == before
 
 
 # --- Where the samples lie, as the caller says ----------------------------------------------------

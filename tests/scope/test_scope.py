@@ -595,13 +595,6 @@ def test_draws_that_are_filled_lie_as_the_arguments_of_their_module(alternate):
     assert site.problem == said
 
 
-def test_an_argument_without_numbers_shows_no_order():
-    inner = Calls(lambda x, none: torch_F.dropout(x, 0.5))
-    model = Calls(lambda inner, x: inner(x.reshape(-1, 4), x.new_empty(len(x) * 6, 0)), inner)
-    (site,) = td.find_sites(model, torch.randn(8, 6, 4)).values()
-    assert (site.place.batch.times, site.problem) == (6, "")
-
-
 @pytest.mark.parametrize("more", [2, 3])
 def test_a_draw_that_follows_from_the_number_of_samples(more):
     model = Calls(lambda x: torch_F.dropout(x, 0.5) if len(x) == more else x)

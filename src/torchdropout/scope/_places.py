@@ -268,7 +268,7 @@ def _problems(
         for one, two in pairs:
             if one.ndim <= axis.dim or one.shape != two.shape:
                 continue
-            if one.shape[axis.dim] != 2 * axis.times or not one.numel():
+            if one.shape[axis.dim] != 2 * axis.times:
                 continue
             rows = (one != two).movedim(axis.dim, 0).reshape(2 * axis.times, -1).any(1)
             shown |= bool(rows.any())
