@@ -92,6 +92,7 @@ def test_a_draw_with_a_problem_is_refused_where_something_is_divided(options, wh
 def test_a_forward_beyond_the_sequence_is_refused(sequence, length, is_refused):
     within = scope(sequence=sequence)
     assert (within._first(), within._length()) == (sequence or (0, 0))
+    assert within.places().tolist() == [0, within._first()]
     if not is_refused:
         within._check_length(length)
         return
@@ -106,6 +107,7 @@ def test_what_a_scope_has_by_default(sequence, dim):
     assert within.key == td.Key(1).fold_in(0)
     assert (within._next, within._rows, within.forced) == (0, 0, False)
     assert scope(batch=(3, 8))._next == 3
+    assert scope(batch=(3, 8)).places().tolist() == [3, 0]
     assert scope(step=5).key == td.Key(1).fold_in(5)
 
 

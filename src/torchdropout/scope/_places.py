@@ -288,7 +288,7 @@ def _altered(x: torch.Tensor, dim: int) -> torch.Tensor:
     if not x.is_floating_point():
         other = torch.where(last > 0, last - 1, last + 1)
     elif is_spread(x):
-        other = last + (3 * last + 1).cos() / 8
+        other = last + last.cos()
     else:
         steps = torch.arange(last.numel(), device=x.device).view(last.shape).cos().to(x.dtype) / 8
         other = last + steps * (1 + last.abs())  # no number stays as it is
