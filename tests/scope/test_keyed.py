@@ -2,6 +2,7 @@
 
 import contextlib
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -165,6 +166,43 @@ def test_whether_a_scope_is_active():
             td.keyed(model, seed=2).__enter__()
         assert is_in_scope(model)
     assert not is_in_scope(model)
+
+
+# --- Samples of several processes -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "last_step", "warns"), [(0, 3, True), (0, 2, False), (0, None, False), (4, 3, False)]
+)
+def test_a_second_scope_of_a_step_has_the_masks_of_the_first(start, last_step, warns):
+    within = scope(step=3)
+    within._next = start
+    within._watcher.ranked = None if last_step is None else td.Key(1).fold_in(last_step)
+    ranks = SimpleNamespace(place=lambda *given: given)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert within._placed(ranks, 5) == (within.key, start, 5)
+    assert ["run all forwards of a step in one scope" in str(w.message) for w in caught] == (
+        [True] * warns
+    )
+
+
+def test_a_forward_has_the_samples_of_its_rank():
+    model, x = nn.Sequential(nn.Dropout(0.5)), torch.ones(16, 4)
+    within = td.keyed(model, seed=1)
+    with within:
+        whole = model(x)
+    assert within._watcher.ranked is None
+    within = td.keyed(model, seed=1)
+    within._ranks = SimpleNamespace(place=lambda key, start, rows: (start + 2, 8))
+    with within:
+        assert torch.equal(model(x[:3]), whole[2:5])
+        assert within._next == 8
+        assert len(model(x[:0])) == 0  # the others have samples
+        assert within._next == 16
+        with pytest.raises(VALUE, match="a forward with samples, got no argument with a dimension"):
+            within.before((3,), {})
+    assert within._watcher.ranked == within.key
 
 
 def noted(watcher):

@@ -283,7 +283,7 @@ class _Tried(NamedTuple):
 
     flags: set[str]
     look: PlanLook
-    seen: Set[SiteId]
+    seen: set[SiteId]
     proof: str
     problem: str
 

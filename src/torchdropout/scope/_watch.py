@@ -307,7 +307,7 @@ class _Outside:
         """Put it on."""
         module, before = self._module(), self._before
         assert module is not None
-        compiled = _torch.compiled_call(module)
+        compiled: Any = _torch.compiled_call(module)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             before()
