@@ -27,6 +27,16 @@ def test_each_forward_is_the_next_pass():
         torch.testing.assert_close(model(X), model(X), rtol=0, atol=0)
 
 
+def test_a_plan_of_one_input_is_made_again_for_several():
+    model, rows = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval(), []
+    model.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    with mc.active(model):
+        for size, is_planned in ((1, True), (1, False), (2, True), (4, False)):
+            del rows[:]
+            model(X[:size])
+            assert (len(rows) > 1) == is_planned
+
+
 def test_a_loop_of_passes_over_batches():
     model = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
     x = torch.ones(6, 8)
@@ -177,10 +187,11 @@ def test_a_part_of_the_model_is_called_alone():
         model[0](X)
 
 
-def test_what_is_passed_is_not_written_into():
+@pytest.mark.parametrize("drop", [torch.nn.Dropout, td.nn.Dropout])
+def test_what_is_passed_is_not_written_into(drop):
     """The second pass would drop what the first has left."""
-    model = torch.nn.Sequential(torch.nn.Dropout(0.5, inplace=True)).eval()
-    other = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
+    model = torch.nn.Sequential(drop(0.5, inplace=True)).eval()
+    other = torch.nn.Sequential(drop(0.5)).eval()
     x, view = X.clone(), X.clone()
     with mc.active(model), mc.active(other):
         for _ in range(3):

@@ -100,7 +100,7 @@ def test_the_device_does_not_matter(name):
         td.backends.use(before)
     assert torch.equal(found["reference"], found[before])
     meta = model.to("meta")  # the plan compares numbers, and is that of the CPU
-    with torch.no_grad(), Passes(meta, plan, KEY, count=1):
+    with torch.no_grad(), Passes(meta, plan, KEY, index=0):
         y = meta(X.to("meta"))
     assert (y.shape, y.device.type) == (X.shape, "meta")
 
@@ -183,7 +183,7 @@ def test_attention_of_passes_makes_no_square_of_all(monkeypatch):
     square = passes * len(x) * 2 * length**2 * x.element_size()
     plan, given = mc.plan(model, x), x.repeat(passes, 1, 1)
     profiler = torch.profiler.profile(profile_memory=True)
-    with torch.no_grad(), Passes(model, plan, KEY, count=passes), profiler as seen:
+    with torch.no_grad(), Passes(model, plan, KEY, count=passes, index=0), profiler as seen:
         model(given)
     allocated = [event.self_cpu_memory_usage for event in seen.events()]
     assert given.nbytes <= max(allocated) < square / 4
@@ -200,7 +200,7 @@ def test_gradients_through_the_attention_of_passes(in_blocks, monkeypatch):
     def gradient(count):
         x = X.clone().requires_grad_()
         total = 0.0
-        with Passes(model, plan, KEY, count=count, expand=count > 1):
+        with Passes(model, plan, KEY, count=count, index=0, expand=count > 1):
             for _ in range(4 // count):
                 total = total + model(x).square().sum()
         return torch.autograd.grad(total, (x, *model.parameters()))

@@ -191,9 +191,21 @@ class TestConvergence:
         assert line(axes, "measured")[1] == [0.0, 0.5]
         assert axes.get_yscale() == "log"
 
-    def test_passes_that_are_all_the_same(self):
-        r = RegressionStatistics(keep_samples=True).update(torch.ones(5, 2)).result()
-        assert plot.convergence(r).get_yscale() == "linear"  # a logarithm of 0 is not drawn
+    @pytest.mark.parametrize(
+        ("chunks", "options"),
+        [
+            ([[1.0] * 5], {"keep_samples": True}),
+            # Means of the first passes that differ by rounding, with a variance of 0.
+            ([[0.1]] * 7, {"keep_samples": True}),
+            # The mean of all passes after the first update, with a variance.
+            ([[0.0, 2.0], [1.0, 1.0]], {"record_means": True}),
+        ],
+    )
+    def test_a_logarithm_of_0_is_not_drawn(self, chunks, options):
+        statistics = RegressionStatistics(**options)
+        for chunk in chunks:
+            statistics.update(torch.tensor(chunk, dtype=torch.float64)[:, None])
+        assert plot.convergence(statistics.result()).get_yscale() == "linear"
 
 
 def x_of(x):
@@ -264,6 +276,8 @@ def test_the_axes_given_are_drawn_on_and_returned():
     r = RegressionStatistics(keep_samples=True).update(torch.eye(3)).result()
     assert plot.convergence(r, ax=axes[2]) is axes[2]
     assert all(one.get_title() and one.get_xlabel() and one.get_ylabel() for one in axes)
+    assert all(one.get_legend() for one in axes)
+    assert len(axes[1].containers[0]) == 20  # as its docstring says
     assert not pyplot.get_fignums()
 
 

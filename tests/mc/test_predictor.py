@@ -135,8 +135,13 @@ def test_what_lies_before_the_first_draw_is_computed_once():
     rows = []
     model = classifier()
     made = mc.MCDropout(model, 50)
-    made(X)
+    made.plan(X)
     model[0].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    made(X)
+    # Two passes of two inputs by the loop and at once, one input to measure, and all passes.
+    assert rows == [2, 2, 2, 1, 6]
+    made(X[:2])
+    del rows[:]
     made(X)
     assert rows == [6]
 
@@ -723,19 +728,20 @@ def test_out_of_memory_halves_the_passes_of_a_forward(error, text, strategy):
         made(X)
 
 
-def test_out_of_memory_with_the_passes_of_one_input():
+@pytest.mark.parametrize(("most", "tried"), [(3, (8, 4, 16, 8, 4)), (1, (8, 4, 2, 16, 8, 4, 2))])
+def test_out_of_memory_with_the_passes_of_one_input(most, tried):
     """Those by which the size of a forward is measured."""
     model = classifier()
     made = mc.MCDropout(model, 16, strategy="repeat", keep_samples=True)
     expected = made(X[:1])
     made = mc.MCDropout(model, 16, strategy="repeat", keep_samples=True)
-    limit(model, 3)
+    made.plan(X[:1])
+    limit(model, most)
     with pytest.warns(RuntimeWarning) as said:
         r = made(X[:1])
     assert {one.filename for one in said} == {__file__}
     assert [str(one.message) for one in said] == [
-        f"Out of memory with {n} passes in a forward: continuing with {n // 2}."
-        for n in (8, 4, 16, 8, 4)
+        f"Out of memory with {n} passes in a forward: continuing with {n // 2}." for n in tried
     ]
     torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
 
@@ -785,8 +791,9 @@ def test_a_loop_keeps_few_outputs_at_once():
     made = mc.MCDropout(classifier(), 20, strategy="loop")
     run = made._run
     made._run = lambda *args: chunks.append(run(*args)) or chunks[-1]
-    made(X)
-    assert [len(chunk) for chunk in chunks] == [7, 7, 6]
+    for _ in range(2):
+        made(X)
+    assert [len(chunk) for chunk in chunks] == 2 * [7, 7, 6]
 
 
 @pytest.mark.parametrize("strategy", ["expand", "repeat"])
@@ -804,6 +811,17 @@ def test_a_forward_has_as_many_passes_as_its_largest_result_has_room_for(monkeyp
     assert [way.passes for way in made._ways.values()] == [4]  # 12 in three chunks of at most 5
 
 
+@pytest.mark.parametrize("width", [8, 1, 0])
+@pytest.mark.parametrize(("device", "room"), [("cpu", 8 * 2**20), ("meta", 2**30)])
+def test_the_room_of_a_forward(device, room, width):
+    """That of the largest result, in float32."""
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
+    made, x = mc.MCDropout(model, 12, task="regression"), X[:, :width]
+    made.plan(x)
+    batch = Batch((x.to(device),), {}, 0, 6)
+    assert made._that_fit(batch, 0, _Way("repeat", 8)) == room // (6 * max(width, 1) * 4)
+
+
 class Trunk(torch.nn.Module):
     """The same for all passes up to the draw, whose result is as large as one before it or not."""
 
@@ -817,10 +835,26 @@ class Trunk(torch.nn.Module):
         return torch.nn.functional.dropout(y, 0.5, self.training).mean(-1, keepdim=True)
 
 
-@pytest.mark.parametrize(("large", "passes"), [(False, 12), (True, 1)])
-def test_what_comes_before_the_passes_takes_no_room_of_theirs(monkeypatch, large, passes):
-    monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", 6 * 8 * 64)
-    made = mc.MCDropout(Trunk(large).eval(), 12, strategy="expand", task="regression")
+class Narrows(torch.nn.Module):
+    """Its largest tensor is its input."""
+
+    def forward(self, x):
+        return torch.nn.functional.dropout(x.mean(-1, keepdim=True), 0.5, self.training)
+
+
+@pytest.mark.parametrize(
+    ("model", "strategy", "passes"),
+    [
+        (Trunk(False), "expand", 12),
+        (Trunk(True), "expand", 1),
+        (Narrows(), "expand", 12),
+        (Narrows(), "repeat", 6),
+    ],
+)
+def test_what_comes_before_the_passes_takes_no_room_of_theirs(monkeypatch, model, strategy, passes):
+    room = 6 * 8 * (64 if isinstance(model, Trunk) else 6)
+    monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", room)
+    made = mc.MCDropout(model.eval(), 12, strategy=strategy, task="regression")
     made(X)
     assert [way.passes for way in made._ways.values()] == [passes]
 
@@ -874,6 +908,7 @@ def test_attention_in_blocks_has_no_square(monkeypatch, strategy, p, few, passes
         ({"keep_samples": 1}, ArgumentTypeError, "`keep_samples` to be"),
         ({"batch_dim": -1}, ArgumentValueError, "`batch_dim` to be in"),
         ({"outputs": "scores"}, ArgumentValueError, "`outputs` to be 'logits' or 'probabilities'"),
+        ({"precision": 1.0}, ArgumentTypeError, r"those of ClassificationStatistics for task='cla"),
     ],
 )
 def test_bad_arguments(options, error, message):
@@ -882,6 +917,8 @@ def test_bad_arguments(options, error, message):
 
 
 def test_bad_models():
+    with pytest.raises(ArgumentTypeError, match="`model` to be a module"):
+        mc.MCDropout(3)
     with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
         mc.MCDropout(mlp())
     made = mc.MCDropout(mlp().eval(), 2)
@@ -1125,7 +1162,10 @@ def test_an_argument_of_one_row_with_one_input():
     one = made(X[1:2], table, index=1).samples
     torch.testing.assert_close(one, made(X, table).samples[:, 1:2], **CLOSE)
     made = of_values(classifier())  # nothing to take for it
-    torch.testing.assert_close(made(X[:1]).samples, made(X).samples[:, :1], **CLOSE)
+    plan, one = made.plan(X[:1]), made(X[:1]).samples
+    assert made.plan() is plan
+    torch.testing.assert_close(one, made(X[:2]).samples[:, :1], **CLOSE)
+    assert made.plan() is not plan
 
 
 def test_a_plan_names_an_argument_that_may_be_shared():
@@ -1183,6 +1223,9 @@ def test_inputs_that_alternate_as_the_caller_says(make, strategy):
     assert (site.reached, site.batched) == ("its call", False)
     made = of_values(model, batch_dims=dims, strategy=strategy)
     assert torch.equal(made(x).samples, expected)
+    two = mc.MCDropout(model, 2, task="regression", batch_dims=dims, strategy="repeat")
+    with pytest.raises(SiteError, match=r"as the inputs alternate in drop #0 \(dropout\)"):
+        two(x)
     assert torch.equal(made(x[2:], index=2).samples, expected[:, 2:])
     with torch.no_grad(), mc.active(model, index=2, batch_dims=dims):
         assert torch.equal(
@@ -1300,7 +1343,7 @@ def test_the_dimension_of_the_inputs_in_an_output(batch_dim, shape, dim):
 )
 def test_how_many_passes_share_a_forward(strategy, n_samples, max_batch, way, passes, monkeypatch):
     predictor = mc.MCDropout(mlp().eval(), n_samples, strategy=strategy, max_batch=max_batch)
-    monkeypatch.setattr(predictor, "_fastest", lambda *_: _Way("expand", 2))
+    monkeypatch.setattr(predictor, "_fastest", lambda *_: ("expand", None))
     found = predictor._choose(Batch((torch.ones(4, 8),), {}, 0, 4), 0)
     assert (found.strategy, found.passes) == (way, passes)
 

@@ -18,7 +18,7 @@ import torchdropout as td
 from keyed_parts import SCOPE, Calls, assert_parts
 from torchdropout import functional as F
 from torchdropout.errors import SiteError
-from torchdropout.functional._part import Part
+from torchdropout.functional._part import Axis, Part
 from torchdropout.scope._handlers import _DROPOUTS, HANDLERS, _bound, _digits, injected, new_watcher
 
 X = torch.ones(8, 6, 10)
@@ -177,6 +177,18 @@ def test_a_packed_sequence_as_the_input_of_the_model():
 
     parts = [run(s, e, batch=(s, 8)) for s, e in ((0, 3), (3, 4), (4, 8))]
     torch.testing.assert_close(torch.cat(parts, 1), run(0, 8), rtol=1e-5, atol=1e-5)
+
+
+def test_a_packed_sequence_has_2_to_the_40_indices_for_each_sample():
+    """As section 8 of the contract says: within them row-major over step and feature."""
+    layer = nn.LSTM(10, 4, 2, dropout=0.4)
+    packed = pack_padded_sequence(X.transpose(0, 1), torch.tensor([6, 5, 5, 3, 2, 2, 1, 1]))
+    (draw,) = noted(lambda: layer(packed))[0].draws
+    y = draw.compute(ones(25, 4), key=td.Key(5), layout=Part(Axis(1, 1), 3))
+    layout = td.MaskLayout(3 << 40, (4, 1 << 40, 1))
+    mask = td.keep_mask((6, 8, 4), 0.4, key=td.Key(5), layout=layout)
+    expected = pack_padded_sequence(mask.float(), pad_packed_sequence(packed)[1]).data
+    assert torch.equal(y != 0, expected != 0)
 
 
 NUMBERS = {

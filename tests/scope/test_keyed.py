@@ -1,6 +1,8 @@
 """A scope alone: its arguments, what it refuses and what it says, without a model that draws."""
 
+import contextlib
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torchdropout.scope import SiteId
 from torchdropout.scope._given import Given, unfolded
 from torchdropout.scope._keyed import _check_range, is_in_scope
 from torchdropout.scope._places import Site, Sites
-from torchdropout.scope._watch import Draw, Place
+from torchdropout.scope._watch import Draw, Place, State
 
 TYPE, VALUE = ArgumentTypeError, ArgumentValueError
 SITE = SiteId("a.b", 0)
@@ -91,6 +93,7 @@ def test_a_draw_with_a_problem_is_refused_where_something_is_divided(options, wh
 def test_a_forward_beyond_the_sequence_is_refused(sequence, length, is_refused):
     within = scope(sequence=sequence)
     assert (within._first(), within._length()) == (sequence or (0, 0))
+    assert within.places().tolist() == [0, within._first()]
     if not is_refused:
         within._check_length(length)
         return
@@ -105,6 +108,7 @@ def test_what_a_scope_has_by_default(sequence, dim):
     assert within.key == td.Key(1).fold_in(0)
     assert (within._next, within._rows, within.forced) == (0, 0, False)
     assert scope(batch=(3, 8))._next == 3
+    assert scope(batch=(3, 8)).places().tolist() == [3, 0]
     assert scope(step=5).key == td.Key(1).fold_in(5)
 
 
@@ -162,6 +166,66 @@ def test_whether_a_scope_is_active():
             td.keyed(model, seed=2).__enter__()
         assert is_in_scope(model)
     assert not is_in_scope(model)
+
+
+# --- Samples of several processes -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "last_step", "warns"), [(0, 3, True), (0, 2, False), (0, None, False), (4, 3, False)]
+)
+def test_a_second_scope_of_a_step_has_the_masks_of_the_first(start, last_step, warns):
+    within = scope(step=3)
+    within._next = start
+    within._watcher.ranked = None if last_step is None else td.Key(1).fold_in(last_step)
+    ranks = SimpleNamespace(place=lambda *given: given)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert within._placed(ranks, 5) == (within.key, start, 5)
+    assert ["run all forwards of a step in one scope" in str(w.message) for w in caught] == (
+        [True] * warns
+    )
+
+
+def test_a_forward_has_the_samples_of_its_rank():
+    model, x = nn.Sequential(nn.Dropout(0.5)), torch.ones(16, 4)
+    within = td.keyed(model, seed=1)
+    with within:
+        whole = model(x)
+    assert within._watcher.ranked is None
+    within = td.keyed(model, seed=1)
+    within._ranks = SimpleNamespace(place=lambda key, start, rows: (start + 2, 8))
+    with within:
+        assert torch.equal(model(x[:3]), whole[2:5])
+        assert within._next == 8
+        assert len(model(x[:0])) == 0  # the others have samples
+        assert within._next == 16
+        with pytest.raises(VALUE, match="a forward with samples, got no argument with a dimension"):
+            within.before((3,), {})
+    assert within._watcher.ranked == within.key
+
+
+def noted(watcher):
+    """What a recomputation changes."""
+    is_active = watcher.mode.is_active()
+    return watcher.state(), watcher.scope, watcher.observes, watcher.held, is_active
+
+
+@pytest.mark.parametrize("around", ["nothing", "the scope", "the scope at rest", "another scope"])
+def test_a_recomputation_is_at_the_place_of_its_forward_and_leaves_none(around):
+    model = nn.Linear(2, 2)
+    within, other = td.keyed(model, seed=1), td.keyed(model, seed=2)
+    watcher, state = within._watcher, State(("b",), {"b": 2}, 5)
+    active = {"nothing": contextlib.nullcontext(), "another scope": other}.get(around, within)
+    with active:
+        if around == "the scope at rest":
+            watcher.rest()
+        if around != "nothing":
+            watcher.frames[:] = ["a"]
+        before = noted(watcher)
+        with within.resumed(state):
+            assert noted(watcher) == (state, within, True, 1, True)
+        assert noted(watcher) == before
 
 
 # --- Where the samples lie, as the caller says ----------------------------------------------------

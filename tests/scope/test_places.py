@@ -135,6 +135,15 @@ def test_the_last_place_gets_other_numbers(x, dim):
     assert len(set((other - last).flatten().tolist())) == last.numel()
 
 
+def test_places_of_a_tensor_that_processes_share(monkeypatch):
+    monkeypatch.setattr("torchdropout.scope._places.is_spread", lambda x: True)
+    x = torch.randn(3, 4)
+    assert torch.equal(_taken(x, 1, [2, 0, 2]), x[:, [2, 0, 2]])
+    y = _altered(x, 0)
+    assert torch.equal(y[:2], x[:2])
+    assert bool((y[2] != x[2]).all())
+
+
 def test_integers_stay_small_and_above_zero():
     assert _altered(torch.tensor([5, 0, 0]), 0).tolist() == [5, 0, 1]
     assert _altered(torch.tensor([5, 0, 1]), 0).tolist() == [5, 0, 0]

@@ -157,6 +157,30 @@ def test_a_model_is_not_kept_alive():
     assert gone() is None
 
 
+@pytest.mark.parametrize(
+    "scope", [lambda model: td.keyed(model, **SCOPE), lambda model: td.mc.active(model.eval())]
+)
+def test_an_argument_is_not_kept_alive_after_its_forward(scope):
+    model, x = net(), X.clone()
+    with scope(model):
+        model(x)
+        gone = weakref.ref(x)
+        del x
+        assert gone() is None
+
+
+def test_a_scope_that_cannot_begin_leaves_nothing(monkeypatch):
+    model = net()
+    before, scope = traces(model), td.keyed(model, **SCOPE)
+    monkeypatch.setattr(scope._watcher, "observe", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        scope.__enter__()
+    assert traces(model) == before
+    monkeypatch.undo()
+    with scope:
+        model(X)
+
+
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies_before_and_after(again):
     model = net()
@@ -518,6 +542,13 @@ def test_sites_are_found_once(monkeypatch):
         with td.keyed(model, seed=0, step=step, batch_dim=1):
             model(torch.ones(3, 4, 12))
     assert len(looks) == 1
+    del looks[:]
+    model, counts = SkipsLayers(), []
+    for step in 2 * [*range(8)]:
+        with td.keyed(model, seed=1, step=step):
+            model(X)
+        counts.append(len(looks))
+    assert 1 < counts[7] == counts[15]  # some layers are found after the first look
 
 
 def test_samples_that_alternate():
@@ -562,6 +593,21 @@ def test_draws_that_are_filled_lie_as_the_arguments_of_their_module(alternate):
     assert site.place.batch.times == 6
     said = "the samples alternate along dimension 0 of its draws" if alternate else ""
     assert site.problem == said
+
+
+@pytest.mark.parametrize("more", [2, 3])
+def test_a_draw_that_follows_from_the_number_of_samples(more):
+    model = Calls(lambda x: torch_F.dropout(x, 0.5) if len(x) == more else x)
+    (site,) = td.find_sites(model, X).values()
+    assert site.problem == "it draws in some forwards and not in others"
+
+
+def test_a_sequence_of_one_position_shows_nothing():
+    model = nn.Dropout(0.5)
+    with pytest.raises(ArgumentValueError, match="`args` to be 2 or more positions along dimensio"):
+        td.find_sites(model, X[:, :1], sequence_dim=1)
+    (site,) = td.find_sites(model, X[:, :2], sequence_dim=1).values()
+    assert site.place.sequence == td.scope.Axis(1, 1)
 
 
 def test_a_draw_whose_size_follows_from_the_values():
@@ -664,6 +710,18 @@ def test_a_shared_argument_may_come_first():
     with td.keyed(model, shared=(0,), batch=(0, 8), **SCOPE):
         found = torch.cat([model(memory, x[:3]), model(memory, x[3:])])
     torch.testing.assert_close(found, whole)
+
+
+def test_a_shared_argument_may_have_a_dimension_of_its_own_where_others_have_positions():
+    """The sequence is that of the first tensor which is not shared."""
+    model = Calls(lambda memory, x: torch_F.dropout(x, 0.5) * memory.mean())
+    memory, x = torch.ones(5, 12), torch.ones(8, 6, 4)
+    with td.keyed(model, shared=(0,), **SCOPE):
+        whole = model(memory, x)
+    for start in (0, 3):
+        with td.keyed(model, shared=(0,), sequence=(start, 6), **SCOPE):
+            found = model(memory, x[:, start : start + 3])
+        assert torch.equal(found, whole[:, start : start + 3])
 
 
 def test_a_first_argument_that_no_draw_follows():
@@ -842,7 +900,7 @@ def test_an_argument_of_one_row_with_one_sample():
 
     def parts(model, **options):
         with td.keyed(model, seed=0, batch=(0, 6), **options):
-            return [model(part, other) for part in x.split((1, 5))]
+            return [model(part, other) for part in x.split((1, 1, 4))]
 
     def added(drop, x, other):
         return drop(x) + drop(other)
@@ -857,7 +915,8 @@ def test_an_argument_of_one_row_with_one_sample():
     model = Calls(lambda x, other: looks.append(len(x)) or torch_F.dropout(x + other, 0.5))
     parts(model)
     parts(model)
-    assert looks == [2, 3, 2, 1, 2, 3, 5, 1, 5]  # where it makes no difference it is looked at once
+    # Where it makes no difference it is looked at once.
+    assert looks == [2, 3, 2, 1, 1, 2, 3, 4, 1, 1, 4]
 
 
 def test_a_sequence_beyond_its_end():

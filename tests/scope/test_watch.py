@@ -1,12 +1,15 @@
 """The modules of a model, the numbers of their draws, and hooks that come and go."""
 
+import contextlib
 import hashlib
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 from torchdropout.errors import SiteError
+from torchdropout.scope import _watch
 from torchdropout.scope._handlers import new_watcher
 from torchdropout.scope._watch import (
     Draw,
@@ -177,6 +180,31 @@ def test_a_generator_of_a_call_is_reported_and_no_draw():
     watcher.next_site()
     watcher.note_generator(torch.rand, generator)
     assert found == [(SiteId("a", 0), "rand", generator), (SiteId("a", 1), "rand", generator)]
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_checkpointed_region_is_wrapped_once(monkeypatch, resumes):
+    def compute(x):
+        return x + 1
+
+    def resumed(state):
+        states.append(state)
+        return contextlib.nullcontext()
+
+    asked, states, owner = [], [], SimpleNamespace(compute=compute)
+    watcher = new_watcher()
+    watcher.scope = SimpleNamespace(resumed=resumed if resumes else None)
+    watcher.frames[:] = ["a"]
+    for region in (None, (owner, "compute"), (owner, "compute")):
+        monkeypatch.setattr(
+            _watch._torch, "checkpoint_region", lambda begins, r=region: asked.append(begins) or r
+        )
+        watcher.next_site()
+        watcher.note_checkpoint()
+    assert asked == [True] * 3
+    assert owner.compute(3) == 4
+    assert states == [State(("a",), {"a": 2}, 0)] * resumes
+    assert (owner.compute is compute) == (not resumes)
 
 
 def test_a_draw_after_its_scope():

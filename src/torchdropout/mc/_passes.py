@@ -75,7 +75,7 @@ class Passes(keyed):
         *,
         first: int = 0,
         count: int = 1,
-        index: int = 0,
+        index: int,
         alike: bool = False,
         expand: bool = False,
         inlet: Inlet | None = None,
@@ -174,7 +174,6 @@ class Passes(keyed):
         if self._inlet_hook is not None:
             self._inlet_hook.remove()
         self._flags.close()
-        self._arguments = None
         super()._leave()
 
     def _let_in(self, module: torch.nn.Module, args: Any, kwargs: Any) -> Any:
@@ -259,7 +258,7 @@ class Passes(keyed):
         """A draw for each pass, of tensors that have the passes already or have none."""
         p = draw.p if rate is None else rate
         lead = draw.tensors[0]
-        if (draw.plain or draw.kind == "bernoulli") and type(p) is float and 0 <= p <= 1:
+        if (draw.plain or draw.kind == "bernoulli") and type(p) is float:
             # One call of the operator serves all passes, since it takes a key for each.
             x, factor = self._apart(lead, dim, expanded).movedim(dim, 0), scale(p)
             if not draw.plain:

@@ -108,7 +108,7 @@ class Plan:
             for s in self.sites
         ]
         rows += [(str(site), name, "", "not reached") for site, name in self.unreached.items()]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in rows]
         on = sum(site.selected for site in self.sites)
         total = len(self.sites) + len(self.unreached)
@@ -278,6 +278,16 @@ def find_plan(
     return replace(found, undecided=tuple(open_questions), first=first, alone=alone)
 
 
+class _Tried(NamedTuple):
+    """What forwards show in which the modules of these paths are in training."""
+
+    flags: set[str]
+    look: PlanLook
+    seen: set[SiteId]
+    proof: str
+    problem: str
+
+
 def _found(
     inner: torch.nn.Module,
     args: Any,
@@ -325,12 +335,12 @@ def _found(
     for flags in (owners, owners | _above(rates) & allowed, allowed):
         turned_on = look(flags)
         seen = turned_on.all_draws(paths).keys() & rates.keys()
-        tried.append((flags, turned_on, seen, *prove(look(flags - own), args, kwargs)))
+        tried.append(_Tried(flags, turned_on, seen, *prove(look(flags - own), args, kwargs)))
         if len(seen) == len(rates):
             break
     # More training mode may find more, or run code that eval does not, such as an extra classifier.
     flags, turned_on, seen, proof, problem = max(
-        tried, key=lambda t: (len(t[2]) > 0 and not t[4], len(t[2]))
+        tried, key=lambda one: (bool(one.seen) and not one.problem, len(one.seen))
     )
     turned_on.missed.clear()
     # In a part of the batch other arguments may have as many rows by chance.

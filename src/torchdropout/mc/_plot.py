@@ -58,10 +58,7 @@ def reliability(
         C. Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
     _check_result(result)
-    if not is_integer(bins):
-        wrong_type("bins", "an integer of 1 or more", bins)
-    if bins < 1:
-        wrong_value("bins", "an integer of 1 or more", bins)
+    _check_bins(bins)
     right = _right(result, target)
     axes = _axes(ax)
     assert result.class_dim is not None
@@ -132,10 +129,7 @@ def entropy(
         'predictive entropy (nats)'
     """
     _check_result(result)
-    if not is_integer(bins):
-        wrong_type("bins", "an integer of 1 or more", bins)
-    if bins < 1:
-        wrong_value("bins", "an integer of 1 or more", bins)
+    _check_bins(bins)
     right = _right(result, target)
     axes = _axes(ax)
     assert result.class_dim is not None
@@ -226,7 +220,7 @@ def convergence(result: Result, *, ax: matplotlib.axes.Axes | None = None) -> ma
     axes = _axes(ax)
     expected = [math.sqrt(unbiased * (1 / n - 1 / total)) for n in passes]
     axes.plot(passes, expected, ":", color=_EXPECTED, label="expected of independent passes")
-    axes.plot(passes, distances, "o-", color=_SEEN, markersize=3, label="measured")
+    axes.plot(passes, distances, ".-", color=_SEEN, label="measured")
     what = "mean probability" if result.task == "classification" else "mean"
     left = math.sqrt(unbiased / total)
     axes.set(
@@ -243,6 +237,13 @@ def convergence(result: Result, *, ax: matplotlib.axes.Axes | None = None) -> ma
 def _check_result(result: Any) -> None:
     if not isinstance(result, Result):
         wrong_type("result", "a Result", result)
+
+
+def _check_bins(bins: Any) -> None:
+    if not is_integer(bins):
+        wrong_type("bins", "an integer of 1 or more", bins)
+    if bins < 1:
+        wrong_value("bins", "an integer of 1 or more", bins)
 
 
 def _right(result: Result, target: Any) -> torch.Tensor:

@@ -51,7 +51,7 @@ _STATISTICS: Mapping[Task, Any] = {
 
 
 class _Way(NamedTuple):
-    """How passes are computed, and how many of a batch fit into a forward."""
+    """How passes are computed, and how many of a batch share a forward."""
 
     strategy: str
     passes: int
@@ -389,31 +389,35 @@ class MCDropout:
         few = self.max_batch is not None and self.max_batch < 2 * batch.size
         if few or self.n_samples == 1:
             return _Way("loop" if self.strategy == "auto" else self.strategy, 1)
-        way = self._fastest(batch, index)
+        strategy, inlet = self._fastest(batch, index)
         if self.max_batch is not None:
             most = self.max_batch // batch.size
-        elif way.strategy == "loop":
+        elif strategy == "loop":
             most = _FEW
         else:
-            most = self._that_fit(batch, index, way)
+            measured = _Way(strategy, min(_FEW, self.n_samples), inlet)
+            most = self._that_fit(batch, index, measured)
         chunks = -(-self.n_samples // max(1, most))
-        return way._replace(passes=-(-self.n_samples // chunks))
+        return _Way(strategy, -(-self.n_samples // chunks), inlet)
 
-    def _fastest(self, batch: Batch, index: int) -> _Way:
-        """The strategy that saves most and gives the samples of the loop, for two inputs."""
+    def _fastest(self, batch: Batch, index: int) -> tuple[str, Inlet | None]:
+        """The strategy that saves most and gives the samples of the loop, for two inputs.
+
+        Also where it makes the passes, if not at the first draw.
+        """
         if self.strategy in ("loop", "repeat"):
-            return _Way(self.strategy, 1)
+            return self.strategy, None
         few = batch.part(0, min(2, batch.size))
         _, expected = self._try(few, index, _Way("loop", 2))
         ways = [_Way("expand", 2), *(_Way("expand", 2, inlet) for inlet in self._inlets())]
         for way in ways if self.strategy == "expand" else [*ways, _Way("repeat", 2)]:
             try:
-                tried, found = self._try(few, index, way)
+                inlet, found = self._try(few, index, way)
             except Exception:  # the model fails if rows are repeated there
                 continue
             if _alike(expected, found):
-                return tried
-        return _Way("loop" if self.strategy == "auto" else self.strategy, 1)
+                return way.strategy, inlet
+        return "loop" if self.strategy == "auto" else self.strategy, None
 
     def _inlets(self) -> list[Inlet]:
         """The modules around the first draw, the innermost first, without the model itself."""
@@ -422,11 +426,11 @@ class MCDropout:
         names = path.split(".") if path else []
         return [Inlet(".".join(names[:n])) for n in range(len(names), 0, -1)]
 
-    def _try(self, batch: Batch, index: int, way: _Way) -> tuple[_Way, torch.Tensor]:
-        """Some passes from the first on, and the strategy with what was learnt about it."""
+    def _try(self, batch: Batch, index: int, way: _Way) -> tuple[Inlet | None, torch.Tensor]:
+        """Some passes from the first on, and what was learnt about the module that makes them."""
         with self._passes(index, way) as scope:
             found = self._run(scope, batch, way)
-        return way._replace(inlet=scope.inlet), found
+        return scope.inlet, found
 
     def _that_fit(self, batch: Batch, index: int, way: _Way) -> int:
         """How many passes fit into a forward: the part before them has one size for any number."""
@@ -439,7 +443,7 @@ class MCDropout:
                 y = self._run(scope, of_one, few)
             return largest.size, y
 
-        count, (largest, y) = halving(measured, min(_FEW, self.n_samples), "passes")
+        count, (largest, y) = halving(measured, way.passes, "passes")
         elements = _ELEMENTS_CPU if y.device.type == "cpu" else _ELEMENTS
         return elements // int(max(1, largest // count) * batch.size)
 

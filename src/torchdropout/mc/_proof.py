@@ -17,8 +17,8 @@ from ._look import PlanLook, difference_of, flat, fresh, is_same
 class _Means(Looking):
     """A scope in which each random number is replaced by its mean."""
 
-    def __init__(self, forced: bool = True) -> None:
-        super().__init__(forced)
+    def __init__(self) -> None:
+        super().__init__()
         self.without: list[SiteId] = []
         self.drew = False
 
@@ -47,7 +47,7 @@ def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
             yield
         seen.extend(n for n, b in model.named_buffers() if not is_same(b, before[n]))
 
-    found = PlanLook(model, args, kwargs, around=around, forced=True).run(scope, args, kwargs)
+    found = PlanLook(model, args, kwargs, around=around).run(scope, args, kwargs)
     if seen:
         return "", f"Turning dropout on changes the buffer {seen[0]} too."
     if scope.without:
@@ -59,7 +59,7 @@ def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
         return f"Whether anything else changes is unknown: the output, {kind}, has no tensor.", ""
     difference = difference_of(expected, found)
     if not _is_rounding(difference):
-        in_eval = _Means(forced=False)
+        in_eval = _Means()
         expected = PlanLook(model, args, kwargs).run(in_eval, args, kwargs)
         if in_eval.drew:
             difference = difference_of(expected, found)

@@ -133,7 +133,8 @@ class _Statistics(Generic[_State]):
                     f"Expected `other` to have the same {name}, {mine!r}, got {theirs!r} "
                     f"({type(theirs).__name__})."
                 )
-        if other._state is not None and other._kind is not None:
+        if other._state is not None:
+            assert other._kind is not None
             self._fits(other._kind)
             if self._state is not None:
                 self._check_states(self._state, other._state)
@@ -144,7 +145,7 @@ class _Statistics(Generic[_State]):
         """Whether two states have the same parts, apart from the settings."""
 
     def _fits(self, kind: _Kind) -> None:
-        if self._kind is not None and kind != self._kind:
+        if self._kind is not None:
             names = ("shape of one pass", "dtype", "device")
             for name, mine, theirs in zip(names, self._kind, kind, strict=True):
                 if mine != theirs:
@@ -181,8 +182,9 @@ class _Statistics(Generic[_State]):
         self, task: Literal["classification", "regression"], index: Index, class_dim: int | None
     ) -> tuple[Result, dict[str, torch.Tensor]]:
         """A result without the task's own values, and the dictionary that takes them."""
-        if self._state is None or self._kind is None:
+        if self._state is None:
             raise ArgumentValueError("Expected at least one pass, got 0 passes: call `update`.")
+        assert self._kind is not None
         moments = self._state.moments
         dtype = _narrow(self._kind.dtype)
         values = {"mean": moments.mean.to(dtype, copy=True), "spread": moments.variance.to(dtype)}
@@ -537,5 +539,5 @@ def _narrow(dtype: torch.dtype) -> torch.dtype:
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor):
         both = isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor)
-        return both and a.shape == b.shape and a.device == b.device and torch.equal(a, b)
+        return both and a.device == b.device and torch.equal(a, b)
     return bool(a == b)

@@ -81,8 +81,7 @@ class Given:
             wrong_type("batch_dims", what, batch_dims)
         self.dims: dict[str, GivenDim] = {}
         for name, value in (batch_dims or {}).items():
-            folded = isinstance(value, tuple) and len(value) == 2
-            dim, how = value if isinstance(value, tuple) and folded else (value, None)
+            dim, how = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
             if not isinstance(name, str) or not is_integer(dim):
                 wrong_type("batch_dims", what, batch_dims)
             if how not in (None, ALTERNATING):
@@ -91,8 +90,6 @@ class Given:
 
     def of(self, site: SiteId) -> GivenDim | None:
         """The dimension of a site, or else of all sites of its module."""
-        if not self.dims:
-            return None
         return self.dims.get(f"{site.path}#{site.number}", self.dims.get(site.path))
 
     def check_names(self, sites: Iterable[SiteId], paths: Iterable[str]) -> None:
@@ -101,8 +98,6 @@ class Given:
         Raises:
             ArgumentValueError: One does not.
         """
-        if not self.dims:
-            return
         drawing = {f"{site.path}#{site.number}": site.path for site in sites}
         for name in self.dims.keys() - drawing.keys() - {*drawing.values()}:
             above = f"{name}." if name else ""

@@ -148,7 +148,7 @@ def _with_parts(function: Any, watcher: Watcher) -> types.FunctionType:
     It is a copy with other globals: nothing of torch changes.
     """
 
-    def dropout(x: torch.Tensor, p: float = 0.5, training: bool = True) -> Any:
+    def dropout(x: torch.Tensor, p: float, training: bool = True) -> Any:
         return _dropped(watcher, torch_F.dropout, (x, p, training), {})
 
     def attention(q: Any, k: Any, v: Any, mask: Any, dropout_p: float, is_causal: bool) -> Any:
@@ -160,11 +160,9 @@ def _with_parts(function: Any, watcher: Watcher) -> types.FunctionType:
     scope["dropout"] = dropout
     scope["scaled_dot_product_attention"] = attention
     del scope["__name__"]  # else the compiler would look for these in torch's module
-    copy = types.FunctionType(
+    return types.FunctionType(
         function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
     )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    return copy
 
 
 @_of(torch_F.multi_head_attention_forward)
@@ -471,9 +469,7 @@ def _own(ours: Callable[..., Any]) -> Handler:
 
     def handle(watcher: Watcher, func: Any, *args: Any, **kwargs: Any) -> Any:
         given = parameters.bind(args, kwargs)
-        if given["key"] is not None or given["generator"] is not None:
-            return ours(**given)
-        if given["layout"] is not None:
+        if any(given[name] is not None for name in ("key", "generator", "layout")):
             return ours(**given)
         if gated and watcher.active().forced:
             given["training"] = True

@@ -138,11 +138,11 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self.on_unreached = on_unreached
         self._given = sites
         self._sites: Sites | None = None
-        self._starts = torch.zeros(2, dtype=torch.int64)
         self._rows = 0
         self._rehearses = False
         self._arguments: tuple[Any, Any] | None = None
         self._next = 0 if self.batch is None else self.batch[0]
+        self._starts: torch.Tensor = self._places_from(self._next)
         self._watcher = _watcher_of(unwrapped(model))
         self._warned: set[str] = set()
         self.forced = False
@@ -194,7 +194,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         before, active = watcher.state(), watcher.scope
         if active is None:
             self.__enter__()
-        elif active is not self:
+        else:
             watcher.scope = self
         watcher.go_to(state)
         observes, watcher.observes = watcher.observes, True
@@ -244,8 +244,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             _torch.in_python(self._check_places)(args, kwargs)
         elif is_dynamo_compiling() and self._sites.unseen:
             _torch.in_python(self._use)(self._sites, True)
-        if self.sequence is not None:
-            self._check_length(batch_size(args, kwargs, self.sequence_dim or 0, skipped))
+        if self.sequence_dim is not None:
+            self._check_length(batch_size(args, kwargs, self.sequence_dim, skipped))
         if self.batch is not None:
             total = self.batch[1]
             if rows is None or start + rows > total:
@@ -255,7 +255,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 )
         self._arguments = None if is_dynamo_compiling() else (args, kwargs)
         self._watcher.start = start
-        self._starts = torch.tensor([start, self._first()], dtype=torch.int64)
+        self._starts = self._places_from(start)
 
     def _placed(self, ranks: Ranks, rows: int) -> tuple[int, int]:
         """The first sample of this process in a forward, and how many all have."""
@@ -428,6 +428,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def places(self) -> torch.Tensor:
         """The first sample and position of the current forward."""
         return self._starts
+
+    def _places_from(self, start: int) -> torch.Tensor:
+        return torch.tensor([start, self._first()], dtype=torch.int64)
 
     def _first(self) -> int:
         return 0 if self.sequence is None else self.sequence[0]

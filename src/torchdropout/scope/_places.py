@@ -246,7 +246,7 @@ def _problems(
     def places(*taken: int) -> Taken:
         return {dim: (size, taken), **others}
 
-    numbers = (n for n in range(1, size) if look.differ(places(0), places(n)))
+    numbers = (n for n in range(size) if look.differ(places(0), places(n)))
     other = next(numbers, 0)
     alike = look.seen(places(0, 0))
     try:
@@ -268,7 +268,7 @@ def _problems(
         for one, two in pairs:
             if one.ndim <= axis.dim or one.shape != two.shape:
                 continue
-            if one.shape[axis.dim] != 2 * axis.times or not one.numel():
+            if one.shape[axis.dim] != 2 * axis.times:
                 continue
             rows = (one != two).movedim(axis.dim, 0).reshape(2 * axis.times, -1).any(1)
             shown |= bool(rows.any())
@@ -288,7 +288,7 @@ def _altered(x: torch.Tensor, dim: int) -> torch.Tensor:
     if not x.is_floating_point():
         other = torch.where(last > 0, last - 1, last + 1)
     elif is_spread(x):
-        other = last + (3 * last + 1).cos() / 8
+        other = last + last.cos()
     else:
         steps = torch.arange(last.numel(), device=x.device).view(last.shape).cos().to(x.dtype) / 8
         other = last + steps * (1 + last.abs())  # no number stays as it is
@@ -397,7 +397,7 @@ class Look:
         (two, three, result_follows), unknown = two_and_three(self, batch_dim, size)
         longer, length = None, 0
         if sequence_dim is not None:
-            length = batch_size(args, kwargs, sequence_dim) or 0
+            length = batch_size(args, kwargs, sequence_dim, shared) or 0
             if length < 2:
                 wrong_value("args", f"2 or more positions along dimension {sequence_dim}", args)
             longer = self.draws(
@@ -478,7 +478,8 @@ class Look:
     def _whole(self, error: BaseException, batch_dim: int, sequence_dim: int | None) -> Sites:
         args, kwargs = self.arguments
         skipped = shared_leaves(self.model, args, kwargs, self.shared or ())
-        size = batch_size(args, kwargs, batch_dim, skipped) or 0
+        size = batch_size(args, kwargs, batch_dim, skipped)
+        assert size is not None
         self.apart, self._alters = {}, None
         unknown = (
             f"the forward fails with two or with three samples ({type(error).__name__}: {error}). "
@@ -717,9 +718,8 @@ class _Generators(NamedTuple):
 def unchanged(model: torch.nn.Module) -> Iterator[_Generators]:
     """Restore buffers and generators at the end; the generators show whether they advanced."""
     devices = {b.device for b in model.buffers()} | {p.device for p in model.parameters()}
-    cuda = sorted(d.index or 0 for d in devices if d.type == "cuda")
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
-    own = [torch.cuda.default_generators[index] for index in cuda]
+    own = [torch.cuda.default_generators[d.index] for d in devices if d.type == "cuda"]
     numpy = sys.modules.get("numpy")
     state = _Generators(
         ProcessState(generators(numpy, own)),

@@ -194,7 +194,6 @@ def without_one(
         look.apart = {place: None}
         with may_fail():
             found.append((look.apart, look.pair(dim, size)))
-    look.apart = {}
     return found[0] if len(found) == 1 else None
 
 

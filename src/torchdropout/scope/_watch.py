@@ -306,9 +306,8 @@ class _Outside:
     def put(self) -> None:
         """Put it on."""
         module, before = self._module(), self._before
-        compiled = None if module is None else _torch.compiled_call(module)
-        if module is None or compiled is None:
-            return
+        assert module is not None
+        compiled: Any = _torch.compiled_call(module)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             before()
