@@ -156,7 +156,7 @@ WRITES = {
     ids=WRITES,
 )
 def test_what_is_written_by_a_kernel(make, grad, by_mask, by_noise):
-    """Of a map without gradient, torch's copy writes what the kernels do not."""
+    """Without a gradient, the copy of torch writes what the kernels do not."""
     for keyed_map, expected in (
         (bernoulli(0.5, 2.0, 0.0, 0.0), by_mask),
         (noise(Law.NORMAL, 0.5, 0.0), by_noise),

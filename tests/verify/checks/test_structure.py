@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import torchdropout.nn
 from torchdropout.verify import stats
 from torchdropout.verify.checks import structure
 from torchdropout.verify.context import Fault
@@ -410,13 +411,25 @@ def test_choices_that_are_not_uniform(order, found):
 # --- Fused ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("p", [1e-5, 0.001, 0.999, 0.99999])
+@pytest.mark.parametrize(
+    ("name", "kind", "spec"),
+    [("fused-composition", "DropoutAdd", "dropout-add"), ("states-mixed", "Zoneout", "zoneout")],
+)
+def test_a_module_is_checked_whatever_its_p(name, kind, spec, p):
+    module = getattr(torchdropout.nn, kind)(p)
+    assert run(name, module, spec=spec).message
+    module.register_forward_hook(lambda module, args, y: y * 1.001)
+    assert f"p={p:g}" in fault(name, module, spec=spec).message
+
+
 def test_a_fused_dropout_is_called_in_both_modes_with_all_of_its_inputs():
     target, calls = noted(specs.dropout_add)
     seen = run("fused-composition", target, spec="dropout-add")
     assert seen.message == "residual + dropout(x + bias), and its three gradients"
     assert calls == {
         ((64, 48), p, training, (64, 48), (48,)): 1
-        for p in (0.1, 0.5, 0.9)
+        for p in GRID
         for training in (True, False)
     }
 
@@ -510,7 +523,7 @@ def test_zoneout_is_called_in_both_modes():
     target, calls = noted(specs.zoneout)
     assert run("states-mixed", target, spec="zoneout").message.startswith("new or old in training")
     assert calls == {
-        ((64, 48), (64, 48), p, training): 1 for p in (0.1, 0.5, 0.9) for training in (True, False)
+        ((64, 48), (64, 48), p, training): 1 for p in GRID for training in (True, False)
     }
 
 
