@@ -19,7 +19,15 @@ from keyed_parts import SCOPE, Calls, assert_parts
 from torchdropout import functional as F
 from torchdropout.errors import SiteError
 from torchdropout.functional._part import Axis, Part
-from torchdropout.scope._handlers import _DROPOUTS, HANDLERS, _bound, _digits, injected, new_watcher
+from torchdropout.scope._handlers import (
+    _DROPOUTS,
+    HANDLERS,
+    _bound,
+    _digits,
+    _with_parts,
+    injected,
+    new_watcher,
+)
 
 X = torch.ones(8, 6, 10)
 MAPS = torch.ones(8, 3, 6, 5)
@@ -47,6 +55,13 @@ DROPOUTS = {
     "torch.feature_alpha_dropout_": lambda x: torch.feature_alpha_dropout_(x * 1, 0.4, True),
     "nn.Dropout in place": lambda x: nn.Dropout(0.4, inplace=True)(x * 1),
 }
+
+
+def test_a_copy_of_a_function_has_all_of_its_defaults():
+    def function(x, y=2, *, z=3):
+        return x, y, z
+
+    assert _with_parts(function, new_watcher())(1) == (1, 2, 3)
 
 
 @pytest.mark.parametrize("name", DROPOUTS)

@@ -21,7 +21,10 @@ _MODULE = "torch.distributed.tensor"
 
 def is_spread(x: Any) -> bool:
     """Whether it is a `DTensor`, without importing its module."""
-    return _MODULE in sys.modules and isinstance(x, sys.modules[_MODULE].DTensor)
+    # Plain tensors first: a graph of them then has no guard on what is imported.
+    if type(x) is torch.Tensor or type(x) is torch.nn.Parameter or _MODULE not in sys.modules:
+        return False
+    return isinstance(x, sys.modules[_MODULE].DTensor)
 
 
 def are_spread(tensors: Mapping[str, torch.Tensor | None]) -> bool:

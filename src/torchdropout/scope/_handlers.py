@@ -160,9 +160,11 @@ def _with_parts(function: Any, watcher: Watcher) -> types.FunctionType:
     scope["dropout"] = dropout
     scope["scaled_dot_product_attention"] = attention
     del scope["__name__"]  # else the compiler would look for these in torch's module
-    return types.FunctionType(
+    copy = types.FunctionType(
         function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
     )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
 
 
 @_of(torch_F.multi_head_attention_forward)
