@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -38,7 +38,7 @@ def _check_factor(name: str, value: Any) -> None:
         wrong_value(name, "in [0, 1], a share of each module's own p", value)
 
 
-class _Product:
+class _Product(ABC):
     """Base of all schedules, which can be multiplied."""
 
     @abstractmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
@@ -83,9 +82,9 @@ class RateModule(WholeModule):
         if all(name in vars(self) for name in self._given):
             vars(self)["_rate"] = Rate.of(getattr(self, self._rate_name), self._constants())
 
-    @abstractmethod
     def _constants(self) -> tuple[float, ...]:
         """The constants of the operator, in its order."""
+        raise NotImplementedError
 
     def _traced_p(self) -> Probability:
         """The tensor that a compiled graph reads as the rate; for an exported program, the number.

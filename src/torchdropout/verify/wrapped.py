@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from .subject import Built, Subject
 
 
-class _Wrapped(Subject):
+class _Wrapped(Subject, ABC):
     """A target whose calls are wrapped."""
 
     def __init__(self, inner: Subject, note: str) -> None:
