@@ -428,9 +428,7 @@ def test_a_fused_dropout_is_called_in_both_modes_with_all_of_its_inputs():
     seen = run("fused-composition", target, spec="dropout-add")
     assert seen.message == "residual + dropout(x + bias), and its three gradients"
     assert calls == {
-        ((64, 48), p, training, (64, 48), (48,)): 1
-        for p in GRID
-        for training in (True, False)
+        ((64, 48), p, training, (64, 48), (48,)): 1 for p in GRID for training in (True, False)
     }
 
 
