@@ -923,8 +923,9 @@ def test_bad_models():
         mc.MCDropout(mlp())
     made = mc.MCDropout(mlp().eval(), 2)
     made.model.train()
-    with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
-        made(X)
+    for call in (made, made.plan):
+        with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
+            call(X)
     with pytest.raises(ArgumentTypeError, match=r"the module that is wrapped, model.module"):
         mc.MCDropout(torch.nn.DataParallel(mlp()).eval())
     for p in (0, 0.0, {"*": 0.0}):
