@@ -442,12 +442,10 @@ def test_backends_agree_where_the_rate_rounds_to_none_or_all(p, block):
 def test_a_layout_whose_seeds_of_a_row_share_an_index_is_refused():
     with pytest.raises(ArgumentValueError, match="gives each seed of a map its own index"):
         F.drop_block1d(torch.ones(2, 3, 8), 0.3, 3, layout=MaskLayout(0, (18, 6, 0)))
-    maps = torch.ones(
-        1, 1, 6, 5
-    )  # with 4 x 3 seeds, so that a row reaches 2 further than its first
-    F.drop_block2d(maps, 0.3, 3, layout=MaskLayout(0, (12, 12, 3, 1)))
+    maps = torch.ones(1, 1, 6, 5)  # with 8 x 7 seeds: the last of a row is 6 after its first
+    F.drop_block2d(maps, 0.3, 3, layout=MaskLayout(0, (56, 56, 7, 1)))
     with pytest.raises(ArgumentValueError, match="gives each seed of a map its own index"):
-        F.drop_block2d(maps, 0.3, 3, layout=MaskLayout(0, (12, 12, 2, 1)))
+        F.drop_block2d(maps, 0.3, 3, layout=MaskLayout(0, (56, 56, 6, 1)))
 
 
 @pytest.mark.parametrize(
