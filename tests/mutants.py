@@ -677,6 +677,8 @@ def run(
         free += copies
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(Copy.collect, copies))
+        if any(copy.tests != copies[0].tests for copy in copies):
+            sys.exit("tests have other names in another folder: give their cases ids")
         tests.keep(copies[0].tests)
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(work, waiting))

@@ -502,6 +502,7 @@ def test_a_path_is_shown_from_the_first_folder_that_it_is_in(path, folders, show
         ("<frozen importlib._bootstrap>", False),
         (str(Path(torch.__file__).parent) + "vision/ops/misc.py", True),
     ],
+    ids=["this", "torch", "ours", "next to ours", "frozen", "torchvision"],
 )
 def test_whose_a_file_is(path, expected):
     assert is_users(path) == expected

@@ -529,7 +529,7 @@ def test_fixes_are_offered(tmp_path):
         assert titles(await editor.actions(uri, elsewhere)) == [fix_all.title]
         assert await editor.actions(uri, elsewhere, ["quickfix"]) == []
         for first, last, count in (
-            ((0, 0), (6, 15), 3), ((6, 32), (7, 0), 3), ((6, 33), (7, 0), 1)
+            ((0, 0), (6, 15), 3), ((6, 32), (7, 0), 3), ((6, 33), (7, 0), 1), ((7, 0), (8, 9), 1)
         ):  # fmt: skip
             near = types.Range(types.Position(*first), types.Position(*last))
             assert len(await editor.actions(uri, near)) == count
@@ -559,6 +559,9 @@ def test_all_safe_fixes_at_once_and_none_that_is_unsafe(tmp_path):
         edits = edits_of(action, uri)
         assert len(edits) == 3
         assert edited(text, edits) == new
+        offered = titles(await editor.actions(uri, only=["quickfix"]))
+        fixes = [title for title in offered if "ignore" not in title]
+        assert ["(unsafe" in title for title in fixes] == [False, False, False, True]
         editor.change(uri, UNSAFE)
         [fix, ignore] = await editor.actions(uri)
         assert fix.title.startswith("TD103: ")
