@@ -1030,3 +1030,16 @@ def test_there_is_no_out_and_no_inplace():
     for extra in ({"out": X}, {"inplace": True}):
         with pytest.raises(TypeError, match="unexpected keyword argument"):
             F.dropout_add(X, X, **extra)
+
+
+@pytest.mark.parametrize("summed", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_opcheck_of_the_backward(dtype, summed):
+    gradient = torch.randn(6, 5).to(dtype)
+    args = (gradient, Key(3, 4).tensor(), dtype, summed, 0.5, 2.0, -17, [5, 1])
+    results = torch.library.opcheck(
+        torch.ops.torchdropout.dropout_add_backward.default,
+        args,
+        test_utils=("test_schema", "test_faketensor"),
+    )
+    assert set(results.values()) == {"SUCCESS"}

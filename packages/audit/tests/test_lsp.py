@@ -570,6 +570,10 @@ def test_all_safe_fixes_at_once_and_none_that_is_unsafe(tmp_path):
         fixed = edited(UNSAFE, edits_of(fix, uri, 2))
         assert "training=self.training" in fixed
         assert ignore.title == "TD103: ignore training-passed-as-p on this line"
+        editor.change(uri, "from torch import nn\n\ndrop = nn.Dropout(nn.Dropout(0.5))\n")
+        assert titles(await editor.actions(uri)) == [
+            "TD106: ignore dropout-wrong-arguments on this line"  # it has no fix
+        ]
 
     scripted(script, tmp_path)
 
