@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-torch test-triton test-peers gpu bench-gpu mutants power checks docs docs-links shown lint words package release bench bench-family
+.PHONY: demo test test-integration test-slow test-torch test-triton test-peers gpu bench-gpu mutants power checks docs docs-links shown lint words package release bench bench-family
 .PHONY: notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
@@ -20,12 +20,15 @@ demo: $(VENV)/demo.stamp
 
 # One thread a worker: the tests are spread over the cores already.
 test: $(VENV)/test.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not peers"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not integration and not slow and not peers"
+
+test-integration: $(VENV)/test.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "integration and not slow and not peers"
 
 test-slow: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not peers"
 
-# All quick tests on another torch, in an environment of its own below build/:
+# The quick and the integration tests on another torch, in an environment of its own below build/:
 #   make test-torch TORCH=2.15.0 PYTHON=python3.13
 test-torch:
 	@test -n "$(TORCH)" || { echo "make test-torch: say which, as TORCH=2.15.0 or TORCH=newest"; exit 2; }

@@ -57,7 +57,7 @@ SOURCES = ("src/torchdropout", "packages/audit/src/torchdropout_audit")
 # `tests/triton_cases.py` has damages of its own, in the processes that have Triton.
 LEFT_OUT = ROOT / "src/torchdropout/kernels/triton"
 TESTS = ("tests", "packages/audit/tests")
-QUICK = "not slow and not peers"
+QUICK = "not integration and not slow and not peers"
 
 FIRST = 10.0  # recorded seconds of the tests that are run first, on their own
 MOST = 60.0  # recorded seconds of all tests of a mutation, if --most says nothing else

@@ -4,7 +4,7 @@
 #
 #   tests/other_torch.sh TORCH [ARGUMENT OF PYTEST ...]
 #
-# TORCH: a version, or `newest`. Without arguments all quick tests run.
+# TORCH: a version, or `newest`. Without arguments the quick and the integration tests run.
 # PYTHON: the interpreter of the environment (python3). BUILD: the folder for everything that is made
 # (build/torch-TORCH-PYTHON). WHEEL: a wheel that another torch may have built; it is installed
 # first, must load its kernels, and must give the known answers.

@@ -287,6 +287,7 @@ def expected_gradient():
 
 
 class TestEnvironment:
+    @pytest.mark.integration
     @pytest.mark.parametrize("name", [*backends.available(), "auto"])
     def test_it_is_honoured(self, processes, name):
         seen = report(processes, TORCHDROPOUT_BACKEND=name)

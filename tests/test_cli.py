@@ -688,6 +688,7 @@ CUT = "def drop(x, p, training):\n    return x[:1]\n"
 WHOLE = "def drop(x, p, training):\n    return x\n"
 
 
+@pytest.mark.integration
 def test_watch_verifies_again_when_the_file_changes(tmp_path):
     path = tmp_path / "drops.py"
     path.write_text(CUT)
@@ -835,6 +836,7 @@ OUTPUT_TO = """
 FULL = Path("/dev/full")
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not FULL.exists(), reason="/dev/full is Linux's")
 def test_a_full_disk_is_one_line_and_exit_code_2_and_a_closed_pipe_is_not_an_error(tmp_path):
     path = tmp_path / "drops.py"
@@ -919,6 +921,7 @@ SLOW = """
 
 
 # What a report says of an interruption needs no signal: see `EXITS`.
+@pytest.mark.integration
 @pytest.mark.parametrize("form", ["json", pytest.param("text", marks=pytest.mark.slow)])
 def test_interrupt_leaves_a_partial_report(tmp_path, form):
     path = tmp_path / "slow.py"
@@ -945,6 +948,7 @@ def test_interrupt_leaves_a_partial_report(tmp_path, form):
     assert one["checks"][0]["name"] == "output-shape"
 
 
+@pytest.mark.integration
 def test_interrupt_while_a_target_loads(tmp_path):
     path = tmp_path / "slow.py"
     path.write_text("import time\nprint('loading', flush=True)\ntime.sleep(3600)\n")
@@ -978,6 +982,7 @@ FATAL = """
 """
 
 
+@pytest.mark.integration
 def test_targets_that_die_or_hang_are_reported(tmp_path):
     path = tmp_path / "fatal.py"
     path.write_text(textwrap.dedent(FATAL))
@@ -1021,6 +1026,7 @@ def on_terminal(*arguments):
     return process.wait(), shown
 
 
+@pytest.mark.integration
 def test_terminal_gets_colour_progress_and_its_width(bad):
     code, shown = on_terminal("verify", bad, "--level=quick")
     assert code == 1
@@ -1088,6 +1094,7 @@ def test_info(capsys):
     assert "requested by backends.use('reference')" in capsys.readouterr().out
 
 
+@pytest.mark.integration
 def test_a_missing_extra_is_named_and_info_needs_none():
     # NumPy is not tried: torch itself warns of its absence.
     cases = [("click", ["info"])]

@@ -125,6 +125,7 @@ def without(tmp_path_factory):
     return said
 
 
+@pytest.mark.integration
 def test_the_audit_needs_nothing_of_the_verifier(without):
     missing, _ = CASES["all of the verifier's"]
     codes, out, _ = without["all of the verifier's"]

@@ -55,6 +55,7 @@ CASES = [
 ]
 
 
+@pytest.mark.integration
 def test_equals_the_definition():
     """Every layout and kind of sharing with float32, half of them in turn with each other dtype.
 
@@ -114,6 +115,7 @@ def test_dynamic_shapes_compile_once():
     assert counters["stats"]["unique_graphs"] == 1
 
 
+@pytest.mark.integration
 def test_each_dropout_of_a_graph_draws_its_own_key():
     """Draws look alike to a compiler; merged, all dropouts of a model would share a mask."""
 
@@ -209,6 +211,7 @@ def step(function, x, w):
     return y, *torch.autograd.grad(y.square().sum(), (x, w)), torch.rand(1)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("function", "backend"),
     [
@@ -271,6 +274,7 @@ class Net(torch.nn.Module):
 
 
 class TestExport:
+    @pytest.mark.integration
     @pytest.mark.parametrize("training", [True, False])
     def test_has_the_masks_of_eager(self, training):
         net = Net().train(training)
@@ -444,6 +448,7 @@ class TestPIsAnInputOfTheGraph:
 
     # Several in a graph, which compiles faster than one each: a module that needs another graph is
     # one too many among them, too. At 0 a module in the graph of the others would draw a key.
+    @pytest.mark.integration
     @pytest.mark.parametrize("names", [[*MODULES][at::4] for at in range(4)], ids=", ".join)
     def test_one_graph_for_all_p_above_zero_and_one_for_zero(self, names):
         model, x = Each(names), torch.randn(len(names), 64, 3, 6, 6)
@@ -480,6 +485,7 @@ class TestPIsAnInputOfTheGraph:
             setattr(module, attribute, float("nan"))
         assert getattr(module, attribute) == 0.7
 
+    @pytest.mark.integration
     @pytest.mark.parametrize(
         ("options", "dynamic"),
         [
@@ -508,6 +514,7 @@ class TestPIsAnInputOfTheGraph:
         # The first POSITIVE is the 0.1 that it was.
         assert seen == [1, 1, *[2] * len(POSITIVE), 3, 3]
 
+    @pytest.mark.integration
     def test_tokens_keep_the_length_as_a_constant_where_p_stays(self):
         drop = td.nn.TokenDropout(0.5)
 
@@ -535,6 +542,7 @@ class TestPIsAnInputOfTheGraph:
             assert_same(function_in_parts, function, x)
         assert graphs() == before
 
+    @pytest.mark.integration
     def test_tokens_under_transforms(self):
         drop, x = td.nn.TokenDropout(0.5), torch.randn(4, 3, 10, 2)
 
@@ -548,6 +556,7 @@ class TestPIsAnInputOfTheGraph:
         assert graphs() == 3  # vmap has no rules for a size that may be any
 
     # Each pair of values of two of the three.
+    @pytest.mark.integration
     @pytest.mark.parametrize(
         ("kind", "training", "whole"),
         [("LSTM", True, True), ("GRU", False, True), ("GRU", True, False), ("LSTM", False, False)],
@@ -589,6 +598,7 @@ class TestPIsAnInputOfTheGraph:
             for got, expected in zip(loss(function), loss(layer), strict=True):
                 torch.testing.assert_close(got, expected)
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("whole", [True, False])
     def test_a_recurrent_layer_with_a_key(self, whole):
         layer = td.nn.LSTM(3, 4, zoneout_hidden=0.1, zoneout_cell=0.2, recurrent_dropout=0.1)
@@ -599,6 +609,7 @@ class TestPIsAnInputOfTheGraph:
                 layer.zoneout_hidden = layer.recurrent_dropout = p
                 torch.testing.assert_close(function(x, key=key), layer(x, key=key))
 
+    @pytest.mark.integration
     def test_alpha_of_a_p_that_is_an_argument(self):
         """To the compiler a symbol, whose root it would round in another way than Python."""
         x = torch.randn(4, 8, dtype=torch.float64)
@@ -638,6 +649,7 @@ class TestPIsAnInputOfTheGraph:
         assert same_bits(function(new, old), new)
         assert graphs() == 3
 
+    @pytest.mark.integration
     def test_attention_without_weights(self):
         """Eager it is computed in blocks, and rounds otherwise."""
         model, x = Attending(), torch.randn(8, 3, 6, 6)
@@ -650,6 +662,7 @@ class TestPIsAnInputOfTheGraph:
             assert torch.equal(got[-1], expected[-1])
         assert graphs() == 1
 
+    @pytest.mark.integration
     @pytest.mark.parametrize(
         "options", [{}, {"scale_by_keep": True}, {"scale_by_keep": True, "residual": False}]
     )
@@ -673,6 +686,7 @@ class TestPIsAnInputOfTheGraph:
         assert torch.equal(function(x), layer(x))
         assert graphs() == 3
 
+    @pytest.mark.integration
     @pytest.mark.parametrize(
         "backend", ["inductor", pytest.param("aot_eager", marks=pytest.mark.slow)]
     )
@@ -717,6 +731,7 @@ class TestPIsAnInputOfTheGraph:
             assert torch.equal(got.values(), expected.values())
         assert graphs() == 2  # one for each input
 
+    @pytest.mark.integration
     def test_transforms(self):
         model = torch.nn.Sequential(torch.nn.Linear(6, 6), td.nn.Dropout(0.3), td.nn.DropPath(0.2))
         parameters = {name: p.detach() for name, p in model.named_parameters()}
@@ -760,6 +775,7 @@ class TestPIsAnInputOfTheGraph:
         drop.p = 0.9
         assert torch.equal(torch.autograd.grad(y.sum(), x)[0], y)
 
+    @pytest.mark.integration
     def test_other_attributes_that_the_constants_come_from(self):
         path, block = td.nn.DropPath(0.3), td.nn.DropBlock1d(0.3, 2)
         x = torch.randn(16, 3, 9)
@@ -910,6 +926,7 @@ NODES = ["two", "with a key", "alpha_dropout", "dropout_add", "gaussian_dropout"
 NODES += ["drop_block1d", "n_m_dropout", "token_dropout", "attention", "concrete_dropout"]
 
 
+@pytest.mark.integration
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize(
     "name", [n if n in NODES else pytest.param(n, marks=pytest.mark.slow) for n in CAPTURED]

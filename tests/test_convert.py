@@ -106,6 +106,7 @@ def test_parameters_beside_those_taken_over_keep_a_module_as_it_is():
     assert model[0] is old
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", VISION)
 def test_torchvision_models(name):
     torch.manual_seed(0)
@@ -593,6 +594,7 @@ class TestTransformerEncoder:
         conversion.undo()
         assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
 
+    @pytest.mark.integration
     def test_a_schedule_compiles_it_once(self, model):
         convert(model)
         scheduler = td.schedule.DropoutScheduler(model, td.schedule.Linear(4))

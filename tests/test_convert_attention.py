@@ -152,6 +152,7 @@ def test_rules_come_first(config):
     assert [left.why for left in conversion.left] == ["left, as the rules say"]
 
 
+@pytest.mark.integration
 def test_compiles_whole(config):
     model = SelfAttention(config, 0.5)
     convert(model)

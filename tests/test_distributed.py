@@ -13,6 +13,7 @@ from torchdropout import functional as F
 PROGRAM = Path(__file__).parent / "spread.py"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("amount", "mesh"),
     [

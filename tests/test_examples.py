@@ -123,6 +123,7 @@ def test_wrapper_is_torch_dropout():
     assert repr(model.dropout) == "Dropout(p=0.3, inplace=False)"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("level", "not_run"),
     [
@@ -139,6 +140,7 @@ def test_simple_dropout_passes_every_check(level, not_run):
     assert {check.rule.name for check in target.checks if check.status != "ok"} == not_run
 
 
+@pytest.mark.integration
 def test_teaching_version_gets_its_errors():
     report = check_dropout(models.JustDropoutModelImpl, level="quick")
     messages = {f.name: f.message for f in report.findings if f.severity == "error"}

@@ -83,6 +83,7 @@ def exported(model):
     return torch.export.export(model.train(), (X.clone(),))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("make", [ours, torchs])
 def test_it_computes_what_the_model_does_in_eval(make):
     model = make()

@@ -94,6 +94,7 @@ CASES = [
 
 
 class TestBits:
+    @pytest.mark.integration
     @pytest.mark.parametrize("dtype", REAL, ids=str)
     def test_are_those_of_eager_between_neighbours(self, fusing, dtype):
         """In 16 bits the neighbours' results are rounded too where a dropout takes or gives them.
@@ -119,6 +120,7 @@ class TestBits:
         assert_same_step(compiled(function), function, *inputs)
         assert counters["stats"]["unique_graphs"] == 1
 
+    @pytest.mark.integration
     def test_of_the_functions(self, fusing):
         """Masks have a layout or an index beyond 2**32; those with a shift are not fused."""
         layout = td.MaskLayout(2**35 - 21, (2**33, 30, -2))
@@ -151,6 +153,7 @@ class TestBits:
 
         assert_same_step(compiled(function), function, x, residual)
 
+    @pytest.mark.integration
     def test_of_a_p_that_is_an_argument(self, fusing):
         x = torch.randn(40, dtype=torch.float64)
         for dynamic in (None, True):
@@ -159,6 +162,7 @@ class TestBits:
             for p in (0.1, 0.2, 0.3, 1.0):
                 assert torch.equal(function(x, p), F.dropout(x, p, key=KEY))
 
+    @pytest.mark.integration
     def test_of_dynamic_shapes_compiled_once(self, fusing):
         def function(x):
             return F.dropout(x * 3, 0.3) + F.dropout1d(x, 0.4)
@@ -168,6 +172,7 @@ class TestBits:
             assert_same_step(in_one_program, function, torch.randn(n, 17 - n, n).requires_grad_())
         assert counters["stats"]["unique_graphs"] == 1
 
+    @pytest.mark.integration
     def test_of_modules_at_any_p(self, fusing):
         """p and scale are an input of the graph."""
         model = torch.nn.Sequential(
@@ -184,6 +189,7 @@ class TestBits:
                 assert_same_step(function, model, x)
             assert counters["stats"]["unique_graphs"] == 1
 
+    @pytest.mark.integration
     def test_under_transforms(self, fusing):
         """A mask for each sample is left to the opaque operator."""
 
@@ -201,6 +207,7 @@ class TestBits:
         for a, b in zip(got, function(x), strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=0)
 
+    @pytest.mark.integration
     def test_where_it_stays_opaque(self, fusing):
         """Complex numbers, and a program that is exported."""
         z = torch.randn(40, dtype=torch.complex64)
@@ -230,6 +237,7 @@ class TestFusion:
             for call in calls
         ]
 
+    @pytest.mark.integration
     def test_one_kernel_has_dropout_and_its_neighbours(self, fusing):
         assert self.counts() == [(1, 1, 0), (1, 1, 0)]
 
@@ -265,6 +273,7 @@ class TestFusion:
         for got, known in zip(step(compiled(region), x), step(region, x), strict=True):
             torch.testing.assert_close(got, known)
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("budget", [0.0, 0.5])
     def test_a_memory_budget(self, fusing, budget):
         x = torch.randn(30, 7, dtype=torch.float64).requires_grad_()
@@ -277,6 +286,7 @@ class TestFusion:
                 torch.testing.assert_close(got, known)
 
 
+@pytest.mark.integration
 def test_no_cache_serves_what_another_setting_compiled(monkeypatch):
     """The caches of torch's compiler know a program by the operators that it calls.
 

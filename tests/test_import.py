@@ -163,6 +163,7 @@ def test_a_caller_of_the_modules_is_typed(tmp_path):
         assert done.returncode == status, done.stdout
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_import_closes_a_circle(package):
     """Imports in functions count, too."""
@@ -171,6 +172,7 @@ def test_no_import_closes_a_circle(package):
     assert circles(edges) == []
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_circle_of_rooms(package):
     edges = graph(ROOT / package)

@@ -12,6 +12,7 @@ import torch
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there the tests would run")
 def test_the_tests_of_a_gpu_are_collected_from_sources_without_kernels(tmp_path):

@@ -168,6 +168,7 @@ lstm_warnings = pytest.mark.filterwarnings(
 )
 
 
+@pytest.mark.integration
 @lstm_warnings
 @pytest.mark.parametrize(
     "case",

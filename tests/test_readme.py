@@ -31,6 +31,7 @@ def test_it_is_short():
     assert len(README.splitlines()) < 120
 
 
+@pytest.mark.integration
 def test_the_python_blocks_run_and_do_what_they_say():
     scope = {}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

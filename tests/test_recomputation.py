@@ -155,6 +155,7 @@ def test_gradient_of_a_model(budget, aggressive, kind):
         assert_gradient(compiled(in_region(kind, deep)))
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(
     not hasattr(torch.autograd.graph, "region_activation_memory_budget"), reason="of a later torch"
 )
@@ -167,6 +168,7 @@ def test_gradient_under_a_budget_of_a_region(budget):
     assert_gradient(compiled(function))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["token_dropout", "drop_block1d", "gaussian_dropout"])
 def test_gradient_of_other_operators(name):
     with config.patch(activation_memory_budget=0.0):
@@ -212,6 +214,7 @@ def test_gradient_of_the_family_by_inductor(name, budget, aggressive):
         assert_gradient(compiled(functools.partial(around, FAMILY[name]), "inductor"))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("budget", "kind"), [(0.5, None), (1.0, "not reentrant")])
 def test_a_key_is_saved_and_no_state_of_a_generator(budget, kind):
     saved = []
@@ -256,6 +259,7 @@ def total(function, key, x):
     return function(key, x.sin()).square().sum()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("function", "budget"),
     [

@@ -63,6 +63,7 @@ def private_names(tree, own):
     return found
 
 
+@pytest.mark.integration
 def test_private_names_of_torch_are_in_one_file():
     trees = {path: ast.parse(path.read_text()) for path in SOURCES}
     own = own_names(trees.values())
@@ -225,6 +226,7 @@ def test_all_is_there_on_this_torch(processes, expected):
     assert found["open"] == (len(backends.available()) > 1)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", _torch.names, ids=str)
 def test_without(processes, expected, name):
     is_refused = name.without == _torch.REFUSED

@@ -70,6 +70,7 @@ def test_a_package(capsys):
     assert "classifier.0  Dropout  0.5" in capsys.readouterr().out
 
 
+@pytest.mark.integration
 def test_a_package_whose_name_begins_as_torch_does_has_lines(capsys):
     assert audit("torchvision.models:swin_t", "--input", "1x3x32x32", "--format", "json") == 0
     sites = json.loads(capsys.readouterr().out)["sites"]
@@ -150,6 +151,7 @@ def ended(tmp_path_factory):
     }
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 @pytest.mark.parametrize("name", ENDS)
 def test_a_process_that_ends_is_noticed(name, ended):

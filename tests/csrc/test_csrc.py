@@ -21,9 +21,12 @@ CXX = os.environ.get("CXX", "g++")
 CXX_AARCH64 = "aarch64-linux-gnu-g++"
 EMULATOR = "qemu-aarch64"
 
-pytestmark = pytest.mark.skipif(
-    os.name != "posix" or shutil.which(CXX) is None, reason=f"needs {CXX} and a POSIX system"
-)
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(
+        os.name != "posix" or shutil.which(CXX) is None, reason=f"needs {CXX} and a POSIX system"
+    ),
+]
 
 # Damages to what is under test, and the section of the program that has to notice.
 BREAKS = {
@@ -155,6 +158,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return built("plain", tmp_path_factory.mktemp("csrc"))
 
 
+@pytest.mark.integration
 def test_plain(plain: tuple[Path, str]) -> None:
     _, said = plain
     assert said.splitlines()[-1].startswith("OK: ")

@@ -276,6 +276,7 @@ def test_randomness():
     assert torch.equal(torch.get_rng_state(), after)
 
 
+@pytest.mark.integration
 def test_gradients_of_both_orders_and_forward(monkeypatch):
     monkeypatch.setattr(_attention, "_MOST_IN_BLOCK", 10)
     inputs = randn(1, 4, 2, 1), randn(1, 2, 3, 1), randn(1, 2, 3, 2), randn(4, 1, 3)
@@ -538,6 +539,7 @@ def test_transforms():
     torch.testing.assert_close(grads, torch.stack(by_one), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("masked", [False, True])
 def test_compiles_in_one_graph(masked):
     torch._dynamo.reset()

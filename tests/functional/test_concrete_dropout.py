@@ -209,6 +209,7 @@ def test_transforms():
     torch.testing.assert_close(tangent, reverse)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_compiles_in_one_graph(dynamic):
     torch._dynamo.reset()

@@ -18,6 +18,7 @@ from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDrop
 KEY = Key(5, 2**40 + 1)
 
 
+@pytest.mark.integration
 def test_equals_the_definition():
     """Every dtype, memory layout, key, p and kind of sharing, over 10**5 elements."""
     elements = 0
@@ -486,6 +487,7 @@ def test_compiled_a_tensor_breaks_the_graph_as_it_does_in_torch():
         assert torch.equal(call(X, torch.tensor(p)), F.dropout(X, torch.tensor(p), key=KEY))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("p", [np.float64(0.3), np.float32(0.25), np.int64(1)])
 def test_compiled_a_number_of_numpy_breaks_the_graph(p):
     """The compiler takes it for an array, whose value it does not know."""

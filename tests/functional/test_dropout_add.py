@@ -100,6 +100,7 @@ def strides(x):
 
 
 class TestValues:
+    @pytest.mark.integration
     def test_equals_the_definition_with_every_backend(self):
         """Dtypes, memory layouts, with and without bias, keys, p, and ways to share."""
         elements = 0

@@ -100,6 +100,7 @@ def test_vmap_over_the_batch():
     assert len(y[:, 0].unique(dim=0)) == 8
 
 
+@pytest.mark.integration
 def test_compiles_in_one_graph():
     torch._dynamo.reset()
     x = torch.randn(6, 5, 4)

@@ -531,6 +531,7 @@ class TestCompile:
         yield
         torch._dynamo.reset()
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("compiler", ["inductor", "aot_eager"])
     def test_fullgraph(self, compiler):
         """A drawn key; out is an input of the graph, made inside it, or the input itself."""
@@ -553,6 +554,7 @@ class TestCompile:
         for got, expected in zip(*results, strict=True):
             assert same_bits(got, expected)
 
+    @pytest.mark.integration
     def test_every_function_eval_and_in_place(self):
         def function(values, training):
             for name, (x, out) in values.items():

@@ -54,6 +54,7 @@ def strided(draw, shape, dtype, offsets):
     return memory.as_strided(shape, strides, draw(st.integers(0, 7)))
 
 
+@pytest.mark.integration
 @settings(max_examples=500)
 @given(st.data())
 def test_overlaps_itself_never_misses_one(data):
@@ -91,6 +92,7 @@ def test_overlaps_itself_is_exact_where_strides_interlock():
     assert free == 1210
 
 
+@pytest.mark.integration
 @settings(max_examples=1000)
 @given(st.data())
 def test_overlaps_partially_is_exact(data):
@@ -102,6 +104,7 @@ def test_overlaps_partially_is_exact(data):
     assert not overlaps_partially(a, a)
 
 
+@pytest.mark.integration
 @settings(max_examples=600)
 @given(st.data())
 def test_overlaps_partially_is_exact_at_any_byte(data):

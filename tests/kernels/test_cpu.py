@@ -71,6 +71,7 @@ def reference_mask(key, p, n, base=0):
 # --- the definition ------------------------------------------------------------------------------
 
 
+@pytest.mark.integration
 @each_backend
 def test_equals_the_definition(backend):
     """By the public function and by the operator, which are two ways in."""
@@ -180,6 +181,7 @@ def differences(seed, cases, n_threads):
     return different, elements, direct
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("seed", [0, 1])
 def test_equals_the_reference_in_random_calls(seed):
     different, elements, direct = differences(seed, 500, seed % 2 + 1)
@@ -654,6 +656,7 @@ def past_the_caches():
         yield pytest.param(backend, dtype, way, marks=marks, id=f"{way}-{dtype}-{backend}")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("backend", "dtype", "way"), [*past_the_caches()])
 def test_writing_past_the_caches_changes_nothing(backend, dtype, way):
     """Into a large tensor whose pages are there, aligned and not, by indices and by bits."""

@@ -1,5 +1,6 @@
 """`benchmarks/gpu.py` on a CPU, in small sizes: what it would measure on a GPU can be measured."""
 
+import pytest
 from scripts import BENCHMARKS
 
 FLASH = """
@@ -49,6 +50,7 @@ def smoke(processes, *paths, before=""):
     return text
 
 
+@pytest.mark.integration
 def test_every_row_is_measured(processes, tmp_path):
     """With stand-ins for what else may be installed, with the arguments of these."""
     for name, text in (
@@ -85,6 +87,7 @@ def test_every_row_is_measured(processes, tmp_path):
     assert failed == {("float32", "24 x 64")}  # of these, half types alone
 
 
+@pytest.mark.integration
 def test_what_is_not_installed_is_said(processes):
     nothing = "gpu.elementwise = gpu.attention = gpu.step = lambda bench: None"
     text = smoke(processes, BENCHMARKS, before=nothing)

@@ -125,6 +125,7 @@ def differences(seed, calls, n_threads):
     return different, elements
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("seed", [0, 1])
 def test_equals_the_reference_in_random_calls(seed):
     different, elements = differences(seed, 250, seed + 1)

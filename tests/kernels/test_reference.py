@@ -37,6 +37,7 @@ def run(x, p, key, layout):
     return reference.masked_affine(x, key.tensor(), p, scale(p), 0.0, 0.0, base, layout.strides)
 
 
+@pytest.mark.integration
 @settings(max_examples=500)
 @given(st.data())
 def test_equals_the_definition(data):

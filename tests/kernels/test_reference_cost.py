@@ -240,6 +240,7 @@ def test_the_cpu_gets_little_memory_and_operators_that_stay_in_cache(
     assert cost.most <= bytes_each * N
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "bytes_each"),
     [
@@ -340,6 +341,7 @@ def results():
     return found
 
 
+@pytest.mark.integration
 def test_other_devices_have_the_bits_of_the_cpu(request):
     with backends.use("reference"):
         known = results()

@@ -201,6 +201,7 @@ def test_what_is_passed_is_not_written_into(drop):
     assert torch.equal(view, X)
 
 
+@pytest.mark.integration
 @pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace:UserWarning")
 def test_in_a_compiled_function():
     """The compiler would have computed the passes without draws."""

@@ -187,6 +187,7 @@ def test_the_help(capsys):
     assert "mc           Inspect Monte-Carlo dropout" in capsys.readouterr().out
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(sys.platform != "linux", reason="only there a process of its own runs it")
 def test_a_factory_that_ends_the_process(tmp_path):
     (tmp_path / "ends.py").write_text("import os\n\n\ndef make():\n    os._exit(0)\n")

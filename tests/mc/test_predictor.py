@@ -1056,6 +1056,7 @@ def of_values(model, **options):
     return mc.MCDropout(model, 20, task="regression", keep_samples=True, **options)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", READS)
 @pytest.mark.parametrize("both", [False, True])
 def test_a_table_of_as_many_rows_as_inputs(name, both):

@@ -227,6 +227,7 @@ def test_state_and_copies():
     assert isinstance(module, torch.nn.MultiheadAttention)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("need", [False, True])
 def test_compiles_in_one_graph(need):
     torch._dynamo.reset()
@@ -274,6 +275,7 @@ def test_p_is_checked_when_made_when_set_and_when_called(p, error):
         module(*inputs(1))
 
 
+@pytest.mark.integration
 def test_compiled_a_mask_may_be_a_constant_where_sizes_are_symbols():
     """A symbol equals a size without being found by `in`."""
     module, key = td.nn.MultiheadAttention(8, 2, 0.5), td.Key(3)

@@ -396,6 +396,7 @@ def test_the_law_of_zoneout_over_steps():
 
 
 class TestDerivatives:
+    @pytest.mark.integration
     @pytest.mark.parametrize(
         ("kind", "rates"),
         [
@@ -474,6 +475,7 @@ class TestTransforms:
         with pytest.raises(RuntimeError, match="randomness"):
             torch.func.vmap(run)(state)
 
+    @pytest.mark.integration
     def test_compiled_as_torch_compiles_its_own(self):
         """By default dynamo leaves recurrent layers to eager; with `allow_rnn` it is one graph."""
         module, x = layer(recurrent_dropout=0.4, zoneout_hidden=0.2), sequence()[:2]

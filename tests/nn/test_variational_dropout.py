@@ -70,6 +70,7 @@ class TestLayers:
             module.log_sigma2.fill_(-80.0)
         torch.testing.assert_close(module(x), parent.forward(module, x))
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("compiled", [False, True])
     def test_where_squares_are_no_numbers_of_float16(self, which, compiled):
         torch._dynamo.reset()
@@ -127,6 +128,7 @@ class TestLayers:
             assert repr(other) == text
             assert torch.equal(seeded(other, x), seeded(module, x))
 
+    @pytest.mark.integration
     def test_is_traced_and_compiled(self, which):
         torch._dynamo.reset()
         module, x = layers()[which]

@@ -54,6 +54,7 @@ def test_the_model_has_the_dropouts_that_its_kind_says(recipe):
     assert first.weight_regularizer == pytest.approx(recipe.LENGTH**2 / 100)
 
 
+@pytest.mark.integration
 def test_a_small_run(recipe, tmp_path, capsys):
     recipe.main(["--quick", "--out", str(tmp_path)])
     printed = capsys.readouterr().out

@@ -66,6 +66,7 @@ def test_the_model_without_dropout_is_plain_and_with_it_in_eval_too(recipe):
     assert all(any(isinstance(m, kind) for m in dropped.modules()) for kind in kinds)
 
 
+@pytest.mark.integration
 def test_a_small_run(recipe, tmp_path, capsys):
     threads = torch.get_num_threads()
     try:

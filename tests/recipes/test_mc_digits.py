@@ -53,6 +53,7 @@ def test_the_share_of_pairs(recipe):
     assert recipe.found(score, wrong) == pytest.approx((1 + 0.5 + 1 + 1) / 4)
 
 
+@pytest.mark.integration
 def test_a_small_run(recipe, tmp_path, capsys):
     recipe.main(["--quick", "--out", str(tmp_path)])
     printed = capsys.readouterr().out

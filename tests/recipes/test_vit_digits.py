@@ -65,6 +65,7 @@ def test_what_all_three_drop(recipe):
     assert paths == pytest.approx([0.0, 0.0, 0.05, 0.05, 0.1, 0.1])
 
 
+@pytest.mark.integration
 def test_a_small_run(recipe, tmp_path, capsys):
     threads = torch.get_num_threads()
     try:

@@ -60,6 +60,7 @@ TORCHS = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", TORCHS)
 def test_what_draws_in_torchs_way(name):
     if name == "rand" and not _torch.asks_about_factories:
@@ -134,6 +135,7 @@ def test_modules_of_the_family(name):
     assert compare(Calls(call, make()), x, exact=False) == 1
 
 
+@pytest.mark.integration
 def test_attention_after_another_function_of_torch():
     """By that function the compiler knows the watcher before attention refers to it."""
     attention = nn.MultiheadAttention(12, 2, dropout=0.25, batch_first=True)
@@ -141,6 +143,7 @@ def test_attention_after_another_function_of_torch():
     assert compare(model, X, exact=False, steps=(0,), backend="eager") == 1
 
 
+@pytest.mark.integration
 def test_modules_of_torch():
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(12, 2, 16, 0.3, batch_first=True)
@@ -161,6 +164,7 @@ def test_a_model_whose_compile_was_called():
         td.keyed(model, **SCOPE).__enter__()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("fullgraph", [False, True])
 def test_a_scope_within_a_compiled_function(fullgraph):
     model = nn.Sequential(nn.Linear(4, 64), nn.Dropout(0.5))
@@ -181,6 +185,7 @@ def test_a_scope_within_a_compiled_function(fullgraph):
             assert torch.equal(found, expected)
 
 
+@pytest.mark.integration
 def test_a_scope_within_a_compiled_function_is_indifferent_to_other_models():
     other, model = nn.Dropout(0.5), nn.Sequential(nn.Linear(4, 64), nn.Dropout(0.5))
     for each in (other, model):
@@ -199,6 +204,7 @@ def test_a_scope_within_a_compiled_function_is_indifferent_to_other_models():
         assert torch.equal(compiled(x), expected)
 
 
+@pytest.mark.integration
 def test_blocks_that_are_compiled_one_by_one():
     """As large models are; the scope is that of the whole."""
     model = nn.Sequential(*(nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4)) for _ in range(3)))
@@ -245,6 +251,7 @@ def test_a_region_that_is_checkpointed_within_a_graph_needs_a_setting_of_the_com
         graph(x)
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not hasattr(torch._dynamo.config, REGIONS), reason="torch has no such setting")
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_a_region_that_is_checkpointed_within_a_graph(backend):
@@ -293,6 +300,7 @@ class Regions(nn.Module):
         return x
 
 
+@pytest.mark.integration
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # in `find_sites`
 @pytest.mark.parametrize("reentrant", [False, True])
 @pytest.mark.parametrize("way", ["torch.compile", "Module.compile", "function"])
@@ -310,6 +318,7 @@ def test_compiled_blocks_in_checkpointed_regions(way, reentrant):
     assert [block._compiled_call_impl for block in model.blocks] == calls
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_a_compiled_model_in_a_checkpointed_region(reentrant):
     x = torch.linspace(-1, 2, 72, dtype=torch.float64).view(6, 12)
@@ -337,6 +346,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("backend", "budget", "run"), SETTINGS)
 def test_gradients_under_budgets(backend, budget, run):
     """They are those of eager, and of finite differences."""
@@ -359,6 +369,7 @@ def test_gradients_under_budgets(backend, budget, run):
     assert count.frame_count == 1
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(
     not _torch.asks_about_factories,
     reason="the compiler of torch 2.10 raises on the hooks of a model within a function",
@@ -394,6 +405,7 @@ def by_default(x):
     )
 
 
+@pytest.mark.integration
 def test_the_defaults_of_functions():
     """The compiler gives only the arguments that are written."""
     model, x = Calls(by_default), torch.ones(8, 3, 6, 5)

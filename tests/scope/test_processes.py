@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import started
 
 PROGRAM = Path(__file__).parent / "spread_model.py"
@@ -14,6 +15,7 @@ CASES += ["tensor_parallel", "heads"]
 CASES += ["pipeline", "prefixed", "stopped", "resumed", "ddp_compiled", "ddp_budget"]
 
 
+@pytest.mark.integration
 def test_processes_draw_what_one_draws(tmp_path):
     worker = started.start(
         [sys.executable, "-W", "ignore", str(PROGRAM), str(tmp_path / "store"), *CASES],

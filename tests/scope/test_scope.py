@@ -400,6 +400,7 @@ class Fails(nn.Module):
         return self.result(y)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("wrap", [lambda m: m, lambda m: torch.compile(m, backend="eager")])
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
 def test_a_forward_that_failed_is_tried_again(wrap, at):
@@ -1053,6 +1054,7 @@ def test_what_a_compiled_model_hides():
         model(X)
 
 
+@pytest.mark.integration
 def test_a_module_that_was_replaced_is_watched():
     """Its number may be that of one that is gone; the sites are found anew."""
     model = nn.Sequential(nn.Linear(4, 4), nn.Identity())

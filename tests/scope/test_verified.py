@@ -78,6 +78,7 @@ def errors(name, level, only=None):
     return {f.name: f.message for f in report.findings if f.severity == "error"}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["channels", "attention", "two sites"])
 def test_no_error_is_found(name):
     """By the checks that do not take long; the slow test has all, and the plain one."""

@@ -62,6 +62,7 @@ def errors(report):
     return [f"{f.name}: {f.message}" for f in report.findings if f.severity == "error"]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "target",
     [from_numpy(right, rng="rng"), from_numpy(right_global)],
@@ -74,6 +75,7 @@ def test_right_function_has_no_error(run_checks, target):
     assert {"grad-mask", "grad-scale", "edge-gradients"} <= skipped
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("function", "check"),
     [

@@ -34,6 +34,7 @@ def test_every_check_has_a_broken_dropout(broken_zoo, missed):
     assert len(broken_zoo) - len(missed) >= 200
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["live_in_eval", "half_percent_high", "takes_nan"])
 def test_the_report_of_a_broken_dropout_has_all_checks(name, broken_members, run_checks):
     report = run_checks(broken_members[name].target, level=_zoo.SMALL)

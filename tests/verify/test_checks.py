@@ -144,6 +144,7 @@ def seen(name, target, pattern):
     return float(re.search(pattern, run_check(name, target, 1000).sees).group(1))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("direction", [1, -1])
 def test_a_rate_error_of_the_size_stated_is_caught(direction):
     size = seen("drop-rate", torch.nn.Dropout, r"([\d.e-]+) at p=0.5")
@@ -163,6 +164,7 @@ def test_a_rate_error_of_the_size_stated_is_caught(direction):
     assert not caught("drop-rate", half_as_far, RUNS // 2)
 
 
+@pytest.mark.integration
 def test_a_correlation_of_the_size_stated_is_caught():
     size = seen("lag-independence", torch.nn.Dropout, r"a correlation of ([\d.e-]+)")
 
@@ -183,6 +185,7 @@ def test_a_correlation_of_the_size_stated_is_caught():
     assert not caught("lag-independence", correlated(size / 4), RUNS // 2)
 
 
+@pytest.mark.integration
 def test_a_pool_of_the_size_stated_is_caught():
     size = int(seen("few-masks", torch.nn.Dropout, r"a pool of ([\d.e+]+)"))
 
@@ -289,6 +292,7 @@ def test_an_incoming_gradient_arrives_as_it_lies_in_memory(layout):
     assert all(torch.equal(a, b) for a, b in zip(*second, strict=True))
 
 
+@pytest.mark.integration
 def test_no_check_at_quick_imports_sympy(processes):
     code = """
         import sys, torch

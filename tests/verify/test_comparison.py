@@ -125,6 +125,7 @@ def torch_and_ours():
     return compare(nn.Dropout, torchdropout.nn.Dropout, level=FAST)
 
 
+@pytest.mark.integration
 def test_a_target_and_itself_are_the_same():
     comparison = compare(nn.Dropout(0.5), nn.Dropout(0.5), level=FAST)
     assert differing(comparison) == set()
@@ -133,6 +134,7 @@ def test_a_target_and_itself_are_the_same():
     assert render_comparison(comparison).endswith(": the same.\n")
 
 
+@pytest.mark.integration
 def test_torch_and_ours_differ_in_policies_alone(torch_and_ours):
     assert not torch_and_ours.same
     of_this_torch = set() if drops_complex_numbers() else {"dtype out, complex64 in"}
@@ -172,6 +174,7 @@ def test_what_both_do_is_said_in_words(torch_and_ours, aspect, seen):
     assert (row.a, row.b, row.differs) == (seen, seen, False)
 
 
+@pytest.mark.integration
 def test_the_notebooks_fails_where_torchs_does_not():
     model = "examples/notebook_models.py:JustDropoutModelImpl"
     comparison = compare_laws(nn.Dropout, model, TINY, checks=["p-one-zeros"])
@@ -182,6 +185,7 @@ def test_the_notebooks_fails_where_torchs_does_not():
     assert differing(comparison, "law") == set()
 
 
+@pytest.mark.integration
 def test_a_rate_a_little_higher_is_seen():
     def more(x, p, training):
         return F.dropout(x, p, training) if not 0 < p < 0.99 else scaled(x, p)
@@ -202,6 +206,7 @@ def test_a_rate_a_little_higher_is_seen():
     assert float(found(comparison, rates[2]).b) == pytest.approx(0.116, abs=2.4e-3)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("fault", "aspects"),
     [
@@ -263,6 +268,7 @@ def _uneven(drop):
     return flat.reshape(drop.shape)
 
 
+@pytest.mark.integration
 def test_drop_path_taken_for_plain_dropout_has_another_law():
     comparison = compare(nn.Dropout(0.5), DropPath(0.5), level=FAST, spec="plain")
     assert "spread of the count, p=0.5" in differing(comparison, "law")
@@ -272,12 +278,14 @@ def test_drop_path_taken_for_plain_dropout_has_another_law():
     assert found(comparison, "rate, float32, p=0.5").differs is False
 
 
+@pytest.mark.integration
 def test_two_of_one_law_are_the_same_whatever_that_law_is():
     # Elements of a sample share a bit: a test for independent ones would report a difference.
     comparison = compare_laws(DropPath(0.5), DropPath(0.5), spec="plain", seed=3)
     assert differing(comparison) == set()
 
 
+@pytest.mark.integration
 def test_two_of_different_kinds_are_compared_in_the_checks_of_both():
     a, b = resolve(nn.Dropout(0.5)), resolve(nn.AlphaDropout(0.5))
     checks = frozenset([*CALLS_DIFFER, "kept-scale", "alpha-moments"])
@@ -446,6 +454,7 @@ def test_nothing_that_a_target_does_ends_the_comparison(target):
     assert torch.equal(torch.random.get_rng_state(), before[2])
 
 
+@pytest.mark.integration
 def test_a_target_that_hangs_is_left_after_the_time_limit():
     def sleeps(x, p, training):
         if p == 1:

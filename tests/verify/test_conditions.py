@@ -100,6 +100,7 @@ def run_checks(drawn):
 QUICK, SLOW = generated.zoo(17, seed=1), generated.zoo(85, seed=2)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("drawn", QUICK, ids=str)
 def test_a_fault_is_found_where_two_levels_meet(drawn):
     result = run_checks(drawn)
@@ -113,6 +114,7 @@ def test_more_faults_are_found_where_two_levels_meet(drawn):
     test_a_fault_is_found_where_two_levels_meet(drawn)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("claim", generated.CLAIMS, ids=lambda claim: claim.name)
 def test_the_dropout_that_is_broken_nowhere_is_right(claim):
     nowhere = generated.Broken(claim, next(iter(claim.faults)), (("p", -1.0),))

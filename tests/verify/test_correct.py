@@ -19,6 +19,7 @@ def _is_verified_with_ours(member):
     return member.spec in {case.spec or infer(case.target).name for case in _ours.CASES.values()}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "name",
     [
@@ -37,6 +38,7 @@ def test_no_error_is_found(name):
     assert report.passed
 
 
+@pytest.mark.integration
 def test_the_torch_module_passes_at_quick_with_advice_only(torchs):
     assert torchs.passed
     assert [f.name for f in torchs.findings] == [
@@ -46,6 +48,7 @@ def test_the_torch_module_passes_at_quick_with_advice_only(torchs):
     ]
 
 
+@pytest.mark.integration
 def test_a_right_dropout_with_a_mind_for_people_gets_no_advice_either(run_checks):
     import torch
 
@@ -65,6 +68,7 @@ def test_a_right_dropout_with_a_mind_for_people_gets_no_advice_either(run_checks
     assert run_checks(Careful, level=_zoo.SMALL).findings == ()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("p", [0.5, 0.1, 1 / 3, 0.9, 0.002, 1e-7, 0.0, 1.0])
 def test_an_instance_is_verified_at_its_own_p(run_checks, p):
     import torch

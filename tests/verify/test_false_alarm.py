@@ -29,6 +29,7 @@ def runs(correct_zoo, count, rate, only=None):
         yield check_subject(target, level=level, seed=seed, false_alarm_rate=rate, only=some)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("count", [3, pytest.param(200, marks=pytest.mark.slow)])
 def test_runs_of_correct_ones_report_no_error(count, correct_zoo):
     # docs/power.md has thousands. None in 200 bounds the rate of false alarms of a run below 3/200
@@ -44,6 +45,7 @@ def test_runs_of_correct_ones_report_no_error(count, correct_zoo):
     assert false_alarms == []
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("count", [40, pytest.param(400, marks=pytest.mark.slow)])
 def test_the_rate_stated_is_an_upper_bound_for_every_check_and_for_the_run(correct_zoo, count):
     # At a rate of .6 for a run each statistical check may give a false alarm with chance .04.

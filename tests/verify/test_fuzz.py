@@ -252,6 +252,7 @@ def test_what_each_return_is_found_out_by(returns, capfd):
     assert report.passed == (first is None)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("count", "right"), [(60, 0), pytest.param(1000, 1, marks=pytest.mark.slow)]
 )

@@ -143,6 +143,7 @@ def timeless(outcome):
     return json.dumps(data)
 
 
+@pytest.mark.integration
 def test_it_says_what_a_run_here_says(target):
     unscaled = target("if training: return x * (torch.rand_like(x) >= p)")
     # In a process of its own: where an earlier test has made autograd start threads, no child that
@@ -169,6 +170,7 @@ def test_it_says_what_a_run_here_says(target):
     assert [check for check in wrong["checks"] if check["status"] == "fail"]
 
 
+@pytest.mark.integration
 def test_where_autograd_has_threads_all_runs_here():
     """After a backward deep in others a forked process cannot differentiate."""
     script = """
@@ -238,6 +240,7 @@ ENDS = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("does", ENDS)
 def test_what_ends_the_process_is_a_finding_and_the_rest_is_verified(target, does, capfd):
     results = only(run_verifier(target(f"if not x.numel(): {does}")))
@@ -386,6 +389,7 @@ def test_wrong_rates_are_known_to_the_next_process(target, monkeypatch):
 SHARED = ("mode", "scale", "rate", "edges", "dtype", "layout-mask", "seeds-differ")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "text",
     [
@@ -401,6 +405,7 @@ def test_several_processes_say_what_one_says(target, text, capfd):
     assert timeless(run_verifier(drop, select=SHARED, jobs=3)) == timeless(alone)
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("forks")
 def test_processes_share_the_checks_of_a_target(target, tmp_path, monkeypatch):
     tell = isolation._tell
@@ -479,6 +484,7 @@ def test_ctrl_c_ends_all_processes_of_a_target(target):
     assert "drop-rate" in {check.rule.name for check in report.checks}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("before", "got"),
     [
@@ -533,6 +539,7 @@ def test_a_target_that_loads_only_once(target, tmp_path, capfd):
     assert report.checks[-1].rule.name == "empty-input"
 
 
+@pytest.mark.integration
 def test_a_target_that_forks_speaks_with_one_voice(target, tmp_path):
     results = only(run_verifier(target("if not x.numel(): os.fork()")))
     assert set(results) == set(FAST)
@@ -582,6 +589,7 @@ LEAVES = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("does", LEAVES)
 def test_a_daemon_is_ended_with_the_target_that_started_it(target, note, tmp_path, does, capfd):
     daemon = tmp_path / "daemon"
@@ -594,6 +602,7 @@ def test_a_daemon_is_ended_with_the_target_that_started_it(target, note, tmp_pat
     assert is_gone(int(daemon.read_text()))
 
 
+@pytest.mark.integration
 def test_what_starts_others_again_and_again_is_ended(target, tmp_path):
     note = tmp_path / "session"
     begets = f"""
@@ -662,6 +671,7 @@ MEETS = """
 """
 
 
+@pytest.mark.integration
 def test_jobs_are_done_at_once_and_reported_in_order(target, tmp_path):
     a, b = str(tmp_path / "a"), str(tmp_path / "b")
     over = tmp_path / "over"
@@ -708,6 +718,7 @@ def test_ctrl_c_leaves_what_was_done(target):
     assert [check.rule.name for check in report.checks] == order[:done]
 
 
+@pytest.mark.integration
 def test_a_target_and_its_daemon_die_with_the_command(target, tmp_path):
     note, daemon = tmp_path / "pid", tmp_path / "daemon"
     text = f"once({str(daemon)!r}); open({str(note)!r}, 'w').write(str(os.getpid()))"

@@ -55,6 +55,7 @@ def _slow_on_others(name):
     return pytest.param(name, marks=pytest.mark.slow) if slow else name
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("backend", [_slow_on_others(n) for n in backends.available()])
 def test_dropout_quick(backend):
     with backends.use(backend):
@@ -102,6 +103,7 @@ def test_a_module_is_left_out_only_where_its_function_is_verified():
     } <= _ours.CASES.keys() - LATER
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", [name for name in _ours.CASES if name not in LATER])
 def test_every_variant_is_right(name):
     """By the checks that do not take long, and in a large call; the slow test has all."""

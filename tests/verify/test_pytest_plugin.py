@@ -155,6 +155,7 @@ def test_what_does_not_apply_is_skipped_with_the_reason(run):
     result.stdout.fnmatch_lines(["SKIPPED*the target has p=0.25"])
 
 
+@pytest.mark.integration
 def test_advice_is_a_skip_unless_strict(run):
     result = run("[Right], select=['nonfinite-dropped']")
     result.assert_outcomes(skipped=1)
@@ -232,6 +233,7 @@ def test_what_a_target_raised_is_raised_without_this_frame(error, raised, words)
     assert (caught.value is error) is (raised is ValueError)
 
 
+@pytest.mark.integration
 def test_two_workers_say_what_one_does(run):
     arguments = "[Right, Live], select=['mode', 'p-one-zeros']"
     alone = run(arguments, "-v")
@@ -436,6 +438,7 @@ def page_blocks():
     return re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.integration
 def test_the_page_does_what_it_shows(pytester, monkeypatch):
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\n")
     monkeypatch.setenv("COLUMNS", "200")

@@ -48,6 +48,7 @@ def by_name(report):
     return {check.rule.name: check for check in report.checks}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["Torch", "functional", "Counter"])
 def test_the_same_seed_gives_the_same_report_byte_for_byte(run_checks, correct_zoo, name):
     def run(seed, only=SHORT):
@@ -71,6 +72,7 @@ def whole(run_checks):
     return report, calls
 
 
+@pytest.mark.integration
 def test_a_check_sees_the_same_with_and_without_the_others(run_checks, whole):
     for name in ("lag-independence", "drop-rate", "count-spread"):
         (alone,) = run_checks(torch.nn.Dropout, level=TINY, only=frozenset([name])).checks
@@ -177,6 +179,7 @@ def test_a_check_left_out_does_not_count_as_failed(run_checks):
     assert alone.status == "ok"
 
 
+@pytest.mark.integration
 def test_a_target_without_eval_is_verified_in_training():
     class TrainingOnly(Subject):
         name, kind, description, fixed_p, has_eval = "f", "function", "f(x, p)", None, False

@@ -144,6 +144,7 @@ def test_an_exception_in_backward_is_a_finding(run_checks):
     assert "ArithmeticError: backward is not done yet" in finding.message
 
 
+@pytest.mark.integration
 def test_a_target_that_warns_gets_no_finding_for_it(run_checks):
     def dropout(x, p, training):
         warnings.warn("this dropout is deprecated", stacklevel=1)
@@ -258,6 +259,7 @@ def unchanged():
         handle.remove()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["good", "vandal", "system exit", "recursion", "nan"])
 def test_the_state_of_the_process_is_restored(name, run_checks):
     with unchanged():
@@ -312,6 +314,7 @@ def test_each_check_begins_in_the_same_state(name, run_checks):
     assert states[0] == states[1] == states[2]
 
 
+@pytest.mark.integration
 def test_a_folder_that_is_gone_is_no_crash(run_checks, tmp_path, monkeypatch):
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -367,6 +370,7 @@ def test_the_state_of_the_process_is_restored_after_an_error_in_progress(run_che
         run_checks(vandal, progress=fail)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "mode",
     [
@@ -385,6 +389,7 @@ def test_the_callers_modes_do_not_matter_and_stay(mode, run_checks):
     assert report.passed
 
 
+@pytest.mark.integration
 def test_the_callers_default_dtype_does_not_matter_and_stays(run_checks):
     torch.set_default_dtype(torch.float64)
     try:
@@ -395,6 +400,7 @@ def test_the_callers_default_dtype_does_not_matter_and_stays(run_checks):
     assert report.passed
 
 
+@pytest.mark.integration
 def test_an_instance_keeps_its_mode_its_state_and_its_last_mask(run_checks, correct_zoo):
     module = correct_zoo["Stateful"](0.3).eval()
     module.last = "mine"

@@ -599,6 +599,7 @@ class Tokens(torch.nn.Module):
         return x.gather(1, order[..., None].expand(-1, -1, x.shape[2])), order
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("target", "spec", "asked"),
     [
@@ -644,6 +645,7 @@ def test_the_moments_reported_are_those_furthest_from_1(variances):
     assert f", variance {worst:.4g}; " in finding.message
 
 
+@pytest.mark.integration
 def test_an_honest_eight_bit_kernel_passes_as_such_and_fails_as_exact(run_checks):
     def eight_bits(x, p, training):
         if not 0 <= p <= 1:
@@ -690,6 +692,7 @@ def test_an_attention_that_gives_something_else(change):
     assert "expected an output of shape (12, 2, 4, 128), got " in finding.message
 
 
+@pytest.mark.integration
 def test_a_compiled_and_a_checkpointed_target_are_verified_as_such():
     names = frozenset({"output-shape", "train-stochastic", "kept-scale", "grad-mask"})
     for how, said in (({"compile": "aot_eager"}, "compiled"), ({"checkpoint": True}, "checkpoint")):
@@ -723,6 +726,7 @@ def test_a_device_that_is_not_there_is_refused():
     assert "on cpu" in resolve(torch.nn.Dropout, device="cpu").description
 
 
+@pytest.mark.integration
 def test_a_fused_target_without_a_bias_is_verified_without(run_checks):
     def add(x, residual, p, training):
         return residual + F.dropout(x, p, training)
@@ -1149,6 +1153,7 @@ class Prefixed(torch.nn.Module):
         return torch.cat([x[:, :first], x[:, self.num_prefix_tokens :: 2]], 1)
 
 
+@pytest.mark.integration
 def test_a_prefix_of_tokens_is_kept():
     built = resolve(Prefixed(), spec="tokens").build(0.5)
     x = torch.arange(1.0, 9)

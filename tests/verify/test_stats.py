@@ -54,6 +54,7 @@ def power_of(n, p, alpha, true):
     return binom.pmf(counts[rejected], n, true).sum()
 
 
+@pytest.mark.integration
 @settings(max_examples=40, deadline=None)
 @given(st.integers(200, 5000), st.floats(0.05, 0.95), st.floats(1e-9, 1e-2))
 def test_the_smallest_error_seen_is_seen_with_power_99_both_ways(n, p, alpha):
@@ -140,6 +141,7 @@ def test_a_pool_of_the_size_seen_shows_itself_99_times_in_100():
     assert sum(repeats(masks, 10 * pool, rng) >= limit for _ in range(400)) < 200
 
 
+@pytest.mark.integration
 def test_a_pool_that_is_taken_for_enough_is_not_reported():
     masks = 100_000
     limit = stats.repeats_limit(masks, 1e-3)

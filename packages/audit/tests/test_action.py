@@ -147,6 +147,7 @@ def test_paths_one_on_each_line(runner):
     assert not (runner.folder / "ran").exists()
 
 
+@pytest.mark.integration
 def test_options(runner):
     runner.put("a.py")
     code, said = runner(args=" --exit-zero\n --select  p-one ")

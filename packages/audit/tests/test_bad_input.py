@@ -303,6 +303,7 @@ def test_empty_files():
         assert audited(data, "n.ipynb") == ([], [])
 
 
+@pytest.mark.integration
 def test_audit_text_itself_raises_nothing():
     for text in (*DEEP.values(), "\0", "\ud800", "dropout\ud800", "x = '\\N{no}'", "\x0c\x1a"):
         audit_text(text)

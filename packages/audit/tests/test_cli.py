@@ -554,6 +554,7 @@ print(main(["a.py", "--no-cache"]), *(m for m in ("torch", "torchdropout") if m 
     assert done.stdout.splitlines()[-1] == "1", done.stderr
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("package", ["torchdropout_audit", "torchdropout"])
 @pytest.mark.parametrize("joined", [False, True])
 def test_a_module_that_is_run_imports_nothing_of_the_folder(package, joined, tmp_path):

@@ -188,6 +188,7 @@ def fuzz(seed, size):
     return counts
 
 
+@pytest.mark.integration
 def test_a_few_sources_bent_at_random():
     counts = fuzz(seed=0, size=500)
     # Else nothing of all that was tried.
@@ -206,6 +207,7 @@ def test_100_000_sources_bent_at_random(seed):
     assert counts["cells fixed"] > 10
 
 
+@pytest.mark.integration
 def test_the_sources_as_they_are():
     counts = Counter()
     for text in TEXTS:

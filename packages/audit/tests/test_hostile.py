@@ -1001,6 +1001,7 @@ def work(text):
     return sum(function.callcount for function in profile.getstats())
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", SHAPES)
 def test_four_times_as_long_is_four_times_as_much_work(name):
     make = SHAPES[name]
@@ -1011,6 +1012,7 @@ def test_four_times_as_long_is_four_times_as_much_work(name):
         assert work(make(240)) < 5.5 * work(make(60))
 
 
+@pytest.mark.integration
 def test_what_is_said_of_a_long_source_is_what_is_said_of_a_short_one():
     names = Counter(f.name for f in audit_text(SHAPES["if_dropout"](1_000)))
     assert names == {"functional-always-on": 1_000, "double-dropout": 1}
@@ -1023,6 +1025,7 @@ def test_what_is_said_of_a_long_source_is_what_is_said_of_a_short_one():
     assert [f.severity for f in audit_text(chained + last)] == ["error", "error"]
 
 
+@pytest.mark.integration
 def test_a_test_of_training_is_followed_however_far():
     text = SHAPES["calls_next"](2_000).replace("F.dropout(x, .1)", "self.training")
     text += "class M(nn.Module):\n    def forward(self, x):\n        if f0(x):\n            F.dropout(x)\n"
@@ -1121,6 +1124,7 @@ def for_ever(seconds):
             pass
 
 
+@pytest.mark.integration
 @needs_timer
 def test_a_file_that_takes_too_long_is_said_and_the_others_are_audited(folder, monkeypatch):
     audit_rules = run_module.audit_rules

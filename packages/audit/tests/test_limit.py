@@ -65,6 +65,7 @@ def test_work_ends_when_its_time_is_over(run):
     assert not issubclass(TooLongError, Exception)  # which a rule may catch
 
 
+@pytest.mark.integration
 @RUNS
 def test_only_work_of_the_processor_inside_counts(run):
     def work():

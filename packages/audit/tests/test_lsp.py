@@ -262,6 +262,7 @@ def titles(actions):
     return [action.title for action in actions]
 
 
+@pytest.mark.integration
 def test_findings_follow_the_text(tmp_path):
     async def script(editor):
         uri = editor.open(tmp_path / "a.py", BAD)  # a file that was never saved
@@ -410,6 +411,7 @@ def test_wrong_settings_where_it_starts_do_not_stop_it(tmp_path, monkeypatch):
     scripted(script)
 
 
+@pytest.mark.integration
 def test_a_fault_in_a_rule_is_shown_once_and_the_server_goes_on(tmp_path, audit):
     async def script(editor):
         uri = editor.open(tmp_path / "a.py", BAD + "# a fault\n")
@@ -662,6 +664,7 @@ def test_an_address_that_is_not_one(tmp_path):
     scripted(script, tmp_path, options={"site": 1})
 
 
+@pytest.mark.integration
 def test_documents_that_are_not_files(tmp_path):
     (tmp_path / "pyproject.toml").write_text("[tool.torchdropout.audit]\nignore = ['TD123']\n")
     both = BAD + "\n\ndrop = nn.Dropout(1.0)\n"

@@ -118,6 +118,7 @@ def test_the_manifest_is_valid(run, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.integration
 def test_the_audit_stops_a_commit(hook):
     code, said, scratch = hook("torchdropout-audit", a=BAD, b="x = 1\n")
     assert code == 1
@@ -127,6 +128,7 @@ def test_the_audit_stops_a_commit(hook):
     assert hook("torchdropout-audit", a="x = 1\n")[0] == 0
 
 
+@pytest.mark.integration
 def test_the_fix_changes_files_and_says_so(hook):
     code, said, scratch = hook("torchdropout-fix", a=BAD)
     assert code == 1  # files were modified by this hook

@@ -326,6 +326,7 @@ def kill_some(task):
     return task * task
 
 
+@pytest.mark.integration
 def test_a_task_that_ends_its_process_costs_itself_alone():
     results = dict(run_all(kill_some, range(10), 3))
     assert len(results) == 10
@@ -453,6 +454,7 @@ print("complete", report.complete, report.files, len(report.findings), flush=Tru
 """
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_ends_with_what_there_is(folder, jobs):
@@ -480,6 +482,7 @@ def test_ctrl_c_ends_with_what_there_is(folder, jobs):
     assert not any(alive(int(pid)) for pid in children)
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_no_orphans_when_the_program_is_killed(folder):
     for i in range(40):
