@@ -1,6 +1,7 @@
 """`benchmarks/gpu.py` on a CPU, in small sizes: what it would measure on a GPU can be measured."""
 
 import pytest
+
 from scripts import BENCHMARKS
 
 FLASH = """
