@@ -191,8 +191,8 @@ def speed(file: Path) -> None:
     targets = [row.must for row in rows]
     axes.plot(targets, places, "|", color="black", markersize=13, markeredgewidth=1.6)
     axes.plot([], [], "s", color=BLUE, markersize=9, label="measured, 95 % interval")
-    axes.plot([], [], "s", color=ORANGE, markersize=9, label="the same, below its target")
-    axes.plot([], [], "|", color="black", markersize=9, markeredgewidth=1.6, label="target")
+    axes.plot([], [], "s", color=ORANGE, markersize=9, label="the same, below the required value")
+    axes.plot([], [], "|", color="black", markersize=9, markeredgewidth=1.6, label="required value")
     axes.axvline(1, color=GREY, linestyle="--", linewidth=1, label="as fast as torch")
     for place, row in zip(places, rows, strict=True):
         axes.annotate(

@@ -21,7 +21,7 @@ _CHECKS = (("..verify.registry", "verify"),)
 _RULES = (("torchdropout_audit.registry", "audit"), ("..audit.rules", "audit"))
 
 
-@click.command()
+@click.command(short_help="Explain a check or a rule.")
 @click.argument("name", shell_complete=completing(lambda: _completions()))
 def explain(name: str) -> int:
     """Explain a check or rule, by NAME or code: what it finds, why it matters, how to fix it."""
@@ -58,7 +58,7 @@ def _rules_of(tables: Sequence[tuple[str, str]]) -> Iterator[Rule]:
             yield from table.RULES.values()
 
 
-@click.command()
+@click.command(short_help="List the rules of the audits.")
 @formats("text", "json")
 def rules(form: str) -> int:
     """List the rules of the audits: code, name, group, severity, requirement."""
@@ -67,7 +67,7 @@ def rules(form: str) -> int:
     return OK
 
 
-@click.command()
+@click.command(short_help="Show the versions and the backend.")
 @formats("text", "json")
 def info(form: str) -> int:
     """Show versions, the backend and why it was chosen, and threads."""

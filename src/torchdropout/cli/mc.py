@@ -36,7 +36,7 @@ from ..scope._given import BatchDims
 from ._apart import apart
 
 
-@click.group()
+@click.group(short_help="Inspect Monte-Carlo dropout.")
 def mc() -> None:
     """Inspect Monte-Carlo dropout: predictions of a model in eval with its dropout on."""
 

@@ -131,7 +131,7 @@ def _limit(timeout: float | None, level: str) -> float | None:
     return (_TIMEOUTS[level] if timeout is None else timeout) or None
 
 
-@click.command()
+@click.command(short_help="Check whether a dropout is correct.")
 @click.argument("targets", nargs=-1, metavar="TARGET...")
 @_level
 @_seed
@@ -177,14 +177,16 @@ def _limit(timeout: float | None, level: str) -> float | None:
     "--spec",
     type=_Kind(),
     metavar="NAME",
-    help="What the targets claim to be; inferred by default.",
+    help="The kind of dropout that the targets claim to be; inferred by default.",
 )
 @click.option(
     "--compile", "compiled", is_flag=True, help="Verify the targets compiled by torch.compile."
 )
-@click.option("--checkpoint", is_flag=True, help="Verify them inside torch.utils.checkpoint.")
 @click.option(
-    "--device", metavar="NAME", help="Device to verify them on: cuda, mps.  [default: cpu]"
+    "--checkpoint", is_flag=True, help="Verify the targets inside torch.utils.checkpoint."
+)
+@click.option(
+    "--device", metavar="NAME", help="Device to verify the targets on: cuda, mps.  [default: cpu]"
 )
 @click.option("--p-name", metavar="NAME", help="The argument that is the drop probability.")
 @click.option("--keep-prob", metavar="NAME", help="The argument that is the keep probability.")
@@ -340,7 +342,7 @@ def _exit_code(report: Report, outcome: RunOutcome, strict: bool, exit_zero: boo
     return OK if is_good or exit_zero else ERRORS
 
 
-@click.command()
+@click.command(short_help="Report where two dropouts differ.")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @_level
@@ -414,7 +416,7 @@ def compare(
     return OK if found.same or exit_zero else ERRORS
 
 
-@click.command()
+@click.command(short_help="List the checks of the verifier.")
 @formats("text", "json")
 def checks(form: str) -> int:
     """List the checks: code, name, group, severity, what each requires."""

@@ -70,7 +70,7 @@ _STDIN = "-"
 _REDRAWN = 0.1  # seconds
 
 
-@click.command(context_settings=HELP)
+@click.command(context_settings=HELP, short_help="Find misuse of dropout in source files.")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--fix", is_flag=True, help="Fix mistakes where only one meaning is possible.")
 @click.option(

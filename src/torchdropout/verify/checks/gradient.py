@@ -40,14 +40,14 @@ def _upstream(ctx: Context, x: torch.Tensor) -> torch.Tensor:
 def grad_mask(ctx: Context) -> Seen:
     """The gradient is zero exactly where the forward pass dropped.
 
-    Measured: zeros of y against zeros of the gradient, on values of both signs, at every p; and the
-    incoming gradient before and after.
+    Measured: zeros of y against zeros of the gradient, on values of both signs, at every p; and
+    whether the backward pass changes the incoming gradient.
 
     A mask that is drawn anew in the backward pass, by a recomputation that did not restore the
     generator (pytorch#190717, pytorch#190758, OLMo-core#828, guided-diffusion#167), gives the
-    gradients of another function: training is slower or ends at a worse loss, and nothing fails.
-    A backward that masks the incoming gradient in place changes it for the other branches that get
-    the same tensor, such as the skip of a residual connection.
+    gradients of a different function. Training is slower or ends at a worse loss, and no error is
+    raised. A backward that masks the incoming gradient in place changes it for the other branches
+    that get the same tensor, such as the skip of a residual connection.
 
     To fix: save the mask, or its seed and offset, and use them in backward; compute there on a new
     tensor (`g * mask`, not `g.mul_(mask)`).
@@ -82,10 +82,10 @@ def grad_scale(ctx: Context) -> Seen:
     """The gradient of a kept element is the incoming gradient / (1 - p).
 
     Measured: in ulps of float32, with an incoming gradient that is not constant, at every p, and
-    with expanded and transposed ones, as `y.sum()` and a transposed product produce.
+    with expanded and transposed incoming gradients, as `y.sum()` and a transposed product produce.
 
-    A custom backward that scales by p, or by 1 - p, or not at all changes the learning rate of all
-    layers below it, as in theanets#123 and numpy-ml#94.
+    A custom backward that scales by p or 1 - p, or that does not scale, changes the learning rate
+    of all layers below it, as in theanets#123 and numpy-ml#94.
 
     To fix: in backward apply the forward function, with the same mask, to the incoming gradient.
     """
@@ -157,8 +157,8 @@ def grad_finite(ctx: Context) -> Seen:
 
     Measured: gradients at 0, -0, and values from 1e-38 to 1e37 of both signs.
 
-    A backward that divides by x or takes the logarithm of the mask gives NaN where x is zero or
-    extreme, and one NaN ends a training run.
+    A backward that divides by x, or by a size of x that overflows, or that takes the logarithm of
+    the mask gives NaN where x is zero or extreme, and one NaN ruins a training run.
 
     To fix: leave x out of the backward pass; the gradient does not depend on it.
     """
@@ -181,17 +181,17 @@ def grad_finite(ctx: Context) -> Seen:
 
 @check(needs=["grad-mask"])
 def grad_own_call(ctx: Context) -> Seen:
-    """A call's gradient is that of this call, whatever happened between the two.
+    """A gradient has the mask of its own forward pass, whatever happened after that.
 
     Measured: two calls of one object, then both gradients, first call first; a gradient taken
     twice; two calls on one tensor with one backward; and a gradient after a module was put into
     eval and got another p.
 
-    A module that stores its mask as an attribute, or under the tensor that it is called on, or a
-    recomputation from the generator's current state, is right as long as every forward is followed
-    by its own backward. Weight sharing, gradient accumulation, siamese networks and two views of
-    one batch (SimCSE) do not work like that. Nor does a backward that reads p or the mode from the
-    module: a schedule, or a validation between forward and backward, changes both.
+    A module may store its mask as an attribute or by its input, and a backward may recompute it
+    from the generator's current state. Both are right only if every forward is followed by its own
+    backward. With weight sharing, gradient accumulation, siamese networks and two views of one
+    batch (SimCSE) it is not. A backward that reads p or the mode from the module is wrong, too: a
+    schedule, or a validation between forward and backward, changes both.
 
     To fix: save the mask, or its key, and the scale in the autograd context
     (`ctx.save_for_backward`), not on the module.

@@ -80,7 +80,7 @@ EXAMPLES = {
             def dropout(x, p, training):
                 if not training:
                     return x
-                size = x.detach().square().mean().sqrt()  # no overflow in half precision
+                size = x.detach().square().mean().sqrt()
                 return F.dropout(x / size, p) * size
         """,
         fixed="""

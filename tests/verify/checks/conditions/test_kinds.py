@@ -404,7 +404,7 @@ def test_an_argument_that_a_kind_has():
         run("arguments-unmodified", target, spec=spec)
         in_eval = tuple(False if part is True else part for part in first)
         assert calls == {first: 1, in_eval: 1}
-    assert reason("arguments-unmodified", torch.nn.Dropout) == "it has no other argument"
+    assert reason("arguments-unmodified", torch.nn.Dropout) == "it takes no tensor except x"
 
 
 # --- Pairs of noise -------------------------------------------------------------------------------

@@ -55,12 +55,13 @@ _SAYS_NORM = re.compile(r"BatchNorm|batch_norm|[a-z]BN|BN[A-Z]|\b(?:\w+_)?(?:BN|
 def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     """No BatchNorm comes after a dropout.
 
-    The rule looks at the layers of a Sequential, or of a list that grows and becomes one, and at
-    the layers that a function applies in turn to a value. It follows the value through sums and
+    The rule looks at the layers of a Sequential, or of a list that is passed to one, and at the
+    layers that a function applies in turn to a value. It follows the value through sums and
     concatenations, options such as `if self.use_bn`, methods of the class, Modules of the project,
-    and the next turn of a loop. Layers in between make no difference, except another normalisation.
-    If Modules of the file build a part, its rate and its options are those that they pass: a part
-    that never gets a rate has no dropout, and one with `norm=None` has no BatchNorm.
+    and the next iteration of a loop. Layers in between make no difference, except another
+    normalisation. If other Modules of the file build a block, the rule takes the rate and the
+    options that they pass: a block that is never built with a rate has no dropout, and one with
+    `norm=None` has no BatchNorm.
 
     These are not reported: alpha dropout, which keeps the variance; dropout that is on in
     evaluation, too; stochastic depth; the dropout of an attention's weights; and functions for
