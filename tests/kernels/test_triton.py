@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import re
 import subprocess
@@ -670,28 +671,40 @@ class TestWithout:
         run(x, key, *args, 0, strides)
         assert len(calls) >= 3
         assert all(triton.serves(operator, a[0], a[1], a[2:]) for a in calls)
+        apart = {"dropout_add": 1, "dropout_add_backward": 1, "drop_blocks": 1}.get(operator, 0)
         crossed = set()  # a carry of the counter: of four draws a block, and of eight
         for a in calls[:-1]:
             first, strides = a[-2:]
             last = first + sum((n - 1) * s for n, s in zip(drawn(*a), strides, strict=True))
             assert first // 2**34 == last // 2**34 - 1
+            apart -= last - first + 1 != math.prod(drawn(*a))  # the others have each index once
             crossed.add(last // 2**34)
             if operator in ATTENTION:
                 assert strides == row_major(drawn(*a))
         assert crossed == {1, 2}
+        assert apart == 0
         if operator == "drop_blocks":
             assert {0 in a[-1] for a in calls[:-1]} == {True, False}  # with shared seeds, too
+        if operator == "attention":
+            assert {(a[6], a[2].shape[-2] % 4 == 0) for a in calls[:-1]} == {
+                (False, True),
+                (True, False),
+            }
         if operator == "attention_backward":
             assert all(t is not None for result in results[:-1] for t in result)
+            for q, _, k, _, y, rows, _, _, _, factor, *_ in calls[:-1]:
+                scores = q @ k.repeat_interleave(2, 1).mT * factor
+                largest, inverse, _ = rows.view(3, *y.shape[:-1], 1)
+                torch.testing.assert_close((scores - largest).exp() * inverse, scores.softmax(-1))
         assert devices.failed == {}
 
-    @pytest.mark.parametrize("group", [1, 4, 7, 64, 2999, 5000])
+    @pytest.mark.parametrize("group", [1, 4, 7, 64, 2999, 3001, 5000])
     def test_the_calls_of_a_fixed_count_have_whole_groups(self, group):
         x, key = torch.empty(0, dtype=torch.float64), KEY.tensor()
         for values, _, *own, base, strides in _order._samples(x, key, 1, group, -1, 2.0, 0, []):
             assert own == [1, group, -1, 2.0]
             assert values.shape[-1] % group == 0
-            assert values.numel() >= max(2 * group, 2500)
+            assert max(2 * group, 3001 - group) <= values.numel() <= max(2 * group, 3000)
             assert sorted(strides) == [1, len(values)][: values.ndim]
             counted.counted_affine(values, key, *own, base, strides)
 

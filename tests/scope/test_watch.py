@@ -182,6 +182,28 @@ def test_a_generator_of_a_call_is_reported_and_no_draw():
     assert found == [(SiteId("a", 0), "rand", generator), (SiteId("a", 1), "rand", generator)]
 
 
+@pytest.mark.parametrize(
+    ("function", "frames", "answered"),
+    [(torch.rand, ["a"], True), (torch.rand, [], False), (torch.ones, ["a"], False)],
+)
+def test_a_call_in_compiled_code(function, frames, answered):
+    """Within a module it has a handler, which calls functions that no handler observes."""
+
+    def handler(*call, **kwargs):
+        assert watcher.inside
+        return call, kwargs
+
+    watcher = new_watcher()
+    watcher.mode.handlers = {torch.rand: handler}
+    watcher.frames[:] = frames
+    y = watcher.call(function, (2,), {"dtype": torch.float64})
+    assert not watcher.inside
+    if answered:
+        assert y == ((watcher, function, 2), {"dtype": torch.float64})
+    else:
+        assert (y.shape, y.dtype) == ((2,), torch.float64)
+
+
 @pytest.mark.parametrize("resumes", [True, False])
 def test_a_checkpointed_region_is_wrapped_once(monkeypatch, resumes):
     def compute(x):
