@@ -19,6 +19,7 @@ from keyed_parts import SCOPE, Calls, assert_parts
 from torchdropout import functional as F
 from torchdropout.errors import SiteError
 from torchdropout.functional._part import Axis, Part
+from torchdropout.scope import _keyed
 from torchdropout.scope._handlers import (
     _DROPOUTS,
     HANDLERS,
@@ -328,8 +329,9 @@ def test_what_cannot_be_given_a_key_is_named(name):
     with td.keyed(model, on_unreached="ignore", **SCOPE):
         model(X)
     with td.keyed(model, on_unreached="warn", **SCOPE) as scope:
-        with pytest.warns(RuntimeWarning, match="can be given a key"):
+        with pytest.warns(RuntimeWarning, match="can be given a key") as caught:
             model(X)
+        assert [each.filename for each in caught] == [_keyed.__file__]  # filters name the package
         model(X)  # once a scope
     assert scope is not None
 

@@ -229,6 +229,32 @@ def test_a_checkpointed_region_is_wrapped_once(monkeypatch, resumes):
     assert (owner.compute is compute) == (not resumes)
 
 
+@pytest.mark.parametrize(
+    ("frames", "in_backward", "noted"),
+    [([], False, True), (["a"], False, False), ([], True, False)],
+)
+def test_the_ends_of_a_forward(monkeypatch, frames, in_backward, noted):
+    """A call within the model, or a recomputation in the backward, is not a forward."""
+    monkeypatch.setattr(_watch._torch, "in_backward", lambda: in_backward)
+    said, watcher = [], new_watcher()
+    watcher.scope = SimpleNamespace(
+        before=lambda *args: said.append(args), after=lambda: said.pop()
+    )
+    watcher.frames[:] = frames
+    watcher.counts, watcher.completed = {"a": 3}, True
+    watcher._begin(None, (1,), {"b": 2})
+    assert said == [((1,), {"b": 2})] * noted
+    assert watcher.counts == ({} if noted else {"a": 3})
+    assert watcher.completed is (not noted)
+    assert watcher.mode.is_active() is noted
+    watcher.completed = False
+    watcher._complete(None, (1,), None)
+    assert watcher.completed is noted
+    watcher._end(None, (1,), None)
+    assert said == []
+    assert not watcher.mode.is_active()
+
+
 def test_a_draw_after_its_scope():
     with pytest.raises(SiteError, match="a scope to be active, got a draw after it ended"):
         new_watcher().active()
