@@ -277,6 +277,9 @@ def test_every_command_and_option_is_explained(command):
     for option in command.params:
         if option.param_type_name == "option":
             assert option.help, option.name
+            has_default = isinstance(option.default, (int, str)) and option.default is not False
+            is_shown = has_default and option.default != "<stdin>"
+            assert bool(option.show_default) == is_shown, option.name
 
 
 # Settings
