@@ -1117,6 +1117,15 @@ def test_a_missing_extra_is_named_and_info_needs_none():
     assert verify == [[2, "", named]] * 3
 
 
+def test_a_command_that_lacks_its_requirements_names_them_whatever_its_arguments(capsys):
+    command = cli._unable("verify")
+    assert command.main(["a:b", "--no-such", "3"], standalone_mode=False) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("torchdropout verify needs click, rich, scipy and numpy: pip install")
+    assert command.short_help == "Needs torchdropout[verify]."
+
+
 # --- Parts of the commands ------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from torchdropout.scope._watch import (
     SiteId,
     State,
     _Hook,
+    _Outside,
     is_replicated,
     tree_of,
     unwrapped,
@@ -147,6 +148,27 @@ def test_a_hook_comes_back_under_its_number(first):
 
 
 # --- Watchers -------------------------------------------------------------------------------------
+
+
+def test_what_runs_before_a_compiled_module():
+    def compiled(*args, **kwargs):
+        said.append("compiled")
+        return args, kwargs
+
+    module, said = nn.Linear(2, 2), []
+    module._compiled_call_impl = compiled
+    outside = _Outside(module, lambda: said.append("before"))
+    outside.put()
+    assert module(1, a=2) == ((1,), {"a": 2})
+    assert said == ["before", "compiled"]
+    outside.remove()
+    assert module._compiled_call_impl is compiled
+    module._compiled_call_impl = other = lambda: None
+    outside.remove()  # it is off
+    assert module._compiled_call_impl is other
+    outside.put()
+    del module
+    outside.remove()
 
 
 def test_draws_of_a_module_are_counted():
