@@ -672,7 +672,7 @@ class TestWithout:
         assert len(calls) >= 3
         assert all(triton.serves(operator, a[0], a[1], a[2:]) for a in calls)
         apart = []  # calls that leave mask indices out, or share some
-        crossed = set()  # a carry of the counter: of four draws a block, and of eight
+        begun = []
         for a in calls[:-1]:
             first, strides = a[-2:]
             last = first + sum((n - 1) * s for n, s in zip(drawn(*a), strides, strict=True))
@@ -681,25 +681,25 @@ class TestWithout:
             places = sum(torch.meshgrid(*steps, indexing="ij")).unique().tolist()
             if len(places) < math.prod(drawn(*a)) or places != [*range(len(places))]:
                 apart.append((first, strides, len(places) == math.prod(drawn(*a))))
-            crossed.add(last // 2**34)
+            begun.append((last // 2**34, first % 8 == 0, first % 2))
             if operator in ATTENTION:
                 assert strides == row_major(drawn(*a))
-        assert crossed == {1, 2}
-        # From the start of a block and from an odd place; few seeds cross only from near the end.
-        firsts = {(a[-2] % 8 == 0, a[-2] % 2) for a in calls[:-1]}
-        assert firsts == {(operator != "drop_blocks", 0), (False, 1)}
+        # Across a carry of the counter, of four draws a block and of eight; from the start of a
+        # block, which is too far from it for few seeds, and from an odd place.
+        expected = [(1, operator != "drop_blocks", 0), (2, False, 1)]
+        if operator == "keep_bits":
+            expected = [each for each in expected for _ in range(2)]
+        assert begun == expected + [(2, True, 0)] * (operator == "dropout_add_backward")
         if operator == "dropout_add_backward":  # rows that begin with a block
             ((first, (row, _), are_distinct),) = apart
             assert first % 8 == row % 8 == 0
             assert are_distinct
-        elif operator == "drop_blocks":  # along the first dimension
-            ((_, (between, *within), are_distinct),) = apart
-            assert between == 0
-            assert (within, are_distinct) == (calls[0][-1][1:], False)
         else:
-            assert not apart
-        if operator == "drop_blocks":
-            assert [0 in a[-1] for a in calls[:-1]] == [False, True]  # with shared seeds, too
+            assert len(apart) == (operator == "drop_blocks")
+        if operator == "masked_by_rates":
+            every, by_row = (a[2] for a in calls[:-1])
+            torch.testing.assert_close(every, torch.arange(3000.0).double() / 2999)
+            assert torch.equal(by_row, every.view(60, 50)[:, :1])
         if operator == "attention":
             assert {(a[6], a[2].shape[-2] % 4 == 0) for a in calls[:-1]} == {
                 (False, True),
@@ -712,6 +712,16 @@ class TestWithout:
                 largest, inverse, _ = rows.view(3, *y.shape[:-1], 1)
                 torch.testing.assert_close((scores - largest).exp() * inverse, scores.softmax(-1))
         assert devices.failed == {}
+
+    @pytest.mark.parametrize("dims", [1, 2, 3])
+    def test_the_calls_of_blocks_have_four_small_planes_and_then_share_seeds(self, dims):
+        x, numbers = torch.empty(0), (False, 0.1, 1.1, 0.0)
+        first, second = _drop_blocks._samples(x, KEY.tensor(), dims, 2, *numbers, 0, [])
+        seeds = row_major([4] * (1 + dims))
+        assert (first[0].shape, first[-1]) == ((4, *[3] * dims), seeds)
+        assert (second[0].shape, second[-1]) == ((*[3] * dims, 4), [0, *seeds[1:]])
+        assert torch.equal(second[0].transpose(0, -1), first[0])
+        assert first[2:-2] == second[2:-2] == (dims, 2, *numbers)
 
     @pytest.mark.parametrize("group", [1, 4, 7, 64, 2999, 3001, 5000])
     def test_the_calls_of_a_fixed_count_have_whole_groups(self, group):
