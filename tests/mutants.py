@@ -407,9 +407,8 @@ def _is_file_of(tests: str, path: str) -> bool:
 
 
 def _is_private(function: str) -> bool:
-    """Whether it is not a function or method of the public interface."""
-    names = function.split(".")
-    return function == "" or any(n[0] == "_" and n[:2] != "__" for n in names)
+    """Whether it is not part of the public interface; a dataclass' defaults are in no function."""
+    return any(n[:1] == "_" and n[:2] != "__" for n in function.split("."))
 
 
 def _function_of(test: str) -> str:

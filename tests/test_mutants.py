@@ -132,7 +132,7 @@ def test_the_nearest_tests_come_first_and_then_the_quickest(tmp_path):
         ("src/torchdropout/a.py", "class A:\n    def __init__(self, p=3): pass", True),
         ("src/torchdropout/a.py", "def _f(p=3): pass", False),
         ("src/torchdropout/a.py", "class _A:\n    def f(self, p=3): pass", False),
-        ("src/torchdropout/a.py", "p = 3", False),
+        ("src/torchdropout/a.py", "class A:\n    p: int = 3", True),
         ("packages/audit/src/a.py", "def f(p=3): pass", False),
     ],
 )
