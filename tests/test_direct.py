@@ -488,7 +488,10 @@ class TestDrawn:
             assert torch.equal(y, F.dropout(x, 0.5, key=key))
 
     @needs_kernels
-    def test_draw_seed_is_keys_draw(self):
+    @pytest.mark.parametrize("kernels", [True, False])
+    def test_draw_seed_is_keys_draw(self, kernels, monkeypatch):
+        if not kernels:
+            monkeypatch.setattr(direct, "_C", None)
         seeds = seeded(lambda: [direct.draw_seed() for _ in range(1000)])
         assert seeds == seeded(lambda: [Key.draw().seed for _ in range(1000)])
         assert max(seeds) > 2**63
