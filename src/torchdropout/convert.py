@@ -241,7 +241,6 @@ class Conversion:
                 continue
             if id(change) not in back:
                 change._rule.hand_back(change.new, change.old)
-                back.add(id(change))
             if name and parent is not None:
                 _torch.children(parent)[key] = change.old
         self._lost = tuple(lost)

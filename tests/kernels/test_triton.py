@@ -793,9 +793,10 @@ class TestWithout:
         def changed(*args):
             """One probability is dropped, the smallest, or a sum of some."""
             *others, y = [t for t in KNOWN[operator](*args) if t is not None]
-            row = y[0, 0, 3].abs()
+            number = 3 if others else y[0, 0].diagonal().nonzero().max()  # its largest is kept
+            row = y[0, 0, number].abs()
             place = row.argmax() if others else row.masked_fill(row == 0.0, torch.inf).argmin()
-            y[0, 0, 3, place] = 0.0
+            y[0, 0, number, place] = 0.0
             return (*others, y) if others else (y, torch.ones(1))
 
         def runs(*args):
