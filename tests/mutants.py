@@ -62,6 +62,8 @@ QUICK = "not integration and not slow and not peers"
 FIRST = 10.0  # recorded seconds of the tests that are run first, on their own
 MOST = 60.0  # recorded seconds of all tests of a mutation, if --most says nothing else
 SAYING = 6  # characters of a name that is found in a test's by no chance
+# It reads the defaults of public functions, which it does not run.
+_OF_DEFAULTS = "tests/test_signatures.py"
 # What runs in processes of a test's own, which are not recorded.
 _IN_PROCESSES = {"shards": "test_distributed"}
 FEW = 5  # a function of so few recorded tests may run when its file is imported
@@ -351,6 +353,8 @@ class Selection:
             found.update(*(t for path, t in self.by_path.items() if path.startswith(f"{room}/")))
         rooms = Path(mutation.path).parts
         found |= {t for t in self.unknown if Path(t.partition("::")[0]).parent.name in rooms}
+        if mutation.path.startswith(SOURCES[0]) and not _is_private(mutation.function):
+            found |= {test for test in self.seconds if test.startswith(_OF_DEFAULTS)}
         # Other processes run it, as those of the command line.
         found |= {test for test in self.seconds if self._is_own(test, mutation.path)}
         chosen, spent, left_out = [], 0.0, 0.0
@@ -400,6 +404,11 @@ def _is_file_of(tests: str, path: str) -> bool:
     is_own = f"{file.stem}_".startswith(f"test_{stem}_")
     is_own |= "cli" in rooms and file.stem == "test_cli"
     return (same_room and is_own) or file.stem == _IN_PROCESSES.get(stem)
+
+
+def _is_private(function: str) -> bool:
+    """Whether it is not part of the public interface; a dataclass' defaults are in no function."""
+    return any(n[:1] == "_" and n[:2] != "__" for n in function.split("."))
 
 
 def _function_of(test: str) -> str:

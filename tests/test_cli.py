@@ -277,6 +277,9 @@ def test_every_command_and_option_is_explained(command):
     for option in command.params:
         if option.param_type_name == "option":
             assert option.help, option.name
+            has_default = isinstance(option.default, (int, str)) and option.default is not False
+            is_shown = has_default and option.default != "<stdin>"
+            assert bool(option.show_default) == is_shown, option.name
 
 
 # Settings
@@ -1112,6 +1115,15 @@ def test_a_missing_extra_is_named_and_info_needs_none():
         'pip install "torchdropout[verify]"\n'
     )
     assert verify == [[2, "", named]] * 3
+
+
+def test_a_command_that_lacks_its_requirements_names_them_whatever_its_arguments(capsys):
+    command = cli._unable("verify")
+    assert command.main(["a:b", "--no-such", "3"], standalone_mode=False) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("torchdropout verify needs click, rich, scipy and numpy: pip install")
+    assert command.short_help == "Needs torchdropout[verify]."
 
 
 # --- Parts of the commands ------------------------------------------------------------------------

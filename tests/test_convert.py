@@ -524,9 +524,14 @@ class TestLayersThatDropByAFunction:
 
     def test_the_model_itself(self, name):
         layer = LAYERS[name]()
+        layer.older = layer.note = 1
         conversion = convert(layer)
-        assert type(conversion.model) is getattr(td.nn, type(layer).__name__)
+        new = conversion.model
+        assert type(new) is getattr(td.nn, type(layer).__name__)
+        del new.older
+        new.note = 2
         assert conversion.undo() is layer
+        assert (layer.note, hasattr(layer, "older")) == (2, False)  # it is as ours was
 
 
 def test_a_dropout_inside_of_a_layer():

@@ -50,12 +50,12 @@ ALL_ATTENTION_FUNCTIONS = Interface()
 class SelfAttention(nn.Module):
     def __init__(self, config, p):
         super().__init__()
-        self.config, self.dropout = config, nn.Dropout(p)
+        self.config, self.dropout, self.output = config, nn.Dropout(p), nn.Identity()
 
     def forward(self, x):
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager)
         p = self.dropout.p if self.training else 0.0
-        return attention(self, x, x, x, None, dropout=p)[0]
+        return self.output(attention(self, x, x, x, None, dropout=p)[0])
 
 
 @pytest.fixture(params=["registered", "of the file"])

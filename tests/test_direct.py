@@ -160,6 +160,51 @@ class TestTakes:
         for tensors in ((closed, x, None), (x, closed, None), (closed, x, x), (x, x, closed)):
             assert not direct.takes_add(*tensors)
 
+    @pytest.mark.parametrize("strides", [None, [1, 6]])
+    @pytest.mark.parametrize(
+        "needed", [(True, True, True), (True, False, False), (False, True, False)]
+    )
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_a_sum_that_triton_serves_is_an_operators(self, monkeypatch, strides, needed, dtype):
+        """Here on the CPU, where the operators run the reference."""
+        call = direct.AffineCall(2**64 - 1, 3, 0.3, -5, 1 / 0.7, 0.0, 0.0, strides)
+        generator = torch.Generator().manual_seed(0)
+        tensors = torch.randn(3, 6, 40, generator=generator).to(dtype)
+        bias, calls = torch.randn(40, generator=generator), []
+
+        def step():
+            given = (*tensors[:2], bias)
+            given = [t.clone().requires_grad_(n) for t, n in zip(given, needed, strict=True)]
+            y = direct.masked_add(*given, call)
+            y.backward(tensors[2])
+            return [y.detach(), *(t.grad for t in given)]
+
+        def backward(*args):
+            calls.append(args)
+            return operator(*args)
+
+        expected, operator = step(), direct.ops.dropout_add_backward
+        monkeypatch.setattr(direct.devices, "serve", lambda x: True)
+        monkeypatch.setattr(direct.ops, "dropout_add_backward", backward)
+        *found, sums = step()
+        *known, expected_sums = expected
+        for got, same in zip(found, known, strict=True):
+            assert (got is None and same is None) or same_bits(got, same)
+        if needed[2]:
+            torch.testing.assert_close(sums, expected_sums)
+        else:
+            assert sums is expected_sums is None
+        mask = 0.3, 1 / 0.7, -5, strides or [40, 1]
+        assert [args[2:] for args in calls] == [(dtype, needed[2], *mask)] * needed[0]
+
+    def test_compiled_autograd_reads_the_backward_of_a_map(self):
+        x = torch.randn(40)
+        call = (5, 3, 0.3, 7, 2.0, 0.1, -1.0, None)
+        node = SimpleNamespace(map=call)
+        gradient, *others = direct._MaskedAffine.backward(node, x)
+        assert same_bits(gradient, direct.masked_affine(x, (*call[:5], 0.0, 0.0, None)))
+        assert others == [None, None]
+
     @pytest.mark.parametrize("p", [0.0, 1.0, -0.1, float("nan"), 1, True, "x", None])
     def test_the_shortest_way_takes_only_plain_probabilities(self, p):
         before = torch.get_rng_state()
@@ -443,7 +488,10 @@ class TestDrawn:
             assert torch.equal(y, F.dropout(x, 0.5, key=key))
 
     @needs_kernels
-    def test_draw_seed_is_keys_draw(self):
+    @pytest.mark.parametrize("kernels", [True, False])
+    def test_draw_seed_is_keys_draw(self, kernels, monkeypatch):
+        if not kernels:
+            monkeypatch.setattr(direct, "_C", None)
         seeds = seeded(lambda: [direct.draw_seed() for _ in range(1000)])
         assert seeds == seeded(lambda: [Key.draw().seed for _ in range(1000)])
         assert max(seeds) > 2**63

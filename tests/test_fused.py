@@ -349,6 +349,7 @@ class TestBitsInBytes:
             ([], []),
             ([0, 3], [3, 1]),
             ([2, 3], [0, 0]),
+            ([3, 3], [3, 1]),
         ):
             for key in (KEY.tensor(), torch.stack([KEY.tensor(), td.Key(1).tensor()])):
                 for p in (0.3, 1.0):
@@ -357,6 +358,8 @@ class TestBitsInBytes:
                         torch.empty(0), key, p, shape, base, strides
                     )
                     assert bits.dtype == torch.uint8
+                    fake = _keep_bits._fake(torch.empty(0), key, p, shape, base, strides)
+                    assert (fake.shape, fake.dtype) == (bits.shape, bits.dtype)
                     flat = keep.reshape(*key.shape[:-1], -1) if keep.numel() else keep.view(0)
                     each = (bits.unsqueeze(-1) >> torch.arange(8)) & 1
                     each = each.flatten(-2) if keep.numel() else each.view(0)

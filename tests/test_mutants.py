@@ -125,6 +125,27 @@ def test_the_nearest_tests_come_first_and_then_the_quickest(tmp_path):
     assert left_out == pytest.approx(60.02)
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "is_public"),
+    [
+        ("src/torchdropout/a.py", "def f(p=3): pass", True),
+        ("src/torchdropout/a.py", "class A:\n    def __init__(self, p=3): pass", True),
+        ("src/torchdropout/a.py", "def _f(p=3): pass", False),
+        ("src/torchdropout/a.py", "class _A:\n    def f(self, p=3): pass", False),
+        ("src/torchdropout/a.py", "class A:\n    p: int = 3", True),
+        ("packages/audit/src/a.py", "def f(p=3): pass", False),
+    ],
+)
+def test_the_written_interface_notices_the_defaults_of_public_functions(
+    tmp_path, path, text, is_public
+):
+    known = tmp_path / "map.json"
+    interface = "tests/test_signatures.py::test_interface"
+    known.write_text(json.dumps({interface: {"seconds": 0.3, "runs": []}}))
+    mutation = mutants.mutations(path, text)[0]
+    assert mutants.Selection(known).of(mutation)[0] == [interface] * is_public
+
+
 def test_the_map_is_made_of_every_file_of_tests_once():
     parts = mutants.parts_of(mutants.TESTS)
     files = [file for part in parts for file in part]

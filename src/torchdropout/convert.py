@@ -76,9 +76,6 @@ class _Layer:
 class _Attention:
     """Our attention in a module of transformers, which stays the same object."""
 
-    def __call__(self, module: torch.nn.Module) -> torch.nn.Module:
-        return module
-
     def put_in(self, module: torch.nn.Module) -> None:
         """Make it drop with ours."""
         _transformers.mark(module)
@@ -244,7 +241,6 @@ class Conversion:
                 continue
             if id(change) not in back:
                 change._rule.hand_back(change.new, change.old)
-                back.add(id(change))
             if name and parent is not None:
                 _torch.children(parent)[key] = change.old
         self._lost = tuple(lost)
@@ -412,7 +408,7 @@ def _refuse(name: str, module: torch.nn.Module) -> None:
     )
 
 
-def _rule_for(module: torch.nn.Module, rules: Rules) -> Builder | None:
+def _rule_for(module: torch.nn.Module, rules: Rules) -> Builder | _Attention | None:
     kind = type(module)
     if kind in rules:
         return rules[kind]
@@ -446,7 +442,7 @@ def _is_ours(module: torch.nn.Module) -> bool:
     return type(module).__module__.startswith(nn.__name__ + ".")
 
 
-def _obstacle(module: torch.nn.Module, rule: Builder) -> str:
+def _obstacle(module: torch.nn.Module, rule: Builder | _Attention) -> str:
     """Why a module is left although there is a rule for its class."""
     if "forward" in vars(module):
         return "its forward was replaced on the object"

@@ -82,9 +82,10 @@ def test_in_place_is_honoured(function):
     assert torch.equal(x, expected)
 
 
-def test_refuses_complex_input():
+@pytest.mark.parametrize("function", [F.alpha_dropout, F.feature_alpha_dropout])
+def test_refuses_complex_input(function):
     with pytest.raises(ArgumentTypeError, match=r"floating-point tensor .*torch.complex64"):
-        F.alpha_dropout(torch.ones(3, dtype=torch.complex64), 0.5, True)
+        function(torch.ones(3, 2, dtype=torch.complex64), 0.5, True)
 
 
 def test_feature_alpha_refuses_one_dimension_as_torch_does():

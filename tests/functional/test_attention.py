@@ -98,6 +98,7 @@ CASES = {
     "layout from 2**63 on": (QKV, {"layout": MaskLayout(2**63 + 5, (210, 35, 7, 1))}),
     "layout, grouped, causal": (GROUPED, {"gqa": True, "causal": True, "layout": CUT}),
     "whole heads": (QKV, {"dims": (-2, -1)}),
+    "two of each group": ((randn(4, 2, 4), randn(2, 3, 4), randn(2, 3, 3)), {"gqa": True}),
     "heads share": (QKV, {"dims": (1,)}),
     "samples share": (QKV, {"dims": (0,)}),
     "samples and heads share": (QKV, {"dims": (0, 1)}),

@@ -330,13 +330,14 @@ class TestRefuses:
             F.drop_block2d(self.x, p, 6)
         F.drop_block2d(self.x, p, 5, key=KEY)
 
-    @pytest.mark.parametrize("dims", [1, 2, 3])
-    def test_ranks(self, dims):
+    @pytest.mark.parametrize(("dims", "sizes"), [(1, "C, L"), (2, "C, H, W"), (3, "C, D, H, W")])
+    def test_ranks(self, dims, sizes):
+        words = rf"block{dims}d: .*{dims + 1}D or {dims + 2}D .*\({sizes}\) or \(N, {sizes}\)"
         for ndim in range(7):
             if ndim - dims in (1, 2):
                 continue
             for training in (True, False):
-                with pytest.raises(ShapeError, match=rf"drop_block{dims}d: Expected .*\(N, C, "):
+                with pytest.raises(ShapeError, match=words):
                     FUNCTIONS[dims](torch.ones((9,) * ndim), training=training)
 
     @pytest.mark.parametrize(

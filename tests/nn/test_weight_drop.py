@@ -376,6 +376,13 @@ class TestCheckpointing:
         again = self.gradients(module, lambda x: checkpoint(module, x, use_reentrant=use_reentrant))
         assert all(map(torch.equal, again, self.gradients(module, module)))
 
+    def test_a_weight_that_no_call_has_read_may_be_read_in_a_backward(self):
+        module, read = td.nn.WeightDrop(torch.nn.Linear(5, 6), 0.5, "weight"), []
+        y = self.x * 2
+        y.register_hook(lambda gradient: read.append(module.module.weight))
+        y.sum().backward()
+        assert torch.equal(read[0], module.module.parametrizations.weight.original)
+
     def test_of_a_part_of_the_module_is_refused(self):
         class Inside(torch.nn.Linear):
             def forward(self, x):

@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 from torch import nn
 from torch.nn import functional as torch_F
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
 from torch.overrides import get_overridable_functions
 
 import torchdropout as td
@@ -19,6 +19,7 @@ from keyed_parts import SCOPE, Calls, assert_parts
 from torchdropout import functional as F
 from torchdropout.errors import SiteError
 from torchdropout.functional._part import Axis, Part
+from torchdropout.scope import _keyed
 from torchdropout.scope._handlers import (
     _DROPOUTS,
     HANDLERS,
@@ -328,8 +329,9 @@ def test_what_cannot_be_given_a_key_is_named(name):
     with td.keyed(model, on_unreached="ignore", **SCOPE):
         model(X)
     with td.keyed(model, on_unreached="warn", **SCOPE) as scope:
-        with pytest.warns(RuntimeWarning, match="can be given a key"):
+        with pytest.warns(RuntimeWarning, match="can be given a key") as caught:
             model(X)
+        assert [each.filename for each in caught] == [_keyed.__file__]  # filters name the package
         model(X)  # once a scope
     assert scope is not None
 
@@ -440,6 +442,7 @@ def ones(*shape, dtype=torch.float32):
 
 
 HALVES, GENERATOR = torch.full((2, 3, 4), 0.5), torch.Generator()
+LAYERS = nn.LSTM(4, 4, 2, dropout=0.3)
 ALIGNED, RATED, INPLACE, PLAIN = "aligned", "rated", "inplace", "plain"
 PASSES, MEAN, FINISH = "passes", "mean", "finish"
 DROPOUT = {ALIGNED, RATED, MEAN}
@@ -528,6 +531,11 @@ DESCRIBED = {
         *("alpha_dropout", 0.3, DROPOUT, 0),
     ),
     "a mask": (lambda: F.keep_mask((2, 3), 0.3), "keep_mask", 0.3, set(), None),
+    "between layers": (lambda: LAYERS(HALVES)[0], "dropout", 0.3, DROPOUT | {PLAIN}, 0),
+    "between layers of a packed sequence": (
+        lambda: LAYERS(pack_sequence(list(HALVES)))[0].data,
+        *("dropout", 0.3, {RATED, MEAN}, None),
+    ),
 }
 
 

@@ -185,6 +185,7 @@ def test_a_second_scope_of_a_step_has_the_masks_of_the_first(start, last_step, w
     assert ["run all forwards of a step in one scope" in str(w.message) for w in caught] == (
         [True] * warns
     )
+    assert [each.filename for each in caught] == [__file__] * warns  # its caller
 
 
 def test_a_forward_has_the_samples_of_its_rank():

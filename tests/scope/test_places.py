@@ -11,6 +11,7 @@ from torchdropout.errors import SiteError
 from torchdropout.functional._part import Axis
 from torchdropout.process_state import TORCHS
 from torchdropout.scope._places import (
+    Look,
     Place,
     Site,
     SiteId,
@@ -162,6 +163,22 @@ def test_integers_stay_small_and_above_zero():
 )
 def test_what_may_get_other_numbers(leaf, expected):
     assert _is_numeric(leaf) == expected
+
+
+def test_looks_at_parts_of_the_arguments():
+    x, other = torch.tensor([[1.0], [1.0], [2.0]]), torch.arange(3)
+    look = Look(torch.nn.Dropout(0.5), (x,), {"other": [other, "name", torch.ones(2)]})
+    assert not look.differ({0: (2, [0])}, {0: (2, [1])})  # the third has equal numbers
+    assert look.differ({0: (3, [0])}, {0: (3, [1])})
+    assert not look.differ({0: (3, [0])}, {0: (3, [0, 0])})  # of other shapes
+    look = Look(torch.nn.Dropout(0.5), (x,), {})
+    taken = {0: (3, [0, 2])}
+    ((_, (inputs, of_module)),) = look.seen(taken).values()
+    ((_, (altered, _)),) = look.seen(taken, altered=True).values()
+    assert inputs.tolist() == of_module.tolist() == [[1.0], [2.0]]
+    assert altered[0] == 1.0
+    assert altered[1] != 2.0
+    assert look._part(taken)[0][0].tolist() == [[1.0], [2.0]]  # they are altered only there
 
 
 # --- The dimension of the samples -----------------------------------------------------------------

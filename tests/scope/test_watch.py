@@ -16,6 +16,7 @@ from torchdropout.scope._watch import (
     SiteId,
     State,
     _Hook,
+    _Outside,
     is_replicated,
     tree_of,
     unwrapped,
@@ -149,6 +150,27 @@ def test_a_hook_comes_back_under_its_number(first):
 # --- Watchers -------------------------------------------------------------------------------------
 
 
+def test_what_runs_before_a_compiled_module():
+    def compiled(*args, **kwargs):
+        said.append("compiled")
+        return args, kwargs
+
+    module, said = nn.Linear(2, 2), []
+    module._compiled_call_impl = compiled
+    outside = _Outside(module, lambda: said.append("before"))
+    outside.put()
+    assert module(1, a=2) == ((1,), {"a": 2})
+    assert said == ["before", "compiled"]
+    outside.remove()
+    assert module._compiled_call_impl is compiled
+    module._compiled_call_impl = other = lambda: None
+    outside.remove()  # it is off
+    assert module._compiled_call_impl is other
+    outside.put()
+    del module
+    outside.remove()
+
+
 def test_draws_of_a_module_are_counted():
     watcher = new_watcher()
     watcher.frames[:] = ["", "a"]
@@ -182,6 +204,28 @@ def test_a_generator_of_a_call_is_reported_and_no_draw():
     assert found == [(SiteId("a", 0), "rand", generator), (SiteId("a", 1), "rand", generator)]
 
 
+@pytest.mark.parametrize(
+    ("function", "frames", "answered"),
+    [(torch.rand, ["a"], True), (torch.rand, [], False), (torch.ones, ["a"], False)],
+)
+def test_a_call_in_compiled_code(function, frames, answered):
+    """Within a module it has a handler, which calls functions that no handler observes."""
+
+    def handler(*call, **kwargs):
+        assert watcher.inside
+        return call, kwargs
+
+    watcher = new_watcher()
+    watcher.mode.handlers = {torch.rand: handler}
+    watcher.frames[:] = frames
+    y = watcher.call(function, (2,), {"dtype": torch.float64})
+    assert not watcher.inside
+    if answered:
+        assert y == ((watcher, function, 2), {"dtype": torch.float64})
+    else:
+        assert (y.shape, y.dtype) == ((2,), torch.float64)
+
+
 @pytest.mark.parametrize("resumes", [True, False])
 def test_a_checkpointed_region_is_wrapped_once(monkeypatch, resumes):
     def compute(x):
@@ -205,6 +249,32 @@ def test_a_checkpointed_region_is_wrapped_once(monkeypatch, resumes):
     assert owner.compute(3) == 4
     assert states == [State(("a",), {"a": 2}, 0)] * resumes
     assert (owner.compute is compute) == (not resumes)
+
+
+@pytest.mark.parametrize(
+    ("frames", "in_backward", "noted"),
+    [([], False, True), (["a"], False, False), ([], True, False)],
+)
+def test_the_ends_of_a_forward(monkeypatch, frames, in_backward, noted):
+    """A call within the model, or a recomputation in the backward, is not a forward."""
+    monkeypatch.setattr(_watch._torch, "in_backward", lambda: in_backward)
+    said, watcher = [], new_watcher()
+    watcher.scope = SimpleNamespace(
+        before=lambda *args: said.append(args), after=lambda: said.pop()
+    )
+    watcher.frames[:] = frames
+    watcher.counts, watcher.completed = {"a": 3}, True
+    watcher._begin(None, (1,), {"b": 2})
+    assert said == [((1,), {"b": 2})] * noted
+    assert watcher.counts == ({} if noted else {"a": 3})
+    assert watcher.completed is (not noted)
+    assert watcher.mode.is_active() is noted
+    watcher.completed = False
+    watcher._complete(None, (1,), None)
+    assert watcher.completed is noted
+    watcher._end(None, (1,), None)
+    assert said == []
+    assert not watcher.mode.is_active()
 
 
 def test_a_draw_after_its_scope():

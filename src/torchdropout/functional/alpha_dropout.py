@@ -154,6 +154,5 @@ def feature_alpha_dropout(
         keyed_map,
         *(x, training, inplace, key, generator, broadcast_dims, layout, out),
         spatial_dims(x, channel=1),
-        complex_ok=False,
         nested_ok=True,
     )

@@ -298,7 +298,6 @@ def _drop_block(
         drop,
         *(x, training, inplace, key, generator, broadcast_dims, layout, out),
         indices=seeds,
-        complex_ok=False,
     )
 
 

@@ -73,5 +73,4 @@ def feature_gaussian_dropout(
         keyed_map,
         *(x, training, inplace, key, generator, broadcast_dims, layout, out),
         spatial_dims(x, channel=1),
-        complex_ok=False,
     )

@@ -78,7 +78,7 @@ def _samples(
     if bias is not None:
         biases = sample(bias)[:100]
     yield rows, key, other, biases, p, scale, 2**34 - 1000, [100, 1]
-    yield rows.t(), key, other.t(), None, p, scale, 2**35 - 999, [1, 60]
+    yield rows.t(), key, other.t(), None, p, scale, 2**35 - 999, [1, 100]
 
 
 def _samples_backward(
