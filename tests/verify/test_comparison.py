@@ -1413,7 +1413,7 @@ def test_the_rows_of_a_comparison_in_order(monkeypatch, is_sample):
 
 
 def test_the_rows_of_distributions_in_order(monkeypatch):
-    plan = plan_of((0.1, 0.1), (0.5, 0.5))
+    plan = plan_of((0.1, 0.3), (0.5, 0.5))
     bits = np.random.default_rng(0).random((UNITS, 4, 16, 2, 16)) < 0.5
     drawn = []
 
@@ -1432,7 +1432,7 @@ def test_the_rows_of_distributions_in_order(monkeypatch):
     rows = list(distributions.compare_distributions(plan))
     expected = []
     for dtype in DTYPES:
-        for p in ("p=0.1", "p=0.5"):
+        for p in ("its own p", "p=0.5"):
             expected.append(f"rate, {str(dtype).removeprefix('torch.')}, {p}")
             if dtype == torch.float32:
                 kinds = ("spread of the count", "mean of y", "mean of x y", "mean of y^2")
@@ -1447,4 +1447,7 @@ def test_the_rows_of_distributions_in_order(monkeypatch):
         assert row.differs is ("float16" in row.aspect and "bfloat16" not in row.aspect)
     (nan, _) = (row for row in rows if row.differs)
     assert (nan.a, nan.b) == (f"{np.mean([i % 7 for i in range(UNITS)]) / 64:.6g}", "NaN")
-    assert drawn == [(p, dtype, side) for dtype in DTYPES for p in (0.1, 0.5) for side in "ab"]
+    points = [(0.1, "a"), (0.3, "b"), (0.5, "a"), (0.5, "b")]
+    assert drawn == [(p, dtype, side) for dtype in DTYPES for p, side in points]
+    share = (0.1 * 0.9 / 64) ** 0.5  # at the p of the first target
+    assert rows[-2].sees == pytest.approx(shift_seen(UNITS, plan.alpha) * share)

@@ -1155,6 +1155,24 @@ def test_a_process_reports_until_nobody_reads_and_only_itself(monkeypatch):
     assert results.send.call_count == 2
 
 
+def test_a_target_that_asks_a_question_gets_no_answer():
+    pipes, options = mock.Mock(), {"level": None, "seed": 0, "select": (), "ignore": ()}
+    kept = os.dup(0)
+    read, write = os.pipe()
+    os.write(write, b"yes")
+    try:
+        os.dup2(read, 0)
+        isolation._serve(pipes, "gone_for_good:Drop", options, None, torch.get_num_threads())
+        assert os.read(0, 1) == b""
+    finally:
+        os.dup2(kept, 0)
+        for descriptor in (kept, read, write):
+            os.close(descriptor)
+    ((kind, why),) = [call.args for call in pipes.send.call_args_list]
+    assert kind == "unable"
+    assert "gone_for_good" in why
+
+
 def test_a_process_whose_parent_is_gone_already_is_signalled(monkeypatch):
     kill = mock.Mock()
     monkeypatch.setattr(isolation.ctypes, "CDLL", mock.Mock())

@@ -362,6 +362,15 @@ def test_groups_that_keep_another_number(count, message, figures):
     assert (found.message, found.figures) == (message, figures)
 
 
+def test_groups_of_equal_values():
+    def keeps_the_largest(x, p, training):
+        least = x.sort(1).values[:, round(4 * p), None]
+        return x * (x >= least) / (1 - p) if training else x
+
+    found = fault("fixed-count", keeps_the_largest, spec="n-of-m")
+    assert found.message == "p=0.25: groups of 4 keep 4, expected 3"
+
+
 def test_a_call_on_groups_that_raises():
     def drop(x, p, training):
         raise IndexError("no group")
