@@ -417,6 +417,14 @@ def test_choices_that_are_not_uniform(order, found):
     assert found in fault("subset-uniform", drop, spec="n-of-m").message
 
 
+def test_choices_weighted_by_values_are_uniform_where_those_are_equal():
+    def drop(x, p, training):
+        order = (torch.rand(x.shape).log() / x).argsort(1).argsort(1)
+        return x * (order < 4 * p) / (1 - p) if training else x
+
+    run("subset-uniform", drop, spec="n-of-m")
+
+
 # --- Fused ----------------------------------------------------------------------------------------
 
 
