@@ -52,7 +52,7 @@ from torchdropout.verify.comparison.two_sample import (
     split_p_value,
     spread_p_value,
 )
-from torchdropout.verify.context import Context, Fault, Level, Skip
+from torchdropout.verify.context import LEVELS, Context, Fault, Level, Skip
 from torchdropout.verify.targets import resolve
 from torchdropout.verify.world import World, fresh_modes
 from verify import _reports as r
@@ -1410,6 +1410,49 @@ def test_the_rows_of_a_comparison_in_order(monkeypatch, is_sample):
     if not is_sample:
         assert (rows[-1].a, rows[-1].b) == ("not looked at", "few-masks fails")
         assert (rows[-1].group, rows[-1].differs, rows[-1].severity) == ("law", None, "error")
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "error", "level", "rows", "complete"),
+    [
+        (False, None, TINY, 2, True),
+        (False, None, "quick", 2, True),
+        (False, KeyboardInterrupt(), TINY, 1, False),
+        (True, None, TINY, 0, False),
+    ],
+)
+def test_each_part_of_a_comparison_has_a_third_of_the_false_alarms(
+    monkeypatch, interrupted, error, level, rows, complete
+):
+    asked, seen = [], []
+
+    def check(subject, **how):
+        asked.append((subject.name, how))
+        return r.target(r.OK, name=subject.name, interrupted=interrupted and len(asked) == 2)
+
+    def two(contexts, reports, observer, rate):
+        seen.extend(
+            (ctx.subject.name, ctx.level, ctx.seed, ctx.false_alarm_rate) for ctx in contexts
+        )
+        assert rate == 1e-6
+        yield ONE
+        if error:
+            raise error
+        yield UNSEEN
+
+    monkeypatch.setattr(run, "check_subject", check)
+    monkeypatch.setattr(run, "_rows", two)
+    pair = (resolve(nn.Dropout), resolve(nn.AlphaDropout))
+    found = compare_subjects(*pair, level=level, seed=3, false_alarm_rate=3e-6, timeout=5.0)
+    how = {"level": level, "seed": 3, "progress": None, "timeout": 5.0, "only": None}
+    names = [subject.name for subject in pair]
+    assert asked == [(name, {**how, "false_alarm_rate": 1e-6}) for name in names]
+    chosen = LEVELS[level] if level == "quick" else level
+    assert seen == ([(name, chosen, 3, 1e-6) for name in names] if rows else [])
+    assert found.rows == (ONE, UNSEEN)[:rows]
+    assert [found.a.target, found.b.target] == names
+    assert (found.complete, found.false_alarm_rate) == (complete, 3e-6)
+    assert 0 <= found.seconds < 60
 
 
 def test_the_rows_of_distributions_in_order(monkeypatch):
