@@ -1166,6 +1166,9 @@ def test_the_p_that_are_compared():
     grid = (0.001, 1 / 300, 0.1, 0.5, 0.9, 0.99, 0.999)
     assert points(nn.Dropout, nn.Dropout) == tuple((p, p) for p in grid)
     assert points(nn.Dropout2d, nn.Dropout) == tuple((p, p) for p in grid if p != 0.99)
+    uniform = torchdropout.nn.UniformDropout  # at fewer p
+    few = tuple((p, p) for p in (0.1, 0.5, 0.9))
+    assert points(uniform, nn.Dropout) == points(nn.Dropout, uniform) == few
     assert points(nn.Dropout(0.3), nn.Dropout) == ((0.3, 0.3),)
     assert points(nn.Dropout, nn.Dropout(0.3)) == ((0.3, 0.3),)
     assert points(nn.Dropout(0.3), nn.Dropout(0.4)) == ((0.3, 0.4),)

@@ -498,6 +498,11 @@ def test_an_example_without_its_fixed_form_stands_alone():
     assert text.endswith("Broken:\n\n    x = 1\n")
 
 
+def test_where_a_fault_was_seen_is_said_last():
+    shown = dataclasses.replace(rule("drop-rate", "rate"), fixed="x = 1", evidence="a paper")
+    assert render_rule(shown).endswith("Fixed:\n\n    x = 1\n\nSeen in: a paper\n")
+
+
 def test_rules_are_listed_a_line_each():
     rules = [rule("drop-rate", "rate", code="TD521"), rule("x", "construction", "advice", "TD601")]
     assert render_rules(rules) == (
