@@ -1357,3 +1357,20 @@ def test_a_target_is_resolved_on_a_device_and_in_a_checkpoint():
     subject = resolve(nn.Dropout)
     assert resolve(subject) is subject
     assert resolve(nn.Dropout2d).description.endswith("; verified as dropout2d")
+
+
+def test_a_module_alone_can_be_built_again_of_another():
+    class Callable:
+        def __init__(self, p):
+            self.p = p
+
+        def __call__(self, x, training):
+            return torch.nn.functional.dropout(x, self.p, training)
+
+    built, other = resolve(Callable).build(0.5), torch.nn.Dropout(1.0)
+    assert (built.module, built.again) == (None, None)
+    again = resolve(torch.nn.Dropout).build(0.5).again(other, 0.25)
+    assert (again.p, again.module) == (0.25, other)
+    assert again.call(torch.ones(3), True).tolist() == [0.0] * 3
+    assert again.call(torch.ones(3), False).tolist() == [1.0] * 3
+    assert callable(again.again)
