@@ -859,6 +859,23 @@ def test_what_comes_before_the_passes_takes_no_room_of_theirs(monkeypatch, model
     assert [way.passes for way in made._ways.values()] == [passes]
 
 
+def test_the_largest_result_of_the_passes_is_no_view():
+    scope = types.SimpleNamespace(expanded=False)
+    with _predictor._Largest(scope) as largest:
+        sizes = [largest.size]
+        for expanded, call in (
+            (False, lambda: X + 1),
+            (True, lambda: X.expand(9, *X.shape)),
+            (True, lambda: X[:2].max(0)),  # two tensors
+            (True, lambda: X + 1),
+            (True, lambda: X.sum()),
+        ):
+            scope.expanded = expanded
+            call()
+            sizes.append(largest.size)
+    assert sizes == [0, 0, 0, X[0].numel(), X.numel(), X.numel()]
+
+
 class Attends(torch.nn.Module):
     """Attention, with a draw before it or not."""
 
