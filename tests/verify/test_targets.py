@@ -21,6 +21,7 @@ from torchdropout.verify.subject import Subject
 from torchdropout.verify.targets import KEEP_NAMES, P_NAMES, PART_NAMES, TRAINING_NAMES, resolve
 from torchdropout.verify.targets._numbers import as_number, as_p
 from torchdropout.verify.targets._reading import read_call, unfilled
+from torchdropout.verify.targets._resolve import _name_of
 from torchdropout.verify.targets._roles import Slot, drop_or_keep, first_rate, guesses, no_p, pick
 from torchdropout.verify.targets._use import compiled
 from torchdropout.verify.targets._words import HOW_TO_STATE, shown_value
@@ -1436,3 +1437,33 @@ def test_a_module_without_parts_is_put_into_a_mode_once(has_parts):
     built.call(x, True)
     often = [True, True, False, False, True, True]
     assert module.modes == (often if has_parts else [True, False, True, True])
+
+
+class Shown(nn.Module):
+    """A module with this text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.text = text
+
+    def __repr__(self):
+        return self.text
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (Shown("x" * 60), "x" * 60),
+        (Shown("x" * 61), "Shown"),
+        (Shown(" \n"), "Shown"),
+        (Shown("Drop(\n  p=0.5\n)"), "Drop( p=0.5 )"),
+        (Fraction(1, 2), "Fraction"),
+        (Shown, f"{__name__}:Shown"),
+        (functools.partial(F.dropout, p=0.1), "torch.nn.functional:dropout"),
+        (torch.dropout, "torch:dropout"),
+        (torch.ops.aten.dropout, "dropout"),
+        (scripted, "scripted"),
+    ],
+)
+def test_the_name_of_an_object(target, name):
+    assert _name_of(target) == name
