@@ -11,6 +11,7 @@ import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import click
 import pytest
@@ -511,6 +512,30 @@ def test_a_comparison_and_its_exit_code(monkeypatch, capsys, tmp_path, same, com
         assert f"{path} is unchanged: the run was interrupted" in err
         assert not path.exists()
     assert cli.run(["compare", "m:A", "m:B", "-o", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_comparison_has_one_bar_that_is_drawn_as_it_goes(monkeypatch, capsys, quiet):
+    watch = mock.Mock()
+
+    @contextlib.contextmanager
+    def bars(**how):
+        assert how == {"quiet": quiet}
+        yield watch
+
+    def compare(a, b, **options):
+        options["progress"](2, 5, ZEROS)
+        raise TargetError("no such target")
+
+    monkeypatch.setattr(verify, "bars", bars)
+    monkeypatch.setattr(verify, "compare_dropouts", compare)
+    assert cli.run(["compare", "m:A", "m:B", *(["-q"] if quiet else [])]) == 2
+    assert capsys.readouterr() == ("", "torchdropout: no such target\n")
+    both = "m:A and m:B"
+    assert watch.mock_calls == [
+        *(mock.call.begin(both), mock.call.tick()),
+        *(mock.call.at(both, 2, 5, ZEROS), mock.call.tick()),
+    ]
 
 
 def test_a_comparison_of_a_missing_target(capsys):

@@ -26,6 +26,10 @@ def test_a_name_without_a_value_is_an_error():
         rendered("{{ nothing }}")
 
 
+def test_a_line_of_a_statement_alone_leaves_no_trace_and_the_last_line_ends():
+    assert rendered("  {% if x %}\na\n  {% endif %}\nb\n", x=1) == "a\nb\n"
+
+
 def test_a_page_is_ascii_and_its_title_is_escaped():
     page = html.page("a<b é", "<p>\n</p>\n")
     assert page.isascii()

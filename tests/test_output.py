@@ -1,5 +1,6 @@
 """Files are written atomically."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from torchdropout.errors import ArgumentValueError
-from torchdropout.reporting import output, streams
+from torchdropout.reporting import atomic, output, streams
 from torchdropout.reporting.output import look, need_writable, write, write_file
 
 
@@ -43,6 +44,37 @@ def test_an_old_file_keeps_its_permissions(tmp_path):
     path.chmod(0o604)
     write_file(path, "new")
     assert permissions(path) == 0o604
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "given", "raised"),
+    [
+        (None, (1, 2), None, [], None),
+        ((1, 2), (1, 2), None, [], None),
+        ((3, 2), (1, 2), None, [(3, 2)], None),
+        ((1, 4), (1, 2), None, [(1, 4)], None),
+        ((1, 4), (1, 2), PermissionError, [(1, 4)], None),
+        ((3, 2), (1, 2), PermissionError, [(3, 2)], PermissionError),
+        ((1, 4), (1, 2), InterruptedError, [(1, 4)], InterruptedError),
+    ],
+)
+def test_the_owner_stays_and_the_group_where_it_may(monkeypatch, old, new, error, given, raised):
+    def file(ids):
+        uid, gid = ids or (0, 0)
+        stat = SimpleNamespace(st_uid=uid, st_gid=gid)
+        return SimpleNamespace(exists=lambda: ids is not None, stat=lambda: stat)
+
+    def chown(path, *ids):
+        assert path is written
+        done.append(ids)
+        if error:
+            raise error
+
+    done, written = [], file(new)
+    monkeypatch.setattr(os, "chown", chown)
+    with pytest.raises(raised) if raised else contextlib.nullcontext():
+        atomic._keep_owner(file(old), written)
+    assert done == given
 
 
 def test_a_link_stays_and_what_it_points_to_is_written(tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.reporting.findings import Rule
 from torchdropout.reporting.selection import Choice, close_to
 
@@ -76,3 +77,39 @@ def test_what_a_shell_completes():
     ]
     assert CHOICE.hint("qqq") == "`program --rules` lists them"
     assert CHOICE.hint("thre") == "close to it: three"
+
+
+@pytest.mark.parametrize(
+    ("select", "ignore", "names"),
+    [
+        ((), (), {"one", "two", "three"}),
+        ("two", (), {"two"}),
+        (["TD2, one", "\n"], (), {"one", "three"}),
+        (["first", "second"], "td101 three", {"two"}),
+        ("", ["first"], {"three"}),
+    ],
+)
+def test_what_is_chosen(select, ignore, names):
+    assert CHOICE.chosen(select, ignore) == names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        (((1,), ()), ArgumentTypeError, r"^Expected `select` to hold strings, got 1 \(int\)$"),
+        (((), [None]), ArgumentTypeError, r"`ignore` to hold strings, got None \(NoneType\)"),
+        (
+            ("one,thre", ()),
+            ArgumentValueError,
+            r"`select` to give codes, names or groups of rules, got 'thre' \(str\); close to it",
+        ),
+        (
+            ("one", ["one"]),
+            ArgumentValueError,
+            r"to leave a rule to run, got select='one' \(str\) and ignore=\['one'\] \(list\)",
+        ),
+    ],
+)
+def test_what_cannot_be_chosen(arguments, error, said):
+    with pytest.raises(error, match=said):
+        CHOICE.chosen(*arguments)

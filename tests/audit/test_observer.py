@@ -358,6 +358,17 @@ def test_a_function_that_drops_all_draws_nothing(p, training, on):
     assert (record.on, record.asked, record.values) == (on, 1.0, 0)
 
 
+@pytest.mark.parametrize("kind", [nn.LSTM, td.nn.LSTM])
+@pytest.mark.parametrize(
+    ("layers", "p", "training", "on"),
+    [(2, 1.0, True, True), (2, 1.0, False, False), (1, 1.0, True, False), (1, 0.5, True, False)],
+)
+def test_a_recurrent_module_drops_all_between_its_layers(kind, layers, p, training, on):
+    rnn = recurrent(layers, kind, dropout=p).train(training)
+    (record,) = observed(lambda: rnn(torch.ones(1, 1, 4)), rnn).records.values()
+    assert (record.on, record.asked, record.layers) == (on, p, layers)
+
+
 @pytest.mark.parametrize(("p", "asked"), [(0.1, 0.1), ("unknown", 0.4)])
 def test_a_function_in_a_dropout_says_its_p_where_the_module_does_not(p, asked):
     drop = DropPath(p=p)

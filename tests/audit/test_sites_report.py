@@ -275,6 +275,9 @@ def test_a_site_alive_in_eval_is_red():
     red = [line for line in styled if "\x1b[1;31mon" in line]
     assert len(red) == 1
     assert "F.dropout" in red[0]
+    before, after = red[0].split("\x1b[1;31mon")  # the switch of eval alone
+    assert before.split()[-2:] == ["1", "on"]
+    assert after.split()[1:3] == ["on", "1"]
     assert styled[0].startswith("\x1b[1m")
     assert "\x1b[1;31merror" in "\n".join(styled)
     assert "\x1b[33madvice" in "\n".join(styled)

@@ -148,13 +148,13 @@ def test_what_cannot_be_given_a_key():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"seed": -1}, ArgumentValueError, "`seed` to be in"),
+        ({"seed": -1}, ArgumentValueError, r"`seed` to be in \[0, 2\*\*64\)"),
         ({"seed": 0.5}, ArgumentTypeError, "`seed` to be an integer"),
-        ({"index": -1}, ArgumentValueError, "`index` to be in"),
-        ({"first": True}, ArgumentTypeError, "`first` to be an integer"),
+        ({"index": -1}, ArgumentValueError, r"`index` to be in \[0, 2\*\*63\)"),
+        ({"first": True}, ArgumentTypeError, r"`first` to be an integer in \[0, 2\*\*63\)"),
         ({"masks": "all"}, ArgumentValueError, "`masks` to be 'per-input' or 'shared'"),
         ({"on_unreached": "log"}, ArgumentValueError, "`on_unreached` to be 'raise', 'warn'"),
-        ({"batch_dim": -1}, ArgumentValueError, "`batch_dim` to be in"),
+        ({"batch_dim": -1}, ArgumentValueError, r"`batch_dim` to be in \[0, 2\*\*6\)"),
     ],
 )
 def test_bad_arguments(options, error, message):

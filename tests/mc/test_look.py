@@ -170,3 +170,44 @@ def test_what_draws_more(attribute, value):
     assert look.draws_more() is False
     setattr(look, attribute, value)
     assert look.draws_more() is (attribute != "unseen")
+
+
+class Rows(PlanLook):
+    """Forwards with these draws and outputs, one after another, or an error."""
+
+    def __init__(self, *found):
+        super().__init__(torch.nn.Identity(), (X, X), {})
+        self.found, self.asked = iter(found), []
+
+    def draws(self, taken=None):
+        self.asked.append((taken, dict(self.apart), self._alters))
+        found = next(self.found)
+        if isinstance(found, Exception):
+            raise found
+        shape, self.output = found
+        return {A: ("a draw", shape)}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (((2,), X), False),
+        (((3,), X), True),
+        (((2,), X + 1), True),
+        (((2,), [X]), True),
+        (ValueError("sizes differ"), False),
+        (torch.OutOfMemoryError("2 GiB"), None),
+    ],
+)
+def test_whether_a_forward_depends_on_a_third_row_of_one_leaf(more, expected):
+    look = Rows(((2,), X), more)
+    if expected is None:
+        with pytest.raises(torch.OutOfMemoryError):
+            look._depends_on(1, 0, 2)
+    else:
+        assert look._depends_on(1, 0, 2) is expected
+    assert (look.apart, look._alters) == ({}, None)
+    (first, *_), (second, apart, alters) = look.asked
+    assert first == second == {0: (2, [0, 0])}
+    assert apart == {1: [0, 0, 0]}
+    assert [alters(number, None) for number in (0, 1, 2)] == [False, True, False]

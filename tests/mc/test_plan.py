@@ -1029,3 +1029,10 @@ def test_draws_in_code_that_was_traced(draw, found):
 def test_the_leaves_that_follow_the_inputs(alone, args, kwargs, places):
     plan = dataclasses.replace(of_sites(), alone=frozenset(alone))
     assert following(plan, torch.nn.Identity(), args, kwargs, 0, 4) == places
+
+
+@pytest.mark.parametrize(("rows", "single"), [(1, True), (2, False)])
+def test_a_plan_of_one_input_is_known_to_be_of_one(rows, single):
+    """With more inputs it is found again: one does not show where they lie."""
+    plan = mc.plan(torch.nn.Dropout(0.5).eval(), torch.ones(rows, 8))
+    assert plan.found.single is single

@@ -859,6 +859,23 @@ def test_what_comes_before_the_passes_takes_no_room_of_theirs(monkeypatch, model
     assert [way.passes for way in made._ways.values()] == [passes]
 
 
+def test_the_largest_result_of_the_passes_is_no_view():
+    scope = types.SimpleNamespace(expanded=False)
+    with _predictor._Largest(scope) as largest:
+        sizes = [largest.size]
+        for expanded, call in (
+            (False, lambda: X + 1),
+            (True, lambda: X.expand(9, *X.shape)),
+            (True, lambda: X[:2].max(0)),  # two tensors
+            (True, lambda: X + 1),
+            (True, lambda: X.sum()),
+        ):
+            scope.expanded = expanded
+            call()
+            sizes.append(largest.size)
+    assert sizes == [0, 0, 0, X[0].numel(), X.numel(), X.numel()]
+
+
 class Attends(torch.nn.Module):
     """Attention, with a draw before it or not."""
 
@@ -900,13 +917,13 @@ def test_attention_in_blocks_has_no_square(monkeypatch, strategy, p, few, passes
         ({"n_samples": 2.0}, ArgumentTypeError, "`n_samples` to be an integer of 1 or more"),
         ({"max_batch": 0}, ArgumentValueError, "`max_batch` to be 1 or more"),
         ({"max_batch": "all"}, ArgumentTypeError, "`max_batch` to be an integer"),
-        ({"seed": 2**64}, ArgumentValueError, "`seed` to be in"),
+        ({"seed": 2**64}, ArgumentValueError, r"`seed` to be in \[0, 2\*\*64\)"),
         ({"task": "ranking"}, ArgumentValueError, "`task` to be 'classification' or 'regression'"),
         ({"masks": "one"}, ArgumentValueError, "`masks` to be 'per-input' or 'shared'"),
         ({"strategy": "vmap"}, ArgumentValueError, "`strategy` to be 'auto' or 'expand' or"),
         ({"on_unreached": None}, ArgumentValueError, "`on_unreached` to be 'raise'"),
         ({"keep_samples": 1}, ArgumentTypeError, "`keep_samples` to be"),
-        ({"batch_dim": -1}, ArgumentValueError, "`batch_dim` to be in"),
+        ({"batch_dim": -1}, ArgumentValueError, r"`batch_dim` to be in \[0, 2\*\*6\)"),
         ({"outputs": "scores"}, ArgumentValueError, "`outputs` to be 'logits' or 'probabilities'"),
         ({"precision": 1.0}, ArgumentTypeError, r"those of ClassificationStatistics for task='cla"),
     ],
@@ -1341,11 +1358,13 @@ def test_the_dimension_of_the_inputs_in_an_output(batch_dim, shape, dim):
         ("auto", 10, 16, "expand", 4),
         ("auto", 9, 16, "expand", 3),
         ("auto", 10, 100, "expand", 10),
+        ("auto", 10, None, "expand", 1),  # not even one fits
     ],
 )
 def test_how_many_passes_share_a_forward(strategy, n_samples, max_batch, way, passes, monkeypatch):
     predictor = mc.MCDropout(mlp().eval(), n_samples, strategy=strategy, max_batch=max_batch)
     monkeypatch.setattr(predictor, "_fastest", lambda *_: ("expand", None))
+    monkeypatch.setattr(predictor, "_that_fit", lambda *_: 0)
     found = predictor._choose(Batch((torch.ones(4, 8),), {}, 0, 4), 0)
     assert (found.strategy, found.passes) == (way, passes)
 

@@ -34,11 +34,12 @@ def test_models_with_a_fast_path():
 
 
 class Changes(torch.nn.Module):
-    """Dropout, and what is added when it draws."""
+    """Dropout, what is added when it draws, and dropout that eval does not turn off."""
 
-    def __init__(self, added=0.0, buffer=0.0, wrap=lambda y: y):
+    def __init__(self, added=0.0, buffer=0.0, wrap=lambda y: y, always=0.0, dtype=None):
         super().__init__()
         self.added, self.buffer, self.wrap = added, buffer, wrap
+        self.always, self.dtype = always, dtype
         self.register_buffer("first", torch.zeros(1))
         self.register_buffer("second", torch.zeros(1))
 
@@ -46,7 +47,10 @@ class Changes(torch.nn.Module):
         y = torch.nn.functional.dropout(x, 0.5, self.training)
         if self.training:
             y = y + self.added
+            y = y.to(self.dtype)
             self.second += self.buffer
+        if self.always:
+            y = torch.nn.functional.dropout(y, self.always, True)
         return self.wrap(y)
 
 
@@ -84,8 +88,30 @@ class _train:
             "Whether anything else changes is unknown: the output, list, has no tensor.",
             "",
         ),
+        (
+            Changes(dtype=torch.float64),
+            "",
+            f"With the mean of each draw the output has another form than eval's: {OTHER}",
+        ),
+        (Changes(always=1 - 2**-16), f"{PROVEN}, where it draws in eval too, bit for bit.", ""),
+        (
+            Changes(0.25, always=1 - 2**-16),
+            "",
+            f"With the mean of each draw the output differs from eval's by 0.25: {OTHER}",
+        ),
     ],
 )
 def test_what_is_proved(model, proof, problem):
     assert proved(model) == (proof, problem)
     assert not model.second.any()
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_a_fast_path_that_sets_padding_to_zero():
+    layer = torch.nn.TransformerEncoderLayer(4, 2, 4, dropout=0.5, batch_first=True)
+    model = torch.nn.TransformerEncoder(layer, 1).eval()
+    call = (X[None],), {"src_key_padding_mask": torch.tensor([[False, True]])}
+    found, problem = prove(PlanLook(model, *call, forced=True), *call)
+    said = f"{PROVEN} without the fast path of torch's encoder, which sets padding to zero, "
+    assert found.startswith(said)
+    assert not problem

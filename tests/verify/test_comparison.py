@@ -52,7 +52,7 @@ from torchdropout.verify.comparison.two_sample import (
     split_p_value,
     spread_p_value,
 )
-from torchdropout.verify.context import Context, Fault, Level, Skip
+from torchdropout.verify.context import LEVELS, Context, Fault, Level, Skip
 from torchdropout.verify.targets import resolve
 from torchdropout.verify.world import World, fresh_modes
 from verify import _reports as r
@@ -1166,6 +1166,9 @@ def test_the_p_that_are_compared():
     grid = (0.001, 1 / 300, 0.1, 0.5, 0.9, 0.99, 0.999)
     assert points(nn.Dropout, nn.Dropout) == tuple((p, p) for p in grid)
     assert points(nn.Dropout2d, nn.Dropout) == tuple((p, p) for p in grid if p != 0.99)
+    uniform = torchdropout.nn.UniformDropout  # at fewer p
+    few = tuple((p, p) for p in (0.1, 0.5, 0.9))
+    assert points(uniform, nn.Dropout) == points(nn.Dropout, uniform) == few
     assert points(nn.Dropout(0.3), nn.Dropout) == ((0.3, 0.3),)
     assert points(nn.Dropout, nn.Dropout(0.3)) == ((0.3, 0.3),)
     assert points(nn.Dropout(0.3), nn.Dropout(0.4)) == ((0.3, 0.4),)
@@ -1412,8 +1415,51 @@ def test_the_rows_of_a_comparison_in_order(monkeypatch, is_sample):
         assert (rows[-1].group, rows[-1].differs, rows[-1].severity) == ("law", None, "error")
 
 
+@pytest.mark.parametrize(
+    ("interrupted", "error", "level", "rows", "complete"),
+    [
+        (False, None, TINY, 2, True),
+        (False, None, "quick", 2, True),
+        (False, KeyboardInterrupt(), TINY, 1, False),
+        (True, None, TINY, 0, False),
+    ],
+)
+def test_each_part_of_a_comparison_has_a_third_of_the_false_alarms(
+    monkeypatch, interrupted, error, level, rows, complete
+):
+    asked, seen = [], []
+
+    def check(subject, **how):
+        asked.append((subject.name, how))
+        return r.target(r.OK, name=subject.name, interrupted=interrupted and len(asked) == 2)
+
+    def two(contexts, reports, observer, rate):
+        seen.extend(
+            (ctx.subject.name, ctx.level, ctx.seed, ctx.false_alarm_rate) for ctx in contexts
+        )
+        assert rate == 1e-6
+        yield ONE
+        if error:
+            raise error
+        yield UNSEEN
+
+    monkeypatch.setattr(run, "check_subject", check)
+    monkeypatch.setattr(run, "_rows", two)
+    pair = (resolve(nn.Dropout), resolve(nn.AlphaDropout))
+    found = compare_subjects(*pair, level=level, seed=3, false_alarm_rate=3e-6, timeout=5.0)
+    how = {"level": level, "seed": 3, "progress": None, "timeout": 5.0, "only": None}
+    names = [subject.name for subject in pair]
+    assert asked == [(name, {**how, "false_alarm_rate": 1e-6}) for name in names]
+    chosen = LEVELS[level] if level == "quick" else level
+    assert seen == ([(name, chosen, 3, 1e-6) for name in names] if rows else [])
+    assert found.rows == (ONE, UNSEEN)[:rows]
+    assert [found.a.target, found.b.target] == names
+    assert (found.complete, found.false_alarm_rate) == (complete, 3e-6)
+    assert 0 <= found.seconds < 60
+
+
 def test_the_rows_of_distributions_in_order(monkeypatch):
-    plan = plan_of((0.1, 0.1), (0.5, 0.5))
+    plan = plan_of((0.1, 0.3), (0.5, 0.5))
     bits = np.random.default_rng(0).random((UNITS, 4, 16, 2, 16)) < 0.5
     drawn = []
 
@@ -1432,7 +1478,7 @@ def test_the_rows_of_distributions_in_order(monkeypatch):
     rows = list(distributions.compare_distributions(plan))
     expected = []
     for dtype in DTYPES:
-        for p in ("p=0.1", "p=0.5"):
+        for p in ("its own p", "p=0.5"):
             expected.append(f"rate, {str(dtype).removeprefix('torch.')}, {p}")
             if dtype == torch.float32:
                 kinds = ("spread of the count", "mean of y", "mean of x y", "mean of y^2")
@@ -1447,4 +1493,7 @@ def test_the_rows_of_distributions_in_order(monkeypatch):
         assert row.differs is ("float16" in row.aspect and "bfloat16" not in row.aspect)
     (nan, _) = (row for row in rows if row.differs)
     assert (nan.a, nan.b) == (f"{np.mean([i % 7 for i in range(UNITS)]) / 64:.6g}", "NaN")
-    assert drawn == [(p, dtype, side) for dtype in DTYPES for p in (0.1, 0.5) for side in "ab"]
+    points = [(0.1, "a"), (0.3, "b"), (0.5, "a"), (0.5, "b")]
+    assert drawn == [(p, dtype, side) for dtype in DTYPES for p, side in points]
+    share = (0.1 * 0.9 / 64) ** 0.5  # at the p of the first target
+    assert rows[-2].sees == pytest.approx(shift_seen(UNITS, plan.alpha) * share)

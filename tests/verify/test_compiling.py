@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from torchdropout.verify import check_subject
+from torchdropout.verify import check_subject, compiling
 from torchdropout.verify.compiling import Tracer, patient
 from torchdropout.verify.targets import resolve
 from verify import _zoo
@@ -51,8 +51,27 @@ def test_what_the_compiler_cannot_trace_is_not_printed(caplog):
     assert not caplog.records
 
 
-def test_the_log_of_the_compiler_is_as_before():
+class Whole(torch.fx.Tracer):
+    """Traces through a module of torch, too."""
 
+    def is_leaf_module(self, module, name):
+        return False
+
+
+def test_graphs_with_an_operation_are_counted_and_all_are_traced(monkeypatch):
+    def backend(name):
+        return lambda *given: (name, *given)
+
+    monkeypatch.setattr(compiling._torch, "compiler_backend", lambda: backend)
+    tracer = Tracer()
+    for module, count in ((torch.nn.ReLU(), 1), (torch.nn.Identity(), 1), (torch.nn.ReLU(), 2)):
+        graph = torch.fx.GraphModule(module, Whole().trace(module))
+        assert tracer(graph, [1]) == ("aot_eager", graph, [1])
+        assert tracer.graphs == count
+
+
+def test_the_log_of_the_compiler_is_as_before():
+    importlib.import_module("torch._dynamo")  # or nothing needs to be set
     logger = logging.getLogger("torch._dynamo")
     level = logger.level
     with patient():

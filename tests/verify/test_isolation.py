@@ -17,6 +17,7 @@ import pytest
 import torch
 
 import torchdropout
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
 from torchdropout.verify import RULES, isolation
 from torchdropout.verify.context import LEVELS
 from torchdropout.verify.results import CheckResult
@@ -1153,6 +1154,63 @@ def test_a_process_reports_until_nobody_reads_and_only_itself(monkeypatch):
     with pytest.raises(SystemExit, match="0"):
         pipes.send("ended", 3)
     assert results.send.call_count == 2
+
+
+OPTIONS = {"level": "quick", "seed": 3, "select": (), "ignore": ()}
+
+
+@pytest.fixture
+def served():
+    """What a process says of a target, and what it answers to a prompt; in this process."""
+    kept, threads = os.dup(0), torch.get_num_threads()
+    read, write = os.pipe()
+    os.write(write, b"yes")
+
+    def serve(target, *orders):
+        pipes = mock.Mock()
+        pipes.receive.side_effect = orders
+        isolation._serve(pipes, target, OPTIONS, None, 3)
+        assert torch.get_num_threads() == 3
+        return [call.args for call in pipes.send.call_args_list], os.read(0, 1)
+
+    try:
+        os.dup2(read, 0)
+        yield serve
+    finally:
+        os.dup2(kept, 0)
+        torch.set_num_threads(threads)
+        for descriptor in (kept, read, write):
+            os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TargetError("no such file"), ("unable", "no such file")),
+        (ArgumentTypeError("no spec"), ("unable", "no spec")),
+        (ArgumentValueError("no kind"), ("unable", "no kind")),
+        (KeyboardInterrupt(), ("stopped",)),
+        (
+            SystemExit(3),
+            ("unable", "TARGET 'a.py:A' raised outside of a check: SystemExit: 3"),
+        ),
+    ],
+)
+def test_what_ends_a_process_is_said_and_a_prompt_has_no_answer(served, monkeypatch, error, said):
+    monkeypatch.setattr(isolation, "resolve", mock.Mock(side_effect=error))
+    assert served("a.py:A") == ([said], b"")
+    isolation.resolve.assert_called_once_with("a.py:A")
+
+
+def test_a_process_carries_out_orders(served):
+    code = next(code for code, rule in RULES.items() if rule.name == "p-zero-identity")
+    order = (code, frozenset(), frozenset({0.25}))
+    said, _ = served("torch.nn:Dropout", order, KeyboardInterrupt)
+    (_, heading, waits), (_, result, rates), _ = said
+    assert [kind for kind, *_ in said] == ["understood", "ended", "stopped"]
+    assert (heading.level, heading.seed) == ("quick", 3)
+    assert code in waits
+    assert (result.rule.code, result.status, rates) == (code, "ok", {0.25})
 
 
 def test_a_process_whose_parent_is_gone_already_is_signalled(monkeypatch):

@@ -1,17 +1,19 @@
 """A time limit ends whatever Python code, and leaves alarms and trace functions as they were."""
 
 import contextlib
+import inspect
 import signal
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from torch.nn import functional as F
 
 from torchdropout.errors import ArgumentValueError
 from torchdropout.verify import check_dropout
-from torchdropout.verify.limit import AGAIN, Overdue, TimeLimit, can_limit, time_limit
+from torchdropout.verify.limit import AGAIN, Overdue, TimeLimit, _ends_limit, can_limit, time_limit
 
 
 def sleeps():
@@ -256,3 +258,25 @@ def test_a_limit_that_cannot_be_kept_is_told():
     thread.start()
     thread.join()
     assert "main thread" in raised[0]
+
+
+@contextlib.contextmanager
+def another():
+    yield
+
+
+EXIT = contextlib._GeneratorContextManager.__exit__.__code__
+
+
+@pytest.mark.parametrize(
+    ("code", "left", "ends"),
+    [
+        (inspect.unwrap(time_limit).__code__, None, True),
+        (EXIT, time_limit(1.0), True),
+        (EXIT, another(), False),
+        (EXIT, SimpleNamespace(gen=None), False),
+        (inspect.unwrap(another).__code__, time_limit(1.0), False),
+    ],
+)
+def test_which_frames_end_a_limit(code, left, ends):
+    assert _ends_limit(SimpleNamespace(f_code=code, f_locals={"self": left})) is ends

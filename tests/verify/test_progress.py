@@ -124,9 +124,10 @@ def test_a_line_is_as_wide_as_the_terminal_and_the_bar_has_20_columns(monkeypatc
     assert right == f" 12/48 {'drop-rate':<20} 0:00:00"
 
 
-def test_a_name_keeps_eight_columns_and_is_cut_with_an_ellipsis(monkeypatch):
-    (line,), _ = drawn_lines(monkeypatch, 40, "m:LongDropout")
-    assert line.startswith("m:LongD… ━")
+@pytest.mark.parametrize("name", ["m:LongDropout", "m:A B C D E"])
+def test_a_name_keeps_eight_columns_and_is_cut_with_an_ellipsis(monkeypatch, name):
+    (line,), _ = drawn_lines(monkeypatch, 40, name)
+    assert line.startswith(f"{name[:7]}… ━")
 
 
 def test_the_bars_go_away_and_take_neither_the_streams_nor_a_thread(monkeypatch):

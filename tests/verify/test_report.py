@@ -10,7 +10,12 @@ import torch
 
 import torchdropout.verify.report as report_package
 from torchdropout.reporting.findings import Rule
-from torchdropout.reporting.rules import render_rule, render_rules, render_rules_json
+from torchdropout.reporting.rules import (
+    render_rule,
+    render_rule_markdown,
+    render_rules,
+    render_rules_json,
+)
 from torchdropout.verify.report import render_json, render_text
 from torchdropout.verify.results import CheckResult, Report, Selection, TargetReport
 
@@ -496,6 +501,18 @@ Fixed:
 def test_an_example_without_its_fixed_form_stands_alone():
     text = render_rule(dataclasses.replace(rule("drop-rate", "rate"), broken="x = 1"))
     assert text.endswith("Broken:\n\n    x = 1\n")
+
+
+def test_where_a_fault_was_seen_is_said_last():
+    shown = dataclasses.replace(rule("drop-rate", "rate"), fixed="x = 1\n", evidence="a paper")
+    assert render_rule(shown).endswith("Fixed:\n\n    x = 1\n\nSeen in: a paper\n")
+    assert render_rule_markdown(shown) == (
+        "### TD500 drop-rate\n\n**The summary of drop-rate.** (error)\n\nMeasured: a call.\n\n"
+        "It matters\na lot.\n\n    code = 1\n\nTo fix: fix it.\n\n"
+        "Fixed:\n\n```python\nx = 1\n```\n\nSeen in: a paper\n"
+    )
+    plain = render_rule_markdown(dataclasses.replace(shown, fixed="", evidence=""))
+    assert plain.endswith("To fix: fix it.\n")
 
 
 def test_rules_are_listed_a_line_each():

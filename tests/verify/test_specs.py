@@ -88,6 +88,21 @@ def test_a_number_is_told_after_a_colon(told, attribute, value):
     assert getattr(parse(told), attribute) == value
 
 
+def test_a_number_that_a_kind_has_changes_nothing():
+    told = 0
+    for name, spec in SPECS.items():
+        for key in ("group", "keys", "queries", "heads", "size", "block"):
+            if hasattr(spec, key):
+                assert parse(f"{name}:{key}={getattr(spec, key)}") == spec
+                told += 1
+        pattern = getattr(spec, "pattern", "")
+        if pattern and type(spec.effect) is Scaled:  # noise has a cost of its own
+            found = parse(f"{name}:axes={len(pattern.split())}")
+            told += 1
+            assert dataclasses.replace(found, notes=(), ranks=spec.ranks) == spec
+    assert told > 15
+
+
 @pytest.mark.parametrize(
     ("spec", "error", "match"),
     [

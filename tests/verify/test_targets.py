@@ -21,9 +21,10 @@ from torchdropout.verify.subject import Subject
 from torchdropout.verify.targets import KEEP_NAMES, P_NAMES, PART_NAMES, TRAINING_NAMES, resolve
 from torchdropout.verify.targets._numbers import as_number, as_p
 from torchdropout.verify.targets._reading import read_call, unfilled
+from torchdropout.verify.targets._resolve import _name_of
 from torchdropout.verify.targets._roles import Slot, drop_or_keep, first_rate, guesses, no_p, pick
 from torchdropout.verify.targets._use import compiled
-from torchdropout.verify.targets._words import shown_value
+from torchdropout.verify.targets._words import HOW_TO_STATE, shown_value
 
 X = torch.ones(64, 64)
 
@@ -1357,3 +1358,112 @@ def test_a_target_is_resolved_on_a_device_and_in_a_checkpoint():
     subject = resolve(nn.Dropout)
     assert resolve(subject) is subject
     assert resolve(nn.Dropout2d).description.endswith("; verified as dropout2d")
+
+
+def test_a_module_alone_can_be_built_again_of_another():
+    class Callable:
+        def __init__(self, p):
+            self.p = p
+
+        def __call__(self, x, training):
+            return torch.nn.functional.dropout(x, self.p, training)
+
+    built, other = resolve(Callable).build(0.5), torch.nn.Dropout(1.0)
+    assert (built.module, built.again) == (None, None)
+    again = resolve(torch.nn.Dropout).build(0.5).again(other, 0.25)
+    assert (again.p, again.module) == (0.25, other)
+    assert again.call(torch.ones(3), True).tolist() == [0.0] * 3
+    assert again.call(torch.ones(3), False).tolist() == [1.0] * 3
+    assert callable(again.again)
+
+
+class NamesP:
+    def __init__(self, p):
+        raise ValueError("not built")
+
+
+class NamesNothing:
+    def __init__(self, *args):
+        raise ValueError("not built")
+
+
+class NamesAnother:
+    def __init__(self, amount):
+        raise ValueError("not built")
+
+
+@pytest.mark.parametrize(
+    ("target", "shown", "is_stated"),
+    [
+        (NamesP, "NamesP(p=0.5)", True),
+        (NamesNothing, "NamesNothing(0.5)", False),
+        (NamesAnother, "NamesAnother(amount=0.5)", False),
+    ],
+)
+def test_how_to_state_p_is_said_where_it_may_be_another_argument(target, shown, is_stated):
+    with pytest.raises(TargetError) as caught:
+        resolve(target)
+    said = str(caught.value)
+    assert f"to be built as {shown}, got ValueError: not built" in said
+    assert (HOW_TO_STATE in said) is not is_stated
+
+
+class Counts(torch.nn.Module):
+    """Counts how often it is put into a mode."""
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p, self.modes = p, []
+
+    def train(self, mode=True):
+        self.modes.append(mode)
+        return super().train(mode)
+
+    def forward(self, x):
+        return x
+
+
+@pytest.mark.parametrize("has_parts", [False, True])
+def test_a_module_without_parts_is_put_into_a_mode_once(has_parts):
+    module, x = Counts(), torch.ones(1)
+    if has_parts:
+        module.part = torch.nn.Identity()
+    built = resolve(module).build(0.5)
+    module = built.module  # a copy
+    module.modes.clear()
+    for mode in (True, True, False, False, True):
+        built.call(x, mode)
+    module.training = False  # by somebody else
+    built.call(x, True)
+    often = [True, True, False, False, True, True]
+    assert module.modes == (often if has_parts else [True, False, True, True])
+
+
+class Shown(nn.Module):
+    """A module with this text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.text = text
+
+    def __repr__(self):
+        return self.text
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (Shown("x" * 60), "x" * 60),
+        (Shown("x" * 61), "Shown"),
+        (Shown(" \n"), "Shown"),
+        (Shown("Drop(\n  p=0.5\n)"), "Drop( p=0.5 )"),
+        (Fraction(1, 2), "Fraction"),
+        (Shown, f"{__name__}:Shown"),
+        (functools.partial(F.dropout, p=0.1), "torch.nn.functional:dropout"),
+        (torch.dropout, "torch:dropout"),
+        (torch.ops.aten.dropout, "dropout"),
+        (scripted, "scripted"),
+    ],
+)
+def test_the_name_of_an_object(target, name):
+    assert _name_of(target) == name

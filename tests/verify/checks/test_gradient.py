@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from torchdropout.verify.checks import gradient
 from torchdropout.verify.subject import GRID
 from verify.broken._common import draw, select
 from verify.checks._alone import Gradient, fault, halves, made, put, reason, run
@@ -203,6 +204,25 @@ def test_the_gradient_of_two_calls_on_one_tensor_is_the_sum(number):
         "those of the two calls"
     )
     assert found.figures == {"p": 0.5, "wrong": 2}
+
+
+@pytest.mark.parametrize(("error", "wrong"), [(1.0, 0), (1 + 2**-20, 128), (-1 - 2**-20, 128)])
+def test_a_sum_may_differ_by_twice_what_is_tolerated_of_each(monkeypatch, error, wrong):
+    monkeypatch.setattr(gradient, "tolerance", lambda g, p, dtype: torch.full_like(g, 0.25))
+    calls = iter(range(1, 5))
+
+    def drop(x, p):
+        call = next(calls)
+
+        def backward(g):
+            return halves(g, p) + error * (halves(g, p, 1) != 0) * (call == 4)
+
+        return Gradient.apply(x, halves(x, p), backward)
+
+    if not wrong:
+        run("grad-own-call", made(drop))
+        return
+    assert fault("grad-own-call", made(drop)).figures == {"p": 0.5, "wrong": wrong}
 
 
 def test_a_call_that_writes_into_its_input_has_no_sum():

@@ -362,6 +362,15 @@ def test_groups_that_keep_another_number(count, message, figures):
     assert (found.message, found.figures) == (message, figures)
 
 
+def test_groups_of_equal_values():
+    def keeps_the_largest(x, p, training):
+        least = x.sort(1).values[:, round(4 * p), None]
+        return x * (x >= least) / (1 - p) if training else x
+
+    found = fault("fixed-count", keeps_the_largest, spec="n-of-m")
+    assert found.message == "p=0.25: groups of 4 keep 4, expected 3"
+
+
 def test_a_call_on_groups_that_raises():
     def drop(x, p, training):
         raise IndexError("no group")
@@ -406,6 +415,14 @@ def test_choices_that_are_not_uniform(order, found):
         return x * (order(torch.rand(x.shape)) < 2) / (1 - p) if training else x
 
     assert found in fault("subset-uniform", drop, spec="n-of-m").message
+
+
+def test_choices_weighted_by_values_are_uniform_where_those_are_equal():
+    def drop(x, p, training):
+        order = (torch.rand(x.shape).log() / x).argsort(1).argsort(1)
+        return x * (order < 4 * p) / (1 - p) if training else x
+
+    run("subset-uniform", drop, spec="n-of-m")
 
 
 # --- Fused ----------------------------------------------------------------------------------------

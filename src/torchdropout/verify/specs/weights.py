@@ -77,8 +77,7 @@ class Weights(Spec):
 def _weight(module: torch.nn.Module) -> tuple[str, torch.Tensor]:
     """The matrix that is dropped: the only one, or else the one named `weight`."""
     found = [(name, value) for name, value in module.named_parameters() if value.ndim == 2]
-    if len(found) > 1:
-        found = [pair for pair in found if "weight" in pair[0]] or found
+    found = [pair for pair in found if "weight" in pair[0]] or found
     if len(found) != 1:
         raise Fault(f"expected a module with one matrix as a parameter, got {len(found)}")
     return found[0]
