@@ -55,6 +55,11 @@ DROPOUT = "torch.nn.functional.dropout"
         "        self.drop = F.dropout\n    def f(self):\n        return self.drop(HERE)",
         "try:\n    from torch.nn.functional import dropout\nexcept ImportError:\n"
         "    dropout = None\ndropout(HERE)",
+        *(
+            "try:\n    import torch.nn.functional as F\nexcept "
+            f"{error}:\n    F = print\nF.dropout(HERE)"
+            for error in ("ImportError", "(OSError, ModuleNotFoundError)")
+        ),
         "import torch.nn.functional as F\n[F.dropout(HERE) for x in y]",
         "import torch.nn.functional as F\nlambda x: F.dropout(HERE)",
         "import torch.nn.functional as F\nif (d := F.dropout):\n    d(HERE)",
@@ -84,6 +89,10 @@ def test_imports_in_every_form_are_followed(source):
         "import torch.nn.functional as F\nlambda F: F.dropout(HERE)",
         "import torch.nn.functional as F\nwith x as F:\n    F.dropout(HERE)",
         "import torch.nn.functional as F\ntry:\n    pass\nexcept E as F:\n    F.dropout(HERE)",
+        *(
+            f"import torch.nn.functional as F\n{head}\n    F = print\nF.dropout(HERE)"
+            for head in ("try:\n    pass\nexcept:", "try:\n    pass\nexcept OSError:", "if HERE_:")
+        ),
         "import torch.nn.functional as F\nmatch x:\n    case [F]:\n        F.dropout(HERE)",
         "class A:\n    import torch.nn.functional as F\n    def f(self):\n"
         "        return F.dropout(HERE)",

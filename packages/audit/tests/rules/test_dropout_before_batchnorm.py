@@ -201,6 +201,7 @@ class Net(nn.Module):
         self.norm, self.layer_norm = nn.BatchNorm1d(d), nn.LayerNorm(d)
         self.mixed = nn.ModuleList([nn.BatchNorm1d(d), nn.Dropout(p)])
         self.plain = nn.ModuleList([nn.Linear(d, d), nn.Linear(d, d)])
+        self.either = self.mixed if d else nn.Linear(d, d)
 
     def predict(self, x):
         return x
@@ -354,6 +355,9 @@ def test_deep_expressions():
         # A loop walks the list once, whatever the loop around it does.
         "x = self.drop(x)  #?\nfor layer in self.mixed:\n    x = layer(x)\nreturn x",
         "for z in y:\n    y = y + z\nx = self.drop(x)  #?\nreturn self.mixed[flag](x)",
+        # What may be a list, and may not, is walked as the list.
+        "return self.either[flag](x)",
+        "for i in range(2):\n    x = self.either[i](x)\nreturn x",
         "x = self.drop(x)\nfor layer in self.plain:\n    x = layer(x)\nreturn x",
         # Calls of what is in the file.
         "return self.norm(self.predict(self.drop(x)))",

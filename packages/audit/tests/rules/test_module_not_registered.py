@@ -161,6 +161,7 @@ CLEAN = [
     init("self.a = nn.Dropout(p)\nself.drops = [self.a]"),
     init("self.drops = [nn.Dropout, nn.Identity]"),
     init("self.drops = [p, 0.1]"),
+    "DROPS = [nn.Dropout()]\n" + init("self.drops = DROPS"),  # others may register them
     init("self.drops = [lambda: nn.Dropout(p)]"),
     init("self.drop, self.b = nn.Dropout(p), nn.Dropout(p)"),
     init("self.drops = [nn.Linear(8, 8)]\nself.drop = nn.Dropout(p)"),
@@ -210,6 +211,7 @@ MADE = {  # what is written, and how often a ModuleList is made of it
     "self.dp = [nn.Linear(2, 2)] + [nn.Dropout(p)]": 1,
     "self.dp = list(nn.Dropout(p) for _ in range(2))": 1,
     "self.dp = [nn.Dropout(p) if p > 0 else nn.Identity()]": 1,
+    "super().__init__(); self.dp = [nn.Dropout(p)]": 1,
 }
 
 
@@ -241,6 +243,7 @@ def test_fix_of_all_assignments_works_in_torch(body):
         "self.dp = [nn.Dropout(p)]\nself.dp = (nn.Dropout(p),)",
         "self.dp = [nn.Dropout(p)]\nself.dp.reverse()",
         "self.dp = [nn.Dropout(p)]\nsuper().__init__()",
+        "self.dp = [nn.Dropout(p)]; super().__init__()",
         "drops = []\nself.dp = drops\ndrops.append(nn.Dropout(p))",
     ],
 )

@@ -483,19 +483,19 @@ def _imported_list(code: Code) -> str | None:
 
 def _is_early(code: Code, node: ast.AST, function: Function) -> bool:
     """Whether a statement comes before `super().__init__()`, when nothing can be registered."""
-    return getattr(node, "lineno", 0) < _line_of_init(code, function)
+    return code.span(node)[0] < _start_of_init(code, function)
 
 
 @kept
-def _line_of_init(code: Code, function: Function) -> int:
-    lines = [
-        each.lineno
+def _start_of_init(code: Code, function: Function) -> int:
+    starts = [
+        code.span(each)[0]
         for each in ast.walk(function.node)
         if isinstance(each, ast.Call)
         and isinstance(each.func, ast.Attribute)
         and each.func.attr == "__init__"
     ]
-    return min(lines, default=0)
+    return min(starts, default=0)
 
 
 def _may_hold_modules(code: Code, expr: ast.expr) -> bool:
