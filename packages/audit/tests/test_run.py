@@ -440,7 +440,8 @@ def test_what_a_task_prints_is_not_a_result(monkeypatch, capfdbinary):
     tasks = io.BytesIO(b"".join(map(pickle.dumps, (noisy, 7, 8))))
     with ExitStack() as opened, monkeypatch.context() as patch:
         patch.setattr(sys, "stdin", SimpleNamespace(buffer=tasks))
-        patch.setattr(os, "fdopen", lambda *args: opened.enter_context(open(*args)))
+        fdopen = os.fdopen
+        patch.setattr(os, "fdopen", lambda *args: opened.enter_context(fdopen(*args)))
         patch.setattr(os, "_exit", sys.exit)
         patch.setattr(signal, "signal", lambda *_: None)
         patch.setattr(gc, "freeze", lambda: None)
