@@ -525,6 +525,7 @@ def test_modules_are_followed(source):
     [
         ("def forward(self, x):", True),
         ("def predict(self, x):", False),
+        ("def __init__(self, x):", False),
         ("def test_it(self, x):", False),
         ("def infer(self, x):", False),
         ("def contest(self, x):", True),

@@ -85,6 +85,8 @@ BAD = [
     "from timm.layers import DropPath\n" + init("self.drops = [DropPath(p)]  #!"),
     "from fairseq.modules import FairseqDropout\n" + init("self.drops = [FairseqDropout(p)]  #?"),
     "class A(nn.Module):\n    drops = [nn.Dropout()]  #!\n" + LOOP,
+    "class A(nn.Module):\n    drops = [nn.Dropout()]  #!",
+    "class A(nn.Module):\n    drops = []  #!\n    drops += [nn.Dropout()]",
     init("self.drops = [nn.Dropout(p)]  #!", head="class A(Elsewhere):"),
 ]
 CLEAN = [
@@ -112,6 +114,7 @@ CLEAN = [
     init("self.drops = [p]\nadd = self.drops.append"),
     init("self.drops = []\nrun(self.drops.append, nn.Dropout(p))"),
     init("drops = other\nother = drops\nself.drops = drops"),
+    init("a = [nn.Dropout(p)]\nb = a\nself.net = nn.ModuleList(a)\nself.drops = b"),
     init(
         "drops = [nn.Dropout(p)]\nif p:\n    drops = nn.ModuleList([nn.Dropout(p)])\n"
         "self.drops = drops"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
@@ -75,8 +75,8 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
     for cls in code.classes:
         if not cls.is_module or any(cls.method(name) for name in _OVERRIDDEN):
             continue
-        first = bisect_left(loose, cls.node.lineno)
-        if not any(line <= (cls.node.end_lineno or 0) for line in loose[first : first + 1]):
+        first, last = cls.node.lineno, cls.node.end_lineno
+        if bisect_left(loose, first) == bisect_right(loose, last or first):
             continue
         if _registers(cls):
             continue
