@@ -31,6 +31,14 @@ BAD = [
     init("self.drops = [nn.Dropout(p).to(d) for d in 'ab']  #!"),
     init("self.drops = [nn.LSTM(8, 8, 2, dropout=0.1).cuda().half() for _ in 'ab']  #!"),
     init("self.drops = [nn.MultiheadAttention(8, 2, 0.1) for _ in 'ab']  #!"),
+    *(
+        "import torchdropout.nn as tdn\n"
+        + init(f"self.drops = [tdn.LSTM(8, 8, {n}, dropout={p}, recurrent_dropout={q})]  #{mark}")
+        for n, p, q, mark in (
+            *((1, 0, 0.1, "!"), (2, 0.1, 0, "!")),
+            *((1, 0.1, "p", "?"), (2, "p", 0, "?")),
+        )
+    ),
     init("self.drops = {k: nn.Dropout(p) for k in 'ab'}  #!"),
     init("self.drops = dict(a=nn.Dropout(p))  #!"),
     init("self.drops = list(nn.Dropout(p) for _ in range(3))  #!"),
@@ -114,7 +122,6 @@ CLEAN = [
     init("self.drops = [p]\nadd = self.drops.append"),
     init("self.drops = []\nrun(self.drops.append, nn.Dropout(p))"),
     init("drops = other\nother = drops\nself.drops = drops"),
-    init("a = [nn.Dropout(p)]\nb = a\nself.net = nn.ModuleList(a)\nself.drops = b"),
     init(
         "drops = [nn.Dropout(p)]\nif p:\n    drops = nn.ModuleList([nn.Dropout(p)])\n"
         "self.drops = drops"
@@ -124,6 +131,8 @@ CLEAN = [
     init("self.drops = [nn.Dropout(p)]", "    def f(self):\n        drops = self.drops\n"),
     init("self.drops = [nn.LSTM(8, 8, dropout=0.1), nn.GRU(8, 8, 1, dropout=0.1)]"),
     init("self.drops = [nn.LSTM(8, 8, 2), nn.GRU(8, 8, 2, dropout=0)]"),
+    "import torchdropout.nn as tdn\n"
+    + init("self.drops = [tdn.LSTM(8, 8, dropout=0.1, recurrent_dropout=0.0)]"),
     init("self.drops = [nn.Linear(8, 8).to(d) for d in 'ab']"),
     init("self.drops = nn.ModuleList([nn.Dropout(p)])"),
     init("self.drops = nn.ModuleList()\nself.drops.append(nn.Dropout(p))"),
@@ -282,12 +291,17 @@ def test_no_fix_where_it_is_no_list():
         ("{'a': nn.Dropout(p)}", "dict"),
         ("{k: nn.Dropout(p) for k in 'ab'}", "dict"),
         ("dict(a=nn.Dropout(p))", "dict"),
+        ("collections.OrderedDict(a=nn.Dropout(p))", "OrderedDict"),
+        ("tuple(nn.Dropout(p) for _ in 'ab')", "tuple"),
+        ("None if p else (nn.Dropout(p),)", "tuple"),
+        ("{'a': nn.Dropout(p)} if p else None", "dict"),
+        ("[nn.Dropout(p)] if p else (nn.Dropout(p),)", "list"),
     ],
 )
 def test_what_it_is_and_should_be_is_said(value, kind):
     _, [finding] = fixed(NAME, init(f"self.drops = {value}"))
-    assert kind in finding.message
-    assert f"nn.Module{'Dict' if kind == 'dict' else 'List'}" in finding.hint
+    assert f"are in a plain {kind}:" in finding.message
+    assert f"nn.Module{'Dict' if 'ict' in kind else 'List'}" in finding.hint
 
 
 def test_long_sums_do_not_end_the_audit():

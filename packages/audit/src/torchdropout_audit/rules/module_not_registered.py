@@ -217,12 +217,13 @@ def _is_dropout(code: Code, call: ast.Call) -> bool | None:
 def _rates_of(code: Code) -> Mapping[ast.Call, Sequence[ast.expr]]:
     """Returns the rates of the layers that have a dropout of their own, by the call."""
     found: dict[ast.Call, list[ast.expr]] = {}
-    for call, _, given in rates(code):
+    for call, parameter, given in rates(code):
         is_layer = (call.name or "").rpartition(".")[2][:1].isupper()
         if not is_layer or call.name in BUILDERS:
             continue
-        layers = call.argument("num_layers") if call.name in RNNS else None
-        if call.name not in RNNS or (isinstance(layers, ast.expr) and code.value(layers) != 1):
+        is_between = call.name in RNNS and parameter == "dropout"  # its layers
+        layers = call.argument("num_layers") if is_between else None
+        if not is_between or (isinstance(layers, ast.expr) and code.value(layers) != 1):
             found.setdefault(call.node, []).append(given)
     return found
 
