@@ -42,6 +42,7 @@ BAD = [
     init("self.drops = {k: nn.Dropout(p) for k in 'ab'}  #!"),
     init("self.drops = dict(a=nn.Dropout(p))  #!"),
     init("self.drops = list(nn.Dropout(p) for _ in range(3))  #!"),
+    init("self.drops = list(map(lambda i: nn.Dropout(p), range(3)))  #!"),
     init("self.drops = [nn.Dropout(p)] * 3  #!"),
     init("self.drops = [nn.Linear(8, 8)] + [nn.Dropout(p)]  #!"),
     init("self.drops = [nn.Sequential(nn.Linear(8, 8), nn.Dropout(p)) for _ in range(2)]  #!"),
@@ -175,6 +176,8 @@ CLEAN = [
     init("self.drops = [p, 0.1]"),
     "DROPS = [nn.Dropout()]\n" + init("self.drops = DROPS"),  # others may register them
     init("self.drops = [lambda: nn.Dropout(p)]"),
+    init("self.drops = list(map(nn.Dropout, [p]))"),
+    "class A(nn.Module):\n    drop = nn.Dropout()\n    drops = [drop]",
     init("self.drop, self.b = nn.Dropout(p), nn.Dropout(p)"),
     init("self.drops = [nn.Linear(8, 8)]\nself.drop = nn.Dropout(p)"),
     init("self.drops = [nn.Dropout(p)]", head="class A:"),
@@ -195,6 +198,31 @@ def test_found(source):
 @pytest.mark.parametrize("source", CLEAN)
 def test_clean(source):
     assert marked(NAME, source) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("attribute", "returned", "is_found"),
+    [
+        ("nn.Dropout(0.1)", "x", True),
+        ("nn.Linear(8, 8)", "F.dropout(x, 0.1, self.training)", True),
+        ("nn.Linear(8, 8)", "F.dropout(x, training=self.training)", True),
+        ("nn.Linear(8, 8)", "F.dropout(x, 0.1, self.fc)", False),
+        ("nn.Linear(8, 8)", "F.dropout(x, 0.1, training)", False),
+        ("nn.Linear(8, 8)", "F.dropout(x, 0.1)", False),
+        ("nn.Linear(8, 8)", "F.batch_norm(x, x, x, training=self.training)", False),
+    ],
+)
+def test_a_module_that_drops_in_a_list(attribute, returned, is_found):
+    block = (
+        "class Base(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        f"        self.fc, self.held = nn.Linear(8, 8), {attribute}\n"
+        f"    def forward(self, x):\n        return {returned}\nclass Block(Base): ...\n"
+    )
+    for name in ("Base", "Block"):
+        source = block + init(f"self.drops = [{name}()]{'  #!' if is_found else ''}")
+        found, expected = marked(NAME, source)
+        assert found == expected
+        assert len(found) == is_found
 
 
 def test_fix_is_not_safe():
@@ -254,6 +282,7 @@ def test_fix_of_all_assignments_works_in_torch(body):
         "self.dp = [(1, nn.Dropout(p))] + [nn.Linear(2, 2)]",
         "self.dp = [nn.Dropout(p)]\nself.dp = (nn.Dropout(p),)",
         "self.dp = [nn.Dropout(p)]\nself.dp.reverse()",
+        "self.dp = [nn.Dropout(p)]\nself.dp.append(3)",
         "self.dp = [nn.Dropout(p)]\nsuper().__init__()",
         "self.dp = [nn.Dropout(p)]; super().__init__()",
         "drops = []\nself.dp = drops\ndrops.append(nn.Dropout(p))",
@@ -269,6 +298,13 @@ def test_fix_by_the_name_that_the_file_has():
     text, left = fixed(NAME, source.replace("nn.Module)", "Module)"), unsafe=True)
     assert "self.dp = ModuleList([nn.Dropout(p)])" in text
     assert left == ()
+
+
+@pytest.mark.parametrize(("held", "is_fixed"), [("other", True), ("dp", False)])
+def test_no_fix_if_a_base_assigns_it_too(held, is_fixed):
+    base = f"class B(nn.Module):\n    def f(self):\n        self.{held} = [1]\n"
+    _, left = fixed(NAME, base + init("self.dp = [nn.Dropout(p)]", head="class A(B):"), unsafe=True)
+    assert [each.fix for each in left] == ([] if is_fixed else [None])
 
 
 def test_no_fix_in_the_body_of_the_class():

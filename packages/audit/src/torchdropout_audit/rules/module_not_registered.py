@@ -484,19 +484,20 @@ def _imported_list(code: Code) -> str | None:
 
 def _is_early(code: Code, node: ast.AST, function: Function) -> bool:
     """Whether a statement comes before `super().__init__()`, when nothing can be registered."""
-    return code.span(node)[0] < _start_of_init(code, function)
+    calls = _calls_of_init(code, function)
+    return bool(calls) and code.span(node) < min(calls)
 
 
 @kept
-def _start_of_init(code: Code, function: Function) -> int:
-    starts = [
-        code.span(each)[0]
+def _calls_of_init(code: Code, function: Function) -> list[tuple[int, int]]:
+    """Returns where `__init__` is called in a function."""
+    return [
+        code.span(each)
         for each in ast.walk(function.node)
         if isinstance(each, ast.Call)
         and isinstance(each.func, ast.Attribute)
         and each.func.attr == "__init__"
     ]
-    return min(starts, default=0)
 
 
 def _may_hold_modules(code: Code, expr: ast.expr) -> bool:
