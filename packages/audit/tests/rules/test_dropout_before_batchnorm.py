@@ -186,6 +186,22 @@ def test_only_the_first_argument_is_followed_into_another_file(tmp_path):
         assert findings_in(tmp_path, files, "net.py", NAME) == found
 
 
+def test_a_value_is_followed_through_two_files(tmp_path):
+    net = (
+        "from torch import nn  # BN\nfrom {} import {} as Inner\nclass {}(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.part = Inner(8)\n"
+        "    def forward(self, x):\n        return self.part({})\n"
+    )
+    files = {
+        "net.py": net.format(
+            "parts", "Part", "Net", "nn.functional.dropout(x, 0.5, self.training)"
+        ),
+        "parts.py": net.format("deep", "Norm", "Part", "x"),
+        "deep.py": PARTS,
+    }
+    assert findings_in(tmp_path, files, "net.py", NAME) == [(8, "advice")]
+
+
 def test_modules_of_files_that_use_one_another(tmp_path):
     one = "from torch import nn\nfrom {0} import {1}\nclass {2}(nn.Sequential):\n"
     one += "    def __init__(self):\n        super().__init__(nn.Dropout(0.5), {1}(bn=1))\n"
@@ -202,6 +218,7 @@ class Net(nn.Module):
         self.mixed = nn.ModuleList([nn.BatchNorm1d(d), nn.Dropout(p)])
         self.plain = nn.ModuleList([nn.Linear(d, d), nn.Linear(d, d)])
         self.either = self.mixed if d else nn.Linear(d, d)
+        self.named = nn.ModuleDict({{"a": nn.Linear(d, d), "b": nn.BatchNorm1d(d)}})
 
     def predict(self, x):
         return x
@@ -355,6 +372,9 @@ def test_deep_expressions():
         # A loop walks the list once, whatever the loop around it does.
         "x = self.drop(x)  #?\nfor layer in self.mixed:\n    x = layer(x)\nreturn x",
         "for z in y:\n    y = y + z\nx = self.drop(x)  #?\nreturn self.mixed[flag](x)",
+        # One of a dict whose key is not known.
+        "return self.norm(self.named[flag](self.drop(x)))",
+        'return self.named["b"](self.drop(x))  #?',
         # What may be a list, and may not, is walked as the list.
         "return self.either[flag](x)",
         "for i in range(2):\n    x = self.either[i](x)\nreturn x",
@@ -499,6 +519,10 @@ class Base(nn.Module):
         # The forward of a base.
         "class Inner(Base):\n    def forward(self, x):\n        return self.drop(x)  #?\n"
         "class Net(Inner):\n    def forward(self, x):\n        return self.bn(super().forward(x))",
+        "class Inner(nn.Module):\n    def forward(self, x):\n"
+        "        return self.bn(self.one(x))  #?\n"
+        "class Net(Inner):\n    def __init__(self, d, p):\n"
+        "        self.one, self.bn = nn.Dropout(p), nn.BatchNorm1d(d)",
         "class Inner(nn.Dropout):\n    pass\nclass Net(Inner):\n    def forward(self, x):\n"
         "        x = super().forward(x)  #?\n        return F.batch_norm(x, x, x)",
         "class Helper(Base):\n    def run(self, x):\n        return super().forward(x)\n"

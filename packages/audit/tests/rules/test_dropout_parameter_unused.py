@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from _marks import marked
+from _marks import HEAD, marked
 from _sources import findings_in
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.source import audit_text
@@ -139,6 +139,53 @@ def test_each_parameter_is_a_finding():
     found, expected = marked(NAME, source)
     assert found == expected
     assert len(expected) == 2
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_found"),
+    [
+        ("lora_rank=8, lora_alpha=16, lora_dropout=0.1", False),
+        ("lora_rank=8, lora_dropout=0.1", True),
+        ("lora_rank, lora_alpha=16, lora_dropout=0.1", True),
+        ("size=8, lora_alpha=16, lora_dropout=0.1", True),
+        ("lora_rank=8, lora_size=16, lora_dropout=0.1", True),
+    ],
+)
+def test_a_group_of_parameters_that_is_left_out(parameters, is_found):
+    source = f"""
+class A(nn.Module):
+    def __init__(self, a, b, c, d, drop_path, {parameters}):{"  #?" if is_found else ""}
+        self.fc = nn.Sequential(nn.Linear(a + b, c + d), nn.Dropout(drop_path), lora_size)
+"""
+    found, expected = marked(NAME, source)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ("self.fc = size", "accepted and never used"),
+        ("self.fc, self.dropout = size, dropout", "stored and never read"),
+        ("dropout = 0.5\n        self.fc = nn.Dropout(dropout * size)", "accepted and never used"),
+        ("print(dropout)\n        self.fc = size", "accepted and never used"),
+        ("print(dropout)\n        self.fc = self.dropout = float(dropout)", ""),
+        ("print(dropout)\n        self.fc, self.dropout = size, dropout", "stored and never read"),
+        ("self.dropout = float(dropout)\n        self.fc = print(dropout, size)",
+         "stored and never read"),
+        ("assert isinstance(dropout, float)\n        self.fc = size", ""),
+    ],
+)  # fmt: skip
+def test_what_becomes_of_a_parameter(body, what):
+    text = f"""{HEAD}
+class A(nn.Module):
+    def __init__(self, size, dropout=0.1):
+        super().__init__()
+        {body}
+    def forward(self, x):
+        return x + self.fc
+"""
+    said = [each.message for each in audit_text(text, "src/model.py", {NAME})]
+    assert said == ([f"dropout is {what}: it has no effect"] if what else [])
 
 
 @pytest.mark.parametrize(("which", "rate"), [("broken", 0.5), ("fixed", 0.25)])
