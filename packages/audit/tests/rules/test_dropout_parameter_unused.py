@@ -112,6 +112,25 @@ def test_excuses(excuse):
     assert marked(NAME, "def f(x, dropout):  #?\n    return nn.Linear(x, x)")[0] != []
 
 
+@pytest.mark.parametrize(
+    ("line", "is_found"),
+    [
+        ("dropout: unused", False),
+        (":param dropout: unused", False),
+        ("Not used: x, dropout", False),
+        ("x: unused", True),
+        (":param x: unused", True),
+        (":param x: the size\n      of it, unused", True),
+        (":param x: the size\n\n    This is unused.", False),
+    ],
+)
+def test_an_excuse_in_a_docstring_may_be_about_another_parameter(line, is_found):
+    mark = "  #?" if is_found else ""
+    source = f'def f(x, dropout):{mark}\n    """Build it.\n\n    {line}\n    """\n'
+    found, expected = marked(NAME, f"{source}    return nn.Linear(x, x)\n")
+    assert found == expected
+
+
 def test_an_excuse_in_the_body_is_about_something_else():
     source = """
     def f(x, dropout):  #?
@@ -357,6 +376,7 @@ FORWARD = "    def forward(self, x): return self.fc(x)\n"
         (f"{FORWARD}class B(A):\n    def forward(self, x): return x", True),
         (f"{FORWARD}class B(A):\n    def forward(self, x): raise NotImplementedError", False),
         (f"{FORWARD}class B(A):\n    def f(self): return self.dropout", False),
+        (f"{FORWARD}class B(A): ...\nclass C(B):\n    def f(self): return self.dropout", False),
         (f"{FORWARD}class B:\n    def f(self): return self.drop", True),
         (f"    # TODO: self.dropout is for the trainer\n{FORWARD}", False),
     ],
