@@ -64,6 +64,8 @@ class Net(nn.Module):
 def block(dim, p):
     layers = nn.Sequential(nn.Linear(dim, dim), nn.Dropout(p))
     return layers
+run(nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.1)))
+blocks["a"] = nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.1))
 """
 
 
