@@ -8,6 +8,7 @@ from torch import nn
 
 from _marks import marked
 from _sources import findings_in
+from torchdropout_audit.rules import _flow
 from torchdropout_audit.source import audit_text
 
 NAME = "dropout-before-batchnorm"
@@ -361,6 +362,16 @@ def test_deep_expressions():
     assert found == expected
     found, _ = in_forward("return self.norm(self.drop(x)" + ".relu()" * 900 + ")")
     assert found == []
+
+
+@pytest.mark.parametrize(("count", "is_found"), [(9, True), (99, False)])
+def test_the_statements_and_layers_of_a_file_have_a_limit(count, is_found, monkeypatch):
+    monkeypatch.setattr(_flow, "_MOST_STEPS", 60)
+    found, _ = in_forward("y = x\n" * count + "return self.norm(self.drop(x))")
+    assert len(found) == is_found
+    layers = "nn.ReLU(), " * count
+    text = f"# BN\nnet = nn.Sequential(nn.Dropout(0.5), {layers}nn.BatchNorm1d(8))\n"
+    assert len(marked(NAME, text)[0]) == is_found
 
 
 @pytest.mark.parametrize(
