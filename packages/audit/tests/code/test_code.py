@@ -72,6 +72,15 @@ def test_a_node_is_of_a_class_inside_its_methods_alone():
             False,
         ),
         ("class A(nn.Parameter):", False, False),
+        ("class A(nn.functional.relu):", False, False),
+        ("class A(torch.Tensor):", False, False),
+        ("class A(Exception):", False, False),
+        ("class A(unknown.Base):", True, False),
+        ("from abc import ABC\nclass A(ABC):", False, False),
+        ("from x import Base\nclass A(Base, torch.autograd.Function):", False, False),
+        ("from transformers import PreTrainedModel\nclass A(PreTrainedModel):", True, True),
+        ("from transformers import TFPreTrainedModel\nclass A(TFPreTrainedModel):", True, False),
+        ("from mindspore import GraphModule\nclass A(GraphModule):", False, False),
     ],
 )
 def test_which_classes_are_modules(head, is_module, is_surely):
