@@ -70,6 +70,16 @@ DROPOUT = "torch.nn.functional.dropout"
         "import torch.nn.functional as F\nd = F.dropout\ndef f(d):\n    def g():\n"
         "        nonlocal d\n        d = print\nd(HERE)",
         "# torch\nfrom torch import *\nfrom mylib import *\nF.dropout(HERE)",
+        *(
+            f"import torch.nn.functional as F\nd = {value}\nd(HERE)"
+            for value in (
+                *("getattr(F, 'dropout')", "getattr(F, 'dropout', None)"),
+                *("F.dropout if x else None", "None if x else F.dropout"),
+            )
+        ),
+        "import torch.nn.functional as F\nd = None\nif x:\n    d = F.dropout\nd(HERE)",
+        "import torch.nn.functional as F\nif x:\n    d = F.dropout\nelse:\n"
+        "    from torch.nn.functional import dropout as d\nd(HERE)",
     ],
 )
 def test_imports_in_every_form_are_followed(source):
@@ -97,6 +107,26 @@ def test_imports_in_every_form_are_followed(source):
         "class A:\n    import torch.nn.functional as F\n    def f(self):\n"
         "        return F.dropout(HERE)",
         "a = b\nb = a\na.dropout(HERE)",
+        "from mylib import *\nF.dropout(HERE)",
+        "# torch\nfrom torch import *\nF.dropout(HERE)",
+        "# torch, not jax\nfrom mylib import *\nF.dropout(HERE)",
+        *(
+            f"import torch.nn.functional as F\nd = {value}\nd(HERE)"
+            for value in (
+                *("getattr(F, 'dropout', print)", "getattr(F, dropout)", "getattr(F, 1)"),
+                *(
+                    "hasattr(F, 'dropout')",
+                    "setattr(F, 'dropout', None)",
+                    "F.getattr(F, 'dropout')",
+                ),
+                *(
+                    "F.dropout if x else print",
+                    "None if x else None",
+                    "getattr(unknown, 'dropout')",
+                ),
+            )
+        ),
+        "import torch.nn.functional as F\nd = F.dropout\nd = F.relu\nd(HERE)",
         "F.dropout(HERE)",
         "self.dropout(HERE)",
     ],

@@ -332,6 +332,7 @@ def test_statements_are_followed(body):
         "return self.norm(F.dropout(self.drop(x), 0.5))  #?",
         # The weights of an attention are averaged.
         "x = self.drop(torch.softmax(y, -1)) @ x\nreturn self.norm(x)",
+        "x = self.drop(nn.Softmax(-1)(y)) @ x\nreturn self.norm(x)",
         "x = torch.softmax(y, -1) @ x\nx = self.drop(x)  #?\nreturn self.norm(x)",
         "x = torch.softmax(y, -1) + x\nx = self.drop(x)\nreturn self.norm(x)",
         "x = torch.softmax(y, -1) * x\nx = self.drop(x)\nreturn self.norm(x)",
@@ -371,8 +372,12 @@ def test_the_statements_and_layers_of_a_file_have_a_limit(count, is_found, monke
     found, _ = in_forward("y = x\n" * count + "return self.norm(self.drop(x))")
     assert len(found) == is_found
     layers = "nn.ReLU(), " * count
-    text = f"# BN\nnet = nn.Sequential(nn.Dropout(0.5), {layers}nn.BatchNorm1d(8))\n"
-    assert len(marked(NAME, text)[0]) == is_found
+    net = (
+        "class A(nn.Module):\n    def __init__(self, d):\n        self.norm = nn.BatchNorm1d(d)\n"
+        f"        self.layers = nn.Sequential(nn.Dropout(0.5), {layers})\n"
+        "    def forward(self, x):\n        return self.norm(self.layers(x))\n"
+    )
+    assert len(marked(NAME, net)[0]) == is_found
 
 
 @pytest.mark.parametrize(
@@ -395,6 +400,8 @@ def test_the_statements_and_layers_of_a_file_have_a_limit(count, is_found, monke
         "return self.norm(self.predict(self.drop(x)))",
         "return self.norm(Net(self.drop(x), 1))",
         "return self.norm(nn.Parameter(self.drop(x)))",
+        "f = F.relu if flag else torch.tanh\nx = self.drop(x)  #?\nreturn self.norm(f(x))",
+        "f = F.relu if flag else torch.argmax\nx = self.drop(x)\nreturn self.norm(f(x))",
         "f = lambda z: self.drop(z)  #?\nreturn self.norm(f(x))",
         "f = lambda z: torch.relu(z)\nx = self.drop(x)  #?\nreturn self.norm(f(f(x)))",
         "f = lambda z, w=1: z\nx = self.drop(x)  #?\nreturn self.norm(f(x))",
@@ -419,6 +426,9 @@ def test_the_statements_and_layers_of_a_file_have_a_limit(count, is_found, monke
         "x = self.drop(x)\nreturn F.batch_norm(x, y, y, None, None, True)",
         "x = self.drop(x)  #?\nreturn F.batch_norm(x, *y, None, None, True)",
         "x = self.drop(x)\nreturn F.batch_norm(x, None, None, training=self.training)",
+        "x = self.drop(x)\nreturn F.batch_norm(x, None, y, training=self.training)",
+        "x = self.drop(x)  #?\nreturn F.batch_norm(x, y, None, training=self.training)",
+        "x = self.drop(x)\nreturn torch.batch_norm(x, y, y, None, y, flag, 0.1, 0.1, flag)",
         "x = self.drop(x)\nreturn F.batch_norm(x, running_mean=None, training=self.training)",
         "x = self.drop(x)  #?\nreturn F.batch_norm(x)",
         "x = self.drop(x)  #?\nreturn torch.batch_norm(x, None, None, y, y, flag, 0.1, 0.1, flag)",
@@ -531,6 +541,9 @@ class Base(nn.Module):
         # The forward of a base.
         "class Inner(Base):\n    def forward(self, x):\n        return self.drop(x)  #?\n"
         "class Net(Inner):\n    def forward(self, x):\n        return self.bn(super().forward(x))",
+        "class Inner(Base):\n    def forward(self, x):\n        return self.drop(x)  #?\n"
+        "class Middle(Inner):\n    def forward(self, x):\n        return super().forward(x)\n"
+        "class Net(Middle):\n    def forward(self, x):\n        return self.bn(super().forward(x))",
         "class Inner(nn.Module):\n    def forward(self, x):\n"
         "        return self.bn(self.one(x))  #?\n"
         "class Net(Inner):\n    def __init__(self, d, p):\n"
