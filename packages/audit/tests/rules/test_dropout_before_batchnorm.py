@@ -273,6 +273,10 @@ def in_forward(body):
         "    x = self.norm(x)\nreturn x",
         "x = self.drop(x)  #?\nif flag:\n    x = self.layer_norm(x)\nif g:\n"
         "    x = self.norm(x)\nreturn x",
+        # Where the rate is 0.
+        "x = self.drop(x)\nif self.p != 0:\n    pass\nelse:\n    x = self.norm(x)\nreturn x",
+        "x = self.drop(x)  #?\nif self.p != 0 != flag:\n    pass\nelse:\n    x = self.norm(x)\n"
+        "return x",
         # The last turns of a loop.
         "for i in range(3):\n    x = self.norm(x)\n    if i == 3 - 1:\n        x = self.drop(x)\n"
         "return x",
