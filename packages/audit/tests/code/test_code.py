@@ -428,6 +428,32 @@ def test_references_to_what_is_imported_under_other_names():
     assert found == ["Model", "Net", "c.Net"]
 
 
+def test_what_other_files_may_ask_of_a_module():
+    code = code_of("""
+        from a import Net as Model
+        from .b import more
+        from c import *
+        from . import *
+        x = 1
+        x = y = 2
+        def f():
+            from d import inner
+            x = 3
+        class A: pass
+        f = f if x else None
+    """)
+    assert [code.passed_on(name) for name in ("Model", "more", "x")] == [["a.Net"], [".b.more"], []]
+    assert code.passed_on("unknown") == ["c.unknown", ".unknown"]
+    torchs = ["torch", "math", "torch.nn.functional", "torch.nn"]
+    assert code.imports() == ["c", ".", *torchs, "a.Net", ".b.more"]
+    assert [each.value for each in code.stored("x")] == [1, 2]
+    assert code.stored("A") == [None]
+    assert code.stored("unknown") == []
+    found = {name: code.defined(name) for name in ("A", "f", "x", "Model", "unknown")}
+    assert found.pop("A").name == "A"
+    assert set(found.values()) == {None}
+
+
 # --- Places -------------------------------------------------------------------------------------
 
 
