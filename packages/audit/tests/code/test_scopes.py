@@ -77,6 +77,7 @@ DROPOUT = "torch.nn.functional.dropout"
                 *("F.dropout if x else None", "None if x else F.dropout"),
             )
         ),
+        "import torch\nT = torch\nd = getattr(T.nn.functional, 'dropout')\nd(HERE)",
         "import torch.nn.functional as F\nd = None\nif x:\n    d = F.dropout\nd(HERE)",
         "import torch.nn.functional as F\nif x:\n    d = F.dropout\nelse:\n"
         "    from torch.nn.functional import dropout as d\nd(HERE)",
@@ -133,6 +134,15 @@ def test_imports_in_every_form_are_followed(source):
 )
 def test_what_is_not_torchs_is_not_taken_for_it(source):
     assert named(source) != DROPOUT
+
+
+def test_names_are_followed_as_far_as_people_write_them():
+    for count, is_found in ((8, True), (900, False)):
+        attributes = "torch" + ".a" * count
+        assert named(f"import torch\n{attributes}(HERE)") == (attributes if is_found else None)
+        names = "".join(f"d{i + 1} = d{i}\n" for i in range(count))
+        source = f"import torch.nn.functional as F\nd0 = F.dropout\n{names}d{count}(HERE)"
+        assert named(source) == (DROPOUT if is_found else None)
 
 
 def test_nonlocal_binds_in_the_function_round_it():
