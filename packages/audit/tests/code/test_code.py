@@ -253,6 +253,17 @@ def test_what_a_caller_gives():
         ("class A:\n    p = 0.5\n    def g(self):\n        f(self.p)", 0.5),
         ("for p in (1, 2):\n    f(p)", UNKNOWN),
         ("p = 1\np += 1\nf(p)", UNKNOWN),
+        # As deep as people write it, and deeper.
+        *(
+            (source, expected if count == 8 else UNKNOWN)
+            for count in (8, 40)
+            for source, expected in (
+                ("".join(f"p{i} = p{i + 1}\n" for i in range(count)) + f"p{count} = 1\nf(p0)", 1),
+                (f"f({'-' * count}1)", 1),
+                (f"f(1{' + 1' * count})", 9),
+                (f"f({'1 + (' * count}1{')' * count})", 9),
+            )
+        ),
     ],
 )
 def test_values(source, expected):
@@ -426,6 +437,24 @@ def test_references_to_what_is_imported_under_other_names():
     """)
     found = [ast.unparse(each) for each in code.references("Net")]
     assert found == ["Model", "Net", "c.Net"]
+
+
+def test_a_name_at_two_places():
+    code = code_of("""
+        x = 1
+        def f(y):
+            a(x)
+            def g():
+                b(x)
+        def h(x):
+            c(x)
+    """)
+    a, b, c = (call.node for call in code.calls)
+    assert code.is_same("x", a, b) is code.is_same("x", b, a) is True
+    assert code.is_same("x", a, c) is code.is_same("x", c, b) is False
+    assert code.is_same("unknown", a, b) is False
+    assert code.is_same("y", a, b) is True
+    assert code.is_same("y", a, c) is False
 
 
 def test_what_other_files_may_ask_of_a_module():
