@@ -50,6 +50,16 @@ def fit(model, loader, optimizer):
                 model.eval()  #!
                 print(model(x))
 """,
+    "turns of the only loop that the length divides": """
+def fit(model, loader, optimizer):
+    model.train()
+    with scope():
+        for i, x in enumerate(loader):
+            STEP
+            if i % len(loader) == 0:
+                model.eval()  #!
+                print(model(x))
+""",
     "train(False)": """
 def fit(model, loader, optimizer):
     while True:
