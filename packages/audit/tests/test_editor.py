@@ -47,6 +47,21 @@ def test_the_changes_make_one_text_of_the_other(before, after):
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "start", "end"),
+    [
+        ("", "a", (0, 0), (0, 0)),
+        ("a", "ab", (0, 1), (0, 1)),
+        ("a\nb", "a\n", (1, 0), (1, 1)),
+        ("a\n", "a\nb", (1, 0), (1, 0)),
+        ("a\r", "a\rb", (1, 0), (1, 0)),
+    ],
+)
+def test_the_end_of_a_text_is_on_its_last_line(before, after, start, end):
+    [change] = editor._differences(0, before, after)
+    assert (change.start, change.end) == (start, end)
+
+
 @pytest.mark.timeout(60)
 def test_many_changes_of_a_long_document_take_no_minutes():
     kinds = "def f():\n    x = 1\n\n\n", "def g():\n    pass\n\n\n"

@@ -72,6 +72,15 @@ def test_a_node_is_of_a_class_inside_its_methods_alone():
             False,
         ),
         ("class A(nn.Parameter):", False, False),
+        ("class A(nn.functional.relu):", False, False),
+        ("class A(torch.Tensor):", False, False),
+        ("class A(Exception):", False, False),
+        ("class A(unknown.Base):", True, False),
+        ("from abc import ABC\nclass A(ABC):", False, False),
+        ("from x import Base\nclass A(Base, torch.autograd.Function):", False, False),
+        ("from transformers import PreTrainedModel\nclass A(PreTrainedModel):", True, True),
+        ("from transformers import TFPreTrainedModel\nclass A(TFPreTrainedModel):", True, False),
+        ("from mindspore import GraphModule\nclass A(GraphModule):", False, False),
     ],
 )
 def test_which_classes_are_modules(head, is_module, is_surely):
@@ -244,6 +253,17 @@ def test_what_a_caller_gives():
         ("class A:\n    p = 0.5\n    def g(self):\n        f(self.p)", 0.5),
         ("for p in (1, 2):\n    f(p)", UNKNOWN),
         ("p = 1\np += 1\nf(p)", UNKNOWN),
+        # As deep as people write it, and deeper.
+        *(
+            (source, expected if count == 8 else UNKNOWN)
+            for count in (8, 40)
+            for source, expected in (
+                ("".join(f"p{i} = p{i + 1}\n" for i in range(count)) + f"p{count} = 1\nf(p0)", 1),
+                (f"f({'-' * count}1)", 1),
+                (f"f(1{' + 1' * count})", 9),
+                (f"f({'1 + (' * count}1{')' * count})", 9),
+            )
+        ),
     ],
 )
 def test_values(source, expected):
@@ -419,6 +439,50 @@ def test_references_to_what_is_imported_under_other_names():
     assert found == ["Model", "Net", "c.Net"]
 
 
+def test_a_name_at_two_places():
+    code = code_of("""
+        x = 1
+        def f(y):
+            a(x)
+            def g():
+                b(x)
+        def h(x):
+            c(x)
+    """)
+    a, b, c = (call.node for call in code.calls)
+    assert code.is_same("x", a, b) is code.is_same("x", b, a) is True
+    assert code.is_same("x", a, c) is code.is_same("x", c, b) is False
+    assert code.is_same("unknown", a, b) is False
+    assert code.is_same("y", a, b) is True
+    assert code.is_same("y", a, c) is False
+
+
+def test_what_other_files_may_ask_of_a_module():
+    code = code_of("""
+        from a import Net as Model
+        from .b import more
+        from c import *
+        from . import *
+        x = 1
+        x = y = 2
+        def f():
+            from d import inner
+            x = 3
+        class A: pass
+        f = f if x else None
+    """)
+    assert [code.passed_on(name) for name in ("Model", "more", "x")] == [["a.Net"], [".b.more"], []]
+    assert code.passed_on("unknown") == ["c.unknown", ".unknown"]
+    torchs = ["torch", "math", "torch.nn.functional", "torch.nn"]
+    assert code.imports() == ["c", ".", *torchs, "a.Net", ".b.more"]
+    assert [each.value for each in code.stored("x")] == [1, 2]
+    assert code.stored("A") == [None]
+    assert code.stored("unknown") == []
+    found = {name: code.defined(name) for name in ("A", "f", "x", "Model", "unknown")}
+    assert found.pop("A").name == "A"
+    assert set(found.values()) == {None}
+
+
 # --- Places -------------------------------------------------------------------------------------
 
 
@@ -534,6 +598,46 @@ def test_what_is_no_gate(body):
     assert not code.gated(call.node)
 
 
+LOSS = "class A(nn.Module):\n    def compute_loss(self, x):\n        return F.dropout(x)\n"
+CHOSEN = (
+    "class A(nn.Module):\n    def noisy(self, x):\n        return F.dropout(x)\n"
+    "    def plain(self, x):\n        return x\n    def forward(self, x, flag):\n        return "
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def train_epoch(x):\n    return F.dropout(x)", True),
+        ("def run_epoch(x):\n    return F.dropout(x)", False),
+        # The loss of a Module.
+        (LOSS, True),
+        (LOSS.replace("compute", "val"), False),
+        (LOSS.replace("(nn.Module)", ""), False),
+        ("def compute_loss(x):\n    return F.dropout(x)", False),
+        *(
+            (f"{LOSS}    def {name}(self, x):\n        return self.{called}(x)\n", expected)
+            for name, called, expected in (
+                *(("forward", "compute_loss", False), ("evaluate", "compute_loss", False)),
+                *(("train_and_evaluate", "compute_loss", False), ("evaluate", "other", True)),
+                *(("train_epoch", "compute_loss", True), ("run", "compute_loss", True)),
+            )
+        ),
+        # What is chosen, or called, by the mode.
+        (f"{CHOSEN}{{True: self.noisy, False: self.plain}}[self.training](x)", True),
+        (f"{CHOSEN}[self.plain, self.noisy][self.training](x)", True),
+        (f"{CHOSEN}[self.plain, self.noisy][flag](x)", False),
+        (f"{CHOSEN}self.noisy(x) if self.training else self.plain(x)", True),
+        (f"{CHOSEN}self.noisy(x) if self.training else self.noisy(-x)", True),
+        (f"{CHOSEN}self.noisy(self.noisy(x) if self.training else x)", False),
+        (f"{CHOSEN}self.plain(x)", False),
+    ],
+)
+def test_functions_that_run_in_training_alone(source, expected):
+    code, call = drop_in(source)
+    assert code.gated(call.node) is expected
+
+
 @pytest.mark.parametrize(
     ("body", "init"),
     [
@@ -567,6 +671,54 @@ def test_rates_that_depend_on_training(body, init):
 def test_rates_that_do_not(p):
     code, call = drop_in(method(f"F.dropout(x, {p})"))
     assert not code.depends_on_training(call.argument("p"))
+
+
+@pytest.mark.parametrize(
+    ("place", "statement", "rate", "expected"),
+    [
+        # What a function of another file says, once or at each call.
+        ("module", "on = use_fused()", "on", False),
+        ("module", "on = not use_fused()", "on", False),
+        ("module", "on = use_fused(1)", "on", False),
+        ("module", "on = is_training()", "on", True),
+        ("__init__", "self.on = use_fused()", "self.on", False),
+        ("__init__", "self.on = torch.cuda.is_available()", "self.on", False),
+        ("__init__", "self.on = torch.is_grad_enabled()", "self.on", True),
+        ("__init__", "self.on = self.other()", "self.on", True),
+        ("__init__", "self.on = rate(self)", "self.on", True),
+        ("__init__", "self.on = rate(cfg)", "self.on", False),
+        ("__init__", "if cfg.training:\n            self.on = use_fused()", "self.on", True),
+        ("reset", "self.on = use_fused()", "self.on", True),
+        ("module", "", "use_fused()", True),
+        ("module", "", "rate(cfg)", False),
+        ("module", "", "rate(self)", True),
+        ("module", "", "self.other()", True),
+        ("module", "", "cfg.get()", False),
+        ("module", "", "max(0.1, self.p)", False),
+        ("module", "", "eval('0.1')", False),
+        ("module", "import ast", "ast.literal_eval(cfg.p)", False),
+        ("module", "", "self.eval", True),
+        # The mode of a Module, which is that of training in its `__init__`.
+        ("__init__", "self.on = self.training", "self.on", False),
+        ("__init__", "self.on = not self.training", "self.on", False),
+        ("__init__", "self.on = cfg.training", "self.on", True),
+        ("reset", "self.on = self.training", "self.on", True),
+        ("reset", "self.on = 0.1", "self.on", False),
+        ("set_train", "self.on = 0.1", "self.on", True),
+        ("__init__", "if cfg.training:\n            self.on = 0.1", "self.on", True),
+    ],
+)
+def test_where_a_rate_that_may_depend_on_training_is_set(place, statement, rate, expected):
+    code, call = drop_in(f"""
+from x import use_fused, rate
+{statement if place == "module" else ""}
+class A(nn.Module):
+    def {"reset" if place == "module" else place}(self, cfg):
+        {"pass" if place == "module" else statement}
+    def forward(self, x, cfg):
+        return F.dropout(x, {rate})
+""")
+    assert code.depends_on_training(call.argument("p")) is expected
 
 
 @pytest.mark.parametrize(

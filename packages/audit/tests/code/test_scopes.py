@@ -55,6 +55,11 @@ DROPOUT = "torch.nn.functional.dropout"
         "        self.drop = F.dropout\n    def f(self):\n        return self.drop(HERE)",
         "try:\n    from torch.nn.functional import dropout\nexcept ImportError:\n"
         "    dropout = None\ndropout(HERE)",
+        *(
+            "try:\n    import torch.nn.functional as F\nexcept "
+            f"{error}:\n    F = print\nF.dropout(HERE)"
+            for error in ("ImportError", "(OSError, ModuleNotFoundError)")
+        ),
         "import torch.nn.functional as F\n[F.dropout(HERE) for x in y]",
         "import torch.nn.functional as F\nlambda x: F.dropout(HERE)",
         "import torch.nn.functional as F\nif (d := F.dropout):\n    d(HERE)",
@@ -65,6 +70,17 @@ DROPOUT = "torch.nn.functional.dropout"
         "import torch.nn.functional as F\nd = F.dropout\ndef f(d):\n    def g():\n"
         "        nonlocal d\n        d = print\nd(HERE)",
         "# torch\nfrom torch import *\nfrom mylib import *\nF.dropout(HERE)",
+        *(
+            f"import torch.nn.functional as F\nd = {value}\nd(HERE)"
+            for value in (
+                *("getattr(F, 'dropout')", "getattr(F, 'dropout', None)"),
+                *("F.dropout if x else None", "None if x else F.dropout"),
+            )
+        ),
+        "import torch\nT = torch\nd = getattr(T.nn.functional, 'dropout')\nd(HERE)",
+        "import torch.nn.functional as F\nd = None\nif x:\n    d = F.dropout\nd(HERE)",
+        "import torch.nn.functional as F\nif x:\n    d = F.dropout\nelse:\n"
+        "    from torch.nn.functional import dropout as d\nd(HERE)",
     ],
 )
 def test_imports_in_every_form_are_followed(source):
@@ -84,16 +100,49 @@ def test_imports_in_every_form_are_followed(source):
         "import torch.nn.functional as F\nlambda F: F.dropout(HERE)",
         "import torch.nn.functional as F\nwith x as F:\n    F.dropout(HERE)",
         "import torch.nn.functional as F\ntry:\n    pass\nexcept E as F:\n    F.dropout(HERE)",
+        *(
+            f"import torch.nn.functional as F\n{head}\n    F = print\nF.dropout(HERE)"
+            for head in ("try:\n    pass\nexcept:", "try:\n    pass\nexcept OSError:", "if HERE_:")
+        ),
         "import torch.nn.functional as F\nmatch x:\n    case [F]:\n        F.dropout(HERE)",
         "class A:\n    import torch.nn.functional as F\n    def f(self):\n"
         "        return F.dropout(HERE)",
         "a = b\nb = a\na.dropout(HERE)",
+        "from mylib import *\nF.dropout(HERE)",
+        "# torch\nfrom torch import *\nF.dropout(HERE)",
+        "# torch, not jax\nfrom mylib import *\nF.dropout(HERE)",
+        *(
+            f"import torch.nn.functional as F\nd = {value}\nd(HERE)"
+            for value in (
+                *("getattr(F, 'dropout', print)", "getattr(F, dropout)", "getattr(F, 1)"),
+                *(
+                    "hasattr(F, 'dropout')",
+                    "setattr(F, 'dropout', None)",
+                    "F.getattr(F, 'dropout')",
+                ),
+                *(
+                    "F.dropout if x else print",
+                    "None if x else None",
+                    "getattr(unknown, 'dropout')",
+                ),
+            )
+        ),
+        "import torch.nn.functional as F\nd = F.dropout\nd = F.relu\nd(HERE)",
         "F.dropout(HERE)",
         "self.dropout(HERE)",
     ],
 )
 def test_what_is_not_torchs_is_not_taken_for_it(source):
     assert named(source) != DROPOUT
+
+
+def test_names_are_followed_as_far_as_people_write_them():
+    for count, is_found in ((8, True), (900, False)):
+        attributes = "torch" + ".a" * count
+        assert named(f"import torch\n{attributes}(HERE)") == (attributes if is_found else None)
+        names = "".join(f"d{i + 1} = d{i}\n" for i in range(count))
+        source = f"import torch.nn.functional as F\nd0 = F.dropout\n{names}d{count}(HERE)"
+        assert named(source) == (DROPOUT if is_found else None)
 
 
 def test_nonlocal_binds_in_the_function_round_it():

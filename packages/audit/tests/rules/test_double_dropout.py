@@ -127,6 +127,27 @@ def test_message_names_both():
 def test_a_layer_that_stands_for_itself():
     text = "from torch import nn\nx = nn.Dropout(0.1) if f else x\nnet = nn.Sequential(x, x)\n"
     assert audit_text(text, rules={"double-dropout"}) == []
+    text += (
+        "class A(nn.Module):\n    def __init__(self):\n        self.a = A()\n"
+        "    def forward(self, x):\n        return self.a(x)\n"
+    )
+    assert audit_text(text, rules={"double-dropout"}) == []
+
+
+@pytest.mark.parametrize(("given", "count"), [("drop", 1), ("size", 0)])
+def test_an_attribute_that_stands_for_a_local_layer(given, count):
+    text = f"""
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        drop = nn.Dropout(0.1)
+        self.a, self.b = {given}, nn.Dropout(0.1)
+    def forward(self, x):
+        x = self.a(x)
+        return self.b(x)
+"""
+    assert len(audit_text(text, rules={"double-dropout"})) == count
 
 
 NAME = "double-dropout"

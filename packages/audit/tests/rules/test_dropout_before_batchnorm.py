@@ -8,6 +8,7 @@ from torch import nn
 
 from _marks import marked
 from _sources import findings_in
+from torchdropout_audit.rules import _flow
 from torchdropout_audit.source import audit_text
 
 NAME = "dropout-before-batchnorm"
@@ -186,6 +187,22 @@ def test_only_the_first_argument_is_followed_into_another_file(tmp_path):
         assert findings_in(tmp_path, files, "net.py", NAME) == found
 
 
+def test_a_value_is_followed_through_two_files(tmp_path):
+    net = (
+        "from torch import nn  # BN\nfrom {} import {} as Inner\nclass {}(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.part = Inner(8)\n"
+        "    def forward(self, x):\n        return self.part({})\n"
+    )
+    files = {
+        "net.py": net.format(
+            "parts", "Part", "Net", "nn.functional.dropout(x, 0.5, self.training)"
+        ),
+        "parts.py": net.format("deep", "Norm", "Part", "x"),
+        "deep.py": PARTS,
+    }
+    assert findings_in(tmp_path, files, "net.py", NAME) == [(8, "advice")]
+
+
 def test_modules_of_files_that_use_one_another(tmp_path):
     one = "from torch import nn\nfrom {0} import {1}\nclass {2}(nn.Sequential):\n"
     one += "    def __init__(self):\n        super().__init__(nn.Dropout(0.5), {1}(bn=1))\n"
@@ -201,6 +218,8 @@ class Net(nn.Module):
         self.norm, self.layer_norm = nn.BatchNorm1d(d), nn.LayerNorm(d)
         self.mixed = nn.ModuleList([nn.BatchNorm1d(d), nn.Dropout(p)])
         self.plain = nn.ModuleList([nn.Linear(d, d), nn.Linear(d, d)])
+        self.either = self.mixed if d else nn.Linear(d, d)
+        self.named = nn.ModuleDict({{"a": nn.Linear(d, d), "b": nn.BatchNorm1d(d)}})
 
     def predict(self, x):
         return x
@@ -254,6 +273,10 @@ def in_forward(body):
         "    x = self.norm(x)\nreturn x",
         "x = self.drop(x)  #?\nif flag:\n    x = self.layer_norm(x)\nif g:\n"
         "    x = self.norm(x)\nreturn x",
+        # Where the rate is 0.
+        "x = self.drop(x)\nif self.p != 0:\n    pass\nelse:\n    x = self.norm(x)\nreturn x",
+        "x = self.drop(x)  #?\nif self.p != 0 != flag:\n    pass\nelse:\n    x = self.norm(x)\n"
+        "return x",
         # The last turns of a loop.
         "for i in range(3):\n    x = self.norm(x)\n    if i == 3 - 1:\n        x = self.drop(x)\n"
         "return x",
@@ -313,6 +336,7 @@ def test_statements_are_followed(body):
         "return self.norm(F.dropout(self.drop(x), 0.5))  #?",
         # The weights of an attention are averaged.
         "x = self.drop(torch.softmax(y, -1)) @ x\nreturn self.norm(x)",
+        "x = self.drop(nn.Softmax(-1)(y)) @ x\nreturn self.norm(x)",
         "x = torch.softmax(y, -1) @ x\nx = self.drop(x)  #?\nreturn self.norm(x)",
         "x = torch.softmax(y, -1) + x\nx = self.drop(x)\nreturn self.norm(x)",
         "x = torch.softmax(y, -1) * x\nx = self.drop(x)\nreturn self.norm(x)",
@@ -341,8 +365,23 @@ def test_deep_expressions():
     deep = "return self.norm(" + "torch.relu(" * 40 + "self.drop(x)" + ")" * 41 + "  #?"
     found, expected = in_forward(deep)
     assert found == expected
-    found, _ = in_forward("return self.norm(self.drop(x)" + ".relu()" * 900 + ")")
-    assert found == []
+    for before, count in (("", 900), ("y = x\n" * 99, 140)):
+        found, _ = in_forward(f"{before}return self.norm(self.drop(x)" + ".relu()" * count + ")")
+        assert found == []
+
+
+@pytest.mark.parametrize(("count", "is_found"), [(9, True), (99, False)])
+def test_the_statements_and_layers_of_a_file_have_a_limit(count, is_found, monkeypatch):
+    monkeypatch.setattr(_flow, "_MOST_STEPS", 60)
+    found, _ = in_forward("y = x\n" * count + "return self.norm(self.drop(x))")
+    assert len(found) == is_found
+    layers = "nn.ReLU(), " * count
+    net = (
+        "class A(nn.Module):\n    def __init__(self, d):\n        self.norm = nn.BatchNorm1d(d)\n"
+        f"        self.layers = nn.Sequential(nn.Dropout(0.5), {layers})\n"
+        "    def forward(self, x):\n        return self.norm(self.layers(x))\n"
+    )
+    assert len(marked(NAME, net)[0]) == is_found
 
 
 @pytest.mark.parametrize(
@@ -354,11 +393,19 @@ def test_deep_expressions():
         # A loop walks the list once, whatever the loop around it does.
         "x = self.drop(x)  #?\nfor layer in self.mixed:\n    x = layer(x)\nreturn x",
         "for z in y:\n    y = y + z\nx = self.drop(x)  #?\nreturn self.mixed[flag](x)",
+        # One of a dict whose key is not known.
+        "return self.norm(self.named[flag](self.drop(x)))",
+        'return self.named["b"](self.drop(x))  #?',
+        # What may be a list, and may not, is walked as the list.
+        "return self.either[flag](x)",
+        "for i in range(2):\n    x = self.either[i](x)\nreturn x",
         "x = self.drop(x)\nfor layer in self.plain:\n    x = layer(x)\nreturn x",
         # Calls of what is in the file.
         "return self.norm(self.predict(self.drop(x)))",
         "return self.norm(Net(self.drop(x), 1))",
         "return self.norm(nn.Parameter(self.drop(x)))",
+        "f = F.relu if flag else torch.tanh\nx = self.drop(x)  #?\nreturn self.norm(f(x))",
+        "f = F.relu if flag else torch.argmax\nx = self.drop(x)\nreturn self.norm(f(x))",
         "f = lambda z: self.drop(z)  #?\nreturn self.norm(f(x))",
         "f = lambda z: torch.relu(z)\nx = self.drop(x)  #?\nreturn self.norm(f(f(x)))",
         "f = lambda z, w=1: z\nx = self.drop(x)  #?\nreturn self.norm(f(x))",
@@ -383,6 +430,9 @@ def test_deep_expressions():
         "x = self.drop(x)\nreturn F.batch_norm(x, y, y, None, None, True)",
         "x = self.drop(x)  #?\nreturn F.batch_norm(x, *y, None, None, True)",
         "x = self.drop(x)\nreturn F.batch_norm(x, None, None, training=self.training)",
+        "x = self.drop(x)\nreturn F.batch_norm(x, None, y, training=self.training)",
+        "x = self.drop(x)  #?\nreturn F.batch_norm(x, y, None, training=self.training)",
+        "x = self.drop(x)\nreturn torch.batch_norm(x, y, y, None, y, flag, 0.1, 0.1, flag)",
         "x = self.drop(x)\nreturn F.batch_norm(x, running_mean=None, training=self.training)",
         "x = self.drop(x)  #?\nreturn F.batch_norm(x)",
         "x = self.drop(x)  #?\nreturn torch.batch_norm(x, None, None, y, y, flag, 0.1, 0.1, flag)",
@@ -495,6 +545,13 @@ class Base(nn.Module):
         # The forward of a base.
         "class Inner(Base):\n    def forward(self, x):\n        return self.drop(x)  #?\n"
         "class Net(Inner):\n    def forward(self, x):\n        return self.bn(super().forward(x))",
+        "class Inner(Base):\n    def forward(self, x):\n        return self.drop(x)  #?\n"
+        "class Middle(Inner):\n    def forward(self, x):\n        return super().forward(x)\n"
+        "class Net(Middle):\n    def forward(self, x):\n        return self.bn(super().forward(x))",
+        "class Inner(nn.Module):\n    def forward(self, x):\n"
+        "        return self.bn(self.one(x))  #?\n"
+        "class Net(Inner):\n    def __init__(self, d, p):\n"
+        "        self.one, self.bn = nn.Dropout(p), nn.BatchNorm1d(d)",
         "class Inner(nn.Dropout):\n    pass\nclass Net(Inner):\n    def forward(self, x):\n"
         "        x = super().forward(x)  #?\n        return F.batch_norm(x, x, x)",
         "class Helper(Base):\n    def run(self, x):\n        return super().forward(x)\n"
@@ -521,6 +578,7 @@ def test_modules_are_followed(source):
     [
         ("def forward(self, x):", True),
         ("def predict(self, x):", False),
+        ("def __init__(self, x):", False),
         ("def test_it(self, x):", False),
         ("def infer(self, x):", False),
         ("def contest(self, x):", True),

@@ -64,6 +64,8 @@ class Net(nn.Module):
 def block(dim, p):
     layers = nn.Sequential(nn.Linear(dim, dim), nn.Dropout(p))
     return layers
+run(nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.1)))
+blocks["a"] = nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.1))
 """
 
 
@@ -296,6 +298,8 @@ def test_one_output_before_a_sigmoid(fc, is_found):
          "forward"),
         ("return self.drop(self.fc(x))  #?", "nn.Linear(8, out_dim)", "class Critic(nn.Module):",
          "forward"),
+        ("return self.drop(self.fc(x))  #?", "nn.Linear(8, dim * out_dim)",
+         "class Critic(nn.Module):", "forward"),
         ("return self.drop(self.fc(x))", "nn.Linear(8, dim)", "class Critic(nn.Module):",
          "forward"),
         ("return self.drop(self.fc(x))", "nn.Linear(8, 16)", "class CriticEncoder(nn.Module):",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from _marks import marked
+from _marks import HEAD, marked
 from _sources import findings_in
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.source import audit_text
@@ -41,6 +41,7 @@ NAME = "dropout-parameter-unused"
         "dropout_2",
         "dropouti",
         "keep_prob",
+        "mlp_keep_prob",
         "do_rate",
         "dropLayer",
         "p_dropout_fc",
@@ -78,6 +79,7 @@ def test_names(name):
         "mlp_rate",
         "rate_fc",
         "fc_drop_out_name",
+        "the_dropout_layer_attn",
         "dropout_layer",
         "dropout_type",
     ],
@@ -110,6 +112,25 @@ def test_excuses(excuse):
     assert marked(NAME, "def f(x, dropout):  #?\n    return nn.Linear(x, x)")[0] != []
 
 
+@pytest.mark.parametrize(
+    ("line", "is_found"),
+    [
+        ("dropout: unused", False),
+        (":param dropout: unused", False),
+        ("Not used: x, dropout", False),
+        ("x: unused", True),
+        (":param x: unused", True),
+        (":param x: the size\n      of it, unused", True),
+        (":param x: the size\n\n    This is unused.", False),
+    ],
+)
+def test_an_excuse_in_a_docstring_may_be_about_another_parameter(line, is_found):
+    mark = "  #?" if is_found else ""
+    source = f'def f(x, dropout):{mark}\n    """Build it.\n\n    {line}\n    """\n'
+    found, expected = marked(NAME, f"{source}    return nn.Linear(x, x)\n")
+    assert found == expected
+
+
 def test_an_excuse_in_the_body_is_about_something_else():
     source = """
     def f(x, dropout):  #?
@@ -139,6 +160,54 @@ def test_each_parameter_is_a_finding():
     found, expected = marked(NAME, source)
     assert found == expected
     assert len(expected) == 2
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_found"),
+    [
+        ("lora_rank=8, lora_alpha=16, lora_dropout=0.1", False),
+        ("lora_rank=8, lora_dropout=0.1", True),
+        ("lora_rank, lora_alpha=16, lora_dropout=0.1", True),
+        ("size=8, lora_alpha=16, lora_dropout=0.1", True),
+        ("lora_rank=8, lora_size=16, lora_dropout=0.1", True),
+    ],
+)
+def test_a_group_of_parameters_that_is_left_out(parameters, is_found):
+    source = f"""
+class A(nn.Module):
+    def __init__(self, a, b, c, d, drop_path, {parameters}):{"  #?" if is_found else ""}
+        self.fc = nn.Sequential(nn.Linear(a + b, c + d), nn.Dropout(drop_path), lora_size)
+"""
+    found, expected = marked(NAME, source)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ("self.fc = size", "accepted and never used"),
+        ("self.fc, self.dropout = size, dropout", "stored and never read"),
+        ("dropout = 0.5\n        self.fc = nn.Dropout(dropout * size)", "accepted and never used"),
+        ("print(dropout)\n        self.fc = size", "accepted and never used"),
+        ("print(dropout)\n        self.fc = self.dropout = float(dropout)", ""),
+        ("print(dropout)\n        self.fc, self.dropout = size, dropout", "stored and never read"),
+        ("self.dropout = float(dropout)\n        self.fc = print(dropout, size)",
+         "stored and never read"),
+        ("assert isinstance(dropout, float)\n        self.fc = size", ""),
+        ("size.dropout = dropout\n        self.fc = size", ""),
+    ],
+)  # fmt: skip
+def test_what_becomes_of_a_parameter(body, what):
+    text = f"""{HEAD}
+class A(nn.Module):
+    def __init__(self, size, dropout=0.1):
+        super().__init__()
+        {body}
+    def forward(self, x):
+        return x + self.fc
+"""
+    said = [each.message for each in audit_text(text, "src/model.py", {NAME})]
+    assert said == ([f"dropout is {what}: it has no effect"] if what else [])
 
 
 @pytest.mark.parametrize(("which", "rate"), [("broken", 0.5), ("fixed", 0.25)])
@@ -231,20 +300,50 @@ class Runner:
         ("size, mask", "F.dropout(size, 0.5)", True),
         ("size, mask", "F.dropout(size, 0.0)", False),
         ("mask", "F.dropout(y, 0.5)", False),
+        ("a, b, mask, drop=0.1", "a + b", True),
+        ("a, mask, drop=0.1", "a", False),
     ],
 )
 def test_other_unused_parameters_of_a_function(parameters, body, is_found):
     mark = "  #?" if is_found else ""
-    source = f"def f({parameters}, dropout=0.0):{mark}\n    return {body}"
+    parameters += "" if "drop=" in parameters else ", dropout=0.0"
+    source = f"def f({parameters}):{mark}\n    return {body}"
+    found, expected = marked(NAME, source)
+    assert found == expected
+    method = f"""
+class A(nn.Module):
+    def forward(self, x):
+        return self.f(x)
+    def f(self, {parameters}):
+        return {body}
+class B:
+    def __init__(self, {parameters}):
+        self.x = {body}
+"""
+    assert marked(NAME, method) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("default", "number", "is_found"),
+    [(7, 7, True), (7, 8, False), (1, 1, False), (0, 0, False)],
+)
+def test_a_parameter_whose_default_is_written_in_its_place(default, number, is_found):
+    mark = "  #?" if is_found else ""
+    source = f"def f(a, n={default}, dropout=0.0):{mark}\n    return a + {number}"
     found, expected = marked(NAME, source)
     assert found == expected
 
 
 @pytest.mark.parametrize(
-    ("inputs", "read", "is_found"),
-    [("x", "dropout", False), ("x, y", "dropout", True), ("x", "mask", True)],
+    ("method", "inputs", "read", "is_found"),
+    [
+        ("forward", "x", "dropout", False),
+        ("forward", "x, y", "dropout", True),
+        ("forward", "x", "mask", True),
+        ("run", "x, y", "dropout", False),
+    ],
 )
-def test_a_class_that_takes_the_same_arguments_and_inputs(inputs, read, is_found):
+def test_a_class_that_takes_the_same_arguments_and_inputs(method, inputs, read, is_found):
     source = f"""
 class A(nn.Module):
     def __init__(self, size, drop_path, mask, dropout=0.0):{"  #?" if is_found else ""}
@@ -258,11 +357,40 @@ class B(nn.Module):
         super().__init__()
         self.fc = build(size, drop_path, mask, {read})
         print(dropout)
-    def forward(self, {inputs}):
+    def {method}(self, {inputs}):
         return self.fc({inputs})
 """
     found, expected = marked(NAME, source.replace("        print(dropout)\n", ""))
     assert [each for each in found if each[0] == 7] == expected  # and not B
+
+
+FORWARD = "    def forward(self, x): return self.fc(x)\n"
+
+
+@pytest.mark.parametrize(
+    ("rest", "is_found"),
+    [
+        (FORWARD, True),
+        ("", False),
+        ("    def forward(self, x): raise NotImplementedError", False),
+        (f"{FORWARD}class B(A):\n    def forward(self, x): return x", True),
+        (f"{FORWARD}class B(A):\n    def forward(self, x): raise NotImplementedError", False),
+        (f"{FORWARD}class B(A):\n    def f(self): return self.dropout", False),
+        (f"{FORWARD}class B(A): ...\nclass C(B):\n    def f(self): return self.dropout", False),
+        (f"{FORWARD}class B:\n    def f(self): return self.drop", True),
+        (f"    # TODO: self.dropout is for the trainer\n{FORWARD}", False),
+    ],
+)
+def test_what_else_may_read_what_a_module_stores(rest, is_found):
+    source = f"""
+class A(nn.Module):
+    def __init__(self, size, dropout):{"  #?" if is_found else ""}
+        super().__init__()
+        self.fc, self.dropout = nn.Linear(size, size), dropout
+{rest}
+"""
+    found, expected = marked(NAME, source)
+    assert found == expected
 
 
 @pytest.mark.parametrize(("count", "is_found"), [(3, True), (60, False)])

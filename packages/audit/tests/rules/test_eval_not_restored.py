@@ -50,6 +50,16 @@ def fit(model, loader, optimizer):
                 model.eval()  #!
                 print(model(x))
 """,
+    "turns of the only loop that the length divides": """
+def fit(model, loader, optimizer):
+    model.train()
+    with scope():
+        for i, x in enumerate(loader):
+            STEP
+            if i % len(loader) == 0:
+                model.eval()  #!
+                print(model(x))
+""",
     "train(False)": """
 def fit(model, loader, optimizer):
     while True:
@@ -486,6 +496,7 @@ def test_a_function_that_is_given_a_model(old, new):
         ("return sum(model(x) for x in loader)", "return model"),
         ("return sum(model(x) for x in loader)", "model(0)\n    return 1, model"),
         ("return sum(model(x) for x in loader)", "model(0)\n    self.model = model"),
+        ("return sum(model(x) for x in loader)", "model(0)\n    one = self.model = model"),
         ("return sum(model(x) for x in loader)", "yield model(0)"),
         ("return sum(model(x) for x in loader)", "return loader"),
         ("return sum(model(x) for x in loader)", "model.load_state_dict(model(0))"),

@@ -128,15 +128,26 @@ class Net(nn.Module):
         ("x.mean(dims)", None),
         ("x.mean(2, 3)", None),
         ("torch.bmm(x, n)", 3),
+        # An index, `squeeze` and what has as many dimensions as its name says.
+        ("x.view(n, -1)[:, 0]", 1),
+        ("x.view(n, 1, 1, -1)[:, 0, 1:]", 3),
+        ("x.view(n, -1)[:, None]", 3),
+        ("x.view(n, 1, -1)[n]", None),
+        ("x.view(n, 1, -1)['a']", None),
+        ("x.view(n, 1, -1)[True]", None),
+        ("x.view(n, 1, -1).squeeze(1)", 2),
+        ("x.view(n, 1, -1).squeeze()", None),
+        ("nn.Conv2d(4, 4, 1)(x).squeeze(2)", 3),
+        ("nn.BatchNorm1d(4)(x).squeeze(2)", None),
     ],
 )
 def test_the_dimensions_of_a_result(line, rank):
     assert bool(after([f"x = {line}"], "dropout1d")) == (rank in (2, 4))
     assert bool(after([f"x = {line}"], "dropout2d")) == (rank in (2, 3))
-    assert bool(after([f"x = {line}"], "dropout3d")) == (rank is not None)
+    assert bool(after([f"x = {line}"], "dropout3d")) == (rank in (2, 3, 4))
     more = [f"x = {line}", "x = x.unsqueeze(1)"]
-    assert bool(after(more, "dropout2d")) == (rank == 2)
-    assert bool(after(more, "dropout1d")) == (rank == 3)
+    assert bool(after(more, "dropout2d")) == (rank in (1, 2))
+    assert bool(after(more, "dropout1d")) == (rank in (1, 3))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ BAD = [
     forward("return torch.nn.Dropout2d(p=self.p)(x)  #!"),
     forward("return nn.Dropout(0.5).to(x.device)(x)  #!"),
     forward("return nn.Dropout(0.5).forward(x)  #!"),
+    forward("return nn.LSTM(8, 8, 2, dropout=0.5)(x)  #!"),
+    forward("return nn.LSTM(8, 8, self.n, dropout=self.p)(x)  #!"),
     forward("return nn.Sequential(self.fc, nn.Dropout(0.5))(x)  #!"),
     forward("return (nn.Dropout(0.5) if self.p > 0 else nn.Identity())(x)  #!"),
     forward("return checkpoint(lambda y: nn.Dropout(0.5)(y), x)  #!"),
@@ -46,6 +48,7 @@ BAD = [
     ),
     forward("return x", rest="    def encode(self, x):\n        return nn.Dropout()(x)  #!"),
     forward("return nn.Dropout(0.1)(x)  #!", head="class A(Elsewhere):"),
+    forward("return self.made()(x)", rest="    def made(self):\n        return nn.Dropout()  #!"),
     forward(
         "return self.steps[0](x)",
         rest="    def __init__(self):\n        self.steps = []\n"
@@ -56,9 +59,22 @@ CLEAN = [
     forward(
         "return self.drop(x)", rest="    def __init__(self):\n        self.drop = nn.Dropout()"
     ),
+    *(
+        forward(f"return nn.LSTM(8, 8, {given})(x)")
+        for given in ("dropout=0.5", "1, dropout=0.5", "2", "2, dropout=0", "2, dropout=None")
+    ),
     forward("if self.training:\n    x = nn.Dropout(0.5)(x)\nreturn x"),
     forward("if not self.training:\n    return x\nreturn nn.Dropout(0.5)(x)"),
     forward("return nn.Dropout(self.p if self.training else 0.0)(x)"),
+    # What gets it may set its mode.
+    forward("return run(nn.Dropout(0.5), x)"),
+    forward("return run(x, drop=nn.Dropout(0.5))"),
+    "def make():\n    return lambda y: nn.Dropout(0.5)(y)",
+    "def build():\n    return nn.Dropout(0.5)\ndef run(x):\n    return build()(x)",
+    forward(
+        "return self.made(self.training)(x)",
+        rest="    def made(self, on):\n        return nn.Dropout(0.5)",
+    ),
     # Functions that call each other, and no forward does.
     "def a(x):\n    return b(nn.Dropout(0.5)(x))\ndef b(x):\n    return a(x)",
     forward("return nn.Dropout(self.p * self.training)(x)"),

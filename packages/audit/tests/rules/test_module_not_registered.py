@@ -31,9 +31,18 @@ BAD = [
     init("self.drops = [nn.Dropout(p).to(d) for d in 'ab']  #!"),
     init("self.drops = [nn.LSTM(8, 8, 2, dropout=0.1).cuda().half() for _ in 'ab']  #!"),
     init("self.drops = [nn.MultiheadAttention(8, 2, 0.1) for _ in 'ab']  #!"),
+    *(
+        "import torchdropout.nn as tdn\n"
+        + init(f"self.drops = [tdn.LSTM(8, 8, {n}, dropout={p}, recurrent_dropout={q})]  #{mark}")
+        for n, p, q, mark in (
+            *((1, 0, 0.1, "!"), (2, 0.1, 0, "!")),
+            *((1, 0.1, "p", "?"), (2, "p", 0, "?")),
+        )
+    ),
     init("self.drops = {k: nn.Dropout(p) for k in 'ab'}  #!"),
     init("self.drops = dict(a=nn.Dropout(p))  #!"),
     init("self.drops = list(nn.Dropout(p) for _ in range(3))  #!"),
+    init("self.drops = list(map(lambda i: nn.Dropout(p), range(3)))  #!"),
     init("self.drops = [nn.Dropout(p)] * 3  #!"),
     init("self.drops = [nn.Linear(8, 8)] + [nn.Dropout(p)]  #!"),
     init("self.drops = [nn.Sequential(nn.Linear(8, 8), nn.Dropout(p)) for _ in range(2)]  #!"),
@@ -85,6 +94,8 @@ BAD = [
     "from timm.layers import DropPath\n" + init("self.drops = [DropPath(p)]  #!"),
     "from fairseq.modules import FairseqDropout\n" + init("self.drops = [FairseqDropout(p)]  #?"),
     "class A(nn.Module):\n    drops = [nn.Dropout()]  #!\n" + LOOP,
+    "class A(nn.Module):\n    drops = [nn.Dropout()]  #!",
+    "class A(nn.Module):\n    drops = []  #!\n    drops += [nn.Dropout()]",
     init("self.drops = [nn.Dropout(p)]  #!", head="class A(Elsewhere):"),
 ]
 CLEAN = [
@@ -121,6 +132,8 @@ CLEAN = [
     init("self.drops = [nn.Dropout(p)]", "    def f(self):\n        drops = self.drops\n"),
     init("self.drops = [nn.LSTM(8, 8, dropout=0.1), nn.GRU(8, 8, 1, dropout=0.1)]"),
     init("self.drops = [nn.LSTM(8, 8, 2), nn.GRU(8, 8, 2, dropout=0)]"),
+    "import torchdropout.nn as tdn\n"
+    + init("self.drops = [tdn.LSTM(8, 8, dropout=0.1, recurrent_dropout=0.0)]"),
     init("self.drops = [nn.Linear(8, 8).to(d) for d in 'ab']"),
     init("self.drops = nn.ModuleList([nn.Dropout(p)])"),
     init("self.drops = nn.ModuleList()\nself.drops.append(nn.Dropout(p))"),
@@ -161,7 +174,10 @@ CLEAN = [
     init("self.a = nn.Dropout(p)\nself.drops = [self.a]"),
     init("self.drops = [nn.Dropout, nn.Identity]"),
     init("self.drops = [p, 0.1]"),
+    "DROPS = [nn.Dropout()]\n" + init("self.drops = DROPS"),  # others may register them
     init("self.drops = [lambda: nn.Dropout(p)]"),
+    init("self.drops = list(map(nn.Dropout, [p]))"),
+    "class A(nn.Module):\n    drop = nn.Dropout()\n    drops = [drop]",
     init("self.drop, self.b = nn.Dropout(p), nn.Dropout(p)"),
     init("self.drops = [nn.Linear(8, 8)]\nself.drop = nn.Dropout(p)"),
     init("self.drops = [nn.Dropout(p)]", head="class A:"),
@@ -182,6 +198,31 @@ def test_found(source):
 @pytest.mark.parametrize("source", CLEAN)
 def test_clean(source):
     assert marked(NAME, source) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("attribute", "returned", "is_found"),
+    [
+        ("nn.Dropout(0.1)", "x", True),
+        ("nn.Linear(8, 8)", "F.dropout(x, 0.1, self.training)", True),
+        ("nn.Linear(8, 8)", "F.dropout(x, training=self.training)", True),
+        ("nn.Linear(8, 8)", "F.dropout(x, 0.1, self.fc)", False),
+        ("nn.Linear(8, 8)", "F.dropout(x, 0.1, training)", False),
+        ("nn.Linear(8, 8)", "F.dropout(x, 0.1)", False),
+        ("nn.Linear(8, 8)", "F.batch_norm(x, x, x, training=self.training)", False),
+    ],
+)
+def test_a_module_that_drops_in_a_list(attribute, returned, is_found):
+    block = (
+        "class Base(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        f"        self.fc, self.held = nn.Linear(8, 8), {attribute}\n"
+        f"    def forward(self, x):\n        return {returned}\nclass Block(Base): ...\n"
+    )
+    for name in ("Base", "Block"):
+        source = block + init(f"self.drops = [{name}()]{'  #!' if is_found else ''}")
+        found, expected = marked(NAME, source)
+        assert found == expected
+        assert len(found) == is_found
 
 
 def test_fix_is_not_safe():
@@ -210,6 +251,7 @@ MADE = {  # what is written, and how often a ModuleList is made of it
     "self.dp = [nn.Linear(2, 2)] + [nn.Dropout(p)]": 1,
     "self.dp = list(nn.Dropout(p) for _ in range(2))": 1,
     "self.dp = [nn.Dropout(p) if p > 0 else nn.Identity()]": 1,
+    "super().__init__(); self.dp = [nn.Dropout(p)]": 1,
 }
 
 
@@ -240,7 +282,9 @@ def test_fix_of_all_assignments_works_in_torch(body):
         "self.dp = [(1, nn.Dropout(p))] + [nn.Linear(2, 2)]",
         "self.dp = [nn.Dropout(p)]\nself.dp = (nn.Dropout(p),)",
         "self.dp = [nn.Dropout(p)]\nself.dp.reverse()",
+        "self.dp = [nn.Dropout(p)]\nself.dp.append(3)",
         "self.dp = [nn.Dropout(p)]\nsuper().__init__()",
+        "self.dp = [nn.Dropout(p)]; super().__init__()",
         "drops = []\nself.dp = drops\ndrops.append(nn.Dropout(p))",
     ],
 )
@@ -254,6 +298,13 @@ def test_fix_by_the_name_that_the_file_has():
     text, left = fixed(NAME, source.replace("nn.Module)", "Module)"), unsafe=True)
     assert "self.dp = ModuleList([nn.Dropout(p)])" in text
     assert left == ()
+
+
+@pytest.mark.parametrize(("held", "is_fixed"), [("other", True), ("dp", False)])
+def test_no_fix_if_a_base_assigns_it_too(held, is_fixed):
+    base = f"class B(nn.Module):\n    def f(self):\n        self.{held} = [1]\n"
+    _, left = fixed(NAME, base + init("self.dp = [nn.Dropout(p)]", head="class A(B):"), unsafe=True)
+    assert [each.fix for each in left] == ([] if is_fixed else [None])
 
 
 def test_no_fix_in_the_body_of_the_class():
@@ -276,12 +327,17 @@ def test_no_fix_where_it_is_no_list():
         ("{'a': nn.Dropout(p)}", "dict"),
         ("{k: nn.Dropout(p) for k in 'ab'}", "dict"),
         ("dict(a=nn.Dropout(p))", "dict"),
+        ("collections.OrderedDict(a=nn.Dropout(p))", "OrderedDict"),
+        ("tuple(nn.Dropout(p) for _ in 'ab')", "tuple"),
+        ("None if p else (nn.Dropout(p),)", "tuple"),
+        ("{'a': nn.Dropout(p)} if p else None", "dict"),
+        ("[nn.Dropout(p)] if p else (nn.Dropout(p),)", "list"),
     ],
 )
 def test_what_it_is_and_should_be_is_said(value, kind):
     _, [finding] = fixed(NAME, init(f"self.drops = {value}"))
-    assert kind in finding.message
-    assert f"nn.Module{'Dict' if kind == 'dict' else 'List'}" in finding.hint
+    assert f"are in a plain {kind}:" in finding.message
+    assert f"nn.Module{'Dict' if 'ict' in kind else 'List'}" in finding.hint
 
 
 def test_long_sums_do_not_end_the_audit():

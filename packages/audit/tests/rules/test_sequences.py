@@ -7,6 +7,7 @@ import pytest
 
 from _marks import HEAD
 from torchdropout_audit.code import Code
+from torchdropout_audit.rules import _sequences
 from torchdropout_audit.rules._sequences import Layer, Reader, called, drops, kind
 
 NET = """
@@ -428,3 +429,18 @@ def test_the_end_of_a_sequential_that_others_read(applied, expected):
 
     *_, last = Reader(code, end=end).read()
     assert said(last).replace("relu", "ReLU") + " $" * last.ends == expected
+
+
+def test_the_calls_of_methods_that_are_followed_have_a_limit(monkeypatch):
+    body = "x = self.inner(self.drop(x))\nreturn self.inner(self.drop(y))"
+    whole = paths(body)
+    assert sum(each.startswith("tanh") for each in whole) == 2
+    for limit, count in ((1, 1), (2, 2)):
+        monkeypatch.setattr(_sequences, "_MOST_INLINED", limit)
+        assert sum(each.startswith("tanh") for each in paths(body)) == count
+
+
+@pytest.mark.parametrize(("times", "followed"), [(12, 12), (60, 50)])
+def test_a_sequential_is_followed_as_often_as_people_apply_it(times, followed):
+    found = paths("x = self.seq(x)\n" * times + "return x")
+    assert sum(each.startswith("Linear") for each in found) == followed

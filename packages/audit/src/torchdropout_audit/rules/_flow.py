@@ -609,7 +609,7 @@ class Flow:
 
     # --- Other files ----------------------------------------------------------------------------
 
-    def through(self, cls: Class, call: Call, away: int = 0) -> tuple[Layer | None, bool]:
+    def through(self, cls: Class, call: Call, away: int) -> tuple[Layer | None, bool]:
         """Follows a value that has passed a dropout through a Module.
 
         Args:

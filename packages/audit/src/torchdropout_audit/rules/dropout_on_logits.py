@@ -366,7 +366,10 @@ def _is_of_scores(code: Code, path: Path) -> bool:
 
 
 def _end(node: ast.expr) -> tuple[int, int]:
-    return node.end_lineno or 0, node.end_col_offset or 0
+    line, column = node.end_lineno, node.end_col_offset
+    assert line is not None
+    assert column is not None
+    return line, column
 
 
 def _is_of_layer_for_classes(code: Code, path: Path) -> bool:
@@ -387,7 +390,7 @@ def _is_of_layer_for_classes(code: Code, path: Path) -> bool:
     sizes = call.node.args[1:2]
     return (
         (_PARTS | _EMBEDDINGS).isdisjoint(said)
-        and not any(map(_ACTIVATED.fullmatch, said[-1:]))
+        and not _ACTIVATED.fullmatch("".join(said[-1:]))
         and any(_CLASSES.intersection(words(name)) for size in sizes for name in _names(size))
     )
 

@@ -102,7 +102,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
                 f"{kind(path.last)} after {kind(giver)}: {fault}",
                 kind(path.last).replace(dropout[1], spatial[1]),
             )
-        elif "BatchNorm1d" in between or _makes_matrix(code, giver):
+        elif "BatchNorm1d" in between or _shaped(code, giver) == 2:
             seen.add(path.last.node)
             said = f"{kind(path.last)} after {kind(giver)}: {_fault(int(dropout[1]), 0)}"
             yield Hit(path.last.node, said, "Dropout")
@@ -217,7 +217,7 @@ def _shaped(code: Code, layer: Layer) -> int | None:
     name = kind(layer)
     if name == "bmm":
         return 3
-    if _makes_matrix(code, layer):
+    if _flattens(code, layer):
         return 2
     if name not in ("view", "reshape", "permute") or layer.call is None:
         return None
@@ -249,8 +249,8 @@ def _added(code: Code, layer: Layer) -> int | None:
     return added
 
 
-def _makes_matrix(code: Code, layer: Layer) -> bool:
-    """Whether a layer gives its input two dimensions: `x.view(n, -1)`, `torch.flatten(x, 1)`."""
+def _flattens(code: Code, layer: Layer) -> bool:
+    """Whether a layer leaves two dimensions: `torch.flatten(x, 1)`, `x.mean((2, 3))`."""
     if layer.call is None:
         return False
     node = layer.call.node
@@ -266,14 +266,10 @@ def _makes_matrix(code: Code, layer: Layer) -> bool:
         return (first if start is None else code.value(start)) == 1 and (
             end is None or code.value(end) == -1
         )
-    if kind(layer) == "mean" and len(given) == 1:  # over the two dimensions of an image
-        return isinstance(given[0], (ast.Tuple, ast.List)) and len(given[0].elts) == 2
-    if kind(layer) not in ("view", "reshape") or node.keywords:
+    if kind(layer) != "mean" or len(given) != 1:
         return False
-    if len(given) == 1 and isinstance(given[0], (ast.Tuple, ast.List)):
-        given = given[0].elts
-        return len(given) == 2 and not any(isinstance(each, ast.Starred) for each in given)
-    return is_method and len(given) == 2
+    # Over the two dimensions of an image.
+    return isinstance(given[0], (ast.Tuple, ast.List)) and len(given[0].elts) == 2
 
 
 def _fault(dropout: int, given: int) -> str:

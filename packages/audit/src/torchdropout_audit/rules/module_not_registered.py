@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
@@ -75,8 +75,8 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
     for cls in code.classes:
         if not cls.is_module or any(cls.method(name) for name in _OVERRIDDEN):
             continue
-        first = bisect_left(loose, cls.node.lineno)
-        if not any(line <= (cls.node.end_lineno or 0) for line in loose[first : first + 1]):
+        first, last = cls.node.lineno, cls.node.end_lineno
+        if bisect_left(loose, first) == bisect_right(loose, last or first):
             continue
         if _registers(cls):
             continue
@@ -217,12 +217,13 @@ def _is_dropout(code: Code, call: ast.Call) -> bool | None:
 def _rates_of(code: Code) -> Mapping[ast.Call, Sequence[ast.expr]]:
     """Returns the rates of the layers that have a dropout of their own, by the call."""
     found: dict[ast.Call, list[ast.expr]] = {}
-    for call, _, given in rates(code):
+    for call, parameter, given in rates(code):
         is_layer = (call.name or "").rpartition(".")[2][:1].isupper()
         if not is_layer or call.name in BUILDERS:
             continue
-        layers = call.argument("num_layers") if call.name in RNNS else None
-        if call.name not in RNNS or (isinstance(layers, ast.expr) and code.value(layers) != 1):
+        is_between = call.name in RNNS and parameter == "dropout"  # its layers
+        layers = call.argument("num_layers") if is_between else None
+        if not is_between or (isinstance(layers, ast.expr) and code.value(layers) != 1):
             found.setdefault(call.node, []).append(given)
     return found
 
@@ -483,19 +484,20 @@ def _imported_list(code: Code) -> str | None:
 
 def _is_early(code: Code, node: ast.AST, function: Function) -> bool:
     """Whether a statement comes before `super().__init__()`, when nothing can be registered."""
-    return getattr(node, "lineno", 0) < _line_of_init(code, function)
+    calls = _calls_of_init(code, function)
+    return bool(calls) and code.span(node) < min(calls)
 
 
 @kept
-def _line_of_init(code: Code, function: Function) -> int:
-    lines = [
-        each.lineno
+def _calls_of_init(code: Code, function: Function) -> list[tuple[int, int]]:
+    """Returns where `__init__` is called in a function."""
+    return [
+        code.span(each)
         for each in ast.walk(function.node)
         if isinstance(each, ast.Call)
         and isinstance(each.func, ast.Attribute)
         and each.func.attr == "__init__"
     ]
-    return min(lines, default=0)
 
 
 def _may_hold_modules(code: Code, expr: ast.expr) -> bool:
