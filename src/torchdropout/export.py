@@ -136,6 +136,7 @@ def to_eval(
             _set(one, False if one.argument in _MODES else 0.0)
     for part in dict.fromkeys(one.part for one in found):
         _erase_draws(part.graph)
+        part.graph.lint()
         part.recompile()
     if isinstance(program, torch.fx.GraphModule):
         with contextlib.suppress(NotImplementedError):  # the `module()` of an exported program

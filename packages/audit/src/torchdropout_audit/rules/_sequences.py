@@ -309,7 +309,8 @@ class Reader:
     def _only_layer(self, cls: Class, depth: int) -> Layer | None:
         """Returns the layer of a Module of this file whose `forward` applies that one alone."""
         if cls not in self._only:
-            self._only[cls] = self._find_only(cls, depth)  # ends in one that holds itself
+            self._only[cls] = None  # for a class that holds itself
+            self._only[cls] = self._find_only(cls, depth)
         return self._only[cls]
 
     def _find_only(self, cls: Class, depth: int) -> Layer | None:
