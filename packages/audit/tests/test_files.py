@@ -393,6 +393,8 @@ def test_a_pattern_of_a_folder_names_it_and_what_is_in_it_but_no_file(tmp_path):
         ("a*b*c", "acb", False),
         ("a*b*b", "ab", False),
         ("a**b", "axxb", True),
+        ("a*b?c", "axb1c", True),
+        ("a*[12]", "ab1", True),
         ("a*", "b", False),
         ("**/a", "x/y/a", True),
         ("**/a/b", "a/a/b", True),
