@@ -4,15 +4,17 @@ import warnings
 
 import pytest
 
-from _marks import marked
+from _marks import HEAD, marked
 from _sources import findings_in
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.run import audit_paths
+from torchdropout_audit.source import audit_text
 
 NAME = "rnn-dropout-without-effect"
 BAD = [
     "def f(cell, n=1): return cell(8, 8, n, dropout=0.5)  #!\nf(nn.LSTM)\nf(nn.GRU)",
     "nn.LSTM(8, 8, dropout=0.5)  #!",
+    "class A(nn.LSTM):\n    def __init__(self): super().__init__(8, 8, dropout=0.5)  #!",
     "nn.GRU(8, 8, num_layers=1, dropout=0.5, bidirectional=True)  #!",
     "nn.RNN(8, 8, 1, 'tanh', True, False, 0.5)  #!",
     "nn.LSTM(8, 8, 1, True, False, 0.5)  #!",
@@ -83,6 +85,20 @@ CLEAN = [
     "def f(k): cell = nn.LSTM if k else nn.Transformer; return cell(8, 8, dropout=0.5)",
     "def f(n, p, k): return nn.LSTM(8, 8, dropout=p - k)",
     "with pytest.warns(UserWarning):\n    nn.LSTM(8, 8, dropout=0.5)",
+    "def f(rnn): return make(nn, rnn)(8, 8, dropout=0.5)",
+    # The places of arguments differ: for nn.RNN it would be batch_first.
+    "def f(cell): return cell(8, 8, 1, True, False, 0.5)\nf(nn.LSTM)\nf(nn.RNN)",
+    *(
+        f"class A({bases}):\n    def __init__(self): {init}(8, 8, dropout=0.5)"
+        for bases, init in [
+            ("", "super().__init__"),
+            ("nn.LSTM", "super().prepare"),
+            ("nn.LSTM", "self.part.__init__"),
+            ("nn.LSTM", "other().__init__"),
+            ("nn.LSTM, Other", "super().__init__"),
+            ("nn.Transformer", "super().__init__"),
+        ]
+    ),
 ]
 
 
@@ -359,9 +375,18 @@ class TestOfOtherFiles:
         main = "from net import rnn\nrnn(1)"
         assert in_project(tmp_path, {"main.py": main}, model) == [(3, "advice")]
 
+    def test_it_names_the_first_of_several(self):
+        cells = "f(nn.LSTM)\nf(nn.GRU)\nf(nn.RNN)"
+        source = f"{HEAD}def f(cell): return cell(8, 8, dropout=0.5)\n{cells}"
+        [found] = audit_text(source, rules={NAME})
+        assert found.message.startswith("the dropout of GRU acts between")
+
     def test_it_says_so(self, tmp_path):
         (tmp_path / "setup.py").write_text("")
         (tmp_path / "net.py").write_text(MODEL)
         (tmp_path / "main.py").write_text(MAIN + "Net(8, 1)")
         [found] = audit_paths([tmp_path / "net.py"], cache=False).findings
-        assert "this one has one layer wherever the project builds it" in found.message
+        assert found.message == (
+            "the dropout of LSTM acts between its layers, and this one has one layer wherever the "
+            "project builds it: it has no effect"
+        )
