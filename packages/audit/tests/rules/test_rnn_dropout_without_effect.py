@@ -14,6 +14,7 @@ NAME = "rnn-dropout-without-effect"
 BAD = [
     "def f(cell, n=1): return cell(8, 8, n, dropout=0.5)  #!\nf(nn.LSTM)\nf(nn.GRU)",
     "nn.LSTM(8, 8, dropout=0.5)  #!",
+    "def make(**kw): return nn.LSTM(**kw)\nmake(dropout=0.5)  #!\nnn.Linear(**options)",
     "class A(nn.LSTM):\n    def __init__(self): super().__init__(8, 8, dropout=0.5)  #!",
     "nn.GRU(8, 8, num_layers=1, dropout=0.5, bidirectional=True)  #!",
     "nn.RNN(8, 8, 1, 'tanh', True, False, 0.5)  #!",
@@ -86,6 +87,14 @@ CLEAN = [
     "def f(n, p, k): return nn.LSTM(8, 8, dropout=p - k)",
     "with pytest.warns(UserWarning):\n    nn.LSTM(8, 8, dropout=0.5)",
     "def f(rnn): return make(nn, rnn)(8, 8, dropout=0.5)",
+    "def f(rnn): return make('nn.' + rnn)(8, 8, dropout=0.5)",
+    "def f(rnn): return eval()(8, 8, dropout=0.5)",
+    "class A:\n    def make(self, **kw): return nn.LSTM(**kw)\n"
+    "    def f(self): return self.make(dropout=0.5)",
+    "def make(**kw): return nn.LSTM(**kw, bias=True)\nmake(dropout=0.5)",
+    "def make(**kw): return nn.LSTM(**options)\nmake(dropout=0.5)",
+    "def make(**kw): return nn.LSTM(**kw), nn.LSTM(**kw)\nmake(dropout=0.5)",
+    "def make(**kw): return nn.Transformer(**kw)\nmake(dropout=0.5)",
     # The places of arguments differ: for nn.RNN it would be batch_first.
     "def f(cell): return cell(8, 8, 1, True, False, 0.5)\nf(nn.LSTM)\nf(nn.RNN)",
     *(
