@@ -134,6 +134,9 @@ def test_the_rules_at_a_place():
             assert document.rules_at(last, (first, column)) == expected
         for line in (first + 1, first + 2, 99):
             assert document.rules_at(last, (line, 0)) == ()
+    document = Document("a.py", ["f()  # torchdropout: ignore[p-zero, p-one]"], ALL - {"p-one"})
+    named = [document.rules_at(0, (0, column))[-1:] for column in range(28, 42)]
+    assert named == [("p-zero",)] * 7 + [()] + [("p-one",)] * 6
 
 
 def test_the_path_decides_what_is_a_test():
