@@ -383,7 +383,7 @@ def _is_looked_at(code: Code, node: ast.AST) -> bool:
         if isinstance(parent, ast.Call):
             return node is not parent.func and getattr(parent.func, "id", "") in _LOOKING
         if not isinstance(parent, (ast.Subscript, ast.Tuple, ast.BinOp)):  # Optional[Encoder]
-            return False
+            break
         node = parent
     return False
 
