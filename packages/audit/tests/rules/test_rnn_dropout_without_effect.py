@@ -345,6 +345,18 @@ class TestOfOtherFiles:
         main = f"from net import *\nfrom settings import *\nNet(8, {given})"
         assert in_project(tmp_path, {"settings.py": settings, "main.py": main}) == found
 
+    @pytest.mark.parametrize(("name", "found"), [("config", [(LINE, "advice")]), ("sizes", [])])
+    def test_what_else_is_passed_on_is_no_configuration(self, name, found, tmp_path):
+        settings = "config = {'n': 1, 'p': 0.3}\nsizes = read()"
+        main = f"{MAIN}from settings import *\nNet(8, **{name})"
+        assert in_project(tmp_path, {"settings.py": settings, "main.py": main}) == found
+
+    @pytest.mark.parametrize(("count", "found"), [(1, [(LINE, "advice")]), (2, [])])
+    def test_a_default_that_has_a_name_where_it_is(self, count, found, tmp_path):
+        model = MODEL.replace("n, p", "n=N, p") + f"\nN = {count}\n"
+        main = f"{MAIN}N = {3 - count}\nNet(8)"
+        assert in_project(tmp_path, {"main.py": main}, model) == found
+
     def test_a_default_of_a_configuration(self, tmp_path):
         main = f"{MAIN}Net(8, config.get('n', 1), config.get('p', 0.1))"
         assert in_project(tmp_path, {"main.py": main}) == [(LINE, "advice")]
@@ -353,7 +365,11 @@ class TestOfOtherFiles:
 
     @pytest.mark.parametrize(
         ("text", "found"),
-        [("model.load_state_dict(saved)", [(LINE, "advice")]), ("loss.backward()", [])],
+        [
+            ("model.load_state_dict(saved)", [(LINE, "advice")]),
+            ("loss.backward()", []),
+            ("model.load_state_dict(saved)\nloss.backward()", []),
+        ],
     )
     def test_a_program_that_only_loads_what_another_trained(self, text, found, tmp_path):
         files = {"main.py": MAIN + "Net(8, 1)", "other.py": f"{MAIN}Net(8, saved['n'])\n{text}"}
