@@ -39,6 +39,12 @@ TEXTS = st.lists(st.sampled_from(["a", "b", "ab", "\n", "\r\n", "\x0c", ""]), ma
 @example("", "a")
 @example("0123456789abc", "x123456789ayc")
 @example("\n".join("0123456789abc"), "\n".join("x123456789ayc"))
+@example("0k123456789r", "zkr")
+@example("zkr", "0k123456789r")
+@example("\n".join("0k123456789r"), "\n".join("zkr"))
+@example("\n".join("zkr"), "\n".join("0k123456789r"))
+@example("\n".join("0kyr"), "\n".join("zkr"))
+@example("\n".join("zkr"), "\n".join("0kyr"))
 def test_the_changes_make_one_text_of_the_other(before, after):
     changes = list(editor._differences(0, before, after))
     assert applied(before, changes) == after
@@ -48,18 +54,22 @@ def test_the_changes_make_one_text_of_the_other(before, after):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "start", "end"),
+    ("before", "after", "changes"),
     [
-        ("", "a", (0, 0), (0, 0)),
-        ("a", "ab", (0, 1), (0, 1)),
-        ("a\nb", "a\n", (1, 0), (1, 1)),
-        ("a\n", "a\nb", (1, 0), (1, 0)),
-        ("a\r", "a\rb", (1, 0), (1, 0)),
+        ("", "a", [((0, 0), (0, 0), "a")]),
+        ("a", "ab", [((0, 1), (0, 1), "b")]),
+        ("a\nb", "a\nbc", [((1, 1), (1, 1), "c")]),
+        ("a\nb", "a\n", [((1, 0), (1, 1), "")]),
+        ("a\n", "a\nb", [((1, 0), (1, 0), "b")]),
+        ("a\r", "a\rb", [((1, 0), (1, 0), "b")]),
+        ("a\nxyz\nb", "a\nxwz\nb", [((1, 1), (1, 2), "w")]),
+        ("a\nb\nc\n", "a\nc\n", [((1, 0), (2, 0), "")]),
+        ("a1\nb\nc1", "a2\nb\nc2", [((0, 1), (0, 2), "2"), ((2, 1), (2, 2), "2")]),
     ],
 )
-def test_the_end_of_a_text_is_on_its_last_line(before, after, start, end):
-    [change] = editor._differences(0, before, after)
-    assert (change.start, change.end) == (start, end)
+def test_changes_are_small_and_their_places_exist(before, after, changes):
+    found = editor._differences(7, before, after)
+    assert [*found] == [editor.Change(7, *change) for change in changes]
 
 
 @pytest.mark.timeout(60)
@@ -149,6 +159,9 @@ def test_the_rules_at_a_place():
             assert document.rules_at(last, (first, column)) == expected
         for line in (first + 1, first + 2, 99):
             assert document.rules_at(last, (line, 0)) == ()
+    document = Document("a.py", ["f()  # torchdropout: ignore[p-zero, p-one]"], ALL - {"p-one"})
+    named = [document.rules_at(0, (0, column))[-1:] for column in range(28, 42)]
+    assert named == [("p-zero",)] * 7 + [()] + [("p-one",)] * 6
 
 
 def test_the_path_decides_what_is_a_test():

@@ -32,6 +32,10 @@ ROUNDS = [
     ([[Edit(2, 3, "x")], [Edit(0, 4, "h"), Edit(8, 9, "y")]], "f(x)\r\ng(b)\r\n", 1),
     ([[Edit(3, 3, ", x")], [Edit(3, 3, ", y")]], "f(a, x)\r\ng(b)\r\n", 1),
     ([[Edit(3, 3, ", x")], [Edit(2, 3, "y")]], "f(a, x)\r\ng(b)\r\n", 1),
+    ([[Edit(2, 2, "x, ")], [Edit(2, 3, "y")]], "f(x, a)\r\ng(b)\r\n", 1),
+    ([[Edit(2, 3, "x")], [Edit(3, 3, ", y")]], "f(x)\r\ng(b)\r\n", 1),
+    ([[Edit(2, 3, "x")], [Edit(4, 4, " + 1")]], "f(x) + 1\r\ng(b)\r\n", 2),
+    ([[Edit(1, 1, "f")], [Edit(2, 3, "x")]], "ff(x)\r\ng(b)\r\n", 2),
     ([[Edit(0, 1, "h")], [Edit(1, 4, "()")]], "h()\r\ng(b)\r\n", 2),  # side by side
     ([[Edit(1, 4, "()")], [Edit(0, 1, "h")]], "h()\r\ng(b)\r\n", 2),
     ([[Edit(0, 0, "x = ")], [Edit(8, 9, "y")]], "x = f(a)\r\ng(y)\r\n", 2),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -472,7 +473,7 @@ def test_a_text_that_still_changes_is_not_audited(tmp_path, audit, monkeypatch):
         assert len(await editor.found(uri)) == 1
         assert audit.texts == [FIXED, BAD]
         assert [seconds for seconds, *_ in pauses.begun] == [lsp._PAUSE] * 3
-        assert lsp._PAUSE > 0
+        assert 0 < lsp._PAUSE < 0.5  # longer would be felt
 
     try:
         scripted(script, tmp_path)
@@ -686,6 +687,56 @@ def test_documents_that_are_not_files(tmp_path):
     scripted(script, tmp_path)
 
 
+def test_names_and_rules_of_documents(tmp_path, monkeypatch):
+    outer, inner, other = tmp_path / "o", tmp_path / "o" / "inner", tmp_path / "other"
+    for folder in (inner, other):
+        folder.mkdir(parents=True)
+        (folder / "pyproject.toml").write_text(
+            "[tool.torchdropout.audit]\nselect = ['p-one']\nexclude = ['old/']\n"
+        )
+    monkeypatch.chdir(other)
+    everything, one = frozenset(RULES), frozenset(("p-one",))
+
+    def found(uri, folders, root_uri=None):
+        by_uri = {str(at): SimpleNamespace(uri=each.as_uri()) for at, each in enumerate(folders)}
+        workspace = SimpleNamespace(folders=by_uri, root_uri=root_uri)
+        monkeypatch.setattr(lsp.Server, "workspace", workspace)
+        return server._name_and_rules(uri if isinstance(uri, str) else uri.as_uri())
+
+    server = lsp.make_server()
+    assert found(outer / "a.py", [outer]) == ("a.py", everything)
+    for folders in ([outer, inner], [inner, outer], [tmp_path, inner]):
+        assert found(inner / "b" / "a.py", folders) == (str(Path("b", "a.py")), one)
+    assert found(inner / "a.py", [outer]) == (str(Path("inner", "a.py")), one)
+    assert found(inner / "a.py", [], outer.as_uri()) == (str(Path("inner", "a.py")), one)
+    assert found(inner / "b" / "a.py", [other]) == (str(Path("b", "a.py")), one)
+    assert found(inner / "old" / "a.py", [outer]) == (
+        str(Path("inner", "old", "a.py")),
+        frozenset(),
+    )
+    venv = inner / ".venv" / "a.py"
+    assert found(venv, [outer]) == (str(venv), frozenset())
+    assert found(venv, []) == (str(Path(".venv", "a.py")), one)  # it may be all that is open
+    assert found("untitled:A-1", [outer, inner]) == ("A-1", everything)
+    assert found("untitled:A-1", [inner, outer]) == ("A-1", one)
+    assert found("untitled:A-1", []) == ("A-1", one)
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "is_python"),
+    [
+        ("a.txt", "python", True),
+        ("a.py", "", True),
+        ("a.pyi", "plaintext", True),
+        ("a.ipynb", "json", False),
+        ("a.pyc", "", False),
+    ],
+)
+def test_which_documents_are_python(name, language, is_python):
+    document = lsp.TextDocument(f"file:///p/{name}", "", language_id=language)
+    assert lsp._is_python(document) is is_python
+
+
 def test_a_notebook_is_one_program(tmp_path):
     notebook = (tmp_path / "a.ipynb").as_uri()
     texts = [
@@ -698,7 +749,7 @@ def test_a_notebook_is_one_program(tmp_path):
     cells = [types.NotebookCell(kinds.Code, uri) for uri in uris[:3]]
 
     async def script(editor):
-        assert editor.capabilities.notebook_document_sync is not None
+        assert editor.capabilities.notebook_document_sync.save
         for uri, text in zip(uris, texts, strict=False):
             editor.texts[uri] = [1, text]
         editor.client.notebook_document_did_open(

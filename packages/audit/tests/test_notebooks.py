@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from _reports import finding
 from torchdropout_audit.files import Source, UnreadableError
 from torchdropout_audit.notebooks import Notebook
 from torchdropout_audit.run import audit_data
@@ -104,6 +105,24 @@ def test_the_region_of_what_ends_its_cell(cells, after):
     line, column, end_line, end_column = found.region
     assert line == end_line
     assert file.split("\n")[line - 1][column - 1 : end_column - 1] == "F.dropout(x, 0.5)"
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "place", "text", "after"),
+    [
+        (1, 1, (1, 1), "a = 1", 0),  # the separator before the first cell
+        (2, 5, (1, 1), "a = 1", 4),
+        (4, 6, (2, 1), "b = 2", 5),
+        (4, 99, (2, 1), "b = 2", 5),  # in a mark, which only the text has
+    ],
+)
+def test_places_outside_of_a_cell_are_moved_into_it(line, column, place, text, after):
+    file = notebook("a = 1", "b = 2")
+    at = {"line": line, "column": column, "end_line": line, "end_column": column}
+    placed = Notebook(Source(file)).placed(finding(**at))
+    assert (placed.cell, placed.line, placed.end_line) == (*place, place[1])
+    lines = file[: file.index(text) + after].split("\n")
+    assert placed.region == (len(lines), len(lines[-1]) + 1) * 2
 
 
 def test_a_broken_cell_has_a_region():

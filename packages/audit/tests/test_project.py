@@ -559,3 +559,51 @@ def test_packages_that_import_all_names_of_one_another(number):
             [None] * number
         )
     assert len(asked) < 100 * number
+
+
+@pytest.mark.parametrize(
+    ("text", "is_looked_at"),
+    [
+        ("def f(x: Net): ...", True),
+        ("def f(x) -> Net: ...", True),
+        ("x: Net = y", True),
+        ("x: Optional[Net] = y", True),
+        ("x: A | Net = y", True),
+        ("isinstance(x, Net)", True),
+        ("issubclass(Net, A)", True),
+        ("isinstance(x, (A, Net))", True),
+        ("f(Net.KEY)", True),
+        ("Net.build()", False),
+        ("Net(1)", False),
+        ("build(Net)", False),
+        ("Net(1).isinstance(x)", False),
+        ("x: Kind = Net", False),
+        ("x = Net", False),
+        ("x = A[Net]", False),
+        ("def f(x=Net): ...", False),
+        ("@Net\ndef f(): ...", False),
+        ("class A(Net): ...", False),
+    ],
+)
+def test_a_class_that_is_only_looked_at(text, is_looked_at):
+    code = Code(text)
+    [node] = code.references("Net")
+    assert project_module._is_looked_at(code, node) is is_looked_at
+
+
+@pytest.mark.parametrize(
+    ("text", "is_in_block"),
+    [
+        (b"def f():\n    make(1)", True),
+        (b"if x:\n\tmake (1)", True),
+        (b"make(1)\n  x = make(2)", True),
+        (b"make(1)", False),
+        (b"x = 1\nmake(1)", False),
+        (b"if x: make(1)", False),
+        (b"  # make(1)", False),
+        (b"  remake(1)", False),
+        (b"  make", False),
+    ],
+)
+def test_a_name_that_is_called_in_a_block(text, is_in_block):
+    assert project_module._is_in_block(text, "make") is is_in_block

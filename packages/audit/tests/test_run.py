@@ -139,6 +139,12 @@ def test_a_file_of_too_many_bytes_is_not_read(monkeypatch):
     assert (report.problems, report.files, report.findings) == ((f"a.py: {said}",), 0, ())
 
 
+def test_a_file_of_too_many_characters_is_not_parsed():
+    report, _ = audit_data(b"# dropout".ljust(2_000_001), "a.py")
+    said = "not audited: 2,000,001 characters, more than the limit of 2,000,000"
+    assert (report.problems, report.files) == ((f"a.py: {said}",), 0)
+
+
 def test_the_time_of_a_file_is_that_of_the_page():
     assert run_module.too_long("a.py") == (
         "a.py: not audited: it takes more than 20 s of the processor"

@@ -244,3 +244,9 @@ def test_a_path_that_does_not_exist_is_a_problem_as_without(capsys):
     assert "no.py: no such file or folder" in capsys.readouterr().err
     with pytest.raises(ArgumentValueError, match="to be a revision"):
         audit_paths(["."], since="no")
+
+
+@pytest.mark.parametrize("revision", ["", "-", "--output=x", "a\0b"])
+def test_what_cannot_be_a_revision_is_not_passed_to_git(revision, monkeypatch):
+    monkeypatch.delattr(changes, "_git")
+    assert changes._commit(".", revision) is None

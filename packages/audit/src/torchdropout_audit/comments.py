@@ -301,8 +301,7 @@ def _read(text: str) -> tuple[list[_Directive], _Layout]:
         if token.type in _OPENING:
             opened.append(token.start[0])
         begun = opened.pop() if token.type in _CLOSING else token.start[0]
-        if token.type == tokenize.STRING or token.type in _CLOSING:
-            layout.closed.update(range(begun, token.end[0]))
+        layout.closed.update(range(begun, token.end[0]))  # only strings have several lines
         if token.type == tokenize.COMMENT:
             line, column = token.start
             begin = layout.starts[line - 1]

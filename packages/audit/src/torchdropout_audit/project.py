@@ -220,10 +220,8 @@ class Project:
 
         An example is `from .Encoder import Encoder` in its `__init__.py`.
         """
-        package, name = file.parent / "__init__.py", file.stem
-        if file == package or not package.is_file():
-            return None
-        init, module = self._read(package), self._read(file)
+        name = file.stem
+        init, module = self._read(file.parent / "__init__.py"), self._read(file)
         if init is None or module is None or not isinstance(module.defined(name), Class):
             return None
         own = f".{name}.{name}"
@@ -383,7 +381,7 @@ def _is_looked_at(code: Code, node: ast.AST) -> bool:
         if isinstance(parent, ast.Call):
             return node is not parent.func and getattr(parent.func, "id", "") in _LOOKING
         if not isinstance(parent, (ast.Subscript, ast.Tuple, ast.BinOp)):  # Optional[Encoder]
-            return False
+            break
         node = parent
     return False
 

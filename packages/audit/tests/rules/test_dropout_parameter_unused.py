@@ -335,6 +335,26 @@ def test_a_parameter_whose_default_is_written_in_its_place(default, number, is_f
 
 
 @pytest.mark.parametrize(
+    ("base", "name", "is_found"),
+    [
+        ("nn.Module", "__init__", True),
+        ("nn.Module", "block", False),
+        ("object", "__init__", False),
+    ],
+)
+def test_other_unused_parameters_of_a_method(base, name, is_found):
+    source = f"""
+class A({base}):
+    def {name}(self, a, b, c, mask, dropout=0.0):{"  #?" if is_found else ""}
+        self.a = a + b + c
+    def forward(self, x):
+        return self.block(x, x, x, None)
+"""
+    found, expected = marked(NAME, source)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
     ("method", "inputs", "read", "is_found"),
     [
         ("forward", "x", "dropout", False),

@@ -15,6 +15,8 @@ BAD = [
     "def f(x, keepProb): return F.dropout2d(x, p=keepProb)  #!",
     "def f(cfg): return nn.AlphaDropout(cfg.dropout_keep_prob)  #!",
     "def f(cfg): return nn.Dropout(cfg['keep_prob'])  #!",
+    "def f(cfg): return nn.Dropout(cfg.get('keep_prob'))  #!",
+    "def f(cfg): return nn.Dropout(cfg.pop('keep_prob', 0.9))  #!",
     "def f(survival_prob): return nn.Dropout(survival_prob)  #!",
     "def f(p_keep): return nn.LSTM(8, 8, 2, dropout=p_keep)  #!",
     "def f(keep_p): return nn.MultiheadAttention(8, 2, keep_p)  #!",
@@ -76,6 +78,9 @@ CLEAN = [
     "from mindspore import nn\ndef f(keep_prob): return nn.Dropout(keep_prob)",
     "def f(keep_prob): return nn.Dropout(*keep_prob)",
     "def f(keep_prob): return nn.Dropout(to_drop(keep_prob))",
+    "def f(cfg): return nn.Dropout(cfg.without('keep_prob'))",
+    "def f(cfg): return nn.Dropout(cfg.get())",
+    "def f(cfg): return nn.Dropout(cfg[0])",
     "def f(dropout): return nn.Dropout(1 - dropout / 2)",
 ]
 

@@ -171,6 +171,18 @@ def test_functions_that_scale(lines, is_found):
     assert bool(found) is is_found
 
 
+@pytest.mark.parametrize(("count", "is_mask"), [(59, True), (60, False)])
+@pytest.mark.parametrize(
+    ("value", "mask"),
+    [("torch.bernoulli(x, keep)", "n0"), ("self.drop_prob", "(torch.rand_like(x) > n0)")],
+)
+def test_names_that_stand_for_names(value, mask, count, is_mask):
+    names = "; ".join(f"n{each} = n{each + 1}" for each in range(count - 1))
+    lines = f"        n{count - 1} = {value}; {names}\n        return x * {mask}\n"
+    found, _ = marked(ALWAYS, SCALED + lines)
+    assert bool(found) is is_mask
+
+
 @pytest.mark.parametrize(
     ("lines", "is_mask"),
     [

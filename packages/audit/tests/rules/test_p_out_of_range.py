@@ -31,6 +31,8 @@ BAD = [
     "nn.Dropout(float('-inf'))  #!",
     "import math\nnn.Dropout(math.nan)  #!",
     "import numpy as np\nnn.Dropout(np.inf)  #!",
+    "def f(p=1.5): return nn.Dropout(p)  #?",
+    "@dataclass\nclass C:\n    p: int = 2\ndef f(c=C()): return nn.Dropout(c.p)  #?",
     "class A(nn.Module):\n    p = 3\n    def f(self):\n        return nn.Dropout(self.p)  #!",
 ]
 CLEAN = [
@@ -44,6 +46,10 @@ CLEAN = [
     "nn.Dropout(50 / 100)",
     "nn.Dropout(p)",
     "def f(p=-1.0): return nn.Dropout(p)",
+    "def f(p=1): return nn.Dropout(p)",
+    "@dataclass\nclass C:\n    p: int = 2\ndef f(c=D()): return nn.Dropout(c.p)",
+    "@dataclass\nclass C:\n    p: int = 2\nnn.Dropout(c.p)",
+    "@dataclass\nclass C:\n    p: int = 2\ndef f(c=C()): return nn.Dropout(c.d.p)",
     "p = 2\np = 0.5\nnn.Dropout(p)",
     "p = 2\np /= 10\nnn.Dropout(p)",
     "nn.Dropout(*[2])",
@@ -89,6 +95,15 @@ def test_a_call_after_the_try_is_not_expected_to_raise():
 def test_hint(p, hint):
     [finding] = audit_text(f"{HEAD}nn.Dropout({p})", rules={NAME})
     assert finding.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("nn.Dropout(1.5)", "1.5"), ("def f(p=1.5): nn.Dropout(p)", "1.5 by default")],
+)
+def test_message(source, said):
+    [finding] = audit_text(HEAD + source, rules={NAME})
+    assert finding.message == f"p is a probability, in [0, 1]; this is {said}"
 
 
 def test_what_torch_does():

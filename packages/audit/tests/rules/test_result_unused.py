@@ -36,7 +36,9 @@ BAD = [
     module("(self.drop(x))  #!"),
     module("self.drop(x)  #!", head="class A(Elsewhere):"),
     module("drop = self.drop\nF.dropout(x, 0.5, self.training)  #!"),
+    "class A(nn.Module):\n    def block(self, x, p):\n        F.dropout(x, p, True)  #!",
     "def block(x, p):\n    F.dropout(x, p, True)  #?\n    return x.relu()",
+    module("for fc in self.fcs:\n    h = fc(x)\n    x = x + h\n    h = self.drop(h)  #!"),
     module("x = helper(x)") + "def helper(x):\n    F.dropout(x, 0.1, TRAIN)  #!\n    return x",
 ]
 CLEAN = [
@@ -53,6 +55,13 @@ CLEAN = [
     module("self.drop(x)", "Dropout(0.5)"),
     module("self.dropout(x)"),
     module("x = self.fc(\n    self.drop(x)\n)"),
+    module("self.drops[n](x)", "0\n        self.drops = nn.ModuleList([nn.Dropout(0.5), other])"),
+    module(
+        "h = x\nfor fc in self.fcs:\n    if fc.is_first:\n        h = fc(x)\n    x = x + h\n"
+        "    h = self.drop(h)"
+    ),
+    module("h = x\nfor fc in self.fcs:\n    h = fc(h + x)\n    x = x + h\n    h = self.drop(h)"),
+    "def block(x, p):\n    F.dropout(x, p, True)",
     module("return self.drop(x)"),
     module("y = [self.drop(x) for _ in range(3)]"),
     module("assert self.drop(x) is not None"),
@@ -106,7 +115,15 @@ def test_fix_in_parentheses():
     assert left == ()
 
 
-@pytest.mark.parametrize("body", ["self.drop(x + 1)", "self.drop(far)"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "self.drop(x + 1)",
+        "self.drop(far)",
+        "self.drop(far)\nx = x + far",
+        "def g():\n    far = 1\nself.drop(far)\nx = x + far",
+    ],
+)
 def test_no_fix_without_a_name_of_the_function(body):
     _, [finding] = fixed(NAME, module(body), unsafe=True)
     assert finding.fix is None

@@ -4,15 +4,18 @@ import warnings
 
 import pytest
 
-from _marks import marked
+from _marks import HEAD, marked
 from _sources import findings_in
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.run import audit_paths
+from torchdropout_audit.source import audit_text
 
 NAME = "rnn-dropout-without-effect"
 BAD = [
     "def f(cell, n=1): return cell(8, 8, n, dropout=0.5)  #!\nf(nn.LSTM)\nf(nn.GRU)",
     "nn.LSTM(8, 8, dropout=0.5)  #!",
+    "def make(**kw): return nn.LSTM(**kw)\nmake(dropout=0.5)  #!\nnn.Linear(**options)",
+    "class A(nn.LSTM):\n    def __init__(self): super().__init__(8, 8, dropout=0.5)  #!",
     "nn.GRU(8, 8, num_layers=1, dropout=0.5, bidirectional=True)  #!",
     "nn.RNN(8, 8, 1, 'tanh', True, False, 0.5)  #!",
     "nn.LSTM(8, 8, 1, True, False, 0.5)  #!",
@@ -83,6 +86,28 @@ CLEAN = [
     "def f(k): cell = nn.LSTM if k else nn.Transformer; return cell(8, 8, dropout=0.5)",
     "def f(n, p, k): return nn.LSTM(8, 8, dropout=p - k)",
     "with pytest.warns(UserWarning):\n    nn.LSTM(8, 8, dropout=0.5)",
+    "def f(rnn): return make(nn, rnn)(8, 8, dropout=0.5)",
+    "def f(rnn): return make('nn.' + rnn)(8, 8, dropout=0.5)",
+    "def f(rnn): return eval()(8, 8, dropout=0.5)",
+    "class A:\n    def make(self, **kw): return nn.LSTM(**kw)\n"
+    "    def f(self): return self.make(dropout=0.5)",
+    "def make(**kw): return nn.LSTM(**kw, bias=True)\nmake(dropout=0.5)",
+    "def make(**kw): return nn.LSTM(**options)\nmake(dropout=0.5)",
+    "def make(**kw): return nn.LSTM(**kw), nn.LSTM(**kw)\nmake(dropout=0.5)",
+    "def make(**kw): return nn.Transformer(**kw)\nmake(dropout=0.5)",
+    # The places of arguments differ: for nn.RNN it would be batch_first.
+    "def f(cell): return cell(8, 8, 1, True, False, 0.5)\nf(nn.LSTM)\nf(nn.RNN)",
+    *(
+        f"class A({bases}):\n    def __init__(self): {init}(8, 8, dropout=0.5)"
+        for bases, init in [
+            ("", "super().__init__"),
+            ("nn.LSTM", "super().prepare"),
+            ("nn.LSTM", "self.part.__init__"),
+            ("nn.LSTM", "other().__init__"),
+            ("nn.LSTM, Other", "super().__init__"),
+            ("nn.Transformer", "super().__init__"),
+        ]
+    ),
 ]
 
 
@@ -320,6 +345,18 @@ class TestOfOtherFiles:
         main = f"from net import *\nfrom settings import *\nNet(8, {given})"
         assert in_project(tmp_path, {"settings.py": settings, "main.py": main}) == found
 
+    @pytest.mark.parametrize(("name", "found"), [("config", [(LINE, "advice")]), ("sizes", [])])
+    def test_what_else_is_passed_on_is_no_configuration(self, name, found, tmp_path):
+        settings = "config = {'n': 1, 'p': 0.3}\nsizes = read()"
+        main = f"{MAIN}from settings import *\nNet(8, **{name})"
+        assert in_project(tmp_path, {"settings.py": settings, "main.py": main}) == found
+
+    @pytest.mark.parametrize(("count", "found"), [(1, [(LINE, "advice")]), (2, [])])
+    def test_a_default_that_has_a_name_where_it_is(self, count, found, tmp_path):
+        model = MODEL.replace("n, p", "n=N, p") + f"\nN = {count}\n"
+        main = f"{MAIN}N = {3 - count}\nNet(8)"
+        assert in_project(tmp_path, {"main.py": main}, model) == found
+
     def test_a_default_of_a_configuration(self, tmp_path):
         main = f"{MAIN}Net(8, config.get('n', 1), config.get('p', 0.1))"
         assert in_project(tmp_path, {"main.py": main}) == [(LINE, "advice")]
@@ -328,7 +365,11 @@ class TestOfOtherFiles:
 
     @pytest.mark.parametrize(
         ("text", "found"),
-        [("model.load_state_dict(saved)", [(LINE, "advice")]), ("loss.backward()", [])],
+        [
+            ("model.load_state_dict(saved)", [(LINE, "advice")]),
+            ("loss.backward()", []),
+            ("model.load_state_dict(saved)\nloss.backward()", []),
+        ],
     )
     def test_a_program_that_only_loads_what_another_trained(self, text, found, tmp_path):
         files = {"main.py": MAIN + "Net(8, 1)", "other.py": f"{MAIN}Net(8, saved['n'])\n{text}"}
@@ -359,9 +400,18 @@ class TestOfOtherFiles:
         main = "from net import rnn\nrnn(1)"
         assert in_project(tmp_path, {"main.py": main}, model) == [(3, "advice")]
 
+    def test_it_names_the_first_of_several(self):
+        cells = "f(nn.LSTM)\nf(nn.GRU)\nf(nn.RNN)"
+        source = f"{HEAD}def f(cell): return cell(8, 8, dropout=0.5)\n{cells}"
+        [found] = audit_text(source, rules={NAME})
+        assert found.message.startswith("the dropout of GRU acts between")
+
     def test_it_says_so(self, tmp_path):
         (tmp_path / "setup.py").write_text("")
         (tmp_path / "net.py").write_text(MODEL)
         (tmp_path / "main.py").write_text(MAIN + "Net(8, 1)")
         [found] = audit_paths([tmp_path / "net.py"], cache=False).findings
-        assert "this one has one layer wherever the project builds it" in found.message
+        assert found.message == (
+            "the dropout of LSTM acts between its layers, and this one has one layer wherever the "
+            "project builds it: it has no effect"
+        )

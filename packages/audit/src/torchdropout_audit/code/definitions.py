@@ -81,8 +81,8 @@ class Class:
     node: ast.ClassDef
     name: str
     bases: tuple[Class, ...] = ()
-    is_surely_module: bool = False
-    is_module: bool = False
+    is_surely_module: bool = field(init=False)
+    is_module: bool = field(init=False)
     methods: dict[str, Function] = field(default_factory=dict)
     attributes: dict[str, list[Assigned]] = field(default_factory=dict)
     _lineage: tuple[Class, ...] | None = None

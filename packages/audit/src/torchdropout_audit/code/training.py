@@ -167,14 +167,13 @@ class Training(Names):
     @cached_property
     def _exits(self) -> set[ast.AST]:
         """The nodes that contain a statement that leaves a block."""
-        found: set[ast.AST] = set()
-        up = self._scopes.parents
+        found = {self._scopes.order[0]}  # the module
         for node in self._scopes.order:
             if isinstance(node, _LEAVING):
-                above: ast.AST | None = node
-                while above is not None and above not in found:
+                above: ast.AST = node
+                while above not in found:
                     found.add(above)
-                    above = up.get(above)
+                    above = self._scopes.parents[above]
         return found
 
     def _depends(self, expr: ast.AST) -> Steps:

@@ -63,7 +63,7 @@ def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:
         node: A node.
     """
     lines = [code.line(n) for n in range(node.lineno, (node.end_lineno or node.lineno) + 1)]
-    above = code.line(node.lineno - 1).lstrip() if node.lineno > 1 else ""
+    above = code.line(node.lineno - 1).lstrip()
     comments = [line.partition("#")[2] for line in lines]
     return any(map(_PURPOSE.search, [*comments, above if above.startswith("#") else ""]))
 

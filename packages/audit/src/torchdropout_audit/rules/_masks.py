@@ -258,7 +258,7 @@ class _Finder:
         named = {each.arg: each.value for each in made.keywords}
         count = named.get("total_count", made.args[0] if made.args else None)
         is_one = None not in named and (count is None or self._code.value(count) == 1)
-        given = [named["probs"]] if "probs" in named else made.args[1:2]
+        given = [named["probs"]] if "probs" in named else made.args[1:]
         return given if is_one else []
 
     def _floored(self, expr: ast.expr) -> _Draw | None:

@@ -49,7 +49,7 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
         if p is None or 0 <= p <= 1 or is_refused(code, call.node):
             continue
         by_default = " by default" if severity else ""
-        percent = 1 < p <= 100 and p == int(p)
+        percent = p in range(2, 101)
         yield Hit(
             given,
             f"{parameter} is a probability, in [0, 1]; this is {p:g}{by_default}",

@@ -101,7 +101,7 @@ def _is_in_eval_alone(code: Code, node: ast.stmt) -> bool:
                 # With an `and`, the other side runs in both modes.
                 return not (mode and isinstance(parent.test, ast.BoolOp))
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            return False
+            break
         inner = parent
     return False
 
@@ -159,20 +159,18 @@ def _says_drop(name: str) -> bool:
 
 def _is_set_back(code: Code, target: ast.Attribute) -> bool:
     """Whether something in the file sets such an attribute again."""
-    if "setattr" in code.names_in(code.tree):
-        return True
-    return any(each is not target for each in _setters(code).get(target.attr, ()))
+    return "setattr" in code.names_in(code.tree) or target.attr in _set(code)
 
 
 @kept
-def _setters(code: Code) -> dict[str, list[ast.Attribute]]:
-    """Returns, by name, the attributes that are set outside `__init__`, and not to 0 in eval."""
-    found: dict[str, list[ast.Attribute]] = {}
+def _set(code: Code) -> frozenset[str]:
+    """Returns the attributes that are set outside `__init__`, and not to 0 in eval."""
+    found = set()
     for each in ast.walk(code.tree):
         if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store):
             function = code.function_of(each)
             statement = next(code.parents(each))
             is_zero = isinstance(statement, ast.Assign) and _is_zeroed(code, statement, each)
             if not is_zero and (function is None or function.name != "__init__"):
-                found.setdefault(each.attr, []).append(each)
-    return found
+                found.add(each.attr)
+    return frozenset(found)

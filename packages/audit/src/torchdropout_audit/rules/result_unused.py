@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import sys
+import math
 from bisect import bisect
 from collections.abc import Iterator, Mapping
 
@@ -84,7 +84,7 @@ def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
         return ""
     name, parent = target.id, next(code.parents(statement))
     places = _places(code, function)[name]
-    at = bisect(places, (statement.end_lineno or 0, statement.end_col_offset or 0), key=_place)
+    at = bisect(places, _end(statement), key=_end)
     if at < len(places):
         other: ast.AST = places[at]
         for each in code.parents(other):
@@ -95,19 +95,23 @@ def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
             named = (n for n in ast.walk(other) if isinstance(n, ast.Name) and n.id == name)
             if [*named] == other.targets and _are_beside(parent, statement, other):
                 return f"given to {name}, which gets another value"
-    if name in _kept_names(code, function) and not _is_lost(code, function, statement, name):
+    last = _last_loads(code, function).get(name)
+    if name in _outer(code, function) or (
+        last is not None and not _is_lost(code, function, statement, name, last)
+    ):
         return ""
     by_text = not _READERS.isdisjoint(code.names_in(function.node))
     return "" if by_text else f"given to {name}, which is not read"
 
 
-def _is_lost(code: Code, function: Function, statement: ast.Assign, name: str) -> bool:
-    """Whether nothing reads a name after a statement, though something does before it.
+def _is_lost(
+    code: Code, function: Function, statement: ast.Assign, name: str, last: tuple[float, ...]
+) -> bool:
+    """Whether nothing reads a name after a statement, though something does before it: at `last`.
 
     In a loop each turn has to bind it anew: `for x in inputs: x = self.drop(x)`.
     """
-    end = (statement.end_lineno or 0, statement.end_col_offset or 0)
-    if _last_loads(code, function).get(name, _EVERYWHERE) > end:
+    if last > _end(statement):
         return False
     loops = []
     for parent in code.parents(statement):
@@ -121,9 +125,9 @@ def _is_lost(code: Code, function: Function, statement: ast.Assign, name: str) -
     target = loop.target if isinstance(loop, ast.For) else None
     if isinstance(target, ast.Name) and target.id == name and code.is_in(statement, loop, "body"):
         return True
-    start = _place(loop.body[0])
-    reads = [n for n in _places(code, function)[name] if _place(n) >= start]
-    holder = next(code.parents(reads[0]))
+    places, start = _places(code, function)[name], loop.body[0]
+    first = places[bisect(places, (start.lineno, start.col_offset), key=_end)]
+    holder = next(code.parents(first))
     return (
         len(loops) == 1
         and isinstance(holder, ast.Assign)
@@ -133,19 +137,19 @@ def _is_lost(code: Code, function: Function, statement: ast.Assign, name: str) -
     )
 
 
-_EVERYWHERE = (sys.maxsize, 0)
+_EVERYWHERE = (math.inf,)
 
 
 @kept
-def _last_loads(code: Code, function: Function) -> Mapping[str, tuple[int, int]]:
-    """Where a function last reads each name; after everything else, if another scope has it."""
-    last: dict[str, tuple[int, int]] = {}
+def _last_loads(code: Code, function: Function) -> Mapping[str, tuple[float, ...]]:
+    """Where a function last reads each name; after everything else, if another function does."""
+    found: dict[str, list[tuple[float, ...]]] = {}
     for name, nodes in code.names_in(function.node).items():
         for node in nodes:
             if isinstance(node.ctx, ast.Load):
-                is_own = code.function_of(node) is function and name not in _outer(code, function)
-                last[name] = max(last.get(name, (0, 0)), _place(node) if is_own else _EVERYWHERE)
-    return last
+                is_own = code.function_of(node) is function
+                found.setdefault(name, []).append(_end(node) if is_own else _EVERYWHERE)
+    return {name: max(places) for name, places in found.items()}
 
 
 def _are_beside(parent: ast.AST, *statements: ast.stmt) -> bool:
@@ -154,25 +158,15 @@ def _are_beside(parent: ast.AST, *statements: ast.stmt) -> bool:
     return any(isinstance(b, list) and all(s in b for s in statements) for b in blocks)
 
 
-def _place(node: ast.Name | ast.stmt) -> tuple[int, int]:
-    return node.lineno, node.col_offset
+def _end(node: ast.Name | ast.stmt) -> tuple[int, int]:
+    return node.end_lineno, node.end_col_offset  # type: ignore[return-value]
 
 
 @kept
 def _places(code: Code, function: Function) -> Mapping[str, list[ast.Name]]:
     """The names in a function, in their order."""
     named = code.names_in(function.node)
-    return {name: sorted(nodes, key=_place) for name, nodes in named.items()}
-
-
-@kept
-def _kept_names(code: Code, function: Function) -> frozenset[str]:
-    """The names that a function reads, and those that belong to another scope."""
-    named = code.names_in(function.node)
-    read = {
-        name for name, nodes in named.items() if any(isinstance(n.ctx, ast.Load) for n in nodes)
-    }
-    return _outer(code, function) | read
+    return {name: sorted(nodes, key=_end) for name, nodes in named.items()}
 
 
 @kept
@@ -259,7 +253,7 @@ def _severity(code: Code, call: Call) -> Severity | None:
         if parent is call.function.node:
             break
     last = _last_lines(code, call.function)
-    return "advice" if last.get(x.id, 0) > x.lineno else None
+    return "advice" if last[x.id] > x.lineno else None
 
 
 @kept
@@ -288,8 +282,8 @@ def _fix(code: Code, call: Call, statement: ast.Expr) -> Fix | None:
     if x.id not in call.function.names and x.id not in _assigns(code, call.function):
         return None
     named = code.names_in(call.function.node)[x.id]
-    last = statement.end_lineno or statement.lineno
-    if not any(isinstance(each.ctx, ast.Load) and each.lineno > last for each in named):
+    end = _end(statement)
+    if not any(isinstance(each.ctx, ast.Load) and _end(each) > end for each in named):
         return None  # it would be given to a name that is not read
     start = code.span(statement)[0]
     # The fixed program trains with dropout: intended, but a change.

@@ -168,7 +168,7 @@ def _given_class(code: Code, call: Call, func: ast.expr) -> str | None:
         for file, base in bases_of_project(code, call.cls) or ():
             held = base.attributes.get(func.attr, ())
             names |= {file.name(each.value) if each.value else None for each in held}
-    return min(map(str, names)) if names and names <= {*RNNS} else None
+    return min(map(str, names)) if names and names.issubset(RNNS) else None
 
 
 def _is_of_torch(code: Code, expr: ast.Call | ast.Subscript) -> bool:
