@@ -91,6 +91,7 @@ def run(*command, **env):
 SCRIPTS = Path(__file__).parents[1]
 
 
+@pytest.mark.integration
 @needs_triton
 class TestBits:
     """In Triton's interpreter."""
@@ -201,6 +202,7 @@ class TestBits:
         assert current != first == "triton"
 
 
+@pytest.mark.integration
 @needs_triton
 def test_inductor_fuses_a_compiled_dropout_with_its_neighbours():
     """In its code for a GPU, which need not be there: one kernel forward, and one backward."""
@@ -268,6 +270,7 @@ SM_90, GFX942 = target("sm_90"), target("gfx942")
 NVIDIA = [SM_90, *(target(name, pytest.mark.slow) for name in ("sm_80", "sm_100"))]
 
 
+@pytest.mark.integration
 @needs_triton
 class TestCompiled:
     """For GPUs that need not be there, as their launches would compile them."""
