@@ -140,7 +140,7 @@ def _limit(timeout: float | None, level: str) -> float | None:
     multiple=True,
     metavar="CHECKS",
     help="Run these checks only: codes, beginnings of codes (TD52), names or groups, separated by "
-    "commas. The report says that others were left out, and gives no verdict.",
+    "commas. The report says that others were left out, and gives no verdict unless one fails.",
     shell_complete=completing(CHOICE.completions, listed=True),
 )
 @click.option(
@@ -221,7 +221,8 @@ def verify(
     Options on the command line take precedence over [tool.torchdropout] in a pyproject.toml.
 
     Exit code: 0 no error, 1 errors, 2 a target cannot be run, 130 interrupted. With --select or
-    --ignore it says whether the checks that ran found an error, not whether the target is correct.
+    --ignore the exit code says whether the checks that ran found an error, not whether the target
+    is correct.
     """
     targets = targets or (context.default_map or {}).get("targets", ())
     if not targets:

@@ -70,8 +70,9 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     (`F.batch_norm(..., training=True)`).
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
-    and divides by it in eval, where it is too large: after a ReLU and a dropout of p=0.5, the
-    output of BatchNorm has a standard deviation of 1 in training and of 0.64 in eval.
+    and divides by it in eval, where it is too large: behind a standard normal input, a ReLU and a
+    dropout of p=0.5, the output of BatchNorm has a standard deviation of 1 in training and of 0.64
+    in eval.
 
     To fix: put the dropout after the last BatchNorm, or use LayerNorm or GroupNorm, which store no
     statistics.
