@@ -64,8 +64,6 @@ MOST = 60.0  # recorded seconds of all tests of a mutation, if --most says nothi
 SAYING = 6  # characters of a name that is found in a test's by no chance
 # It reads the defaults of public functions, which it does not run.
 _OF_DEFAULTS = "tests/test_signatures.py"
-# What runs in processes of a test's own, which are not recorded.
-_IN_PROCESSES = {"shards": "test_distributed"}
 FEW = 5  # a function of so few recorded tests may run when its file is imported
 
 # --- Mutations -----------------------------------------------------------------------------------
@@ -403,7 +401,7 @@ def _is_file_of(tests: str, path: str) -> bool:
     same_room = not rooms or any(room in file.parts for room in rooms) or "cli" in rooms
     is_own = f"{file.stem}_".startswith(f"test_{stem}_")
     is_own |= "cli" in rooms and file.stem == "test_cli"
-    return (same_room and is_own) or file.stem == _IN_PROCESSES.get(stem)
+    return same_room and is_own
 
 
 def _is_private(function: str) -> bool:

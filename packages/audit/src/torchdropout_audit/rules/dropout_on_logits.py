@@ -358,18 +358,11 @@ def _is_of_scores(code: Code, path: Path) -> bool:
         is_plain = giver is not None and not _ACTIVATED.fullmatch(kind(giver.last))
         if is_plain and is_kept and not _LOGITS.isdisjoint(words(given.id)):
             return True
-        start = (given.lineno, given.col_offset)
-        before = (each for each in code.assigned(given) if each and _end(each) < start)
-        given = max(before, key=_end, default=None)  # what may be under an option
+        start = code.span(given)[0]
+        before = (each for each in code.assigned(given) if each and code.span(each)[1] < start)
+        given = max(before, key=code.span, default=None)  # what may be under an option
     made = code.local(given.func) if isinstance(given, ast.Call) else None
     return isinstance(made, Function) and _gives_scores(code, made)
-
-
-def _end(node: ast.expr) -> tuple[int, int]:
-    line, column = node.end_lineno, node.end_col_offset
-    assert line is not None
-    assert column is not None
-    return line, column
 
 
 def _is_of_layer_for_classes(code: Code, path: Path) -> bool:
