@@ -264,6 +264,53 @@ def test_gradients_of_parts_are_laid_out_as_the_parts_are():
     assert _shards._laid_out(gradient, (3, 1)) is gradient
 
 
+@pytest.mark.parametrize("is_imported", [True, False])
+def test_what_is_spread(monkeypatch, is_imported):
+    class Spread(torch.Tensor):
+        pass
+
+    if is_imported:
+        fake = SimpleNamespace(DTensor=Spread)
+        monkeypatch.setitem(sys.modules, "torch.distributed.tensor", fake)
+    else:
+        monkeypatch.delitem(sys.modules, "torch.distributed.tensor", raising=False)
+    x = torch.ones(2)
+    assert _shards.is_spread(x.as_subclass(Spread)) is is_imported
+    for other in (x, torch.nn.Parameter(x), torch.nn.Buffer(x), None):
+        assert _shards.is_spread(other) is False
+
+
+@pytest.mark.parametrize(("strides", "used"), [(None, [5, 1]), ([1, 4], [1, 4])])
+def test_a_process_calls_the_function_with_its_parts(monkeypatch, strides, used):
+    x, weight = randn(4, 5), randn(3)
+
+    class Parts:
+        def __init__(self, lead, whole, shape):
+            assert (lead, whole, shape) == (x, [1], None)
+            self.shape = (4, 5)
+
+        def of(self, t, shared):
+            return t * 10 if shared else t + 1
+
+        def base(self, base, strides):
+            return base, strides
+
+        def joined(self, found, lead):
+            return found, lead
+
+    def function(*given):
+        return given
+
+    monkeypatch.setattr(_shards, "are_spread", lambda tensors: "input" in tensors)
+    monkeypatch.setattr(_shards, "_Parts", Parts)
+    tensors = {"input": x, "bias": None, "weight": weight}
+    found, lead = _shards.by_parts(function, tensors, 7, strides, [1], shared=["weight"])
+    assert torch.equal(lead, x + 1)
+    assert torch.equal(found[0], x + 1)
+    assert torch.equal(found[2], weight * 10)
+    assert (found[1], *found[3:]) == (None, (7, used), used)
+
+
 def test_a_sparse_tensor_is_refused_before_the_parts(monkeypatch):
     sparse = torch.eye(2).to_sparse()
     with pytest.raises(ArgumentTypeError, match="`old` to be a dense tensor"):
