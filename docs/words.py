@@ -26,7 +26,7 @@ READ = (
 )
 SUFFIXES = {".md", ".py", ".cpp", ".h", ".hpp", ".toml", ".yml", ".yaml", ".cff", ".sh", ".j2", ""}
 # The page itself; what others wrote; the notebook's page, made from `examples/build_notebook.py`.
-NOT_READ = ("docs/style.md", "docs/notebook.md", "packages/audit/tests/snippets/")
+NOT_READ = ("docs/style.md", "docs/notebook.md", "packages/audit/tests/fixtures/")
 ALLOWED = "words: allowed"
 
 

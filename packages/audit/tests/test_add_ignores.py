@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from _fixtures import FIXTURES, cases
 from _reports import finding
 from torchdropout_audit import comments
 from torchdropout_audit.__main__ import main
@@ -16,7 +17,6 @@ from torchdropout_audit.comments import NOT_IGNORED, add_ignores, suppress
 from torchdropout_audit.registry import FINDERS
 from torchdropout_audit.source import audit_text
 
-SNIPPETS = Path(__file__).parent / "snippets"
 HEAD = """\
 import torch.nn as nn
 import torch.nn.functional as F
@@ -165,10 +165,10 @@ def test_strings_that_newer_parsers_split_into_tokens(monkeypatch):
 
 
 @pytest.mark.parametrize("rule", FINDERS)
-def test_all_that_the_snippets_break_is_silenced(rule):
+def test_all_that_the_fixtures_break_is_silenced(rule):
     counted = 0
-    for path in (SNIPPETS / rule).rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
+    for case in cases(FIXTURES / f"{rule.replace('-', '_')}.py"):
+        text = case.files[0].text
         found = [f for f in audit(text) if f.name not in NOT_IGNORED]
         new, count = add_ignores(text, found)
         assert count == len(found)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch.nn
 
+from _fixtures import FILES, cases
 from torchdropout_audit.comments import suppress
 from torchdropout_audit.files import Source
 from torchdropout_audit.fix import apply_fixes, fix_all, parses
@@ -19,7 +20,6 @@ from torchdropout_audit.registry import FINDERS, RULES
 from torchdropout_audit.run import audit_data
 from torchdropout_audit.source import audit_text
 
-HERE = Path(__file__).parent
 TOKEN = re.compile(r"\w+|[ \t]+|\r?\n|[^\w\s]|\s")
 ODD = [
     *("\0", "\ufeff", "\r", "\x0c", "\u2028", "\ud800", "é", "\U0001f600", "'", '"""', "\\", "#"),
@@ -62,8 +62,8 @@ WORDS = [
 
 
 def load():
-    """The snippets, the rules' examples, and pieces of torch's own modules."""
-    texts = [path.read_text() for path in sorted(HERE.glob("snippets/*/*.py"))]
+    """The fixtures, the rules' examples, and pieces of torch's own modules."""
+    texts = [file.text for path in FILES for case in cases(path) for file in case.files]
     for finder in FINDERS.values():
         texts += [finder.rule.broken, finder.rule.fixed]
     folder = Path(torch.nn.__file__).parent

@@ -18,6 +18,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 import started
+from _fixtures import FILES, cases
 from torchdropout_audit import run as run_module
 from torchdropout_audit import workers
 from torchdropout_audit.findings import SourceReport
@@ -80,12 +81,16 @@ def test_no_rules_example_is_passed_over(name):
     assert may_break_a_rule(broken.encode())
 
 
-SNIPPETS = sorted((Path(__file__).parent / "snippets").glob("*/bad_*.py"))
-
-
-def test_no_labelled_snippet_is_passed_over():
-    assert SNIPPETS
-    assert [p.name for p in SNIPPETS if not may_break_a_rule(p.read_bytes())] == []
+def test_no_fixture_that_breaks_a_rule_is_passed_over():
+    broken = [
+        file.text
+        for fixture in FILES
+        for case in cases(fixture)
+        for file in case.files
+        if any(line.marks for line in file.lines)
+    ]
+    assert broken
+    assert [text for text in broken if not may_break_a_rule(text.encode())] == []
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,0 @@
-import torch.nn.functional as F
-from torch import nn
-
-
-class Attention(nn.Module):
-    def forward(self, q, k, v):
-        return F.scaled_dot_product_attention(
-            q, k, v, None, 0.0 if not self.training else self.dropout
-        )

@@ -1,9 +1,0 @@
-import torch.nn.functional as F
-from torch import nn
-
-
-class Attention(nn.Module):
-    def forward(self, q, k, v):
-        if self.training:
-            return F.scaled_dot_product_attention(q, k, v, dropout_p=self.p)
-        return F.scaled_dot_product_attention(q, k, v)

@@ -1,7 +1,0 @@
-import torch.nn.functional as F
-from torch import nn
-
-
-class Attention(nn.Module):
-    def forward(self, q, k, v, **kwargs):
-        return F.scaled_dot_product_attention(q, k, v, **kwargs)

@@ -1,8 +1,0 @@
-import torch.nn.functional as F
-from torch import nn
-
-
-class Attention(nn.Module):
-    def forward(self, q, k, v):
-        options = {"dropout_p": self.p} if self.training else {}
-        return F.scaled_dot_product_attention(q, k, v, **options)

@@ -1,3 +1,0 @@
-"""Use F.scaled_dot_product_attention(q, k, v, dropout_p=self.p) with care."""
-
-NAME = "F.scaled_dot_product_attention(q, k, v, dropout_p=self.p)"

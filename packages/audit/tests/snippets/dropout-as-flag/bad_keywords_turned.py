@@ -1,7 +1,0 @@
-from torch import nn
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.drop = nn.Dropout(inplace=True, p=True)  #! dropout-as-flag

@@ -1,3 +1,0 @@
-from torch import nn
-
-drop = nn.Dropout(True)  #! dropout-as-flag

@@ -1,5 +1,0 @@
-from torch import nn
-
-
-def make(p, inplace):
-    return nn.Dropout(p, inplace)

@@ -1,3 +1,0 @@
-from torch import nn
-
-drop = nn.Dropout(0.5, True)

@@ -1,3 +1,0 @@
-from keras.layers import Dropout
-
-drop = Dropout(True)

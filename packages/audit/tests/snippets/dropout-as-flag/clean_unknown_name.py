@@ -1,5 +1,0 @@
-from torch import nn
-
-
-def make(dropout):
-    return nn.Dropout(dropout)

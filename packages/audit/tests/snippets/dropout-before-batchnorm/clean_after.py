@@ -1,5 +1,0 @@
-from torch import nn
-
-net = nn.Sequential(
-    nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 1)
-)

@@ -1,4 +1,0 @@
-#! path: src/config.py
-class Config:
-    def __init__(self, dim=8, dropout=0.1):
-        self.dim = dim

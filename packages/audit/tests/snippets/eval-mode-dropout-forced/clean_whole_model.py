@@ -1,4 +1,0 @@
-def fit(model, step):
-    model.train()
-    for i in range(10):
-        step(model, i)

@@ -1,5 +1,0 @@
-import haiku.nets as F
-
-
-def net(x):
-    return F.alpha_dropout(x, 0.1)

@@ -1,7 +1,0 @@
-import torch.nn.functional as F
-from torch import nn
-
-
-class SNN(nn.Module):
-    def forward(self, x):
-        return F.alpha_dropout(x, self.p, training=self.training)

@@ -1,8 +1,0 @@
-from torch import nn
-
-
-class Net(nn.Module):
-    def forward(self, x):
-        drop = nn.Dropout(self.p)
-        drop.train(self.training)
-        return drop(x)

@@ -1,7 +1,0 @@
-import torch.nn.functional as F
-from torch import nn
-
-
-class Net(nn.Module):
-    def forward(self, x):
-        return F.dropout(x, 1.0, self.training)  #! p-one advice

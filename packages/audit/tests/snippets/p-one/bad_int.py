@@ -1,3 +1,0 @@
-from torch.nn import Dropout2d
-
-drop = Dropout2d(p=1)  #! p-one advice

@@ -1,3 +1,0 @@
-import keras
-
-drop = keras.layers.Dropout(1.0)

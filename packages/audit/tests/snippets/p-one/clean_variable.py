@@ -1,5 +1,0 @@
-from torch import nn
-
-
-def make(p):
-    return nn.Dropout(p)

@@ -1,3 +1,0 @@
-"""nn.Dropout(50) drops nothing: it raises."""
-
-EXAMPLE = "nn.Dropout(50)"

@@ -1,7 +1,0 @@
-import lightning as L
-
-
-class Net(L.LightningModule):
-    def train(self):  #! train-overridden
-        self.fit_loop = True
-        return super().train()
