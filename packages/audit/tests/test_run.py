@@ -87,7 +87,7 @@ def test_no_fixture_that_breaks_a_rule_is_passed_over():
         for fixture in FILES
         for case in cases(fixture)
         for file in case.files
-        if any(line.marks for line in file.lines)
+        if any(mark.code != "TD001" for line in file.lines for mark in line.marks)
     ]
     assert broken
     assert [text for text in broken if not may_break_a_rule(text.encode())] == []
