@@ -254,6 +254,8 @@ def audit(
                 )
         except WRONG as error:  # raised by --since
             raise click.UsageError(str(error)) from error
+        if how["since"] is not None and report.complete and not (report.files or report.problems):
+            tell(f"no file has changed since {how['since']}")
     if diff:
         return _exit_code(report, bool(changes)) if _show(changes, report, output) else CANNOT_RUN
     if form == "text":  # the other formats hold them

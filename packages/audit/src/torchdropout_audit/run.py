@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from .cache import Cache, cache_folder, key_of
-from .changes import Changed
+from .changes import changed as changed_since
 from .comments import NOT_IGNORED, add_ignores, suppress
 from .files import UNREADABLE, UnreadableError, find_files, leads_out, read_source, why, write_over
 from .findings import SourceFinding, SourceReport
@@ -154,8 +154,8 @@ def audit_paths(
             paths, exclude=exclude, root=root, respect_gitignore=respect_gitignore
         )
         if since is not None:
-            is_changed = Changed(since, paths, respect_gitignore=respect_gitignore)
-            files = list(filter(is_changed, files))
+            files, others = changed_since(files, paths, since, respect_gitignore=respect_gitignore)
+            problems += others
     except KeyboardInterrupt:
         return SourceReport((), 0, seconds=time.monotonic() - began, complete=False)
     with Cache(cache_folder() if cache else None) as remembered:
