@@ -1,12 +1,24 @@
 """Settings of the audit in a pyproject.toml."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from torchdropout.verify.settings import read_config as read_verify_config
+from torchdropout_audit.__main__ import main
 from torchdropout_audit.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout_audit.settings import TABLE, read_config
+
+BAD = """\
+from torch import nn
+import torch.nn.functional as F
+
+
+class Net(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.1)
+"""
 
 
 @pytest.fixture
@@ -106,6 +118,22 @@ def test_what_is_wrong_is_told_with_the_file(project, line, error, words):
         read_config(path)
     for word in (str(path), *words):
         assert word in str(caught.value)
+
+
+def test_no_file_outside_is_fixed(tmp_path, monkeypatch, capsys):
+    other = tmp_path / "other.py"
+    other.write_text(BAD)
+    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    Path("pyproject.toml").write_text('[tool.torchdropout.audit]\npaths = ["../other.py"]\n')
+    for arguments in (["--fix"], []):
+        assert main(arguments) == 2
+        out, err = capsys.readouterr()
+        assert (out, "paths: expected a path in" in err) == ("", True)
+        assert other.read_text() == BAD
+    assert main(["--no-config", "--fix", "../other.py"]) == 0  # named by the user
+    assert other.read_text() != BAD
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,6 @@ def test_nothing_is_written_to_the_repository():
     ],
     ids=[
         "sha256",
-        "reftable",
         "split index",
         "sparse index",
         "index of version 4",

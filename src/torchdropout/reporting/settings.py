@@ -23,6 +23,10 @@ FILE = "pyproject.toml"
 TABLES = ("torchdropout", "torchdropout.audit")
 # A table whose name is at least this close to one of these is a misspelling of it.
 _CLOSE = 0.85
+_FEW = 8  # processes that are started on any machine
+# The time of the parser is the square of the parts of a key, which have a dot between them.
+_MOST_CHARACTERS = 1_000_000
+_MOST_DOTS = 1_000
 
 # Converts a value, given the folder of the file. It raises TypeError for a wrong type, LookupError
 # with the known names for an unknown name, and ValueError with its own message.
@@ -107,7 +111,7 @@ class Table:
 
     def _in(self, path: Path) -> Mapping[str, Any] | None:
         try:
-            found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+            found: Any = tomllib.loads(_text(path))
         except OSError as error:
             raise ArgumentValueError(f"Expected to read {path}, got {error.strerror}") from error
         except UnicodeDecodeError as error:
@@ -134,6 +138,16 @@ class Table:
                     f"({type(found).__name__})"
                 )
         return found
+
+
+def _text(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        text = file.read(_MOST_CHARACTERS + 1)
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(f"more than {_MOST_CHARACTERS:,} characters")
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        raise ValueError(f"more than {_MOST_DOTS:,} dots in a line")
+    return text
 
 
 def _unknown_table(path: Path, name: str) -> ArgumentValueError:
@@ -177,17 +191,27 @@ def strings(value: Any, _: Path) -> tuple[str, ...]:
     return tuple(value)
 
 
-def count(value: Any, _: Path) -> int:
-    """Accepts an integer from 1."""
+def processes(value: Any, _: Path) -> int:
+    """Accepts a number of processes, and lowers it to what a machine can use."""
     if type(value) is not int:
         raise TypeError
     if value < 1:
         raise ValueError(f"expected at least 1, got {value}")
-    return value
+    return min(value, max(_FEW, os.cpu_count() or 1))
 
 
-def moved(path: str, folder: Path) -> str:
-    """Converts a path relative to a folder into one relative to the current folder."""
-    if Path(path).is_absolute() or folder.resolve() == Path.cwd():
+def inside(path: str, folder: Path) -> str:
+    """Converts a path relative to the folder of the file into one relative to the current folder.
+
+    Who runs a command may not have written the file, so it names nothing outside of its folder.
+
+    Raises:
+        ValueError: The path leads out of the folder, by itself or by a link.
+    """
+    top = os.path.realpath(folder)
+    real = os.path.realpath(os.path.join(top, path))  # noqa: PTH118
+    if not Path(real).is_relative_to(top):
+        raise ValueError(f"expected a path in {top}, got {path!r} (str), which is {real}")
+    if os.path.isabs(path) or top == os.path.realpath("."):  # noqa: PTH117
         return path
     return os.path.relpath(folder / path)

@@ -77,7 +77,7 @@ def _not_compared(paths: Sequence[str | Path], folders: set[Path]) -> Iterator[s
         paths: Files and folders.
         folders: The folders that hold files to audit.
     """
-    for path in paths:
+    for path in filter(os.path.isdir, paths):
         top = Path(path).resolve()
         below = [folder for folder in folders if folder.is_relative_to(top)]
         others = [other for folder in below if (other := _repository_below(top, folder))]
