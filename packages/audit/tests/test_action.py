@@ -23,8 +23,8 @@ ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 PAGE = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
 BAD = "from torch import nn\n\ndrop = nn.Dropout(1.5)\n"
 
-# In place of Python: makes an environment whose pip writes down what it is given, and whose audit is
-# that of these sources.
+# In place of Python: makes an environment whose pip writes down what it is given, and whose audit
+# is that of these sources.
 PYTHON = f"""#!/bin/bash
 set -e
 [ "$1 $2 $3" = "-I -m venv" ]
