@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from .cache import Cache, cache_folder, key_of
+from .cache import Cache, folder_for, key_of
 from .changes import changed as changed_since
 from .comments import NOT_IGNORED, add_ignores, suppress
 from .files import UNREADABLE, UnreadableError, find_files, leads_out, read_source, why, write_over
@@ -158,7 +158,7 @@ def audit_paths(
             problems += others
     except KeyboardInterrupt:
         return SourceReport((), 0, seconds=time.monotonic() - began, complete=False)
-    with Cache(cache_folder() if cache else None) as remembered:
+    with Cache(folder_for(paths) if cache else None) as remembered:
         try:
             run.audit(files, remembered, jobs or _processors())
         except KeyboardInterrupt:
