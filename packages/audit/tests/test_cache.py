@@ -339,6 +339,7 @@ def test_a_cache_in_what_is_audited_is_left_alone(tmp_path, monkeypatch, variabl
     source = tmp_path / "project" / "src"
     source.mkdir(parents=True)
     (tmp_path / "project" / mark).touch()
+    (tmp_path / "project" / ".cache").mkdir()
     (tmp_path / "link").symlink_to("project/.cache")
     (source / "a.py").write_text("import torch.nn as nn\nnn.Dropout(7)\n")
     monkeypatch.chdir(source if place == ".cache" else tmp_path)

@@ -203,7 +203,7 @@ def processes(value: Any, _: Path) -> int:
 def inside(path: str, folder: Path) -> str:
     """Converts a path relative to the folder of the file into one relative to the current folder.
 
-    Who runs a command may not have written the file, so it names nothing outside of its folder.
+    The user of a command may not trust the file, so that it names nothing outside of its folder.
 
     Raises:
         ValueError: The path leads out of the folder, by itself or by a link.
@@ -211,7 +211,7 @@ def inside(path: str, folder: Path) -> str:
     top = os.path.realpath(folder)
     real = os.path.realpath(os.path.join(top, path))  # noqa: PTH118
     if not Path(real).is_relative_to(top):
-        raise ValueError(f"expected a path in {top}, got {path!r} (str), which is {real}")
+        raise ValueError(f"expected a path in {top}, got {path!r} (str), which is {real!r}")
     if os.path.isabs(path) or top == os.path.realpath("."):  # noqa: PTH117
         return path
     return os.path.relpath(folder / path)

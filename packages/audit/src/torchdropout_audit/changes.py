@@ -208,7 +208,7 @@ def _second(first: Path, form: str) -> Iterator[dict[str, str]]:
     """
     shared = first  # by all work trees of the repository
     with suppress(FileNotFoundError):
-        shared = first / (first / "commondir").read_text().strip()
+        shared = first / os.fsdecode((first / "commondir").read_bytes()).rstrip("\r\n")
     with tempfile.TemporaryDirectory(prefix="torchdropout-") as name:
         second = Path(name)
         for folder in ("refs", "info"):
