@@ -1,4 +1,4 @@
-"""A limit on the processor time of a piece of work."""
+"""Limits on the processor time and the memory of a piece of work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None  # type: ignore[assignment]
 
 
 class TooLongError(BaseException):
@@ -41,6 +47,37 @@ def within(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+
+
+@contextmanager
+def below(size: int) -> Iterator[None]:
+    """Raises `MemoryError` when the work inside takes more than this many bytes.
+
+    What the process has when the work begins is not counted. The limit is the system's, and holds
+    for all threads; there is none except on Linux, outside the main thread, or where the process
+    has a lower one already.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    used = _address_space() if is_main else None
+    if used is None:
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    lower = [limit for limit in before if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([used + size, *lower]), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _address_space() -> int | None:
+    """Returns the bytes of addresses that this process has; None where that is not known."""
+    try:
+        pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+        return pages * resource.getpagesize()
+    except (OSError, AttributeError):
+        return None
 
 
 @contextmanager
