@@ -103,18 +103,18 @@ class Table:
                     raise _unknown_table(path, name)
                 if _is_close(name.lower(), "tool"):
                     for each in filter(_is_ours, value):
-                        raise _unknown_table(path, f"{name}.{each}")
+                        raise _unknown_table(path, name, each)
         tool = found.get("tool")
         if not isinstance(tool, dict):
             return
         head, *tails = _NAMES
         for name in tool:
             if name != head and _is_ours(name):
-                raise _unknown_table(path, f"tool.{name}")
+                raise _unknown_table(path, "tool", name)
         own = tool.get(head)
         for name, value in own.items() if isinstance(own, dict) else ():
             if isinstance(value, dict) and name not in (*tails, *self.keys):
-                raise _unknown_table(path, f"tool.{head}.{name}")
+                raise _unknown_table(path, "tool", head, name)
 
     def _in(self, path: Path) -> Mapping[str, Any] | None:
         try:
@@ -157,7 +157,8 @@ def _is_close(name: str, other: str) -> bool:
     return difflib.SequenceMatcher(None, name, other).ratio() >= _CLOSE
 
 
-def _unknown_table(path: Path, name: str) -> ArgumentValueError:
+def _unknown_table(path: Path, *parts: str) -> ArgumentValueError:
+    name = ".".join(f'"{part}"' if "." in part else part for part in parts)
     tables = " or ".join(f"[tool.{table}]" for table in TABLES)
     return ArgumentValueError(f"Expected {path} to have a table {tables}, got [{name}]")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import signal
 import threading
 import time
@@ -71,13 +72,26 @@ def below(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
+def is_reached() -> bool:
+    """Whether this process has come near the limit on its memory, if there is one."""
+    if resource is None:
+        return False
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    peak = re.search(rb"^VmPeak:\s*(\d+) kB", _read("/proc/self/status"), re.MULTILINE)
+    return most != resource.RLIM_INFINITY and peak is not None and int(peak[1]) * 1024 > 0.9 * most
+
+
 def _address_space() -> int | None:
     """Returns the bytes of addresses that this process has; None where that is not known."""
+    pages = _read("/proc/self/statm").split()[:1]
+    return int(pages[0]) * resource.getpagesize() if pages else None
+
+
+def _read(path: str) -> bytes:
     try:
-        pages = int(Path("/proc/self/statm").read_bytes().split()[0])
-        return pages * resource.getpagesize()
-    except (OSError, AttributeError):
-        return None
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
 
 
 @contextmanager

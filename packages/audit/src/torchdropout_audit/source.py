@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from .code import Code, Project, parsed
 from .findings import Fix, SourceFinding, excerpt
+from .limit import is_reached
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
 
@@ -28,7 +29,6 @@ _NOT_IN_2 = (
     *(ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await, ast.Match),
 )
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_TOO_DEEP = "nested too deep for Python's parser"
 _LONGEST_FIX = 10_000  # characters of the new text; that of a longer one is kept for each finding
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
@@ -66,21 +66,16 @@ def audit_rules(
 
     For a source that does not parse, `syntax-error` is returned whether or not it is applied.
     """
-    code: Code | None = None
     try:
         code = Code(text, path, project)
     except SyntaxError as error:
         return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)], {}
-    except RecursionError:
-        return [_unparsed(text, path, _TOO_DEEP)], {}
-    except MemoryError:  # also where the stack of Python's parser is full
-        pass
+    except (RecursionError, MemoryError):
+        if is_reached():
+            raise  # else the stack of Python's parser is full, which is a MemoryError, too
+        return [_unparsed(text, path, "nested too deep for Python's parser")], {}
     except ValueError as error:
         return [_unparsed(text, path, str(error))], {}
-    if code is None:
-        if parsed(text) is None:
-            return [_unparsed(text, path, _TOO_DEEP)], {}
-        raise MemoryError
     found: list[SourceFinding] = []
     faults: dict[str, Exception] = {}
     for name, finder in FINDERS.items():
