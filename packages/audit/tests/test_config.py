@@ -145,7 +145,7 @@ def test_a_misspelt_table_is_told_and_not_ignored(project, name):
         "[project]\nname = 'torchdropout'\n[project.scripts]\ntorchdropout = 'a:b'\n",
         "[dependency-groups]\ntorchdropout = ['torchdropout']\n",
         "[project.optional-dependencies]\ntorchdropout = ['torchdropout']\n",
-        "[tool.torch]\n[tool.dropout]\n[tool.tox]\n[tool.poetry.dependencies]\ntorchdropout = '*'\n",
+        "[tool.torch]\n[tool.dropout]\n[tool.poetry.dependencies]\ntorchdropout = '*'\n",
         "[tool.uv.sources]\ntorchdropout = {path = 'x'}\n[tool.pixi.feature.torchdropout]\n",
         "[build-system]\nrequires = []\n[tools]\na = 1\n[Tool.black]\nline-length = 3\n",
     ],

@@ -236,9 +236,7 @@ def test_what_is_interrupted_is_not_complete(monkeypatch):
     assert (report.complete, report.files, len(report.findings)) == (False, 2, 2)
     monkeypatch.setattr(run_module, "find_files", interrupt)
     report = audit_paths(["."])
-    assert report == SourceReport(
-        (), 0, seconds=report.seconds, complete=False, interrupted=True
-    )
+    assert report == SourceReport((), 0, seconds=report.seconds, complete=False, interrupted=True)
 
 
 def test_a_fault_of_a_rule_costs_one_file(monkeypatch):

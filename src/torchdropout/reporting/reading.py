@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 
@@ -32,7 +33,7 @@ def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
         OSError: [Errno 27] ... bytes, more than the limit of 10
     """
     descriptor = os.open(path, _FLAGS)
-    with open(descriptor, "rb", buffering=0) as file:
+    with io.FileIO(descriptor) as file:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.EINVAL, "neither a file nor a folder")

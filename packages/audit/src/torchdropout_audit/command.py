@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ._version import __version__
-from .files import UNREADABLE
+from .files import MOST_BYTES, UNREADABLE
 from .findings import SourceReport
 from .registry import CHOICE, RULES, SYNTAX_ERROR, chosen
 from .report import (
@@ -54,7 +54,7 @@ from .reporting.command import (
 from .reporting.lines import plural
 from .reporting.output import look, need_writable, write
 from .reporting.rules import render_rule, render_rules, render_rules_json
-from .run import MOST_BYTES, Fixing, audit_data, audit_paths
+from .run import Fixing, audit_data, audit_paths
 from .settings import FORMATS, TABLE, need_patterns
 from .signals import raised
 

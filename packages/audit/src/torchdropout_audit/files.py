@@ -108,8 +108,8 @@ class Source:
     def rewritten(self, data: bytes, text: str) -> bytes:
         r"""Encodes a text in place of that of a file, so that nothing else changes.
 
-        In an encoding such as `unicode_escape`, several bytes can stand for the same text: to encode
-        it again would change what is not fixed, and could change what the program does.
+        In an encoding such as `unicode_escape`, the same text can be written as several bytes: to
+        encode it again would change what is not fixed, and could change what the program does.
 
         Args:
             data: The bytes of the file, from which this was read.

@@ -1,7 +1,7 @@
 """What an audit of sources reports: findings, their fixes, and the report of a run.
 
-Plain data: nothing here runs a rule or formats a line. A finding keeps a bounded part of its source,
-so that what is reported of a file grows with the number of findings alone.
+Plain data: nothing here runs a rule or formats a line. A finding keeps a bounded part of its
+source, so that what is reported of a file grows with the number of findings alone.
 """
 
 from __future__ import annotations

@@ -365,7 +365,9 @@ class _Run:
             return self.tried(outcome)
         if leads_out(task.path, self._named):
             target = os.path.realpath(task.path)
-            return outcome.but(task.path, f"not fixed: it is a link to {target}, which was not named")
+            return outcome.but(
+                task.path, f"not fixed: it is a link to {target}, which was not named"
+            )
         if self._changed is not None:
             self._changed(task.path, change.old_text, change.new_text)
             return replace(outcome, change=None)

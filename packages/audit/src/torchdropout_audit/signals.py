@@ -13,7 +13,7 @@ class Ended(KeyboardInterrupt):
     """A signal to end has come.
 
     Attributes:
-        number: Of the signal.
+        number: The signal.
     """
 
     def __init__(self, number: int) -> None:
