@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from torchdropout.verify.settings import TABLE as VERIFY_TABLE
 from torchdropout.verify.settings import read_config as read_verify_config
 from torchdropout_audit.__main__ import main
 from torchdropout_audit.errors import ArgumentTypeError, ArgumentValueError
@@ -148,3 +149,35 @@ def test_a_value_in_the_place_of_a_table(project, text):
 def test_no_table(project):
     with pytest.raises(ArgumentValueError, match=r"a table \[tool.torchdropout.audit\]"):
         read_config(project("[tool.torchdropout]\n"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Tool.torchdropout.audit", "TOOL.torchdropout", "tools.torchdropout.audit",
+        "torchdropout.audit", "'tool.torchdropout.audit'", "tool.'torchdropout.audit'",
+        "tool.torchdropout.Audit", "tool.torchdroput.audit", "tool.Torchdropout.audit",
+        "tool.torch-dropout", "tool.torchdropout_audit", "Tool.torchdroput",
+    ],
+)  # fmt: skip
+def test_a_misspelt_table_is_told_and_not_ignored(project, name):
+    path = project(f"[{name}]\nstrict = true\n")
+    for table in (TABLE, VERIFY_TABLE):
+        with pytest.raises(ValueError, match=r"to have a table \[tool.torchdropout\] or"):
+            table.find(path.parent)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[project]\nname = 'torchdropout'\n[project.scripts]\ntorchdropout = 'a:b'\n",
+        "[dependency-groups]\ntorchdropout = ['torchdropout']\n",
+        "[project.optional-dependencies]\ntorchdropout = ['torchdropout']\n",
+        "[tool.torch]\n[tool.dropout]\n[tool.poetry.dependencies]\ntorchdropout = '*'\n",
+        "[tool.uv.sources]\ntorchdropout = {path = 'x'}\n[tool.pixi.feature.torchdropout]\n",
+        "[build-system]\nrequires = []\n[tools]\na = 1\n[Tool.black]\nline-length = 3\n",
+    ],
+)
+def test_tables_of_others_are_theirs(project, text):
+    path = project(text)
+    assert [table.find(path.parent) for table in (TABLE, VERIFY_TABLE)] == [None, None]
