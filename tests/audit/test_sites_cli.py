@@ -104,7 +104,7 @@ def test_a_target_that_ends_the_program_is_an_error(body, tmp_path, capsys):
 
 ENDS = {
     "exit": ("import os\nos._exit(0)", "the process ended with exit code 0"),
-    "kill": ("import os\nos.kill(os.getpid(), 9)", "the process was ended by signal 9"),
+    "kill": ("import os\nos.kill(os.getpid(), 9)", "the process ended with SIGKILL"),
     "exec": ("import os\nos.execv('/bin/true', ['true'])", "the process ended with exit code 0"),
     "left-behind": (
         "import os, subprocess\nsubprocess.Popen(['sleep', '600'], close_fds=False)\nos._exit(0)",

@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
+from .lines import clean
 from .output import write, write_file
 from .settings import Table
 from .streams import unwritable
@@ -61,7 +62,7 @@ def tell(message: str) -> None:
     """Prints a line on stderr, after the program's name."""
     context = click.get_current_context(silent=True)
     name = "torchdropout" if context is None else context.find_root().info_name
-    click.echo(f"{name}: {message}", err=True)
+    click.echo(f"{name}: {clean(message)}", err=True)
 
 
 def formats(*names: str) -> Callable[[_Command], _Command]:
