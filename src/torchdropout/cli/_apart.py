@@ -36,7 +36,7 @@ def apart(work: Callable[[], Any], target: str, *, fork: bool) -> Any:
     process = Process(functools.partial(_work, work))
     try:
         while (message := _heard(process)) is None:
-            wait([process.channel], _TICK)
+            wait([process.channel.fileno()], _TICK)
     except (EOFError, OSError):
         raise _no_result(target, process.last_words()) from None
     except ValueError:

@@ -284,7 +284,7 @@ def _run_apart(
                 while len(case.children) < case.wanted(spare + len(case.children) - 1):
                     _start(case, options, timeout, threads)
                     spare -= 1
-            wait([child.process.channel for c in running for child in c.children], _TICK)
+            wait([child.process.channel.fileno() for c in running for child in c.children], _TICK)
             for case in running:
                 for child in list(case.children):
                     _listen(case, child, timeout)
@@ -338,9 +338,9 @@ def _hear(case: _Case, child: _Child, message: Sequence[Any]) -> None:
     kind, *said = message
     if kind == "understood":
         heading, selection, waits = said
-        entries = {name: tuple(selection.pop(name)) for name in ("select", "ignore")}
+        selection |= {name: tuple(selection[name]) for name in ("select", "ignore")}
         case.heading = TargetReport(
-            case.target, checks=(), selection=Selection(**entries, **selection), **heading
+            case.target, checks=(), selection=Selection(**selection), **heading
         )
         case.waits = {code: frozenset(others) for code, others in waits.items()}
         child.is_loaded = True
