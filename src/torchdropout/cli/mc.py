@@ -16,7 +16,6 @@ from torch.export import ExportedProgram
 from ..audit.load import load_model, read_inputs
 from ..errors import TorchDropoutError
 from ..loading import one_line, target_error
-from ..mc import Plan
 from ..mc import plan as make_plan
 from ..reporting.command import (
     CANNOT_RUN,
@@ -120,18 +119,17 @@ def plan(
     except TorchDropoutError as error:
         tell(str(error))
         return CANNOT_RUN
-    lines = [clean(line) for line in str(found).splitlines()]
+    lines = [clean(line) for line in found["text"].splitlines()]
     text = "\n".join(lines[-1:] if quiet else lines) + "\n"
 
     def rendered(**_: Any) -> str:
         if form == "text":
             return text
-        return json.dumps({"schema": 1, "target": target, **found.to_dict()}, indent=2)
+        return json.dumps({"schema": 1, "target": target, **found["plan"]}, indent=2)
 
     if not publish(output, lines[-1], "", rendered, rendered, quiet=quiet):
         return CANNOT_RUN
-    misplaced = any(found.found[site].problem for site in found.rates)
-    return OK if exit_zero or not (found.problem or found.unreached or misplaced) else ERRORS
+    return OK if exit_zero or found["passed"] else ERRORS
 
 
 def _dims(given: Iterable[str]) -> BatchDims:
@@ -150,8 +148,8 @@ def _dims(given: Iterable[str]) -> BatchDims:
     return found
 
 
-def _plan(target: str, inputs: Any, options: dict[str, Any]) -> Plan:
-    """The plan of the model that a TARGET names.
+def _plan(target: str, inputs: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The plan of the model that a TARGET names, as text and as data, and whether all is reached.
 
     Raises:
         TargetError: It cannot be loaded, or its forward fails or ends the process.
@@ -164,7 +162,10 @@ def _plan(target: str, inputs: Any, options: dict[str, Any]) -> Plan:
                 got = "an exported program, whose mode is fixed"
                 raise target_error(target, "to return a model", got)
             with home:
-                return make_plan(model.eval(), *args, **options, **kwargs)
+                found = make_plan(model.eval(), *args, **options, **kwargs)
+                misplaced = any(found.found[site].problem for site in found.rates)
+                passed = not (found.problem or found.unreached or misplaced)
+                return {"text": str(found), "plan": found.to_dict(), "passed": passed}
         except TorchDropoutError:
             raise
         except (Exception, SystemExit) as error:
