@@ -12,6 +12,7 @@ from .. import _torch
 from .._validate import check_rates, is_captured
 from .._version import __version__
 from ..kernels import _check, reference, triton
+from ..kernels._check import check_memory
 from ..kernels.devices import elsewhere, on_devices, on_gpu, sample
 from ._keep_bits import select
 from ._library import library
@@ -48,6 +49,7 @@ def _checking(kernel: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor
         checked: bool,
         *place: Any,
     ) -> torch.Tensor:
+        check_memory(rates)
         # A capture reads nothing. The calls before it, which compiled the kernels, have checked.
         if not (checked or is_captured(rates)):
             check_rates(rates)
