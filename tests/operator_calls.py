@@ -63,8 +63,9 @@ def x():
 VALID = {
     "masked_affine": lambda: (x(), KEY, *MASK, 0.5, -1.0, *PLACE),
     "masked_affine.tensor": lambda: (x(), KEY, doubles(*MASK, 0.5, -1.0), False, *PLACE),
-    "masked_affine.rates": lambda: (x(), KEY, doubles(0.1, 0.5, 1, 0)[None, None], True, False)
-    + PLACE,
+    "masked_affine.rates": lambda: (
+        (x(), KEY, doubles(0.1, 0.5, 1, 0)[None, None], True, False) + PLACE
+    ),
     "masked_affine.fused": lambda: (x(), KEY, *MASK, *PLACE),
     "masked_affine.fused_of": lambda: (x(), KEY, doubles(*MASK, 0.0, 0.0), *PLACE),
     "masked_affine_reference": lambda: (x(), KEY, *MASK, 0.5, -1.0, *PLACE),
@@ -76,8 +77,9 @@ VALID = {
     "counted_affine.share": lambda: (x(), KEY, doubles(0.5).squeeze(), 4, -1, True, *PLACE),
     "counted_affine_reference": lambda: (x(), KEY, 2, 4, -1, 1.5, *PLACE),
     "drop_blocks": lambda: (x(), KEY, 1, 2, False, 0.2, 1.5, 0.0, 5, [15, 5, 1]),
-    "drop_blocks.tensor": lambda: (x(), KEY, doubles(0.2, 1.5, 0.0), 1, 2, False, False)
-    + (5, [15, 5, 1]),
+    "drop_blocks.tensor": lambda: (
+        (x(), KEY, doubles(0.2, 1.5, 0.0), 1, 2, False, False) + (5, [15, 5, 1])
+    ),
     "drop_blocks_reference": lambda: (x(), KEY, 1, 2, False, 0.2, 1.5, 0.0, 5, [15, 5, 1]),
     "dropout_add": lambda: (x(), KEY, numbers(2, 3, 4) + 1, numbers(4), *MASK, *PLACE),
     "dropout_add_backward": lambda: (x(), KEY, torch.float32, True, *MASK, *PLACE),
@@ -249,7 +251,9 @@ def calls(name, operator, pairs=0):
 
 def _stain():
     """Leave memory of all small sizes that is not zero."""
-    held = [torch.full((n,), 0x5A, dtype=torch.uint8) for n in (16, 64, 96, 128, 192, 256, 384, 768)]
+    held = [
+        torch.full((n,), 0x5A, dtype=torch.uint8) for n in (16, 64, 96, 128, 192, 256, 384, 768)
+    ]
     held += [torch.full_like(t, 0x5A) for t in held for _ in range(3)]
 
 
@@ -348,13 +352,17 @@ def fault(what, operator, make):
         return None  # these are called below autograd
     if error is not None and fake_error is None and not data:
         return f"fake tensors are not refused: {error}"
-    dynamic = name_of(operator).endswith("choose")  # how many are kept is a size that fakes do not know
+    dynamic = name_of(operator).endswith(
+        "choose"
+    )  # how many are kept is a size that fakes do not know
     if error is None and not dynamic and fakes != shapes and not data:
         return f"fake tensors have other metadata: {fakes}, {shapes}"
     return None
 
 
-QUICK = re.compile(r"as it is|on meta|without memory|None|of one element|(?<!key) of -1| (0|-1|nan|inf)$")
+QUICK = re.compile(
+    r"as it is|on meta|without memory|None|of one element|(?<!key) of -1| (0|-1|nan|inf)$"
+)
 
 
 def main(names, pairs, quick):

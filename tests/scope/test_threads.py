@@ -207,7 +207,10 @@ def test_a_forward_that_runs_later_is_refused():
             yield self.drop(x)
 
     for model in (Later(), Streaming()):
-        with td.keyed(model, seed=1, on_unreached="ignore"), pytest.raises(SiteError, match="later"):
+        with (
+            td.keyed(model, seed=1, on_unreached="ignore"),
+            pytest.raises(SiteError, match="later"),
+        ):
             model(X)
 
 

@@ -71,7 +71,7 @@ def check_map(x: torch.Tensor, key: torch.Tensor, strides: Sequence[int], dtypes
         )
     if lead:
         for n, size in zip(key.shape[:-1], sizes, strict=False):
-            if n != 1 and n != size:  # noqa: PLR1714 - sizes may be symbolic
+            if n != 1 and n != size:
                 wrong_value("key", f"of a size of `x` {tuple(sizes)} in each dimension, or 1", key)
 
 
@@ -167,7 +167,7 @@ def check_rates(
     if not rates.is_cpu and rates.device != x.device:
         _wrong_device("rates", rates, x.device)
     if rates.ndim != x.ndim or any(
-        n != 1 and n != size  # noqa: PLR1714
+        n != 1 and n != size
         for n, size in zip(rates.shape, x.shape, strict=True)
     ):
         wrong_value("rates", f"of each size of `x` {tuple(x.shape)}, or 1", rates)

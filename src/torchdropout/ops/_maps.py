@@ -78,9 +78,7 @@ def define_map(
         y: torch.Tensor = operator(x, key, *own, base, strides)
         return y
 
-    def check_tensor(
-        x: torch.Tensor, key: torch.Tensor, tensor: torch.Tensor, *rest: Any
-    ) -> None:
+    def check_tensor(x: torch.Tensor, key: torch.Tensor, tensor: torch.Tensor, *rest: Any) -> None:
         check_form(x, key, *rest)
         check_constants(tensor, sum(is_float), x)
 
