@@ -1,13 +1,14 @@
 """Every operator of `torch.ops.torchdropout`, called with arguments that do not fit.
 
-Run as a program it names each call before it makes it, and after it what was wrong: a call that ends
-the interpreter is the last one that was named.
+Run as a program it names each call before it makes it, and after it what was wrong: a call that
+ends the interpreter is the last one that was named.
 
     python tests/operator_calls.py [--quick | --pairs N] [OPERATOR ...]
 
 Each argument in turn gets each value that its type may have: another device, size, dtype or layout,
 no memory, lazily negated or conjugated, a subclass, integers at the ends of their range, NaN.
-`--quick` tries a few of these values. `--pairs N` changes two arguments of each call instead, N times for each operator.
+`--quick` tries a few of these values. `--pairs N` changes two arguments of each
+call instead, N times for each operator.
 
 A call must raise a RuntimeError, TypeError or ValueError, or give a result: the same with compiled
 kernels and with the reference, whatever the memory held before. Fake tensors must give a result of
@@ -336,10 +337,9 @@ def fault(what, operator, make):
     refused = {error is not None for *_, error in found}
     if len(refused) > 1:
         return f"one backend refuses, another does not: {[str(e) for *_, e in found]}"
-    if refused == {False}:
-        if any(value != found[0][2] for _, _, value, _, _ in found):
-            return "results differ, of backends or of what memory held"
-    values, shapes, error = found[0][2:]
+    if refused == {False} and any(value != found[0][2] for _, _, value, _, _ in found):
+        return "results differ, of backends or of what memory held"
+    _values, shapes, error = found[0][2:]
     if "a subclass" in what:  # of which torch cannot make a fake
         return None
     fakes, fake_error = _of_fakes(operator, make)

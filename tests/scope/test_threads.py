@@ -15,7 +15,7 @@ X = torch.ones(6, 8)
 
 
 class Waiting(torch.nn.Module):
-    """It waits within its forward, until it is told to go on."""
+    """It waits within its forward."""
 
     def __init__(self):
         super().__init__()

@@ -1,7 +1,8 @@
-"""What the kernels rely on in the arguments of an operator, whoever calls it.
+"""What the kernels rely on in the arguments of an operator.
 
-`functional` has checked its own calls, but `torch.ops.torchdropout` is open to all. These checks read
-metadata only, so that fake tensors are refused as real ones are; `check_memory` is for real ones.
+`functional` has checked its own calls, but `torch.ops.torchdropout` is open to all. These checks
+read metadata only, so that fake tensors are refused as real ones are; `check_memory` is for real
+ones.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .._validate import REAL, wrong_type, wrong_value
 from ..contract.keep import compute_dtype
 from ..errors import ArgumentValueError
 
-# Of an operator's arguments; it raises, or returns nothing.
+# A function of the arguments of a call; it raises, or returns nothing.
 Check = Callable[..., None]
 
 MAPPED = frozenset((*REAL, torch.complex32, torch.complex64, torch.complex128))
@@ -44,8 +45,8 @@ def check_map(x: torch.Tensor, key: torch.Tensor, strides: Sequence[int], dtypes
 
     Raises:
         ArgumentTypeError: x or the key has another dtype or layout.
-        ArgumentValueError: The sizes of the key or the number of strides do not fit x, or the key is
-            on a device of its own.
+        ArgumentValueError: The sizes of the key or the number of strides do not fit x, or the key
+            is on a device of its own.
     """
     # This is what nearly all calls have.
     if (
@@ -66,8 +67,8 @@ def check_map(x: torch.Tensor, key: torch.Tensor, strides: Sequence[int], dtypes
     sizes, lead = x.shape, key.ndim - 1
     if lead + len(strides) != len(sizes):
         raise ArgumentValueError(
-            f"Expected a dimension of `key` or one of `strides` for each dimension of `x`, got {lead} "
-            f"and {len(strides)} for {len(sizes)}."
+            f"Expected a dimension of `key` or one of `strides` for each dimension of `x`, got "
+            f"{lead} and {len(strides)} for {len(sizes)}."
         )
     if lead:
         for n, size in zip(key.shape[:-1], sizes, strict=False):
@@ -84,8 +85,8 @@ def check_memory(*tensors: torch.Tensor | None) -> None:
     for t in tensors:
         if t is not None and not t.data_ptr() and t.is_cpu and t.numel():
             raise ArgumentValueError(
-                f"Expected tensors that have memory, got one of shape {tuple(t.shape)} whose storage "
-                "is empty."
+                f"Expected tensors that have memory, got one of shape {tuple(t.shape)} whose "
+                "storage is empty."
             )
 
 
@@ -107,7 +108,7 @@ def check_constants(constants: torch.Tensor, least: int, x: torch.Tensor) -> Non
 
     Raises:
         ArgumentTypeError: It is not a float64 tensor.
-        ArgumentValueError: It has fewer numbers, or is neither on the CPU nor on meta with the rest.
+        ArgumentValueError: It has fewer numbers, or is neither on the CPU nor on meta with x.
     """
     expected = f"a float64 tensor of {least} or more numbers on the CPU"
     if (
@@ -167,8 +168,7 @@ def check_rates(
     if not rates.is_cpu and rates.device != x.device:
         _wrong_device("rates", rates, x.device)
     if rates.ndim != x.ndim or any(
-        n != 1 and n != size
-        for n, size in zip(rates.shape, x.shape, strict=True)
+        n != 1 and n != size for n, size in zip(rates.shape, x.shape, strict=True)
     ):
         wrong_value("rates", f"of each size of `x` {tuple(x.shape)}, or 1", rates)
 
@@ -329,8 +329,8 @@ def _check_no_gradient(*tensors: torch.Tensor | None) -> None:
     """Refuse a call that would have to be differentiated: the caller's function does that."""
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         raise ArgumentValueError(
-            "Expected tensors without a gradient, as the operators of a sum have no derivative: call "
-            "torchdropout.functional.dropout_add, got one that requires it."
+            "Expected tensors without a gradient, as the operators of a sum have no derivative: "
+            "call torchdropout.functional.dropout_add, got one that requires it."
         )
 
 
