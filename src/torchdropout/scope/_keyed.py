@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -152,10 +153,16 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def __enter__(self) -> Self:
         _refuse_to_be_compiled()
         watcher = self._watcher
-        if watcher.scope is not None:
-            raise ArgumentValueError(
-                "Expected no scope of this model to be active, got another one around this."
-            )
+        watcher.belong_to(self)
+        try:
+            self._enter()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def _enter(self) -> None:
+        watcher = self._watcher
         if self._given is not None:
             self._use(self._given)
         elif _torch.is_compiled(unwrapped(self.model)):  # and cannot be run to find the sites
@@ -163,15 +170,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 "Expected `sites`, what find_sites returns, for a model whose compile() was "
                 "called, got sites=None (NoneType)."
             )
-        watcher.scope = self
-        try:
-            watcher.install(self.model, self.prefix)
-            watcher.observe()
-            observers.append(watcher.call)
-        except BaseException:
-            self._leave()
-            raise
-        return self
+        watcher.install(self.model, self.prefix)
+        watcher.observe()
+        observers.append(watcher.call)
 
     def __exit__(
         self,
@@ -185,7 +186,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def _leave(self) -> None:
         self._watcher.stop()
         self._watcher.remove()
-        self._watcher.scope = None
+        self._watcher.belong_to(None)
 
     @contextlib.contextmanager
     def resumed(self, state: State) -> Iterator[None]:
@@ -199,11 +200,13 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         watcher.go_to(state)
         observes, watcher.observes = watcher.observes, True
         watcher.held += 1
+        thread, watcher.thread = watcher.thread, threading.get_ident()
         try:
             with contextlib.nullcontext() if watcher.mode.is_active() else watcher.mode:
                 yield
         finally:
             watcher.held -= 1
+            watcher.thread = thread
             watcher.observes = observes
             watcher.go_to(before)
             if active is None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import hashlib
+import sys
+import threading
+import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -16,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .. import _torch
 from ..contract.keep import STREAM_BITS
-from ..errors import SiteError
+from ..errors import ArgumentValueError, SiteError
 from ..functional._part import Axis
 from ..random import Key
 
@@ -248,6 +252,7 @@ class _Enter(_OfScope):
 
     def __call__(self, module: torch.nn.Module, args: Any) -> None:
         watcher = self.watcher
+        watcher.claim()
         outermost = not watcher.frames
         if outermost:
             watcher.observe()
@@ -264,10 +269,14 @@ class _Leave(_OfScope):
 
     def __call__(self, module: torch.nn.Module, args: Any, output: Any) -> None:
         watcher = self.watcher
+        if watcher.is_elsewhere():
+            return
         if watcher.frames:
             watcher.frames.pop()
         if not watcher.frames:
             watcher.rest()
+            if not watcher.begun:
+                watcher.thread = None
 
 
 class _Hook:
@@ -340,6 +349,8 @@ class Watcher:
         multi_head: torch's multi-head attention, with draws that this watcher answers.
         tree: The modules that have the hooks; none outside a scope.
         observes: Whether the mode is active, in the thread that runs the model.
+        thread: The thread whose forward runs; None between forwards.
+        begun: Whether that is a forward of the model itself.
         held: How many recomputations run, during which it stays active.
         ranked: The key of the last scope whose batch was divided among processes.
     """
@@ -361,6 +372,9 @@ class Watcher:
         self.completed = False
         self.inside = False
         self.observes = False
+        self.thread: int | None = None
+        self.begun = False
+        self._token: object = None
         self.held = 0
         self._injected = injected
         self._hooks: list[_Hook] = []
@@ -447,7 +461,66 @@ class Watcher:
         self.tree = Tree([], {})  # it would keep the model alive
         self.frames.clear()
 
+    def belong_to(self, scope: Scope | None) -> None:
+        """Take a scope, which no other thread may do at the same time, or end it.
+
+        Raises:
+            ArgumentValueError: There is one already.
+        """
+        with _ONE_AT_A_TIME:
+            if scope is not None and self.scope is not None:
+                raise ArgumentValueError(
+                    "Expected no scope of this model to be active, got another one around this."
+                )
+            self.scope = scope
+            left = tuple(token for token in _ENTERED.get() if token is not self._token)
+            self._token = None if scope is None else object()
+            self.thread, self.begun = None, False
+        _ENTERED.set(left if scope is None else (*left, self._token))
+
+    def claim(self) -> None:
+        """Note the thread that runs a module.
+
+        Raises:
+            SiteError: Another one runs a forward.
+        """
+        if is_dynamo_compiling():
+            return
+        me = threading.get_ident()
+        with _ONE_AT_A_TIME:
+            if self.thread is None:
+                self.thread = me
+        if self.thread != me:
+            raise SiteError(
+                "Expected one thread at a time to run a model within a scope, got a call while "
+                "another thread is in its forward: the draws of both would be counted as one's."
+            )
+
+    def is_elsewhere(self) -> bool:
+        """Whether another thread runs a forward: this one's call was refused."""
+        return not is_dynamo_compiling() and self.thread not in (None, threading.get_ident())
+
+    def _check_context(self) -> None:
+        """Refuse a forward of a task or a thread that does not know of the scope.
+
+        Raises:
+            SiteError: It does not.
+        """
+        if self._token is not None and self._token not in _ENTERED.get():
+            raise SiteError(
+                "Expected a model with an active scope to be called by the thread or the task that "
+                "entered the scope, got a call from another one. If it belongs to the scope, start "
+                "it with its context: asyncio.to_thread, or contextvars.copy_context().run."
+            )
+
     def _begin(self, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
+        if not (is_dynamo_compiling() or _torch.in_backward()):
+            self._check_context()
+            self.claim()
+            if self.frames and not _calls_itself(module):
+                self.frames.clear()  # no hook runs after a forward that Ctrl-C or a timeout ended
+            if not self.frames:
+                self.begun = True
         if not self.frames and not _torch.in_backward():
             self.observe()
             self.counts.clear()
@@ -457,12 +530,23 @@ class Watcher:
     def _complete(self, module: torch.nn.Module, args: Any, output: Any) -> None:
         """Note a result, perhaps None: unlike `_end`, this hook does not run after an error."""
         if not self.frames and not _torch.in_backward():
+            if isinstance(output, _LATER):
+                if not isinstance(output, types.AsyncGeneratorType):
+                    output.close()
+                raise SiteError(
+                    "Expected a model that has computed its output when its forward returns, got "
+                    f"{type(output).__name__}: what draws later is outside of the forward."
+                )
             self.completed = True
 
     def _end(self, module: torch.nn.Module, args: Any, output: Any) -> None:
-        if not self.frames and not _torch.in_backward():
-            self.active().after()
-            self.rest()
+        begun = is_dynamo_compiling() or (self.begun and not self.is_elsewhere())
+        if begun and not self.frames and not _torch.in_backward():
+            try:
+                self.active().after()
+                self.rest()
+            finally:
+                self.thread, self.begun = None, False
 
     # --- The mode --------------------------------------------------------------------------------
 
@@ -573,6 +657,25 @@ class Watcher:
 
 
 _RESUMES = "_resumes_a_scope"  # marks a function that has been wrapped
+
+
+# The scopes that a task or a thread has entered, or was started in.
+_ENTERED: contextvars.ContextVar[tuple[object, ...]] = contextvars.ContextVar(
+    "torchdropout_scopes", default=()
+)
+_ONE_AT_A_TIME = threading.Lock()
+# Outputs whose code has not run yet.
+_LATER = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
+
+
+def _calls_itself(module: torch.nn.Module) -> bool:
+    """Whether the call that begins is within another call of the module."""
+    calls, frame = 0, sys._getframe()
+    while frame is not None and calls < 2:
+        is_call = frame.f_code.co_name == "_call_impl"
+        calls += is_call and frame.f_locals.get("self") is module
+        frame = frame.f_back  # type: ignore[assignment]
+    return calls == 2
 
 
 class Mode(TorchFunctionMode):
