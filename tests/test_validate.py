@@ -355,11 +355,18 @@ def test_a_count_is_1_or_more_where_nothing_else_is_said():
 
 @pytest.mark.parametrize(
     ("value", "error"),
-    [(0, None), (255, None), (-1, VALUE), (256, VALUE), (True, TYPE), (1.0, TYPE), ("1", TYPE)],
+    [
+        *((0, None), (255, None), (np.uint8(255), None), (torch.tensor(3), None)),
+        *((-1, VALUE), (256, VALUE), (np.int64(-1), VALUE), (torch.tensor(256), VALUE)),
+        *((True, TYPE), (1.0, TYPE), ("1", TYPE), (np.bool_(True), TYPE), (np.float32(1), TYPE)),
+        *((torch.tensor(True), TYPE), (torch.tensor(1.0), TYPE), (torch.tensor([1]), TYPE)),
+    ],
 )
 def test_unsigned_integers(value, error):
     if error is None:
-        assert check_unsigned("seed", value, 8) == value
+        found = check_unsigned("seed", value, 8)
+        assert found == value
+        assert type(found) is int
         return
     with pytest.raises(error, match=r"in \[0, 2\*\*8\), got seed="):
         check_unsigned("seed", value, 8)

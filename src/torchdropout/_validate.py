@@ -73,6 +73,17 @@ def is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
 
 
+def as_integer(value: Any) -> int | None:
+    """The integer that a value is, of any type, such as one of NumPy; None for what is none."""
+    if is_integer(value):
+        return value
+    if isinstance(value, torch.Tensor):
+        fraction = value.is_floating_point() or value.is_complex() or value.dtype == torch.bool
+        return None if value.ndim or fraction else int(value)
+    is_other = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return int(value) if is_other else None
+
+
 def check_number(name: str, expected: str, value: Any) -> float:
     """A real number as a float; infinite for an integer that no float can hold.
 
@@ -178,17 +189,15 @@ def check_bool(name: str, value: Any) -> bool:
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:
-    """Check an integer from `least` to the largest that torch holds; also one of NumPy.
+    """Check an integer of any type from `least` to the largest that torch holds.
 
     Raises:
         ArgumentTypeError: It is not an integer.
         ArgumentValueError: It is below `least`, or 2**63 or more.
     """
-    if not is_integer(value):
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            wrong_type(name, f"an integer, {least} or more", value)
-        value = int(value)
-    number: int = value
+    number = as_integer(value)
+    if number is None:
+        wrong_type(name, f"an integer, {least} or more", value)
     if number < least:
         wrong_value(name, f"{least} or more", value)
     if number >= _BEYOND_INT64:
@@ -197,17 +206,18 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
 
 
 def check_unsigned(name: str, value: Any, bits: int) -> int:
-    """Check an integer that fits in `bits` unsigned bits.
+    """Check an integer of any type that fits in `bits` unsigned bits.
 
     Raises:
         ArgumentTypeError: It is not an integer.
         ArgumentValueError: It is negative or too large.
     """
-    if not is_integer(value):
+    number = as_integer(value)
+    if number is None:
         wrong_type(name, f"an integer in [0, 2**{bits})", value)
-    if not 0 <= value < 2**bits:
+    if not 0 <= number < 2**bits:
         wrong_value(name, f"in [0, 2**{bits})", value)
-    return value
+    return number
 
 
 def check_input(

@@ -914,7 +914,7 @@ def test_attention_in_blocks_has_no_square(monkeypatch, strategy, p, few, passes
     ("options", "error", "message"),
     [
         ({"n_samples": 0}, ArgumentValueError, "`n_samples` to be 1 or more, got n_samples=0"),
-        ({"n_samples": 2.0}, ArgumentTypeError, "`n_samples` to be an integer of 1 or more"),
+        ({"n_samples": 2.0}, ArgumentTypeError, "`n_samples` to be an integer, 1 or more"),
         ({"max_batch": 0}, ArgumentValueError, "`max_batch` to be 1 or more"),
         ({"max_batch": "all"}, ArgumentTypeError, "`max_batch` to be an integer"),
         ({"seed": 2**64}, ArgumentValueError, r"`seed` to be in \[0, 2\*\*64\)"),
@@ -968,6 +968,21 @@ def test_bad_models():
 def test_bad_indices(index, error, message):
     with pytest.raises(error, match=message):
         mc.MCDropout(mlp().eval(), 2)(X, index=index)
+
+
+@pytest.mark.parametrize("of", [numpy.int64, numpy.uint8, torch.tensor], ids=lambda of: of.__name__)
+def test_any_type_of_integer(of):
+    model = classifier()
+    made = mc.MCDropout(model, of(3), seed=of(2), max_batch=of(6), keep_samples=True)
+    expected = mc.MCDropout(model, 3, seed=2, keep_samples=True)(X, index=5)
+    assert torch.equal(made(X, index=of(5)).samples, expected.samples)
+    each = [of(5 + i) for i in range(6)]
+    assert torch.equal(made(X, index=each).samples, expected.samples)
+    assert torch.equal(made(X, index=numpy.array(each)).samples, expected.samples)
+    with torch.no_grad(), mc.active(model, seed=of(2), index=of(5), first=of(1)):
+        torch.testing.assert_close(model(X).softmax(-1), expected.samples[1], **CLOSE)
+    with td.keyed(model.train(), seed=of(2), step=of(3)) as scope:
+        assert scope.key == td.Key(2).fold_in(3)
 
 
 def test_bad_batches():

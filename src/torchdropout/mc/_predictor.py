@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from .. import _torch
-from .._validate import check_bool, check_unsigned, got, is_integer, wrong_type, wrong_value
+from .._validate import check_bool, check_count, check_unsigned, got, wrong_type, wrong_value
 from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
 from ..scope._given import BatchDims, Given
@@ -147,13 +147,6 @@ class MCDropout:
     ) -> None:
         with _turn_of(model) if isinstance(model, torch.nn.Module) else contextlib.nullcontext():
             check_model(model)
-        for name, value in (("n_samples", n_samples), ("max_batch", max_batch)):
-            if value is None and name == "max_batch":
-                continue
-            if not is_integer(value):
-                wrong_type(name, "an integer of 1 or more", value)
-            if value < 1:
-                wrong_value(name, "1 or more", value)
         for name, given, words in (
             ("task", task, ("classification", "regression")),
             ("masks", masks, ("per-input", "shared")),
@@ -163,14 +156,14 @@ class MCDropout:
             if given not in words:
                 wrong_value(name, " or ".join(map(repr, words)), given)
         self.model = model
-        self.n_samples = n_samples
+        self.n_samples = check_count("n_samples", n_samples)
         self.key = seed if isinstance(seed, Key) else Key(check_unsigned("seed", seed, 64))
         self.task: Task = task
         check_choice(include, exclude, p)
         self.include, self.exclude, self.p = include, exclude, p
         self.masks = masks
         self.strategy = strategy
-        self.max_batch = max_batch
+        self.max_batch = None if max_batch is None else check_count("max_batch", max_batch)
         self.batch_dim = check_unsigned("batch_dim", batch_dim, 6)
         self.shared = check_shared(shared)
         self.given = Given(batch_dims)
@@ -182,7 +175,7 @@ class MCDropout:
         self._statistics()  # it raises its errors now, not after the first forward
         self._plan: Plan | None = None
         self._ways: dict[Any, _Way] = {}
-        self._most = max_batch  # inputs of a forward, fewer after out-of-memory errors
+        self._most = self.max_batch  # inputs of a forward, fewer after out-of-memory errors
 
     def __repr__(self) -> str:
         return (
