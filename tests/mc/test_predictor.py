@@ -488,6 +488,47 @@ def test_loaders(name):
     assert len(parts) > 1
 
 
+class Elsewhere(torch.Tensor):
+    """A tensor on another device than the model's, of which a copy on the CPU can be made."""
+
+    @staticmethod
+    def __new__(cls, x):
+        return torch.Tensor._make_wrapper_subclass(cls, x.shape, dtype=x.dtype, device="meta")
+
+    def __init__(self, x):
+        self.x = x
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        assert func is torch.ops.aten._to_copy.default
+        return args[0].x.to(kwargs["device"])
+
+
+@pytest.mark.parametrize("name", loaders())
+def test_batches_of_a_loader_go_to_the_device_of_the_model(name):
+    made = mc.MCDropout(classifier(), 5)
+    moved = torch.utils._pytree.tree_map_only(torch.Tensor, Elsewhere, [*loaders()[name]])
+    torch.testing.assert_close(made.predict(moved).mean, made(X).mean)
+
+
+@pytest.mark.parametrize("where", ["meta", "two"])
+def test_batches_stay_where_they_are_if_nothing_says_where_the_model_is(where):
+    """As with weights that are loaded when they are used, and with a model on two devices."""
+
+    class Far(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.far = torch.nn.Parameter(torch.ones(1, device="meta"))
+            self.near = torch.nn.Parameter(torch.ones(1, device="cpu" if where == "two" else "meta"))
+            self.drop = torch.nn.Dropout(0.5)
+
+        def forward(self, x):
+            return self.drop(x)
+
+    made = mc.MCDropout(Far().eval(), 5)
+    assert made.predict([X]).mean.device.type == "cpu"
+
+
 def test_progress(capsys, monkeypatch):
     shown = []
     module = types.ModuleType("tqdm.auto")

@@ -17,7 +17,7 @@ from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
 from ..scope._given import BatchDims, Given
 from ..scope._keyed import is_in_scope
-from ..scope._shared import Shared, batch_size, check_shared, shared_leaves
+from ..scope._shared import Shared, batch_size, check_shared, is_packed, shared_leaves
 from ..scope._watch import unwrapped
 from ._batch import Batch
 from ._choice import Patterns, check_choice
@@ -445,6 +445,8 @@ class MCDropout:
     def stream(self, loader: Iterable[Any], *, progress: bool = False) -> Iterator[Result]:
         """The result of each batch of a loader, whose inputs are numbered as they come.
 
+        Batches are moved to the device of the model, if it is on one.
+
         Args:
             loader: Yields tensors, mappings (arguments by name), or tuples that begin with one of
                 these.
@@ -457,9 +459,9 @@ class MCDropout:
         if not isinstance(loader, Iterable) or isinstance(loader, (torch.Tensor, Mapping)):
             expected = "an iterable of batches (the predictor itself is called with one batch)"
             wrong_type("loader", expected, loader)
-        index = 0
+        index, device = 0, _device_of(self.model)
         for item in _with_progress(loader, progress):
-            args, kwargs = _arguments(item)
+            args, kwargs = _moved(_arguments(item), device)
             result = self(*args, index=index, **kwargs)
             index += len(result)
             yield result
@@ -544,6 +546,20 @@ def _arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(item, (tuple, list)) and item and isinstance(item[0], (torch.Tensor, Mapping)):
         return _arguments(item[0])
     return wrong_type("loader", "one of tensors, mappings or tuples that begin with one", item)
+
+
+def _device_of(model: torch.nn.Module) -> torch.device | None:
+    """The device of a model's parameters and buffers; None if they have several, or no data."""
+    found = {t.device for t in (*model.parameters(), *model.buffers())}
+    # Weights that are loaded when they are used are meta tensors until then.
+    return found.pop() if len(found) == 1 and found != {torch.device("meta")} else None
+
+
+def _moved(arguments: Any, device: torch.device | None) -> Any:
+    def moved(leaf: Any) -> Any:
+        return leaf.to(device) if isinstance(leaf, torch.Tensor) or is_packed(leaf) else leaf
+
+    return arguments if device is None else _torch.tree.tree_map(moved, arguments, is_leaf=is_packed)
 
 
 def _with_progress(loader: Iterable[Any], progress: bool) -> Iterable[Any]:
