@@ -138,8 +138,8 @@ def test_what_lies_before_the_first_draw_is_computed_once():
     made.plan(X)
     model[0].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
     made(X)
-    # Two passes of two inputs by the loop and at once, one input to measure, and all passes.
-    assert rows == [2, 2, 2, 1, 6]
+    # Two passes of two inputs by the loop and at once, two inputs to measure, and all passes.
+    assert rows == [2, 2, 2, 2, 6]
     made(X[:2])
     del rows[:]
     made(X)
@@ -293,6 +293,61 @@ def test_a_model_of_which_no_draw_is_reached():
         assert len(made(X)) == 6
 
 
+class OfTokens(torch.nn.Module):
+    """A mask of ones is ignored, as in models of transformers; others are looked up by row."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = (torch.nn.Linear(8, 8) for _ in range(2))
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, x, mask):
+        y = self.drop(self.first(x))
+        if not mask.all():
+            y = y * mask[torch.arange(len(y)), :, None]
+        return self.second(y)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float32])
+def test_a_mask_that_was_ignored_so_far(dtype):
+    """The passes that a draw makes have more rows than the mask has."""
+    model, x = seeded(OfTokens), X[:, None].repeat(1, 5, 1)
+    ones = torch.ones(6, 5, dtype=dtype)
+    padded = (torch.arange(5) < torch.tensor([5, 5, 5, 2, 4, 5])[:, None]).to(dtype)
+    made = mc.MCDropout(model, 6, task="regression", keep_samples=True)
+    expected = mc.MCDropout(model, 6, task="regression", keep_samples=True, strategy="loop")
+    for mask in (ones, padded, ones, padded):
+        found = made(x, mask).samples
+        torch.testing.assert_close(found, expected(x, mask).samples, **CLOSE)
+    ways = {way.strategy for way in made._ways.values()}
+    # The slower way stays, unless the kind of the batch says which mask it has.
+    assert ways == ({"repeat"} if dtype.is_floating_point else {"expand", "repeat"})
+
+
+class Fewer(torch.nn.Module):
+    """Fails where it has more rows than inputs of the data set."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.lin, self.drop, self.rows = torch.nn.Linear(8, 8), torch.nn.Dropout(0.5), rows
+
+    def forward(self, x):
+        if len(x) > self.rows:
+            raise ZeroDivisionError
+        return self.drop(self.lin(self.drop(x)))
+
+
+def test_what_fails_with_many_rows_is_a_loop():
+    """What two inputs have shown does not hold for all."""
+    model = torch.nn.Sequential(Fewer(12), Fewer(6)).eval()
+    expected = mc.MCDropout(model, 20, task="regression", keep_samples=True, strategy="loop")
+    made = mc.MCDropout(model, 20, task="regression", keep_samples=True)
+    torch.testing.assert_close(made(X).samples, expected(X).samples, **CLOSE)
+    model[1].rows = 5
+    with pytest.raises(ZeroDivisionError):
+        made(X)
+
+
 def test_a_strategy_that_the_model_does_not_allow():
     model = td.nn.WeightDrop(torch.nn.Linear(8, 3), 0.5, names="weight").eval()
     before = state_of(model)
@@ -377,7 +432,7 @@ torch.utils._pytree.register_pytree_node(
 @pytest.mark.parametrize(
     ("wrap", "output"),
     [
-        (lambda y: {"loss": None, "logits": y}, "logits"),
+        (lambda y: {"loss": y.sum(), "logits": y}, "logits"),
         (lambda y: (y, y + 1), 0),
         (lambda y: (y + 1, y), lambda out: out[1]),
         (as_object, "logits"),
@@ -441,9 +496,10 @@ def test_packed_sequences(rates, strategy):
         torch.testing.assert_close(made(packed).samples, expected, **CLOSE)
 
 
-def test_a_model_that_draws_no_longer():
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_model_that_draws_no_longer(strategy):
     model = classifier()
-    made = mc.MCDropout(model, 5)
+    made = mc.MCDropout(model, 5, strategy=strategy)
     made(X)
     model[2].p = 0.0
     with pytest.raises(SiteError, match="draws as it did when it was planned, got no draw"):
@@ -1419,9 +1475,10 @@ def test_the_dimension_of_the_inputs_in_an_output(batch_dim, shape, dim):
 )
 def test_how_many_passes_share_a_forward(strategy, n_samples, max_batch, way, passes, monkeypatch):
     predictor = mc.MCDropout(mlp().eval(), n_samples, strategy=strategy, max_batch=max_batch)
-    monkeypatch.setattr(predictor, "_fastest", lambda *_: ("expand", None))
-    monkeypatch.setattr(predictor, "_that_fit", lambda *_: 0)
-    found = predictor._choose(Batch((torch.ones(4, 8),), {}, 0, 4), 0)
+    monkeypatch.setattr(predictor, "_quicker", lambda *_: iter([_Way("expand", 2)]))
+    if max_batch is None:
+        monkeypatch.setattr(predictor, "_that_fit", lambda *_: 0)
+    found = predictor._choose(Batch((torch.ones(4, 8),), {}, 0, 4), 0, set())
     assert (found.strategy, found.passes) == (way, passes)
 
 

@@ -91,6 +91,7 @@ class Passes(keyed):
         self._alike = alike
         self.expand = expand
         self.expanded = not expand
+        self.drew = False
         self.inlet = inlet
         self._inlet_hook: Any = None
         self._size = 0
@@ -123,6 +124,7 @@ class Passes(keyed):
         self._watcher.start = self._index
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self.count)]
         self.expanded = not self.expand
+        self.drew = not self._plan.rates
         if callable(self._find):  # the user's arguments, not copies
             self._arguments = (args, kwargs)
 
@@ -202,6 +204,7 @@ class Passes(keyed):
             )
         if site not in plan.rates and draw.mean is not None:
             return draw.finished(draw.mean(*draw.tensors))
+        self.drew = True
         self._check_vmap(site, draw)
         if found.problem:
             raise SiteError(

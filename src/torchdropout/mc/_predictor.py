@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
 from ..scope._given import BatchDims, Given
 from ..scope._keyed import is_in_scope
+from ..scope._out_of_memory import is_out_of_memory
 from ..scope._shared import Shared, batch_size, check_shared, is_packed, shared_leaves
 from ..scope._watch import unwrapped
 from ._batch import Batch
@@ -42,7 +44,7 @@ Strategy = Literal["auto", "expand", "repeat", "loop"]
 # than fits into its caches makes a forward slower, row for row; elsewhere it is a bound on memory.
 _ELEMENTS_CPU = 2**21
 _ELEMENTS = 2**28
-_FEW = 8  # passes of one input to measure; passes of a loop whose outputs are kept together
+_FEW = 8  # rows of a forward to measure; passes of a loop whose outputs are kept together
 
 _STATISTICS: Mapping[Task, Any] = {
     "classification": ClassificationStatistics,
@@ -56,6 +58,11 @@ class _Way(NamedTuple):
     strategy: str
     passes: int
     inlet: Inlet | None = None  # where "expand" makes the passes; None for the first draw
+
+    @property
+    def place(self) -> tuple[str, str | None]:
+        """The strategy, and the path of the module that makes the passes."""
+        return self.strategy, self.inlet and self.inlet.path
 
     @property
     def expands(self) -> bool:
@@ -174,7 +181,8 @@ class MCDropout:
         self._check_options()
         self._statistics()  # it raises its errors now, not after the first forward
         self._plan: Plan | None = None
-        self._ways: dict[Any, _Way] = {}
+        self._ways: dict[Any, _Way] = {}  # by the kind of a batch
+        self._refused: dict[Any, set[Any]] = {}  # the ways that failed for it
         self._most = self.max_batch  # inputs of a forward, fewer after out-of-memory errors
 
     def __repr__(self) -> str:
@@ -308,28 +316,43 @@ class MCDropout:
 
     def _update(self, statistics: Any, batch: Batch, index: int) -> None:
         """Give the outputs of all passes to the statistics, in chunks `(n, B, ...)`."""
-        way = self._way(batch, index)
-        first = 0
-        with self._passes(index, way) as scope:
-            while first < self.n_samples:
-                wanted = min(way.passes, self.n_samples - first)
+        kind, first = batch.kind(), 0
+        while first < self.n_samples:
+            way = self._way(kind, batch, index)
+            with self._passes(index, way, first) as scope:
+                while first < self.n_samples:
+                    wanted = min(way.passes, self.n_samples - first)
 
-                def run(count: int, way: _Way = way) -> torch.Tensor:
-                    return self._run(scope, batch, way._replace(passes=count))
+                    def run(count: int, way: _Way = way, scope: Passes = scope) -> torch.Tensor:
+                        return self._run(scope, batch, way._replace(passes=count))
 
-                least = wanted if way.strategy == "loop" else 1
-                count, outputs = halving(run, wanted, "passes", least)
-                if count < wanted:
-                    way = self._ways[batch.kind()] = way._replace(passes=count)
-                statistics.update(outputs)
-                first += count
+                    least = wanted if way.strategy == "loop" else 1
+                    try:
+                        count, outputs = halving(run, wanted, "passes", least)
+                    except Exception as error:
+                        if not self._has_slower(way, error):
+                            raise
+                        self._refused.setdefault(kind, set()).add(way.place)
+                        del self._ways[kind]
+                        break
+                    if count < wanted:
+                        way = self._ways[kind] = way._replace(passes=count)
+                    statistics.update(outputs)
+                    first += count
 
-    def _passes(self, index: int, way: _Way) -> Passes:
+    def _has_slower(self, way: _Way, error: Exception) -> bool:
+        """Whether passes that failed in this way may succeed in a slower one."""
+        if self.strategy != "auto" or way.strategy == "loop":
+            return False
+        return not is_out_of_memory(error)
+
+    def _passes(self, index: int, way: _Way, first: int = 0) -> Passes:
         assert self._plan is not None
         return Passes(
             self.model,
             self._plan,
             self.key,
+            first=first,
             index=index,
             alike=self.masks == "shared",
             expand=way.expands,
@@ -346,7 +369,7 @@ class MCDropout:
         given = batch if way.expands or loops else batch.repeated(count)
         times = count if loops else 1
         found = [select_output(given(self.model), self.output) for _ in range(times)]
-        if not scope.expanded:
+        if not (scope.expanded and scope.drew):
             raise SiteError(
                 "Expected a model that draws as it did when it was planned, got no draw: plan it "
                 "again by another MCDropout."
@@ -372,45 +395,49 @@ class MCDropout:
 
     # --- How -------------------------------------------------------------------------------------
 
-    def _way(self, batch: Batch, index: int) -> _Way:
-        kind = batch.kind()
+    def _way(self, kind: Any, batch: Batch, index: int) -> _Way:
         if kind not in self._ways:
-            self._ways[kind] = self._choose(batch, index)
+            self._ways[kind] = self._choose(batch, index, self._refused.get(kind, set()))
         return self._ways[kind]
 
-    def _choose(self, batch: Batch, index: int) -> _Way:
+    def _choose(self, batch: Batch, index: int, refused: Set[Any]) -> _Way:
         few = self.max_batch is not None and self.max_batch < 2 * batch.size
         if few or self.n_samples == 1:
             return _Way("loop" if self.strategy == "auto" else self.strategy, 1)
-        strategy, inlet = self._fastest(batch, index)
-        if self.max_batch is not None:
-            most = self.max_batch // batch.size
-        elif strategy == "loop":
-            most = _FEW
-        else:
-            measured = _Way(strategy, min(_FEW, self.n_samples), inlet)
-            most = self._that_fit(batch, index, measured)
+        for way in itertools.chain(self._quicker(batch, index, refused), [_Way("loop", 1)]):
+            try:
+                most = self._that_fit(batch, index, way)
+                break
+            except Exception as error:
+                if not self._has_slower(way, error):
+                    raise
         chunks = -(-self.n_samples // max(1, most))
-        return _Way(strategy, -(-self.n_samples // chunks), inlet)
+        return way._replace(passes=-(-self.n_samples // chunks))
 
-    def _fastest(self, batch: Batch, index: int) -> tuple[str, Inlet | None]:
-        """The strategy that saves most and gives the samples of the loop, for two inputs.
+    def _quicker(self, batch: Batch, index: int, refused: Set[Any]) -> Iterator[_Way]:
+        """The ways that give the samples of the loop, those that save most first.
 
-        Also where it makes the passes, if not at the first draw.
+        They are tried with two inputs; once one has failed, with the whole batch.
         """
-        if self.strategy in ("loop", "repeat"):
-            return self.strategy, None
-        few = batch.part(0, min(2, batch.size))
+        if self.strategy == "loop":
+            return
+        if self.strategy == "repeat":
+            yield _Way("repeat", 2)
+            return
+        few = batch if refused else batch.part(0, min(2, batch.size))
         _, expected = self._try(few, index, _Way("loop", 2))
         ways = [_Way("expand", 2), *(_Way("expand", 2, inlet) for inlet in self._inlets())]
         for way in ways if self.strategy == "expand" else [*ways, _Way("repeat", 2)]:
+            if way.place in refused:
+                continue
             try:
                 inlet, found = self._try(few, index, way)
             except Exception:  # the model fails if rows are repeated there
                 continue
             if _alike(expected, found):
-                return way.strategy, inlet
-        return "loop" if self.strategy == "auto" else self.strategy, None
+                yield way._replace(inlet=inlet)
+        if self.strategy == "expand":
+            yield _Way("expand", 2)
 
     def _inlets(self) -> list[Inlet]:
         """The modules around the first draw, the innermost first, without the model itself."""
@@ -427,18 +454,23 @@ class MCDropout:
 
     def _that_fit(self, batch: Batch, index: int, way: _Way) -> int:
         """How many passes fit into a forward: the part before them has one size for any number."""
-        of_one = batch.part(0, 1)
+        if self.max_batch is not None:
+            return self.max_batch // batch.size
+        if way.strategy == "loop":
+            return _FEW
+        few = batch.part(0, min(2, batch.size))  # norms without statistics refuse one
 
         def measured(count: int) -> tuple[int, torch.Tensor]:
-            few = way._replace(passes=count)
-            with self._passes(index, few) as scope, _Largest(scope) as largest:
+            passes = way._replace(passes=count)
+            with self._passes(index, passes) as scope, _Largest(scope) as largest:
                 scope.unobserved = largest.paused  # in blocks of a size independent of the passes
-                y = self._run(scope, of_one, few)
+                y = self._run(scope, few, passes)
             return largest.size, y
 
-        count, (largest, y) = halving(measured, way.passes, "passes")
+        wanted = min(max(1, _FEW // few.size), self.n_samples)
+        count, (largest, y) = halving(measured, wanted, "passes")
         elements = _ELEMENTS_CPU if y.device.type == "cpu" else _ELEMENTS
-        return elements // int(max(1, largest // count) * batch.size)
+        return elements // int(max(1, largest // (count * few.size)) * batch.size)
 
     # --- A data set ------------------------------------------------------------------------------
 
