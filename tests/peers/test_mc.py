@@ -122,3 +122,49 @@ def test_auxiliary_classifiers_stay_off():
         ("dropout", True)
     ]
     assert not plan.problem
+
+
+# --- Padded batches ------------------------------------------------------------------------------
+
+SIZES = {
+    "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 32, "max_position_embeddings": 32,
+}  # fmt: skip
+GROUPS = ("q", "k", "v", "post_attention", "intermediate", "output")
+LANGUAGE = {
+    "Bert": {},
+    "Roberta": {},
+    "Albert": {"embedding_size": 16, "hidden_dropout_prob": 0.1},
+    "DistilBert": {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32},
+    "Electra": {"embedding_size": 16},
+    "MPNet": {},
+    "BigBird": {"attention_type": "original_full", "sep_token_id": 2},
+    "SqueezeBert": {"embedding_size": 16, **{f"{name}_groups": 2 for name in GROUPS}},
+}
+EAGER = ("MPNet", "BigBird", "SqueezeBert")  # they have no other attention
+
+
+def classifier(name, attention="sdpa"):
+    transformers = pytest.importorskip("transformers")
+    how = {"attn_implementation": "eager" if name in EAGER else attention}
+    config = getattr(transformers, f"{name}Config")(**SIZES, **LANGUAGE[name], **how)
+    return seeded(getattr(transformers, f"{name}ForSequenceClassification"), config)
+
+
+def padded(lengths, width):
+    """The same tokens, whatever the width."""
+    ids = torch.arange(len(lengths) * 16).reshape(-1, 16)[:, :width] % 40 + 3
+    mask = (torch.arange(width) < torch.tensor(lengths)[:, None]).long()
+    return {"input_ids": torch.where(mask > 0, ids, 1), "attention_mask": mask}
+
+
+@pytest.mark.parametrize("name", LANGUAGE)
+def test_padding_after_a_batch_without(name):
+    """The first batch has a mask of ones, which the model ignores."""
+    made, loop = (
+        mc.MCDropout(classifier(name), 5, strategy=strategy, keep_samples=True)
+        for strategy in ("auto", "loop")
+    )
+    for lengths in ((7, 7, 7), (7, 3, 5), (7, 7, 7)):
+        batch = padded(lengths, 7)
+        torch.testing.assert_close(made(**batch).samples, loop(**batch).samples)
