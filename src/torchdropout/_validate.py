@@ -69,19 +69,15 @@ def wrong_shape(name: str, expected: str, value: object) -> NoReturn:
 
 
 def is_integer(value: object) -> TypeGuard[int]:
-    """True for an int or a symbolic int, and never for a bool."""
-    return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
+    """True for an int, also one of NumPy, or a symbolic int, and never for a bool."""
+    if isinstance(value, (int, torch.SymInt)):
+        return not isinstance(value, bool)
+    return isinstance(value, numbers.Integral)
 
 
-def as_integer(value: Any) -> int | None:
-    """The integer that a value is, of any type, such as one of NumPy; None for what is none."""
-    if is_integer(value):
-        return value
-    if isinstance(value, torch.Tensor):
-        fraction = value.is_floating_point() or value.is_complex() or value.dtype == torch.bool
-        return None if value.ndim or fraction else int(value)
-    is_other = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return int(value) if is_other else None
+def plain(value: int) -> int:
+    """An integer as Python's, whose arithmetic does not overflow; a symbolic one as it is."""
+    return value if isinstance(value, (int, torch.SymInt)) else int(value)
 
 
 def check_number(name: str, expected: str, value: Any) -> float:
@@ -189,15 +185,15 @@ def check_bool(name: str, value: Any) -> bool:
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:
-    """Check an integer of any type from `least` to the largest that torch holds.
+    """Check an integer from `least` to the largest that torch holds; also one of NumPy.
 
     Raises:
         ArgumentTypeError: It is not an integer.
         ArgumentValueError: It is below `least`, or 2**63 or more.
     """
-    number = as_integer(value)
-    if number is None:
+    if not is_integer(value):
         wrong_type(name, f"an integer, {least} or more", value)
+    number = plain(value)
     if number < least:
         wrong_value(name, f"{least} or more", value)
     if number >= _BEYOND_INT64:
@@ -206,18 +202,17 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
 
 
 def check_unsigned(name: str, value: Any, bits: int) -> int:
-    """Check an integer of any type that fits in `bits` unsigned bits.
+    """Check an integer that fits in `bits` unsigned bits.
 
     Raises:
         ArgumentTypeError: It is not an integer.
         ArgumentValueError: It is negative or too large.
     """
-    number = as_integer(value)
-    if number is None:
+    if not is_integer(value):
         wrong_type(name, f"an integer in [0, 2**{bits})", value)
-    if not 0 <= number < 2**bits:
+    if not 0 <= value < 2**bits:
         wrong_value(name, f"in [0, 2**{bits})", value)
-    return number
+    return plain(value)
 
 
 def check_input(
@@ -308,4 +303,4 @@ def check_shape(name: str, shape: Any) -> tuple[int, ...]:
             wrong_value(name, "sizes of 0 or more", shape)
         if size >= _BEYOND_INT64:
             wrong_value(name, "sizes below 2**63", shape)
-    return tuple(shape)
+    return tuple(map(plain, shape))

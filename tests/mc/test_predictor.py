@@ -1067,7 +1067,7 @@ def test_bad_indices(index, error, message):
         mc.MCDropout(mlp().eval(), 2)(X, index=index)
 
 
-@pytest.mark.parametrize("of", [numpy.int64, numpy.uint8, torch.tensor], ids=lambda of: of.__name__)
+@pytest.mark.parametrize("of", [numpy.int64, numpy.uint8])
 def test_any_type_of_integer(of):
     model = classifier()
     made = mc.MCDropout(model, of(3), seed=of(2), max_batch=of(6), keep_samples=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal, NoReturn
 
 import torch
 
-from .._validate import as_integer, check_number, got, wrong_type, wrong_value
+from .._validate import check_number, got, is_integer, plain, wrong_type, wrong_value
 from ..errors import ArgumentValueError, UnavailableError
 
 Task = Literal["classification", "regression"]
@@ -346,21 +346,23 @@ def check_index(index: Any, size: int, device: torch.device) -> torch.Tensor:
         ArgumentValueError: One is negative or named twice, or there are not `size` of them.
     """
     expected = "the index of the first input, or one for each input"
-    first = 0 if index is None else as_integer(index)
-    if first is not None:
-        if first < 0:
+    if index is None:
+        index = 0
+    if is_integer(index):
+        if index < 0:
             wrong_value("index", f"{expected}, 0 or more", index)
-        if first + size > 2**63:
+        if plain(index) + size > 2**63:
             wrong_value("index", f"{expected}, below 2**63", index)
-        return torch.arange(size, device=device) + first  # `arange` to the end would need 2**63
+        # `arange` to the end would need 2**63
+        return torch.arange(size, device=device) + plain(index)
     if not isinstance(index, torch.Tensor) and hasattr(index, "__array__"):
         index = torch.as_tensor(index.__array__())
     if isinstance(index, torch.Tensor):
         if index.dtype == torch.bool or index.is_floating_point() or index.is_complex():
             wrong_type("index", f"{expected}: integers", index)
         found = index.to(device, torch.int64)
-    elif isinstance(index, Sequence) and None not in (each := [*map(as_integer, index)]):
-        found = torch.tensor(each, dtype=torch.int64, device=device)
+    elif isinstance(index, Sequence) and all(map(is_integer, index)):
+        found = torch.tensor([*map(plain, index)], dtype=torch.int64, device=device)
     else:
         wrong_type("index", f"{expected}: integers", index)
     if found.shape != (size,):
