@@ -293,6 +293,14 @@ def test_a_model_of_which_no_draw_is_reached():
         assert len(made(X)) == 6
 
 
+def test_norms_that_refuse_one_input():
+    norm = torch.nn.BatchNorm1d(8, track_running_stats=False)
+    model = torch.nn.Sequential(norm, torch.nn.Linear(8, 8), torch.nn.Dropout(0.5)).eval()
+    made = mc.MCDropout(model, 6, task="regression", keep_samples=True)
+    torch.testing.assert_close(made(X).samples, samples(model, X, 6))
+    assert [way.strategy for way in made._ways.values()] == ["expand"]
+
+
 class OfTokens(torch.nn.Module):
     """A mask of ones is ignored, as in models of transformers; others are looked up by row."""
 

@@ -115,6 +115,19 @@ def test_a_skipped_layer_is_reached_and_not_proven():
     assert "is unknown: its draw has no mean" in plan.proof
 
 
+def test_patches_that_are_dropped_are_reached_and_not_proven():
+    """They are those of the lowest random numbers, about whose order the mean says nothing."""
+    timm = pytest.importorskip("timm")
+    options = {"img_size": 32, "depth": 2, "num_classes": 5, "patch_drop_rate": 0.25}
+    model = seeded(timm.create_model, "vit_tiny_patch16_224", patch_size=8, **options)
+    plan = mc.plan(model, IMAGES[:, :, :32, :32])
+    assert [(site.path, site.kind, site.selected) for site in plan.sites] == [
+        ("patch_drop", "randn", True)
+    ]
+    assert not plan.problem
+    assert plan.proof.startswith("The effect of patch_drop #0 is unknown: a condition or an order")
+
+
 def test_auxiliary_classifiers_stay_off():
     model, batch = vision("googlenet", init_weights=False)
     plan = mc.plan(model.eval(), **batch)

@@ -349,12 +349,12 @@ def check_index(index: Any, size: int, device: torch.device) -> torch.Tensor:
     if index is None:
         index = 0
     if is_integer(index):
-        if index < 0:
+        first = plain(index)
+        if first < 0:
             wrong_value("index", f"{expected}, 0 or more", index)
-        if plain(index) + size > 2**63:
+        if first + size > 2**63:
             wrong_value("index", f"{expected}, below 2**63", index)
-        # `arange` to the end would need 2**63
-        return torch.arange(size, device=device) + plain(index)
+        return torch.arange(size, device=device) + first  # `arange` to the end would need 2**63
     if not isinstance(index, torch.Tensor) and hasattr(index, "__array__"):
         index = torch.as_tensor(index.__array__())
     if isinstance(index, torch.Tensor):
