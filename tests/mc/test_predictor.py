@@ -583,7 +583,9 @@ def test_batches_stay_where_they_are_if_nothing_says_where_the_model_is(where):
         def __init__(self):
             super().__init__()
             self.far = torch.nn.Parameter(torch.ones(1, device="meta"))
-            self.near = torch.nn.Parameter(torch.ones(1, device="cpu" if where == "two" else "meta"))
+            self.near = torch.nn.Parameter(
+                torch.ones(1, device="cpu" if where == "two" else "meta")
+            )
             self.drop = torch.nn.Dropout(0.5)
 
         def forward(self, x):

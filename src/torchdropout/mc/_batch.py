@@ -74,7 +74,9 @@ class Batch(NamedTuple):
         """The properties shared by batches that are computed in the same way."""
         leaves, form = _torch.tree.tree_flatten((self.args, self.kwargs))
         kinds = tuple(
-            (t.shape, t.dtype, t.device, _is_constant(t)) if isinstance(t, torch.Tensor) else type(t)
+            (t.shape, t.dtype, t.device, _is_constant(t))
+            if isinstance(t, torch.Tensor)
+            else type(t)
             for t in leaves
         )
         return kinds, str(form), self.only

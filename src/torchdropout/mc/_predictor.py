@@ -591,7 +591,9 @@ def _moved(arguments: Any, device: torch.device | None) -> Any:
     def moved(leaf: Any) -> Any:
         return leaf.to(device) if isinstance(leaf, torch.Tensor) or is_packed(leaf) else leaf
 
-    return arguments if device is None else _torch.tree.tree_map(moved, arguments, is_leaf=is_packed)
+    return (
+        arguments if device is None else _torch.tree.tree_map(moved, arguments, is_leaf=is_packed)
+    )
 
 
 def _with_progress(loader: Iterable[Any], progress: bool) -> Iterable[Any]:

@@ -96,9 +96,7 @@ def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
         return f"{shown}, bit for bit.", ""
     if difference is not None and _is_rounding(difference):
         return f"{shown}, within {difference[0]:.2g}.", ""
-    path = _first_that_differs(
-        model, lambda: in_eval(_Means()), lambda: turned_on(_Means())
-    )
+    path = _first_that_differs(model, lambda: in_eval(_Means()), lambda: turned_on(_Means()))
     raw = [site for site in scope.raw if _is_within(site.path, path)]
     if raw:  # the output follows a small change of its draws, unless by leaps or not at all
         little, more = (difference_of(found, turned_on(_Means(raw, by))) for by in (0.25, 1.0))
