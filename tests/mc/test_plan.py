@@ -315,8 +315,8 @@ OTHER = "something other than dropout depends on the training mode"
 def test_something_else_that_depends_on_the_mode_is_a_problem():
     plan = mc.plan(torch.nn.Sequential(Shifted()).eval(), X)
     assert plan.problem == (
-        f"With the mean of each draw the output differs from eval's by 1: {OTHER}. The first module "
-        "with another output is 0 (Shifted): exclude='0' leaves its dropout off, and "
+        f"With the mean of each draw the output differs from eval's by 1: {OTHER}. The first "
+        "module with another output is 0 (Shifted): exclude='0' leaves its dropout off, and "
         "on_unreached='ignore' accepts it."
     )
     assert str(plan).endswith(f"1 of 1 sites draw. {plan.problem}")

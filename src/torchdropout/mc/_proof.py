@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -146,7 +146,8 @@ def _first_that_differs(
             return
         expected, value = outputs.popleft() if outputs else ("", None)
         if expected != path:
-            found.append(".".join(commonprefix([expected.split("."), path.split(".")])))
+            names = zip(f"{expected}.".split("."), f"{path}.".split("."), strict=False)
+            found.append(".".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], names)))
         elif not _is_rounding(difference_of(value, output)):
             found.append(path)
 
