@@ -19,7 +19,7 @@ from torchdropout.scope._places import (
     _altered,
     _axis,
     _is_numeric,
-    _norms_still,
+    norms_still,
     _taken,
     of_packed,
     unchanged,
@@ -265,7 +265,7 @@ def test_buffers_are_restored():
 )
 def test_a_norm_uses_the_statistics_that_it_holds(options, training, within):
     model = torch.nn.Sequential(torch.nn.BatchNorm1d(3, **options)).train(training)
-    with contextlib.suppress(KeyError), _norms_still(model):
+    with contextlib.suppress(KeyError), norms_still(model):
         assert model[0].training is within
         raise KeyError
     assert model[0].training is training

@@ -221,7 +221,8 @@ class Passes(keyed):
         if batch is not None and batch.alternating:
             if self.count > 1:
                 raise CannotBatchError(f"the inputs alternate in {site} ({draw.kind})")
-            draw, (batch, _) = unfolded(draw, found.place)
+            draw, place = unfolded(draw, found.place)
+            batch = place.batch
         part = Part(batch, self._index, alike=self._alike)
         rate = plan.rates.get(site)
         stream = site.stream()

@@ -44,10 +44,17 @@ class SiteId(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Along which dimensions of a site's draws the samples lie, and the positions of a sequence."""
+    """Along which dimensions of a site's draws the samples lie, and the positions of a sequence.
+
+    Attributes:
+        batch: That of the samples; None where they share the draws.
+        sequence: Those of the positions: of queries and keys in attention.
+        others: Those of the positions of another sequence, such as that of an encoder.
+    """
 
     batch: Axis | None
-    sequence: Axis | None = None
+    sequence: tuple[Axis, ...] = ()
+    others: tuple[Axis, ...] = ()
 
 
 class Draw(NamedTuple):
@@ -69,6 +76,8 @@ class Draw(NamedTuple):
             dimension of the tensors, or None if it cannot do that; it also takes `rate=`.
         inner: How many trailing dimensions have a meaning of their own, while any number of others
             may lie before them; None if others have one too.
+        by_rows: Whether `compute` also takes some of the samples: parts of those tensors that are
+            as large as the first along its dimension of samples.
     """
 
     kind: str
@@ -83,6 +92,7 @@ class Draw(NamedTuple):
     plain: bool = False
     passes: Compute | None = None
     inner: int | None = None
+    by_rows: bool = False
 
     def finished(self, y: Any) -> Any:
         """The result of the call, once computed."""
@@ -96,10 +106,11 @@ _WRAPPED = {
     "_checkpoint_wrapped_module": ("CheckpointWrapper",),
     "module": ("DistributedDataParallel", "AveragedModel", "DataParallel"),
 }
+INSTANCE_NORMS = (torch.nn.InstanceNorm1d, torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d)
 # Layers that the training mode changes in a way other than by a draw.
 NORMS = (
     *(torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm),
-    *(torch.nn.InstanceNorm1d, torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d),
+    *INSTANCE_NORMS,
 )
 # Files of torch.nn.modules whose modules call no function that draws.
 QUIET = frozenset(
@@ -166,11 +177,13 @@ def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
 
 
 class State(NamedTuple):
-    """Where a forward is: the modules that run, their draws so far, the first sample."""
+    """Where a forward is: the modules that run, their draws so far, which samples it has."""
 
     frames: tuple[str, ...]
-    counts: dict[str, int]
+    counts: dict[Any, Any]
     start: int
+    rows: int = 0
+    numbers: Sequence[int] | None = None
 
 
 class Scope(Protocol):
@@ -333,6 +346,10 @@ class Watcher:
     Attributes:
         scope: What answers the draws now; None outside a scope.
         start: The number of the first sample of the current forward.
+        rows: How many samples it has.
+        numbers: The number of each, where they are not `start`, `start + 1` and so on.
+        lengths: How many positions forwards had, up to the second number; None after a warning.
+        warned: What a scope has warned of.
         completed: Whether the last forward of the model gave a result.
         known: The sites that were found, by how; of the modules that the model has.
         inside: Whether a draw is being computed, in compiled code, where the mode stays active.
@@ -356,8 +373,12 @@ class Watcher:
     ) -> None:
         self.mode = Mode(self, handlers)
         self.frames: list[str] = []
-        self.counts: dict[str, int] = {}
+        self.counts: dict[Any, Any] = {}
         self.start = 0
+        self.rows = 0
+        self.numbers: Sequence[int] | None = None
+        self.lengths: set[int | None] = set()
+        self.warned: set[str] = set()
         self.completed = False
         self.inside = False
         self.observes = False
@@ -387,6 +408,8 @@ class Watcher:
             self._hooks = [*self._of_modules(model, paths)]
             self._hooked = {path: weakref.ref(module) for path, module in paths.items()}
             self.known.clear()
+            self.lengths.clear()
+            self.warned.clear()
         if model not in self._ends:
             self._ends[model] = [*self._of_ends(model)]
         compiled = [*filter(_torch.is_compiled, modules)]
@@ -539,13 +562,15 @@ class Watcher:
 
     def state(self) -> State:
         """Where the forward is."""
-        return State(tuple(self.frames), dict(self.counts), self.start)
+        return State(
+            tuple(self.frames), dict(self.counts), self.start, self.rows, self.numbers
+        )
 
     def go_to(self, state: State) -> None:
         """Return to the place of a forward."""
         self.frames[:] = state.frames
         self.counts = dict(state.counts)
-        self.start = state.start
+        self.start, self.rows, self.numbers = state.start, state.rows, state.numbers
 
     def note_checkpoint(self, begins: bool = True) -> None:
         """Make a checkpointed region that begins here be recomputed from the same place.
