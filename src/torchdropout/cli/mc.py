@@ -32,7 +32,7 @@ from ..reporting.command import (
 )
 from ..reporting.lines import clean
 from ..reporting.output import need_writable
-from ..scope._given import BatchDims
+from ..scope.interface import BatchDims
 from ._apart import apart
 
 

@@ -8,9 +8,9 @@ import torch
 
 from .._validate import check_unsigned, wrong_value
 from ..random import Key
-from ..scope._given import BatchDims, Given
-from ..scope._shared import Shared, check_shared
+from ..scope.interface import BatchDims, Shared
 from ._choice import Patterns, check_choice
+from ._layout import Layout
 from ._passes import Passes
 from ._plan import OnUnreached, Plan, check_model, check_plan, find_plan
 
@@ -34,6 +34,9 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
         batch_dim: The dimension of the inputs in the arguments.
         shared: As in `plan`.
         batch_dims: As in `plan`.
+        sequence: As in `plan`.
+        sequence_dim: As in `plan`.
+        independent: As in `MCDropout`.
         on_unreached: What to do if a draw cannot be reached or something other than dropout
             changes: "raise", "warn" or "ignore".
 
@@ -67,6 +70,9 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
         batch_dim: int = 0,
         shared: Shared | None = None,
         batch_dims: BatchDims | None = None,
+        sequence: tuple[int, int] | None = None,
+        sequence_dim: int = 1,
+        independent: bool = True,
         on_unreached: OnUnreached = "raise",
     ) -> None:
         check_model(model)
@@ -74,13 +80,12 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
             wrong_value("masks", "'per-input' or 'shared'", masks)
         if on_unreached not in ("raise", "warn", "ignore"):
             wrong_value("on_unreached", "'raise', 'warn' or 'ignore'", on_unreached)
-        check_unsigned("batch_dim", batch_dim, 6)
         check_choice(include, exclude, p)
-        shared, where = check_shared(shared), Given(batch_dims)
+        layout = Layout.of(batch_dim, shared, batch_dims, sequence, sequence_dim, independent)
 
         def find(args: Any, kwargs: Any) -> Plan:
-            found = find_plan(model, args, kwargs, include, exclude, p, batch_dim, shared, where)
-            check_plan(found, on_unreached)
+            found = find_plan(model, args, kwargs, include, exclude, p, layout)
+            check_plan(found, on_unreached, independent)
             return found
 
         super().__init__(
@@ -90,6 +95,5 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
             first=check_unsigned("first", first, 63),
             index=check_unsigned("index", index, 63),
             alike=masks == "shared",
-            batch_dim=batch_dim,
-            shared=shared,
+            layout=layout,
         )

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import _torch
-from ..scope._places import of_packed
-from ..scope._shared import is_packed, size_of
+from ..scope.interface import is_packed, of_packed, size_of
 from ._look import fresh
 
 

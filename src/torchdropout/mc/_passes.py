@@ -14,12 +14,21 @@ from ..contract.seed import as_int64
 from ..errors import SiteError
 from ..functional._part import Part
 from ..random import Key
-from ..scope import SiteId, keyed
-from ..scope._given import unfolded
-from ..scope._handlers import injected
-from ..scope._shared import Shared, batch_size, shared_leaves
-from ..scope._watch import Draw, unwrapped
+from ..scope import Place, Site, SiteId, keyed
+from ..scope.interface import (
+    Draw,
+    batch_size,
+    in_rows,
+    injected,
+    misfit,
+    numbered,
+    rows_of,
+    shared_leaves,
+    unfolded,
+    unwrapped,
+)
 from ._batch import Batch
+from ._layout import Layout
 from ._plan import Plan, check_mode, training
 
 if TYPE_CHECKING:
@@ -63,8 +72,7 @@ class Passes(keyed):
         expand: Whether the model is called with the inputs once, and the first draw makes `count`
             of each; otherwise it is called with `count` repetitions of the batch.
         inlet: The module that makes them instead of the first draw.
-        batch_dim: The dimension of the inputs in the arguments.
-        shared: The arguments that all inputs share.
+        layout: Where the inputs and their positions lie.
     """
 
     def __init__(
@@ -79,10 +87,18 @@ class Passes(keyed):
         alike: bool = False,
         expand: bool = False,
         inlet: Inlet | None = None,
-        batch_dim: int = 0,
-        shared: Shared | None = None,
+        layout: Layout,
     ) -> None:
-        super().__init__(model, seed=key, batch_dim=batch_dim, shared=shared, on_unreached="ignore")
+        super().__init__(
+            model,
+            seed=key,
+            batch_dim=layout.batch_dim,
+            shared=layout.shared,
+            sequence=None if layout.length is None else (0, layout.length),
+            sequence_dim=layout.sequence_dim,
+            independent=layout.independent,
+            on_unreached="ignore",
+        )
         self.forced = True
         self._of_all = key
         self._pass = first
@@ -111,6 +127,7 @@ class Passes(keyed):
         check_mode(self.model, self._watcher.tree.modules)
         skipped = shared_leaves(unwrapped(self.model), args, kwargs, self.shared or ())
         self._size = batch_size(args, kwargs, self.batch_dim, skipped) or 0
+        self._note_length(args, kwargs, skipped)
         plan = self._plan
         if callable(self._find) and (plan is None or (plan.found.single and self._size > 1)):
             self._plan = self._planned(self._find, args, kwargs)
@@ -196,6 +213,7 @@ class Passes(keyed):
                 f"Expected a forward of the model, got one of its part {site.path} alone: call the "
                 "model, or activate that part."
             )
+        number, site = site.number, plan.found.of(site)
         found = plan.found.get(site)
         if found is None or not found.is_of(draw):
             raise SiteError(
@@ -206,49 +224,89 @@ class Passes(keyed):
             return draw.finished(draw.mean(*draw.tensors))
         self.drew = True
         self._check_vmap(site, draw)
-        if found.problem:
-            raise SiteError(
-                f"Expected draws that belong to one input each, got {site} ({draw.kind}): "
-                f"{found.problem}."
-            )
+        rate = plan.rates.get(site)
+        options: dict[str, Any] = {} if rate is None else {"rate": rate}
+        if self.count == 1 and draw.inplace and self._is_given(draw.tensors[0]):
+            options["fresh"] = True  # the next pass has the same input
+        apart = self.expanded
+        rows = self._size * (self.count if self.expand and apart else 1)
+        problem = found.problem or self._misfit(draw, found, rows)
+        if problem:
+            return self._of_batch(site, draw, problem, options)
+        self._check_padding(found, draw)
         batch = found.place.batch
-        if self._alike and batch is not None and batch.times != 1:
+        if self._alike and batch is not None and (batch.times != 1 or found.rows is not None):
             raise SiteError(
                 f"Expected draws with a dimension of inputs alone for masks='shared', got {site} "
-                f"({draw.kind}), where {batch.times} rows belong to an input."
+                f"({draw.kind}), where several rows belong to an input."
             )
-        given = draw.tensors
+        if found.rows is not None:
+            return self._of_rows(found, draw, number, options)
+        place = found.place
         if batch is not None and batch.alternating:
             if self.count > 1:
                 raise CannotBatchError(f"the inputs alternate in {site} ({draw.kind})")
-            draw, place = unfolded(draw, found.place)
+            draw, place = unfolded(draw, place)
             batch = place.batch
-        part = Part(batch, self._index, alike=self._alike)
-        rate = plan.rates.get(site)
-        stream = site.stream()
+        part = self._part(place)
         if self.count == 1:
-            (step,) = self._steps
-            key = Key(step.seed, step.stream ^ stream)
-            options: dict[str, Any] = {} if rate is None else {"rate": rate}
-            if draw.inplace and self._is_given(given[0]):
-                options["fresh"] = True  # the next pass has the same input
             with contextlib.nullcontext() if draw.passes is None else self.unobserved():
-                y = draw.compute(*draw.tensors, key=key, layout=part, **options)
+                y = draw.compute(*draw.tensors, key=self._key_of(site), layout=part, **options)
             return draw.finished(y)
         if batch is None or not draw.aligned:
             raise CannotBatchError(f"{site} ({draw.kind}) has no dimension of inputs")
-        rows = self._size * batch.times * (self.count if self.expand and self.expanded else 1)
-        if draw.tensors[0].shape[batch.dim] != rows:
-            raise CannotBatchError(f"{site} ({draw.kind}) has the rows of one pass only")
-        if not self.expanded and draw.finish is not None:
+        if not apart and draw.finish is not None:
             raise CannotBatchError(f"{site} ({draw.kind}) writes into its input")
+        stream = site.stream()
         keys = torch.tensor(
             [[as_int64(step.seed), step.stream ^ stream] for step in self._steps],
             dtype=torch.int64,
             device="cpu",
         )
-        apart, self.expanded = self.expanded, True
+        self.expanded = True
         return draw.finished(self._of_passes(draw, batch.dim, keys, part, rate, apart))
+
+    def _part(self, place: Place) -> Part:
+        sequence = (*place.sequence, *place.others)
+        return Part(place.batch, self._index, sequence, 0, self._length(), alike=self._alike)
+
+    def _key_of(self, site: SiteId) -> Key:
+        """The key of a site in the only pass of a forward."""
+        (step,) = self._steps
+        return Key(step.seed, step.stream ^ site.stream())
+
+    def _misfit(self, draw: Draw, found: Site, rows: int) -> str:
+        """Why the rows of a draw are not those of the inputs; empty if they are."""
+        problem = misfit(draw, found, rows)
+        if problem and self.count > 1:
+            raise CannotBatchError(f"{found.id} ({draw.kind}) has the rows of one pass only")
+        return problem and (
+            f"{problem}. Pass a function that gives the input of each row, "
+            f"batch_dims={{{found.id.path!r}: function}}, or independent=False if what an input "
+            "gets depends on its batch by design"
+        )
+
+    def _of_batch(self, site: SiteId, draw: Draw, problem: str, options: dict[str, Any]) -> Any:
+        """A draw that does not belong to one input: an error, or that of the batch."""
+        self._depends(
+            f"Expected draws that belong to one input each, got {site} ({draw.kind}): {problem}."
+        )
+        if self.count > 1:
+            raise CannotBatchError(f"{site} ({draw.kind}) does not belong to one input")
+        key = self._key_of(site)
+        key = key.fold_in(self._index) if self._index else key
+        layout = Part(None, 0)
+        return draw.finished(draw.compute(*draw.tensors, key=key, layout=layout, **options))
+
+    def _of_rows(self, found: Site, draw: Draw, number: int, options: dict[str, Any]) -> Any:
+        """A draw for whose rows a function gives the inputs."""
+        if self.count > 1:
+            raise CannotBatchError(f"a function gives the rows of {found.id} ({draw.kind})")
+        counts = self._watcher.counts
+        rows = rows_of(draw, found, self._size, found.rows, number, counts)
+        numbers = numbered(rows, found, range(self._index, self._index + self._size))
+        part, key = self._part(found.place), self._key_of(found.id)
+        return draw.finished(in_rows(draw, rows.dim, numbers, key, part, **options))
 
     def _of_passes(
         self,

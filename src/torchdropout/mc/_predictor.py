@@ -16,14 +16,20 @@ from .. import _torch
 from .._validate import check_bool, check_count, check_unsigned, got, wrong_type, wrong_value
 from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
-from ..scope._given import BatchDims, Given
-from ..scope._keyed import is_in_scope
-from ..scope._out_of_memory import is_out_of_memory
-from ..scope._shared import Shared, batch_size, check_shared, is_packed, shared_leaves
-from ..scope._watch import unwrapped
+from ..scope.interface import (
+    BatchDims,
+    Shared,
+    batch_size,
+    is_in_scope,
+    is_out_of_memory,
+    is_packed,
+    shared_leaves,
+    unwrapped,
+)
 from ._batch import Batch
 from ._choice import Patterns, check_choice
 from ._halving import halving
+from ._layout import Layout
 from ._output import Selector, select_output
 from ._passes import Inlet, Passes
 from ._plan import (
@@ -100,6 +106,11 @@ class MCDropout:
             inputs has one for each, unless the forward fails only with that reading; if nothing
             shows it, that is an error.
         batch_dims: As in `plan`.
+        sequence: `(0, length)`, with the length of the longest sequence of the data set, for masks
+            that do not depend on how far a batch is padded.
+        sequence_dim: The dimension of the positions in the arguments.
+        independent: False for a model in which what an input gets depends on the rest of its batch
+            by design: a warning instead of an error.
         keep_samples: Keep the output of each pass, for `Result.samples` and `quantiles`.
         on_unreached: What to do if a draw cannot be reached or something other than dropout
             changes: "raise", "warn" or "ignore".
@@ -147,6 +158,9 @@ class MCDropout:
         batch_dim: int = 0,
         shared: Shared | None = None,
         batch_dims: BatchDims | None = None,
+        sequence: tuple[int, int] | None = None,
+        sequence_dim: int = 1,
+        independent: bool = True,
         keep_samples: bool = False,
         on_unreached: OnUnreached = "raise",
         output: Selector | None = None,
@@ -171,9 +185,7 @@ class MCDropout:
         self.masks = masks
         self.strategy = strategy
         self.max_batch = None if max_batch is None else check_count("max_batch", max_batch)
-        self.batch_dim = check_unsigned("batch_dim", batch_dim, 6)
-        self.shared = check_shared(shared)
-        self.given = Given(batch_dims)
+        self.layout = Layout.of(batch_dim, shared, batch_dims, sequence, sequence_dim, independent)
         self.keep_samples = check_bool("keep_samples", keep_samples)
         self.on_unreached: OnUnreached = on_unreached
         self.output = output
@@ -208,7 +220,8 @@ class MCDropout:
             ArgumentValueError: The model is in training; no argument has a batch; index does not
                 name the inputs; the model has no dropout that can be on; nothing shows whether all
                 inputs share an argument, and there is no `shared`.
-            SiteError: As `on_unreached` says.
+            SiteError: As `on_unreached` says; what an input gets depends on the rest of its batch,
+                and `independent` is True.
         """
         # If compiled, the passes would be computed without their draws.
         found: Result = _torch.in_python(self._call)(args, kwargs, index)
@@ -226,12 +239,10 @@ class MCDropout:
             )
         check_model(self.model)
         inner = unwrapped(self.model)
-        skipped = shared_leaves(inner, args, kwargs, self.shared or ())
-        size = batch_size(args, kwargs, self.batch_dim, skipped)
+        skipped = shared_leaves(inner, args, kwargs, self.layout.shared or ())
+        size = batch_size(args, kwargs, self.layout.batch_dim, skipped)
         if not size:
-            expected = (
-                f"a tensor among them with one or more inputs along dimension {self.batch_dim}"
-            )
+            expected = f"a tensor among them with one or more inputs along dimension {self.layout.batch_dim}"
             if any(isinstance(given, Mapping) for given in args):
                 expected += " (give the arguments in a mapping as **mapping)"
             wrong_value("args", expected, args)
@@ -242,8 +253,8 @@ class MCDropout:
             if found is not None:
                 found.found.check_places(self._plan.found)
         assert self._plan is not None
-        only = following(self._plan, inner, args, kwargs, self.batch_dim, size)
-        batch = Batch(args, kwargs, self.batch_dim, size, only)
+        only = following(self._plan, inner, args, kwargs, self.layout.batch_dim, size)
+        batch = Batch(args, kwargs, self.layout.batch_dim, size, only)
         parts = []
         for start, end in _runs(numbers.tolist()):
             while start < end:
@@ -281,9 +292,7 @@ class MCDropout:
             self.include,
             self.exclude,
             self.p,
-            self.batch_dim,
-            self.shared,
-            self.given,
+            self.layout,
             self.max_batch,
         )
         for name in found.undecided:  # parts of a batch would take parts of it
@@ -291,8 +300,8 @@ class MCDropout:
                 f"({name!r},) if all inputs share that argument, ({found.first!r},) if they share "
                 "that one, and () if they share neither, as nothing shows which"
             )
-            wrong_value("shared", expected, self.shared)
-        check_plan(found, self.on_unreached)
+            wrong_value("shared", expected, self.layout.shared)
+        check_plan(found, self.on_unreached, self.layout.independent)
         return found
 
     def _check_options(self) -> None:
@@ -357,8 +366,7 @@ class MCDropout:
             alike=self.masks == "shared",
             expand=way.expands,
             inlet=way.inlet,
-            batch_dim=self.batch_dim,
-            shared=self.shared,
+            layout=self.layout,
         )
 
     def _run(self, scope: Passes, batch: Batch, way: _Way) -> torch.Tensor:
@@ -383,7 +391,7 @@ class MCDropout:
 
     def _dim_of(self, y: torch.Tensor, rows: int) -> int:
         """The dimension of the inputs in an output: that of the arguments, or else the first."""
-        dims = dict.fromkeys((self.batch_dim, 0))
+        dims = dict.fromkeys((self.layout.batch_dim, 0))
         for dim in dims:
             if y.ndim > dim and y.shape[dim] == rows:
                 return dim

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 
 from ..scope import SiteId
-from ..scope._places import Look, Looking, unchanged
-from ..scope._watch import Draw, tree_of
+from ..scope.interface import Draw, Look, Looking, tree_of, unchanged
 from ._look import PlanLook, difference_of, flat, fresh, is_same
 
 # Draws after which a condition or an order may follow; the others are dropout as a whole.
