@@ -307,7 +307,15 @@ def test_the_rates_of_all_processes(is_right):
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(0, True), (-3, True), (True, False), (1.0, False), ("1", False), (np.int64(1), True), (np.bool_(True), False)],
+    [
+        (0, True),
+        (-3, True),
+        (True, False),
+        (1.0, False),
+        ("1", False),
+        (np.int64(1), True),
+        (np.bool_(True), False),
+    ],
 )
 def test_integers(value, expected):
     assert is_integer(value) == expected
