@@ -1337,11 +1337,8 @@ class TimeFirst(torch.nn.Module):
 
 @pytest.mark.parametrize("x", [torch.randn(1, 3, 4), torch.ones(6, 3, 4)])
 def test_inputs_that_alternate_are_found_with_one_input_or_equal_ones(x):
-    model = TimeFirst().eval()
-    with pytest.raises(SiteError, match="the samples alternate along dimension 0"):
-        of_values(model)(x, index=2)
-    with pytest.raises(SiteError, match="the samples alternate"), mc.active(model):
-        model(x)
+    plan = mc.plan(TimeFirst().eval(), x)
+    assert plan.found[plan.sites[0].id].place.batch.alternating
 
 
 class Ones(TimeFirst):

@@ -7,14 +7,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as torch_F
 
 import torchdropout as td
+from keyed_parts import Calls
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
 from torchdropout.functional._part import Axis
 from torchdropout.scope import SiteId
 from torchdropout.scope._given import Given, unfolded
 from torchdropout.scope._keyed import _check_range, is_in_scope
-from torchdropout.scope._places import Site, Sites
+from torchdropout.scope._places import Sites
 from torchdropout.scope._watch import Draw, Place, State
 
 TYPE, VALUE = ArgumentTypeError, ArgumentValueError
@@ -23,10 +25,6 @@ SITE = SiteId("a.b", 0)
 
 def scope(**options):
     return td.keyed(nn.Linear(2, 2), seed=1, **options)
-
-
-def found(problem="it is odd"):
-    return Site(SITE, "dropout", 0.5, (2, 3), Place(None), problem)
 
 
 @pytest.mark.parametrize(
@@ -69,15 +67,25 @@ def test_ranges(value, error):
     ],
 )
 def test_a_draw_with_a_problem_is_refused_where_something_is_divided(options, what):
-    within = scope(**options)
-    if what is None:
-        within._check_undivided(found())
-        return
-    with pytest.raises(SiteError) as caught:
-        within._check_undivided(found())
+    model, x = Calls(lambda x: torch_F.dropout(x @ x.T, 0.5)), torch.ones(4, 8)
+    with td.keyed(model, seed=1, **options):
+        if what is None:
+            model(x)
+            return
+        with pytest.raises(SiteError) as caught:
+            model(x)
     assert str(caught.value) == (
-        f"Expected draws that belong to one {what} divided, got a.b #0 (dropout): it is odd."
+        f"Expected draws that belong to one {what} divided, got (the model itself) #0 (dropout): "
+        "dimensions 0 and 1 of its draws both follow the batch."
     )
+
+
+def test_a_second_forward_without_a_batch_is_a_part_too():
+    model = Calls(lambda x: torch_F.dropout(x @ x.T, 0.5))
+    with td.keyed(model, seed=1):
+        model(torch.ones(4, 8))
+        with pytest.raises(SiteError, match="one sample each"):  # it would have the same masks
+            model(torch.ones(4, 8))
 
 
 @pytest.mark.parametrize(
@@ -333,9 +341,8 @@ def test_samples_that_alternate_get_a_dimension_of_their_own():
     draw = Draw(
         "dropout", 0.5, (x, x + 1, torch.ones(5), None), compute, None, plain=True, passes=len
     )
-    found, place = unfolded(draw, Place(Axis(1, 4, True), Axis(2, 1)))
+    found, place = unfolded(draw, Place(Axis(1, 4, True), (Axis(2, 1),), (Axis(0, 2),)))
     assert (found.plain, found.passes) == (False, None)
-    assert place == Place(Axis(2, 1), Axis(3, 1))
+    assert place == Place(Axis(2, 1), (Axis(3, 1),), (Axis(0, 2),))
     assert torch.equal(found.compute(*draw.tensors, key=7), x * 2)
-    assert unfolded(draw, Place(Axis(1, 4, True), Axis(0, 1)))[1].sequence == Axis(0, 1)
-    assert unfolded(draw, Place(Axis(1, 4, True)))[1].sequence is None
+    assert unfolded(draw, Place(Axis(1, 4, True)))[1].sequence == ()

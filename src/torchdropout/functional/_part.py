@@ -10,7 +10,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from ..contract.seed import as_int64
-from ..errors import ArgumentValueError
+from ..errors import ArgumentValueError, SiteError
 from ..random import Key, move
 
 
@@ -38,7 +38,7 @@ class Part:
 
     Args:
         batch: The dimension of the samples; None where all samples share the draws.
-        start: The number of the part's first sample.
+        start: The number of the part's first sample; -1 if their numbers are in no order.
         sequence: The dimensions of the positions, such as queries and keys; none where they are
             not counted in a sequence of a length that is known.
         first: The number of the part's first position.
@@ -98,6 +98,11 @@ class Part:
         In compiled code it is 0, and the key begins that many places later.
         """
         if self.places is None:
+            if self.start < 0:
+                raise SiteError(
+                    "Expected samples whose numbers follow one another in a module that takes the "
+                    "number of the first."
+                )
             return self.start
         if not is_dynamo_compiling():
             return int(self.places()[0])

@@ -25,9 +25,7 @@ class Call(NamedTuple):
 
 
 RowFunction: TypeAlias = Callable[[Call], Any]
-BatchDims: TypeAlias = Mapping[
-    str, "int | tuple[int, str] | RowFunction | tuple[int, RowFunction]"
-]
+BatchDims: TypeAlias = Mapping[str, "int | tuple[int, str] | RowFunction | tuple[int, RowFunction]"]
 
 ALTERNATING = "alternating"
 
@@ -113,6 +111,8 @@ class Given:
         self.dims: dict[str, GivenDim] = {}
         self.rows: dict[str, GivenRows] = {}
         for name, value in (batch_dims or {}).items():
+            dim: Any
+            how: Any
             dim, how = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
             if callable(dim):
                 dim, how = 0, dim

@@ -279,9 +279,7 @@ def _keep(
 
     how: dict[str, Any] = {"aligned": True, "by_rows": True, "inner": None if each else 0}
     tensors = (x, keep) if each else (x,)
-    return watcher.draw(
-        Draw("bernoulli", 1.0 - keep, tensors, compute, mean, **how, finish=finish)
-    )
+    return watcher.draw(Draw("bernoulli", 1.0 - keep, tensors, compute, mean, **how, finish=finish))
 
 
 @_of(torch.Tensor.bernoulli_)

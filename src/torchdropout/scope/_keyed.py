@@ -445,7 +445,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             key = Key(of_step[0], of_step[1] ^ stream)
             part = Part(batch, 0, sequence, 0, self._length(), key, self.places)
         else:
-            part = Part(batch, self._watcher.start, sequence, self._first(), self._length())
+            start = watcher.start if watcher.numbers is None else -1  # all share the draws
+            part = Part(batch, start, sequence, self._first(), self._length())
             seed, stream = self.key.seed, self.key.stream ^ stream
             if draw.plain:
                 y = in_part(draw.tensors[0], draw.p, seed, stream, part)
@@ -475,12 +476,10 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         start = watcher.start
         numbers = watcher.numbers or range(start, start + watcher.rows)
         self._check_vmap(site, draw)
-        whole = draw.tensors and rows and draw.tensors[0].ndim > batch.dim
-        dim = batch.dim if whole and len(rows) == draw.tensors[0].shape[batch.dim] else -1
         sequence = (*found.place.sequence, *found.place.others)
         part = Part(batch, 0, sequence, self._first(), self._length())
         key = self.key_of(site)
-        return draw.finished(in_rows(draw, dim, numbered(rows, found, numbers), key, part))
+        return draw.finished(in_rows(draw, rows.dim, numbered(rows, found, numbers), key, part))
 
     def _is_divided(self) -> bool:
         """Whether a forward has a part of the samples or positions, as far as is known."""
@@ -497,7 +496,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         else:
             what = "sample and one position each, as the batch and the sequence are"
         self._depends(
-            f"Expected draws that belong to one {what} divided, got {site} ({draw.kind}): {problem}."
+            f"Expected draws that belong to one {what} divided, got {site} ({draw.kind}): "
+            f"{problem}."
         )
         if is_dynamo_compiling():
             raise SiteError(f"Expected draws of single samples in compiled code, got {site}.")
@@ -530,13 +530,12 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         others = [d for d in dims if axis is None or d != axis.dim]
         if all(shape[d] in (1, lead.shape[d]) for d in others):
             return
-        first, second = sorted(watcher.lengths)
+        lengths = " and of ".join(map(str, watcher.lengths))
         watcher.lengths.add(None)
         warnings.warn(
-            f"Forwards of {first} and of {second} positions: the masks of {found.id} and others "
-            "depend on the number of positions, so also on how far a batch is padded. Pass "
-            f"sequence=(0, {max(512, second)}), with the length of the longest sequence of all, for "
-            "masks that do not.",
+            f"Forwards of {lengths} positions: the masks of {found.id} and others depend on the "
+            "number of positions, so also on how far a batch is padded. Pass sequence=(0, L), where "
+            "L is the length of the longest sequence of all, for masks that do not.",
             RuntimeWarning,
             stacklevel=2,
         )

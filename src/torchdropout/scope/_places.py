@@ -370,7 +370,9 @@ def _axis(
 
 
 def _with_positions(
-    batch: Axis | None, shape: tuple[int, ...], shorter: Sequence[tuple[int, tuple[int, ...] | None]]
+    batch: Axis | None,
+    shape: tuple[int, ...],
+    shorter: Sequence[tuple[int, tuple[int, ...] | None]],
 ) -> tuple[Place, str]:
     """Where the positions lie in draws of a shape, by those with one position less of a sequence.
 
@@ -689,6 +691,7 @@ class Look:
         finally:
             watcher.stop()
             watcher.remove()
+            watcher.scope = None  # a cycle holds the watcher
             scope.restore()
 
     def differ(self, one: Taken, other: Taken) -> bool:
@@ -722,7 +725,6 @@ class Look:
             return self.arguments
         with torch.no_grad():  # a checkpointed region around a look counts what autograd saves
             return _torch.tree.tree_unflatten([*map(part, range(len(leaves)), leaves)], form)
-
 
     def samples(self, size: int, places: Sequence[int], variants: Sequence[int] = ()) -> Any:
         """The arguments with some of the samples.

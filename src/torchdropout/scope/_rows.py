@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 # A sample has numbers for so many rows at a site whose rows a function gives, whatever it has.
 ROW_BITS = 20
+
+
+class Rows(NamedTuple):
+    """The rows of a draw.
+
+    Attributes:
+        dim: Their dimension; -1 if one row is the whole draw.
+        places: For each the sample of the forward, and which of its rows it is.
+    """
+
+    dim: int
+    places: list[tuple[int, int]]
 
 
 def misfit(draw: Draw, site: Site, samples: int) -> str:
@@ -40,8 +52,8 @@ def rows_of(
     given: GivenRows | None = None,
     number: int = 0,
     counts: MutableMapping[Any, Any] | None = None,
-) -> list[tuple[int, int]]:
-    """For each row of a draw the sample of the forward that it belongs to, and which of its rows.
+) -> Rows:
+    """Which samples of the forward the rows of a draw belong to.
 
     Args:
         draw: The draw.
@@ -57,10 +69,10 @@ def rows_of(
     axis = site.place.batch
     assert axis is not None
     if given is None:
-        n, times = samples, axis.times
+        n, every = samples, range(samples * axis.times)
         if axis.alternating:
-            return [(row % n, row // n) for row in range(n * times)]
-        return [divmod(row, times) for row in range(n * times)]
+            return Rows(axis.dim, [(row % n, row // n) for row in every])
+        return Rows(axis.dim, [divmod(row, axis.times) for row in every])
     found = given.function(Call(draw.tensors, number))
     which = found.tolist() if hasattr(found, "tolist") else found
     lead = draw.tensors[0] if draw.tensors else None
@@ -84,7 +96,7 @@ def rows_of(
         place = counts.get((site.id, sample), 0)
         counts[site.id, sample] = place + 1
         rows.append((sample, place))
-    return rows
+    return Rows(-1 if single else axis.dim, rows)
 
 
 def in_rows(
@@ -143,9 +155,7 @@ def runs(numbers: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
         begin = end
 
 
-def numbered(
-    rows: Sequence[tuple[int, int]], site: Site, numbers: Sequence[int] | Mapping[int, int]
-) -> list[int]:
+def numbered(rows: Rows, site: Site, numbers: Sequence[int]) -> list[int]:
     """The number of each row, from those of the samples.
 
     Raises:
@@ -153,6 +163,6 @@ def numbered(
     """
     assert site.place.batch is not None
     times = site.place.batch.times if site.rows is None else 1 << ROW_BITS
-    if any(place >= times for _, place in rows):
+    if any(place >= times for _, place in rows.places):
         raise SiteError(f"Expected a sample to have at most {times} rows at {site.id}, got more.")
-    return [numbers[sample] * times + place for sample, place in rows]
+    return [numbers[sample] * times + place for sample, place in rows.places]

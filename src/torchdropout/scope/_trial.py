@@ -15,7 +15,7 @@ from ..functional._shards import is_spread
 from ..random import Key
 from ._out_of_memory import is_out_of_memory
 from ._places import Look, Looking, Site, Sites, norms_still
-from ._rows import in_rows, misfit, numbered, rows_of
+from ._rows import Rows, in_rows, misfit, numbered, rows_of
 from ._shared import batch_size, shared_leaves
 from ._watch import Draw, SiteId, tree_of
 
@@ -25,14 +25,15 @@ _KEYS = 64  # tried for a draw that is not alike for neighbours
 
 THE_SAME = "One input in another batch, and in another order: the same."
 _MOVED = (
-    "Expected the rows of a sample at {site} ({kind}) to hold the same numbers in another batch, and "
-    "in another order of it, got others: the model moves, picks or mixes samples before that draw. "
-    "If it moves or picks them, pass a function that gives the sample of each row, "
+    "Expected the rows of a sample at {site} ({kind}) to be the same in another batch, and in "
+    "another order of it, got others: the model moves, picks or mixes samples before that draw. If "
+    "it moves or picks them, pass a function that gives the sample of each row, "
     "batch_dims={{{name!r}: function}}; if that is so by design, pass independent=False."
 )
 _MIXED = (
-    "Expected a sample to have the same result in another batch, and in another order of it, as the "
-    "draws are the same, got another one {where}. If that is so by design, pass independent=False."
+    "Expected a sample to have the same result in another batch, and in another order of it, as "
+    "its draws are the same, got another one {where}. If that is so by design, pass "
+    "independent=False."
 )
 
 
@@ -54,14 +55,14 @@ def tried(look: Look, sites: Sites, batch_dim: int) -> Sites:
         sites.shown = "Nothing shows whether one input in another batch is the same: see above."
         return sites
     try:
+        if _torch.vmap_randomness():
+            raise _NotShown("it is within torch.func.vmap, which hides the values")
         with norms_still(look.model):
             problems = _Trial(look, sites, batch_dim).run()
     except _NotShown as reason:
         sites.shown = f"Nothing shows whether one input in another batch is the same: {reason}."
         return sites
-    found = {
-        id: site._replace(problem=problems.of_sites.get(id, "")) for id, site in sites.items()
-    }
+    found = {id: site._replace(problem=problems.of_sites.get(id, "")) for id, site in sites.items()}
     result = Sites(found, sites.hidden, sites.unseen)
     result.single = sites.single
     result.mixing = problems.mixing
@@ -103,22 +104,21 @@ class _Seen(Looking):
         if problem:
             self.trial.problems.setdefault(site, problem)
             raise _Ends
-        axis = found.place.batch
         given = self.given.rows_of(site)
         rows = rows_of(draw, found, len(self.numbers), given, number, self.counts)
-        lead = draw.tensors[0] if draw.tensors else None
-        dim = axis.dim if lead is not None and lead.ndim > axis.dim else -1
-        if dim >= 0 and lead.shape[dim] != len(rows):
-            dim = -1
-        if draw.aligned or found.rows is not None:
-            self._note(site, draw, dim, rows)
+        self.kinds[site] = draw.kind
+        # A tensor that is filled holds nothing yet.
+        if draw.tensors and draw.finish is None and (draw.aligned or found.rows is not None):
+            self._note(site, draw, rows)
         where = numbered(rows, found, self.numbers)
-        return draw.finished(self.trial.drawn(found, draw, dim, rows, where, self.key_of(site)))
+        return draw.finished(self.trial.drawn(found, draw, rows, where, self.key_of(site)))
 
     def _shared(self, site: SiteId, found: Site | None, draw: Draw) -> Any:
         """A draw that all samples share, whose size must not depend on them."""
         shapes: list[tuple[int, ...]] = []
-        layout = Part(None, 0, seen=shapes.append)
+        first, in_order = self.numbers[0], [*range(self.numbers[0], self.numbers[-1] + 1)]
+        start = first if [*self.numbers] == in_order else -1
+        layout = Part(None, start, seen=shapes.append)
         y = draw.compute(*draw.tensors, key=self.key_of(site), layout=layout)
         if found is not None and shapes and shapes[0] != found.shape:
             problem = f"its shape depends on the samples: it is {shapes[0]} or {found.shape}"
@@ -129,22 +129,18 @@ class _Seen(Looking):
         self.trial.problems.setdefault(site, problem)
         raise _Ends
 
-    def _note(
-        self, site: SiteId, draw: Draw, dim: int, rows: Sequence[tuple[int, int]]
-    ) -> None:
-        self.kinds[site] = draw.kind
-        if draw.finish is not None:  # a tensor that is filled holds nothing yet
-            return
-        lead = draw.tensors[0] if draw.tensors else None
+    def _note(self, site: SiteId, draw: Draw, rows: Rows) -> None:
+        """Keep the rows of each sample, in the order that they have in it."""
+        lead, dim = draw.tensors[0], rows.dim
         for t in draw.tensors:
             if not isinstance(t, torch.Tensor) or t.ndim != lead.ndim:
                 continue
             if dim >= 0 and t.shape[dim] != lead.shape[dim]:
                 continue
-            for sample in dict.fromkeys(sample for sample, _ in rows):
-                own = sorted((place, n) for n, (s, place) in enumerate(rows) if s == sample)
-                at = torch.tensor([n for _, n in own], device=t.device)
-                part = t.detach().clone() if dim < 0 else t.detach().index_select(dim, at)
+            for sample in dict.fromkeys(sample for sample, _ in rows.places):
+                own = sorted((at, n) for n, (s, at) in enumerate(rows.places) if s == sample)
+                places = torch.tensor([n for _, n in own], device=t.device)
+                part = t.detach().clone() if dim < 0 else t.detach().index_select(dim, places)
                 held = self.rows.setdefault(site, {}).setdefault(self.numbers[sample], [])
                 held.append(part)
 
@@ -181,7 +177,7 @@ class _Trial:
         """Compare the forwards."""
         try:
             whole, y = self._forward(_WHOLE)
-            outputs = {_WHOLE: y}
+            outputs: dict[tuple[int, ...], Any] = {_WHOLE: y}
             shown = False
             for order in _OTHERS:
                 try:
@@ -225,13 +221,12 @@ class _Trial:
         self,
         site: Site,
         draw: Draw,
-        dim: int,
-        rows: Sequence[tuple[int, int]],
+        rows: Rows,
         where: Sequence[int],
         key: Key,
     ) -> torch.Tensor:
         """A draw with a key for which neighbours differ: equal masks would show nothing."""
-        part = Part(site.place.batch, 0)
+        part, dim = Part(site.place.batch, 0), rows.dim
         if site.id in self._keys or draw.kind != "bernoulli" or dim < 0:
             key, options = self._keys.setdefault(site.id, (key, {}))
             return in_rows(draw, dim, where, key, part, **options)
@@ -241,7 +236,7 @@ class _Trial:
             y = in_rows(draw, dim, where, own, part, **options)
             of_samples = [
                 y.index_select(dim, torch.tensor(at, device=y.device))
-                for at in ([n for n, (s, _) in enumerate(rows) if s == sample] for sample in range(3))
+                for at in ([n for n, (s, _) in enumerate(rows.places) if s == k] for k in range(3))
             ]
             if not any(map(torch.equal, of_samples, of_samples[1:])):
                 break
@@ -326,7 +321,7 @@ def _dim_of_samples(dim: int, one: Any, other: Any, order: Sequence[int]) -> int
         if expected[d] == len(_WHOLE) and shape[d] == len(order):
             expected[d] = shape[d]
             if shape == expected:
-                return d % one.ndim
+                return d % int(one.ndim)
     return None
 
 
@@ -334,8 +329,8 @@ def is_close(one: torch.Tensor, two: torch.Tensor) -> bool:
     """Whether numbers are equal up to the rounding of a model.
 
     A product adds in another order for another number of rows, and each layer passes its rounding
-    on. So half of the digits must agree, of the largest number: a sample that gets the mask of another
-    or is scaled by the others differs in the first ones.
+    on. So half of the digits must agree, of the largest number: a sample that gets the mask of
+    another, or is scaled by the others, differs in the first ones.
     """
     if torch.equal(one, two):
         return True

@@ -562,9 +562,7 @@ class Watcher:
 
     def state(self) -> State:
         """Where the forward is."""
-        return State(
-            tuple(self.frames), dict(self.counts), self.start, self.rows, self.numbers
-        )
+        return State(tuple(self.frames), dict(self.counts), self.start, self.rows, self.numbers)
 
     def go_to(self, state: State) -> None:
         """Return to the place of a forward."""
