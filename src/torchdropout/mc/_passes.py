@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -127,7 +127,8 @@ class Passes(keyed):
         check_mode(self.model, self._watcher.tree.modules)
         skipped = shared_leaves(unwrapped(self.model), args, kwargs, self.shared or ())
         self._size = batch_size(args, kwargs, self.batch_dim, skipped) or 0
-        self._note_length(args, kwargs, skipped)
+        if self.sequence is None:
+            _torch.in_python(self._note_length)(args, kwargs, skipped)
         plan = self._plan
         if callable(self._find) and (plan is None or (plan.found.single and self._size > 1)):
             self._plan = self._planned(self._find, args, kwargs)
@@ -144,6 +145,12 @@ class Passes(keyed):
         self.drew = not self._plan.rates
         if callable(self._find):  # the user's arguments, not copies
             self._arguments = (args, kwargs)
+
+    def _note_length(self, args: Any, kwargs: Any, skipped: Collection[int]) -> None:
+        lengths = self._watcher.lengths
+        length = batch_size(args, kwargs, self._length_dim, skipped)
+        if length is not None and len(lengths) < 2:
+            lengths.add(length)
 
     def _turn_on(self) -> None:
         assert self._modules is not None
@@ -233,7 +240,8 @@ class Passes(keyed):
         problem = found.problem or self._misfit(draw, found, rows)
         if problem:
             return self._of_batch(site, draw, problem, options)
-        self._check_padding(found, draw)
+        if len(self._watcher.lengths) > 1:
+            self._check_padding(found, draw)
         batch = found.place.batch
         if self._alike and batch is not None and (batch.times != 1 or found.rows is not None):
             raise SiteError(
@@ -241,7 +249,7 @@ class Passes(keyed):
                 f"({draw.kind}), where several rows belong to an input."
             )
         if found.rows is not None:
-            return self._of_rows(found, draw, number, options)
+            return self._in_rows(found, draw, number, options)
         place = found.place
         if batch is not None and batch.alternating:
             if self.count > 1:
@@ -298,7 +306,7 @@ class Passes(keyed):
         layout = Part(None, 0)
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=layout, **options))
 
-    def _of_rows(self, found: Site, draw: Draw, number: int, options: dict[str, Any]) -> Any:
+    def _in_rows(self, found: Site, draw: Draw, number: int, options: dict[str, Any]) -> Any:
         """A draw for whose rows a function gives the inputs."""
         if self.count > 1:
             raise CannotBatchError(f"a function gives the rows of {found.id} ({draw.kind})")

@@ -242,7 +242,8 @@ class MCDropout:
         skipped = shared_leaves(inner, args, kwargs, self.layout.shared or ())
         size = batch_size(args, kwargs, self.layout.batch_dim, skipped)
         if not size:
-            expected = f"a tensor among them with one or more inputs along dimension {self.layout.batch_dim}"
+            dim = self.layout.batch_dim
+            expected = f"a tensor among them with one or more inputs along dimension {dim}"
             if any(isinstance(given, Mapping) for given in args):
                 expected += " (give the arguments in a mapping as **mapping)"
             wrong_value("args", expected, args)

@@ -10,6 +10,7 @@ from ._out_of_memory import is_out_of_memory as is_out_of_memory
 from ._places import Look as Look
 from ._places import Looking as Looking
 from ._places import Taken as Taken
+from ._places import of_packed as of_packed
 from ._places import unchanged as unchanged
 from ._rows import in_rows as in_rows
 from ._rows import misfit as misfit
