@@ -86,7 +86,7 @@ class Fails(torch.nn.Module):
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("oh"), KeyboardInterrupt()], ids=repr)
-@pytest.mark.parametrize("calls", [1, 3, 7, 8, 9])  # the plan has the first seven
+@pytest.mark.parametrize("calls", [1, 3, 7, 11, 12])  # the plan has the first ten
 def test_however_it_ends_everything_is_as_before(error, calls):
     model = torch.nn.Sequential(torch.nn.BatchNorm1d(8), Gated(), Fails(error, calls)).eval()
     before = state_of(model)
@@ -105,7 +105,7 @@ def test_however_it_ends_everything_is_as_before(error, calls):
 
 
 def test_after_a_forward_that_failed_the_scope_goes_on():
-    model = torch.nn.Sequential(Gated(), Fails(ZeroDivisionError(), 9)).eval()
+    model = torch.nn.Sequential(Gated(), Fails(ZeroDivisionError(), 12)).eval()
     with mc.active(model, seed=0):
         a = model(X)
         with pytest.raises(ZeroDivisionError):

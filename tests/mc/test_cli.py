@@ -79,6 +79,7 @@ site  draws    p     how it is reached
 1 #0  dropout  0.25  its call
 2 #0  dropout  0.5   its call
 
+One input in another batch, and in another order: the same.
 2 of 2 sites draw. With the mean of each draw the output is eval's, bit for bit.
 """
 
@@ -126,6 +127,8 @@ def test_json(capsys):
         "proof": "With the mean of each draw the output is eval's, bit for bit.",
         "problem": "",
         "undecided": [],
+        "trial": "One input in another batch, and in another order: the same.",
+        "mixing": "",
     }
     assert mc_plan("model.py:poisson", "--format", "json") == 1
     data = json.loads(capsys.readouterr().out)

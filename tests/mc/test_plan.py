@@ -199,6 +199,7 @@ def test_the_table_is_printed():
         "1 #0  bernoulli       0.3    its module put in training\n"
         "2 #0  gaussian_noise         left as in eval\n"
         "\n"
+        "One input in another batch, and in another order: the same.\n"
         "2 of 3 sites draw. With the mean of each draw the output is eval's, bit for bit."
     )
 
@@ -226,7 +227,7 @@ def test_a_plan_takes_few_forwards():
     model = torch.nn.Sequential(*(torch.nn.Dropout(0.5) for _ in range(20))).eval()
     model.register_forward_pre_hook(lambda *_: calls.append(1))
     mc.plan(model, X)
-    assert len(calls) == 7
+    assert len(calls) == 10
 
 
 # --- Which ---------------------------------------------------------------------------------------
@@ -950,7 +951,7 @@ def test_the_text_of_a_plan():
 
 def test_a_plan_is_shown_without_what_is_for_the_passes():
     assert re.findall(r"(\w+)=", repr(of_sites(undecided=("x",)))) == [
-        *("sites", "unreached", "proof", "problem", "undecided"),
+        *("sites", "unreached", "proof", "problem", "undecided", "trial", "mixing"),
     ]
 
 
@@ -976,6 +977,8 @@ def test_a_plan_as_data():
         "proof": "As eval.",
         "problem": "",
         "undecided": ["mask", 1],
+        "trial": "",
+        "mixing": "",
     }
 
 

@@ -20,12 +20,12 @@ class Layout(NamedTuple):
         independent: Whether what an input gets must not depend on the rest of its batch.
     """
 
-    batch_dim: int
-    shared: Shared | None
-    given: Given
-    length: int | None
-    sequence_dim: int
-    independent: bool
+    batch_dim: int = 0
+    shared: Shared | None = None
+    given: Given = Given(None)
+    length: int | None = None
+    sequence_dim: int = 1
+    independent: bool = True
 
     @classmethod
     def of(

@@ -87,7 +87,7 @@ class Passes(keyed):
         alike: bool = False,
         expand: bool = False,
         inlet: Inlet | None = None,
-        layout: Layout,
+        layout: Layout = Layout(),  # noqa: B008 - it does not change
     ) -> None:
         super().__init__(
             model,

@@ -95,14 +95,14 @@ class Plan:
     unreached: Mapping[SiteId, str]
     proof: str
     problem: str
-    trial: str
-    mixing: str
     undecided: tuple[str | int, ...]
     flags: tuple[str, ...] = field(repr=False)
     found: Sites = field(repr=False)
     rates: Mapping[SiteId, float | None] = field(repr=False)
     first: str | int = field(default=0, repr=False)
     alone: frozenset[Leaf] = field(default=frozenset(), repr=False)
+    trial: str = ""
+    mixing: str = ""
 
     def __str__(self) -> str:
         rows = [("site", "draws", "p", "how it is reached")]
@@ -156,9 +156,9 @@ class Plan:
             ],
             "proof": self.proof,
             "problem": self.problem,
+            "undecided": list(self.undecided),
             "trial": self.trial,
             "mixing": self.mixing,
-            "undecided": list(self.undecided),
         }
 
 
@@ -380,8 +380,8 @@ def _found(
         why = ", ".join(f"{name} advances" for name in sorted(hidden))
         unreached.setdefault(SiteId("", 0), f"code that no function shows ({why})")
     on = tuple(sorted(flags))
-    shown = sites.shown, sites.mixing
-    return Plan(tuple(planned), unreached, proof, problem, *shown, (), on, sites, reached)
+    shown = {"trial": sites.shown, "mixing": sites.mixing}
+    return Plan(tuple(planned), unreached, proof, problem, (), on, sites, reached, **shown)
 
 
 def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[SiteId, str]:
@@ -394,7 +394,7 @@ def _sites(look: PlanLook, layout: Layout, wanted: Set[SiteId]) -> Sites:
     """The sites of a model that runs on these arguments."""
     batch_dim = layout.batch_dim
     try:
-        return look.all_sites(batch_dim, layout.positions, wanted)
+        return look.all_sites(batch_dim, wanted, layout.positions)
     except TorchDropoutError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:
@@ -530,7 +530,7 @@ def _with_own_draws(modules: Mapping[str, torch.nn.Module]) -> set[str]:
     return {path for path, module in modules.items() if injected(module) is not None}
 
 
-def check_plan(found: Plan, on_unreached: OnUnreached, independent: bool) -> None:
+def check_plan(found: Plan, on_unreached: OnUnreached, independent: bool = True) -> None:
     """Act on draws that a plan does not reach, and on inputs that are not independent.
 
     Raises:
