@@ -24,7 +24,7 @@ from ._given import BatchDims, Given, unfolded
 from ._handlers import new_watcher
 from ._places import Look, Site, Sites, check_dims
 from ._ranks import Processes, Ranks
-from ._rows import in_rows, misfit, numbered, rows_of
+from ._rows import fitted, in_rows, misfit, numbered, rows_of
 from ._shared import Shared, check_shared, shared_leaves, size_of, with_samples
 from ._watch import Draw, SiteId, State, Watcher, unwrapped
 
@@ -268,8 +268,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 other = with_samples(args, kwargs, self.sequence_dim, skipped)
                 length = size_of(other, self.sequence_dim)
             self._check_length(length)
-        elif length is not None and not is_dynamo_compiling() and len(self._watcher.lengths) < 2:
-            self._watcher.lengths.add(length)
+        elif not is_dynamo_compiling() and len(self._watcher.sizes) < 2:
+            sizes = _sizes(first, self.batch_dim)
+            self._watcher.sizes.add(sizes)
         if self.batch is not None:
             total = self.batch[1]
             if rows is None or start + rows > total:
@@ -425,7 +426,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         watcher = self._watcher
         problem = found.problem
         if not (problem or is_dynamo_compiling()):
-            if len(watcher.lengths) > 1:
+            if len(watcher.sizes) != 1 and watcher.rows:
+                found = fitted(draw, found, watcher.rows)
                 self._check_padding(found, draw)
             problem = misfit(draw, found, watcher.rows)
         if problem and self._is_divided():
@@ -433,7 +435,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         batch, sequence, others = place = found.place
         if self.sequence is not None and self.sequence[0] and (others or len(sequence) > 1):
             return self._of_forward(site, draw, _BOTH)
-        if found.rows is not None or (watcher.numbers is not None and batch is not None):
+        folded = bool(sequence) and batch is not None and sequence[0].dim == batch.dim
+        scattered = watcher.numbers is not None and batch is not None
+        if found.rows is not None or scattered or folded:
             return self._of_rows(site, found, draw, number)
         if batch is not None and batch.alternating:
             draw, place = unfolded(draw, place)
@@ -476,10 +480,14 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         start = watcher.start
         numbers = watcher.numbers or range(start, start + watcher.rows)
         self._check_vmap(site, draw)
-        sequence = (*found.place.sequence, *found.place.others)
+        sequence, times = (*found.place.sequence, *found.place.others), 0
+        if sequence and sequence[0].dim == batch.dim:  # a row for each position
+            sequence, times = (), self._length()
+            first = self._first()
+            rows = rows._replace(places=[(sample, first + n) for sample, n in rows.places])
         part = Part(batch, 0, sequence, self._first(), self._length())
-        key = self.key_of(site)
-        return draw.finished(in_rows(draw, rows.dim, numbered(rows, found, numbers), key, part))
+        where = numbered(rows, found, numbers, times)
+        return draw.finished(in_rows(draw, rows.dim, where, self.key_of(site), part))
 
     def _is_divided(self) -> bool:
         """Whether a forward has a part of the samples or positions, as far as is known."""
@@ -523,19 +531,23 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         """Warn once about masks that depend on the number of positions of a forward."""
         lead, shape = draw.tensors[0] if draw.aligned else None, found.shape
         watcher = self._watcher
-        if lead is None or shape is None or lead.ndim != len(shape) or None in watcher.lengths:
+        if lead is None or shape is None or lead.ndim != len(shape) or len(watcher.sizes) != 2:
+            return
+        dim = self._length_dim - (self._length_dim > self.batch_dim)
+        known = {sizes[dim] for sizes in watcher.sizes if sizes and len(sizes) > dim}
+        if len(known) < 2:
             return
         axis = found.place.batch
         dims = range(lead.ndim - (draw.kind == "scaled_dot_product_attention"))
         others = [d for d in dims if axis is None or d != axis.dim]
         if all(shape[d] in (1, lead.shape[d]) for d in others):
             return
-        lengths = " and of ".join(map(str, watcher.lengths))
-        watcher.lengths.add(None)
+        lengths = " and of ".join(map(str, sorted(known)))
+        watcher.sizes.add(None)
         warnings.warn(
             f"Forwards of {lengths} positions: the masks of {found.id} and others depend on the "
-            "number of positions, so also on how far a batch is padded. Pass sequence=(0, L), where "
-            "L is the length of the longest sequence of all, for masks that do not.",
+            "number of positions, and so on how far a batch is padded. Pass sequence=(0, L), "
+            "where L is the length of the longest sequence of all, for masks that do not.",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -595,6 +607,15 @@ _BOTH = (
     "positions it has. In attention whose queries are a part of the sequence, gather the keys and "
     "values of all parts first"
 )
+
+
+def _sizes(leaf: Any, dim: int) -> tuple[int, ...] | None:
+    """The shape of a sample in an argument."""
+    if not isinstance(leaf, torch.Tensor):
+        return None
+    shape = [*leaf.shape]
+    del shape[dim]
+    return tuple(shape)
 
 
 def _numbers(name: str, given: Any) -> list[int]:

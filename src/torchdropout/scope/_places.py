@@ -391,7 +391,14 @@ def _with_positions(
         # Another dimension may have the gathered keys of all parts of a sequence.
         axes.append(tuple(axis for axis in found if axis.times == found[0].times))
         if batch is not None and any(axis.dim == batch.dim for axis in found):
-            return Place(batch), f"samples and positions lie along dimension {batch.dim} both"
+            # The positions of a sample are neighbours, and nothing else lies there.
+            if (
+                len(shorter) > 1
+                or found != [Axis(batch.dim, shape[batch.dim] // length)]
+                or (batch.times != length)
+            ):
+                return Place(batch), f"samples and positions lie along dimension {batch.dim} both"
+            return Place(batch, (Axis(batch.dim, 1),)), ""
     if len({axis.dim for found in axes for axis in found}) < sum(map(len, axes)):
         return Place(batch), "one dimension of its draws follows two sequences"
     return Place(batch, axes[0], tuple(axis for found in axes[1:] for axis in found)), ""

@@ -39,10 +39,25 @@ def misfit(draw: Draw, site: Site, samples: int) -> str:
         return ""
     if lead.ndim > axis.dim and lead.shape[axis.dim] == samples * axis.times:
         return ""
+    rows = lead.shape[axis.dim] if lead.ndim > axis.dim else "no"
     return (
-        f"it has {lead.shape[axis.dim] if lead.ndim > axis.dim else 'no'} rows along dimension "
-        f"{axis.dim}, where {samples} samples have {samples * axis.times}"
+        f"it has {rows} rows along dimension {axis.dim}, where {samples} samples have "
+        f"{samples * axis.times}"
     )
+
+
+def fitted(draw: Draw, site: Site, samples: int) -> Site:
+    """The site for samples of another size, such as another length, each of which has other rows.
+
+    The site itself if the draw does not have as many rows for each sample.
+    """
+    axis, lead = site.place.batch, draw.tensors[0] if draw.aligned else None
+    if axis is None or site.rows is not None or type(lead) is not torch.Tensor:
+        return site
+    times, rest = divmod(lead.shape[axis.dim], samples) if lead.ndim > axis.dim else (0, 1)
+    if rest or times == axis.times:
+        return site
+    return site._replace(place=site.place._replace(batch=axis._replace(times=times)))
 
 
 def rows_of(
@@ -155,14 +170,20 @@ def runs(numbers: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
         begin = end
 
 
-def numbered(rows: Rows, site: Site, numbers: Sequence[int]) -> list[int]:
+def numbered(rows: Rows, site: Site, numbers: Sequence[int], times: int = 0) -> list[int]:
     """The number of each row, from those of the samples.
+
+    Args:
+        rows: The rows.
+        site: Their site.
+        numbers: The numbers of the samples.
+        times: How many numbers a sample has; 0 for as many as it has rows.
 
     Raises:
         SiteError: A sample has more rows than numbers.
     """
     assert site.place.batch is not None
-    times = site.place.batch.times if site.rows is None else 1 << ROW_BITS
+    times = times or (site.place.batch.times if site.rows is None else 1 << ROW_BITS)
     if any(place >= times for _, place in rows.places):
         raise SiteError(f"Expected a sample to have at most {times} rows at {site.id}, got more.")
     return [numbers[sample] * times + place for sample, place in rows.places]

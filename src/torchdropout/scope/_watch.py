@@ -348,7 +348,8 @@ class Watcher:
         start: The number of the first sample of the current forward.
         rows: How many samples it has.
         numbers: The number of each, where they are not `start`, `start + 1` and so on.
-        lengths: How many positions forwards had, up to the second number; None after a warning.
+        sizes: The shape of a sample in the first argument of forwards, up to the second one; None
+            after a warning.
         warned: What a scope has warned of.
         completed: Whether the last forward of the model gave a result.
         known: The sites that were found, by how; of the modules that the model has.
@@ -377,7 +378,7 @@ class Watcher:
         self.start = 0
         self.rows = 0
         self.numbers: Sequence[int] | None = None
-        self.lengths: set[int | None] = set()
+        self.sizes: set[tuple[int, ...] | None] = set()
         self.warned: set[str] = set()
         self.completed = False
         self.inside = False
@@ -408,7 +409,7 @@ class Watcher:
             self._hooks = [*self._of_modules(model, paths)]
             self._hooked = {path: weakref.ref(module) for path, module in paths.items()}
             self.known.clear()
-            self.lengths.clear()
+            self.sizes.clear()
             self.warned.clear()
         if model not in self._ends:
             self._ends[model] = [*self._of_ends(model)]

@@ -12,6 +12,7 @@ from ._places import Looking as Looking
 from ._places import Taken as Taken
 from ._places import of_packed as of_packed
 from ._places import unchanged as unchanged
+from ._rows import fitted as fitted
 from ._rows import in_rows as in_rows
 from ._rows import misfit as misfit
 from ._rows import numbered as numbered
