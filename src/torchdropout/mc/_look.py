@@ -79,9 +79,7 @@ class PlanLook(Look):
                 break
         return {site: found[site] for site in order}
 
-    def all_sites(
-        self, batch_dim: int, wanted: Set[SiteId], positions: int | None = None
-    ) -> Sites:
+    def all_sites(self, batch_dim: int, wanted: Set[SiteId], positions: int | None = None) -> Sites:
         """The sites, from forwards until these are among them."""
         sites = self._with_keys_of(0).sites(batch_dim, positions)
         for step in range(1, _LOOKS):

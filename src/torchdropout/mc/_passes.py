@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,12 +19,12 @@ from ..scope import Place, Site, SiteId, keyed
 from ..scope.interface import (
     Draw,
     batch_size,
-    in_rows,
+    fitted,
     injected,
+    is_packed,
     misfit,
-    numbered,
-    rows_of,
     shared_leaves,
+    size_of,
     unfolded,
     unwrapped,
 )
@@ -127,8 +128,7 @@ class Passes(keyed):
         check_mode(self.model, self._watcher.tree.modules)
         skipped = shared_leaves(unwrapped(self.model), args, kwargs, self.shared or ())
         self._size = batch_size(args, kwargs, self.batch_dim, skipped) or 0
-        if self.sequence is None:
-            _torch.in_python(self._note_length)(args, kwargs, skipped)
+        _torch.in_python(self._note_sizes)(args, kwargs, skipped)
         plan = self._plan
         if callable(self._find) and (plan is None or (plan.found.single and self._size > 1)):
             self._plan = self._planned(self._find, args, kwargs)
@@ -139,18 +139,23 @@ class Passes(keyed):
         if self._modules is None:
             self._modules = self._switched(self._plan)
         _torch.in_python(self._turn_on)()  # a graph cannot hold the exit from training mode
-        self._watcher.start = self._index
+        watcher = self._watcher
+        watcher.start, watcher.rows, watcher.numbers = self._index, self._size, None
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self.count)]
         self.expanded = not self.expand
         self.drew = not self._plan.rates
         if callable(self._find):  # the user's arguments, not copies
             self._arguments = (args, kwargs)
 
-    def _note_length(self, args: Any, kwargs: Any, skipped: Collection[int]) -> None:
-        lengths = self._watcher.lengths
-        length = batch_size(args, kwargs, self._length_dim, skipped)
-        if length is not None and len(lengths) < 2:
-            lengths.add(length)
+    def _note_sizes(self, args: Any, kwargs: Any, skipped: Collection[int]) -> None:
+        """Note the shape of an input, up to the second one."""
+        dim, sizes = self.batch_dim, self._watcher.sizes
+        for n, leaf in enumerate(_torch.tree.tree_leaves((args, kwargs), is_leaf=is_packed)):
+            if n not in skipped and size_of(leaf, dim) is not None:
+                shape = leaf.shape if isinstance(leaf, torch.Tensor) else None
+                if len(sizes) < 2:
+                    sizes.add(shape and (*shape[:dim], *shape[dim + 1 :]))
+                return
 
     def _turn_on(self) -> None:
         assert self._modules is not None
@@ -222,6 +227,9 @@ class Passes(keyed):
             )
         number, site = site.number, plan.found.of(site)
         found = plan.found.get(site)
+        if found is None and not self.independent:
+            problem = "it draws in some forwards and not in others"
+            return self._of_batch(site, draw, problem, {})
         if found is None or not found.is_of(draw):
             raise SiteError(
                 f"Expected the draws that the model had when it was planned, got {site} "
@@ -237,19 +245,26 @@ class Passes(keyed):
             options["fresh"] = True  # the next pass has the same input
         apart = self.expanded
         rows = self._size * (self.count if self.expand and apart else 1)
+        varies = len(self._watcher.sizes) > 1
+        if varies:
+            found = fitted(draw, found, rows)
         problem = found.problem or self._misfit(draw, found, rows)
         if problem:
             return self._of_batch(site, draw, problem, options)
-        if len(self._watcher.lengths) > 1:
+        if varies and self.sequence is None:
             self._check_padding(found, draw)
-        batch = found.place.batch
+        batch, positions = found.place.batch, found.place.sequence
         if self._alike and batch is not None and (batch.times != 1 or found.rows is not None):
             raise SiteError(
                 f"Expected draws with a dimension of inputs alone for masks='shared', got {site} "
                 f"({draw.kind}), where several rows belong to an input."
             )
-        if found.rows is not None:
-            return self._in_rows(found, draw, number, options)
+        in_rows = bool(positions) and batch is not None and positions[0].dim == batch.dim
+        if found.rows is not None or in_rows:
+            if self.count > 1:
+                raise CannotBatchError(f"the rows of {site} ({draw.kind}) are found one by one")
+            compute = functools.partial(draw.compute, **options)
+            return self._of_rows(site, found, draw._replace(compute=compute), number)
         place = found.place
         if batch is not None and batch.alternating:
             if self.count > 1:
@@ -259,7 +274,7 @@ class Passes(keyed):
         part = self._part(place)
         if self.count == 1:
             with contextlib.nullcontext() if draw.passes is None else self.unobserved():
-                y = draw.compute(*draw.tensors, key=self._key_of(site), layout=part, **options)
+                y = draw.compute(*draw.tensors, key=self.key_of(site), layout=part, **options)
             return draw.finished(y)
         if batch is None or not draw.aligned:
             raise CannotBatchError(f"{site} ({draw.kind}) has no dimension of inputs")
@@ -278,7 +293,7 @@ class Passes(keyed):
         sequence = (*place.sequence, *place.others)
         return Part(place.batch, self._index, sequence, 0, self._length(), alike=self._alike)
 
-    def _key_of(self, site: SiteId) -> Key:
+    def key_of(self, site: SiteId) -> Key:
         """The key of a site in the only pass of a forward."""
         (step,) = self._steps
         return Key(step.seed, step.stream ^ site.stream())
@@ -288,33 +303,33 @@ class Passes(keyed):
         problem = misfit(draw, found, rows)
         if problem and self.count > 1:
             raise CannotBatchError(f"{found.id} ({draw.kind}) has the rows of one pass only")
-        return problem and (
-            f"{problem}. Pass a function that gives the input of each row, "
-            f"batch_dims={{{found.id.path!r}: function}}, or independent=False if what an input "
-            "gets depends on its batch by design"
-        )
+        return problem
+
+    def _depends(self, message: str) -> None:
+        """Report a draw of the batch: once, as many a site may have one."""
+        if self.independent or not self._watcher.warned:
+            super()._depends(message)
 
     def _of_batch(self, site: SiteId, draw: Draw, problem: str, options: dict[str, Any]) -> Any:
         """A draw that does not belong to one input: an error, or that of the batch."""
+        advice = (
+            ""
+            if "shared" in problem
+            else (
+                f" Pass a function that gives the input of each row, batch_dims={{{site.path!r}: "
+                "function}, or independent=False if what an input gets depends on its batch by design."
+            )
+        )
         self._depends(
             f"Expected draws that belong to one input each, got {site} ({draw.kind}): {problem}."
+            f"{advice}"
         )
         if self.count > 1:
             raise CannotBatchError(f"{site} ({draw.kind}) does not belong to one input")
-        key = self._key_of(site)
+        key = self.key_of(site)
         key = key.fold_in(self._index) if self._index else key
         layout = Part(None, 0)
         return draw.finished(draw.compute(*draw.tensors, key=key, layout=layout, **options))
-
-    def _in_rows(self, found: Site, draw: Draw, number: int, options: dict[str, Any]) -> Any:
-        """A draw for whose rows a function gives the inputs."""
-        if self.count > 1:
-            raise CannotBatchError(f"a function gives the rows of {found.id} ({draw.kind})")
-        counts = self._watcher.counts
-        rows = rows_of(draw, found, self._size, found.rows, number, counts)
-        numbers = numbered(rows, found, range(self._index, self._index + self._size))
-        part, key = self._part(found.place), self._key_of(found.id)
-        return draw.finished(in_rows(draw, rows.dim, numbers, key, part, **options))
 
     def _of_passes(
         self,

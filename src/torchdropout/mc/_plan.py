@@ -380,8 +380,8 @@ def _found(
         why = ", ".join(f"{name} advances" for name in sorted(hidden))
         unreached.setdefault(SiteId("", 0), f"code that no function shows ({why})")
     on = tuple(sorted(flags))
-    shown = {"trial": sites.shown, "mixing": sites.mixing}
-    return Plan(tuple(planned), unreached, proof, problem, (), on, sites, reached, **shown)
+    found = Plan(tuple(planned), unreached, proof, problem, (), on, sites, reached)
+    return replace(found, trial=sites.shown, mixing=sites.mixing)
 
 
 def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[SiteId, str]:
