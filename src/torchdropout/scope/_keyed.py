@@ -24,7 +24,7 @@ from ._given import BatchDims, Given, unfolded
 from ._handlers import new_watcher
 from ._places import Look, Site, Sites, check_dims
 from ._ranks import Processes, Ranks
-from ._rows import fitted, in_rows, misfit, numbered, rows_of
+from ._rows import fitted, in_rows, misfit, numbered, rows_of, stretched
 from ._shared import Shared, check_shared, shared_leaves, size_of, with_samples
 from ._watch import Draw, SiteId, State, Watcher, unwrapped
 
@@ -282,13 +282,13 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         self._watcher.rows = rows or 0
         self._watcher.numbers = None
         if self._samples is not None:
-            start = _torch.in_python(self._number)(start, rows or 0)
+            start = _torch.in_python(self._number)(start, rows or 0, is_dynamo_compiling())
         self._watcher.start = start
         if self._sites is not None and self._sites.mixing and self._is_divided():
             self._depends(self._sites.mixing)
         self._starts = self._places_from(start)
 
-    def _number(self, start: int, rows: int) -> int:
+    def _number(self, start: int, rows: int, is_compiled: bool) -> int:
         """Note the numbers of the samples of a forward, and return the first."""
         assert self._samples is not None
         numbers = self._samples[start : start + rows]
@@ -300,6 +300,11 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         if not numbers:
             return 0
         if any(b != a + 1 for a, b in itertools.pairwise(numbers)):
+            if is_compiled or any(map(_torch.is_compiled, self.model.modules())):
+                raise SiteError(
+                    "Expected samples whose numbers follow one another in a compiled model, got "
+                    f"{numbers[:8]}."
+                )
             self._watcher.numbers = numbers
         return numbers[0]
 
@@ -430,6 +435,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 found = fitted(draw, found, watcher.rows)
                 self._check_padding(found, draw)
             problem = misfit(draw, found, watcher.rows)
+            if self.sequence is not None and not problem:
+                problem = stretched(draw, found)
         if problem and self._is_divided():
             return self._of_forward(site, draw, problem)
         batch, sequence, others = place = found.place
@@ -517,12 +524,13 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def _depends(self, message: str) -> None:
         """Report that a sample's result depends on the rest of its batch."""
         if self.independent:
-            raise SiteError(message)
-        if message not in self._watcher.warned and not is_dynamo_compiling():
-            self._watcher.warned.add(message)
+            advice = "" if "independent=False" in message else f" {_ADVICE}"
+            raise SiteError(f"{message}{advice}")
+        if not (self._watcher.warned or is_dynamo_compiling()):
+            self._watcher.warned = True
             warnings.warn(
-                f"{message} With independent=False its masks are the same only for a batch that is "
-                "divided in the same way.",
+                f"{message} With independent=False such masks are the same only for a batch that "
+                "is divided in the same way.",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -602,6 +610,10 @@ class keyed:  # noqa: N801 - as torch's scopes are named
             warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
+_ADVICE = (
+    "If the model moves or picks rows, pass a function that gives the sample of each in "
+    "`batch_dims`; if its draws depend on the batch by design, pass independent=False."
+)
 _BOTH = (
     "several dimensions of its draws follow sequences, and a part of them does not show which "
     "positions it has. In attention whose queries are a part of the sequence, gather the keys and "

@@ -46,6 +46,25 @@ def misfit(draw: Draw, site: Site, samples: int) -> str:
     )
 
 
+def stretched(draw: Draw, site: Site) -> str:
+    """Why a draw has another size than its site, along a dimension that follows no sequence."""
+    lead, shape = draw.tensors[0] if draw.aligned else None, site.shape
+    if lead is None or shape is None or lead.ndim != len(shape) or site.rows is not None:
+        return ""
+    sizes = [*lead.shape]
+    if draw.kind == "scaled_dot_product_attention":
+        sizes[-1] = draw.tensors[1].shape[-2]
+    axes = (site.place.batch, *site.place.sequence, *site.place.others)
+    known = {axis.dim for axis in axes if axis is not None}
+    for dim, (size, found) in enumerate(zip(sizes, shape, strict=True)):
+        if dim not in known and found not in (1, size):
+            return (
+                f"dimension {dim} of it has {size} places, and had {found} in the forwards that "
+                "found the sites, which did not show that it follows a sequence"
+            )
+    return ""
+
+
 def fitted(draw: Draw, site: Site, samples: int) -> Site:
     """The site for samples of another size, such as another length, each of which has other rows.
 

@@ -350,7 +350,7 @@ class Watcher:
         numbers: The number of each, where they are not `start`, `start + 1` and so on.
         sizes: The shape of a sample in the first argument of forwards, up to the second one; None
             after a warning.
-        warned: What a scope has warned of.
+        warned: Whether a scope has warned of draws that do not belong to one sample.
         completed: Whether the last forward of the model gave a result.
         known: The sites that were found, by how; of the modules that the model has.
         inside: Whether a draw is being computed, in compiled code, where the mode stays active.
@@ -379,7 +379,7 @@ class Watcher:
         self.rows = 0
         self.numbers: Sequence[int] | None = None
         self.sizes: set[tuple[int, ...] | None] = set()
-        self.warned: set[str] = set()
+        self.warned = False
         self.completed = False
         self.inside = False
         self.observes = False
@@ -410,7 +410,7 @@ class Watcher:
             self._hooked = {path: weakref.ref(module) for path, module in paths.items()}
             self.known.clear()
             self.sizes.clear()
-            self.warned.clear()
+            self.warned = False
         if model not in self._ends:
             self._ends[model] = [*self._of_ends(model)]
         compiled = [*filter(_torch.is_compiled, modules)]
