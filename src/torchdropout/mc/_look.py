@@ -161,7 +161,7 @@ class PlanLook(Look):
 
     def _answer(self, answer: Callable[[SiteId, Draw], Any], site: SiteId, draw: Draw) -> Any:
         """The draw, or what eval has in its place."""
-        if self.only is None or site in self.only or draw.mean is None:
+        if self.only is None or self.given.merged(site) in self.only or draw.mean is None:
             return answer(site, draw)
         return draw.finished(draw.mean(*draw.tensors))
 

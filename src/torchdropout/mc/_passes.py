@@ -248,7 +248,9 @@ class Passes(keyed):
         varies = len(self._watcher.sizes) > 1
         if varies:
             found = fitted(draw, found, rows)
-        problem = found.problem or self._misfit(draw, found, rows)
+        problem = found.problem or misfit(draw, found, rows)
+        if problem and self.count > 1:
+            raise CannotBatchError(f"{site} ({draw.kind}) has the rows of one pass only")
         if problem:
             return self._of_batch(site, draw, problem, options)
         if varies and self.sequence is None:
@@ -298,34 +300,11 @@ class Passes(keyed):
         (step,) = self._steps
         return Key(step.seed, step.stream ^ site.stream())
 
-    def _misfit(self, draw: Draw, found: Site, rows: int) -> str:
-        """Why the rows of a draw are not those of the inputs; empty if they are."""
-        problem = misfit(draw, found, rows)
-        if problem and self.count > 1:
-            raise CannotBatchError(f"{found.id} ({draw.kind}) has the rows of one pass only")
-        return problem
-
-    def _depends(self, message: str) -> None:
-        """Report a draw of the batch: once, as many a site may have one."""
-        if self.independent or not self._watcher.warned:
-            super()._depends(message)
-
     def _of_batch(self, site: SiteId, draw: Draw, problem: str, options: dict[str, Any]) -> Any:
         """A draw that does not belong to one input: an error, or that of the batch."""
-        advice = (
-            ""
-            if "shared" in problem
-            else (
-                f" Pass a function that gives the input of each row, batch_dims={{{site.path!r}: "
-                "function}, or independent=False if what an input gets depends on its batch by design."
-            )
-        )
         self._depends(
             f"Expected draws that belong to one input each, got {site} ({draw.kind}): {problem}."
-            f"{advice}"
         )
-        if self.count > 1:
-            raise CannotBatchError(f"{site} ({draw.kind}) does not belong to one input")
         key = self.key_of(site)
         key = key.fold_in(self._index) if self._index else key
         layout = Part(None, 0)
