@@ -15,7 +15,7 @@ from ..contract.seed import as_int64
 from ..errors import SiteError
 from ..functional._part import Part
 from ..random import Key
-from ..scope import Place, Site, SiteId, keyed
+from ..scope import Place, SiteId, keyed
 from ..scope.interface import (
     Draw,
     batch_size,
@@ -249,7 +249,7 @@ class Passes(keyed):
         if varies:
             found = fitted(draw, found, rows)
         problem = found.problem or misfit(draw, found, rows)
-        if problem and self.count > 1:
+        if problem and not found.problem and self.count > 1:
             raise CannotBatchError(f"{site} ({draw.kind}) has the rows of one pass only")
         if problem:
             return self._of_batch(site, draw, problem, options)
@@ -305,6 +305,8 @@ class Passes(keyed):
         self._depends(
             f"Expected draws that belong to one input each, got {site} ({draw.kind}): {problem}."
         )
+        if self.count > 1:
+            raise CannotBatchError(f"{site} ({draw.kind}) does not belong to one input")
         key = self.key_of(site)
         key = key.fold_in(self._index) if self._index else key
         layout = Part(None, 0)
