@@ -65,6 +65,20 @@ class Folds(torch.nn.Module):
 def folds():
     return Folds(), (torch.ones(3, 8),)
 
+class Flips(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = torch.nn.Dropout()
+
+    def forward(self, x):
+        return self.drop(x.flip(0)).flip(0)
+
+def flips():
+    return Flips(), (torch.randn(3, 8),)
+
+def dropped():
+    return torch.nn.Dropout(), (torch.randn(3, 8),)
+
 def none():
     return torch.nn.Linear(8, 4), (torch.ones(3, 8),)
 
@@ -253,3 +267,18 @@ def test_dimensions_are_read(given, expected):
 def test_what_is_not_a_dimension(text):
     with pytest.raises(click.BadParameter, match="Expected PATH=DIM or PATH=DIM,alternating, got"):
         _dims([text])
+
+
+def test_inputs_that_depend_on_their_batch(capsys):
+    assert mc_plan("model.py:flips") == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("1 of 1 sites draw. Expected the rows of a sample at drop #0")
+    assert mc_plan("model.py:flips", "--format", "json") == 1
+    assert json.loads(capsys.readouterr().out)["mixing"] in last
+
+
+def test_a_declared_length(capsys):
+    assert mc_plan("model.py:dropped", "--sequence", "16") == 0
+    assert mc_plan("model.py:dropped", "--sequence", "16", "--sequence-dim", "2") == 2
+    assert "2 or more positions along dimension 2" in capsys.readouterr().err
+    assert mc_plan("model.py:dropped", "--sequence", "0") == 2

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import torchdropout as td
+from torchdropout import mc
 
 transformers = pytest.importorskip("transformers")
 
@@ -106,3 +107,36 @@ def test_a_sample_has_its_own_draws(name, kind):
         found = outputs(model, part, width, name, batch=(part[0], 6))
         for n, y in found.items():
             torch.testing.assert_close(y, whole[n], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_the_passes_of_monte_carlo_dropout(name, kind):
+    """Alone, padded further, in another order, over a loader, and in a loop of one's own."""
+    model = made(name, kind).eval()
+    first = "last_hidden_state"
+    options = {"task": "regression", "output": first, "keep_samples": True}
+    predictor = mc.MCDropout(model, 3, sequence=(0, L), **options)
+
+    def passes(which, width, **given):
+        found = predictor(**batch(which, width, name), **given).samples
+        return [found[:, n, : LENGTHS[i] - 1] for n, i in enumerate(which)]
+
+    every = [*range(len(LENGTHS))]
+    whole = passes(every, 9)
+    assert not torch.equal(whole[0][0], whole[0][1])
+    order = [4, 1, 0, 5, 3, 2]
+    moved = passes(order, 10, index=order)
+    for n in every:
+        torch.testing.assert_close(moved[order.index(n)], whole[n])
+        alone = passes([n], max(LENGTHS[n], 4), index=n)
+        torch.testing.assert_close(alone[0], whole[n])
+    micro = [(batch([0, 1, 3, 4], 7, name), [0, 1, 3, 4]), (batch([2, 5], 12, name), [2, 5])]
+    for given, which in micro:
+        found = predictor(**given, index=which).samples
+        for n, i in enumerate(which):
+            torch.testing.assert_close(found[:, n, : LENGTHS[i] - 1], whole[i])
+    with torch.no_grad(), mc.active(model, sequence=(0, L)):
+        samples = torch.stack([model(**batch(every, L, name))[first] for _ in range(3)])
+    for n in every:
+        torch.testing.assert_close(samples[:, n, : LENGTHS[n] - 1], whole[n])
