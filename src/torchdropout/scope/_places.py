@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from .. import _torch
 from .._validate import is_integer, wrong_type, wrong_value
 from ..errors import SiteError, TorchDropoutError
+from ..functional._attention import as_typed
 from ..functional._part import Axis, Part
 from ..functional._shards import is_spread
 from ..process_state import TORCHS, ProcessState, generators, held_generators
@@ -421,7 +422,7 @@ def _following(
     return sorted(found, key=lambda axis: axis.times), ""
 
 
-_FAILURES = (RuntimeError, ValueError, IndexError)  # of a forward with another number of samples
+FAILURES = (RuntimeError, ValueError, IndexError)  # of a forward with another number of samples
 
 
 class Look:
@@ -566,13 +567,13 @@ class Look:
                 return self.tried(self.sites(batch_dim, sequence_dim), batch_dim)
         except TorchDropoutError:
             raise
-        except _FAILURES as error:
+        except FAILURES as error:
             if is_out_of_memory(error):
                 raise
             whole = self._whole(error, batch_dim, sequence_dim)
             try:
                 self.sites(batch_dim, sequence_dim)
-            except _FAILURES:
+            except FAILURES:
                 return whole
             raise  # the number of samples was not the cause
 
@@ -760,7 +761,8 @@ class Look:
                     half = torch.arange(other.numel(), device=other.device).view(other.shape) % 2
                     other = torch.where(half == 0, ones[n], other)
                 ones[n] = other
-        return torch.cat(ones, dim)
+        with as_typed(leaf.device):
+            return torch.cat(ones, dim)
 
 
 class Looking:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from ..errors import SiteError
+from ..functional._attention import as_typed
 from ..functional._part import Part
 from ..random import Key
 from ._given import Call, GivenRows
@@ -173,7 +174,8 @@ def in_rows(
         ]
         layout = part.of_rows(dim, first, step)
         found.append(draw.compute(*tensors, key=key, layout=layout, **options))
-    return torch.cat(found, dim)
+    with as_typed(lead.device):  # autocast would join half types as float32
+        return torch.cat(found, dim)
 
 
 def runs(numbers: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:

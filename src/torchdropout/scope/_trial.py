@@ -14,7 +14,7 @@ from ..functional._part import Part
 from ..functional._shards import is_spread
 from ..random import Key
 from ._out_of_memory import is_out_of_memory
-from ._places import Look, Looking, Site, Sites, norms_still
+from ._places import FAILURES, Look, Looking, Site, Sites, norms_still
 from ._rows import Rows, in_rows, misfit, numbered, rows_of
 from ._shared import batch_size, shared_leaves
 from ._watch import Draw, SiteId, tree_of
@@ -157,6 +157,8 @@ class _Trial:
         self.problems: dict[SiteId, str] = {}
         self._keys: dict[SiteId, tuple[Key, dict[str, Any]]] = {}
         args, kwargs = look.arguments
+        if any(map(is_spread, _torch.tree.tree_leaves((args, kwargs)))):
+            raise _NotShown("processes share its arguments")
         skipped = shared_leaves(look.model, args, kwargs, look.shared or ())
         self.size = batch_size(args, kwargs, batch_dim, skipped) or 0
         self.places, self.variants = self._choice()
@@ -204,14 +206,14 @@ class _Trial:
         """A forward with some of the samples, each with its own number."""
         places = [self.places[n] for n in order]
         variants = [self.variants[n] for n in order]
-        args, kwargs = self.look.samples(self.size, places, variants if any(variants) else ())
         scope = _Seen(self, order)
         try:
+            args, kwargs = self.look.samples(self.size, places, variants if any(variants) else ())
             with self._modules(scope) if noting else contextlib.nullcontext():
                 return scope, self.look.run(scope, args, kwargs)
         except (_NotShown, _Ends, TorchDropoutError):
             raise
-        except Exception as error:
+        except FAILURES as error:
             if is_out_of_memory(error):
                 raise
             why = f"the forward fails with other samples ({type(error).__name__}: {error})"
