@@ -197,7 +197,7 @@ def test_the_help(capsys):
     assert run(["mc", "plan", "--help"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("Usage: torchdropout mc plan [OPTIONS] TARGET\n")
-    assert "Exit code: 0 all dropout is reached and nothing else changes" in out
+    assert "Exit code: 0 all dropout is reached, nothing else changes and no input" in out
     assert run(["mc", "--help"]) == 0
     assert "plan  Show where a model in eval drops" in capsys.readouterr().out
     assert run(["--help"]) == 0
@@ -234,9 +234,12 @@ def test_an_argument_that_may_be_shared_is_named(capsys):
 def test_where_the_samples_lie(capsys):
     assert mc_plan("model.py:folds") == 1  # a pass would be refused
     assert "its call, but nothing shows the order" in capsys.readouterr().out
-    for dims in ("drop=0,alternating", "drop#0=-2", "drop=0"):
-        assert mc_plan("model.py:folds", "--batch-dims", dims) == 0
-        assert "but nothing shows" not in capsys.readouterr().out
+    for dims, code in (("drop=0,alternating", 0), ("drop#0=-2", 1), ("drop=0", 1)):
+        assert mc_plan("model.py:folds", "--batch-dims", dims) == code
+        out = capsys.readouterr().out
+        assert "but nothing shows" not in out
+        # Neighbours are not of one input there.
+        assert ("Expected a sample to have the same result in another batch" in out) == code
     for dims, words in (
         ("drop", "Expected PATH=DIM or PATH=DIM,alternating, got 'drop'"),
         ("drop=x", "got 'drop=x'"),

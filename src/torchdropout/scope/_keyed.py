@@ -599,6 +599,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def unseen(self, name: str) -> None:
         """Do nothing: outside compiled code the function gets its key."""
 
+    def outside(self, name: str) -> None:
+        """Leave it as it is."""
+
     def owned(self, site: SiteId, name: str, generator: Any) -> None:
         """Leave it as it is."""
 

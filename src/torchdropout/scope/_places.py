@@ -809,6 +809,9 @@ class Looking:
         """Note it: the scope of a compiled model reports it."""
         self.blind.add(name)
 
+    def outside(self, name: str) -> None:
+        """Leave it as it is."""
+
     def owned(self, site: SiteId, name: str, generator: Any) -> None:
         """Note it, and the state of the generator."""
         if isinstance(generator, torch.Generator):

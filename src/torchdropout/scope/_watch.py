@@ -213,6 +213,9 @@ class Scope(Protocol):
     def owned(self, site: SiteId, name: str, generator: Any) -> None:
         """A function is called with a generator of its own; the site is that of a draw here."""
 
+    def outside(self, name: str) -> None:
+        """A function that draws, or a part of the model, is called outside a forward of it."""
+
     @property
     def resumed(self) -> Callable[[State], contextlib.AbstractContextManager[None]] | None:
         """Re-enter the scope at the place of a forward, to recompute a region; None in a look."""
@@ -264,6 +267,8 @@ class _Enter(_OfScope):
         outermost = not watcher.frames
         if outermost:
             watcher.observe()
+            if self.path != watcher.root:
+                watcher.active().outside(self.path)
         # Within the model the mode sees a reentrant region begin.
         watcher.note_checkpoint(begins=outermost)
         watcher.frames.append(self.path)
@@ -356,6 +361,7 @@ class Watcher:
         inside: Whether a draw is being computed, in compiled code, where the mode stays active.
         order: How the packed sequence of a recurrent layer that runs was sorted, if it was.
         multi_head: torch's multi-head attention, with draws that this watcher answers.
+        root: The path of the model.
         tree: The modules that have the hooks; none outside a scope.
         observes: Whether the mode is active, in the thread that runs the model.
         held: How many recomputations run, during which it stays active.
@@ -363,6 +369,7 @@ class Watcher:
     """
 
     scope: Scope | None = None
+    root = ""
     ranked: Key | None = None
     order: torch.Tensor | None = None
     multi_head: Callable[..., Any]
@@ -403,6 +410,7 @@ class Watcher:
         They are restored with the numbers they had, which a compiled graph may have read.
         """
         self.tree = tree_of(model, prefix)
+        self.root = prefix
         modules, paths = self.tree
         # Modules are compared by references, not by their ids, which a later module may get.
         if {path: ref() for path, ref in self._hooked.items()} != paths:
@@ -614,6 +622,8 @@ class Mode(TorchFunctionMode):
         if handler is None and func is not checkpoint:  # most calls, even tensor attributes
             return func(*args, **(kwargs or {}))
         if not self.watcher.frames or self.watcher.inside:
+            if handler is not None and not self.watcher.inside:
+                self.watcher.active().outside(func.__name__)
             return func(*args, **(kwargs or {}))
         if handler is None:  # a region of a graph: the compiler reports nothing in it
             return func(self._observing(args[0]), *args[1:], **(kwargs or {}))
