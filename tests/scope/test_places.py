@@ -239,6 +239,8 @@ def test_two_sequences():
     place, why = _with_positions(None, (63,), [(7, (54,)), (9, (56,))])
     assert why == "one dimension of its draws follows two sequences"
     place, why = _with_positions(Axis(0, 7), (14, 9), [(7, (12, 9))])
+    assert (place, why) == (Place(Axis(0, 7), (Axis(0, 1),)), "")  # a row for each
+    place, why = _with_positions(Axis(0, 14), (28, 9), [(7, (24, 9))])
     assert why == "samples and positions lie along dimension 0 both"
 
 

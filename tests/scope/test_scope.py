@@ -229,7 +229,7 @@ def test_a_copy_within_passes_is_free_of_them():
 
 
 def test_a_copy_whose_forward_fails_says_so():
-    model = nn.Sequential(Fails({5}))
+    model = nn.Sequential(Fails({9}))
     with td.keyed(model, **SCOPE):
         model(X)
         other = copy.deepcopy(model)
@@ -957,12 +957,21 @@ def test_positions_that_alternate():
 
 
 def test_positions_and_samples_in_one_dimension():
-    model = Calls(lambda x: torch_F.dropout(x.flatten(0, 1), 0.5))
+    """A row for each is counted in the whole sequence; several rows are refused."""
+    x = torch.randn(8, 6, 4)
+    model = Calls(lambda x: torch_F.dropout(x.flatten(0, 1), 0.5).view(x.shape))
+    with td.keyed(model, seed=0, sequence=(0, 6)):
+        expected = model(x)
+    for start, first in ((0, 0), (3, 2)):
+        with td.keyed(model, seed=0, batch=(start, 8), sequence=(first, 6)):
+            found = model(x[start : start + 4, first : first + 3])
+        assert torch.equal(found, expected[start : start + 4, first : first + 3])
+    model = Calls(lambda x: torch_F.dropout(x.flatten(), 0.5))
     with (
         td.keyed(model, seed=0, sequence=(0, 12)),
         pytest.raises(SiteError, match="samples and positions lie along dimension 0 both"),
     ):
-        model(torch.randn(8, 6, 4))
+        model(x)
 
 
 def test_draws_of_another_length_in_a_sequence_that_is_divided():

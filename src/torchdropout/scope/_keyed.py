@@ -409,10 +409,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         """Compute a draw with the site's key, at the place of this part of the batch."""
         if self._rehearses:
             return draw.compute(*draw.tensors, key=self.key_of(site), layout=Part(None, 0))
-        if self.given.rows or (self._sites is not None and self._sites.merged):
-            number, site = site.number, self._merged(site)
-        else:
-            number = 0
+        number, given = site.number, self._sites
+        if self.given.rows or (given is not None and given.merged):
+            site = self._merged(site)
         sites = self._sites_with(site, draw)
         if sites is None:
             raise SiteError(
@@ -429,29 +428,32 @@ class keyed:  # noqa: N801 - as torch's scopes are named
                 "draws there."
             )
         watcher = self._watcher
-        problem = found.problem
-        if not (problem or is_dynamo_compiling()):
+        problem, compiles = found.problem, is_dynamo_compiling()
+        if not (problem or compiles):
             if len(watcher.sizes) != 1 and watcher.rows:
                 found = fitted(draw, found, watcher.rows)
                 self._check_padding(found, draw)
             problem = misfit(draw, found, watcher.rows)
-            if self.sequence is not None and not problem:
+        place = found.place
+        batch, sequence, others = place
+        if self.sequence is not None:
+            if not (problem or compiles):
                 problem = stretched(draw, found)
+            if self.sequence[0] and (others or len(sequence) > 1):
+                problem = problem or _BOTH
         if problem and self._is_divided():
             return self._of_forward(site, draw, problem)
-        batch, sequence, others = place = found.place
-        if self.sequence is not None and self.sequence[0] and (others or len(sequence) > 1):
-            return self._of_forward(site, draw, _BOTH)
-        folded = bool(sequence) and batch is not None and sequence[0].dim == batch.dim
-        scattered = watcher.numbers is not None and batch is not None
-        if found.rows is not None or scattered or folded:
-            return self._of_rows(site, found, draw, number)
-        if batch is not None and batch.alternating:
-            draw, place = unfolded(draw, place)
-            batch, sequence, others = place
-        sequence = (*sequence, *others)
+        if batch is not None:
+            folded = sequence and sequence[0].dim == batch.dim
+            if watcher.numbers is not None or folded or found.rows is not None:
+                return self._of_rows(site, found, draw, number)
+            if batch.alternating:
+                draw, place = unfolded(draw, place)
+                batch, sequence, others = place
+        if others:
+            sequence = (*sequence, *others)
         stream = sites.streams[site]
-        if is_dynamo_compiling():
+        if compiles:
             of_step = self.key.tensor().unbind()
             key = Key(of_step[0], of_step[1] ^ stream)
             part = Part(batch, 0, sequence, 0, self._length(), key, self.places)

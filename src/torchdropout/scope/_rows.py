@@ -35,8 +35,11 @@ class Rows(NamedTuple):
 
 def misfit(draw: Draw, site: Site, samples: int) -> str:
     """Why a draw does not have the rows of that many samples; empty if it has, as far as known."""
-    axis, lead = site.place.batch, draw.tensors[0] if draw.aligned else None
-    if axis is None or site.rows is not None or type(lead) is not torch.Tensor:
+    axis = site.place.batch
+    if axis is None or not draw.aligned or site.rows is not None:
+        return ""
+    lead = draw.tensors[0]
+    if type(lead) is not torch.Tensor:
         return ""
     if lead.ndim > axis.dim and lead.shape[axis.dim] == samples * axis.times:
         return ""
