@@ -409,8 +409,8 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         """Compute a draw with the site's key, at the place of this part of the batch."""
         if self._rehearses:
             return draw.compute(*draw.tensors, key=self.key_of(site), layout=Part(None, 0))
-        number, given = site.number, self._sites
-        if self.given.rows or (given is not None and given.merged):
+        number, known = site.number, self._sites
+        if self.given.rows or (known is not None and known.merged):
             site = self._merged(site)
         sites = self._sites_with(site, draw)
         if sites is None:
