@@ -4,6 +4,7 @@ import contextlib
 import warnings
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -118,6 +119,26 @@ def test_what_a_scope_has_by_default(sequence, dim):
     assert scope(batch=(3, 8))._next == 3
     assert scope(batch=(3, 8)).places().tolist() == [3, 0]
     assert scope(step=5).key == td.Key(1).fold_in(5)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int32, int])
+def test_any_integer_is_a_number(kind):
+    """Those of NumPy too: a step from an array, a seed, a part, and the numbers of samples."""
+    model, x = nn.Dropout(0.5), torch.ones(4, 50)
+    with td.keyed(model, seed=5, step=3, batch=(1, 9), batch_dim=0):
+        expected = model(x)
+    with td.keyed(model, seed=kind(5), step=kind(3), batch=(kind(1), kind(9)), batch_dim=kind(0)):
+        assert torch.equal(model(x), expected)
+    with td.keyed(
+        model, seed=td.Key(kind(5)), step=kind(3), samples=[kind(n) for n in range(1, 5)]
+    ):
+        assert torch.equal(model(x), expected)
+    with td.keyed(model, seed=5, step=3, samples=np.arange(1, 5)):
+        assert torch.equal(model(x), expected)
+    assert td.Key(kind(5), kind(3)).fold_in(kind(7)) == td.Key(5, 3).fold_in(7)
+    assert type(td.Key(kind(5)).seed) is int
+    layout = td.MaskLayout.of((kind(4), 6), broadcast_dims=(kind(1),)).at((kind(2),))
+    assert layout == td.MaskLayout.of((4, 6), broadcast_dims=(1,)).at((2,))
 
 
 def test_keys_of_sites():

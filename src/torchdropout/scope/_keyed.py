@@ -354,14 +354,20 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         given = self.given.how()
         return self.batch_dim, self.sequence_dim, self.shared, given, self.prefix, training
 
-    def _look(self, args: Any, kwargs: Any) -> Sites:
-        """Find sites with the keys of this step, which may decide which code runs."""
+    def _look(self, args: Any, kwargs: Any, tries: bool = True) -> Sites:
+        """Find sites with the keys of this step, which may decide which code runs.
+
+        Args:
+            args: The arguments of the forward.
+            kwargs: Its keyword arguments.
+            tries: Whether a trial follows; one is enough for a model.
+        """
         inner = unwrapped(self.model)
         self._watcher.remove()
         options: dict[str, Any] = {"shared": self.shared, "given": self.given}
         look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of, **options)
         try:
-            return look.sites_or_whole(self.batch_dim, self.sequence_dim)
+            return look.sites_or_whole(self.batch_dim, self.sequence_dim, tries)
         finally:  # or a further forward would draw without keys
             self._watcher.install(self.model, self.prefix)
 
@@ -372,7 +378,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         watcher = self._watcher
         state = watcher.state()
         try:
-            found = self._sites.joined(self._look(*self._arguments))
+            found = self._sites.joined(self._look(*self._arguments, tries=False))
         finally:
             watcher.go_to(state)
         if self._given is None:
@@ -382,7 +388,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def _check_places(self, args: Any, kwargs: Any) -> None:
         """Check sites that were found with one sample in the first forward with several."""
         assert self._sites is not None
-        self._sites.check_places(self._look(args, kwargs))
+        self._sites.check_places(self._look(args, kwargs, tries=False))
         self._sites.single = False
 
     def _use(self, sites: Sites, is_compiled: bool = False) -> None:

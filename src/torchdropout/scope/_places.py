@@ -556,15 +556,20 @@ class Look:
 
         return tried(self, sites, batch_dim)
 
-    def sites_or_whole(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
+    def sites_or_whole(
+        self, batch_dim: int, sequence_dim: int | None = None, tries: bool = True
+    ) -> Sites:
         """The sites, even of a model whose forward succeeds only with this number of samples.
+
+        With `tries`, a trial follows.
 
         Raises:
             ArgumentValueError: No argument is a tensor that has the dimension.
         """
         try:
             with explained():
-                return self.tried(self.sites(batch_dim, sequence_dim), batch_dim)
+                found = self.sites(batch_dim, sequence_dim)
+                return self.tried(found, batch_dim) if tries else found
         except TorchDropoutError:
             raise
         except FAILURES as error:
