@@ -59,7 +59,7 @@ def test_a_draw_ends_as_its_function_writes_it():
 
 def test_what_a_draw_is_if_its_handler_says_nothing():
     draw = Draw("dropout", 0.5, (), len, None)
-    assert draw[5:] == (False, False, False, None, False, None, None)
+    assert draw[5:] == (False, False, False, None, False, None, None, False)
 
 
 # --- Trees ----------------------------------------------------------------------------------------

@@ -75,9 +75,9 @@ def uniform(seed: int, stream: int, index: int) -> int:
         >>> hex(uniform(0, 0, 0))
         '0xe8d5d022'
     """
-    check_unsigned("seed", seed, 64)
-    check_unsigned("stream", stream, STREAM_BITS)
-    check_unsigned("index", index, 64)
+    seed = check_unsigned("seed", seed, 64)
+    stream = check_unsigned("stream", stream, STREAM_BITS)
+    index = check_unsigned("index", index, 64)
     return half(seed, stream, DOMAIN_HIGH, index) << 16 | half(seed, stream, DOMAIN_LOW, index)
 
 

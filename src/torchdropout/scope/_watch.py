@@ -48,10 +48,17 @@ class SiteId(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Along which dimensions of a site's draws the samples lie, and the positions of a sequence."""
+    """Along which dimensions of a site's draws the samples lie, and the positions of a sequence.
+
+    Attributes:
+        batch: That of the samples; None where they share the draws.
+        sequence: Those of the positions: of queries and keys in attention.
+        others: Those of the positions of another sequence, such as that of an encoder.
+    """
 
     batch: Axis | None
-    sequence: Axis | None = None
+    sequence: tuple[Axis, ...] = ()
+    others: tuple[Axis, ...] = ()
 
 
 class Draw(NamedTuple):
@@ -73,6 +80,8 @@ class Draw(NamedTuple):
             dimension of the tensors, or None if it cannot do that; it also takes `rate=`.
         inner: How many trailing dimensions have a meaning of their own, while any number of others
             may lie before them; None if others have one too.
+        by_rows: Whether `compute` also takes some of the samples: parts of those tensors that are
+            as large as the first along its dimension of samples.
     """
 
     kind: str
@@ -87,6 +96,7 @@ class Draw(NamedTuple):
     plain: bool = False
     passes: Compute | None = None
     inner: int | None = None
+    by_rows: bool = False
 
     def finished(self, y: Any) -> Any:
         """The result of the call, once computed."""
@@ -100,10 +110,11 @@ _WRAPPED = {
     "_checkpoint_wrapped_module": ("CheckpointWrapper",),
     "module": ("DistributedDataParallel", "AveragedModel", "DataParallel"),
 }
+INSTANCE_NORMS = (torch.nn.InstanceNorm1d, torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d)
 # Layers that the training mode changes in a way other than by a draw.
 NORMS = (
     *(torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm),
-    *(torch.nn.InstanceNorm1d, torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d),
+    *INSTANCE_NORMS,
 )
 # Files of torch.nn.modules whose modules call no function that draws.
 QUIET = frozenset(
@@ -170,11 +181,13 @@ def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
 
 
 class State(NamedTuple):
-    """Where a forward is: the modules that run, their draws so far, the first sample."""
+    """Where a forward is: the modules that run, their draws so far, which samples it has."""
 
     frames: tuple[str, ...]
-    counts: dict[str, int]
+    counts: dict[Any, Any]
     start: int
+    rows: int = 0
+    numbers: Sequence[int] | None = None
 
 
 class Scope(Protocol):
@@ -203,6 +216,9 @@ class Scope(Protocol):
 
     def owned(self, site: SiteId, name: str, generator: Any) -> None:
         """A function is called with a generator of its own; the site is that of a draw here."""
+
+    def outside(self, name: str) -> None:
+        """A function that draws, or a part of the model, is called outside a forward of it."""
 
     @property
     def resumed(self) -> Callable[[State], contextlib.AbstractContextManager[None]] | None:
@@ -256,6 +272,8 @@ class _Enter(_OfScope):
         outermost = not watcher.frames
         if outermost:
             watcher.observe()
+            if self.path != watcher.root:
+                watcher.active().outside(self.path)
         # Within the model the mode sees a reentrant region begin.
         watcher.note_checkpoint(begins=outermost)
         watcher.frames.append(self.path)
@@ -342,11 +360,17 @@ class Watcher:
     Attributes:
         scope: What answers the draws now; None outside a scope.
         start: The number of the first sample of the current forward.
+        rows: How many samples it has.
+        numbers: The number of each, where they are not `start`, `start + 1` and so on.
+        sizes: The shape of a sample in the first argument of forwards, up to the second one; None
+            after a warning.
+        warned: Whether a scope has warned of draws that do not belong to one sample.
         completed: Whether the last forward of the model gave a result.
         known: The sites that were found, by how; of the modules that the model has.
         inside: Whether a draw is being computed, in compiled code, where the mode stays active.
         order: How the packed sequence of a recurrent layer that runs was sorted, if it was.
         multi_head: torch's multi-head attention, with draws that this watcher answers.
+        root: The path of the model.
         tree: The modules that have the hooks; none outside a scope.
         observes: Whether the mode is active, in the thread that runs the model.
         thread: The thread whose forward runs; None between forwards.
@@ -356,6 +380,7 @@ class Watcher:
     """
 
     scope: Scope | None = None
+    root = ""
     ranked: Key | None = None
     order: torch.Tensor | None = None
     multi_head: Callable[..., Any]
@@ -367,8 +392,12 @@ class Watcher:
     ) -> None:
         self.mode = Mode(self, handlers)
         self.frames: list[str] = []
-        self.counts: dict[str, int] = {}
+        self.counts: dict[Any, Any] = {}
         self.start = 0
+        self.rows = 0
+        self.numbers: Sequence[int] | None = None
+        self.sizes: set[tuple[int, ...] | None] = set()
+        self.warned = False
         self.completed = False
         self.inside = False
         self.observes = False
@@ -395,12 +424,15 @@ class Watcher:
         They are restored with the numbers they had, which a compiled graph may have read.
         """
         self.tree = tree_of(model, prefix)
+        self.root = prefix
         modules, paths = self.tree
         # Modules are compared by references, not by their ids, which a later module may get.
         if {path: ref() for path, ref in self._hooked.items()} != paths:
             self._hooks = [*self._of_modules(model, paths)]
             self._hooked = {path: weakref.ref(module) for path, module in paths.items()}
             self.known.clear()
+            self.sizes.clear()
+            self.warned = False
         if model not in self._ends:
             self._ends[model] = [*self._of_ends(model)]
         compiled = [*filter(_torch.is_compiled, modules)]
@@ -623,13 +655,13 @@ class Watcher:
 
     def state(self) -> State:
         """Where the forward is."""
-        return State(tuple(self.frames), dict(self.counts), self.start)
+        return State(tuple(self.frames), dict(self.counts), self.start, self.rows, self.numbers)
 
     def go_to(self, state: State) -> None:
         """Return to the place of a forward."""
         self.frames[:] = state.frames
         self.counts = dict(state.counts)
-        self.start = state.start
+        self.start, self.rows, self.numbers = state.start, state.rows, state.numbers
 
     def note_checkpoint(self, begins: bool = True) -> None:
         """Make a checkpointed region that begins here be recomputed from the same place.
@@ -693,6 +725,8 @@ class Mode(TorchFunctionMode):
         if handler is None and func is not checkpoint:  # most calls, even tensor attributes
             return func(*args, **(kwargs or {}))
         if not self.watcher.frames or self.watcher.inside:
+            if handler is not None and not self.watcher.inside:
+                self.watcher.active().outside(func.__name__)
             return func(*args, **(kwargs or {}))
         if handler is None:  # a region of a graph: the compiler reports nothing in it
             return func(self._observing(args[0]), *args[1:], **(kwargs or {}))
