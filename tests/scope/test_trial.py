@@ -447,6 +447,7 @@ def test_samples_and_their_arguments():
         model(X)
 
 
+@pytest.mark.integration
 def test_numbers_in_a_compiled_model():
     """In order they are an input of the graph; else they are refused."""
     model, x = nn.Sequential(nn.Dropout(0.5)), torch.ones(8, 6)
