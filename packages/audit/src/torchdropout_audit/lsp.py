@@ -24,11 +24,11 @@ from pygls.workspace import PositionCodec, TextDocument
 from ._version import __version__
 from .comments import NOT_IGNORED
 from .editor import Change, Document, Found, Place, Settings, is_source
+from .files import MOST_BYTES
 from .findings import SourceFinding
 from .registry import RULES, UNUSED_IGNORE
 from .reporting.command import WRONG
 from .reporting.rules import render_rule, render_rule_markdown
-from .run import MOST_BYTES
 
 FIX_ALL = "source.fixAll.torchdropout"
 
