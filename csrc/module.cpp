@@ -659,9 +659,10 @@ PyObject* sums(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const View out = read_or_throw(in.object());
     const Map map(in.object());
     const int64_t columns = out.elements();
-    require(x.same_shape(y) && x.contiguous() && y.contiguous() && out.dl.ndim == 1 &&
-                out.contiguous() && x.elements() % std::max<int64_t>(columns, 1) == 0 &&
-                (columns > 0 || x.elements() == 0),
+    const int64_t all = x.elements();
+    require(x.same_shape(y) && (all == 0 || (x.contiguous() && y.contiguous())) &&
+                out.dl.ndim == 1 && out.contiguous() &&
+                all % std::max<int64_t>(columns, 1) == 0 && (columns > 0 || all == 0),
             "expected contiguous tensors of one shape, and sums of their columns");
     require_type(!x.type.complex && !y.type.complex && !out.type.complex &&
                      out.type.real == compute_type(x.type.real) &&

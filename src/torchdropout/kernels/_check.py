@@ -118,7 +118,7 @@ def check_constants(constants: torch.Tensor, least: int, x: torch.Tensor) -> Non
     ):
         wrong_type("constants", expected, constants)
     n = constants.numel()
-    if n < least or constants.ndim != (least > 1) or (least == 1 and n > 1):
+    if n < least or constants.ndim > 1 or (least == 1 and n > 1):
         wrong_value("constants", expected, constants)
     if not constants.is_cpu and not (constants.is_meta and x is not None and x.is_meta):
         wrong_value("constants", expected, constants)

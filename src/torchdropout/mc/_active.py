@@ -149,7 +149,7 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
 def _method_of(modules: Mapping[int, str]) -> str | None:
     """The outermost method of the model that runs, other than a call of a module."""
     found = None
-    frame: FrameType | None = sys._getframe()
+    frame: FrameType | None = sys._getframe(1)  # its own would hold itself
     while frame is not None:
         owner = frame.f_locals.get("self")
         is_call = frame.f_code.co_filename == torch.nn.modules.module.__file__

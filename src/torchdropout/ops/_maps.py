@@ -71,7 +71,7 @@ def define_map(
     ) -> torch.Tensor:
         check_constants(tensor, sum(is_float), x)
         *integers, linear, base, strides = rest
-        numbers, others = iter(tensor.tolist()), iter(integers)
+        numbers, others = iter(tensor.reshape(-1).tolist()), iter(integers)
         own: Sequence[Any] = [next(numbers if f else others) for f in is_float]
         if linear:
             own = derivative(own)
