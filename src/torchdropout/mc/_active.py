@@ -151,7 +151,9 @@ def _method_of(modules: Mapping[int, str]) -> str | None:
     found = None
     frame: FrameType | None = sys._getframe(1)  # its own would hold itself
     while frame is not None:
-        owner = frame.f_locals.get("self")
+        # Asking a frame for its variables keeps them alive for as long as it runs.
+        has_self = frame.f_code.co_varnames[:1] == ("self",)
+        owner = frame.f_locals.get("self") if has_self else None
         is_call = frame.f_code.co_filename == torch.nn.modules.module.__file__
         name = frame.f_code.co_name
         # A decorator's function has the name that it has in the decorator.

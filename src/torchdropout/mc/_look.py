@@ -156,7 +156,10 @@ class PlanLook(Look):
         args, kwargs = fresh(args, kwargs)
         if self.only is not None:
             scope.answer = functools.partial(self._answer, scope.answer)  # type: ignore[method-assign]
-        self.output = super().run(scope, args, kwargs)
+        try:
+            self.output = super().run(scope, args, kwargs)
+        finally:
+            vars(scope).pop("answer", None)  # a circle, which would keep the arguments alive
         return self.output
 
     def _answer(self, answer: Callable[[SiteId, Draw], Any], site: SiteId, draw: Draw) -> Any:

@@ -557,7 +557,14 @@ class Watcher:
             self.observe()
             self.counts.clear()
             self.completed = False
-            self.active().before(args, kwargs)
+            if is_dynamo_compiling():
+                self.active().before(args, kwargs)
+                return
+            self.inside = True  # forwards that find sites are none of the user's
+            try:
+                self.active().before(args, kwargs)
+            finally:
+                self.inside = False
 
     def _complete(self, module: torch.nn.Module, args: Any, output: Any) -> None:
         """Note a result, perhaps None: unlike `_end`, this hook does not run after an error."""
