@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from .cache import Cache, cache_folder, key_of
+from .cache import Cache, asking_key_of, cache_folder, key_of
 from .changes import Changed
 from .comments import NOT_IGNORED, add_ignores, suppress
+from .dependencies import Asked
 from .files import UNREADABLE, UnreadableError, find_files, leads_out, read_source, why, write_over
 from .findings import SourceFinding, SourceReport
 from .fix import Fixed, fix_all, without_tried
@@ -78,7 +80,8 @@ MOST_BYTES = 500_000_000
 """Bytes of the longest file that is read: a notebook may hold many pictures."""
 
 _WORTH_A_PROCESS = 400_000  # bytes to parse that take about as long as starting a process
-_WORTH_COLLECTING = 300_000  # bytes of source whose trees may wait to be freed
+_WORTH_COLLECTING = 3_000_000  # bytes of source whose circles may wait to be freed
+_LONG = 200_000  # bytes of a file that is begun before others
 _MOST_JOBS = 8
 
 
@@ -233,13 +236,14 @@ def _counted(count: int, fix: Fixing | None) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Task:
-    """A file to audit."""
+    """A file to audit; `is_saved` if its content is what other files can read."""
 
     path: str
     rules: frozenset[str]
     fix: Fixing | None
     size: int
     run: int
+    is_saved: bool = True
 
 
 @dataclass(frozen=True)
@@ -262,6 +266,7 @@ class _Outcome:
     problem: str = ""
     is_audited: bool = True
     key: bytes = b""
+    asked: Asked | None = None
     change: _Change | None = None
     fixed: int = 0
 
@@ -295,16 +300,17 @@ class _Run:
         """Audits files, in no particular order."""
         self._total = len(files)
         tasks = [task for path in files if (task := self._begun(path, cache)) is not None]
-        # The longest come first, so that all processes end at about the same time.
-        tasks.sort(key=lambda task: task.size, reverse=True)
+        # The longest come first, so that all processes end at about the same time. The others stay
+        # in the order of their paths: files that are read for the sake of one another are near.
+        tasks.sort(key=lambda task: min(_LONG - task.size, 0))
         for task, outcome in _outcomes(tasks, jobs):
             if outcome.key:
-                cache.put(outcome.key, outcome.findings)
+                cache.put(outcome.key, outcome.findings, outcome.asked)
             self._end(task.path, self._written(task, outcome, cache))
 
     def audit_data(self, path: str, data: bytes) -> _Outcome:
         """Audits the content of a file, and fixes it; reads and writes no file."""
-        task = _Task(path, self._rules_for(path), self._fix, len(data), self._number)
+        task = _Task(path, self._rules_for(path), self._fix, len(data), self._number, False)
         try:
             with within(MOST_SECONDS):
                 return _audited(task, data)
@@ -334,12 +340,18 @@ class _Run:
             self._end(path, _Outcome())
             return None
         known = cache.get(key_of(data, path, rules))
+        if known is None:
+            known = cache.get(asking_key_of(data, path, rules), partial(self._is_same, path))
         if known is not None:  # perhaps by another path, from another folder
             known = [replace(finding, path=path) for finding in known]
         if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
             return _Task(path, rules, self._fix, len(data), self._number)
         self._end(path, _Outcome(tuple(known)))
         return None
+
+    def _is_same(self, path: str, asked: Asked) -> bool:
+        """Whether other files still say what the findings of a file depend on."""
+        return project_of(path, self._number).still(asked)
 
     def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
         """Writes the fixed file, if there is one, and returns the outcome after that."""
@@ -358,7 +370,8 @@ class _Run:
             return replace(outcome, problem=f"{task.path}: not fixed: {why(error)}")
         if not is_written:
             return replace(outcome, problem=f"{task.path}: not fixed: it has just changed")
-        cache.put(change.after.key, change.after.findings)
+        if change.after.key:
+            cache.put(change.after.key, change.after.findings)
         return self.tried(replace(change.after, fixed=change.fixed))
 
     def tried(self, outcome: _Outcome) -> _Outcome:
@@ -456,11 +469,13 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     broken = _broken_cells(notebook, path) if notebook is not None and is_applied else ()
     project = project_of(path, task.run)
     found, faults = _found(text, task, project)
-    if project.questions:  # not for the cache: other files may change
-        key = b""
+    asked = None
+    if project.questions:  # other files may change
+        asked = project.asked(path) if task.is_saved else None
+        key = b"" if asked is None else asking_key_of(data, path, task.rules)
     findings = sorted((*broken, *found), key=lambda f: (f.line, f.column, f.code))
     placed = findings if notebook is None else map(notebook.placed, findings)
-    outcome = _Outcome(tuple(placed), key=key)
+    outcome = _Outcome(tuple(placed), key=key, asked=asked)
     if faults:  # not for the cache
         said = "; ".join(f"{name} was not applied: {_said(e)}" for name, e in faults.items())
         outcome = replace(outcome, problem=f"{path}: {said}", key=b"")
@@ -478,7 +493,7 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
         new_data = source.encoded(new_text)
     except ValueError as error:  # a character that the encoding lacks, or cells without bounds
         return replace(outcome, problem=f"{path}: not fixed: {error}")
-    after = _audited(replace(task, fix=None), new_data)
+    after = _audited(replace(task, fix=None, is_saved=False), new_data)
     change = _Change(data, new_data, source.text, new_text, fixed.count, after)
     return replace(outcome, change=change)
 

@@ -65,7 +65,7 @@ def audit_rules(
     For a source that does not parse, `syntax-error` is returned whether or not it is applied.
     """
     try:
-        code = Code(text, path, project)
+        code = Code(text, path) if project is None else project.opened(text, path)
     except SyntaxError as error:
         return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)], {}
     except (RecursionError, MemoryError):
@@ -80,6 +80,10 @@ def audit_rules(
                 found += [_placed(code, name, hit) for hit in finder.find(code)]
             except Exception as error:  # the other rules are still applied
                 faults[name] = error
+    if project is None:
+        code.close()
+    else:
+        project.closed(code)
     return sorted(found, key=lambda each: (each.line, each.column, each.code)), faults
 
 

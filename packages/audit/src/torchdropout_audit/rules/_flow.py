@@ -197,8 +197,7 @@ class Flow:
         if function not in self._tested:
             self._tested[function] = frozenset(
                 " ".join(self.code.text_of(each.test).split())
-                for each in ast.walk(function.node)
-                if isinstance(each, (ast.If, ast.IfExp))
+                for each in self.code.inside(function.node, ast.If, ast.IfExp)
             )
         return self._tested[function]
 

@@ -101,11 +101,12 @@ class _Finder:
 
     def masks(self) -> Iterator[Mask]:
         code = self._code
-        for node in ast.walk(code.tree):
+        places = (ast.Assign, ast.AugAssign, ast.BinOp, ast.Call, ast.Subscript)
+        for node in code.inside(code.tree, *places):
             chosen = [*self._chosen(node)]
             if not chosen and not isinstance(node, (ast.BinOp, ast.AugAssign, ast.Call)):
                 continue
-            for side in chosen or self._sides(node):  # type: ignore[arg-type]
+            for side in chosen or self._sides(node):
                 found = self._draw(side)
                 if found is None:
                     continue
@@ -327,7 +328,7 @@ class _Finder:
             self._words[expr] = frozenset()  # for a circle
             self._depth += 1
             found = set()
-            for each in ast.walk(expr):
+            for each in ast.walk(expr):  # it may not be of the file: `1 - keep`
                 if isinstance(each, ast.Attribute):
                     found.add(words(each.attr))
                 elif isinstance(each, ast.Name):

@@ -78,8 +78,8 @@ class Uses:
         self._open_calls: dict[Class, set[str]] = {}  # of what the class does not define itself
         self._of_base: set[Class | None] = set()
         self._beginnings: dict[Class | None, list[Pattern]] = {}  # `getattr(self, f"fc{i}")`
-        by_name = any(map(_reads_by_name, ast.walk(code.tree)))
-        for node in ast.walk(code.tree):
+        by_name = any(map(_reads_by_name, code.inside(code.tree, ast.Name, ast.Attribute)))
+        for node in code.inside(code.tree, ast.Attribute, ast.Constant, ast.Name):
             if isinstance(node, ast.Attribute):
                 self._attribute(code, node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -403,9 +403,9 @@ def _only_keeps(code: Code, call: ast.Call) -> bool:
     if at[0] >= len(function.parameters):
         return False
     given = function.parameters[at[0]].arg
-    for each in ast.walk(function.node):
-        if isinstance(each, ast.Attribute) and each.attr in _CHILDREN:
-            if not _only_looks(code, each):
+    for each in code.inside(function.node, ast.Attribute, ast.Name):
+        if isinstance(each, ast.Attribute):
+            if each.attr in _CHILDREN and not _only_looks(code, each):
                 return False
         elif isinstance(each, ast.Name) and each.id == given and isinstance(each.ctx, ast.Load):
             parent = next(code.parents(each))
@@ -428,7 +428,7 @@ def _only_looks(code: Code, node: ast.Attribute) -> bool:
     if not isinstance(holder, (ast.For, ast.comprehension)) or holder.iter is not call:
         return False
     loop = holder if isinstance(holder, ast.For) else next(code.parents(holder))
-    targets = [each.id for each in ast.walk(holder.target) if isinstance(each, ast.Name)]
+    targets = [each.id for each in code.inside(holder.target, ast.Name)]
     return all(_are_looked_at(code, loop, name) for name in targets)
 
 

@@ -498,10 +498,8 @@ class Values:
         if function not in self._returns:
             self._returns[function] = [
                 each.value
-                for each in ast.walk(function.node)
-                if isinstance(each, ast.Return)
-                and each.value is not None
-                and self.code.function_of(each) is function
+                for each in self.code.inside(function.node, ast.Return)
+                if each.value is not None and self.code.function_of(each) is function
             ]
         return self._returns[function]
 
@@ -673,9 +671,7 @@ class Values:
             is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
             if is_init and call.cls is not None and _is_super(func.value):  # type: ignore
                 self._inits.setdefault(call.cls, []).append(call)
-        for each in ast.walk(self.code.tree):
-            if not isinstance(each, (ast.Assign, ast.AugAssign)):
-                continue
+        for each in self.code.inside(self.code.tree, ast.Assign, ast.AugAssign):
             function = self.code.function_of(each)
             if isinstance(each, ast.AugAssign) and isinstance(each.op, ast.Add):
                 place = _place(each.target)

@@ -168,10 +168,7 @@ def _in_names(code: Code) -> Iterator[Hit]:
 def _declared(code: Code) -> frozenset[str]:
     """Returns the names that a file declares as global or nonlocal."""
     return frozenset(
-        name
-        for each in ast.walk(code.tree)
-        if isinstance(each, (ast.Global, ast.Nonlocal))
-        for name in each.names
+        name for each in code.inside(code.tree, ast.Global, ast.Nonlocal) for name in each.names
     )
 
 

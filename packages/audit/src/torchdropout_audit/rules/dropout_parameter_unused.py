@@ -157,7 +157,7 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
         if not rates:
             continue
         said = set(_WORD.findall(explained(code, function.node)))
-        used = _names(function.node) | said
+        used = _names(code, function.node) | said
         for each in rates:
             if cls is not None and each.arg in _decorated(code, cls):
                 continue
@@ -228,9 +228,14 @@ def _only_stored(code: Code, function: Function, name: str) -> str | None:
 
 @kept
 def _texts(code: Code, function: Function) -> set[str]:
-    nodes = (each for one in function.node.body for each in ast.walk(one))
-    constants = (each.value for each in nodes if isinstance(each, ast.Constant))
+    constants = (each.value for each in _constants_in(code, function))
     return {each for each in constants if isinstance(each, str)}
+
+
+def _constants_in(code: Code, function: Function) -> Iterator[ast.Constant]:
+    """Yields what is written down in the body of a function."""
+    for each in function.node.body:
+        yield from code.inside(each, ast.Constant)
 
 
 def _is_replaced(code: Code, function: Function, nodes: Sequence[ast.Name]) -> bool:
@@ -358,17 +363,15 @@ def _is_rate(name: str) -> bool:
     return not _DROPS.isdisjoint(said) and said[-1] in _LAST
 
 
-def _names(node: ast.AST) -> set[str]:
+def _names(code: Code, node: ast.AST) -> set[str]:
     """Returns the names in a node, those in strings, and attributes that stand for all names."""
-    found = set()
-    for each in ast.walk(node):
-        if isinstance(each, ast.Name):
-            found.add(each.id)
-        elif isinstance(each, ast.Constant) and isinstance(each.value, str):
-            found.add(each.value)
-        elif isinstance(each, ast.Attribute) and each.attr in _ANY_NAME:
-            found.add(each.attr)
-    return found
+    texts = (each.value for each in code.inside(node, ast.Constant))
+    attributes = (each.attr for each in code.inside(node, ast.Attribute))
+    return {
+        *(each.id for each in code.inside(node, ast.Name)),
+        *(each for each in texts if isinstance(each, str)),
+        *(each for each in attributes if each in _ANY_NAME),
+    }
 
 
 def _keeps_a_signature(code: Code, function: Function) -> bool:
@@ -378,7 +381,7 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
         return True
     if _does_nothing(node.body) or _excuses_itself(code, function):
         return True
-    used = _names(node)
+    used = _names(code, node)
     own = function.parameters[1 if function.is_bound else 0 :]
     unused = [each.arg for each in own if each.arg not in used]
     rest = node.args.kwarg
@@ -456,8 +459,7 @@ def _is_written(code: Code, function: Function, name: str) -> bool:
 @kept
 def _numbers(code: Code, function: Function) -> frozenset[object]:
     """Returns the numbers that are written down in the body of a function."""
-    constants = (each for one in function.node.body for each in ast.walk(one))
-    values = (each.value for each in constants if isinstance(each, ast.Constant))
+    values = (each.value for each in _constants_in(code, function))
     return frozenset(each for each in values if is_number(each))
 
 
@@ -519,7 +521,7 @@ def _alike(code: Code) -> Mapping[tuple[str, ...], list[Function]]:
 @kept
 def _decorated(code: Code, cls: Class) -> set[str]:
     """Returns the names in the decorators of a class."""
-    return {name for each in cls.node.decorator_list for name in _names(each)}
+    return {name for each in cls.node.decorator_list for name in _names(code, each)}
 
 
 def _are_off(code: Code, function: Function, names: list[str]) -> bool:
@@ -573,8 +575,8 @@ def _values(code: Code) -> frozenset[str]:
     called = {call.node.func for call in code.calls}
     return frozenset(
         each.id
-        for each in ast.walk(code.tree)
-        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load) and each not in called
+        for each in code.inside(code.tree, ast.Name)
+        if isinstance(each.ctx, ast.Load) and each not in called
     )
 
 
@@ -620,12 +622,12 @@ class _Family:
     def _used(self, cls: Class) -> set[str]:
         """Returns the names in a class, without what its constructor only gives to its base."""
         init = cls.methods.get("__init__")
-        used = _names(cls.node)
+        used = _names(self._code, cls.node)
         if init is None:
             return used
         passed: dict[str, int] = {}
-        for call in ast.walk(init.node):
-            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "__init__":
+        for call in self._code.inside(init.node, ast.Call):
+            if getattr(call.func, "attr", "") == "__init__":
                 for each in (*call.args, *(k.value for k in call.keywords)):
                     if isinstance(each, ast.Name):
                         passed[each.id] = passed.get(each.id, 0) + 1

@@ -352,7 +352,9 @@ class _Doings:
 @kept
 def _doings(code: Code, function: Function) -> _Doings:
     found = _Doings()
-    for node in ast.walk(function.node):
+    for node in code.inside(
+        function.node, ast.Call, ast.Yield, ast.YieldFrom, ast.Return, ast.Attribute, ast.Assign
+    ):
         if isinstance(node, ast.Call):
             func = node.func
             if isinstance(func, ast.Attribute):
@@ -494,8 +496,8 @@ class _Reader:
         if loop not in self._made:
             self._made[loop] = {
                 dotted(node)
-                for node in ast.walk(loop)
-                if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store)
+                for node in self.code.inside(loop, ast.Name, ast.Attribute)
+                if isinstance(node.ctx, ast.Store)
             }
         return not self._made[loop].isdisjoint((model, model.partition(".")[0]))
 

@@ -89,6 +89,6 @@ def _with_seed(code: Code) -> frozenset[Function | None]:
     """Returns the functions that fix a seed: their masks are the same each time."""
     return frozenset(
         code.function_of(each)
-        for each in ast.walk(code.tree)
-        if isinstance(each, ast.Attribute) and each.attr in ("manual_seed", "seed", "fork_rng")
+        for each in code.inside(code.tree, ast.Attribute)
+        if each.attr in ("manual_seed", "seed", "fork_rng")
     )
