@@ -55,7 +55,11 @@ UNSAFE = r.finding(fix=r.UNSAFE)
         (r.report(fixed=3), "3 fixed; no errors in 212 files (0.9 s)."),
         (r.report(ignored=2), "2 ignored; no errors in 212 files (0.9 s)."),
         (r.report(problems=("a", "b")), "no errors in 212 files, 2 problems (0.9 s)."),
-        (r.report(complete=False), "interrupted: no errors in 212 files (0.9 s)."),
+        (r.report(complete=False), "not complete: no errors in 212 files (0.9 s)."),
+        (
+            r.report(complete=False, interrupted=True),
+            "interrupted: no errors in 212 files (0.9 s).",
+        ),
     ],
 )
 def test_the_last_line_counts(report, line):
@@ -195,7 +199,9 @@ def test_colours():
     assert "\x1b[33mTD123" in styled
     assert ANSI.sub("", styled) == render_text(r.report(r.finding(), r.ADVICE))
     assert "\x1b[1;32mno errors" in render_text(r.report(), styled=True)
-    assert "\x1b[1;31minterrupted" in render_text(r.report(complete=False), styled=True)
+    assert "\x1b[1;31minterrupted" in render_text(
+        r.report(complete=False, interrupted=True), styled=True
+    )
 
 
 def test_a_notebook_names_its_cell():

@@ -319,7 +319,7 @@ def _publish(
     return publish(
         output,
         verdict_line(report),
-        "" if report.complete else "the run was interrupted",
+        "the run was interrupted" if report.interrupted else "",
         lambda: rendered(**look()),
         rendered,
         quiet=quiet,
@@ -334,7 +334,7 @@ def _show(changes: list[tuple[str, str, str]], report: SourceReport, output: Pat
     said = f"{plural(len(changes), 'file')} would change"
     if output is None:
         tell(said)
-    held_back = "" if report.complete else "the run was interrupted"
+    held_back = "the run was interrupted" if report.interrupted else ""
     return publish(output, said, held_back, lambda: diff, lambda: diff)
 
 
@@ -346,7 +346,7 @@ def _pass_on(source: bytes) -> None:
 
 
 def _exit_code(report: SourceReport, failed: bool) -> int:
-    if not report.complete:
+    if report.interrupted:
         return INTERRUPTED
     # `errors` has no advice, which is given for Python 2 and for one cell of a notebook.
     unread = {f.path for f in report.errors if f.code in (SYNTAX_ERROR.code, UNREADABLE.code)}

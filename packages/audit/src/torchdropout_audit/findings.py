@@ -107,8 +107,9 @@ class SourceReport:
         problems: What could not be audited: one line each, with the path.
         seconds: Wall-clock time.
         fixed: How many findings `--fix` has fixed; they are not in `findings`.
-        complete: False when the run was interrupted.
+        complete: False when the run was interrupted, or a rule was not applied to a whole file.
         ignored: How many findings `--add-ignores` has silenced; they are not in `findings`.
+        interrupted: Whether Ctrl-C ended the run.
     """
 
     findings: tuple[SourceFinding, ...]
@@ -118,6 +119,7 @@ class SourceReport:
     fixed: int = 0
     complete: bool = True
     ignored: int = 0
+    interrupted: bool = False
 
     @property
     def errors(self) -> tuple[SourceFinding, ...]:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 from .code import Call, Class, Code, Found, Function, Place
@@ -15,8 +15,9 @@ from .dependencies import MOST_BYTES, Asked, Sources
 from .files import UnreadableError, read_source
 
 _MARKS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
-_MOST_KEPT = 1_000_000  # characters of sources whose trees are kept for the next file
+_MOST_KEPT = 3_000_000  # characters of sources whose trees are kept for the next file
 _MOST_READ = 3_000_000  # characters of sources that are read for one file
+_INSTALLED = frozenset(("site-packages", "dist-packages"))
 _MOST_SEARCHES = 200  # searches of all other files for the sake of one
 _MOST_ASKED = 20  # files that mention a name
 _MOST_NAMES = 50_000  # names that are looked up
@@ -463,7 +464,9 @@ def _project(root: Path, run: int) -> Project:
 @lru_cache(maxsize=1024)
 def _root(folder: Path, run: int) -> Path:
     """Returns the folder of the project that files in a folder belong to."""
-    above = (folder, *folder.parents)
+    parents = (folder, *folder.parents)
+    # What is installed is no part of the project around it, such as that of a `.venv`.
+    above = [*takewhile(lambda each: each.name not in _INSTALLED, parents)]
     for each in above:
         marks = [mark for mark in _MARKS if (each / mark).exists()]
         if marks and (marks != ["setup.py"] or not (each / "__init__.py").exists()):
@@ -471,6 +474,6 @@ def _root(folder: Path, run: int) -> Path:
     here = Path.cwd()
     if here in above:
         return here
-    while (folder.parent / "__init__.py").exists():
+    while folder.parent in above and (folder.parent / "__init__.py").exists():
         folder = folder.parent
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import re
 import time
@@ -26,7 +27,7 @@ from .patterns import Patterns
 from .project import Project, project_of
 from .registry import RULES, SYNTAX_ERROR
 from .reporting.findings import Rule
-from .source import audit_rules
+from .source import CutError, audit_rules
 from .workers import CrashError, NoWorkerError, can_start, run_all
 
 Fixing = Literal["safe", "unsafe", "ignores"]
@@ -139,7 +140,8 @@ def audit_paths(
         progress: Called with the number of files done and the number of all files.
 
     Returns:
-        The report. After Ctrl-C it holds what was found by then, and is not complete.
+        The report. After Ctrl-C it holds what was found by then, and is not complete; nor is it
+        where a rule could not be applied to a whole file.
 
     Raises:
         ArgumentValueError: `since` is not a revision, a path is not in a work tree, or there is no
@@ -151,7 +153,7 @@ def audit_paths(
     """
     began = time.monotonic()
     run = _Run(rules, per_file_ignores, root, fix, changed, progress, paths)
-    complete = True
+    interrupted = False
     try:
         files, problems = find_files(
             paths, exclude=exclude, root=root, respect_gitignore=respect_gitignore
@@ -160,12 +162,13 @@ def audit_paths(
             is_changed = Changed(since, paths, respect_gitignore=respect_gitignore)
             files = list(filter(is_changed, files))
     except KeyboardInterrupt:
-        return SourceReport((), 0, seconds=time.monotonic() - began, complete=False)
+        seconds = time.monotonic() - began
+        return SourceReport((), 0, seconds=seconds, complete=False, interrupted=True)
     with Cache(cache_folder() if cache else None) as remembered:
         try:
             run.audit(files, remembered, jobs or _processors())
         except KeyboardInterrupt:
-            complete = False
+            interrupted = True
     outcomes = [run.outcomes[path] for path in files if path in run.outcomes]
     fixed, ignored = _counted(sum(outcome.fixed for outcome in outcomes), fix)
     return SourceReport(
@@ -174,8 +177,9 @@ def audit_paths(
         (*problems, *(outcome.problem for outcome in outcomes if outcome.problem)),
         time.monotonic() - began,
         fixed,
-        complete,
+        not interrupted and all(outcome.is_whole for outcome in outcomes),
         ignored,
+        interrupted,
     )
 
 
@@ -225,6 +229,7 @@ def audit_data(
         time.monotonic() - began,
         fixed,
         ignored=ignored,
+        complete=outcome.is_whole,
     )
     return report, data
 
@@ -265,6 +270,7 @@ class _Outcome:
     findings: tuple[SourceFinding, ...] = ()
     problem: str = ""
     is_audited: bool = True
+    is_whole: bool = True
     key: bytes = b""
     asked: Asked | None = None
     change: _Change | None = None
@@ -477,8 +483,8 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     placed = findings if notebook is None else map(notebook.placed, findings)
     outcome = _Outcome(tuple(placed), key=key, asked=asked)
     if faults:  # not for the cache
-        said = "; ".join(f"{name} was not applied: {_said(e)}" for name, e in faults.items())
-        outcome = replace(outcome, problem=f"{path}: {said}", key=b"")
+        said = "; ".join(itertools.starmap(_fault, faults.items()))
+        outcome = replace(outcome, problem=f"{path}: {said}", key=b"", is_whole=False)
     if task.fix is None:
         return outcome
     if task.fix == "ignores":
@@ -505,6 +511,12 @@ def _found(
     applied = task.rules - faults.keys()
     left = suppress(found, text, task.path, applied)
     return [each for each in left if each.name in task.rules], faults
+
+
+def _fault(name: str, error: Exception) -> str:
+    if isinstance(error, CutError):
+        return f"{name} was not applied to the whole file: {error}"
+    return f"{name} was not applied: {_said(error)}"
 
 
 def _said(error: Exception) -> str:

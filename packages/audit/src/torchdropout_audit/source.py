@@ -27,6 +27,12 @@ _NOT_IN_2 = (
     *(ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Nonlocal, ast.YieldFrom, ast.MatMult),
     *(ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await, ast.Match),
 )
+
+
+class CutError(Exception):
+    """A file was not read to its end."""
+
+
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
@@ -53,14 +59,16 @@ def audit_text(
     """
     found, faults = audit_rules(text, path, rules)
     for error in faults.values():
-        raise error
+        if not isinstance(error, CutError):
+            raise error
     return [each for each in found if rules is None or each.name in rules]
 
 
 def audit_rules(
     text: str, path: str, rules: Collection[str] | None, project: Project | None = None
 ) -> tuple[list[SourceFinding], dict[str, Exception]]:
-    """Returns the same, and by its name what each rule raised that could not be applied.
+    """Returns the same, and by its name what each rule raised that could not be applied, or not to
+    the whole file.
 
     For a source that does not parse, `syntax-error` is returned whether or not it is applied.
     """
@@ -80,6 +88,9 @@ def audit_rules(
                 found += [_placed(code, name, hit) for hit in finder.find(code)]
             except Exception as error:  # the other rules are still applied
                 faults[name] = error
+            for what, most in code.limits.items():
+                faults[name] = CutError(f"there are more than {most:,} {what}")
+            code.limits.clear()
     if project is None:
         code.close()
     else:

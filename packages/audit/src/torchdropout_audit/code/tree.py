@@ -106,11 +106,13 @@ class Tree:
         classes: Every class statement.
         functions: Every `def`, including methods and nested functions.
         notes: What rules keep of it, so that they need not read it twice.
+        limits: What there was too much of to read all of it, and how much was read.
     """
 
     def __init__(self, text: str, path: str = "<text>") -> None:
         self.path = path
         self.notes: dict[Hashable, Any] = {}
+        self.limits: dict[str, int] = {}
         self.text = text
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the parser, about escapes
@@ -126,6 +128,15 @@ class Tree:
         self._by_node: dict[ast.AST, Function | Class] = {}
         self.classes: list[Class] = []
         self.functions: list[Function] = []
+
+    @property
+    def size(self) -> int:
+        """The number of nodes."""
+        return len(self._scopes.order)
+
+    def cut(self, what: str, most: int) -> None:
+        """Notes that a reader has come to its limit, and has not read the file to its end."""
+        self.limits[what] = most
 
     def parents(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yields the nodes that contain a node, nearest first."""

@@ -30,7 +30,8 @@ def verdict_line(report: SourceReport) -> str:
         where += f", {plural(len(report.problems), 'problem')}"
     done = f"{report.fixed} fixed; " if report.fixed else ""
     done += f"{report.ignored} ignored; " if report.ignored else ""
-    begun = "" if report.complete else "interrupted: "
+    begun = "" if report.complete else "not complete: "
+    begun = "interrupted: " if report.interrupted else begun
     line = f"{begun}{done}{counts} in {where} ({report.seconds:.1f} s)."
     safe = sum(f.fix is not None and f.fix.safe for f in report.findings)
     unsafe = sum(f.fix is not None and not f.fix.safe for f in report.findings)

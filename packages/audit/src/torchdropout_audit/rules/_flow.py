@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -23,7 +23,7 @@ _DEEPEST_NODE = 60  # calls in calls: beyond any reader
 _MOST_PLACES = 50  # of one graph
 _MOST_AWAY = 2  # files that a value goes through one after the other
 _MOST_ASKED = 200  # Modules of other files
-_MOST_STEPS = 20_000  # statements of one file that are followed
+_MOST_STEPS = 20_000  # statements of one file that are followed, or more in a longer one
 # Functions of torch, and methods of tensors, whose result does not carry their argument's variance.
 _FRESH = frozenset(
     ("size", "dim", "ndim", "numel", "argmax", "argmin", "argsort", "max_pool", "bernoulli")
@@ -95,14 +95,16 @@ class Flow:
         self._tested: dict[Function, frozenset[str]] = {}
         self._lambdas: list[ast.Lambda] = []
         self._steps = 0
+        self._most = max(_MOST_STEPS, 2 * code.size)
         self._depth = 0  # expressions in expressions
         self._away = 0  # how many files are on the way to this one
         self._through: dict[tuple[Call, ...], tuple[Layer | None, bool]] = {}
+        self._followed_before: dict[Hashable, _Passed] = {}
 
     def read(self) -> Iterator[tuple[Layer, Layer]]:
         """Yields each dropout that a BatchNorm comes after, with that BatchNorm."""
         for function in self.code.functions:
-            if function.name != "__init__" and self._steps < _MOST_STEPS:
+            if function.name != "__init__" and self._steps < self._most:
                 self._body(function, _State(function.cls))
         for cls in self.code.classes:
             forward = cls.method("forward") if "forward" not in cls.methods else None
@@ -130,7 +132,8 @@ class Flow:
     def _block(self, block: Sequence[ast.stmt], state: _State) -> None:
         for statement in block:
             self._steps += 1
-            if self._steps > _MOST_STEPS:
+            if self._steps > self._most:
+                self.code.cut("statements that are followed", self._most)
                 return
             self._statement(statement, state)
 
@@ -528,7 +531,8 @@ class Flow:
     def _chain(self, parts: Sequence[Part], passed: _Passed) -> _Passed:
         for part in self.values.unrolled(parts):
             self._steps += 1
-            if self._steps > _MOST_STEPS:
+            if self._steps > self._most:
+                self.code.cut("statements that are followed", self._most)
                 return _NONE
             results = [self._link(each, passed) for each in part.options]
             after = self._any(part.options, results, passed)
@@ -675,7 +679,16 @@ class Flow:
     def _follow(self, function: Function, given: dict[str, _Passed], cls: Class | None) -> _Passed:
         if function in self._inside or len(self._inside) > _DEEPEST:
             return _NONE
-        return self._body(function, _State(cls, given))
+        # A call in a loop, or of several Modules of one class, is followed once.
+        stack = tuple(call for _, call in self.values.stack)
+        dropped = frozenset((name, passed) for name, passed in given.items() if passed)
+        key = (function, cls, dropped, stack, tuple(self._inside))
+        if key not in self._followed_before:
+            passed = self._body(function, _State(cls, given))
+            if self._steps > self._most:
+                return passed
+            self._followed_before[key] = passed
+        return self._followed_before[key]
 
 
 @kept

@@ -16,7 +16,7 @@ from ._sequences import Layer, Reader
 from ._turns import last_turns
 
 _DEEPEST = 20  # names that stand for names, functions that call functions
-_MOST_READ = 20_000  # expressions of one file
+_MOST_READ = 20_000  # expressions of one file, or more in a longer one
 _MOST_ALIKE = 12  # values that one expression may have
 _MOST_PARTS = 200  # of one list
 _MOST_BINDINGS = 50  # of one name
@@ -152,6 +152,7 @@ class Values:
         self._depends = False  # whether what is read depends on `_within`
         self._last_reads: dict[tuple[Function, str], ast.Name | None] = {}
         self._read = 0
+        self._most = max(_MOST_READ, code.size)
         self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
         self._named: dict[Class, list[tuple[Pattern, ast.expr]]] = {}
         self._built: dict[Class, list[Call]] = {}
@@ -175,7 +176,10 @@ class Values:
         if within in self._known_within:
             self._depends = True
             return self._known_within[within]
-        if depth > _DEEPEST or self._read >= _MOST_READ:
+        if self._read >= self._most:
+            self.code.cut("expressions that are followed", self._most)
+            return ()
+        if depth > _DEEPEST:
             return ()
         self._read += 1
         self._known[key] = ()  # for what stands for itself
