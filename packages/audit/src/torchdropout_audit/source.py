@@ -67,8 +67,7 @@ def audit_text(
 def audit_rules(
     text: str, path: str, rules: Collection[str] | None, project: Project | None = None
 ) -> tuple[list[SourceFinding], dict[str, Exception]]:
-    """Returns the same, and by its name what each rule raised that could not be applied, or not to
-    the whole file.
+    """Returns the same, and by its name what each rule raised that was not applied to all of it.
 
     For a source that does not parse, `syntax-error` is returned whether or not it is applied.
     """

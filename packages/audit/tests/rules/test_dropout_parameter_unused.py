@@ -461,3 +461,27 @@ class A({bases}):
         return x + 1
 """
     assert marked(NAME, source) == ([], [])
+
+
+MIXED_IN = """
+from torch import nn
+from rated import Rated
+
+class Net(Rated, nn.Module):
+    def __init__(self, dim, dropout=0.1):
+        super().__init__()
+        self._dropout = dropout
+        self.fc = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        return self.fc(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "found"), [("self._dropout", []), ("self._other", [(6, "advice")])]
+)
+def test_a_property_of_a_base_in_another_file(said, found, tmp_path):
+    rated = f"class Rated:\n    @property\n    def rate(self):\n        return {said}\n"
+    files = {"net.py": MIXED_IN, "rated.py": rated}
+    assert findings_in(tmp_path, files, "net.py", NAME) == found

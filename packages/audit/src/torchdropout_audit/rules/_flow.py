@@ -94,6 +94,7 @@ class Flow:
         self._inside: list[Function] = []
         self._tested: dict[Function, frozenset[str]] = {}
         self._lambdas: list[ast.Lambda] = []
+        self._without = 0  # blocks without gradients around
         self._steps = 0
         self._most = max(_MOST_STEPS, 2 * code.size)
         self._depth = 0  # expressions in expressions
@@ -168,7 +169,10 @@ class Flow:
         elif isinstance(node, ast.While):
             self._loop(node.body, state)
         elif isinstance(node, (ast.With, ast.AsyncWith)):
+            is_off = any(_turns_off(self.code, each.context_expr) for each in node.items)
+            self._without += is_off
             self._block(node.body, state)
+            self._without -= is_off
         elif isinstance(node, ast.Try):
             self._block(node.body, state)
             self._choice([[], *(each.body for each in node.handlers)], state)
@@ -419,7 +423,7 @@ class Flow:
         return frozenset((layer.node,))
 
     def _normalised(self, layer: Layer, passed: _Passed) -> _Passed:
-        for node in passed - {_WEIGHTS}:
+        for node in passed - {_WEIGHTS} if not self._without else ():
             self.found.setdefault(node, (self._layers[node], layer))
         return _NONE
 
@@ -682,7 +686,7 @@ class Flow:
         # A call in a loop, or of several Modules of one class, is followed once.
         stack = tuple(call for _, call in self.values.stack)
         dropped = frozenset((name, passed) for name, passed in given.items() if passed)
-        key = (function, cls, dropped, stack, tuple(self._inside))
+        key = (function, cls, dropped, stack, tuple(self._inside), self._without > 0)
         if key not in self._followed_before:
             passed = self._body(function, _State(cls, given))
             if self._steps > self._most:
@@ -822,6 +826,12 @@ def is_without_training(code: Code, function: Function) -> bool:
         each.func if isinstance(each, ast.Call) else each for each in function.node.decorator_list
     )
     return any(code.name(each) in ("torch.no_grad", "torch.inference_mode") for each in called)
+
+
+def _turns_off(code: Code, context: ast.expr) -> bool:
+    """Whether a block has no gradients, and trains nothing: `with torch.no_grad():`."""
+    called = context.func if isinstance(context, ast.Call) else context
+    return code.name(called) in ("torch.no_grad", "torch.inference_mode")
 
 
 def _is_eval_of_self(statement: ast.stmt) -> bool:

@@ -233,11 +233,16 @@ class Uses:
     def has(self, family: list[Class], name: str) -> bool:
         """Whether an attribute is read, or may be."""
         whole = Pattern(name, True)
-        return name in self.elsewhere or any(
-            one in self.open
-            or name in self.by_self.get(one, ())
-            or any(each.matches(whole) for each in self._beginnings.get(one, ()))
-            for one in family
+        # A function outside of classes that has a `self` is a decorator's, which wraps a method.
+        return (
+            name in self.elsewhere
+            or name in self.by_self.get(None, ())
+            or any(
+                one in self.open
+                or name in self.by_self.get(one, ())
+                or any(each.matches(whole) for each in self._beginnings.get(one, ()))
+                for one in family
+            )
         )
 
     def reads(self, family: list[Class], name: str) -> bool:
@@ -261,6 +266,36 @@ def using_bases(code: Code, cls: Class) -> Sequence[tuple[Code, Class]] | None:
     if has_bases_of_torch(code, cls):
         return None
     return bases_of_project(code, cls) if uses(code).runs_base(cls) else ()
+
+
+def is_read_elsewhere(code: Code, family: Sequence[Class], name: str) -> bool:
+    """Whether a base or a decorator from another file of the project reads an attribute.
+
+    Args:
+        code: The file.
+        family: A class, with its bases and subclasses of the file.
+        name: The attribute.
+    """
+    bases = bases_of_project(code, family[0]) or ()
+    return any(uses(file).reads([base], name) for file, base in bases) or any(
+        name in uses(each).by_self.get(None, ()) for each in _decorating(code, tuple(family))
+    )
+
+
+@kept
+def _decorating(code: Code, family: tuple[Class, ...]) -> Sequence[Code]:
+    """Returns the files of the functions that decorate methods, which are given their `self`."""
+    decorators = [
+        each.func if isinstance(each, ast.Call) else each
+        for one in family
+        for method in one.methods.values()
+        for each in method.node.decorator_list
+    ]
+    if code.project is None:
+        return ()
+    names = dict.fromkeys(code.name(each) for each in decorators[:_MOST_OPEN])
+    found = [code.project.find(code, name) for name in names if name is not None]
+    return [each.code for each in found if each is not None]
 
 
 @kept

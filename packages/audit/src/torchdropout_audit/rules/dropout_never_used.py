@@ -10,7 +10,7 @@ from ._bases import is_stub
 from ._dropouts import BUILDERS, MOVES, is_local_dropout, names_dropout
 from ._excuses import explained, is_kept_on_purpose
 from ._rule import Hit, kept, rule
-from ._uses import uses, using_bases
+from ._uses import is_read_elsewhere, uses, using_bases
 
 BROKEN = """\
 from torch import nn
@@ -91,6 +91,8 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
             if known.has(family, name) or is_kept_on_purpose(code, node):
                 continue
             if any(uses(file).has([base], name) for file, base in bases):
+                continue
+            if is_read_elsewhere(code, family, name):
                 continue
             if f"self.{name}(" in explained(code, cls.node):
                 continue

@@ -14,7 +14,7 @@ from ._constants import calls_of, constants
 from ._dropouts import is_number, rates
 from ._excuses import EXCUSE, explained
 from ._rule import Hit, kept, rule
-from ._uses import uses, using_bases
+from ._uses import is_read_elsewhere, uses, using_bases
 
 BROKEN = """\
 from torch import nn
@@ -317,7 +317,7 @@ def _is_unread(code: Code, function: Function, attribute: str) -> bool:
         return False
     if f"self.{attribute}" in explained(code, cls.node):
         return False
-    return not known.reads(family, attribute)
+    return not (known.reads(family, attribute) or is_read_elsewhere(code, family, attribute))
 
 
 @kept

@@ -23,7 +23,7 @@ class WeightNoise(nn.Module):
 
     def forward(self, x):
         x = self.linear(x)
-        mask = torch.rand_like(x) > self.drop_prob
+        mask = torch.rand(x.shape, device=x.device) > self.drop_prob
         return x * mask / (1 - self.drop_prob)
 """
 FIXED = BROKEN.replace(
