@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 from audit import name_and_version
-
 from torchdropout_audit.run import audit_paths
 
 RESULTS = Path(__file__).parents[1] / "docs" / "audit" / "cost.csv"
@@ -40,7 +39,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TORCHDROPOUT_CACHE"] = str(Path(folder, "cache"))
         said = " ".join(name_and_version(package))
-        rows += [[said, *measured(package, cache=True)], [f"{said} again", *measured(package, True)]]
+        rows += [
+            [said, *measured(package, cache=True)],
+            [f"{said} again", *measured(package, True)],
+        ]
         for count in (1_000, 2_000, 4_000):
             long = Path(folder, "long.py")
             long.write_text("from torch import nn\n" + "".join(map(block, range(count))))

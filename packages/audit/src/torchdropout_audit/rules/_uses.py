@@ -277,7 +277,7 @@ def is_read_elsewhere(code: Code, family: Sequence[Class], name: str) -> bool:
         name: The attribute.
     """
     bases = bases_of_project(code, family[0]) or ()
-    return any(uses(file).reads([base], name) for file, base in bases) or any(
+    return any(name in uses(file).by_self.get(base, ()) for file, base in bases) or any(
         name in uses(each).by_self.get(None, ()) for each in _decorating(code, tuple(family))
     )
 
