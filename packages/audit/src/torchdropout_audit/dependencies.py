@@ -17,7 +17,7 @@ MOST_BYTES = 200_000
 
 _MOST_SEEN = 20_000  # files and folders of a project that is searched for callers
 _MOST_SEARCHED = 50_000_000  # bytes of all files that are searched
-_NOT_READ = ""  # the hash of a file that is not there, or too long
+_NOT_READ = ""  # the hash of a missing file, or of one that is too long
 
 
 @dataclass(frozen=True)

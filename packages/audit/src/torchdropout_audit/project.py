@@ -465,7 +465,7 @@ def _project(root: Path, run: int) -> Project:
 def _root(folder: Path, run: int) -> Path:
     """Returns the folder of the project that files in a folder belong to."""
     parents = (folder, *folder.parents)
-    # What is installed is no part of the project around it, such as that of a `.venv`.
+    # What is installed does not belong to the project around it, such as that of a `.venv`.
     above = [*takewhile(lambda each: each.name not in _INSTALLED, parents)]
     for each in above:
         marks = [mark for mark in _MARKS if (each / mark).exists()]

@@ -661,7 +661,9 @@ class Values:
                 self._built.setdefault(target, []).append(call)
             elif isinstance(target, Function):
                 self._pass(call, target)
-            elif isinstance(func, ast.Name) and call.name is None and func.id not in dir(builtins):
+            elif (
+                isinstance(func, ast.Name) and call.name is None and not hasattr(builtins, func.id)
+            ):
                 for given in node.args[:_MOST_GIVEN]:  # a function of another file may add to it
                     added = self._growths.setdefault((call.function, _place(given)), [])
                     added.append(_Growth(node, "append", node))
