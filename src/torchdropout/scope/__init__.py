@@ -1,6 +1,7 @@
 """A whole model by one key: where it draws, and the scope that gives each draw its key."""
 
 from ..functional._part import Axis as Axis
+from ._given import Call as Call
 from ._keyed import keyed as keyed
 from ._places import Site as Site
 from ._places import Sites as Sites

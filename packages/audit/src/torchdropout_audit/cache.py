@@ -1,6 +1,8 @@
 """A cache of findings, under a hash of all that they depend on.
 
-The cache only saves time: whatever is wrong with it, the run continues without it.
+The cache only saves time: whatever is wrong with it, the run continues without it. Since it could
+hide a finding, or be a database that is made to do harm, it is neither read nor written where
+somebody else may have put it: in what is audited, or in a folder that is not the user's alone.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +24,7 @@ from typing import Any
 from .code import Place
 from .dependencies import Asked
 from .findings import Edit, Fix, SourceFinding
+from .reporting.settings import FILE
 
 _MOST = 50_000  # texts that are remembered; the least recently used are forgotten first
 _DAY = 86_400
@@ -43,6 +47,31 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "torchdropout"
     return Path.home() / ".cache" / "torchdropout"
+
+
+def folder_for(
+    paths: Iterable[str | Path], environment: Mapping[str, str] = os.environ
+) -> Path | None:
+    """Returns where the cache of a run is; None if the environment has it in what is audited.
+
+    Args:
+        paths: The files and folders to audit. Each counts with the project that it is in, and so
+            does the current folder.
+        environment: As for `cache_folder`.
+    """
+    folder = cache_folder(environment)
+    if folder == cache_folder({}):
+        return folder
+    real = folder.resolve()
+    starts = (Path(path).resolve() for path in (os.curdir, *paths))
+    return None if any(real.is_relative_to(_project(start)) for start in starts) else folder
+
+
+def _project(start: Path) -> Path:
+    """Returns the nearest folder, from a path upwards, with a mark of a project; else the path."""
+    above = (start, *start.parents)
+    marked = (each for each in above if (each / ".git").exists() or (each / FILE).exists())
+    return next(marked, start)
 
 
 def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
@@ -169,7 +198,9 @@ def _opened(path: Path) -> Any:
     """Opens the database in a file; a file that is not a database is replaced."""
     import sqlite3  # here, since Python may be built without it; then there is no cache
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(0o700, parents=True, exist_ok=True)
+    if not _is_private(path.parent):
+        return None
     try:
         return _connected(path)
     except sqlite3.OperationalError:  # locked, or read-only
@@ -177,6 +208,15 @@ def _opened(path: Path) -> Any:
     except sqlite3.DatabaseError:
         path.unlink()
         return _connected(path)
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether it is a folder, and no link to one, that only the user may write to."""
+    if not hasattr(os, "geteuid"):  # Windows
+        return True
+    found = folder.lstat()
+    is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return is_own and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _connected(path: Path) -> Any:

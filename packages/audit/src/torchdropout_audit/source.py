@@ -7,7 +7,8 @@ import re
 from collections.abc import Collection
 
 from .code import Code, Project, parsed
-from .findings import SourceFinding
+from .findings import Fix, SourceFinding, excerpt
+from .limit import is_reached
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
 
@@ -34,6 +35,7 @@ class CutError(Exception):
 
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_LONGEST_FIX = 10_000  # characters of the new text; that of a longer one is kept for each finding
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
 
@@ -76,6 +78,8 @@ def audit_rules(
     except SyntaxError as error:
         return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)], {}
     except (RecursionError, MemoryError):
+        if is_reached():
+            raise  # else the stack of Python's parser is full, which is a MemoryError, too
         return [_unparsed(text, path, "nested too deep for Python's parser")], {}
     except ValueError as error:
         return [_unparsed(text, path, str(error))], {}
@@ -85,6 +89,8 @@ def audit_rules(
         if rules is None or name in rules:
             try:
                 found += [_placed(code, name, hit) for hit in finder.find(code)]
+            except MemoryError:  # the others need as much
+                raise
             except Exception as error:  # the other rules are still applied
                 faults[name] = error
             for what, most in code.limits.items():
@@ -102,6 +108,7 @@ def _placed(code: Code, name: str, hit: Hit) -> SourceFinding:
     start, end = code.span(hit.node)
     line, column = code.position(start)
     end_line, end_column = code.position(end)
+    source, source_column = excerpt(code.text, start, column)
     return SourceFinding(
         code.path,
         line,
@@ -113,9 +120,15 @@ def _placed(code: Code, name: str, hit: Hit) -> SourceFinding:
         hit.severity or rule.severity,
         " ".join(hit.message.split()),  # source text in it may have several lines
         " ".join(hit.hint.split()),
-        code.line(line),
-        hit.fix,
+        source,
+        hit.fix if hit.fix is not None and _length(hit.fix) <= _LONGEST_FIX else None,
+        source_column=source_column,
     )
+
+
+def _length(fix: Fix) -> int:
+    """Returns how much text a finding keeps for its fix."""
+    return len(fix.does) + sum(len(edit.text) for edit in fix.edits)
 
 
 def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1) -> SourceFinding:
@@ -123,6 +136,9 @@ def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1
     older, hint = _older(text, message, line)
     if older:
         message = f"{older}, which is not audited: {message}"
+    content = _line(text, line)
+    offset = min(column - 1, len(content))
+    source, source_column = excerpt(content, offset, offset + 1)
     return SourceFinding(
         path,
         line,
@@ -134,7 +150,8 @@ def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1
         "advice" if older else rule.severity,
         message,
         hint,
-        _line(text, line),
+        source,
+        source_column=source_column,
     )
 
 
