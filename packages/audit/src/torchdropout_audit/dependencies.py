@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from .files import NOT_SOURCE
+from .reporting.reading import read_bytes
 
 MOST_BYTES = 200_000
 """Bytes of the longest file that is read for the sake of another."""
@@ -76,13 +77,10 @@ class Sources:
         left = _MOST_SEARCHED
         for path in self._walked[0]:
             try:
-                about = path.stat()
-                left -= about.st_size
+                left -= path.stat().st_size
                 if left < 0:
                     return {}
-                # A pipe would never end.
-                if stat.S_ISREG(about.st_mode) and about.st_size <= MOST_BYTES:
-                    found[path] = path.read_bytes()
+                found[path] = read_bytes(path, MOST_BYTES)
             except OSError:
                 continue
         return found
@@ -123,9 +121,6 @@ class Sources:
     def _hash(self, path: Path) -> str:
         if path not in self._hashes:
             self._hashes[path] = _NOT_READ
-            try:
-                if path.stat().st_size <= MOST_BYTES:
-                    self._hashes[path] = hashlib.sha256(path.read_bytes()).hexdigest()
-            except OSError:
-                pass  # it is not there
+            with suppress(OSError):  # it is not there
+                self._hashes[path] = hashlib.sha256(read_bytes(path, MOST_BYTES)).hexdigest()
         return self._hashes[path]

@@ -6,6 +6,7 @@ import ast
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache, partial
 from itertools import islice, takewhile
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from .code import Call, Class, Code, Found, Function, Place
 from .dependencies import MOST_BYTES, Asked, Sources
 from .files import UnreadableError, read_source
+from .reporting.reading import read_bytes
 
 _MARKS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
 _MOST_KEPT = 3_000_000  # characters of sources whose trees are kept for the next file
@@ -311,11 +313,8 @@ class Project:
         """Returns the folders of the project that a file adds to `sys.path`, as far as it says."""
         if path not in self._folders:
             text = b""
-            try:
-                if path.stat().st_size <= MOST_BYTES:
-                    text = path.read_bytes()
-            except OSError:
-                pass  # a text alone
+            with suppress(OSError):  # a text alone
+                text = read_bytes(path, MOST_BYTES)
             said = [
                 m[1].decode(errors="replace") for m in islice(_ADDS.finditer(text), _MOST_ADDED)
             ]
@@ -344,9 +343,7 @@ class Project:
 
     def _parsed(self, path: Path) -> Code | None:
         try:
-            if path.stat().st_size > MOST_BYTES:
-                return None
-            return Code(read_source(path.read_bytes()).text, str(path), self)
+            return Code(read_source(read_bytes(path, MOST_BYTES)).text, str(path), self)
         except (SyntaxError, ValueError, RecursionError, MemoryError, OSError, UnreadableError):
             return None
 
