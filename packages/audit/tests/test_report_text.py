@@ -200,6 +200,9 @@ def test_colours():
     assert "\x1b[33mTD123" in styled
     assert ANSI.sub("", styled) == render_text(r.report(r.finding(), r.ADVICE))
     assert "\x1b[1;32mno errors" in render_text(r.report(), styled=True)
+    assert "\x1b[1;31minterrupted" in render_text(
+        r.report(complete=False, interrupted=True), styled=True
+    )
     assert "\x1b[1;31mincomplete" in render_text(r.report(complete=False), styled=True)
 
 

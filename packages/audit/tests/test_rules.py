@@ -180,4 +180,4 @@ class Block(nn.Sequential):
         super().__init__(*layers)
 """
     [found] = audit_text(text, "model.py")
-    assert found.message.startswith("Dropout before BatchNorm, which stores")
+    assert found.message.startswith("Dropout before BatchNorm (BatchNorm, line 8), which")

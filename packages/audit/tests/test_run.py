@@ -239,6 +239,42 @@ def test_what_is_interrupted_is_not_complete(monkeypatch):
     assert report == SourceReport((), 0, seconds=report.seconds, complete=False, interrupted=True)
 
 
+BLOCK = """
+class Block{i}(nn.Module):
+    def __init__(self, dim, dropout=0.1):
+        super().__init__()
+        self.drop = nn.Dropout(dropout)
+        self.norm = nn.BatchNorm1d(dim)
+
+    def forward(self, x):
+        return self.norm(self.drop(x))
+"""
+
+
+@pytest.mark.integration
+def test_a_long_file_is_read_to_its_end():
+    right = BLOCK.replace("self.norm(self.drop(x))", "self.drop(self.norm(x))")
+    blocks = [right.format(i=i) for i in range(4_000)]
+    write(a="".join(["from torch import nn\n", *blocks, BLOCK.format(i=4_000)]))
+    report = audit_paths(["a.py"], rules=["dropout-before-batchnorm"])
+    assert len(report.findings) == 1
+    assert (report.problems, report.complete) == ((), True)
+
+
+def test_a_file_that_is_not_read_to_its_end_is_named():
+    loops = "".join(" " * n + f"for x{n} in x:\n" for n in range(8, 24))
+    method = f"    def walk(self, x):\n{loops}{' ' * 24}x = self.drop(x)\n"
+    write(a="from torch import nn\n" + BLOCK.format(i=0) + method)
+    write(b="from torch import nn\n" + BLOCK.format(i=0))
+    report = audit_paths(["."], rules=["dropout-before-batchnorm"])
+    assert [each.path for each in report.findings][-1] == "b.py"
+    assert report.problems == (
+        "a.py: dropout-before-batchnorm was not applied to the whole file: there are more than "
+        "20,000 statements that are followed",
+    )
+    assert (report.complete, report.passed, report.interrupted) == (False, False, False)
+
+
 def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
     audit_rules = run_module.audit_rules
 
@@ -394,13 +430,14 @@ def test_when_processes_are_started(monkeypatch, sizes, jobs, asked):
     assert len(started) == (asked is not None)
 
 
-def test_the_longest_files_come_first(parallel, monkeypatch):
+def test_long_files_come_first_and_the_longest_before_them(parallel, monkeypatch):
     begun = []
+    monkeypatch.setattr(run_module, "_LONG", len(BAD))
     monkeypatch.setattr(run_module, "run_all", lambda _, tasks, __: begun.extend(tasks) or ())
     monkeypatch.setattr(run_module, "audit_file", lambda _: run_module._Outcome())
-    write(a=BAD, b=BAD + BAD, c=BAD + "# more", d="x = 1")
-    assert audit_paths(["."], jobs=2, cache=False).files == 4
-    assert [task.path for task in begun] == ["b.py", "c.py", "a.py"]
+    write(a=BAD[:-1], b=BAD, c=BAD + "# more", d="x = 1", e=BAD + BAD, f=BAD)
+    assert audit_paths(["."], jobs=2, cache=False).files == 6
+    assert [task.path for task in begun] == ["e.py", "c.py", "a.py", "b.py", "f.py"]
 
 
 @pytest.mark.parametrize(("processors", "jobs"), [(1, 1), (3, 3), (8, 8), (9, 8)])

@@ -13,7 +13,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from .code import Place
+from .dependencies import Asked
 from .findings import Edit, Fix, SourceFinding
 from .reporting.settings import FILE
 
@@ -86,6 +87,12 @@ def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
     return said.digest()
 
 
+def asking_key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
+    """Hashes the same, and where the file is, for findings that depend on other files, too."""
+    place = os.fsencode(os.path.realpath(path))
+    return hashlib.sha256(key_of(data, path, rules) + place).digest()
+
+
 @cache
 def _version() -> bytes:
     """Hashes this package's sources and the parser's version: they decide what is found."""
@@ -118,8 +125,15 @@ class Cache:
                 self._database = _opened(self._folder / "audit.sqlite")
         return self
 
-    def get(self, key: bytes) -> list[SourceFinding] | None:
-        """Returns the findings under a key; None if the key is unknown."""
+    def get(
+        self, key: bytes, is_same: Callable[[Asked], bool] | None = None
+    ) -> list[SourceFinding] | None:
+        """Returns the findings under a key; None if the key is unknown, or they are of the past.
+
+        Args:
+            key: The key.
+            is_same: Whether other files still say what the findings depend on.
+        """
         if self._database is None:
             return None
         with suppress(Exception):
@@ -127,16 +141,27 @@ class Cache:
                 "SELECT used, findings FROM found WHERE key = ?", (key,)
             ).fetchone()
             if row is not None:
-                found = [_finding(data) for data in json.loads(row[1])]
+                kept = json.loads(row[1])
+                if isinstance(kept, dict):
+                    asked = Asked(**kept["asked"])
+                    if is_same is None or not is_same(asked):
+                        return None
+                    kept = kept["findings"]
+                found = [_finding(data) for data in kept]
                 if row[0] < time.time() - _DAY:
                     self._used.append(key)
                 return found
         return None
 
-    def put(self, key: bytes, findings: Iterable[SourceFinding]) -> None:
-        """Remembers findings under a key."""
+    def put(
+        self, key: bytes, findings: Iterable[SourceFinding], asked: Asked | None = None
+    ) -> None:
+        """Remembers findings under a key, and what they depend on in other files."""
         if self._database is not None:
-            self._new[key] = json.dumps([asdict(finding) for finding in findings])
+            kept: Any = [asdict(finding) for finding in findings]
+            if asked is not None:
+                kept = {"asked": asdict(asked), "findings": kept}
+            self._new[key] = json.dumps(kept)
 
     def __exit__(
         self,

@@ -325,7 +325,9 @@ class _Walk:
                     continue
                 if stat.S_ISREG(entry.stat().st_mode):
                     yield path
-            except OSError as error:  # a link to nothing, or to itself
+            except FileNotFoundError:
+                continue  # a link to nothing, which is not a source
+            except OSError as error:  # a link to itself
                 self._problems.append(f"{path}: {why(error)}")
 
     def _is_source(

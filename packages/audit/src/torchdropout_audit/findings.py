@@ -162,8 +162,8 @@ class SourceReport:
         problems: What could not be audited: one line each, with the path.
         seconds: Wall-clock time.
         fixed: How many findings `--fix` has fixed; they are not in `findings`.
-        complete: False when the run was interrupted, or when a file has more findings than are
-            reported.
+        complete: False when the run was interrupted, a rule was not applied to a whole file, or a
+            file has more findings than are reported.
         ignored: How many findings `--add-ignores` has silenced; they are not in `findings`.
         interrupted: Whether Ctrl-C, or a signal to end, ended the run.
     """

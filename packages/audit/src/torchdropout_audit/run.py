@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import errno
 import gc
+import itertools
 import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from .cache import Cache, folder_for, key_of
+from .cache import Cache, asking_key_of, folder_for, key_of
 from .changes import changed as changed_since
 from .comments import NOT_IGNORED, add_ignores, suppress
+from .dependencies import Asked
 from .files import (
     MOST_BYTES,
     UNREADABLE,
@@ -35,7 +38,7 @@ from .project import Project, project_of
 from .registry import RULES, SYNTAX_ERROR
 from .reporting.findings import Rule
 from .reporting.reading import read_bytes
-from .source import audit_rules
+from .source import CutError, audit_rules
 from .workers import CrashError, NoWorkerError, can_start, run_all
 
 Fixing = Literal["safe", "unsafe", "ignores"]
@@ -92,7 +95,8 @@ MOST_FINDINGS = 1_000
 """Findings of a file that are reported."""
 
 _WORTH_A_PROCESS = 400_000  # bytes to parse that take about as long as starting a process
-_WORTH_COLLECTING = 300_000  # bytes of source whose trees may wait to be freed
+_WORTH_COLLECTING = 3_000_000  # bytes of source whose circles may wait to be freed
+_LONG = 200_000  # bytes of a file that is begun before others
 _MOST_JOBS = 8
 
 
@@ -151,7 +155,8 @@ def audit_paths(
 
     Returns:
         The report. After Ctrl-C it holds what was found by then, and is not complete. Nor is it
-        where a file has more than `MOST_FINDINGS` findings: those are reported, errors first.
+        where a rule could not be applied to a whole file, or where a file has more than
+        `MOST_FINDINGS` findings: those are reported, errors first.
 
     Raises:
         ArgumentValueError: `since` is not a revision, a path is not in a work tree, or there is no
@@ -251,13 +256,14 @@ def _counted(count: int, fix: Fixing | None) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Task:
-    """A file to audit."""
+    """A file to audit; `is_saved` if its content is what other files can read."""
 
     path: str
     rules: frozenset[str]
     fix: Fixing | None
     size: int
     run: int
+    is_saved: bool = True
 
 
 @dataclass(frozen=True)
@@ -280,9 +286,10 @@ class _Outcome:
     problem: str = ""
     is_audited: bool = True
     key: bytes = b""
+    asked: Asked | None = None
     change: _Change | None = None
     fixed: int = 0
-    is_whole: bool = True  # all findings are reported
+    is_whole: bool = True  # all rules were applied to it, and all findings are reported
 
     def but(self, path: str, said: str) -> _Outcome:
         """Returns the same with a problem, and without a change to write."""
@@ -319,16 +326,17 @@ class _Run:
         """Audits files, in no particular order."""
         self._total = len(files)
         tasks = [task for path in files if (task := self._begun(path, cache)) is not None]
-        # The longest come first, so that all processes end at about the same time.
-        tasks.sort(key=lambda task: task.size, reverse=True)
+        # The longest come first, so that all processes end at about the same time. The others stay
+        # in the order of their paths: files that are read for the sake of one another are near.
+        tasks.sort(key=lambda task: min(_LONG - task.size, 0))
         for task, outcome in _outcomes(tasks, jobs):
             if outcome.key:
-                cache.put(outcome.key, outcome.findings)
+                cache.put(outcome.key, outcome.findings, outcome.asked)
             self._end(task.path, self._written(task, outcome, cache))
 
     def audit_data(self, path: str, data: bytes) -> _Outcome:
         """Audits the content of a file, and fixes it; reads and writes no file."""
-        task = _Task(path, self._rules_for(path), self._fix, len(data), self._number)
+        task = _Task(path, self._rules_for(path), self._fix, len(data), self._number, False)
         return _outcome_of(task, lambda: data)
 
     def _rules_for(self, path: str) -> frozenset[str]:
@@ -351,12 +359,18 @@ class _Run:
             self._end(path, _Outcome())
             return None
         known = cache.get(key_of(data, path, rules))
+        if known is None:
+            known = cache.get(asking_key_of(data, path, rules), partial(self._is_same, path))
         if known is not None:  # perhaps by another path, from another folder
             known = [replace(finding, path=path) for finding in known]
         if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
             return _Task(path, rules, self._fix, len(data), self._number)
         self._end(path, _Outcome(tuple(known)))
         return None
+
+    def _is_same(self, path: str, asked: Asked) -> bool:
+        """Whether other files still say what the findings of a file depend on."""
+        return project_of(path, self._number).still(asked)
 
     def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
         """Writes the fixed file, if there is one, and returns the outcome after that."""
@@ -506,17 +520,19 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     broken = _broken_cells(notebook, path) if notebook is not None and is_applied else ()
     project = project_of(path, task.run)
     found, faults = _found(text, task, project)
-    if project.questions:  # not for the cache: other files may change
-        key = b""
+    asked = None
+    if project.questions:  # other files may change
+        asked = project.asked(path) if task.is_saved else None
+        key = b"" if asked is None else asking_key_of(data, path, task.rules)
     findings = sorted((*broken, *found), key=lambda f: (f.line, f.column, f.code))
     kept = reported(findings)
     placed = kept if notebook is None else map(notebook.placed, kept)
-    outcome = _Outcome(tuple(placed), key=key, is_whole=len(kept) == len(findings))
+    outcome = _Outcome(tuple(placed), key=key, asked=asked, is_whole=len(kept) == len(findings))
     if not outcome.is_whole:
         outcome = outcome.but(path, too_many(findings))
     if faults:
-        said = "; ".join(f"{name} was not applied: {_said(e)}" for name, e in faults.items())
-        outcome = outcome.but(path, said)
+        said = "; ".join(itertools.starmap(_fault, faults.items()))
+        outcome = replace(outcome.but(path, said), is_whole=False)
     if outcome.problem:  # not for the cache, which knows of findings alone
         outcome = replace(outcome, key=b"")
     if task.fix is None:
@@ -533,7 +549,7 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
         new_data = source.rewritten(data, new_text)
     except ValueError as error:  # a character that the encoding lacks, or cells without bounds
         return outcome.but(path, f"not fixed: {error}")
-    after = _audited(replace(task, fix=None), new_data)
+    after = _audited(replace(task, fix=None, is_saved=False), new_data)
     change = _Change(data, new_data, source.text, new_text, fixed.count, after)
     return replace(outcome, change=change)
 
@@ -553,6 +569,12 @@ def _found(
     applied = task.rules - faults.keys()
     left = suppress(found, text, task.path, applied)
     return [each for each in left if each.name in task.rules], faults
+
+
+def _fault(name: str, error: Exception) -> str:
+    if isinstance(error, CutError):
+        return f"{name} was not applied to the whole file: {error}"
+    return f"{name} was not applied: {_said(error)}"
 
 
 def _said(error: Exception) -> str:

@@ -28,6 +28,12 @@ _NOT_IN_2 = (
     *(ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Nonlocal, ast.YieldFrom, ast.MatMult),
     *(ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await, ast.Match),
 )
+
+
+class CutError(Exception):
+    """A file was not read to its end."""
+
+
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _LONGEST_FIX = 10_000  # characters of the new text; that of a longer one is kept for each finding
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
@@ -55,19 +61,20 @@ def audit_text(
     """
     found, faults = audit_rules(text, path, rules)
     for error in faults.values():
-        raise error
+        if not isinstance(error, CutError):
+            raise error
     return [each for each in found if rules is None or each.name in rules]
 
 
 def audit_rules(
     text: str, path: str, rules: Collection[str] | None, project: Project | None = None
 ) -> tuple[list[SourceFinding], dict[str, Exception]]:
-    """Returns the same, and by its name what each rule raised that could not be applied.
+    """Returns the same, and by its name what each rule raised that was not applied to all of it.
 
     For a source that does not parse, `syntax-error` is returned whether or not it is applied.
     """
     try:
-        code = Code(text, path, project)
+        code = Code(text, path) if project is None else project.opened(text, path)
     except SyntaxError as error:
         return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)], {}
     except (RecursionError, MemoryError):
@@ -86,6 +93,13 @@ def audit_rules(
                 raise
             except Exception as error:  # the other rules are still applied
                 faults[name] = error
+            for what, most in code.limits.items():
+                faults[name] = CutError(f"there are more than {most:,} {what}")
+            code.limits.clear()
+    if project is None:
+        code.close()
+    else:
+        project.closed(code)
     return sorted(found, key=lambda each: (each.line, each.column, each.code)), faults
 
 

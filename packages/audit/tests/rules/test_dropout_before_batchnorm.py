@@ -8,6 +8,7 @@ from torch import nn
 
 from _marks import marked
 from _sources import findings_in
+from torchdropout_audit.code import Code
 from torchdropout_audit.rules import _flow
 from torchdropout_audit.source import audit_text
 
@@ -373,6 +374,7 @@ def test_deep_expressions():
 @pytest.mark.parametrize(("count", "is_found"), [(9, True), (99, False)])
 def test_the_statements_and_layers_of_a_file_have_a_limit(count, is_found, monkeypatch):
     monkeypatch.setattr(_flow, "_MOST_STEPS", 60)
+    monkeypatch.setattr(Code, "size", 0)
     found, _ = in_forward("y = x\n" * count + "return self.norm(self.drop(x))")
     assert len(found) == is_found
     layers = "nn.ReLU(), " * count

@@ -242,3 +242,29 @@ class TestOfOtherFiles:
 
     def test_a_base_that_is_not_there(self, tmp_path):
         assert findings_in(tmp_path, {"net.py": NET}, "net.py", NAME) == []
+
+
+DECORATED = """
+from torch import nn
+from wrapping import dropped
+
+class Net(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.drop = nn.Dropout(0.1)
+        self.fc = nn.Linear(dim, dim)
+
+    @dropped
+    def forward(self, x):
+        return self.fc(x)
+"""
+
+
+@pytest.mark.parametrize(("said", "found"), [("drop", []), ("other", [(8, "advice")])])
+def test_a_decorator_of_another_file_is_given_self(said, found, tmp_path):
+    wrapping = (
+        "def dropped(forward):\n    def wrapper(self, x):\n"
+        f"        return self.{said}(forward(self, x))\n    return wrapper\n"
+    )
+    files = {"net.py": DECORATED, "wrapping.py": wrapping}
+    assert findings_in(tmp_path, files, "net.py", NAME) == found

@@ -252,3 +252,8 @@ def test_the_message_says_when_a_module_as_a_rate_raises(call, raises):
     [finding] = audit_text(source, "src/model.py", {NAME})
     assert finding.message.startswith("drop is a dropout module, and ")
     assert finding.message.endswith(f": {raises}")
+
+
+def test_the_two_nearest_parameters_are_named_and_not_all():
+    [found] = audit_text("from torch import nn\nnn.LSTM(8, 8, layers=2)\n", rules={NAME})
+    assert found.hint == "it has num_layers and bias"

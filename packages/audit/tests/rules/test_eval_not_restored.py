@@ -287,7 +287,7 @@ def test_one_finding_a_function_that_two_loops_call():
     found = audit_text(f"def fit(model):\n{loop * 2}\ndef validate(model):\n    model.eval()\n")
     [only] = [each for each in found if each.name == "eval-not-restored"]
     assert only.line == 10
-    assert "for a call on line 4, in a training loop, and never back" in only.message
+    assert "for a call on line 4, in a training loop, and not put back there" in only.message
     assert only.hint == "model.train() at the head of the loop"
 
 

@@ -466,7 +466,7 @@ def test_a_plain_rate_counts_in_a_dropout_only(name, is_dropout):
 
 
 def test_not_in_a_test_nor_outside_a_step():
-    source = f"{LAYER}        return x * (torch.rand_like(x) > self.drop_prob)\n"
+    source = f"{LAYER}        return x * (torch.rand(x.shape) > self.drop_prob)\n"
     assert marked(ALWAYS, source)[0] != []
     assert marked(ALWAYS, source, "tests/test_x.py")[0] == []
     assert marked(ALWAYS, source.replace("forward", "augment"))[0] == []
@@ -546,7 +546,7 @@ def test_divided_by_the_wrong_probability(mask, divisor, is_wrong):
 
 
 def test_a_mask_that_is_always_on_is_not_also_unscaled():
-    source = f"{LAYER}        return x * (torch.rand_like(x) > self.drop_prob)\n"
+    source = f"{LAYER}        return x * (torch.rand(x.shape) > self.drop_prob)\n"
     assert {f.name for f in audit_text("import torch\nfrom torch import nn\n" + source)} == {ALWAYS}
 
 

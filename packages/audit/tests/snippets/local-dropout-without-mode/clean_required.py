@@ -8,7 +8,7 @@ def drop_path(x, drop_prob, training):
         return x
     keep_prob = 1 - drop_prob
     shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-    random_tensor = keep_prob + torch.rand(shape, dtype=x.dtype, device=x.device)
+    random_tensor = keep_prob + torch.rand(shape, device=x.device)
     random_tensor.floor_()
     return x.div(keep_prob) * random_tensor
 

@@ -16,7 +16,7 @@ class Net(nn.Module):
 
     def forward(self, x, y, z):
         x[torch.rand(x.size()) < self.dropout] = 0  #! mask-always-on
-        keep = torch.rand_like(y) > self.dropout
+        keep = torch.rand_like(y, dtype=torch.float32) > self.dropout
         y = torch.where(keep, y / (1 - self.dropout), torch.zeros_like(y))  #! mask-always-on
         kept = torch.distributions.Bernoulli(probs=1 - self.dropout)
         z = z * kept.sample(z.shape) / (1 - self.dropout)  #! mask-always-on

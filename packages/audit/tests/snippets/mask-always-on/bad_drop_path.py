@@ -13,7 +13,7 @@ class DropPath(nn.Module):
             return x
         keep_prob = 1 - self.drop_prob
         shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-        random_tensor = keep_prob + torch.rand(shape, dtype=x.dtype, device=x.device)
+        random_tensor = keep_prob + torch.rand(shape, device=x.device)
         random_tensor.floor_()
         binary = torch.floor(random_tensor)
         return x.div(keep_prob) * binary  #! mask-always-on

@@ -9,4 +9,4 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x):
-        return x * (torch.rand_like(x) > self.p)  #! mask-always-on
+        return x * (torch.rand_like(x, dtype=torch.float32) > self.p)  #! mask-always-on

@@ -9,7 +9,7 @@ class RandomErase:
         self.drop_prob = drop_prob
 
     def __call__(self, image):
-        return image * (torch.rand_like(image) > self.drop_prob)
+        return image * (torch.rand_like(image, dtype=torch.float32) > self.drop_prob)
 
 
 def drop_feature(x, drop_prob):

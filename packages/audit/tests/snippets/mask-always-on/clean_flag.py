@@ -10,5 +10,5 @@ class Encoder(nn.Module):
 
     def forward(self, x, perturb=False):
         if perturb:
-            x = x * (torch.rand_like(x) > self.drop_prob) / (1 - self.drop_prob)
+            x = x * (torch.rand_like(x, dtype=torch.float32) > self.drop_prob) / (1 - self.drop_prob)
         return x

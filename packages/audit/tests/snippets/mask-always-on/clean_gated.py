@@ -10,6 +10,6 @@ class Dropout(nn.Module):
 
     def forward(self, x):
         if self.training:
-            mask = torch.rand_like(x) > self.p
+            mask = torch.rand_like(x, dtype=torch.float32) > self.p
             return x * mask / (1 - self.p)
         return x

@@ -9,4 +9,4 @@ class MCDropout(nn.Module):
         self.p = p
 
     def forward(self, x):
-        return x * (torch.rand_like(x) > self.p) / (1 - self.p)
+        return x * (torch.rand_like(x, dtype=torch.float32) > self.p) / (1 - self.p)

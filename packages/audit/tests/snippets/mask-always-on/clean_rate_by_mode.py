@@ -10,4 +10,4 @@ class Attention(nn.Module):
 
     def forward(self, x):
         p = self.dropout if self.training else 0.0
-        return x * (torch.rand_like(x) >= p) / (1 - p)
+        return x * (torch.rand_like(x, dtype=torch.float32) >= p) / (1 - p)

@@ -10,4 +10,4 @@ class FixedDropout(nn.Module):
 
     def forward(self, x):
         torch.manual_seed(0)
-        return x * (torch.rand_like(x) > self.p) / (1 - self.p)
+        return x * (torch.rand_like(x, dtype=torch.float32) > self.p) / (1 - self.p)

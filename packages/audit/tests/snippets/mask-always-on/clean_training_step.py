@@ -13,4 +13,4 @@ class Net(nn.Module):
         return self.linear(x)
 
     def training_step(self, x):
-        return self(x * (torch.rand_like(x) > self.drop_prob)).sum() / (1 - self.drop_prob)
+        return self(x * (torch.rand_like(x, dtype=torch.float32) > self.drop_prob)).sum() / (1 - self.drop_prob)

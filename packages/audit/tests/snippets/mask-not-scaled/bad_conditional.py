@@ -9,4 +9,4 @@ class Gate(nn.Module):
         self.drop_prob = drop_prob
 
     def forward(self, x):
-        return x * (torch.rand_like(x) > self.drop_prob) if self.training else x  #! mask-not-scaled advice
+        return x * (torch.rand_like(x, dtype=torch.float32) > self.drop_prob) if self.training else x  #! mask-not-scaled advice

@@ -11,5 +11,5 @@ class HybridDropout(nn.Module):
     def forward(self, x):
         if not self.training:
             return x
-        mask = (torch.rand_like(x) > self.p).float()
+        mask = (torch.rand_like(x, dtype=torch.float32) > self.p).float()
         return mask * x / self.p  #! mask-not-scaled

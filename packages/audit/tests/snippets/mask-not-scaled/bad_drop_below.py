@@ -10,6 +10,6 @@ class Dropout(nn.Module):
 
     def forward(self, x):
         if self.training:
-            kept = self.p < torch.rand_like(x)
+            kept = self.p < torch.rand_like(x, dtype=torch.float32)
             x = (x * kept) / self.p  #! mask-not-scaled
         return x

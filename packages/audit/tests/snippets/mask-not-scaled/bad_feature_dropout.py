@@ -12,6 +12,6 @@ class Encoder(nn.Module):
     def forward(self, x):
         x = self.linear(x)
         if self.training and self.feature_dropout > 0:
-            mask = torch.rand_like(x) > self.feature_dropout
+            mask = torch.rand_like(x, dtype=torch.float32) > self.feature_dropout
             x = x * mask.float()  #! mask-not-scaled advice
         return torch.tanh(x)

@@ -5,7 +5,7 @@ from torch import nn
 
 def weight_dropout(weight, p_drop, train):
     if train:
-        keep = torch.rand_like(weight) < 1 - p_drop
+        keep = torch.rand_like(weight, dtype=torch.float32) < 1 - p_drop
         weight = weight * keep
         weight /= p_drop  #! mask-not-scaled
     return weight

@@ -10,5 +10,5 @@ class Router(nn.Module):
 
     def forward(self, gates):
         if self.training:
-            gates = gates * (torch.rand_like(gates) > self.drop_prob)
+            gates = gates * (torch.rand_like(gates, dtype=torch.float32) > self.drop_prob)
         return F.normalize(gates, p=1, dim=-1)

@@ -10,5 +10,5 @@ class Dropout(nn.Module):
 
     def forward(self, x):
         if self.training:
-            x = x * (torch.rand_like(x) > self.p) / (1 - self.p)
+            x = x * (torch.rand_like(x, dtype=torch.float32) > self.p) / (1 - self.p)
         return x

@@ -10,5 +10,5 @@ class Dropout(nn.Module):
 
     def forward(self, x):
         if self.training:
-            return x * (torch.rand_like(x) > self.p)
+            return x * (torch.rand_like(x, dtype=torch.float32) > self.p)
         return x * (1 - self.p)

@@ -11,5 +11,5 @@ class Zoneout(nn.Module):
     def forward(self, new, old):
         if not self.training:
             return old * self.drop_prob + new - self.drop_prob * new
-        mask = torch.rand_like(new) > self.drop_prob
+        mask = torch.rand_like(new, dtype=torch.float32) > self.drop_prob
         return new * mask + old * (1 - mask.float()) + old * (~mask)

@@ -1,0 +1,5 @@
+import torch
+
+
+def masked_tokens(tokens, ratio):  # which tokens are predicted, not a dropout
+    return torch.rand_like(tokens) < ratio
