@@ -703,7 +703,7 @@ def test_a_name_of_a_file_does_not_steer_the_terminal(monkeypatch):
     stream = io.StringIO()
     stream.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", stream)
-    run("--no-cache", "--quiet", ".")
+    run("--no-cache", "--quiet", name)
     assert stream.getvalue() == "torchdropout-audit: a ]0;title [31m.py: no such file or folder\n"
 
 
