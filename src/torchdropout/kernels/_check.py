@@ -196,7 +196,7 @@ def check_form_of_blocks(
     most = len(strides) - count  # a count is that of a channel too
     if not 1 <= dims <= most:
         wrong_value("dims", f"in [1, {most}], how many dimensions a block extends along", dims)
-    if block < 1 or (block > min(x.shape[-dims:]) and x.numel() > 0):
+    if block < 1 or (any(block > n for n in x.shape[-dims:]) and x.numel() > 0):
         wrong_value("block", f"from 1 to the sizes of the last {dims} dimensions of `x`", block)
     if block > 1 and 0 in strides[-dims:] and x.numel() > 0:
         wrong_value("strides", f"other than 0 along the last {dims} dimensions", strides)
@@ -231,7 +231,7 @@ def check_shape(key: torch.Tensor, shape: Sequence[int], strides: Sequence[int])
     """Check the sizes of the draws of a key."""
     if len(shape) != len(strides):
         wrong_value("strides", f"one for each of the {len(shape)} sizes", strides)
-    if shape and min(shape) < 0:
+    if any(size < 0 for size in shape):  # `min` would be a guard of a compiled graph
         wrong_value("shape", "sizes of 0 or more", shape)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -428,6 +428,9 @@ FAILURES = (RuntimeError, ValueError, IndexError)  # of a forward with another n
 class Look:
     """Forwards of a model that leave nothing behind, to see where it draws.
 
+    `look.tried(sites, batch_dim)` gives the sites and what a trial shows: whether the rest of the
+    batch changes a sample. `_trial`, which is made of looks, puts it here.
+
     Args:
         model: The model, without wrappers.
         args: Arguments of its forward.
@@ -439,6 +442,8 @@ class Look:
         shared: The arguments that all samples share; None to find out if sizes do not show it.
         given: Where the samples lie, as far as the caller says.
     """
+
+    tried: ClassVar[Callable[[Look, Sites, int], Sites]]
 
     def __init__(
         self,
@@ -549,12 +554,6 @@ class Look:
         if given is None or problem:
             return axis, problem
         return given.axis(site, draw, shapes)
-
-    def tried(self, sites: Sites, batch_dim: int) -> Sites:
-        """The sites, and what a trial shows: whether the rest of the batch changes a sample."""
-        from ._trial import tried  # it is made of looks
-
-        return tried(self, sites, batch_dim)
 
     def sites_or_whole(
         self, batch_dim: int, sequence_dim: int | None = None, tries: bool = True

@@ -343,3 +343,6 @@ def is_close(one: torch.Tensor, two: torch.Tensor) -> bool:
         eps = max(eps, torch.finfo(torch.bfloat16).eps / 8)  # of products with fewer digits
     size = float(one.abs().nan_to_num(posinf=0.0).max())
     return torch.allclose(one, two, rtol=0.0, atol=eps**0.5 * size, equal_nan=True)
+
+
+Look.tried = tried

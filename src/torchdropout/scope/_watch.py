@@ -551,9 +551,8 @@ class Watcher:
             self.claim()
             if self.frames and not _calls_itself(module):
                 self.frames.clear()  # no hook runs after a forward that Ctrl-C or a timeout ended
-            if not self.frames:
-                self.begun = True
         if not self.frames and not _torch.in_backward():
+            self.begun = True  # also where a graph ends between here and the end of the forward
             self.observe()
             self.counts.clear()
             self.completed = False
