@@ -529,7 +529,8 @@ PROGRAM = """
 import sys, time
 from torchdropout_audit import run as run_module
 
-run_module._WORTH_A_PROCESS = 0
+if {jobs} > 1:
+    run_module._WORTH_A_PROCESS = 0
 
 def tell(done, total):
     print(done, flush=True)
