@@ -313,6 +313,15 @@ def test_in_a_compiled_function():
     assert torch.equal(torch.compile(passes, backend="eager")(X), passes(X))
 
 
+def test_a_scope_that_is_refused_leaves_nothing_behind():
+    model = seeded(mlp, torch.nn.Dropout(0.5))
+    with mc.active(model):
+        with pytest.raises(ArgumentValueError, match="no scope of this model to be active"):
+            mc.active(model).__enter__()
+        model(X)
+    assert torch.nn.functional.dropout(X, 0.5).shape == X.shape  # seen by no scope
+
+
 def test_bad_models():
     with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
         mc.active(mlp())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 
@@ -18,9 +18,6 @@ from ._layout import Layout
 from ._passes import Passes
 from ._plan import OnUnreached, Plan, check_model, check_plan, find_plan
 from ._warning import warn
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 class active(Passes):  # noqa: N801 - as torch's scopes are named
@@ -109,9 +106,9 @@ class active(Passes):  # noqa: N801 - as torch's scopes are named
         self._on_unreached = on_unreached
         self._said = False
 
-    def __enter__(self) -> Self:
+    def _enter(self) -> None:
         self._watcher.held += 1  # it observes functions between two forwards too
-        return super().__enter__()
+        super()._enter()
 
     def _leave(self) -> None:
         self._watcher.held -= 1
