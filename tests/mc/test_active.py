@@ -315,9 +315,9 @@ def test_in_a_compiled_function():
 
 def test_a_refused_scope_leaves_nothing_behind():
     model = seeded(mlp, torch.nn.Dropout(0.5))
-    with mc.active(model):
-        with pytest.raises(ArgumentValueError, match="no scope of this model to be active"):
-            mc.active(model).__enter__()
+    refused = pytest.raises(ArgumentValueError, match="no scope of this model to be active")
+    with mc.active(model), refused:
+        mc.active(model).__enter__()
     with td.keyed(model.train(), seed=0):
         model(X)
         assert not torch.overrides._get_current_function_mode_stack()  # none between two forwards
