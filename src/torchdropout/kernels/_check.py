@@ -33,6 +33,8 @@ def check_key(key: torch.Tensor, device: torch.device) -> None:
     """
     if key is None or key.dtype is not torch.int64 or key.layout is not torch.strided:
         wrong_type("key", _KEY, key)
+    if key.shape == _ONE_KEY and key.is_cpu:  # nearly all
+        return
     *lead, last = key.shape
     if last != 2 and (last != 3 or lead):
         wrong_value("key", _KEY, key)
@@ -196,8 +198,9 @@ def check_form_of_blocks(
     most = len(strides) - count  # a count is that of a channel too
     if not 1 <= dims <= most:
         wrong_value("dims", f"in [1, {most}], how many dimensions a block extends along", dims)
-    if block < 1 or (any(block > n for n in x.shape[-dims:]) and x.numel() > 0):
-        wrong_value("block", f"from 1 to the sizes of the last {dims} dimensions of `x`", block)
+    for size in x.shape[-dims:]:
+        if block < 1 or (block > size and x.numel() > 0):
+            wrong_value("block", f"from 1 to the sizes of the last {dims} dimensions of `x`", block)
     if block > 1 and 0 in strides[-dims:] and x.numel() > 0:
         wrong_value("strides", f"other than 0 along the last {dims} dimensions", strides)
 
@@ -231,8 +234,9 @@ def check_shape(key: torch.Tensor, shape: Sequence[int], strides: Sequence[int])
     """Check the sizes of the draws of a key."""
     if len(shape) != len(strides):
         wrong_value("strides", f"one for each of the {len(shape)} sizes", strides)
-    if any(size < 0 for size in shape):  # `min` would be a guard of a compiled graph
-        wrong_value("shape", "sizes of 0 or more", shape)
+    for size in shape:  # `min` would be a guard of a compiled graph, a generator is slow
+        if size < 0:
+            wrong_value("shape", "sizes of 0 or more", shape)
 
 
 def check_bits(
