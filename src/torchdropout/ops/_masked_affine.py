@@ -12,7 +12,6 @@ from .. import _torch
 from .._validate import check_rates, is_captured
 from .._version import __version__
 from ..kernels import _check, reference, triton
-from ..kernels._check import check_memory
 from ..kernels.devices import elsewhere, on_devices, on_gpu, sample
 from ._keep_bits import select
 from ._library import library
@@ -49,7 +48,8 @@ def _checking(kernel: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor
         checked: bool,
         *place: Any,
     ) -> torch.Tensor:
-        check_memory(rates)
+        _check.check_rates(x, key, rates, scaled, checked, *place)
+        _check.check_memory(x, key, rates)
         # A capture reads nothing. The calls before it, which compiled the kernels, have checked.
         if not (checked or is_captured(rates)):
             check_rates(rates)
@@ -62,7 +62,7 @@ _masked_by_rates = define_form(
     "masked_affine",
     "rates",
     "Tensor rates, bool scaled, bool checked",
-    elsewhere("masked_by_rates", _checking(reference.masked_by_rates), _check.check_rates),
+    _checking(elsewhere("masked_by_rates", reference.masked_by_rates)),
     _check.check_rates,
     lambda own: (*own[:2], True),  # it is linear, and its rates are those of the forward
     aligned=True,
