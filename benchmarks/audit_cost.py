@@ -11,7 +11,6 @@ import argparse
 import csv
 import os
 import tempfile
-import time
 from pathlib import Path
 
 from audit import name_and_version
@@ -63,11 +62,16 @@ def block(i: int) -> str:
     return CLASS.format(i=i)
 
 
+def processor() -> float:
+    """Returns the seconds so far, also of the process that audits a long file."""
+    return sum(os.times()[:4])
+
+
 def measured(path: Path, cache: bool) -> list[object]:
     """Returns the number of files and of findings, whether all was read, and the seconds."""
-    began = time.process_time()
+    began = processor()
     report = audit_paths([path], jobs=1, cache=cache, respect_gitignore=False)
-    seconds = time.process_time() - began
+    seconds = processor() - began
     print(path, report.files, len(report.findings), f"{seconds:.2f}", flush=True)
     return [report.files, len(report.findings), report.complete, f"{seconds:.2f}"]
 

@@ -387,9 +387,9 @@ def cost(packages: list[dict[str, str]]) -> str:
         f"{name}, {row['files']} files and {row['MB']} MB, takes {known[name]['seconds']} s of the "
         f"processor in one process, and {known[f'{name} again']['seconds']} s again with the "
         f"cache. A file of 1,000, 2,000 and 4,000 small classes takes {long}; 1,000, 2,000 and "
-        f"4,000 files of one such class take {many}. These are from [cost.csv](cost.csv), by "
-        f"`python benchmarks/audit_cost.py` on two cores of an AMD EPYC (family 25, model 17) that "
-        f"other programs used as well, with Python 3.11; such figures vary by a third."
+        f"4,000 files of one such class take {many}. Of a file, 1,000 findings are reported. These "
+        f"are from [cost.csv](cost.csv), by `python benchmarks/audit_cost.py` on an AMD EPYC "
+        f"(family 25, model 17), with Python 3.11 and nothing else running."
     )
 
 
