@@ -3,6 +3,7 @@
 A step is a forward, a backward and a step of SGD. The model is torch's, with dropout in attention,
 in the feed-forward and on the residual branches. In a scope torch's dropouts are drawn by our
 kernels, which gains more than the scope costs; in the same model converted, they are ours in both.
+The last row of each is what finding the sites takes, once for a model.
 """
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ def candidates(convert: bool, case: Case) -> dict[str, Candidate]:
     if convert:
         td.convert(model)
     name = "converted" if convert else "torch"
-    return {name: _step(model, x, False), f"{name}, keyed": _step(model, x, True)}
+    return {
+        name: _step(model, x, False),
+        f"{name}, keyed": _step(model, x, True),
+        "sites": Candidate(partial(td.find_sites, model, x)),  # as in the first forward of a scope
+    }
 
 
 TORCH = Case("training step", partial(candidates, False), (16, 128, 256))

@@ -14,7 +14,9 @@ constexpr uint32_t kDomainLow = 8;
 
 struct Key {
   uint64_t seed;
-  uint64_t stream;
+  uint64_t stream;  // below 2**60
+
+  static Key of(uint64_t seed, uint64_t stream) { return {seed, stream & ~uint64_t{0} >> 4}; }
 };
 
 // An element is dropped iff its 32-bit uniform is below T = round_half_even(p * 2**32). The high

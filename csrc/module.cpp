@@ -151,6 +151,7 @@ bool read_type(const DLDataType& dtype, ElementType* type) {
 }
 
 bool read(PyObject* object, View* view) {
+  if (torch_side.exchange == nullptr) return false;
   if (torch_side.exchange->dltensor_from_py_object_no_sync(object, &view->dl) != 0) {
     PyErr_Clear();  // sparse, nested or without memory
     return false;
@@ -233,6 +234,18 @@ T without_error(T value) {
   return value;
 }
 
+void require(bool fits, const char* expected) {
+  if (fits) return;
+  PyErr_SetString(PyExc_ValueError, expected);
+  throw PythonError();
+}
+
+void require_type(bool fits, const char* expected) {
+  if (fits) return;
+  PyErr_SetString(PyExc_TypeError, expected);
+  throw PythonError();
+}
+
 uint64_t bits_of(PyObject* integer) {
   return without_error(PyLong_AsUnsignedLongLongMask(integer));
 }
@@ -248,18 +261,21 @@ struct Map {
   Map(const Key& key, double p, const Affine& affine)
       : key(key), p(p), base(0), affine(affine), strides(Py_None) {}
 
+  static void check(PyObject* tuple) {
+    require_type(PyTuple_Check(tuple) && PyTuple_Size(tuple) == 8,
+                 "expected a map: a tuple of eight");
+  }
+
   explicit Map(PyObject* tuple) {
-    if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != 8) {
-      PyErr_SetString(PyExc_TypeError, "expected a map: a tuple of eight");
-      throw PythonError();
-    }
+    check(tuple);
     const auto number = [&](int i) { return PyFloat_AsDouble(PyTuple_GetItem(tuple, i)); };
-    key = {bits_of(PyTuple_GetItem(tuple, 0)), bits_of(PyTuple_GetItem(tuple, 1))};
+    key = Key::of(bits_of(PyTuple_GetItem(tuple, 0)), bits_of(PyTuple_GetItem(tuple, 1)));
     p = number(2);
     base = bits_of(PyTuple_GetItem(tuple, 3));
     affine = {number(4), number(5), number(6)};
     strides = PyTuple_GetItem(tuple, 7);
     without_error(0);
+    require(p >= 0.0 && p <= 1.0, "expected p to be in [0, 1]");
   }
 
   IndexedMask mask() const { return {key, Threshold::of(p), base}; }
@@ -316,8 +332,28 @@ void lay_out(Job& job, const View& x, const View& y, const View* residual, const
   }
 }
 
+DType compute_type(DType type) {
+  return type == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
+}
+
+// What the kernels rely on.
+void check(Op op, const View& x, const View& y, const View* residual, const View* bias) {
+  require(x.same_shape(y) && (residual == nullptr || x.same_shape(*residual)),
+          "expected tensors of one shape");
+  require_type(x.type.complex == y.type.complex && !(residual != nullptr && x.type.complex) &&
+                   (residual == nullptr || (residual->type.real == y.type.real &&
+                                            !residual->type.complex)) &&
+                   selection.kernels.load()->runs(op, x.type.real, y.type.real).bits != nullptr,
+               "expected tensors of types that a kernel takes together");
+  require(bias == nullptr ||
+              (x.dl.ndim > 0 && bias->dl.ndim == 1 && bias->size(0) == x.size(x.dl.ndim - 1) &&
+               !bias->type.complex && bias->type.real == compute_type(y.type.real)),
+          "expected a bias of the last size of x, in the compute type");
+}
+
 void run(const Map& map, Op op, const View& x, const View& y, const View* residual = nullptr,
          const View* bias = nullptr) {
+  check(op, x, y, residual, bias);
   Job job = {};
   job.op = op;
   job.x_type = x.type.real;
@@ -348,22 +384,20 @@ PyObject* affine_into(PyObject* x_object, PyObject* y_object, const Map& map) {
 
 // A call with noise: (seed, stream, law, factor, addend, base, mask strides).
 PyObject* noise_into(PyObject* x_object, PyObject* y_object, PyObject* tuple) {
-  if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != 7) {
-    PyErr_SetString(PyExc_TypeError, "expected a map: a tuple of seven");
-    throw PythonError();
-  }
+  require_type(PyTuple_Check(tuple) && PyTuple_Size(tuple) == 7,
+               "expected a map: a tuple of seven");
   const auto at = [&](int i) { return PyTuple_GetItem(tuple, i); };
-  const Key key = {bits_of(at(0)), bits_of(at(1))};
+  const Key key = Key::of(bits_of(at(0)), bits_of(at(1)));
   const uint64_t law = bits_of(at(2));
   const NoiseAffine affine = {PyFloat_AsDouble(at(3)), PyFloat_AsDouble(at(4))};
   const uint64_t base = bits_of(at(5));
   without_error(0);
   const View x = read_or_throw(x_object);
-  if (law < 1 || law > 3 || x.type.complex) {
-    PyErr_SetString(PyExc_ValueError, "expected a law of 1 to 3, and a tensor that is not complex");
-    throw PythonError();
-  }
+  require(law >= 1 && law <= 3 && !x.type.complex,
+          "expected a law of 1 to 3, and a tensor that is not complex");
   const View y = read_or_throw(y_object);
+  require(x.same_shape(y) && x.type.real == y.type.real && !y.type.complex,
+          "expected two tensors of one shape and type");
   NoiseJob job = {x.type.real, static_cast<Law>(law), affine, x.data(), y.data(), {}, &key, base};
   const int64_t item = item_size(job.type);
   if (at(6) == Py_None && x.contiguous() && y.contiguous()) {
@@ -460,6 +494,7 @@ PyObject* with_gradient(PyObject* x, PyObject* map) {
 // The map with its seed, which is drawn if it is None; a new reference. It comes last: where the
 // memory of the result cannot be had, nothing may have been drawn.
 PyObject* with_seed(PyObject* map) {
+  Map::check(map);
   if (PyTuple_GetItem(map, 0) != Py_None) return new_reference(map);
   PyObject* const drawn = checked(PyTuple_New(8));
   PyTuple_SetItem(drawn, 0, PyLong_FromUnsignedLongLong(draw()));
@@ -497,8 +532,9 @@ PyObject* masked_affine_into(PyObject*, PyObject* const* args, Py_ssize_t n) {
 // Row-major mask strides, with 0 along the dimensions of the tuple; None where that is empty, and
 // NotImplemented where it does not show at once that they are distinct dimensions of x.
 PyObject* strides_without(PyObject* shared, PyObject* x_object) {
+  require_type(PyTuple_Check(shared), "expected a tuple of dimensions");
   const Py_ssize_t n = PyTuple_Size(shared);
-  if (n <= 0) return n < 0 ? throw PythonError() : new_reference(Py_None);
+  if (n == 0) return new_reference(Py_None);
   const View x = read_or_throw(x_object);
   std::vector<uint64_t> strides(static_cast<size_t>(x.dl.ndim), 1);
   for (Py_ssize_t i = 0; i < n; ++i) {
@@ -623,6 +659,16 @@ PyObject* sums(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const View out = read_or_throw(in.object());
     const Map map(in.object());
     const int64_t columns = out.elements();
+    const int64_t all = x.elements();
+    require(x.same_shape(y) && (all == 0 || (x.contiguous() && y.contiguous())) &&
+                out.dl.ndim == 1 && out.contiguous() &&
+                all % std::max<int64_t>(columns, 1) == 0 && (columns > 0 || all == 0),
+            "expected contiguous tensors of one shape, and sums of their columns");
+    require_type(!x.type.complex && !y.type.complex && !out.type.complex &&
+                     out.type.real == compute_type(x.type.real) &&
+                     selection.kernels.load()->runs(Op::kSum, x.type.real, y.type.real).bits !=
+                         nullptr,
+                 "expected tensors of types that a kernel takes together");
     const SumsJob job = {x.type.real, y.type.real, map.affine.scale,
                          x.data(),    y.data(),    out.data(),
                          columns == 0 ? 0 : x.elements() / columns,
@@ -644,15 +690,19 @@ PyObject* noise(PyObject*, PyObject* const* args, Py_ssize_t n) {
 
 Key read_key(Arguments& in) {
   const uint64_t seed = bits_of(in.object());
-  return {seed, bits_of(in.object())};
+  return Key::of(seed, bits_of(in.object()));
 }
 
 // A view of integers, unlike `read`, which accepts the types of dropout.
-DLTensor read_integers(PyObject* object) {
-  DLTensor view;
-  if (torch_side.exchange->dltensor_from_py_object_no_sync(object, &view) != 0) {
+View read_integers(PyObject* object) {
+  View view = {};
+  if (torch_side.exchange->dltensor_from_py_object_no_sync(object, &view.dl) != 0) {
     throw PythonError();
   }
+  require_type(view.dl.device.device_type == kDLCPU && view.dl.dtype.code == kDLInt &&
+                   view.dl.dtype.bits == 64 && view.dl.ndim > 0 && view.contiguous() &&
+                   (view.dl.data != nullptr || view.elements() == 0),
+               "expected a contiguous int64 CPU tensor");
   return view;
 }
 
@@ -668,16 +718,23 @@ PyObject* drop_blocks(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const double rate = PyFloat_AsDouble(in.object());
     job.base = bits_of(in.object());
     const std::vector<uint64_t> strides = mask_strides(in.object(), x);
-    const int dims = static_cast<int>(bits_of(in.object()));
+    const uint64_t along = bits_of(in.object());
     job.block = static_cast<int64_t>(bits_of(in.object()));
     job.scale = PyFloat_AsDouble(in.object());
     if (PyErr_Occurred() != nullptr) throw PythonError();
+    require(rate >= 0.0 && rate <= 1.0, "expected a rate in [0, 1]");
+    if (along < 1 || along > 8 || along > static_cast<uint64_t>(x.dl.ndim) || job.block < 1) {
+      Py_RETURN_NOTIMPLEMENTED;
+    }
+    const int dims = static_cast<int>(along);
     job.threshold = Threshold::of(rate);
     if (job.threshold.high > 65535) Py_RETURN_NOTIMPLEMENTED;  // all is dropped: keep_bits' limit
     const int outer = x.dl.ndim - dims;
     uint64_t row_major = 1;
     for (int d = x.dl.ndim - 1; d >= outer; --d) {
-      if (strides[d] != row_major) Py_RETURN_NOTIMPLEMENTED;
+      if (strides[d] != row_major || (job.block > x.size(d) && x.elements() > 0)) {
+        Py_RETURN_NOTIMPLEMENTED;
+      }
       row_major *= static_cast<uint64_t>(x.size(d) + job.block - 1);
     }
     for (int d = 0; d < outer; ++d) job.outer.push_back({x.size(d), strides[d]});
@@ -704,10 +761,14 @@ PyObject* counted(PyObject*, PyObject* const* args, Py_ssize_t n) {
     job.key = read_key(in);
     job.domain = static_cast<uint32_t>(bits_of(in.object()));
     job.base = bits_of(in.object());
-    job.group = static_cast<int>(bits_of(in.object()));
-    job.kept = static_cast<int>(bits_of(in.object()));
+    const uint64_t group = bits_of(in.object()), kept = bits_of(in.object());
     job.scale = PyFloat_AsDouble(in.object());
     if (PyErr_Occurred() != nullptr) throw PythonError();
+    require(group >= 1 && group <= 64 && kept <= group &&
+                static_cast<uint64_t>(x.elements()) % group == 0,
+            "expected whole groups of up to 64, and as many kept or fewer");
+    job.group = static_cast<int>(group);
+    job.kept = static_cast<int>(kept);
     const Owned y_object(empty_like(x_object));
     const View y = read_or_throw(y_object.get());
     job.type = x.type.real;
@@ -724,7 +785,7 @@ PyObject* choose(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
     Arguments in(args, n, 7);
     if (selection.reference || torch_side.exchange == nullptr) Py_RETURN_NOTIMPLEMENTED;
-    const DLTensor places = read_integers(in.object());
+    const View places = read_integers(in.object());
     PlacesJob job = {};
     job.key = read_key(in);
     job.domain = static_cast<uint32_t>(bits_of(in.object()));
@@ -733,9 +794,11 @@ PyObject* choose(PyObject*, PyObject* const* args, Py_ssize_t n) {
     job.ascending = PyObject_IsTrue(in.object()) == 1;
     without_error(0);
     job.rows = 1;
-    for (int d = 0; d + 1 < places.ndim; ++d) job.rows *= places.shape[d];
-    job.kept = places.shape[places.ndim - 1];
-    job.places = reinterpret_cast<int64_t*>(static_cast<char*>(places.data) + places.byte_offset);
+    for (int d = 0; d + 1 < places.dl.ndim; ++d) job.rows *= places.size(d);
+    job.kept = places.size(places.dl.ndim - 1);
+    require(job.size >= 1 && job.size >> 32 == 0 && job.kept <= job.size,
+            "expected a size of 1 to 2**32 - 1, and as many kept or fewer");
+    job.places = static_cast<int64_t*>(places.data());
     without_gil(job.rows * job.size,
                 [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
     return none();
@@ -755,6 +818,7 @@ PyObject* usable(PyObject*, PyObject*) {
 }
 
 std::string text(PyObject* object) {
+  require_type(PyUnicode_Check(object), "expected a string");
   Py_ssize_t size = 0;
   return checked(PyUnicode_AsUTF8AndSize(object, &size));
 }

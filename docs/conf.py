@@ -37,7 +37,9 @@ version = release = torchdropout.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 nitpicky = True
 # Types in signatures that are not evaluated: not every build of torch has process groups.
-nitpick_ignore = [("py:class", name) for name in ("Processes", "Shared", "BatchDims")]
+_ALIASES = ("Processes", "Shared", "BatchDims", "GivenRows")
+_OF_MC = ("OnUnreached", "Patterns", "Selector", "Strategy", "Task")
+nitpick_ignore = [("py:class", name) for name in (*_ALIASES, *_OF_MC)]
 
 html_theme = "furo"
 html_title = "torchdropout"

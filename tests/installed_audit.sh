@@ -20,7 +20,7 @@ from torchdropout_audit.registry import FINDERS
 
 assert importlib.util.find_spec("torch") is None
 assert importlib.util.find_spec("torchdropout") is None
-assert len(FINDERS) == 30, len(FINDERS)
+assert len(FINDERS) == 31, len(FINDERS)
 package = Path(torchdropout_audit.__file__).parent
 assert not [path for path in package.rglob("*") if path.is_symlink()]
 for name in "abc":

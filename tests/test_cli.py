@@ -2,7 +2,6 @@ import contextlib
 import gc
 import json
 import os
-import pickle
 import pty
 import re
 import signal
@@ -1182,85 +1181,68 @@ def test_the_files_that_are_watched(tmp_path):
     assert verify._stamps([file]) == {file: (7, 6)}
 
 
-@pytest.mark.parametrize(
-    ("status", "text"),
-    [
-        (0, "ended with exit code 0"),
-        (3 << 8, "ended with exit code 3"),
-        (9, "was ended by signal 9"),
-    ],
-)
-def test_how_a_process_ended(status, text):
-    assert _apart._ended(status) == text
+_GOT = "Expected TARGET to run, got"
 
 
 @pytest.mark.parametrize(
-    ("work", "expected"),
+    ("work", "result", "error"),
     [
-        (lambda: 3, 3),
-        (lambda: _raised(TargetError("gone")), TargetError("gone")),
-        (lambda: _raised(ArgumentValueError("x")), ArgumentValueError("x")),
-        (lambda: _raised(KeyboardInterrupt()), KeyboardInterrupt()),
-        (
-            lambda: _raised(KeyError("k")),
-            TargetError("Expected TARGET to run, got KeyError: 'k'"),
-        ),
-        (lambda: sys.exit(3), TargetError("Expected TARGET to run, got SystemExit: 3")),
+        (lambda: {"a": 3}, {"a": 3}, ""),
+        (lambda: _raised(TargetError("gone")), None, "gone"),
+        (lambda: _raised(ArgumentValueError("x")), None, "x"),
+        (lambda: _raised(KeyboardInterrupt()), None, f"{_GOT} KeyboardInterrupt"),
+        (lambda: _raised(KeyError("k")), None, f"{_GOT} KeyError: 'k'"),
+        (lambda: sys.exit(3), None, f"{_GOT} SystemExit: 3"),
     ],
 )
-def test_what_a_process_sends(work, expected, capsys):
-    mine, theirs = os.pipe()
-    left = []
-    _apart._work(work, theirs, left.append)
-    assert left == [0]
-    with os.fdopen(mine, "rb") as pipe:
-        size = int.from_bytes(pipe.read(8), "little")
-        data = pipe.read()
-    assert len(data) == size
-    found = pickle.loads(data)
-    assert (type(found), str(found)) == (type(expected), str(expected))
-    shown = "Expected TARGET to run" in str(expected)
-    assert ("Traceback" in capsys.readouterr().err) == shown
+def test_what_a_process_sends(work, result, error, capsys):
+    harness = mock.Mock()
+    _apart._work(work, harness)
+    harness.send.assert_called_once_with(result, error)
+    is_fault = "KeyError" in error or "SystemExit" in error
+    assert ("Traceback" in capsys.readouterr().err) == is_fault
 
 
 def _raised(error):
     raise error
 
 
+def _oops(count):
+    """Writes into each socket that the tests do not have: the first four bytes say a length."""
+    for descriptor in {*_descriptors()} - _OWN:
+        if str(Path(f"/proc/self/fd/{descriptor}").readlink()).startswith("socket:"):
+            os.write(descriptor, b"\0\0\0\0\0\0\0\7" + b"oops" * count)
+
+
+def _descriptors():
+    return [int(path.name) for path in Path("/proc/self/fd").iterdir() if path.exists()]
+
+
+def _leaves():
+    """Ends the process, and leaves one that holds the socket open."""
+    if os.fork():
+        os._exit(0)
+    signal.pause()
+
+
+_OWN = set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 @pytest.mark.parametrize(
-    ("parts", "expected"),
+    ("work", "got"),
     [
-        ([(3).to_bytes(8, "little") + b"abc"], b"abc"),
-        ([(3).to_bytes(8, "little"), b"ab", b"c"], b"abc"),
-        ([(0).to_bytes(8, "little")], b""),
-        ([(4).to_bytes(8, "little") + b"abc"], b""),
-        ([b"\0\0"], b""),
-        ([], b""),
+        (lambda: os._exit(0), "the process ended with exit code 0"),
+        (lambda: os.kill(os.getpid(), 9), "the process ended with SIGKILL"),
+        (lambda: (_oops(1), os._exit(0)), "the process ended with exit code 0"),
+        (lambda: (_oops(9), signal.pause()), "the process wrote into a socket"),
+        (_leaves, "the process ended with exit code 0"),
     ],
 )
-def test_only_a_whole_message_is_heard(parts, expected, monkeypatch):
-    mine, theirs = os.pipe()
-    monkeypatch.setattr(os, "waitpid", lambda pid, options: (pid, 9))
-    for part in parts:
-        os.write(theirs, part)
-    os.close(theirs)
-    try:
-        assert _apart._heard(mine, 7) == (expected, 9)
-    finally:
-        os.close(mine)
-
-
-def test_a_process_that_left_the_pipe_open_is_not_waited_for(monkeypatch):
-    mine, theirs = os.pipe()
-    monkeypatch.setattr(_apart, "_TICK", 0.0)
-    waits = iter([(0, 0), (7, 9)])  # it runs, and then it has ended
-    monkeypatch.setattr(os, "waitpid", lambda pid, options: next(waits))
-    try:
-        os.write(theirs, b"\0\0")
-        assert _apart._heard(mine, 7) == (b"", 9)
-    finally:
-        os.close(mine)
-        os.close(theirs)
+def test_a_process_without_a_result(work, got):
+    _OWN.update(_descriptors())
+    with pytest.raises(TargetError, match=f"Expected TARGET 'a:b' to return, got: {got}"):
+        apart(work, "a:b", fork=True)
 
 
 @pytest.mark.parametrize(

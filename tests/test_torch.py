@@ -22,7 +22,7 @@ KEY = Key(5, 2**40 + 1)
 # --- One file ------------------------------------------------------------------------------------
 
 # Private names of Python: those of a named tuple and of the interpreter.
-OF_PYTHON = {"_exit", "_getframe", "_fields", "_replace"}
+OF_PYTHON = {"_asdict", "_exit", "_getframe", "_fields", "_replace"}
 
 
 def own_names(trees):

@@ -307,7 +307,15 @@ def test_the_rates_of_all_processes(is_right):
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(0, True), (-3, True), (True, False), (1.0, False), ("1", False), (np.int64(1), False)],
+    [
+        (0, True),
+        (-3, True),
+        (True, False),
+        (1.0, False),
+        ("1", False),
+        (np.int64(1), True),
+        (np.bool_(True), False),
+    ],
 )
 def test_integers(value, expected):
     assert is_integer(value) == expected
@@ -355,11 +363,17 @@ def test_a_count_is_1_or_more_where_nothing_else_is_said():
 
 @pytest.mark.parametrize(
     ("value", "error"),
-    [(0, None), (255, None), (-1, VALUE), (256, VALUE), (True, TYPE), (1.0, TYPE), ("1", TYPE)],
+    [
+        *((0, None), (255, None), (np.uint8(255), None)),
+        *((-1, VALUE), (256, VALUE), (np.int64(-1), VALUE)),
+        *((True, TYPE), (1.0, TYPE), ("1", TYPE), (np.bool_(True), TYPE), (np.float32(1), TYPE)),
+    ],
 )
 def test_unsigned_integers(value, error):
     if error is None:
-        assert check_unsigned("seed", value, 8) == value
+        found = check_unsigned("seed", value, 8)
+        assert found == value
+        assert type(found) is int
         return
     with pytest.raises(error, match=r"in \[0, 2\*\*8\), got seed="):
         check_unsigned("seed", value, 8)

@@ -69,8 +69,15 @@ def wrong_shape(name: str, expected: str, value: object) -> NoReturn:
 
 
 def is_integer(value: object) -> TypeGuard[int]:
-    """True for an int or a symbolic int, and never for a bool."""
-    return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
+    """True for an int, also one of NumPy, or a symbolic int, and never for a bool."""
+    if isinstance(value, (int, torch.SymInt)):
+        return not isinstance(value, bool)
+    return isinstance(value, numbers.Integral)
+
+
+def plain(value: int) -> int:
+    """An integer as Python's, whose arithmetic does not overflow; a symbolic one as it is."""
+    return value if isinstance(value, (int, torch.SymInt)) else int(value)
 
 
 def check_number(name: str, expected: str, value: Any) -> float:
@@ -185,10 +192,8 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
         ArgumentValueError: It is below `least`, or 2**63 or more.
     """
     if not is_integer(value):
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            wrong_type(name, f"an integer, {least} or more", value)
-        value = int(value)
-    number: int = value
+        wrong_type(name, f"an integer, {least} or more", value)
+    number = plain(value)
     if number < least:
         wrong_value(name, f"{least} or more", value)
     if number >= _BEYOND_INT64:
@@ -207,7 +212,7 @@ def check_unsigned(name: str, value: Any, bits: int) -> int:
         wrong_type(name, f"an integer in [0, 2**{bits})", value)
     if not 0 <= value < 2**bits:
         wrong_value(name, f"in [0, 2**{bits})", value)
-    return value
+    return plain(value)
 
 
 def check_input(
@@ -298,4 +303,4 @@ def check_shape(name: str, shape: Any) -> tuple[int, ...]:
             wrong_value(name, "sizes of 0 or more", shape)
         if size >= _BEYOND_INT64:
             wrong_value(name, "sizes below 2**63", shape)
-    return tuple(shape)
+    return tuple(map(plain, shape))

@@ -64,8 +64,8 @@ class Key:
                 return
             object.__setattr__(self, "seed", int(seed) % 2**64)
             object.__setattr__(self, "stream", int(stream))
-        check_unsigned("seed", self.seed, 64)
-        check_unsigned("stream", self.stream, STREAM_BITS)
+        object.__setattr__(self, "seed", check_unsigned("seed", self.seed, 64))
+        object.__setattr__(self, "stream", check_unsigned("stream", self.stream, STREAM_BITS))
         object.__setattr__(self, "_tensor", self._as_tensor())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -101,7 +101,7 @@ class Key:
                 found = words_tensor(self.tensor(), DOMAIN_FOLD, n)
                 return Key(found[1] << 32 | found[0], found[3] << 32 | found[2])
             n = int(n) % 2**64
-        check_unsigned("n", n, 64)
+        n = check_unsigned("n", n, 64)
         w0, w1, w2, w3 = words(self.seed, self.stream, DOMAIN_FOLD, n)
         return Key(w1 << 32 | w0, (w3 << 32 | w2) % 2**STREAM_BITS)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_a_target_that_ends_the_program_is_an_error(body, tmp_path, capsys):
 
 ENDS = {
     "exit": ("import os\nos._exit(0)", "the process ended with exit code 0"),
-    "kill": ("import os\nos.kill(os.getpid(), 9)", "the process was ended by signal 9"),
+    "kill": ("import os\nos.kill(os.getpid(), 9)", "the process ended with SIGKILL"),
     "exec": ("import os\nos.execv('/bin/true', ['true'])", "the process ended with exit code 0"),
     "left-behind": (
         "import os, subprocess\nsubprocess.Popen(['sleep', '600'], close_fds=False)\nos._exit(0)",
@@ -159,6 +160,35 @@ def test_a_process_that_ends_is_noticed(name, ended):
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert ENDS[name][1] in line
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+def test_a_process_and_what_it_has_started_end_with_the_command(tmp_path):
+    file = tmp_path / "hangs.py"
+    file.write_text(
+        "import os, subprocess\n"
+        "def build():\n"
+        "    child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "    print(os.getpid(), child.pid, flush=True)\n"
+        "    child.wait()\n"
+    )
+    command = [sys.executable, "-m", "torchdropout", "audit-model", f"{file}:build"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        started = process.stderr.readline().split()
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()  # until nothing that the target has started holds it open
+    assert process.returncode == -signal.SIGTERM
+    assert len(started) == 2
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+
+
+def test_what_a_model_says_is_one_line_without_control_characters(tmp_path, capsys):
+    file = tmp_path / "says.py"
+    file.write_text("def build():\n    raise ValueError('\\x1b]0;title\\x07\\n::error::x')\n")
+    assert audit(f"{file}:build") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
 
 
 def test_advice_fails_only_when_strict(capsys):

@@ -14,7 +14,7 @@ from torchdropout.functional._part import Axis, Part
 
 # What a compiler leaves to Python: samples from the seventh on, of 8 positions each, from the
 # fourth on.
-PART = Part(Axis(0, 1), 0, Axis(1, 1), 0, 8, Key(1), lambda: torch.tensor([6, 3]))
+PART = Part(Axis(0, 1), 0, (Axis(1, 1),), 0, 8, Key(1), lambda: torch.tensor([6, 3]))
 
 
 def test_the_first_sample_is_that_of_the_step():
@@ -35,7 +35,7 @@ def compiled(monkeypatch):
 def test_in_compiled_code_the_key_has_the_place(monkeypatch):
     """As the third number of its tensor, which an operator adds to the base."""
     key = compiled(monkeypatch)
-    part = Part(Axis(0, 2), 0, Axis(1, 1), 0, 8, key, lambda: torch.tensor([6, 3]))
+    part = Part(Axis(0, 2), 0, (Axis(1, 1),), 0, 8, key, lambda: torch.tensor([6, 3]))
     assert part.indices((4, 5), ()) == (0, [8, 1])
     assert key._tensor.tolist() == [5, 0, 6 * 2 * 8 + 3]
 
@@ -68,14 +68,14 @@ def laid_out(part, shape, shared=()):
 @pytest.mark.parametrize(
     ("batch", "start", "sequence", "first", "length"),
     [
-        (Axis(0, 1), 0, None, 0, 0),
-        (Axis(0, 1), 7, None, 0, 0),
-        (Axis(0, 2), 7, None, 0, 0),
-        (Axis(1, 1), 5, None, 0, 0),
-        (Axis(3, 2), 1, None, 0, 0),
-        (Axis(0, 1), 3, Axis(3, 1), 2, 9),
-        (Axis(0, 2), 3, Axis(2, 2), 1, 5),
-        (Axis(3, 2), 3, Axis(0, 1), 4, 12),
+        (Axis(0, 1), 0, (), 0, 0),
+        (Axis(0, 1), 7, (), 0, 0),
+        (Axis(0, 2), 7, (), 0, 0),
+        (Axis(1, 1), 5, (), 0, 0),
+        (Axis(3, 2), 1, (), 0, 0),
+        (Axis(0, 1), 3, (Axis(3, 1),), 2, 9),
+        (Axis(0, 2), 3, (Axis(2, 2),), 1, 5),
+        (Axis(3, 2), 3, (Axis(0, 1),), 4, 12),
     ],
     ids=str,
 )
@@ -87,9 +87,10 @@ def test_a_part_has_the_indices_of_the_whole_batch(batch, start, sequence, first
     if batch.dim not in shared:
         begin[batch.dim] = start * batch.times
         whole[batch.dim] += begin[batch.dim]
-    if sequence is not None and sequence.dim not in shared:
-        begin[sequence.dim] = first * sequence.times
-        whole[sequence.dim] = length * sequence.times
+    for axis in sequence:
+        if axis.dim not in shared:
+            begin[axis.dim] = first * axis.times
+            whole[axis.dim] = length * axis.times
     # Sample by sample, and row-major within a sample.
     order = [dim for dim in range(len(shape)) if dim != batch.dim]
     order = [*order, batch.dim] if batch.dim in shared else [batch.dim, *order]
@@ -153,7 +154,7 @@ def test_indices_have_64_bits(start, shape, base):
     {
         "no batch": (Part(None, 1), (2, 8)),
         "another dimension": (Part(Axis(1, 1), 1), (2, 8)),
-        "a sequence": (Part(Axis(0, 1), 1, Axis(1, 1), 0, 8), (2, 8)),
+        "a sequence": (Part(Axis(0, 1), 1, (Axis(1, 1),), 0, 8), (2, 8)),
         "a report": (Part(Axis(0, 1), 1, seen=print), (2, 8)),
         "alike": (Part(Axis(0, 1), 1, alike=True), (2, 8)),
         "apart": (Part(Axis(0, 1), 1, size=9), (2, 8)),

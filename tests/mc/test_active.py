@@ -86,7 +86,7 @@ class Fails(torch.nn.Module):
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("oh"), KeyboardInterrupt()], ids=repr)
-@pytest.mark.parametrize("calls", [1, 3, 7, 8, 9])  # the plan has the first seven
+@pytest.mark.parametrize("calls", [1, 3, 7, 11, 12])  # the plan has the first ten
 def test_however_it_ends_everything_is_as_before(error, calls):
     model = torch.nn.Sequential(torch.nn.BatchNorm1d(8), Gated(), Fails(error, calls)).eval()
     before = state_of(model)
@@ -105,7 +105,7 @@ def test_however_it_ends_everything_is_as_before(error, calls):
 
 
 def test_after_a_forward_that_failed_the_scope_goes_on():
-    model = torch.nn.Sequential(Gated(), Fails(ZeroDivisionError(), 9)).eval()
+    model = torch.nn.Sequential(Gated(), Fails(ZeroDivisionError(), 12)).eval()
     with mc.active(model, seed=0):
         a = model(X)
         with pytest.raises(ZeroDivisionError):
@@ -182,9 +182,108 @@ def test_a_part_of_the_model_is_called_alone():
     model = torch.nn.Sequential(mlp()).eval()
     with (
         mc.active(model),
-        pytest.raises(SiteError, match=r"a forward of the model, got one of its"),
+        pytest.raises(SiteError, match=r"a forward of the model, got its part 0 alone"),
     ):
         model[0](X)
+
+
+class Encodes(torch.nn.Module):
+    """Dropout in a method other than the forward: by a function, a part, and in a part's code."""
+
+    def __init__(self):
+        super().__init__()
+        self.lin = torch.nn.Linear(8, 8)
+        self.part = torch.nn.Sequential(Gated())
+
+    def encode(self, x):
+        return torch.nn.functional.dropout(self.lin(x), 0.5, self.training)
+
+    def features(self, x):
+        return self.part(self.lin(x))
+
+    def generate(self, x, steps):
+        for _ in range(steps):
+            x = self(x)
+        return x, torch.multinomial(x.softmax(-1), 1)
+
+    def forward(self, x):
+        return self.part(self.encode(x))
+
+
+class Method(torch.nn.Module):
+    """The message's advice."""
+
+    def __init__(self, model, name):
+        super().__init__()
+        self.model, self.name = model, name
+
+    def forward(self, x):
+        return getattr(self.model, self.name)(x)
+
+
+@pytest.mark.parametrize("is_planned", [False, True])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m: m.encode(X), "its method encode, with dropout: .* its dropout stays off"),
+        (lambda m: m.features(X), "its method features, with part.0: it is not in a pass"),
+        (lambda m: m.forward(X), "its method forward, with dropout"),
+        (lambda m: m.part(X), "its part part alone"),
+        (lambda m: m.part[0](X), "its part part.0 alone"),
+    ],
+)
+def test_a_method_other_than_the_forward(call, words, is_planned):
+    model = seeded(Encodes)
+    with torch.no_grad(), mc.active(model):
+        if is_planned:
+            model(X)
+        elif words.endswith("part.0 alone"):
+            return  # a module without children, such as an activation, may draw nothing
+        for _ in range(2):
+            with pytest.raises(SiteError, match=words):
+                call(model)
+        assert not torch.equal(model(X), model(X))
+    with mc.active(model, on_unreached="warn"):
+        if is_planned:
+            model(X)
+        with pytest.warns(RuntimeWarning, match=words):
+            call(model)
+        call(model)  # once is enough
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        call(model)
+
+
+@pytest.mark.parametrize("name", ["encode", "features"])
+def test_a_module_whose_forward_calls_a_method(name):
+    model = Method(seeded(Encodes), name).eval()
+    with torch.no_grad(), mc.active(model):
+        samples = torch.stack([model(X) for _ in range(5)])
+    made = mc.MCDropout(model, 5, task="regression", keep_samples=True)
+    torch.testing.assert_close(made(X).samples, samples)
+    assert not torch.equal(samples[0], samples[1])
+
+
+def test_a_method_that_calls_the_forward_has_passes():
+    """As generate of a decoder, which also draws tokens."""
+    model = seeded(Encodes)
+    with torch.no_grad():
+        with mc.active(model, seed=0):
+            y, _ = model.generate(X, 3)
+        with mc.active(model, seed=0):
+            x = X
+            for _ in range(3):
+                x = model(x)
+    assert torch.equal(x, y)
+
+
+def test_what_is_not_of_the_model_is_as_it_is():
+    model, other = seeded(Encodes), torch.nn.Sequential(torch.nn.Dropout(0.5))
+    with mc.active(model), torch.no_grad():
+        model.lin(X)
+        torch.nn.functional.dropout(X, 0.5)
+        other(X)
+        other.eval()(model(X))
 
 
 @pytest.mark.parametrize("drop", [torch.nn.Dropout, td.nn.Dropout])
@@ -212,6 +311,16 @@ def test_in_a_compiled_function():
             return torch.stack([model(x), model(x)])
 
     assert torch.equal(torch.compile(passes, backend="eager")(X), passes(X))
+
+
+def test_a_refused_scope_leaves_nothing_behind():
+    model = seeded(mlp, torch.nn.Dropout(0.5))
+    refused = pytest.raises(ArgumentValueError, match="no scope of this model to be active")
+    with mc.active(model), refused:
+        mc.active(model).__enter__()
+    with td.keyed(model.train(), seed=0):
+        model(X)
+        assert not torch.overrides._get_current_function_mode_stack()  # none between two forwards
 
 
 def test_bad_models():

@@ -65,6 +65,20 @@ class Folds(torch.nn.Module):
 def folds():
     return Folds(), (torch.ones(3, 8),)
 
+class Flips(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = torch.nn.Dropout()
+
+    def forward(self, x):
+        return self.drop(x.flip(0)).flip(0)
+
+def flips():
+    return Flips(), (torch.randn(3, 8),)
+
+def dropped():
+    return torch.nn.Dropout(), (torch.randn(3, 8),)
+
 def none():
     return torch.nn.Linear(8, 4), (torch.ones(3, 8),)
 
@@ -79,6 +93,7 @@ site  draws    p     how it is reached
 1 #0  dropout  0.25  its call
 2 #0  dropout  0.5   its call
 
+One input in another batch, and in another order: the same.
 2 of 2 sites draw. With the mean of each draw the output is eval's, bit for bit.
 """
 
@@ -126,6 +141,8 @@ def test_json(capsys):
         "proof": "With the mean of each draw the output is eval's, bit for bit.",
         "problem": "",
         "undecided": [],
+        "trial": "One input in another batch, and in another order: the same.",
+        "mixing": "",
     }
     assert mc_plan("model.py:poisson", "--format", "json") == 1
     data = json.loads(capsys.readouterr().out)
@@ -180,7 +197,7 @@ def test_the_help(capsys):
     assert run(["mc", "plan", "--help"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("Usage: torchdropout mc plan [OPTIONS] TARGET\n")
-    assert "Exit code: 0 all dropout is reached and nothing else changes" in out
+    assert "Exit code: 0 all dropout is reached, nothing else changes and no input" in out
     assert run(["mc", "--help"]) == 0
     assert "plan  Show where a model in eval drops" in capsys.readouterr().out
     assert run(["--help"]) == 0
@@ -217,9 +234,12 @@ def test_an_argument_that_may_be_shared_is_named(capsys):
 def test_where_the_samples_lie(capsys):
     assert mc_plan("model.py:folds") == 1  # a pass would be refused
     assert "its call, but nothing shows the order" in capsys.readouterr().out
-    for dims in ("drop=0,alternating", "drop#0=-2", "drop=0"):
-        assert mc_plan("model.py:folds", "--batch-dims", dims) == 0
-        assert "but nothing shows" not in capsys.readouterr().out
+    for dims, code in (("drop=0,alternating", 0), ("drop#0=-2", 1), ("drop=0", 1)):
+        assert mc_plan("model.py:folds", "--batch-dims", dims) == code
+        out = capsys.readouterr().out
+        assert "but nothing shows" not in out
+        # Neighbours are not of one input there.
+        assert ("Expected a sample to have the same result in another batch" in out) == code
     for dims, words in (
         ("drop", "Expected PATH=DIM or PATH=DIM,alternating, got 'drop'"),
         ("drop=x", "got 'drop=x'"),
@@ -250,3 +270,18 @@ def test_dimensions_are_read(given, expected):
 def test_what_is_not_a_dimension(text):
     with pytest.raises(click.BadParameter, match="Expected PATH=DIM or PATH=DIM,alternating, got"):
         _dims([text])
+
+
+def test_inputs_that_depend_on_their_batch(capsys):
+    assert mc_plan("model.py:flips") == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("1 of 1 sites draw. Expected the rows of a sample at drop #0")
+    assert mc_plan("model.py:flips", "--format", "json") == 1
+    assert json.loads(capsys.readouterr().out)["mixing"] in last
+
+
+def test_a_declared_length(capsys):
+    assert mc_plan("model.py:dropped", "--sequence", "16") == 0
+    assert mc_plan("model.py:dropped", "--sequence", "16", "--sequence-dim", "2") == 2
+    assert "2 or more positions along dimension 2" in capsys.readouterr().err
+    assert mc_plan("model.py:dropped", "--sequence", "0") == 2

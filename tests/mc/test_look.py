@@ -137,7 +137,7 @@ class Looks(PlanLook):
         self.keys.append(self.key_of(A).seed)
         return self.found[min(len(self.keys), len(self.found)) - 1]
 
-    def sites(self, batch_dim):
+    def sites(self, batch_dim, sequence_dim=None):
         found = {id: Site(id, "dropout", 0.5, (2,)) for id in self.draws()}
         return Sites(found, hidden=False, unseen=())
 

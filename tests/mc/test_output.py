@@ -22,6 +22,9 @@ Pair = namedtuple("Pair", ["mean", "other"])
         (OrderedDict(logits=A, loss=None), "logits", A),
         (Pair(A, B), "other", B),
         (SimpleNamespace(logits=B), "logits", B),
+        (OrderedDict(logits=A, loss=None), None, A),
+        (SimpleNamespace(logits=B, cache=SimpleNamespace(layers=[])), None, B),
+        ((B,), None, B),
         ({"a": {"b": B}}, lambda output: output["a"]["b"], B),
     ],
 )
@@ -32,9 +35,13 @@ def test_selected(output, selector, found):
 @pytest.mark.parametrize(
     ("output", "selector", "error", "words"),
     [
-        ((A, B), None, TypeError, "to select a tensor of the model's tuple of 2 items"),
-        ({"a": A, "b": B}, None, TypeError, "model's dict with 'a', 'b'"),
-        (Pair(A, B), None, TypeError, "model's Pair with 'mean', 'other'"),
+        ((A, B), None, TypeError, r"tensor of the model's tuple of 2 items .*output=0\)"),
+        ({"a": A, "b": B}, None, TypeError, r"model's dict with 'a', 'b' .*output='a'\)"),
+        ({"loss": A.sum(), "b": B}, None, TypeError, r"dict with .* \(for example output='b'\)"),
+        (Pair(A, B), None, TypeError, r"model's Pair with 'mean', 'other' .*output='mean'\)"),
+        (SimpleNamespace(a=None, b=B, c=A), None, TypeError, r"SimpleNamespace .*output='b'\)"),
+        ({"a": [A, B]}, None, TypeError, r"model's dict with 'a', got output=None"),
+        ((), None, TypeError, "model's tuple of 0 items, got output=None"),
         ((A, B), 2, ValueError, "got output=2"),
         ((A, B), -3, ValueError, "got output=-3"),
         ({"a": A}, 0, TypeError, "dict with 'a'"),

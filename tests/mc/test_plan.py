@@ -199,6 +199,7 @@ def test_the_table_is_printed():
         "1 #0  bernoulli       0.3    its module put in training\n"
         "2 #0  gaussian_noise         left as in eval\n"
         "\n"
+        "One input in another batch, and in another order: the same.\n"
         "2 of 3 sites draw. With the mean of each draw the output is eval's, bit for bit."
     )
 
@@ -226,7 +227,7 @@ def test_a_plan_takes_few_forwards():
     model = torch.nn.Sequential(*(torch.nn.Dropout(0.5) for _ in range(20))).eval()
     model.register_forward_pre_hook(lambda *_: calls.append(1))
     mc.plan(model, X)
-    assert len(calls) == 7
+    assert len(calls) == 10
 
 
 # --- Which ---------------------------------------------------------------------------------------
@@ -291,16 +292,129 @@ class Auxiliary(torch.nn.Module):
         return self.drop(x)
 
 
+class Obeys(torch.nn.Module):
+    """Draws if it is called so."""
+
+    def forward(self, x, draws):
+        return x * torch.empty_like(x).bernoulli_(0.5) * 2 if draws else x
+
+
+class Around(torch.nn.Module):
+    """Turns on dropout in another module, and does something else in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = Obeys()
+
+    def forward(self, x):
+        return self.part(x, self.training) + int(self.training)
+
+
 OTHER = "something other than dropout depends on the training mode"
 
 
 def test_something_else_that_depends_on_the_mode_is_a_problem():
     plan = mc.plan(torch.nn.Sequential(Shifted()).eval(), X)
     assert plan.problem == (
-        f"With the mean of each draw the output differs from eval's by 1: {OTHER}."
+        f"With the mean of each draw the output differs from eval's by 1: {OTHER}. The first "
+        "module with another output is 0 (Shifted): exclude='0' leaves its dropout off, and "
+        "on_unreached='ignore' accepts it."
     )
     assert str(plan).endswith(f"1 of 1 sites draw. {plan.problem}")
     assert not plan.proof
+
+
+class PatchDropout(torch.nn.Module):
+    """Tokens in the order of random numbers, as in timm."""
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        order = torch.randn(x.shape[:2]).argsort(-1)[:, :3]
+        return x.gather(1, order[..., None].expand(-1, -1, x.shape[-1]))
+
+
+class OfBooleans(torch.nn.Module):
+    """Dropout by a condition."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        if self.how == "bool tensor":
+            return torch.zeros_like(x, dtype=torch.bool).bernoulli_(0.5) * x * 2
+        draw = torch.bernoulli(torch.full_like(x, 0.5))
+        if self.how == "bool":
+            return torch.where(draw.bool(), 2 * x, 0)
+        return draw.eq(1) * x * 2 if self.how == "equal" else InFunction.apply(x, draw)
+
+
+class InFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, draw):
+        mask = draw > 0.5
+        ctx.save_for_backward(mask)
+        return x * mask * 2
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.saved_tensors[0] * 2, None
+
+
+@pytest.mark.parametrize(
+    ("module", "site"),
+    [
+        (PatchDropout(), "randn"),
+        *((OfBooleans(how), "bernoulli") for how in ("bool", "equal", "bool tensor", "function")),
+    ],
+)
+def test_the_mean_of_a_draw_that_is_a_condition_or_an_order_shows_nothing(module, site):
+    """With dropout around it whose mean shows something."""
+    model = torch.nn.Sequential(Gated(), module, torch.nn.Dropout(0.5)).eval()
+    x = torch.randn(4, 5, 8)
+    plan = mc.plan(model, x)
+    assert not plan.problem
+    what = "a condition or an order follows its draw, whose mean shows nothing"
+    assert plan.proof == f"The effect of 1 #0 is unknown: {what}."
+    assert [(s.path, s.kind, s.selected) for s in plan.sites][1] == ("1", site, True)
+    samples = mc.MCDropout(model, 4, task="regression", keep_samples=True)(x).samples
+    assert not torch.equal(samples[0], samples[1])
+
+
+class Unscaled(torch.nn.Module):
+    """A product with the draw, whose mean is not 1."""
+
+    def forward(self, x):
+        return x * torch.bernoulli(torch.full_like(x, 0.5)) if self.training else x
+
+
+class Barely(torch.nn.Module):
+    def forward(self, x):
+        return Gated.forward(self, x) + 1e-4 if self.training else x
+
+
+@pytest.mark.parametrize(
+    ("make", "path", "fix"),
+    [
+        (lambda: torch.nn.Sequential(Unscaled()), "1.0", "exclude='1.0' leaves its"),
+        (Barely, "1", "exclude='1' leaves its"),
+        (lambda: torch.nn.Sequential(Shifted(), PatchDropout()), "1.0", "exclude='1.0' leaves its"),
+        (Around, "1", "exclude='1.*' leaves the dropout in it"),
+    ],
+    ids=["unscaled", "barely", "before", "around"],
+)
+def test_a_problem_names_the_module_and_what_to_pass(make, path, fix):
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8), make(), torch.nn.Linear(8, 8)).eval()
+    x = torch.randn(4, 5, 8)
+    plan = mc.plan(model, x)
+    assert f"with another output is {path} (" in plan.problem
+    assert f": {fix}" in plan.problem
+    excluded = re.search("exclude='(.*?)'", plan.problem)[1]
+    model.append(torch.nn.Dropout(0.5).eval())
+    assert not mc.plan(model, x, exclude=excluded).problem
 
 
 class Paired(torch.nn.Module):
@@ -312,7 +426,7 @@ class Paired(torch.nn.Module):
 
 def test_an_output_of_another_form_is_a_problem():
     plan = mc.plan(Paired().eval(), X)
-    assert plan.problem == (
+    assert plan.problem.startswith(
         f"With the mean of each draw the output has another form than eval's: {OTHER}."
     )
 
@@ -837,7 +951,7 @@ def test_the_text_of_a_plan():
 
 def test_a_plan_is_shown_without_what_is_for_the_passes():
     assert re.findall(r"(\w+)=", repr(of_sites(undecided=("x",)))) == [
-        *("sites", "unreached", "proof", "problem", "undecided"),
+        *("sites", "unreached", "proof", "problem", "undecided", "trial", "mixing"),
     ]
 
 
@@ -863,6 +977,8 @@ def test_a_plan_as_data():
         "proof": "As eval.",
         "problem": "",
         "undecided": ["mask", 1],
+        "trial": "",
+        "mixing": "",
     }
 
 

@@ -138,8 +138,8 @@ def test_what_lies_before_the_first_draw_is_computed_once():
     made.plan(X)
     model[0].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
     made(X)
-    # Two passes of two inputs by the loop and at once, one input to measure, and all passes.
-    assert rows == [2, 2, 2, 1, 6]
+    # Two passes of two inputs by the loop and at once, two inputs to measure, and all passes.
+    assert rows == [2, 2, 2, 2, 6]
     made(X[:2])
     del rows[:]
     made(X)
@@ -293,6 +293,69 @@ def test_a_model_of_which_no_draw_is_reached():
         assert len(made(X)) == 6
 
 
+def test_norms_that_refuse_one_input():
+    norm = torch.nn.BatchNorm1d(8, track_running_stats=False)
+    model = torch.nn.Sequential(norm, torch.nn.Linear(8, 8), torch.nn.Dropout(0.5)).eval()
+    made = mc.MCDropout(model, 6, task="regression", keep_samples=True)
+    torch.testing.assert_close(made(X).samples, samples(model, X, 6))
+    assert [way.strategy for way in made._ways.values()] == ["expand"]
+
+
+class OfTokens(torch.nn.Module):
+    """A mask of ones is ignored, as in models of transformers; others are looked up by row."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = (torch.nn.Linear(8, 8) for _ in range(2))
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, x, mask):
+        y = self.drop(self.first(x))
+        if not mask.all():
+            y = y * mask[torch.arange(len(y)), :, None]
+        return self.second(y)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float32])
+def test_a_mask_that_was_ignored_so_far(dtype):
+    """The passes that a draw makes have more rows than the mask has."""
+    model, x = seeded(OfTokens), X[:, None].repeat(1, 5, 1)
+    ones = torch.ones(6, 5, dtype=dtype)
+    padded = (torch.arange(5) < torch.tensor([5, 5, 5, 2, 4, 5])[:, None]).to(dtype)
+    made = mc.MCDropout(model, 6, task="regression", keep_samples=True)
+    expected = mc.MCDropout(model, 6, task="regression", keep_samples=True, strategy="loop")
+    for mask in (ones, padded, ones, padded):
+        found = made(x, mask).samples
+        torch.testing.assert_close(found, expected(x, mask).samples, **CLOSE)
+    ways = {way.strategy for way in made._ways.values()}
+    # The slower way stays, unless the kind of the batch says which mask it has.
+    assert ways == ({"repeat"} if dtype.is_floating_point else {"expand", "repeat"})
+
+
+class Fewer(torch.nn.Module):
+    """Fails where it has more rows than inputs of the data set."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.lin, self.drop, self.rows = torch.nn.Linear(8, 8), torch.nn.Dropout(0.5), rows
+
+    def forward(self, x):
+        if len(x) > self.rows:
+            raise ZeroDivisionError
+        return self.drop(self.lin(self.drop(x)))
+
+
+def test_what_fails_with_many_rows_is_a_loop():
+    """What two inputs have shown does not hold for all."""
+    model = torch.nn.Sequential(Fewer(12), Fewer(6)).eval()
+    expected = mc.MCDropout(model, 20, task="regression", keep_samples=True, strategy="loop")
+    made = mc.MCDropout(model, 20, task="regression", keep_samples=True)
+    torch.testing.assert_close(made(X).samples, expected(X).samples, **CLOSE)
+    model[1].rows = 5
+    with pytest.raises(ZeroDivisionError):
+        made(X)
+
+
 def test_a_strategy_that_the_model_does_not_allow():
     model = td.nn.WeightDrop(torch.nn.Linear(8, 3), 0.5, names="weight").eval()
     before = state_of(model)
@@ -377,7 +440,7 @@ torch.utils._pytree.register_pytree_node(
 @pytest.mark.parametrize(
     ("wrap", "output"),
     [
-        (lambda y: {"loss": None, "logits": y}, "logits"),
+        (lambda y: {"loss": y.sum(), "logits": y}, "logits"),
         (lambda y: (y, y + 1), 0),
         (lambda y: (y + 1, y), lambda out: out[1]),
         (as_object, "logits"),
@@ -441,9 +504,10 @@ def test_packed_sequences(rates, strategy):
         torch.testing.assert_close(made(packed).samples, expected, **CLOSE)
 
 
-def test_a_model_that_draws_no_longer():
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_model_that_draws_no_longer(strategy):
     model = classifier()
-    made = mc.MCDropout(model, 5)
+    made = mc.MCDropout(model, 5, strategy=strategy)
     made(X)
     model[2].p = 0.0
     with pytest.raises(SiteError, match="draws as it did when it was planned, got no draw"):
@@ -486,6 +550,49 @@ def test_loaders(name):
     parts = [*made.stream(loader)]
     assert sum(map(len, parts)) == 6
     assert len(parts) > 1
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor on another device than the model's, of which a copy on the CPU can be made."""
+
+    @staticmethod
+    def __new__(cls, x):
+        return torch.Tensor._make_wrapper_subclass(cls, x.shape, dtype=x.dtype, device="meta")
+
+    def __init__(self, x):
+        self.x = x
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        assert func is torch.ops.aten._to_copy.default
+        return args[0].x.to(kwargs["device"])
+
+
+@pytest.mark.parametrize("name", loaders())
+def test_batches_of_a_loader_go_to_the_device_of_the_model(name):
+    made = mc.MCDropout(classifier(), 5)
+    moved = torch.utils._pytree.tree_map_only(torch.Tensor, Elsewhere, [*loaders()[name]])
+    torch.testing.assert_close(made.predict(moved).mean, made(X).mean)
+
+
+@pytest.mark.parametrize("where", ["meta", "two"])
+def test_batches_stay_where_they_are_if_nothing_says_where_the_model_is(where):
+    """As with weights that are loaded when they are used, and with a model on two devices."""
+
+    class Far(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.far = torch.nn.Parameter(torch.ones(1, device="meta"))
+            self.near = torch.nn.Parameter(
+                torch.ones(1, device="cpu" if where == "two" else "meta")
+            )
+            self.drop = torch.nn.Dropout(0.5)
+
+        def forward(self, x):
+            return self.drop(x)
+
+    made = mc.MCDropout(Far().eval(), 5)
+    assert made.predict([X]).mean.device.type == "cpu"
 
 
 def test_progress(capsys, monkeypatch):
@@ -914,7 +1021,7 @@ def test_attention_in_blocks_has_no_square(monkeypatch, strategy, p, few, passes
     ("options", "error", "message"),
     [
         ({"n_samples": 0}, ArgumentValueError, "`n_samples` to be 1 or more, got n_samples=0"),
-        ({"n_samples": 2.0}, ArgumentTypeError, "`n_samples` to be an integer of 1 or more"),
+        ({"n_samples": 2.0}, ArgumentTypeError, "`n_samples` to be an integer, 1 or more"),
         ({"max_batch": 0}, ArgumentValueError, "`max_batch` to be 1 or more"),
         ({"max_batch": "all"}, ArgumentTypeError, "`max_batch` to be an integer"),
         ({"seed": 2**64}, ArgumentValueError, r"`seed` to be in \[0, 2\*\*64\)"),
@@ -968,6 +1075,21 @@ def test_bad_models():
 def test_bad_indices(index, error, message):
     with pytest.raises(error, match=message):
         mc.MCDropout(mlp().eval(), 2)(X, index=index)
+
+
+@pytest.mark.parametrize("of", [numpy.int64, numpy.uint8])
+def test_any_type_of_integer(of):
+    model = classifier()
+    made = mc.MCDropout(model, of(3), seed=of(2), max_batch=of(6), keep_samples=True)
+    expected = mc.MCDropout(model, 3, seed=2, keep_samples=True)(X, index=5)
+    assert torch.equal(made(X, index=of(5)).samples, expected.samples)
+    each = [of(5 + i) for i in range(6)]
+    assert torch.equal(made(X, index=each).samples, expected.samples)
+    assert torch.equal(made(X, index=numpy.array(each)).samples, expected.samples)
+    with torch.no_grad(), mc.active(model, seed=of(2), index=of(5), first=of(1)):
+        torch.testing.assert_close(model(X).softmax(-1), expected.samples[1], **CLOSE)
+    with td.keyed(model.train(), seed=of(2), step=of(3)) as scope:
+        assert scope.key == td.Key(2).fold_in(3)
 
 
 def test_bad_batches():
@@ -1215,11 +1337,8 @@ class TimeFirst(torch.nn.Module):
 
 @pytest.mark.parametrize("x", [torch.randn(1, 3, 4), torch.ones(6, 3, 4)])
 def test_inputs_that_alternate_are_found_with_one_input_or_equal_ones(x):
-    model = TimeFirst().eval()
-    with pytest.raises(SiteError, match="the samples alternate along dimension 0"):
-        of_values(model)(x, index=2)
-    with pytest.raises(SiteError, match="the samples alternate"), mc.active(model):
-        model(x)
+    plan = mc.plan(TimeFirst().eval(), x)
+    assert plan.found[plan.sites[0].id].place.batch.alternating
 
 
 class Ones(TimeFirst):
@@ -1363,9 +1482,10 @@ def test_the_dimension_of_the_inputs_in_an_output(batch_dim, shape, dim):
 )
 def test_how_many_passes_share_a_forward(strategy, n_samples, max_batch, way, passes, monkeypatch):
     predictor = mc.MCDropout(mlp().eval(), n_samples, strategy=strategy, max_batch=max_batch)
-    monkeypatch.setattr(predictor, "_fastest", lambda *_: ("expand", None))
-    monkeypatch.setattr(predictor, "_that_fit", lambda *_: 0)
-    found = predictor._choose(Batch((torch.ones(4, 8),), {}, 0, 4), 0)
+    monkeypatch.setattr(predictor, "_quicker", lambda *_: iter([_Way("expand", 2)]))
+    if max_batch is None:
+        monkeypatch.setattr(predictor, "_that_fit", lambda *_: 0)
+    found = predictor._choose(Batch((torch.ones(4, 8),), {}, 0, 4), 0, set())
     assert (found.strategy, found.passes) == (way, passes)
 
 

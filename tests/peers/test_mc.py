@@ -5,6 +5,7 @@ import torch
 
 from stochastic import seeded, state_of
 from torchdropout import mc
+from torchdropout.errors import SiteError
 
 IDS = torch.arange(21).reshape(3, 7) % 40 + 3
 IMAGES = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -115,6 +116,19 @@ def test_a_skipped_layer_is_reached_and_not_proven():
     assert "is unknown: its draw has no mean" in plan.proof
 
 
+def test_patches_that_are_dropped_are_reached_and_not_proven():
+    """They are those of the lowest random numbers, about whose order the mean says nothing."""
+    timm = pytest.importorskip("timm")
+    options = {"img_size": 32, "depth": 2, "num_classes": 5, "patch_drop_rate": 0.25}
+    model = seeded(timm.create_model, "vit_tiny_patch16_224", patch_size=8, **options)
+    plan = mc.plan(model, IMAGES[:, :, :32, :32])
+    assert [(site.path, site.kind, site.selected) for site in plan.sites] == [
+        ("patch_drop", "randn", True)
+    ]
+    assert not plan.problem
+    assert plan.proof.startswith("The effect of patch_drop #0 is unknown: a condition or an order")
+
+
 def test_auxiliary_classifiers_stay_off():
     model, batch = vision("googlenet", init_weights=False)
     plan = mc.plan(model.eval(), **batch)
@@ -122,3 +136,92 @@ def test_auxiliary_classifiers_stay_off():
         ("dropout", True)
     ]
     assert not plan.problem
+
+
+# --- Padded batches ------------------------------------------------------------------------------
+
+SIZES = {
+    "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 32, "max_position_embeddings": 32,
+}  # fmt: skip
+GROUPS = ("q", "k", "v", "post_attention", "intermediate", "output")
+LANGUAGE = {
+    "Bert": {},
+    "Roberta": {},
+    "Albert": {"embedding_size": 16, "hidden_dropout_prob": 0.1},
+    "DistilBert": {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32},
+    "Electra": {"embedding_size": 16},
+    "MPNet": {},
+    "BigBird": {"attention_type": "original_full", "sep_token_id": 2},
+    "SqueezeBert": {"embedding_size": 16, **{f"{name}_groups": 2 for name in GROUPS}},
+}
+EAGER = ("MPNet", "BigBird", "SqueezeBert")  # they have no other attention
+
+
+def classifier(name, attention="sdpa"):
+    transformers = pytest.importorskip("transformers")
+    how = {"attn_implementation": "eager" if name in EAGER else attention}
+    config = getattr(transformers, f"{name}Config")(**SIZES, **LANGUAGE[name], **how)
+    return seeded(getattr(transformers, f"{name}ForSequenceClassification"), config)
+
+
+def padded(lengths, width):
+    """The same tokens, whatever the width."""
+    ids = torch.arange(len(lengths) * 16).reshape(-1, 16)[:, :width] % 40 + 3
+    mask = (torch.arange(width) < torch.tensor(lengths)[:, None]).long()
+    return {"input_ids": torch.where(mask > 0, ids, 1), "attention_mask": mask}
+
+
+@pytest.mark.parametrize("name", LANGUAGE)
+def test_padding_after_a_batch_without(name):
+    """The first batch has a mask of ones, which the model ignores."""
+    made, loop = (
+        mc.MCDropout(classifier(name), 5, strategy=strategy, keep_samples=True)
+        for strategy in ("auto", "loop")
+    )
+    for lengths in ((7, 7, 7), (7, 3, 5), (7, 7, 7)):
+        batch = padded(lengths, 7)
+        torch.testing.assert_close(made(**batch).samples, loop(**batch).samples)
+
+
+# --- What is refused -----------------------------------------------------------------------------
+
+
+def test_drop_block_scales_by_what_its_batch_keeps():
+    layers = pytest.importorskip("timm.layers")
+    drop = layers.DropBlock2d(0.3, block_size=3)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), drop).eval()
+    words = r"another one after the module '1' \(DropBlock2d\).*independent=False"
+    with pytest.raises(SiteError, match=words):
+        mc.MCDropout(model, 3, task="regression")(IMAGES[..., :12, :12])
+
+
+def test_features_of_timm_are_in_no_pass():
+    timm = pytest.importorskip("timm")
+    options = {"img_size": 32, "depth": 2, "num_classes": 5, "drop_path_rate": 0.3}
+    model = seeded(timm.create_model, "vit_tiny_patch16_224", **options)
+    with mc.active(model), pytest.raises(SiteError, match="its method forward_features"):
+        model.forward_features(IMAGES[..., :32, :32])
+
+
+def test_features_of_clip_are_in_no_pass():
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes |= {"intermediate_size": 16, "attention_dropout": 0.3}
+    ids = {"vocab_size": 50, "bos_token_id": 1, "eos_token_id": 2}
+    image = {"image_size": 32, "patch_size": 8}
+    config = transformers.CLIPConfig(
+        text_config={**sizes, **ids}, vision_config={**sizes, **image}, projection_dim=8
+    )
+    model = seeded(transformers.CLIPModel, config)
+    with mc.active(model), pytest.raises(SiteError, match="its method get_image_features"):
+        model.get_image_features(pixel_values=IMAGES[..., :32, :32])
+
+
+@pytest.mark.filterwarnings("ignore:Forwards of 1 and of 3 positions:RuntimeWarning")
+def test_each_token_of_a_decoder_is_a_pass():
+    model = seeded(lambda: gpt2()[0])
+    ids = {"max_new_tokens": 3, "do_sample": True, "pad_token_id": 2}
+    with torch.no_grad(), mc.active(model):
+        y = model.generate(IDS[:, :3], attention_mask=torch.ones(3, 3).long(), **ids)
+    assert y.shape == (3, 6)

@@ -8,6 +8,7 @@ import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 import torchdropout as td
+from torchdropout.errors import SiteError
 from torchdropout.scope._watch import NORMS
 
 IDS = torch.randint(3, 50, (8, 7), generator=torch.Generator().manual_seed(0))
@@ -198,3 +199,68 @@ def test_checkpointing_in_their_way(name):
     found, calls = gradients()
     assert calls > 0  # again in the backward
     torch.testing.assert_close(found, expected)
+
+
+# --- Models in which the rest of a batch changes a sample -----------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"batchwise": True}, {"fast": False}])
+def test_a_drop_block_that_is_scaled_by_the_batch(options):
+    """Its masks are a sample's own, and its scale is the share that the batch keeps."""
+    layers = pytest.importorskip("timm.layers")
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), layers.DropBlock2d(0.3, 3, **options))
+    assert "after the module '1' (DropBlock2d)" in td.find_sites(model, IMAGES).mixing
+    with td.keyed(model, batch=(0, 8), **SCOPE), pytest.raises(SiteError, match="DropBlock2d"):
+        model(IMAGES[:4])
+    with (
+        td.keyed(model, batch=(0, 8), independent=False, **SCOPE),
+        pytest.warns(RuntimeWarning, match="With independent=False"),
+    ):
+        model(IMAGES[:4])
+
+
+def test_experts():
+    """The experts draw for the tokens that are routed to them."""
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_heads": 2, "num_experts": 4}
+    layers = dict.fromkeys(("num_layers", "num_decoder_layers", "num_sparse_encoder_layers"), 2)
+    ids = {"decoder_start_token_id": 0, "pad_token_id": 0}
+    kind = "SwitchTransformersModel"
+    more = {"num_sparse_decoder_layers": 1, **sizes, **layers, **ids}
+    torch.manual_seed(0)
+    model, batch = transformer(kind, "SwitchTransformersConfig", "decoder_input_ids", **more)
+    model.train()
+    with (
+        td.keyed(model, batch=(0, 8), **SCOPE),
+        pytest.raises(SiteError, match=r"experts.expert_\d.dropout #0 .*independent=False"),
+    ):
+        output(model, taken(batch, 0, 4))
+
+    def parts():
+        with torch.no_grad(), td.keyed(model, batch=(0, 8), independent=False, **SCOPE):
+            return [output(model, taken(batch, *at)) for at in ((0, 4), (4, 8))]
+
+    with pytest.warns(RuntimeWarning, match="With independent=False") as warned:
+        found = parts()
+    assert len(warned) == 1
+    assert all(map(torch.equal, parts(), found))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_sample_has_the_same_result_in_another_batch(name):
+    """What a trial shows of these models."""
+    model, batch = made(name)
+    sites = td.find_sites(model, **batch)
+    assert not sites.mixing
+    assert sites.shown.startswith("One input in another batch") or "dropped" in name
+
+
+def test_another_padding_without_a_length():
+    model, batch = bert("eager")
+    with td.keyed(model, **SCOPE):
+        output(model, batch)
+    longer = {name: torch.nn.functional.pad(value, (0, 2)) for name, value in batch.items()}
+    with (
+        td.keyed(model, **SCOPE),
+        pytest.warns(RuntimeWarning, match=r"of 7 and of 9 positions: .* sequence=\(0, L\)"),
+    ):
+        output(model, longer)

@@ -4,17 +4,20 @@ import contextlib
 import warnings
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as torch_F
 
 import torchdropout as td
+from keyed_parts import Calls
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
 from torchdropout.functional._part import Axis
 from torchdropout.scope import SiteId
 from torchdropout.scope._given import Given, unfolded
 from torchdropout.scope._keyed import _check_range, is_in_scope
-from torchdropout.scope._places import Site, Sites
+from torchdropout.scope._places import Sites
 from torchdropout.scope._watch import Draw, Place, State
 
 TYPE, VALUE = ArgumentTypeError, ArgumentValueError
@@ -23,10 +26,6 @@ SITE = SiteId("a.b", 0)
 
 def scope(**options):
     return td.keyed(nn.Linear(2, 2), seed=1, **options)
-
-
-def found(problem="it is odd"):
-    return Site(SITE, "dropout", 0.5, (2, 3), Place(None), problem)
 
 
 @pytest.mark.parametrize(
@@ -69,15 +68,25 @@ def test_ranges(value, error):
     ],
 )
 def test_a_draw_with_a_problem_is_refused_where_something_is_divided(options, what):
-    within = scope(**options)
-    if what is None:
-        within._check_undivided(found())
-        return
-    with pytest.raises(SiteError) as caught:
-        within._check_undivided(found())
-    assert str(caught.value) == (
-        f"Expected draws that belong to one {what} divided, got a.b #0 (dropout): it is odd."
+    model, x = Calls(lambda x: torch_F.dropout(x @ x.T, 0.5)), torch.ones(4, 8)
+    with td.keyed(model, seed=1, **options):
+        if what is None:
+            model(x)
+            return
+        with pytest.raises(SiteError) as caught:
+            model(x)
+    assert str(caught.value).startswith(
+        f"Expected draws that belong to one {what} divided, got (the model itself) #0 (dropout): "
+        "dimensions 0 and 1 of its draws both follow the batch. If the model moves or picks rows, "
     )
+
+
+def test_a_second_forward_without_a_batch_is_a_part_too():
+    model = Calls(lambda x: torch_F.dropout(x @ x.T, 0.5))
+    with td.keyed(model, seed=1):
+        model(torch.ones(4, 8))
+        with pytest.raises(SiteError, match="one sample each"):  # it would have the same masks
+            model(torch.ones(4, 8))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +119,26 @@ def test_what_a_scope_has_by_default(sequence, dim):
     assert scope(batch=(3, 8))._next == 3
     assert scope(batch=(3, 8)).places().tolist() == [3, 0]
     assert scope(step=5).key == td.Key(1).fold_in(5)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int32, int])
+def test_any_integer_is_a_number(kind):
+    """Those of NumPy too: a step from an array, a seed, a part, and the numbers of samples."""
+    model, x = nn.Dropout(0.5), torch.ones(4, 50)
+    with td.keyed(model, seed=5, step=3, batch=(1, 9), batch_dim=0):
+        expected = model(x)
+    with td.keyed(model, seed=kind(5), step=kind(3), batch=(kind(1), kind(9)), batch_dim=kind(0)):
+        assert torch.equal(model(x), expected)
+    with td.keyed(
+        model, seed=td.Key(kind(5)), step=kind(3), samples=[kind(n) for n in range(1, 5)]
+    ):
+        assert torch.equal(model(x), expected)
+    with td.keyed(model, seed=5, step=3, samples=np.arange(1, 5)):
+        assert torch.equal(model(x), expected)
+    assert td.Key(kind(5), kind(3)).fold_in(kind(7)) == td.Key(5, 3).fold_in(7)
+    assert type(td.Key(kind(5)).seed) is int
+    layout = td.MaskLayout.of((kind(4), 6), broadcast_dims=(kind(1),)).at((kind(2),))
+    assert layout == td.MaskLayout.of((4, 6), broadcast_dims=(1,)).at((2,))
 
 
 def test_keys_of_sites():
@@ -333,9 +362,8 @@ def test_samples_that_alternate_get_a_dimension_of_their_own():
     draw = Draw(
         "dropout", 0.5, (x, x + 1, torch.ones(5), None), compute, None, plain=True, passes=len
     )
-    found, place = unfolded(draw, Place(Axis(1, 4, True), Axis(2, 1)))
+    found, place = unfolded(draw, Place(Axis(1, 4, True), (Axis(2, 1),), (Axis(0, 2),)))
     assert (found.plain, found.passes) == (False, None)
-    assert place == Place(Axis(2, 1), Axis(3, 1))
+    assert place == Place(Axis(2, 1), (Axis(3, 1),), (Axis(0, 2),))
     assert torch.equal(found.compute(*draw.tensors, key=7), x * 2)
-    assert unfolded(draw, Place(Axis(1, 4, True), Axis(0, 1)))[1].sequence == Axis(0, 1)
-    assert unfolded(draw, Place(Axis(1, 4, True)))[1].sequence is None
+    assert unfolded(draw, Place(Axis(1, 4, True)))[1].sequence == ()

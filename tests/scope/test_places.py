@@ -19,8 +19,9 @@ from torchdropout.scope._places import (
     _altered,
     _axis,
     _is_numeric,
-    _norms_still,
     _taken,
+    _with_positions,
+    norms_still,
     of_packed,
     unchanged,
 )
@@ -215,25 +216,32 @@ def test_why_no_dimension_follows_the_batch(two, three, problem):
 
 
 @pytest.mark.parametrize(
-    ("few", "many", "axis", "problem"),
+    ("few", "many", "axes", "problem"),
     [
-        ((4, 8), (5, 8), Axis(0, 1), ""),
-        ((4, 12), (5, 15), Axis(0, 1), ""),  # the other has the keys of all parts
-        ((12, 4), (15, 5), Axis(1, 1), ""),
-        ((4, 4), (5, 5), None, "dimensions 0 and 1 of its draws both follow the sequence. In "),
-        ((6, 8), (7, 8), None, "dimension 0 of its draws is not a multiple of the sequence"),
+        ((4, 8), (5, 8), [Axis(0, 1)], ""),
+        ((4, 12), (5, 15), [Axis(0, 1)], ""),  # the other has the keys of all parts
+        ((12, 4), (15, 5), [Axis(1, 1)], ""),
+        ((4, 4), (5, 5), [Axis(0, 1), Axis(1, 1)], ""),  # queries and keys
+        ((6, 8), (7, 8), [], "dimension 0 of its draws is not a multiple of the sequence"),
+        (None, (7, 8), [], "its draws change their number of dimensions with the sequence"),
     ],
 )
-def test_the_dimension_that_follows_the_sequence(few, many, axis, problem):
-    found, why = _axis(few, many, 4, 5, "sequence")
-    assert found == axis
-    assert why.startswith(problem)
-    assert bool(why) == bool(problem)
+def test_the_dimensions_that_follow_the_sequence(few, many, axes, problem):
+    place, why = _with_positions(Axis(2, 1), many, [(5, few)])
+    assert (place.batch, place.sequence, why) == (Axis(2, 1), tuple(axes), problem)
 
 
-def test_a_dimension_that_grows_by_a_part_of_a_position():
-    problem = "dimension 0 of its draws is not a multiple of the sequence"
-    assert _axis((4,), (7,), 4, 6, "sequence") == (None, problem)
+def test_two_sequences():
+    """Such as the target and the source of attention between decoder and encoder."""
+    target, source = (7, (2, 6, 9)), (9, (2, 7, 8))
+    place, why = _with_positions(Axis(0, 1), (2, 7, 9), [target, source])
+    assert (place, why) == (Place(Axis(0, 1), (Axis(1, 1),), (Axis(2, 1),)), "")
+    place, why = _with_positions(None, (63,), [(7, (54,)), (9, (56,))])
+    assert why == "one dimension of its draws follows two sequences"
+    place, why = _with_positions(Axis(0, 7), (14, 9), [(7, (12, 9))])
+    assert (place, why) == (Place(Axis(0, 7), (Axis(0, 1),)), "")  # a row for each
+    place, why = _with_positions(Axis(0, 14), (28, 9), [(7, (24, 9))])
+    assert why == "samples and positions lie along dimension 0 both"
 
 
 # --- What a look leaves behind --------------------------------------------------------------------
@@ -259,13 +267,13 @@ def test_buffers_are_restored():
     [
         ({}, True, False),
         ({}, False, False),
-        ({"track_running_stats": False}, True, True),
+        ({"track_running_stats": False}, True, False),
         ({"track_running_stats": False}, False, False),
     ],
 )
 def test_a_norm_uses_the_statistics_that_it_holds(options, training, within):
     model = torch.nn.Sequential(torch.nn.BatchNorm1d(3, **options)).train(training)
-    with contextlib.suppress(KeyError), _norms_still(model):
+    with contextlib.suppress(KeyError), norms_still(model):
         assert model[0].training is within
         raise KeyError
     assert model[0].training is training

@@ -59,7 +59,7 @@ def test_a_draw_ends_as_its_function_writes_it():
 
 def test_what_a_draw_is_if_its_handler_says_nothing():
     draw = Draw("dropout", 0.5, (), len, None)
-    assert draw[5:] == (False, False, False, None, False, None, None)
+    assert draw[5:] == (False, False, False, None, False, None, None, False)
 
 
 # --- Trees ----------------------------------------------------------------------------------------
@@ -257,6 +257,7 @@ def test_a_checkpointed_region_is_wrapped_once(monkeypatch, resumes):
 )
 def test_the_ends_of_a_forward(monkeypatch, frames, in_backward, noted):
     """A call within the model, or a recomputation in the backward, is not a forward."""
+    monkeypatch.setattr(_watch, "_calls_itself", lambda module: True)
     monkeypatch.setattr(_watch._torch, "in_backward", lambda: in_backward)
     said, watcher = [], new_watcher()
     watcher.scope = SimpleNamespace(

@@ -8,8 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from unittest import mock
 
@@ -17,6 +16,7 @@ import pytest
 import torch
 
 import torchdropout
+from torchdropout import apart
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
 from torchdropout.verify import RULES, isolation
 from torchdropout.verify.context import LEVELS
@@ -93,8 +93,8 @@ def target(tmp_path):
 @pytest.fixture(autouse=True)
 def no_child_is_left(monkeypatch):
     # However long a process takes to end on a machine that has other things to do.
-    monkeypatch.setattr(isolation, "_MOST_LEAVING", 300)
-    descendants = isolation._descendants
+    monkeypatch.setattr(apart, "_MOST_LEAVING", 300)
+    descendants = apart._descendants
     before = {*descendants()}  # those of other tests, which are shared
     yield
     assert {*descendants()} <= before
@@ -251,21 +251,74 @@ def test_what_ends_the_process_is_a_finding_and_the_rest_is_verified(target, doe
     assert all(check.status == "ok" for check in results.values() if not failed({"": check}))
 
 
+# Writes into each socket and pipe that the target has inherited. Each text is one that the parent
+# would wait for, unpickle, keep or believe.
 SCRIBBLES = """
-    if not x.numel():
+    def scribble(*texts):
         for name in set(os.listdir("/proc/self/fd")) - {before}:
             with contextlib.suppress(OSError):
-                if os.readlink("/proc/self/fd/" + name).startswith("pipe:"):
-                    os.write(int(name), (4).to_bytes(4, "big") + b"oops")
+                if os.readlink("/proc/self/fd/" + name).startswith(("pipe:", "socket:")):
+                    for text in texts:
+                        os.write(int(name), text)
         time.sleep(3600)
+
+    class Opens:
+        def __reduce__(self):
+            return open, ({mark!r}, "w")
+
+    def pickled(x):
+        text = pickle.dumps(x)
+        return struct.pack("!i", len(text)) + text
+
+    def framed(x):
+        text = json.dumps(x).encode()
+        return struct.pack(">Q16s", len(text), b"") + text
 """
+TEXTS = {
+    "the head of a text of 2^31 bytes": "struct.pack('!i', 2**31 - 1), b'oops' * 6",
+    "a head that says 2^62 bytes": "struct.pack('!iQ', -1, 2**62), b'oops' * 6",
+    "another that says 2^62 bytes": "struct.pack('>Q16s', 2**62, b'')",
+    "garbage": "b'oops' * 1000",
+    "more than is kept": "struct.pack('>Q16s', 1 << 26, b''), *[bytes(1 << 20)] * 65",
+    "code": "pickled(Opens())",
+    "a result": "pickled(('ended', 'ok', frozenset()))",
+    "a framed result": "framed(['ended', {'status': 'ok', 'message': '', 'figures': {}}, []])",
+    "nothing": "framed(None)",
+}
 
 
-def test_a_target_that_writes_where_results_go_is_found_out(target, monkeypatch):
-    monkeypatch.setattr(isolation, "_MOST_LEAVING", 0.2)  # it stays
-    text = SCRIBBLES.format(before={path.name for path in Path("/proc/self/fd").iterdir()})
-    words = "the process closed, or wrote into, a pipe that it did not open"
-    assert failed(only(run_verifier(target(text)))) == {"empty-input": words}
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_a_target_writes_where_results_go_is_not_believed(target, tmp_path, text):
+    before, mark = {path.name for path in Path("/proc/self/fd").iterdir()}, tmp_path / "mark"
+    scribbles = SCRIBBLES.format(before=before, mark=str(mark))
+    drop = target(
+        f"if not x.numel(): scribble({TEXTS[text]})",
+        before=f"import json, pickle, struct\n{textwrap.dedent(scribbles)}",
+    )
+    assert failed(only(run_verifier(drop))) == {"empty-input": apart.SCRIBBLED}
+    assert not mark.exists()
+
+
+@pytest.mark.integration
+def test_a_target_has_no_descriptor_of_the_report(target, tmp_path):
+    report = tmp_path / "report"
+    writes = f"""
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                if os.readlink("/proc/self/fd/" + name) == {str(report)!r}:
+                    os.write(int(name), b"all is well")
+    """
+    command = [sys.executable, "-m", "torchdropout", "verify", target(writes), "--level=quick"]
+    path = os.pathsep.join(filter(None, (SOURCE, os.environ.get("PYTHONPATH"))))
+    with report.open("wb") as file:
+        subprocess.run(
+            [*command, "--select=output-shape"],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=file,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+    assert "all is well" not in report.read_text()
 
 
 def test_a_choice_that_does_not_apply_is_told(target):
@@ -320,7 +373,7 @@ def note(tmp_path, monkeypatch):
 
 
 def test_a_target_that_leaves_its_group_is_ended(target, monkeypatch):
-    monkeypatch.setattr(isolation, "_MOST_LEAVING", 0.2)  # it stays, without its end of the pipe
+    monkeypatch.setattr(apart, "_MOST_LEAVING", 0.2)  # it stays, without its end of the pipe
     leave = "if not x.numel(): os.setpgid(0, os.getpgid(os.getppid())); os.closerange(3, 256)"
     results = only(run_verifier(target(f"{leave}; time.sleep(3600)"), timeout=300))
     assert set(failed(results)) == {"empty-input"}
@@ -457,10 +510,10 @@ def test_a_process_that_ends_between_two_checks_ends_the_next(target, monkeypatc
     def hear_when_it_has_ended(case, child, message):
         hear(case, child, message)
         if message[0] == "understood":
-            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+            os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
 
     monkeypatch.setattr(isolation, "_hear", hear_when_it_has_ended)
-    monkeypatch.setattr(isolation._Pipes, "receive", lambda self: os._exit(7))
+    monkeypatch.setattr(apart.Harness, "receive", lambda self: os._exit(7))
     for jobs in (1, 3):
         results = only(run_verifier(target(""), select=("empty-input", "dtype-kept"), jobs=jobs))
         assert set(failed(results).values()) == {"the process ended with exit code 7"}
@@ -624,10 +677,50 @@ def test_what_starts_others_again_and_again_is_ended(target, tmp_path):
             assert path.read_text().rpartition(")")[2].split()[3] != session
 
 
-def test_a_target_that_stops_its_guard_does_not_stop_the_run(target, monkeypatch):
-    monkeypatch.setattr(isolation, "_MOST_CLEARING", 0.05)
-    stop = "if not x.numel(): os.kill(os.getppid(), signal.SIGSTOP)"
-    assert failed(only(run_verifier(target(stop)))) == {}
+@pytest.mark.integration
+@pytest.mark.parametrize("again", ["", "while True: "])
+def test_a_target_that_stops_its_guard_is_ended_by_it(target, note, tmp_path, again):
+    daemon = tmp_path / "daemon"
+    stop = f"""
+        if not x.numel():
+            once({str(daemon)!r}); {note()}
+            {again}os.kill(os.getppid(), signal.SIGSTOP)
+            time.sleep(3600)
+    """
+    results = only(run_verifier(target(stop, before=DAEMON), timeout=300))
+    assert failed(results) == {"empty-input": "did not end within 300 s"}
+    assert is_gone(int(daemon.read_text()))
+
+
+@pytest.mark.integration
+def test_a_target_that_kills_its_guard_is_not_waited_for(target, tmp_path):
+    daemon = tmp_path / "daemon"  # it holds the socket open
+    kill = f"once({str(daemon)!r}); os.kill(os.getppid(), signal.SIGKILL); time.sleep(3600)"
+    results = only(run_verifier(target(f"if not x.numel(): {kill}", before=DAEMON)))
+    os.kill(int(daemon.read_text()), signal.SIGKILL)
+    assert failed(results) == {"empty-input": "the process ended with SIGKILL"}
+
+
+def test_each_target_has_its_own_time(target, monkeypatch):
+    # Each tick after the first target's end counts as a day.
+    ended, monotonic = [], time.monotonic
+
+    class Later:
+        def monotonic(self):
+            return monotonic() + 86400 * len(ended)
+
+        def __getattr__(self, name):
+            return getattr(time, name)
+
+    class Ends(Watch):
+        def over(self, target):
+            super().over(target)
+            ended.append(target)
+
+    monkeypatch.setattr(isolation, "time", Later())
+    names = [target("", name) for name in ("first", "second")]
+    outcome = run_verifier(*names, watch=Ends(), select=("output-shape",))
+    assert [report.seconds < 86400 for report in outcome.reports] == [True, True]
 
 
 def is_gone(pid):
@@ -741,22 +834,6 @@ def test_a_target_and_its_daemon_die_with_the_command(target, tmp_path):
     assert gone(int(daemon.read_text()))
 
 
-def test_figures_are_plain_where_they_are_read():
-    class Loud:
-        def __reduce__(self):
-            return print, ("code of the target",)
-
-        def __repr__(self):
-            return "loud"
-
-    result = CheckResult(
-        RULES["TD521"], "fail", "seen", {"a": (1, 2.5), "b": Loud(), "c": float("inf"), "d": 0.1}
-    )
-    plain = isolation._plain(result)
-    assert plain.figures == {"a": [1, 2.5], "b": "loud", "c": "inf", "d": 0.1}
-    assert (plain.rule, plain.message) == (result.rule, "seen")
-
-
 def test_without_forking_the_interrupt_is_the_same(target):
     watch = Watch(interrupt_at="p-one-zeros")
     outcome = run_verifier(target("", "first"), target("", "second"), watch=watch, fork=False)
@@ -821,10 +898,19 @@ def result_of(code, status="ok"):
     return CheckResult(RULES[code], status, "seen")
 
 
+def said_of(code, status="ok"):
+    """What a process says of a result."""
+    result = result_of(code, status)
+    return {name: getattr(result, name) for name in isolation._RESULT}
+
+
 def child_of(case, code=None, *, group="", is_loaded=True):
     """A process of a case that only exists on paper; it keeps what is sent to it."""
-    orders = mock.Mock()
-    child = isolation._Child(0, mock.Mock(), orders, 0.0, is_loaded, code, group)
+    process = mock.Mock()
+    process.has_ended.return_value = False
+    process.channel.receive.return_value = None
+    process.last_words.return_value = "ended so"
+    child = isolation._Child(process, 0.0, is_loaded, code, group)
     case.children.append(child)
     return child
 
@@ -835,7 +921,6 @@ def case(monkeypatch):
     monkeypatch.setattr(
         isolation, "_end", lambda case, *children: [case.children.remove(c) for c in children]
     )
-    monkeypatch.setattr(isolation, "_last_words", lambda child: "ended so")
     return isolation._Case("a:A", began=time.monotonic())
 
 
@@ -858,7 +943,6 @@ def test_a_case_is_over_when_nothing_is_left(loaded):
     assert (loaded.left, loaded.is_over) == ([], True)
     report = loaded.so_far(interrupted=False)
     assert (report.interrupted, [c.rule.code for c in report.checks]) == (False, list(CODES))
-    assert 0 <= report.seconds < 60
 
 
 def test_a_case_that_is_not_loaded_has_no_report_and_is_not_over(case):
@@ -910,13 +994,17 @@ def test_how_many_processes_a_target_can_use(case, ready, spare, wanted):
 
 def test_what_a_process_says_is_noted(case):
     first, second = child_of(case, is_loaded=False), child_of(case, "TD502")
-    heading, waits = r.target(), {code: frozenset() for code in CODES}
-    isolation._hear(case, first, ("understood", heading, waits))
-    assert (case.heading, case.waits, first.is_loaded) == (heading, waits, True)
-    isolation._hear(case, second, ("ended", result_of("TD502", "fail"), frozenset([0.5])))
+    heading = r.target(name="a:A", seconds=0.0, interrupted=True)
+    said = {name: getattr(heading, name) for name in isolation._HEADING}
+    waits = {code: ["TD501"] for code in CODES}
+    isolation._hear(case, first, ("understood", said, asdict(heading.selection), waits))
+    assert (case.heading, first.is_loaded) == (heading, True)
+    assert case.waits == {code: {"TD501"} for code in CODES}
+    isolation._hear(case, second, ("ended", said_of("TD502", "fail"), [0.5]))
     assert case.results == {"TD502": result_of("TD502", "fail")}
     assert second.code is None
-    isolation._hear(case, second, ("ended", result_of("TD511"), frozenset([0.1])))
+    second.code = "TD511"
+    isolation._hear(case, second, ("ended", said_of("TD511"), [0.1]))
     assert case.bad_rates == {0.1, 0.5}
     assert case.children == [first, second]
 
@@ -949,17 +1037,17 @@ def test_a_process_is_told_one_check_at_a_time(loaded):
     isolation._tell(loaded, child, watch)
     child.is_loaded, child.code = True, "TD501"
     isolation._tell(loaded, child, watch)
-    child.orders.send.assert_not_called()
+    child.process.channel.send.assert_not_called()
     loaded.results = {"TD501": result_of("TD501", "fail"), "TD502": result_of("TD502")}
     loaded.bad_rates, child.code = frozenset([0.5]), None
     isolation._tell(loaded, child, watch)
-    child.orders.send.assert_called_once_with(("TD511", {"output-shape"}, frozenset([0.5])))
+    child.process.channel.send.assert_called_once_with("TD511", ["output-shape"], [0.5])
     assert (child.code, child.group) == ("TD511", "scale")
     assert time.monotonic() - child.heard < 60
     assert watch.began == [("a:A", 2, 5, "kept-scale")]
     # One that is gone is found by what it does not say.
     other = child_of(loaded)
-    other.orders.send.side_effect = BrokenPipeError
+    other.process.channel.send.side_effect = BrokenPipeError
     isolation._tell(loaded, other, watch)
     assert other.code == "TD551"
     loaded.results = {code: result_of(code) for code in CODES}
@@ -1022,31 +1110,37 @@ def test_a_process_may_be_late_while_it_does_something(
 ):
     child = child_of(loaded, code, is_loaded=is_loaded)
     child.heard = time.monotonic() - ago
-    isolation._listen(loaded, child, False, timeout)
+    isolation._listen(loaded, child, timeout)
     assert (child not in loaded.children) is is_late
-    child.results.recv.assert_not_called()
 
 
-def test_all_that_a_process_has_sent_is_heard(loaded):
+def test_one_result_is_heard_for_each_order(loaded):
     child = child_of(loaded, "TD502")
-    child.results.poll.side_effect = [True, True, False]
-    child.results.recv.side_effect = [
-        ("ended", result_of("TD502"), frozenset()), ("ended", result_of("TD511"), frozenset())
-    ]  # fmt: skip
-    isolation._listen(loaded, child, True, None)
-    assert list(loaded.results) == ["TD502", "TD511"]
-    child.results.poll.side_effect = EOFError
+    child.process.channel.receive.side_effect = [["ended", said_of("TD502"), []], None]
+    isolation._listen(loaded, child, None)
+    assert list(loaded.results) == ["TD502"]
+    child.process.channel.receive.side_effect = [["ended", said_of("TD511"), []], None]
+    isolation._listen(loaded, child, None)
+    assert loaded.results["TD501"].message == apart.SCRIBBLED
+    assert loaded.children == []
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_what_a_process_sends_before_it_ends_is_heard(loaded, has_ended):
+    child = child_of(loaded, "TD502")
     child.heard = time.monotonic() - 800  # it is gone, and not late as well
-    isolation._listen(loaded, child, True, 5.0)
+    child.process.has_ended.return_value = has_ended
+    rest = None if has_ended else EOFError  # the socket may be held open
+    child.process.channel.receive.side_effect = [["ended", said_of("TD502"), []], rest]
+    isolation._listen(loaded, child, 5.0)
+    assert loaded.results["TD502"].message == "seen"
     assert loaded.results["TD501"].message == "ended so"
     assert loaded.children == []
-    # From one that is gone nothing more is received: its pipe is closed.
+    # From one that is gone nothing more is received: its socket is closed.
     other = child_of(loaded, "TD551")
-    other.results.recv.side_effect = [("stopped",)]
-    isolation._listen(loaded, other, True, None)
+    other.process.channel.receive.side_effect = [["stopped"]]
+    isolation._listen(loaded, other, None)
     assert loaded.results["TD551"].message == "raised KeyboardInterrupt"
-    assert other.results.poll.call_count == 1
-    assert len(loaded.results) == 4
 
 
 @pytest.mark.parametrize(
@@ -1082,10 +1176,10 @@ def test_where_targets_are_verified(monkeypatch, fork, can, platform, is_apart, 
 
 @pytest.mark.parametrize(("status", "can"), [(0, True), (256, False), (9, False)])
 def test_a_process_is_forked_to_see_whether_it_can_be_used(monkeypatch, status, can):
-    monkeypatch.setattr(isolation, "_fork", lambda: 7)
+    monkeypatch.setattr(isolation, "fork", lambda: 7)
     monkeypatch.setattr(isolation.os, "waitpid", lambda pid, flags: (pid, status))
     assert isolation.can_fork() is can
-    monkeypatch.setattr(isolation, "_fork", lambda: 0)
+    monkeypatch.setattr(isolation, "fork", lambda: 0)
     monkeypatch.setattr(isolation.os, "_exit", sys.exit)
     if not can:  # as autograd does then
         monkeypatch.setattr(torch.Tensor, "square", lambda x: 1 / 0)
@@ -1096,64 +1190,8 @@ def test_a_process_is_forked_to_see_whether_it_can_be_used(monkeypatch, status, 
 
 def test_only_linux_forks(monkeypatch):
     monkeypatch.setattr(isolation.sys, "platform", "darwin")
-    monkeypatch.setattr(isolation, "_fork", lambda: pytest.fail("forked"))
+    monkeypatch.setattr(isolation, "fork", lambda: pytest.fail("forked"))
     assert isolation.can_fork() is False
-
-
-@pytest.mark.parametrize(
-    ("end", "words"),
-    [
-        (lambda: os._exit(7), "the process ended with exit code 7"),
-        (lambda: os._exit(0), "the process ended with exit code 0"),
-        (lambda: os.kill(os.getpid(), signal.SIGKILL), "the process ended with SIGKILL"),
-    ],
-)
-def test_how_a_process_has_ended(end, words):
-    pid = isolation._fork()
-    if pid == 0:
-        end()
-    try:
-        assert isolation._last_words(isolation._Child(pid, None, None, 0.0)) == words
-    finally:
-        os.waitpid(pid, 0)
-
-
-def test_a_process_that_has_closed_its_pipe_and_goes_on(monkeypatch):
-    monkeypatch.setattr(isolation, "_MOST_LEAVING", 0.02)
-    pid = isolation._fork()
-    if pid == 0:
-        time.sleep(3600)
-        os._exit(0)
-    try:
-        said = isolation._last_words(isolation._Child(pid, None, None, 0.0))
-        assert said.startswith("the process closed, or wrote into, a pipe")
-        assert pid in isolation._descendants()
-        assert os.getpid() not in isolation._descendants()
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def test_a_process_reports_until_nobody_reads_and_only_itself(monkeypatch):
-    results, orders, stderr = mock.Mock(), mock.Mock(), mock.Mock()
-    monkeypatch.setattr(isolation.sys, "stderr", stderr)
-    monkeypatch.setattr(isolation.os, "_exit", lambda status: sys.exit(status))
-    pipes = isolation._Pipes(results, orders)
-    stderr.flush.side_effect = ValueError  # the target has closed it
-    pipes.send("ended", 1)
-    stderr.flush.assert_called_once_with()
-    results.send.assert_called_once_with(("ended", 1))
-    assert pipes.receive() is orders.recv()
-    results.send.side_effect = BrokenPipeError
-    orders.recv.side_effect = EOFError
-    with pytest.raises(SystemExit, match="1"):
-        pipes.send("ended", 2)
-    with pytest.raises(SystemExit, match="0"):
-        pipes.receive()
-    monkeypatch.setattr(isolation.os, "getpid", lambda: -1)
-    with pytest.raises(SystemExit, match="0"):
-        pipes.send("ended", 3)
-    assert results.send.call_count == 2
 
 
 OPTIONS = {"level": "quick", "seed": 3, "select": (), "ignore": ()}
@@ -1161,26 +1199,18 @@ OPTIONS = {"level": "quick", "seed": 3, "select": (), "ignore": ()}
 
 @pytest.fixture
 def served():
-    """What a process says of a target, and what it answers to a prompt; in this process."""
-    kept, threads = os.dup(0), torch.get_num_threads()
-    read, write = os.pipe()
-    os.write(write, b"yes")
+    """What a process says of a target; in this process."""
+    threads = torch.get_num_threads()
 
     def serve(target, *orders):
-        pipes = mock.Mock()
-        pipes.receive.side_effect = orders
-        isolation._serve(pipes, target, OPTIONS, None, 3)
+        harness = mock.Mock()
+        harness.receive.side_effect = orders
+        isolation._serve(harness, target, OPTIONS, None, 3)
         assert torch.get_num_threads() == 3
-        return [call.args for call in pipes.send.call_args_list], os.read(0, 1)
+        return [call.args for call in harness.send.call_args_list]
 
-    try:
-        os.dup2(read, 0)
-        yield serve
-    finally:
-        os.dup2(kept, 0)
-        torch.set_num_threads(threads)
-        for descriptor in (kept, read, write):
-            os.close(descriptor)
+    yield serve
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(
@@ -1196,129 +1226,20 @@ def served():
         ),
     ],
 )
-def test_what_ends_a_process_is_said_and_a_prompt_has_no_answer(served, monkeypatch, error, said):
+def test_what_ends_a_process_is_said(served, monkeypatch, error, said):
     monkeypatch.setattr(isolation, "resolve", mock.Mock(side_effect=error))
-    assert served("a.py:A") == ([said], b"")
+    assert served("a.py:A") == [said]
     isolation.resolve.assert_called_once_with("a.py:A")
 
 
 def test_a_process_carries_out_orders(served):
     code = next(code for code, rule in RULES.items() if rule.name == "p-zero-identity")
-    order = (code, frozenset(), frozenset({0.25}))
-    said, _ = served("torch.nn:Dropout", order, KeyboardInterrupt)
-    (_, heading, waits), (_, result, rates), _ = said
+    said = served("torch.nn:Dropout", [code, [], [0.25]], KeyboardInterrupt)
+    (_, heading, selection, waits), (_, result, rates), _ = said
     assert [kind for kind, *_ in said] == ["understood", "ended", "stopped"]
-    assert (heading.level, heading.seed) == ("quick", 3)
+    assert (heading["level"], heading["seed"], selection["select"]) == ("quick", 3, ())
     assert code in waits
-    assert (result.rule.code, result.status, rates) == (code, "ok", {0.25})
-
-
-def test_a_process_whose_parent_is_gone_already_is_signalled(monkeypatch):
-    kill = mock.Mock()
-    monkeypatch.setattr(isolation.ctypes, "CDLL", mock.Mock())
-    monkeypatch.setattr(isolation.os, "kill", kill)
-    isolation._die_with(os.getppid(), signal.SIGTERM)
-    kill.assert_not_called()
-    isolation._die_with(-1, signal.SIGTERM)
-    kill.assert_called_once_with(os.getpid(), signal.SIGTERM)
-
-
-def test_a_fork_repeats_no_output_and_does_not_warn(monkeypatch):
-    done = []
-
-    def fork():
-        done.append("fork")
-        warnings.warn("other threads", DeprecationWarning, stacklevel=1)
-        return 7
-
-    for name in ("stdout", "stderr"):
-        flushed = mock.Mock(flush=lambda name=name: done.append(name))
-        monkeypatch.setattr(isolation.sys, name, flushed)
-    monkeypatch.setattr(isolation.os, "fork", fork)
-    assert isolation._fork() == 7
-    assert done == ["stdout", "stderr", "fork"]
-
-
-class Hours:
-    """The module `time`, which says these times in turn, and sleeps for short times only."""
-
-    def __init__(self, monkeypatch, times):
-        self.naps, self._times = 0, iter(times)
-        monkeypatch.setattr(isolation, "time", self)
-
-    def monotonic(self):
-        return next(self._times)
-
-    def sleep(self, seconds):
-        assert 0 < seconds < 0.1
-        self.naps += 1
-
-
-def test_a_process_that_closes_its_pipe_is_waited_for(monkeypatch):
-    end = mock.Mock(si_code=os.CLD_EXITED, si_status=3)
-    ends = iter([None, None, end, None, None])
-    monkeypatch.setattr(isolation.os, "waitid", lambda *_: next(ends))
-    monkeypatch.setattr(isolation, "_MOST_LEAVING", 10)
-    clock = Hours(monkeypatch, [0, 1, 2, 3, 100, 101, 109, 110])
-    child = isolation._Child(7, None, None, 0.0)
-    assert isolation._last_words(child) == "the process ended with exit code 3"
-    assert isolation._last_words(child).startswith("the process closed")
-    assert clock.naps == 4
-
-
-def test_a_guard_ends_what_it_finds_until_nothing_is_left_or_its_time_is_up(monkeypatch):
-    living = iter([[5, 6], [6], [6], [7], [7]])
-    ended = iter([(5, 9), (6, 3), (0, 0), (0, 0), ChildProcessError, (0, 0), (0, 0)])
-    told = []
-
-    def kill(pid, number):
-        told.append((pid, number))
-        if pid == 6:
-            raise PermissionError
-
-    def wait(pid, flag):
-        assert (pid, flag) == (-1, os.WNOHANG)
-        found = next(ended)
-        if found is ChildProcessError:
-            raise found
-        return found
-
-    monkeypatch.setattr(isolation, "_descendants", lambda: next(living))
-    monkeypatch.setattr(isolation.os, "kill", kill)
-    monkeypatch.setattr(isolation.os, "waitpid", wait)
-    late = isolation._MOST_CLEARING
-    clock = Hours(monkeypatch, [0, 1, 2, 3, 0, 1, late - 1, late])
-    assert isolation._end_children() == {5: 9, 6: 3}
-    both = [(pid, n) for n in (signal.SIGSTOP, signal.SIGKILL) for pid in (5, 6)]
-    assert told == [*both, *both[1::2], *both[1::2]]
-    assert clock.naps == 2
-    assert isolation._end_children() == {}
-    assert clock.naps == 4
-
-
-def test_processes_are_ended_together_and_killed_where_their_guard_does_not(monkeypatch):
-    case, told, waited = isolation._Case("a:A"), [], []
-
-    def wait(pid, flag):
-        assert flag == os.WNOHANG
-        assert told[:2] == [(1, signal.SIGTERM), (2, signal.SIGTERM)]
-        waited.append(pid)
-        return (pid, 0) if pid == 1 or (2, signal.SIGKILL) in told else (0, 0)
-
-    # A guard may take that long itself.
-    clock = Hours(monkeypatch, [isolation._MOST_CLEARING * n for n in (0, 1.5, 1.9, 2.5)])
-    monkeypatch.setattr(isolation.os, "kill", lambda *given: told.append(given))
-    monkeypatch.setattr(isolation.os, "waitpid", wait)
-    children = [isolation._Child(pid, mock.Mock(), mock.Mock(), 0.0) for pid in (1, 2, 3)]
-    case.children += children
-    isolation._end(case, *children[:2])
-    assert case.children == children[2:]
-    assert told[2:] == [(2, signal.SIGKILL)]
-    assert waited == [1, 2, 2, 2, 2]
-    assert clock.naps == 3
-    for child in children:
-        is_closed = [pipe.close.called for pipe in (child.results, child.orders)]
-        assert is_closed == [child.pid != 3] * 2
+    assert (result["status"], rates) == ("ok", [0.25])
 
 
 @pytest.mark.parametrize(
@@ -1327,7 +1248,7 @@ def test_processes_are_ended_together_and_killed_where_their_guard_does_not(monk
 def test_the_threads_of_a_process(monkeypatch, threads, jobs, each):
     seen = []
 
-    def start(case, running, options, timeout, threads):
+    def start(case, options, timeout, threads):
         seen.append((case.target, options, timeout, threads))
         raise KeyboardInterrupt
 
@@ -1355,7 +1276,7 @@ def test_processes_are_started_while_there_are_jobs(
 ):
     starts, watch, cases, waits = [], Watch(), {}, []
 
-    def start(case, running, options, timeout, threads):
+    def start(case, options, timeout, threads):
         cases[case.target] = case
         starts.append(case.target)
         child_of(case)

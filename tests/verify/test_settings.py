@@ -82,9 +82,54 @@ def test_the_least_that_a_number_may_be_is_allowed(project):
 
 
 def test_absolute_paths_stay(project, tmp_path, monkeypatch):
-    path = project('[tool.torchdropout]\nbaseline = "/there/known.json"')
+    path = project(f'[tool.torchdropout]\nbaseline = "{tmp_path}/known.json"')
     monkeypatch.chdir("/")
-    assert read_config(path) == {"baseline": "/there/known.json"}
+    assert read_config(path) == {"baseline": f"{tmp_path}/known.json"}
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value"),
+    [
+        (TABLE, "targets", "['mine.layers:Drop', '{}/a.py:Drop']"),
+        (TABLE, "targets", "['{}:Drop']"),
+        (TABLE, "baseline", "'{}'"),
+        (AUDIT, "paths", "['src', '{}']"),
+    ],
+)
+@pytest.mark.parametrize(
+    "place", ["../", "../project2", "src/../../other", "/other", "./link", "src/up"]
+)
+@pytest.mark.parametrize("at", [".", "src", ".."])
+def test_no_path_leads_out_of_the_folder_of_the_file(
+    tmp_path, monkeypatch, table, key, value, place, at
+):
+    folder = tmp_path / "project"
+    for name in ("project/src", "project2", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    for link in ("link", "src/up"):
+        (folder / link).symlink_to(tmp_path / "other")
+    monkeypatch.chdir(folder / at)
+    path = folder / "pyproject.toml"
+    path.write_text(f"[tool.{table.name}]\n{key} = {value.format(place)}\n")
+    with pytest.raises(ValueError, match="expected a path in") as caught:
+        table.read(path)
+    words = str(caught.value)
+    assert words.startswith(f"{path}, {key}: expected a path in {folder}, got '{place}")
+
+
+def test_a_link_may_lead_to_another_place_in_the_folder(project, tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "link").symlink_to("src")
+    path = project("[tool.torchdropout.audit]\npaths = ['link', 'src/../src', '.']\n")
+    assert AUDIT.read(path)["paths"] == ("link", "src/../src", ".")
+
+
+@pytest.mark.parametrize("table", [TABLE, AUDIT], ids=lambda table: table.name)
+def test_not_more_processes_than_a_machine_can_use(project, monkeypatch, table):
+    path = project(f"[tool.{table.name}]\njobs = 1_000_000\n")
+    for processors, jobs in ((64, 64), (2, 8), (None, 8)):
+        monkeypatch.setattr(os, "cpu_count", lambda processors=processors: processors)
+        assert table.read(path) == {"jobs": jobs}
 
 
 def test_an_empty_table_sets_nothing(project):
@@ -181,10 +226,12 @@ def test_a_table_within_a_table_of_the_audit_is_known(project):
 UNREADABLE = [
     ("[tool.torchdropout]\nseed = " + "[" * 100_000, "brackets nested too deep"),
     ("[tool.torchdropout]\nseed = " + "1" * 5_000, "to be TOML, got"),
+    ("[tool.torchdropout]\n" + "a." * 50_000 + "b = 1", "got: more than 1,000 dots in a line"),
+    ("[tool.torchdropout]\n" + "# no\n" * 200_000, "more than the limit of 1,000,000"),
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), UNREADABLE, ids=["brackets", "digits"])
+@pytest.mark.parametrize(("text", "words"), UNREADABLE, ids=["brackets", "digits", "dots", "long"])
 def test_a_file_that_is_more_than_python_reads_is_told(project, text, words):
     path = project(text)
     with pytest.raises(ArgumentValueError, match=words) as caught:

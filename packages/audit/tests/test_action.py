@@ -23,21 +23,20 @@ ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 PAGE = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
 BAD = "from torch import nn\n\ndrop = nn.Dropout(1.5)\n"
 
-# In place of Python: makes an environment whose pip writes down what it is given, and "installs" a
-# command that runs the audit of these sources.
+# In place of Python: makes an environment whose pip writes down what it is given, and whose audit
+# is that of these sources.
 PYTHON = f"""#!/bin/bash
 set -e
-[ "$1 $2" = "-m venv" ]
-mkdir -p "$3/bin"
-cat >"$3/bin/python" <<'END'
+[ "$1 $2 $3" = "-I -m venv" ]
+mkdir -p "$4/bin"
+cat >"$4/bin/python" <<'END'
 #!/bin/bash
+if [ "$1 $2 $3" = "-I -m torchdropout_audit" ]; then
+    PYTHONPATH='{SOURCE}' exec '{sys.executable}' "${{@:2}}"
+fi
 printf '%s\\n' "$@" >"$INSTALLED"
 END
-cat >"$3/bin/torchdropout-audit" <<'END'
-#!/bin/bash
-PYTHONPATH='{SOURCE}' exec '{sys.executable}' -m torchdropout_audit "$@"
-END
-chmod +x "$3"/bin/*
+chmod +x "$4"/bin/*
 """
 
 
@@ -51,13 +50,13 @@ class Runner:
         self.temporary.mkdir()
         self.installed = tmp_path / "installed"
         self.repository = "them/action"
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "PIP_"))}
+        left_out = ("GITHUB_", "PIP_", "PYTHON")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
         self.environment = kept | {
             "GITHUB_ACTION_PATH": str(action_path),
             "RUNNER_TEMP": str(self.temporary),
             "INSTALLED": str(self.installed),
             "TORCHDROPOUT_CACHE": str(tmp_path / "cache"),
-            "PYTHONPATH": "",
         }
 
     def __call__(self, **inputs):
@@ -176,7 +175,7 @@ def test_options(runner):
 def test_what_is_installed(runner, version, source):
     assert runner(version=version)[0] == 2  # there is nothing to audit
     assert runner.installed.read_text().splitlines() == [
-        "-m", "pip", "install", "--quiet", "--disable-pip-version-check", source
+        "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", source
     ]  # fmt: skip
 
 
@@ -225,8 +224,21 @@ def test_it_installs_the_audit_and_no_torch(tmp_path, version):
             "GIT_CONFIG_VALUE_0": "https://example.org/",
         }
     runner.put("a.py")
+    runner.environment["PYTHONPATH"] = "src"
+    text = f"open({str(tmp_path / 'ran')!r}, 'w')\n"
+    for name in (
+        "venv",
+        "pip",
+        "runpy",
+        "click",
+        "torchdropout_audit",
+        "src/sitecustomize",
+        "src/rich",
+    ):
+        runner.put(f"{name}.py", text)
     code, said = runner(version=version)
     assert code == 1, said
+    assert not (tmp_path / "ran").exists()
     assert "::error file=a.py,line=3," in said
     packages = {p.name for p in runner.temporary.glob("torchdropout-audit/lib/*/site-packages/*")}
     assert "torchdropout_audit" in packages

@@ -1,6 +1,7 @@
 """What was found before is remembered, and nothing that is wrong with the cache is felt."""
 
 import json
+import os
 import sqlite3
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 
 from torchdropout_audit import cache as cache_module
 from torchdropout_audit import run as run_module
-from torchdropout_audit.cache import Cache, cache_folder, key_of
+from torchdropout_audit.cache import Cache, cache_folder, folder_for, key_of
 from torchdropout_audit.findings import Edit, Fix, SourceFinding
 from torchdropout_audit.run import audit_paths
 
@@ -100,14 +101,14 @@ def test_the_folder_that_a_path_is_relative_to_is_no_part_of_the_key():
 @pytest.mark.parametrize("named", ["a.ipynb", "a.py"])
 def test_the_same_tree_from_another_folder_is_not_audited_again(named, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / "cache"))
-    inner = tmp_path / "project" / "src"
+    inner = tmp_path / "outer" / "project" / "src"
     inner.mkdir(parents=True)
     source = "import torch.nn as nn\nnn.Dropout(7)\n"
     if named.endswith("ipynb"):
         cell = {"cell_type": "code", "source": source}
         source = json.dumps({"cells": [cell], "nbformat": 4, "metadata": {}})
     (inner / named).write_text(source)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path / "outer")
     (first,) = audit_paths(["project"]).findings
     monkeypatch.setattr(run_module, "audit_file", lambda *_: pytest.fail("audited again"))
     for folder, path in ((inner, named), (inner.parent, f"src/{named}")):
@@ -150,7 +151,7 @@ def test_an_entry_that_is_none_is_passed_over(folder, findings):
 
 @pytest.mark.parametrize("data", [b"no database", b"", b"SQLite format 3\0" + bytes(4080)])
 def test_a_file_that_is_no_database_is_begun_anew(folder, data):
-    folder.mkdir()
+    folder.mkdir(0o700)
     (folder / "audit.sqlite").write_bytes(data)
     keep(folder, KEY)
     assert kept(folder) == FOUND
@@ -174,7 +175,7 @@ def test_a_damaged_database_is_replaced_and_all_are_closed(folder, monkeypatch):
 
 
 def test_a_database_of_another_form(folder):
-    folder.mkdir()
+    folder.mkdir(0o700)
     edit(folder, "CREATE TABLE found (something)")
     keep(folder, KEY)
     assert kept(folder) is None  # it is another's: left as it is
@@ -297,3 +298,69 @@ def test_a_poisoned_cache_runs_nothing(project, tmp_path):
     for _, _, findings in rows(tmp_path / "cache"):
         assert isinstance(json.loads(findings), list)  # plain data: nothing to unpickle
     assert [p.name for p in (tmp_path / "cache").iterdir()] == ["audit.sqlite"]
+
+
+# --- Where somebody else may have put it --------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["others", "group", "owner", "link"])
+def test_a_folder_that_is_not_the_users_alone_is_left_alone(folder, monkeypatch, how):
+    keep(folder, KEY)
+    if how == "owner":
+        other = folder.stat().st_uid + 1
+        monkeypatch.setattr(os, "geteuid", lambda: other)
+    elif how == "link":
+        folder.rename(folder.with_name("elsewhere"))
+        folder.symlink_to("elsewhere")
+    else:
+        folder.chmod(0o702 if how == "others" else 0o720)
+    before = (folder / "audit.sqlite").read_bytes()
+    assert kept(folder) is None
+    keep(folder, b"new")
+    assert (folder / "audit.sqlite").read_bytes() == before
+    assert [path.name for path in folder.iterdir()] == ["audit.sqlite"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+def test_the_folder_is_made_for_the_user_alone(folder):
+    before = os.umask(0)
+    try:
+        keep(folder, KEY)
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("variable", ["TORCHDROPOUT_CACHE", "XDG_CACHE_HOME"])
+@pytest.mark.parametrize("place", ["project/.cache", "project/src/deep", "link", ".cache"])
+@pytest.mark.parametrize("mark", [".git", "pyproject.toml"])
+def test_a_cache_in_what_is_audited_is_left_alone(tmp_path, monkeypatch, variable, place, mark):
+    """It may hide a finding: the tree may have come with it."""
+    source = tmp_path / "project" / "src"
+    source.mkdir(parents=True)
+    (tmp_path / "project" / mark).touch()
+    (tmp_path / "project" / ".cache").mkdir()
+    (tmp_path / "link").symlink_to("project/.cache")
+    (source / "a.py").write_text("import torch.nn as nn\nnn.Dropout(7)\n")
+    monkeypatch.chdir(source if place == ".cache" else tmp_path)
+    given = place if place == ".cache" else str(tmp_path / place)
+    monkeypatch.delenv("TORCHDROPOUT_CACHE", raising=False)
+    monkeypatch.setenv(variable, given)
+    with monkeypatch.context() as patched:  # what came with the tree: no finding
+        patched.setattr("torchdropout_audit.run.audit_rules", lambda *_: ([], {}))
+        audit_paths([source])
+    [found] = audit_paths([source]).findings
+    assert found.name == "p-out-of-range"
+    assert not list(tmp_path.rglob("audit.sqlite"))
+
+
+def test_the_cache_of_the_platform_is_used_in_what_is_audited(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for environment in ({}, {"XDG_CACHE_HOME": str(tmp_path / ".cache")}):
+        assert folder_for(["."], environment) == tmp_path / ".cache" / "torchdropout"
+    other = {"TORCHDROPOUT_CACHE": str(tmp_path / "other")}
+    assert folder_for(["."], other) is None
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir("project")
+    assert folder_for(["."], other) == tmp_path / "other"

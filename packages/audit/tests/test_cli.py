@@ -594,6 +594,140 @@ def test_a_package_that_imports_this_one_keeps_its_path(tmp_path):
     assert done.stdout == "found\n"
 
 
+# Waits for a signal in a phase of the run.
+PHASES = {
+    "search": "run.find_files = waiting(run.find_files)",
+    "parser": "ast.parse = waiting(ast.parse)",
+    "workers": "run._Run._end = waiting(run._Run._end); run._WORTH_A_PROCESS = 0",
+    "write": "os.fsync = waiting(os.fsync)",
+    "report": "command.look = waiting(command.look)",
+}
+IN_A_PHASE = """
+import ast, os, sys, time
+from torchdropout_audit import command, run
+from torchdropout_audit.__main__ import main
+
+def waiting(function):
+    def wait(*arguments, **more):
+        print("waits", flush=True)
+        time.sleep(3600)
+    return wait
+
+{phase}
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_signal_to_end_leaves_a_report_and_nothing_else(monkeypatch, folder, phase, name):
+    number = getattr(signal, name)
+    program = IN_A_PHASE.format(phase=PHASES[phase])
+    monkeypatch.setitem(globals(), "PROGRAM", ("-c", program))
+    text = BAD + "x = [1, 2, 3]\n" * (4_000 if phase == "workers" else 1)
+    for i in range(6):
+        Path(f"f{i}.py").write_text(f"{text}# {i}\n")
+    process = start("--jobs=2", "--no-cache", *(["--fix"] if phase == "write" else []))
+    assert process.stdout.readline() == "waits\n"
+    listed = ["ps", "-o", "pid=", "--ppid", str(process.pid)]
+    children = subprocess.run(listed, capture_output=True, text=True).stdout.split()
+    assert len(children) == (2 if phase == "workers" else 0)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err.strip()) == (128 + number, "")
+    assert out.startswith("interrupted: ") or phase in ("workers", "report")
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+    assert sorted(each.name for each in folder.iterdir()) == [f"f{i}.py" for i in range(6)]
+    assert [Path(f"f{i}.py").read_text() for i in range(6)] == [f"{text}# {i}\n" for i in range(6)]
+
+
+CLOSED = ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"]
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform == "win32", reason="it has another shell")
+@pytest.mark.parametrize("closed", CLOSED)
+def test_closed_streams_are_at_most_one_line_and_never_a_traceback(closed):
+    put(x=BAD)
+    path = os.pathsep.join(filter(None, sys.path))
+    for arguments, code in (("-", 2), ("- --fix", 2), ("x.py", 1), ("x.py --diff", 1)):
+        if "<&-" not in closed and arguments.startswith("-"):
+            continue
+        done = subprocess.run(
+            f"{sys.executable} -m torchdropout_audit --no-config --no-cache {arguments} {closed}",
+            shell=True,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        is_read = arguments.startswith("x")
+        assert done.returncode == (2 if is_read and ">&-" in closed.split() else code)
+        assert "Traceback" not in done.stderr
+        if "2>&-" not in closed:
+            assert done.stderr.strip() or (is_read and ">&-" not in closed)
+        if is_read and ">&-" not in closed.split():
+            assert "F.dropout" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a name is text there")
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "github"])
+def test_a_name_of_a_file_may_be_any_bytes(form, capsys):
+    names = [b"bad\xff.py", b"new\nline.py", b"esc\x1b[31m.py", b"c1\xc2\x9b31m.py"]
+    for name in names:
+        Path(os.fsdecode(name)).write_text(BAD)
+    Path(os.fsdecode(b"no\xff\x1b[31m\n.py")).symlink_to("nowhere")
+    assert run("--format", form, ".") == 1
+    assert run("--format", form, ".", "--output", "report") == 1
+    out, err = capsys.readouterr()
+    for text in (out, err, Path("report").read_text(encoding="utf-8")):
+        text.encode()
+        assert all(character.isprintable() or character == "\n" for character in text)
+    if form in ("json", "sarif"):
+        json.dumps(json.loads(out), ensure_ascii=False).encode()  # no half of a character
+    if form == "sarif":
+        uris = {
+            result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+            for result in json.loads(out)["runs"][0]["results"]
+        }
+        assert uris == {"bad%FF.py", "new%0Aline.py", "esc%1B%5B31m.py", "c1%C2%9B31m.py"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a name is text there")
+def test_a_name_of_a_file_does_not_steer_the_terminal(monkeypatch):
+    """Where stderr is no terminal, click removes some sequences itself."""
+    name = "a\x1b]0;title\x07\n\x1b[31m.py"
+    Path(name).symlink_to("nowhere")
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", stream)
+    run("--no-cache", "--quiet", name)
+    assert stream.getvalue() == "torchdropout-audit: a ]0;title [31m.py: no such file or folder\n"
+
+
+def test_a_character_that_stdout_lacks_is_escaped(monkeypatch):
+    put(a=BAD.replace("x, 0.1", "é, 0.1"))
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert run("--no-cache", "a.py") == 1
+    assert b"F.dropout(\\xe9, 0.1)" in stream.buffer.getvalue()
+
+
+def test_stdin_without_end_is_refused(monkeypatch, capsys):
+    class Endless(io.RawIOBase):
+        def read(self, count=-1):
+            return b"#" * count
+
+    monkeypatch.setattr(command, "MOST_BYTES", 3_000_000)
+    monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": Endless()})())
+    assert run("-", "--fix") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Expected at most 3,000,000 bytes on stdin, got more" in err
+
+
 def test_a_closed_stdout_is_one_line(tmp_path):
     (tmp_path / "x.py").write_text("import torch.nn as nn\nnn.Dropout(7)\n")
     command = f"{sys.executable} -m torchdropout_audit --no-config --no-cache x.py >&-"

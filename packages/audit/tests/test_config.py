@@ -1,12 +1,25 @@
 """Settings of the audit in a pyproject.toml."""
 
 import os
+from pathlib import Path
 
 import pytest
 
+from torchdropout.verify.settings import TABLE as VERIFY_TABLE
 from torchdropout.verify.settings import read_config as read_verify_config
+from torchdropout_audit.__main__ import main
 from torchdropout_audit.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout_audit.settings import TABLE, read_config
+
+BAD = """\
+from torch import nn
+import torch.nn.functional as F
+
+
+class Net(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.1)
+"""
 
 
 @pytest.fixture
@@ -108,6 +121,22 @@ def test_what_is_wrong_is_told_with_the_file(project, line, error, words):
         assert word in str(caught.value)
 
 
+def test_no_file_outside_is_fixed(tmp_path, monkeypatch, capsys):
+    other = tmp_path / "other.py"
+    other.write_text(BAD)
+    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    Path("pyproject.toml").write_text('[tool.torchdropout.audit]\npaths = ["../other.py"]\n')
+    for arguments in (["--fix"], []):
+        assert main(arguments) == 2
+        out, err = capsys.readouterr()
+        assert (out, "paths: expected a path in" in err) == ("", True)
+        assert other.read_text() == BAD
+    assert main(["--no-config", "--fix", "../other.py"]) == 0  # named by the user
+    assert other.read_text() != BAD
+
+
 @pytest.mark.parametrize(
     "text",
     ["[tool.torchdropout]\naudit = 1\n", "[tool]\ntorchdropout = 1\n"],
@@ -120,3 +149,35 @@ def test_a_value_in_the_place_of_a_table(project, text):
 def test_no_table(project):
     with pytest.raises(ArgumentValueError, match=r"a table \[tool.torchdropout.audit\]"):
         read_config(project("[tool.torchdropout]\n"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Tool.torchdropout.audit", "TOOL.torchdropout", "tools.torchdropout.audit",
+        "torchdropout.audit", "'tool.torchdropout.audit'", "tool.'torchdropout.audit'",
+        "tool.torchdropout.Audit", "tool.torchdroput.audit", "tool.Torchdropout.audit",
+        "tool.torch-dropout", "tool.torchdropout_audit", "Tool.torchdroput",
+    ],
+)  # fmt: skip
+def test_a_misspelt_table_is_told_and_not_ignored(project, name):
+    path = project(f"[{name}]\nstrict = true\n")
+    for table in (TABLE, VERIFY_TABLE):
+        with pytest.raises(ValueError, match=r"to have a table \[tool.torchdropout\] or"):
+            table.find(path.parent)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[project]\nname = 'torchdropout'\n[project.scripts]\ntorchdropout = 'a:b'\n",
+        "[dependency-groups]\ntorchdropout = ['torchdropout']\n",
+        "[project.optional-dependencies]\ntorchdropout = ['torchdropout']\n",
+        "[tool.torch]\n[tool.dropout]\n[tool.poetry.dependencies]\ntorchdropout = '*'\n",
+        "[tool.uv.sources]\ntorchdropout = {path = 'x'}\n[tool.pixi.feature.torchdropout]\n",
+        "[build-system]\nrequires = []\n[tools]\na = 1\n[Tool.black]\nline-length = 3\n",
+    ],
+)
+def test_tables_of_others_are_theirs(project, text):
+    path = project(text)
+    assert [table.find(path.parent) for table in (TABLE, VERIFY_TABLE)] == [None, None]

@@ -1,8 +1,10 @@
 """Which files are found, and how they are read and written."""
 
+import contextlib
 import os
 import random
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from torchdropout_audit.files import (
     write_over,
 )
 from torchdropout_audit.patterns import Patterns
+from torchdropout_audit.reporting.reading import read_bytes
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege")
 
@@ -290,10 +293,8 @@ def test_links_do_not_lead_round(tree):
     Path("p/nowhere.py").symlink_to("no/such.py")
     files, problems = find_files(["p"])
     assert files == ["p/a.py"]
-    assert problems == [
-        "p/loop.py: too many levels of symbolic links",
-        "p/nowhere.py: no such file or folder",
-    ]
+    assert problems == ["p/loop.py: too many levels of symbolic links"]
+    assert find_files(["p/nowhere.py"]) == ([], ["p/nowhere.py: no such file or folder"])
 
 
 @needs_links
@@ -591,3 +592,66 @@ def test_a_file_that_cannot_be_replaced_is_as_it_was(tmp_path, monkeypatch, erro
         write_over(str(path), b"old", b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="every file is replaced with its own mode")
+def test_a_read_only_file_is_left_alone(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_bytes(b"old")
+    path.chmod(0o444)
+    with pytest.raises(OSError, match="read-only"):
+        write_over(str(path), b"old", b"new")
+    assert path.read_bytes() == b"old"
+
+
+def test_a_file_that_changes_while_the_new_one_is_written_is_left_alone(tmp_path, monkeypatch):
+    path = tmp_path / "a.py"
+    path.write_bytes(b"old")
+    sync = os.fsync
+
+    def saved_meanwhile(descriptor):
+        sync(descriptor)
+        path.write_bytes(b"saved in an editor")
+
+    monkeypatch.setattr(os, "fsync", saved_meanwhile)
+    assert not write_over(str(path), b"old", b"new")
+    assert path.read_bytes() == b"saved in an editor"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- What has no end ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="it has no pipes with a name")
+def test_a_gitignore_that_is_a_pipe_or_a_device_is_not_waited_for(tree):
+    tree("a.py", "x/b.py", "y/c.py")
+    Path(".git").mkdir()
+    os.mkfifo("x/.gitignore")
+    Path("y/.gitignore").symlink_to("/dev/zero")
+    with deadline():
+        assert found(".") == ["a.py", "x/b.py", "y/c.py"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="it has no pipes with a name")
+def test_what_becomes_a_pipe_once_it_is_found_is_not_waited_for(tree):
+    """It was a file when its folder was read, and is opened later."""
+    tree("a.py")
+    os.mkfifo("pipe.py")
+    with deadline(), pytest.raises(OSError, match="neither a file nor a folder"):
+        read_bytes("pipe.py", 10)
+
+
+@contextlib.contextmanager
+def deadline():
+    """Raises where the work inside would wait for ever."""
+
+    def end(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(20)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -499,6 +500,50 @@ def test_a_slow_audit_holds_up_no_other_document(tmp_path, audit):
     scripted(script, tmp_path)
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\r\n{}\r\nContent-Length: -5\r\n\r\nContent-Length: 0\r\n\r\n", b""),
+        (b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n", b""),
+        (b"Content-Length: 9223372036854775808\r\n\r\nx", b"Expected a message of at most"),
+        (b"Content-Length: 1000000000000\r\n\r\nx", b"Expected a message of at most"),
+    ],
+    ids=["no length", "digits", "no length of a file", "longer than memory"],
+)
+def test_messages_of_a_wrong_length(data, said):
+    """It goes on, or says why not."""
+    shutdown = b'{"jsonrpc": "2.0", "id": 7, "method": "shutdown"}'
+    done = subprocess.run(
+        [sys.executable, *PROGRAM, "--lsp"],
+        input=data + b"Content-Length: %d\r\n\r\n%s" % (len(shutdown), shutdown),
+        capture_output=True, timeout=LIMIT, check=False,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+    )  # fmt: skip
+    assert b"Traceback" not in done.stderr
+    assert said in done.stderr
+    assert (b'"id"' in done.stdout) == (not said)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("mark", ["", "é"])
+def test_many_findings_in_one_line(tmp_path, mark):
+    calls = ", ".join("F.dropout(x, 0.1)" for _ in range(1_000))
+    text = f"import torch.nn.functional as F\nf({calls})  # {mark}\n"
+
+    async def script(editor):
+        began = time.process_time()
+        uri = editor.open(tmp_path / "a.py", text)
+        found = await editor.found(uri)
+        assert place(found[-1]) == ((1, 2 + 999 * 19), (1, 2 + 999 * 19 + 17))
+        await editor.hover(uri, 1, 5)
+        span = types.Range(types.Position(1, 5), types.Position(1, 5))
+        assert len(await editor.actions(uri, span)) == 1
+        assert time.process_time() - began < 8  # it took 30 when each finding counted the line
+
+    scripted(script, tmp_path)
+
+
 def test_it_ends_with_the_editor():
     done = subprocess.run(
         [sys.executable, *PROGRAM, "--lsp"],
@@ -671,7 +716,15 @@ def test_documents_that_are_not_files(tmp_path):
     both = BAD + "\n\ndrop = nn.Dropout(1.0)\n"
 
     async def script(editor):
-        for uri in ("untitled:Untitled-1", "vscode-vfs://github/o/r/a%20%23.py"):
+        for uri in (
+            "untitled:Untitled-1",
+            "vscode-vfs://github/o/r/a%20%23.py",
+            "http://host/a.py",
+            f"file://host{tmp_path}/other/a.py",
+            f"file:////host{tmp_path}/other/a.py",
+            "a.py",
+            "",
+        ):
             editor.open(uri, both)
             [found] = await editor.found(uri)  # by the settings of the first folder
             assert found.code == "TD101"
@@ -720,6 +773,11 @@ def test_names_and_rules_of_documents(tmp_path, monkeypatch):
     assert found("untitled:A-1", [outer, inner]) == ("A-1", everything)
     assert found("untitled:A-1", [inner, outer]) == ("A-1", one)
     assert found("untitled:A-1", []) == ("A-1", one)
+    monkeypatch.setattr(lsp.Settings, "of", lambda folder: folders.append(folder) or whole)
+    folders, whole = [], lsp.Settings(tmp_path, everything)
+    for host in ("host", "localhost", "%2Fhost"):
+        assert found(f"file://{host}/a.py", [outer]) == ("/a.py", everything)
+    assert folders == [outer] * 3  # no folder of another machine
 
 
 @pytest.mark.parametrize(

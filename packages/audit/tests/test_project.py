@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from torchdropout_audit import dependencies as dependencies_module
 from torchdropout_audit import project as project_module
 from torchdropout_audit import run as run_module
 from torchdropout_audit.code import Class, Code
@@ -347,10 +348,15 @@ class TestCalls:
     def test_too_many_files(self, monkeypatch):
         text = "from models.encoder import Encoder\nEncoder(8)\n"
         assert calls(text) == [("main.py", 2)]
-        limits = {"_MOST_SEEN": 2, "_MOST_SEARCHED": 20, "_MOST_ASKED": 1, "_MOST_SEARCHES": 0}
-        for name, value in limits.items():
+        limits = [
+            (dependencies_module, "_MOST_SEEN", 2),
+            (dependencies_module, "_MOST_SEARCHED", 20),
+            (project_module, "_MOST_ASKED", 1),
+            (project_module, "_MOST_SEARCHES", 0),
+        ]
+        for module, name, value in limits:
             with monkeypatch.context() as patched:
-                patched.setattr(project_module, name, value)
+                patched.setattr(module, name, value)
                 assert calls() == [], name
         assert calls() == [("main.py", 2)]
 
@@ -389,7 +395,7 @@ class TestLimits:
         write(Path("main.py"), text)
         size = sum(path.stat().st_size for path in Path.cwd().rglob("*.py"))
         for most, expected in ((size, [("main.py", 2)]), (size - 1, [])):
-            monkeypatch.setattr(project_module, "_MOST_SEARCHED", most)
+            monkeypatch.setattr(dependencies_module, "_MOST_SEARCHED", most)
             assert calls() == expected
 
     def test_what_is_read(self, monkeypatch):
@@ -453,14 +459,63 @@ class Net(nn.Module):
 """
 
 
+USING = """
+from torch import nn
+
+class Base(nn.Module):
+    def forward(self, x):
+        return self.drop(x)
+"""
+NEVER_USED = """
+from parts.base import Base
+from torch import nn
+
+class Net(Base):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.1)
+
+    def forward(self, x):
+        return super().forward(x)
+"""
+
+
 class TestAudit:
-    def test_what_another_file_says_is_not_remembered(self):
+    def test_what_another_file_says_is_remembered_until_it_says_something_else(self, monkeypatch):
         write(Path("net.py"), RNN)
+        write(Path("main.py"), "from net import Net\nNet(1)\n")
+        first = audit_paths(["net.py"]).findings
+        assert len(first) == 1
+        with monkeypatch.context() as patched:
+            patched.setattr(run_module, "_audited", None)
+            assert audit_paths(["net.py"]).findings == first
         counts = []
-        for n in (1, 2, 1):
+        for n in (2, 1):
             write(Path("main.py"), f"from net import Net\nNet({n})\n")
             counts.append(len(audit_paths(["net.py"]).findings))
-        assert counts == [1, 0, 1]
+        assert counts == [0, 1]
+        write(Path("other.py"), "from net import Net\nNet(3)\n")
+        assert audit_paths(["net.py"]).findings == ()
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda: write(Path("parts/base.py"), USING),
+            lambda: write(Path("models/parts/base.py"), USING),  # found first
+            lambda: write(Path("parts/more.py"), USING.replace("Base", "More")),
+            lambda: Path("parts/base.py").unlink(),
+        ],
+    )
+    def test_a_change_of_what_is_imported_is_seen(self, change):
+        write(Path("parts/base.py"), "from parts.more import More\nclass Base(More): ...\n")
+        write(Path("parts/more.py"), USING.replace("Base", "More").replace("self.drop(x)", "x"))
+        write(Path("models/net.py"), NEVER_USED)
+        before = audit_paths(["models/net.py"]).findings
+        assert [each.name for each in before] == ["dropout-never-used"]
+        change()
+        after = audit_paths(["models/net.py"]).findings
+        assert after == audit_paths(["models/net.py"], cache=False).findings
+        assert after != before
 
     def test_what_only_the_file_says_is_remembered(self, monkeypatch):
         write(Path("net.py"), RNN.replace("n, drop", "drop"))

@@ -10,6 +10,7 @@ import _reports as r
 from torchdropout_audit.registry import RULES
 from torchdropout_audit.report import render_text
 from torchdropout_audit.report.text import _cut
+from torchdropout_audit.source import audit_text
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -55,7 +56,11 @@ UNSAFE = r.finding(fix=r.UNSAFE)
         (r.report(fixed=3), "3 fixed; no errors in 212 files (0.9 s)."),
         (r.report(ignored=2), "2 ignored; no errors in 212 files (0.9 s)."),
         (r.report(problems=("a", "b")), "no errors in 212 files, 2 problems (0.9 s)."),
-        (r.report(complete=False), "interrupted: no errors in 212 files (0.9 s)."),
+        (r.report(complete=False), "incomplete: no errors in 212 files (0.9 s)."),
+        (
+            r.report(complete=False, interrupted=True),
+            "interrupted: no errors in 212 files (0.9 s).",
+        ),
     ],
 )
 def test_the_last_line_counts(report, line):
@@ -195,7 +200,10 @@ def test_colours():
     assert "\x1b[33mTD123" in styled
     assert ANSI.sub("", styled) == render_text(r.report(r.finding(), r.ADVICE))
     assert "\x1b[1;32mno errors" in render_text(r.report(), styled=True)
-    assert "\x1b[1;31minterrupted" in render_text(r.report(complete=False), styled=True)
+    assert "\x1b[1;31minterrupted" in render_text(
+        r.report(complete=False, interrupted=True), styled=True
+    )
+    assert "\x1b[1;31mincomplete" in render_text(r.report(complete=False), styled=True)
 
 
 def test_a_notebook_names_its_cell():
@@ -265,3 +273,16 @@ def test_the_places_of_copies_wrap():
     lines = render_text(r.report(*COPIES), width=60).splitlines()
     assert max(map(cell_len, lines)) <= 60
     assert any("50 like it" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [None, 80, 300])
+def test_of_a_line_that_a_finding_keeps_in_part_the_mark_stands_below_what_it_marks(width):
+    for count in (3, 40, 400):  # shorter and longer than what is kept
+        calls = ",".join(f"a{n}=F.dropout(x,0.{n + 10})" for n in range(count))
+        found = audit_text(f"import torch.nn.functional as F\nf({calls})\n", "a.py")
+        lines = render_text(r.report(*found), width=width).splitlines()
+        marks = [at for at, line in enumerate(lines) if re.match(r" +\| +\^+( |$)", line)]
+        assert len(marks) == count
+        for number, at in enumerate(marks):
+            first, end = lines[at].index("^"), lines[at].rindex("^") + 1
+            assert lines[at - 1][first:end] == f"F.dropout(x,0.{number + 10})"

@@ -241,7 +241,43 @@ def test_what_is_interrupted_is_not_complete(monkeypatch):
     assert (report.complete, report.files, len(report.findings)) == (False, 2, 2)
     monkeypatch.setattr(run_module, "find_files", interrupt)
     report = audit_paths(["."])
-    assert report == SourceReport((), 0, seconds=report.seconds, complete=False)
+    assert report == SourceReport((), 0, seconds=report.seconds, complete=False, interrupted=True)
+
+
+BLOCK = """
+class Block{i}(nn.Module):
+    def __init__(self, dim, dropout=0.1):
+        super().__init__()
+        self.drop = nn.Dropout(dropout)
+        self.norm = nn.BatchNorm1d(dim)
+
+    def forward(self, x):
+        return self.norm(self.drop(x))
+"""
+
+
+@pytest.mark.integration
+def test_a_long_file_is_read_to_its_end():
+    right = BLOCK.replace("self.norm(self.drop(x))", "self.drop(self.norm(x))")
+    blocks = [right.format(i=i) for i in range(4_000)]
+    write(a="".join(["from torch import nn\n", *blocks, BLOCK.format(i=4_000)]))
+    report = audit_paths(["a.py"], rules=["dropout-before-batchnorm"])
+    assert len(report.findings) == 1
+    assert (report.problems, report.complete) == ((), True)
+
+
+def test_a_file_that_is_not_read_to_its_end_is_named():
+    loops = "".join(" " * n + f"for x{n} in x:\n" for n in range(8, 24))
+    method = f"    def walk(self, x):\n{loops}{' ' * 24}x = self.drop(x)\n"
+    write(a="from torch import nn\n" + BLOCK.format(i=0) + method)
+    write(b="from torch import nn\n" + BLOCK.format(i=0))
+    report = audit_paths(["."], rules=["dropout-before-batchnorm"])
+    assert [each.path for each in report.findings][-1] == "b.py"
+    assert report.problems == (
+        "a.py: dropout-before-batchnorm was not applied to the whole file: there are more than "
+        "20,000 statements that are followed",
+    )
+    assert (report.complete, report.passed, report.interrupted) == (False, False, False)
 
 
 def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
@@ -358,7 +394,8 @@ def test_a_crash_is_told(parallel, monkeypatch):
         run_module, "run_all", lambda work, tasks, jobs: ((t, CrashError("-11")) for t in tasks)
     )
     report = audit_paths(["."], jobs=2)
-    assert report.problems == ("a.py: the parser crashed: -11", "b.py: the parser crashed: -11")
+    said = "not audited: the process that audited it ended: -11"
+    assert report.problems == (f"a.py: {said}", f"b.py: {said}")
     assert report.files == 0
 
 
@@ -369,7 +406,7 @@ def test_a_crash_is_told(parallel, monkeypatch):
         ((3, 4, 4), 2, 2),
         ((3, 4, 4), 1, None),
         ((3, 4, 3), 8, None),  # not worth a process
-        ((30,), 8, None),
+        ((3, 30), 1, 1),  # it may take so much memory that its process is killed
         ((), 8, None),
     ],
 )
@@ -386,21 +423,26 @@ def test_when_processes_are_started(monkeypatch, sizes, jobs, asked):
     monkeypatch.setattr(run_module, "_WORTH_A_PROCESS", 10)
     monkeypatch.setattr(run_module, "run_all", run_all)
     monkeypatch.setattr(run_module, "audit_file", lambda task: task.path)
-    expected = [(task, task.path) for task in tasks]
-    assert list(run_module._outcomes(tasks, jobs)) == expected
+    expected = sorted((task.size, task.path) for task in tasks)
+
+    def outcomes():
+        return sorted((task.size, path) for task, path in run_module._outcomes(tasks, jobs))
+
+    assert outcomes() == expected
     assert started == ([] if asked is None else [asked])
     monkeypatch.setattr(run_module, "can_start", lambda: False)
-    assert list(run_module._outcomes(tasks, jobs)) == expected
+    assert outcomes() == expected
     assert len(started) == (asked is not None)
 
 
-def test_the_longest_files_come_first(parallel, monkeypatch):
+def test_long_files_come_first_and_the_longest_before_them(parallel, monkeypatch):
     begun = []
+    monkeypatch.setattr(run_module, "_LONG", len(BAD))
     monkeypatch.setattr(run_module, "run_all", lambda _, tasks, __: begun.extend(tasks) or ())
     monkeypatch.setattr(run_module, "audit_file", lambda _: run_module._Outcome())
-    write(a=BAD, b=BAD + BAD, c=BAD + "# more", d="x = 1")
-    assert audit_paths(["."], jobs=2, cache=False).files == 4
-    assert [task.path for task in begun] == ["b.py", "c.py", "a.py"]
+    write(a=BAD[:-1], b=BAD, c=BAD + "# more", d="x = 1", e=BAD + BAD, f=BAD)
+    assert audit_paths(["."], jobs=2, cache=False).files == 6
+    assert [task.path for task in begun] == ["e.py", "c.py", "a.py", "b.py", "f.py"]
 
 
 @pytest.mark.parametrize(("processors", "jobs"), [(1, 1), (3, 3), (8, 8), (9, 8)])
@@ -433,7 +475,8 @@ def test_a_process_gets_one_task_after_another(monkeypatch):
     begun = []
 
     def begin(self):
-        begun.append(SimpleNamespace(stdin=io.BytesIO(), stdout=io.BytesIO(b"K\x07.K\x08.")))
+        pipes = {"stdin": io.BytesIO(), "stdout": io.BytesIO(b"K\x07.K\x08.")}
+        begun.append(SimpleNamespace(**pipes, poll=lambda: None))
         return begun[-1]
 
     monkeypatch.setattr(workers._Processes, "_started", begin)
@@ -491,7 +534,8 @@ PROGRAM = """
 import sys, time
 from torchdropout_audit import run as run_module
 
-run_module._WORTH_A_PROCESS = 0
+if {jobs} > 1:
+    run_module._WORTH_A_PROCESS = 0
 
 def tell(done, total):
     print(done, flush=True)
@@ -726,3 +770,165 @@ def test_a_file_that_does_not_parse_is_left_alone():
     report = audit_paths(["."], fix="unsafe")
     assert found(report) == [("a.py", "syntax-error", 7)]
     assert Path("a.py").read_text(encoding="utf-8") == text
+
+
+# --- Encodings in which the same text can be written in several ways ------------------------------
+
+
+def escaped(text, coding):
+    """A source that escapes what it could write as it is."""
+    return f"# coding: {coding}\n".encode() + text.encode()
+
+
+ENCODED = {
+    "unicode_escape": escaped(FIXABLE.replace("é", r"\\n \x41"), "unicode_escape"),
+    "raw_unicode_escape": escaped(FIXABLE.replace("é", r"\u0041"), "raw_unicode_escape"),
+    "utf-7": escaped(FIXABLE.replace("é", "+AEE-"), "utf-7"),
+    "iso2022_jp": escaped(FIXABLE.replace("é", "\x1b(J"), "iso2022_jp") + b"\x1b(B# e\n",
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+@pytest.mark.parametrize("fix", ["safe", "unsafe", "ignores"])
+def test_a_file_whose_bytes_would_change_is_not_fixed(name, fix):
+    data = ENCODED[name]
+    Path("a.py").write_bytes(data)
+    assert found(audit_paths(["."])), "nothing could be fixed"
+    shown = []
+    for changed in (None, lambda *change: shown.append(change)):
+        report = audit_paths(["."], fix=fix, changed=changed)
+        assert Path("a.py").read_bytes() == data
+        [problem] = report.problems
+        assert "a.py: not fixed: its bytes change when its text is encoded again" in problem
+        assert (report.fixed, report.ignored, shown) == (0, 0, [])
+    report, after = audit_data(data, "a.py", fix=fix)
+    assert (after, report.fixed) == (data, 0)
+
+
+def test_a_fix_that_would_be_read_as_another_text_is_not_made(monkeypatch):
+    """In UTF-7 the new text is encoded, and decoded, and is not what was to be written."""
+    data = b"# coding: iso2022_kr\n" + FIXABLE.replace("é", "e").encode()
+    Path("a.py").write_bytes(data)
+    monkeypatch.setattr(run_module, "fix_all", lambda text, *_: Fixed(text + "# \x0e\n", 1, ()))
+    report = audit_paths(["."], fix="safe")
+    assert Path("a.py").read_bytes() == data
+    assert "a.py: not fixed: " in report.problems[0]
+
+
+# --- Memory -------------------------------------------------------------------------------------
+
+
+def one_line(count):
+    """So many findings on one line."""
+    calls = ",".join(f"a{n}=F.dropout(x,0.1)" for n in range(count))
+    return f"import torch.nn.functional as F\nf({calls})\n"
+
+
+def test_what_is_kept_of_a_line_does_not_grow_with_its_length():
+    sizes = []
+    for count in (100, 400):
+        report, _ = audit_data(one_line(count).encode(), "a.py")
+        assert len(report.findings) == count
+        sizes.append(len(pickle.dumps(report.findings)))
+    assert sizes[1] < 5 * sizes[0]  # it was 16 times as much
+
+
+def test_a_long_message_keeps_its_ends():
+    """It quotes source text."""
+    text = f"from torch import nn\nd = nn.Dropout({'0.' + '0' * 100_000})\n"
+    [finding] = audit_data(text.encode(), "a.py")[0].findings
+    assert len(finding.message) < 1_000
+    assert finding.message.startswith("nn.Dropout with a rate of 0.000")
+    assert finding.message.endswith("000 does nothing")
+
+
+def test_of_many_findings_the_first_are_reported_and_errors_before_advice(monkeypatch):
+    monkeypatch.setattr(run_module, "MOST_FINDINGS", 3)
+    advice = "nn.Dropout(1.0)\n"
+    write(a=f"import torch.nn as nn\n{advice * 4}nn.Dropout(7)\n", b=BAD)
+    for _ in range(2):  # not remembered as all there is
+        report = audit_paths(["."])
+        lines = [(f.path, f.line, f.severity) for f in report.findings]
+        assert lines == [
+            ("a.py", 2, "advice"), ("a.py", 3, "advice"), ("a.py", 6, "error"), ("b.py", 2, "error")
+        ]  # fmt: skip
+        said = "a.py: 5 findings, of which 3 are reported, errors first"
+        assert (report.problems, report.complete, report.interrupted) == ((said,), False, False)
+        assert report.files == 2
+    data = f"import torch.nn as nn\n{advice * 4}".encode()
+    assert not audit_data(data, "a.py")[0].complete
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="it does not limit memory")
+def test_a_file_that_takes_too_much_memory_is_a_problem():
+    """In a process of its own, since what others have freed is not taken anew."""
+    write(a=BAD, b=BAD + "a," * 150_000, c=BAD)
+    code = """
+from torchdropout_audit import run
+run.MOST_MEMORY = 20_000_000
+report = run.audit_paths(["."], jobs=1, cache=False)
+print(*(finding.path for finding in report.findings))
+print(*report.problems, sep="\\n")
+bytearray(100_000_000)  # the limit was for that file
+"""
+    path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    paths, problem = done.stdout.splitlines()
+    assert paths == "a.py c.py"
+    said = "b.py: not audited: it takes more than 0.02 GB, or more memory than there is"
+    assert problem == said
+
+
+def test_memory_that_is_full_in_a_rule_is_a_problem_of_the_file(monkeypatch):
+    finders = dict(FINDERS)
+
+    def fail(code):
+        raise MemoryError
+        yield
+
+    finders["p-one"] = type(finders["p-one"])(finders["p-one"].rule, fail)
+    monkeypatch.setattr("torchdropout_audit.source.FINDERS", finders)
+    write(a=BAD)
+    report = audit_paths(["."], cache=False)
+    assert "a.py: not audited: it takes more than" in report.problems[0]
+    assert report.files == 0
+
+
+def killed_for_a(task):
+    if task.path == "a.py":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run_module.audit_file(task)
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_process_that_the_system_kills_costs_one_file(parallel, monkeypatch, jobs):
+    monkeypatch.setattr(run_module, "audit_file", killed_for_a)
+    write(a=BAD, b=BAD, c=BAD)
+    report = audit_paths(["."], jobs=jobs, cache=False)
+    assert [f.path for f in report.findings] == ["b.py", "c.py"]
+    [problem] = report.problems
+    assert problem.startswith("a.py: not audited: the process that audited it ended: exit code -9")
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_process_that_ends_while_it_is_idle_costs_nothing():
+    processes = workers._Processes(abs)
+    try:
+        assert processes.run(-7) == 7
+        [process] = processes._all
+        process.kill()
+        process.wait()
+        assert processes.run(-8) == 8
+    finally:
+        processes.kill()
+        processes.close()

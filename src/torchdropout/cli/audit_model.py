@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..audit import AuditedSites
+from ..audit import AuditedSite, AuditedSites
 from ..audit.load import Input, load_model, read_inputs
 from ..audit.report import (
     render_sites,
@@ -35,6 +35,7 @@ from ..reporting.command import (
     quiet_option,
     tell,
 )
+from ..reporting.findings import Finding
 from ..reporting.output import look, need_writable
 from ._apart import apart
 
@@ -89,10 +90,11 @@ def audit_model(
     except WRONG as error:
         raise click.UsageError(str(error)) from error
     try:
-        found = apart(functools.partial(_found, target, made), target, fork=bool(context.obj))
+        data = apart(functools.partial(_found, target, made), target, fork=bool(context.obj))
     except WRONG as error:
         tell(str(error))
         return CANNOT_RUN
+    found = _read(**data)
 
     def rendered(**how: Any) -> str:
         if form == "text":
@@ -106,9 +108,20 @@ def audit_model(
     return ERRORS if failed and not exit_zero else OK
 
 
-def _found(target: str, made: list[Input]) -> AuditedSites:
+def _found(target: str, made: list[Input]) -> dict[str, Any]:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # for what the model prints
-            return find_sites(*load_model(target, made))
+            found = find_sites(*load_model(target, made))
     except SystemExit as error:  # a property or a hook of the target may exit
         raise TargetError(f"Expected TARGET {target!r} to return, got {one_line(error)}") from error
+    listed = {name: [*map(vars, getattr(found, name))] for name in ("sites", "findings")}
+    return vars(found) | listed
+
+
+def _read(sites: list[Any], findings: list[Any], notes: list[str], **others: Any) -> AuditedSites:
+    return AuditedSites(
+        sites=tuple(AuditedSite(**site | {"also": tuple(site["also"])}) for site in sites),
+        findings=tuple(Finding(**finding) for finding in findings),
+        notes=tuple(notes),
+        **others,
+    )

@@ -16,7 +16,6 @@ from torch.export import ExportedProgram
 from ..audit.load import load_model, read_inputs
 from ..errors import TorchDropoutError
 from ..loading import one_line, target_error
-from ..mc import Plan
 from ..mc import plan as make_plan
 from ..reporting.command import (
     CANNOT_RUN,
@@ -32,7 +31,7 @@ from ..reporting.command import (
 )
 from ..reporting.lines import clean
 from ..reporting.output import need_writable
-from ..scope._given import BatchDims
+from ..scope.interface import BatchDims
 from ._apart import apart
 
 
@@ -76,6 +75,19 @@ def mc() -> None:
     callback=lambda _context, _option, given: _dims(given),
     help="The dimension of the samples in the draws of a path, if forwards do not show it.",
 )
+@click.option(
+    "--sequence",
+    type=click.IntRange(min=1),
+    metavar="LENGTH",
+    help="The length of the longest sequence, for masks that do not depend on padding.",
+)
+@click.option(
+    "--sequence-dim",
+    type=click.IntRange(0, 63),
+    default=1,
+    show_default=True,
+    help="The dimension of the positions in the inputs.",
+)
 @formats("text", "json")
 @output_option("Write the plan to a file, atomically; the verdict goes to stderr.")
 @quiet_option("Print the verdict only.")
@@ -91,6 +103,8 @@ def plan(
     batch_dim: int,
     shared: tuple[str, ...],
     batch_dims: BatchDims,
+    sequence: int | None,
+    sequence_dim: int,
     form: str,
     output: Path | None,
     quiet: bool,
@@ -101,10 +115,11 @@ def plan(
     TARGET is package.module:factory or path/file.py:factory. The factory is called without
     arguments and returns a model, (model, args) or (model, args, kwargs). The model is put in eval
     and run a few times: each site is listed with its p and how it is reached, and whether the
-    output is eval's when each draw is replaced by its mean, so that nothing else changes.
+    output is eval's when each draw is replaced by its mean, so that nothing else changes. A line
+    says whether an input gets the same in another batch and in another order.
 
-    Exit code: 0 all dropout is reached and nothing else changes, 1 otherwise, 2 the model cannot
-    be run or draws nowhere, 130 interrupted.
+    Exit code: 0 all dropout is reached, nothing else changes and no input depends on its batch, 1
+    otherwise, 2 the model cannot be run or draws nowhere, 130 interrupted.
     """
     try:
         made = read_inputs(inputs)
@@ -114,24 +129,24 @@ def plan(
         raise click.UsageError(str(error)) from error
     options: dict[str, Any] = {"include": include or None, "exclude": exclude or None}
     options |= {"batch_dim": batch_dim, "shared": shared or None, "batch_dims": batch_dims}
+    options |= {"sequence": sequence and (0, sequence), "sequence_dim": sequence_dim}
     try:
         work = functools.partial(_plan, target, made, options)
         found = apart(work, target, fork=bool(context.obj))
     except TorchDropoutError as error:
         tell(str(error))
         return CANNOT_RUN
-    lines = [clean(line) for line in str(found).splitlines()]
+    lines = [clean(line) for line in found["text"].splitlines()]
     text = "\n".join(lines[-1:] if quiet else lines) + "\n"
 
     def rendered(**_: Any) -> str:
         if form == "text":
             return text
-        return json.dumps({"schema": 1, "target": target, **found.to_dict()}, indent=2)
+        return json.dumps({"schema": 1, "target": target, **found["plan"]}, indent=2)
 
     if not publish(output, lines[-1], "", rendered, rendered, quiet=quiet):
         return CANNOT_RUN
-    misplaced = any(found.found[site].problem for site in found.rates)
-    return OK if exit_zero or not (found.problem or found.unreached or misplaced) else ERRORS
+    return OK if exit_zero or found["passed"] else ERRORS
 
 
 def _dims(given: Iterable[str]) -> BatchDims:
@@ -150,8 +165,8 @@ def _dims(given: Iterable[str]) -> BatchDims:
     return found
 
 
-def _plan(target: str, inputs: Any, options: dict[str, Any]) -> Plan:
-    """The plan of the model that a TARGET names.
+def _plan(target: str, inputs: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The plan of the model that a TARGET names, as text and as data, and whether all is reached.
 
     Raises:
         TargetError: It cannot be loaded, or its forward fails or ends the process.
@@ -164,7 +179,10 @@ def _plan(target: str, inputs: Any, options: dict[str, Any]) -> Plan:
                 got = "an exported program, whose mode is fixed"
                 raise target_error(target, "to return a model", got)
             with home:
-                return make_plan(model.eval(), *args, **options, **kwargs)
+                found = make_plan(model.eval(), *args, **options, **kwargs)
+                misplaced = any(found.found[site].problem for site in found.rates)
+                wrong = found.problem or found.mixing or found.unreached or misplaced
+                return {"text": str(found), "plan": found.to_dict(), "passed": not wrong}
         except TorchDropoutError:
             raise
         except (Exception, SystemExit) as error:

@@ -23,6 +23,7 @@ HALF_LOWER = 2**15  # the number that `halves` subtracts
 _TOP_BITS = -0x7FFF7FFF7FFF8000  # 0x8000800080008000: the top bit of each half word
 
 STREAM_BITS = 60
+STREAM_HIGH = 2 ** (STREAM_BITS - 32) - 1  # of the high half of a stream, under the domain
 
 
 def threshold(p: float) -> int:
@@ -74,9 +75,9 @@ def uniform(seed: int, stream: int, index: int) -> int:
         >>> hex(uniform(0, 0, 0))
         '0xe8d5d022'
     """
-    check_unsigned("seed", seed, 64)
-    check_unsigned("stream", stream, STREAM_BITS)
-    check_unsigned("index", index, 64)
+    seed = check_unsigned("seed", seed, 64)
+    stream = check_unsigned("stream", stream, STREAM_BITS)
+    index = check_unsigned("index", index, 64)
     return half(seed, stream, DOMAIN_HIGH, index) << 16 | half(seed, stream, DOMAIN_LOW, index)
 
 
@@ -121,14 +122,14 @@ def words_tensor(key: torch.Tensor, domain: int | torch.Tensor, block: torch.Ten
     """`words` on tensors.
 
     Args:
-        key: `(..., 2)` int64: seed and stream, each as its 64 bits.
+        key: `(..., 2)` int64: seed, as its 64 bits, and stream, whose lowest 60 bits count.
         domain: 4 bits; an int64 tensor of them broadcasts with `key[..., 0]`.
         block: int64 tensor on the key's device that broadcasts with `key[..., 0]`; its 64 bits are
             read as unsigned.
     """
     k0, c2 = (key & WORD).unbind(-1)
     k1, c3 = (key >> 32 & WORD).unbind(-1)
-    counter = block & WORD, block >> 32 & WORD, c2, c3 | domain << 28
+    counter = block & WORD, block >> 32 & WORD, c2, c3 & STREAM_HIGH | domain << 28
     return philox4x32_tensor(counter, (k0, k1))
 
 

@@ -18,6 +18,7 @@ from .._validate import (
     check_shape,
     check_unsigned,
     is_integer,
+    plain,
     wrong_type,
     wrong_value,
 )
@@ -97,9 +98,10 @@ class MaskLayout:
     start: tuple[int, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        check_unsigned("base", self.base, 64)
+        object.__setattr__(self, "base", check_unsigned("base", self.base, 64))
         if not isinstance(self.strides, tuple) or not all(map(is_integer, self.strides)):
             wrong_type("strides", "a tuple of integers", self.strides)
+        object.__setattr__(self, "strides", tuple(map(plain, self.strides)))
 
     def __repr__(self) -> str:
         # Errors show it, also in compiled code, where torch cannot trace a dataclass's repr.

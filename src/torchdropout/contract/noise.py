@@ -50,10 +50,10 @@ def word(seed: int, stream: int, domain: int, index: int) -> int:
         >>> hex(word(0, 0, Law.UNIFORM, 0))
         '0x587be05d'
     """
-    check_unsigned("seed", seed, 64)
-    check_unsigned("stream", stream, STREAM_BITS)
-    check_unsigned("domain", domain, 4)
-    check_unsigned("index", index, 64)
+    seed = check_unsigned("seed", seed, 64)
+    stream = check_unsigned("stream", stream, STREAM_BITS)
+    domain = check_unsigned("domain", domain, 4)
+    index = check_unsigned("index", index, 64)
     block, place = divmod(index, PER_BLOCK)
     return words(seed, stream, domain, block)[place]
 

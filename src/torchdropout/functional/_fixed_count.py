@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .. import ops
-from .._validate import is_integer, wrong_type, wrong_value
+from .._validate import is_integer, plain, wrong_type, wrong_value
 from ..contract.keep import count_kept as count_kept
 from ..contract.layout import row_major
 from ._indices import mask_map
@@ -107,4 +107,4 @@ def check_dim(dim: Any, x: torch.Tensor) -> int:
         wrong_type("dim", "an integer, a dimension of the input", dim)
     if not -x.ndim <= dim < x.ndim:
         wrong_value("dim", f"in [{-x.ndim}, {x.ndim}), a dimension of a {x.ndim}-D input", dim)
-    return dim % x.ndim
+    return plain(dim) % x.ndim

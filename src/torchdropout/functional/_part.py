@@ -10,7 +10,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from ..contract.seed import as_int64
-from ..errors import ArgumentValueError
+from ..errors import ArgumentValueError, SiteError
 from ..random import Key, move
 
 
@@ -38,8 +38,9 @@ class Part:
 
     Args:
         batch: The dimension of the samples; None where all samples share the draws.
-        start: The number of the part's first sample.
-        sequence: The dimension of the positions; None where the sequence is not divided.
+        start: The number of the part's first sample; -1 if their numbers are in no order.
+        sequence: The dimensions of the positions, such as queries and keys; none where they are
+            not counted in a sequence of a length that is known.
         first: The number of the part's first position.
         length: How many positions the whole sequence has.
         key: In compiled code the key, which then carries the base, as an input of the graph.
@@ -47,13 +48,14 @@ class Part:
         seen: Called with the shape of the draws, of size 1 where they are shared.
         alike: Whether all samples have the draws of the first.
         size: How many places a sample has; 0 for as many as it has draws.
+        step: How far the number of a row is from that of the row before it.
     """
 
     def __init__(
         self,
         batch: Axis | None,
         start: int,
-        sequence: Axis | None = None,
+        sequence: tuple[Axis, ...] = (),
         first: int = 0,
         length: int = 0,
         key: Key | None = None,
@@ -61,6 +63,7 @@ class Part:
         seen: Callable[[tuple[int, ...]], object] | None = None,
         alike: bool = False,
         size: int = 0,
+        step: int = 1,
     ) -> None:
         self.batch = batch
         self.start = start
@@ -72,11 +75,21 @@ class Part:
         self.seen = seen
         self.alike = alike
         self.size = size
+        self.step = step
 
     def apart(self, size: int) -> Part:
         """The same with that many places for each sample, whatever the shape of its draws."""
         part = copy.copy(self)
         part.size = size
+        return part
+
+    def of_rows(self, dim: int, first: int, step: int) -> Part:
+        """The same for rows with the numbers `first`, `first + step` and so on.
+
+        A dimension of -1 stands for none: the draw is one row.
+        """
+        part = copy.copy(self)
+        part.batch, part.start, part.step = Axis(dim, 1), first, step
         return part
 
     def first_sample(self, key: Key, size: int) -> int:
@@ -85,6 +98,11 @@ class Part:
         In compiled code it is 0, and the key begins that many places later.
         """
         if self.places is None:
+            if self.start < 0:
+                raise SiteError(
+                    "Expected samples whose numbers follow one another in a module that takes the "
+                    "number of the first."
+                )
             return self.start
         if not is_dynamo_compiling():
             return int(self.places()[0])
@@ -103,10 +121,17 @@ class Part:
         if self.seen is not None:
             self.seen(tuple(sizes))
         samples = self._dim(self.batch, sizes, shared)
-        positions = self._dim(self.sequence, sizes, shared)
         whole = list(sizes)
-        if positions is not None and self.sequence is not None:
-            whole[positions] = self.length * self.sequence.times
+        positions = []
+        for axis in self.sequence:
+            if self._dim(axis, sizes, shared) is not None:
+                positions.append(axis)
+                whole[axis.dim] = self.length * axis.times
+                if sizes[axis.dim] > whole[axis.dim]:
+                    raise ArgumentValueError(
+                        f"Expected `sequence` to have a length of {sizes[axis.dim]} or more, the "
+                        f"positions of a draw, got {self.length}."
+                    )
         strides, step = [0] * len(sizes), 1
         for dim in reversed(range(len(sizes))):
             if dim != samples and dim not in shared:
@@ -115,10 +140,12 @@ class Part:
         step = self.size or step
         of_sample = of_position = 0
         if samples is not None and self.batch is not None:
-            strides[samples] = step
+            strides[samples] = step * self.step
             of_sample = self.batch.times * step
-        if positions is not None and self.sequence is not None:
-            of_position = self.sequence.times * strides[positions]
+        elif self.batch is not None and self.batch.dim < 0:
+            of_sample = step
+        for axis in positions:
+            of_position += axis.times * strides[axis.dim]
         if self.key is not None and self.places is not None and is_dynamo_compiling():
             steps = torch.tensor([of_sample, of_position], dtype=torch.int64, device="cpu")
             move(self.key, torch.sum(self.places() * steps))
@@ -140,7 +167,7 @@ class Part:
 
         None where they are not, or may not be, row-major: then use `indices`.
         """
-        plain = self.sequence is None and self.seen is None and not (self.alike or self.size)
+        plain = not (self.sequence or self.seen or self.alike or self.size) and self.step == 1
         if not plain or self.places is not None or self.batch is None:
             return None
         n = shape.numel()
@@ -151,6 +178,6 @@ class Part:
 
     @staticmethod
     def _dim(axis: Axis | None, sizes: Sequence[int], shared: Sequence[int]) -> int | None:
-        if axis is None or axis.dim >= len(sizes) or axis.dim in shared:
+        if axis is None or not 0 <= axis.dim < len(sizes) or axis.dim in shared:
             return None
         return axis.dim

@@ -14,6 +14,7 @@ from .._validate import (
     check_dims,
     check_number,
     is_integer,
+    plain,
     wrong_type,
     wrong_value,
 )
@@ -41,7 +42,7 @@ def check_block_size(block_size: Any) -> int:
         wrong_type("block_size", "an integer of 1 or more, the side of a block", block_size)
     if block_size < 1:
         wrong_value("block_size", "1 or more, the side of a block", block_size)
-    return block_size
+    return plain(block_size)
 
 
 def check_eps(eps: Any) -> float:

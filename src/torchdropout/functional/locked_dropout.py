@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .._validate import check_dims, check_input, is_integer, wrong_type, wrong_value
+from .._validate import check_dims, check_input, is_integer, plain, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
 from ._call import apply_inverted
@@ -80,4 +80,4 @@ def check_time_dim(time_dim: Any) -> int:
     """
     if not is_integer(time_dim):
         wrong_type("time_dim", "an integer, the dimension of time", time_dim)
-    return time_dim
+    return plain(time_dim)

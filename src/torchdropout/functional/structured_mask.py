@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .. import ops
-from .._validate import check_bool, is_integer, wrong_type, wrong_value
+from .._validate import check_bool, is_integer, plain, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..random import Key
 from ._call import check_call
@@ -181,4 +181,4 @@ def check_n_of_m(n: Any, m: Any) -> tuple[int, int]:
         wrong_value("m", "1 or more, the size of a group", m)
     if not 1 <= n <= m:
         wrong_value("n", f"in [1, {m}], how many of {m} are kept", n)
-    return n, m
+    return plain(n), plain(m)

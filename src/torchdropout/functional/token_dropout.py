@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 
 import torch
 
-from .._validate import check_bool, is_integer, wrong_type, wrong_value
+from .._validate import check_bool, is_integer, plain, wrong_type, wrong_value
 from ..contract.layout import MaskLayout
 from ..errors import ArgumentTypeError
 from ..random import Key
@@ -163,4 +163,4 @@ def check_prefix(num_prefix_tokens: Any) -> int:
         wrong_type("num_prefix_tokens", "an integer of 0 or more", num_prefix_tokens)
     if num_prefix_tokens < 0:
         wrong_value("num_prefix_tokens", "0 or more", num_prefix_tokens)
-    return num_prefix_tokens
+    return plain(num_prefix_tokens)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -406,7 +405,7 @@ def check_pair(name: str, value: Any, least: int) -> tuple[int, ...]:
     """
     if isinstance(value, (tuple, list)) and len(value) in (1, 2):
         first, last = value[0], value[-1]
-    elif is_integer(value) or isinstance(value, numbers.Integral):
+    elif is_integer(value):
         first = last = value
     else:
         wrong_type(name, f"an integer, {least} or more, or two of them", value)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ..contract.keep import HALF, halves
+from ..contract.keep import HALF, STREAM_HIGH, halves
 from ..contract.philox import (
     MULTIPLIER_0,
     MULTIPLIER_1,
@@ -30,6 +30,7 @@ _LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
 FEW = 512  # blocks that are computed faster in Python integers than by operators
 _MULTIPLIERS = torch.tensor(((MULTIPLIER_0,), (MULTIPLIER_1,)), device="cpu").unsqueeze(-1)
 _HALVES = torch.tensor((((0,),), ((32,),)), device="cpu")
+_KEY_BITS = torch.tensor((((WORD,), (WORD,)), ((WORD,), (STREAM_HIGH,))), device="cpu")
 # For `Philox`, in each round: which of c0 and c2 is in each half of the state, and, at the words
 # that it makes, which half of the seed they get.
 _WORDS = [((1, 0), (0, 1), (0, 1), (1, 0))[number % 4] for number in range(ROUNDS)]
@@ -58,7 +59,7 @@ class Philox:
             device: Where the words are computed.
         """
         self.count, self.device = len(keys), device
-        halves = (keys.t() >> _HALVES & WORD).flatten(0, 1)
+        halves = (keys.t() >> _HALVES & _KEY_BITS).flatten(0, 1)
         words = (halves[_OF_KEY] + _ADDED[domain]) & WORD
         *self.masks, stream = words.unsqueeze(-1).to(device).unbind()
         self.c2, self.c3 = stream.unbind()
@@ -196,7 +197,7 @@ def _words_in_integers(
     seed: int, stream: int, domain: int, counter: tuple[int, int], ones: int
 ) -> tuple[int, int, int, int]:
     """The words of n calls: each integer holds n numbers of 64 bits."""
-    of_stream = (stream & WORD) * ones, (domain << 28 | stream >> 32) * ones
+    of_stream = (stream & WORD) * ones, (domain << 28 | stream >> 32 & STREAM_HIGH) * ones
     return philox4x32((*counter, *of_stream), (seed & WORD, seed >> 32), ones)
 
 
@@ -216,7 +217,7 @@ def _constants(keys: torch.Tensor, domain: int, c1: int) -> tuple[Any, ...]:
     # One key is two numbers, many are two tensors: the formulas are the same.
     seed, stream = keys[0].tolist() if len(keys) == 1 else keys.unbind(-1)
     key_0, key_1 = seed & WORD, seed >> 32 & WORD
-    c2, c3 = stream & WORD, (stream >> 32 & WORD) | domain << 28
+    c2, c3 = stream & WORD, (stream >> 32 & STREAM_HIGH) | domain << 28
     product_1 = c2 * MULTIPLIER_1
     c0 = (product_1 >> 32 & WORD) ^ c1 ^ key_0
     product_0 = c0 * MULTIPLIER_0

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from ..contract.keep import compute_dtype
+from ._check import check_memory
 from .reference import masked_affine
 
 ROWS = 256  # of a block, whose rows are summed one after the other in the compute type
@@ -38,6 +39,7 @@ def dropout_add(
     Returns:
         A new tensor laid out as `torch.empty_like(residual)`.
     """
+    check_memory(residual, bias)
     value = x.to(compute_dtype(x.dtype))
     if bias is not None:
         value = value + bias.to(value.dtype)

@@ -15,6 +15,7 @@ import torch
 from ..contract.seed import as_int64, captures
 from ..errors import ArgumentValueError, BackendError, TorchDropoutError
 from . import cpu, triton
+from ._check import Check, check_memory
 
 Kernel = Callable[..., Any]
 # From a call's arguments to those of the small calls that are compared with the reference.
@@ -23,6 +24,7 @@ Samples = Callable[..., Iterator[tuple[Any, ...]]]
 # argument is the tensor of the call.
 Compare = Callable[[Any, Any, torch.Tensor], None]
 
+_PLACED = (3,)  # the shape of a key with the number that `placed` takes off
 OLDEST_CARD = (7, 0)  # the compute capability that Triton's compiler needs of an NVIDIA GPU
 
 # One warning for each reason.
@@ -31,15 +33,29 @@ refused: dict[torch.device, str] = {}  # why no Triton kernel runs there; empty 
 compared: set[tuple[str, torch.device, torch.dtype]] = set()  # and found equal to the reference
 
 
-def elsewhere(operator: str, reference: Kernel) -> Kernel:
+def unchecked(*_: Any) -> None:
+    """The check of a function whose callers have checked its arguments."""
+
+
+def elsewhere(operator: str, reference: Kernel, check: Check = unchecked) -> Kernel:
     """The function that an operator calls where no other is registered: the reference.
 
     On CPU tensors it runs the Triton kernel if that was chosen. It was chosen by name, so a failure
     of it is an error.
+
+    Args:
+        operator: Its name.
+        reference: The reference kernel.
+        check: Raises an error if the kernels may not run with the arguments.
     """
 
     def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> Any:
-        key, rest = placed(key, rest)
+        if check is not unchecked:
+            check(x, key, *rest)
+            if not (x.data_ptr() and key.data_ptr()):
+                check_memory(x, key)
+        if key.shape == _PLACED:
+            key, rest = placed(key, rest)
         chosen = cpu.current() == triton.NAME and x.device.type == "cpu"
         if chosen and triton.serves(operator, x, key, rest):
             return triton.load(operator)(x, key, *rest)
@@ -100,6 +116,7 @@ def on_gpu(
     reference: Kernel,
     samples: Samples = samples_of_map,
     compare: Compare = same_bits,
+    check: Check = unchecked,
 ) -> Kernel:
     """The function that an operator calls on the devices of Triton.
 
@@ -109,6 +126,7 @@ def on_gpu(
     """
 
     def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> Any:
+        check(x, key, *rest)
         key, rest = placed(key, rest)
         if triton.serves(operator, x, key, rest) and _wanted(operator, x.device):
             try:
@@ -151,11 +169,11 @@ def placed(key: torch.Tensor, rest: tuple[Any, ...]) -> tuple[torch.Tensor, tupl
 
 
 def register(
-    library: torch.library.Library, name: str, reference: Kernel, samples: Samples = samples_of_map
+    library: torch.library.Library, name: str, reference: Kernel, check: Check, samples: Samples
 ) -> None:
     """Register the kernels of an operator of one form: all that `define_map` registers of them."""
-    library.impl(name, elsewhere(name, reference), "CompositeExplicitAutograd")
-    on_devices(library, name, on_gpu(name, reference, samples))
+    library.impl(name, elsewhere(name, reference, check), "CompositeExplicitAutograd")
+    on_devices(library, name, on_gpu(name, reference, samples, check=check))
 
 
 def anywhere(operator: str, reference: Kernel, samples: Samples, compare: Compare) -> Kernel:

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import _torch
-from ..scope._places import of_packed
-from ..scope._shared import is_packed, size_of
+from ..scope.interface import is_packed, of_packed, size_of
 from ._look import fresh
 
 
@@ -73,7 +72,17 @@ class Batch(NamedTuple):
     def kind(self) -> Any:
         """The properties shared by batches that are computed in the same way."""
         leaves, form = _torch.tree.tree_flatten((self.args, self.kwargs))
-        shapes = tuple(
-            (t.shape, t.dtype, t.device) if isinstance(t, torch.Tensor) else type(t) for t in leaves
+        kinds = tuple(
+            (t.shape, t.dtype, t.device, _is_constant(t))
+            if isinstance(t, torch.Tensor)
+            else type(t)
+            for t in leaves
         )
-        return shapes, str(form), self.only
+        return kinds, str(form), self.only
+
+
+def _is_constant(t: torch.Tensor) -> bool:
+    """Whether it holds integers that are all the same: many models ignore a mask of ones."""
+    if t.is_floating_point() or t.is_complex() or t.is_meta or not t.numel():
+        return False
+    return bool((t == t.flatten()[0]).all())

@@ -9,7 +9,7 @@ from typing import Any
 from .._validate import check_p, wrong_type, wrong_value
 from ..errors import ArgumentValueError
 from ..scope import SiteId
-from ..scope._watch import Draw
+from ..scope.interface import Draw
 
 Patterns = str | Iterable[str] | None
 

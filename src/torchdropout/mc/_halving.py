@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..scope._out_of_memory import is_out_of_memory
+from ..scope.interface import is_out_of_memory
 from ._warning import warn
 
 T = TypeVar("T")

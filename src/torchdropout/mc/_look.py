@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Set
+import functools
+from collections.abc import Callable, Set
 from typing import Any
 
 import torch
 
 from .. import _torch
 from ..random import Key
-from ..scope import SiteId
-from ..scope._out_of_memory import is_out_of_memory
-from ..scope._places import Look, Looking, Sites, Taken
-from ..scope._shared import Leaf, having, is_packed, leaves_of, shared_leaves, without_one
+from ..scope import SiteId, Sites
+from ..scope.interface import (
+    Draw,
+    Leaf,
+    Look,
+    Looking,
+    Taken,
+    having,
+    is_out_of_memory,
+    is_packed,
+    leaves_of,
+    shared_leaves,
+    without_one,
+)
 
 _FIXED = (str, bytes, bool, int, float, complex, torch.nn.Module, torch.dtype, torch.device, tuple)
 
@@ -51,6 +62,7 @@ class PlanLook(Look):
     """
 
     output: Any = None
+    only: Set[SiteId] | None = None  # the sites that draw; None for all
 
     def all_draws(self, paths: Set[str]) -> dict[SiteId, Any]:
         """The draws of a forward, and of others with other keys until each of these paths draws."""
@@ -67,13 +79,13 @@ class PlanLook(Look):
                 break
         return {site: found[site] for site in order}
 
-    def all_sites(self, batch_dim: int, wanted: Set[SiteId]) -> Sites:
+    def all_sites(self, batch_dim: int, wanted: Set[SiteId], positions: int | None = None) -> Sites:
         """The sites, from forwards until these are among them."""
-        sites = self._with_keys_of(0).sites(batch_dim)
+        sites = self._with_keys_of(0).sites(batch_dim, positions)
         for step in range(1, _LOOKS):
             if wanted <= sites.keys():
                 break
-            sites = sites.joined(self._with_keys_of(step).sites(batch_dim))
+            sites = sites.joined(self._with_keys_of(step).sites(batch_dim, positions))
         return sites
 
     def alone(self, dim: int, size: int) -> tuple[str | int, frozenset[Leaf], list[str | int]]:
@@ -142,8 +154,19 @@ class PlanLook(Look):
     def run(self, scope: Looking, args: Any, kwargs: Any) -> Any:
         """The output of a forward in a scope."""
         args, kwargs = fresh(args, kwargs)
-        self.output = super().run(scope, args, kwargs)
+        if self.only is not None:
+            scope.answer = functools.partial(self._answer, scope.answer)  # type: ignore[method-assign]
+        try:
+            self.output = super().run(scope, args, kwargs)
+        finally:
+            vars(scope).pop("answer", None)  # a circle, which would keep the arguments alive
         return self.output
+
+    def _answer(self, answer: Callable[[SiteId, Draw], Any], site: SiteId, draw: Draw) -> Any:
+        """The draw, or what eval has in its place."""
+        if self.only is None or self.given.merged(site) in self.only or draw.mean is None:
+            return answer(site, draw)
+        return draw.finished(draw.mean(*draw.tensors))
 
 
 def flat(output: Any, depth: int = 4) -> tuple[list[Any], list[Any]]:

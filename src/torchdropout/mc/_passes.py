@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -14,12 +15,21 @@ from ..contract.seed import as_int64
 from ..errors import SiteError
 from ..functional._part import Part
 from ..random import Key
-from ..scope import SiteId, keyed
-from ..scope._given import unfolded
-from ..scope._handlers import injected
-from ..scope._shared import Shared, batch_size, shared_leaves
-from ..scope._watch import Draw, unwrapped
+from ..scope import Place, SiteId, keyed
+from ..scope.interface import (
+    Draw,
+    batch_size,
+    fitted,
+    injected,
+    is_packed,
+    misfit,
+    shared_leaves,
+    size_of,
+    unfolded,
+    unwrapped,
+)
 from ._batch import Batch
+from ._layout import Layout
 from ._plan import Plan, check_mode, training
 
 if TYPE_CHECKING:
@@ -63,8 +73,7 @@ class Passes(keyed):
         expand: Whether the model is called with the inputs once, and the first draw makes `count`
             of each; otherwise it is called with `count` repetitions of the batch.
         inlet: The module that makes them instead of the first draw.
-        batch_dim: The dimension of the inputs in the arguments.
-        shared: The arguments that all inputs share.
+        layout: Where the inputs and their positions lie.
     """
 
     def __init__(
@@ -79,10 +88,18 @@ class Passes(keyed):
         alike: bool = False,
         expand: bool = False,
         inlet: Inlet | None = None,
-        batch_dim: int = 0,
-        shared: Shared | None = None,
+        layout: Layout = Layout(),  # noqa: B008 - it does not change
     ) -> None:
-        super().__init__(model, seed=key, batch_dim=batch_dim, shared=shared, on_unreached="ignore")
+        super().__init__(
+            model,
+            seed=key,
+            batch_dim=layout.batch_dim,
+            shared=layout.shared,
+            sequence=None if layout.length is None else (0, layout.length),
+            sequence_dim=layout.sequence_dim,
+            independent=layout.independent,
+            on_unreached="ignore",
+        )
         self.forced = True
         self._of_all = key
         self._pass = first
@@ -91,6 +108,7 @@ class Passes(keyed):
         self._alike = alike
         self.expand = expand
         self.expanded = not expand
+        self.drew = False
         self.inlet = inlet
         self._inlet_hook: Any = None
         self._size = 0
@@ -110,6 +128,7 @@ class Passes(keyed):
         check_mode(self.model, self._watcher.tree.modules)
         skipped = shared_leaves(unwrapped(self.model), args, kwargs, self.shared or ())
         self._size = batch_size(args, kwargs, self.batch_dim, skipped) or 0
+        _torch.in_python(self._note_sizes)(args, kwargs, skipped)
         plan = self._plan
         if callable(self._find) and (plan is None or (plan.found.single and self._size > 1)):
             self._plan = self._planned(self._find, args, kwargs)
@@ -120,11 +139,23 @@ class Passes(keyed):
         if self._modules is None:
             self._modules = self._switched(self._plan)
         _torch.in_python(self._turn_on)()  # a graph cannot hold the exit from training mode
-        self._watcher.start = self._index
+        watcher = self._watcher
+        watcher.start, watcher.rows, watcher.numbers = self._index, self._size, None
         self._steps = [self._of_all.fold_in(self._pass + t) for t in range(self.count)]
         self.expanded = not self.expand
+        self.drew = not self._plan.rates
         if callable(self._find):  # the user's arguments, not copies
             self._arguments = (args, kwargs)
+
+    def _note_sizes(self, args: Any, kwargs: Any, skipped: Collection[int]) -> None:
+        """Note the shape of an input, up to the second one."""
+        dim, sizes = self.batch_dim, self._watcher.sizes
+        for n, leaf in enumerate(_torch.tree.tree_leaves((args, kwargs), is_leaf=is_packed)):
+            if n not in skipped and size_of(leaf, dim) is not None:
+                shape = leaf.shape if isinstance(leaf, torch.Tensor) else None
+                if len(sizes) < 2:
+                    sizes.add(shape and (*shape[:dim], *shape[dim + 1 :]))
+                return
 
     def _turn_on(self) -> None:
         assert self._modules is not None
@@ -194,7 +225,11 @@ class Passes(keyed):
                 f"Expected a forward of the model, got one of its part {site.path} alone: call the "
                 "model, or activate that part."
             )
+        number, site = site.number, plan.found.of(site)
         found = plan.found.get(site)
+        if found is None and not self.independent:
+            problem = "it draws in some forwards and not in others"
+            return self._of_batch(site, draw, problem, {})
         if found is None or not found.is_of(draw):
             raise SiteError(
                 f"Expected the draws that the model had when it was planned, got {site} "
@@ -202,49 +237,80 @@ class Passes(keyed):
             )
         if site not in plan.rates and draw.mean is not None:
             return draw.finished(draw.mean(*draw.tensors))
+        self.drew = True
         self._check_vmap(site, draw)
-        if found.problem:
-            raise SiteError(
-                f"Expected draws that belong to one input each, got {site} ({draw.kind}): "
-                f"{found.problem}."
-            )
-        batch = found.place.batch
-        if self._alike and batch is not None and batch.times != 1:
+        rate = plan.rates.get(site)
+        options: dict[str, Any] = {} if rate is None else {"rate": rate}
+        if self.count == 1 and draw.inplace and self._is_given(draw.tensors[0]):
+            options["fresh"] = True  # the next pass has the same input
+        apart = self.expanded
+        rows = self._size * (self.count if self.expand and apart else 1)
+        varies = len(self._watcher.sizes) > 1
+        if varies:
+            found = fitted(draw, found, rows)
+        problem = found.problem or misfit(draw, found, rows)
+        if problem and not found.problem and self.count > 1:
+            raise CannotBatchError(f"{site} ({draw.kind}) has the rows of one pass only")
+        if problem:
+            return self._of_batch(site, draw, problem, options)
+        if varies and self.sequence is None:
+            self._check_padding(found, draw)
+        batch, positions = found.place.batch, found.place.sequence
+        if self._alike and batch is not None and (batch.times != 1 or found.rows is not None):
             raise SiteError(
                 f"Expected draws with a dimension of inputs alone for masks='shared', got {site} "
-                f"({draw.kind}), where {batch.times} rows belong to an input."
+                f"({draw.kind}), where several rows belong to an input."
             )
-        given = draw.tensors
+        in_rows = bool(positions) and batch is not None and positions[0].dim == batch.dim
+        if found.rows is not None or in_rows:
+            if self.count > 1:
+                raise CannotBatchError(f"the rows of {site} ({draw.kind}) are found one by one")
+            compute = functools.partial(draw.compute, **options)
+            return self._of_rows(site, found, draw._replace(compute=compute), number)
+        place = found.place
         if batch is not None and batch.alternating:
             if self.count > 1:
                 raise CannotBatchError(f"the inputs alternate in {site} ({draw.kind})")
-            draw, (batch, _) = unfolded(draw, found.place)
-        part = Part(batch, self._index, alike=self._alike)
-        rate = plan.rates.get(site)
-        stream = site.stream()
+            draw, place = unfolded(draw, place)
+            batch = place.batch
+        part = self._part(place)
         if self.count == 1:
-            (step,) = self._steps
-            key = Key(step.seed, step.stream ^ stream)
-            options: dict[str, Any] = {} if rate is None else {"rate": rate}
-            if draw.inplace and self._is_given(given[0]):
-                options["fresh"] = True  # the next pass has the same input
             with contextlib.nullcontext() if draw.passes is None else self.unobserved():
-                y = draw.compute(*draw.tensors, key=key, layout=part, **options)
+                y = draw.compute(*draw.tensors, key=self.key_of(site), layout=part, **options)
             return draw.finished(y)
         if batch is None or not draw.aligned:
             raise CannotBatchError(f"{site} ({draw.kind}) has no dimension of inputs")
-        rows = self._size * batch.times * (self.count if self.expand and self.expanded else 1)
-        if draw.tensors[0].shape[batch.dim] != rows:
-            raise CannotBatchError(f"{site} ({draw.kind}) has the rows of one pass only")
-        if not self.expanded and draw.finish is not None:
+        if not apart and draw.finish is not None:
             raise CannotBatchError(f"{site} ({draw.kind}) writes into its input")
+        stream = site.stream()
         keys = torch.tensor(
             [[as_int64(step.seed), step.stream ^ stream] for step in self._steps],
             dtype=torch.int64,
             device="cpu",
         )
-        apart, self.expanded = self.expanded, True
+        self.expanded = True
         return draw.finished(self._of_passes(draw, batch.dim, keys, part, rate, apart))
+
+    def _part(self, place: Place) -> Part:
+        sequence = (*place.sequence, *place.others)
+        return Part(place.batch, self._index, sequence, 0, self._length(), alike=self._alike)
+
+    def key_of(self, site: SiteId) -> Key:
+        """The key of a site in the only pass of a forward."""
+        (step,) = self._steps
+        return Key(step.seed, step.stream ^ site.stream())
+
+    def _of_batch(self, site: SiteId, draw: Draw, problem: str, options: dict[str, Any]) -> Any:
+        """A draw that does not belong to one input: an error, or that of the batch."""
+        self._depends(
+            f"Expected draws that belong to one input each, got {site} ({draw.kind}): {problem}."
+        )
+        if self.count > 1:
+            raise CannotBatchError(f"{site} ({draw.kind}) does not belong to one input")
+        key = self.key_of(site)
+        key = key.fold_in(self._index) if self._index else key
+        layout = Part(None, 0)
+        return draw.finished(draw.compute(*draw.tensors, key=key, layout=layout, **options))
 
     def _of_passes(
         self,

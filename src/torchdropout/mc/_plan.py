@@ -13,28 +13,32 @@ import torch
 from torch.nn.utils import parametrize
 
 from .. import _torch
-from .._validate import check_unsigned, got, wrong_type, wrong_value
+from .._validate import got, wrong_type, wrong_value
 from ..errors import ArgumentValueError, SiteError, TorchDropoutError
 from ..process_state import TORCHS
-from ..scope import SiteId
-from ..scope._given import BatchDims, Given
-from ..scope._handlers import injected
-from ..scope._keyed import is_in_scope
-from ..scope._out_of_memory import explained, is_out_of_memory
-from ..scope._places import Site, Sites
-from ..scope._shared import (
+from ..scope import Site, SiteId, Sites
+from ..scope.interface import (
+    NORMS,
+    QUIET,
+    BatchDims,
+    Draw,
     Leaf,
     Shared,
     batch_size,
-    check_shared,
+    explained,
+    injected,
+    is_in_scope,
+    is_out_of_memory,
     is_packed,
     leaves_of,
     shared_leaves,
     size_of,
+    tree_of,
+    unwrapped,
 )
-from ..scope._watch import NORMS, QUIET, Draw, tree_of, unwrapped
 from ._choice import Patterns, is_chosen, patterns_of, rates_of
 from ._halving import halving
+from ._layout import Layout
 from ._look import PlanLook
 from ._proof import prove
 from ._warning import warn
@@ -81,6 +85,8 @@ class Plan:
         unreached: Draws that cannot be given a key, by site.
         proof: The result of the forward with the mean of each draw; empty if it differs from eval.
         problem: Why this is not Monte-Carlo dropout alone; empty if it is.
+        trial: What forwards of some inputs in another batch, and in another order, show.
+        mixing: Why what an input gets depends on the rest of its batch; empty if nothing shows it.
         undecided: Arguments for which nothing shows whether they have a row for each input, or only
             by chance as many rows; `MCDropout` needs `shared=` for them.
     """
@@ -95,6 +101,8 @@ class Plan:
     rates: Mapping[SiteId, float | None] = field(repr=False)
     first: str | int = field(default=0, repr=False)
     alone: frozenset[Leaf] = field(default=frozenset(), repr=False)
+    trial: str = ""
+    mixing: str = ""
 
     def __str__(self) -> str:
         rows = [("site", "draws", "p", "how it is reached")]
@@ -113,7 +121,10 @@ class Plan:
         on = sum(site.selected for site in self.sites)
         total = len(self.sites) + len(self.unreached)
         lines += ["", *(question(name, self.first) for name in self.undecided)]
-        return "\n".join([*lines, f"{on} of {total} sites draw. {self.problem or self.proof}"])
+        if self.trial and not self.mixing:
+            lines.append(self.trial)
+        verdict = self.problem or self.mixing or self.proof
+        return "\n".join([*lines, f"{on} of {total} sites draw. {verdict}"])
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as data for JSON; a p that is not one number is null.
@@ -146,6 +157,8 @@ class Plan:
             "proof": self.proof,
             "problem": self.problem,
             "undecided": list(self.undecided),
+            "trial": self.trial,
+            "mixing": self.mixing,
         }
 
 
@@ -184,12 +197,15 @@ def plan(
     batch_dim: int = 0,
     shared: Shared | None = None,
     batch_dims: BatchDims | None = None,
+    sequence: tuple[int, int] | None = None,
+    sequence_dim: int = 1,
     **kwargs: Any,
 ) -> Plan:
     """Find every dropout of a model in eval, and show that turning it on changes nothing else.
 
     The model runs a few times without gradients. In one of these forwards each draw is replaced by
-    its mean: the output must be that of eval, and no buffer may change. Modules, hooks and
+    its mean: the output must be that of eval, and no buffer may change. In others some inputs are
+    in another batch and in another order: what each gets must be the same. Modules, hooks and
     generators are as before, however it ends.
 
     Args:
@@ -202,7 +218,10 @@ def plan(
         batch_dim: The dimension of the samples in the arguments.
         shared: The arguments that all inputs share, where sizes do not show it; see `find_sites`.
         batch_dims: The dimension of the inputs in the draws of some sites, by path, where forwards
-            do not show it; see `find_sites`.
+            do not show it, or which input each row belongs to; see `find_sites`.
+        sequence: `(0, length)`, with the length of the longest sequence, for masks that do not
+            depend on how far a batch is padded.
+        sequence_dim: The dimension of the positions in the arguments.
         kwargs: Arguments of the forward, by name.
 
     Raises:
@@ -219,13 +238,13 @@ def plan(
         site  draws    p     how it is reached
         1 #0  dropout  0.25  its call
         <BLANKLINE>
+        One input in another batch, and in another order: the same.
         1 of 1 sites draw. With the mean of each draw the output is eval's, bit for bit.
     """
     check_model(model)
-    check_unsigned("batch_dim", batch_dim, 6)
+    layout = Layout.of(batch_dim, shared, batch_dims, sequence, sequence_dim, True)
     check_no_scope(model)
-    shared, given = check_shared(shared), Given(batch_dims)
-    return find_plan(model, args, kwargs, include, exclude, p, batch_dim, shared, given)
+    return find_plan(model, args, kwargs, include, exclude, p, layout)
 
 
 def check_no_scope(model: torch.nn.Module) -> None:
@@ -243,9 +262,7 @@ def find_plan(
     include: Patterns,
     exclude: Patterns,
     p: float | Mapping[str, float] | None,
-    batch_dim: int,
-    shared: Shared | None,
-    where: Given,
+    layout: Layout,
     most: int | None = None,
 ) -> Plan:
     """The plan of a model that has been checked, by forwards of at most this many inputs, or three.
@@ -253,6 +270,7 @@ def find_plan(
     Out of memory halves the inputs of a forward, down to three.
     """
     inner = unwrapped(model)
+    batch_dim, shared = layout.batch_dim, layout.shared
     size = batch_size(args, kwargs, batch_dim, shared_leaves(inner, args, kwargs, shared or ()))
     if not size:
         expected = f"a tensor among them that has a dimension {batch_dim}, of the inputs"
@@ -268,7 +286,7 @@ def find_plan(
         if most < size:
             given, named = look.few(alone, batch_dim, size, most)
         whole = args, kwargs
-        return _found(inner, given, named, whole, include, exclude, p, batch_dim, shared, where)
+        return _found(inner, given, named, whole, include, exclude, p, layout)
 
     with explained():
         first, alone, open_questions = look.alone(batch_dim, size)
@@ -296,9 +314,7 @@ def _found(
     include: list[str] | None,
     exclude: list[str],
     p: float | Mapping[str, float] | None,
-    batch_dim: int,
-    shared: Shared | None,
-    where: Given,
+    layout: Layout,
 ) -> Plan:
     """The plan of a model by forwards of these inputs, which are some of the whole batch.
 
@@ -311,7 +327,7 @@ def _found(
 
     def look(flags: Iterable[str]) -> PlanLook:
         around = functools.partial(training, [modules[path] for path in flags])
-        options: dict[str, Any] = {"shared": shared, "given": where}
+        options: dict[str, Any] = {"shared": layout.shared, "given": layout.given}
         return PlanLook(inner, args, kwargs, around=around, forced=True, **options)
 
     everything = look(allowed)
@@ -345,8 +361,10 @@ def _found(
     turned_on.missed.clear()
     # In a part of the batch other arguments may have as many rows by chance.
     turned_on.arguments = whole
-    sites = _sites(turned_on, batch_dim, seen)
+    sites = _sites(turned_on, layout, seen)
     reached = {site: rate for site, rate in rates.items() if site in sites}
+    turned_on.only = reached.keys()
+    sites = turned_on.tried(sites, layout.batch_dim)
     planned = []
     for site, (draw, shape) in target.items():
         if site in reached:
@@ -362,7 +380,8 @@ def _found(
         why = ", ".join(f"{name} advances" for name in sorted(hidden))
         unreached.setdefault(SiteId("", 0), f"code that no function shows ({why})")
     on = tuple(sorted(flags))
-    return Plan(tuple(planned), unreached, proof, problem, (), on, sites, reached)
+    found = Plan(tuple(planned), unreached, proof, problem, (), on, sites, reached)
+    return replace(found, trial=sites.shown, mixing=sites.mixing)
 
 
 def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[SiteId, str]:
@@ -371,10 +390,11 @@ def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[
     return {**first, **{site: name for site, name in second.items() if site.path not in paths}}
 
 
-def _sites(look: PlanLook, batch_dim: int, wanted: Set[SiteId]) -> Sites:
+def _sites(look: PlanLook, layout: Layout, wanted: Set[SiteId]) -> Sites:
     """The sites of a model that runs on these arguments."""
+    batch_dim = layout.batch_dim
     try:
-        return look.all_sites(batch_dim, wanted)
+        return look.all_sites(batch_dim, wanted, layout.positions)
     except TorchDropoutError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:
@@ -510,12 +530,13 @@ def _with_own_draws(modules: Mapping[str, torch.nn.Module]) -> set[str]:
     return {path for path, module in modules.items() if injected(module) is not None}
 
 
-def check_plan(found: Plan, on_unreached: OnUnreached) -> None:
-    """Act on draws that a plan does not reach.
+def check_plan(found: Plan, on_unreached: OnUnreached, independent: bool = True) -> None:
+    """Act on draws that a plan does not reach, and on inputs that are not independent.
 
     Raises:
         ArgumentValueError: No site draws.
-        SiteError: With "raise", a site is not reached, or something other than dropout changes.
+        SiteError: With "raise", a site is not reached, or something other than dropout changes; if
+            inputs are to be independent, one is not.
     """
     on = [site for site in found.sites if site.selected]
     if on and all(_is_number(site.p) and site.p == 0 for site in on):
@@ -532,3 +553,7 @@ def check_plan(found: Plan, on_unreached: OnUnreached) -> None:
             raise SiteError(message)
         if on_unreached == "warn":
             warn(message)
+    if found.mixing:
+        if independent:
+            raise SiteError(found.mixing)
+        warn(f"{found.mixing} Without it the samples of an input depend on its batch.")

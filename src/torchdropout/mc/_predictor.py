@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Literal, NamedTuple
 
 import torch
 
 from .. import _torch
-from .._validate import check_bool, check_unsigned, got, is_integer, wrong_type, wrong_value
+from .._validate import check_bool, check_count, check_unsigned, got, wrong_type, wrong_value
 from ..errors import ArgumentTypeError, ArgumentValueError, SiteError
 from ..random import Key
-from ..scope._given import BatchDims, Given
-from ..scope._keyed import is_in_scope
-from ..scope._shared import Shared, batch_size, check_shared, shared_leaves
-from ..scope._watch import unwrapped
+from ..scope.interface import (
+    BatchDims,
+    Shared,
+    batch_size,
+    is_in_scope,
+    is_out_of_memory,
+    is_packed,
+    shared_leaves,
+    unwrapped,
+)
 from ._batch import Batch
 from ._choice import Patterns, check_choice
 from ._halving import halving
+from ._layout import Layout
 from ._output import Selector, select_output
 from ._passes import Inlet, Passes
 from ._plan import (
@@ -42,7 +50,7 @@ Strategy = Literal["auto", "expand", "repeat", "loop"]
 # than fits into its caches makes a forward slower, row for row; elsewhere it is a bound on memory.
 _ELEMENTS_CPU = 2**21
 _ELEMENTS = 2**28
-_FEW = 8  # passes of one input to measure; passes of a loop whose outputs are kept together
+_FEW = 8  # rows of a forward to measure; passes of a loop whose outputs are kept together
 
 _STATISTICS: Mapping[Task, Any] = {
     "classification": ClassificationStatistics,
@@ -56,6 +64,11 @@ class _Way(NamedTuple):
     strategy: str
     passes: int
     inlet: Inlet | None = None  # where "expand" makes the passes; None for the first draw
+
+    @property
+    def place(self) -> tuple[str, str | None]:
+        """The strategy, and the path of the module that makes the passes."""
+        return self.strategy, self.inlet and self.inlet.path
 
     @property
     def expands(self) -> bool:
@@ -93,6 +106,11 @@ class MCDropout:
             inputs has one for each, unless the forward fails only with that reading; if nothing
             shows it, that is an error.
         batch_dims: As in `plan`.
+        sequence: `(0, length)`, with the length of the longest sequence of the data set, for masks
+            that do not depend on how far a batch is padded.
+        sequence_dim: The dimension of the positions in the arguments.
+        independent: False for a model in which what an input gets depends on the rest of its batch
+            by design: a warning instead of an error.
         keep_samples: Keep the output of each pass, for `Result.samples` and `quantiles`.
         on_unreached: What to do if a draw cannot be reached or something other than dropout
             changes: "raise", "warn" or "ignore".
@@ -140,6 +158,9 @@ class MCDropout:
         batch_dim: int = 0,
         shared: Shared | None = None,
         batch_dims: BatchDims | None = None,
+        sequence: tuple[int, int] | None = None,
+        sequence_dim: int = 1,
+        independent: bool = True,
         keep_samples: bool = False,
         on_unreached: OnUnreached = "raise",
         output: Selector | None = None,
@@ -147,13 +168,6 @@ class MCDropout:
     ) -> None:
         with _turn_of(model) if isinstance(model, torch.nn.Module) else contextlib.nullcontext():
             check_model(model)
-        for name, value in (("n_samples", n_samples), ("max_batch", max_batch)):
-            if value is None and name == "max_batch":
-                continue
-            if not is_integer(value):
-                wrong_type(name, "an integer of 1 or more", value)
-            if value < 1:
-                wrong_value(name, "1 or more", value)
         for name, given, words in (
             ("task", task, ("classification", "regression")),
             ("masks", masks, ("per-input", "shared")),
@@ -163,17 +177,15 @@ class MCDropout:
             if given not in words:
                 wrong_value(name, " or ".join(map(repr, words)), given)
         self.model = model
-        self.n_samples = n_samples
+        self.n_samples = check_count("n_samples", n_samples)
         self.key = seed if isinstance(seed, Key) else Key(check_unsigned("seed", seed, 64))
         self.task: Task = task
         check_choice(include, exclude, p)
         self.include, self.exclude, self.p = include, exclude, p
         self.masks = masks
         self.strategy = strategy
-        self.max_batch = max_batch
-        self.batch_dim = check_unsigned("batch_dim", batch_dim, 6)
-        self.shared = check_shared(shared)
-        self.given = Given(batch_dims)
+        self.max_batch = None if max_batch is None else check_count("max_batch", max_batch)
+        self.layout = Layout.of(batch_dim, shared, batch_dims, sequence, sequence_dim, independent)
         self.keep_samples = check_bool("keep_samples", keep_samples)
         self.on_unreached: OnUnreached = on_unreached
         self.output = output
@@ -181,8 +193,9 @@ class MCDropout:
         self._check_options()
         self._statistics()  # it raises its errors now, not after the first forward
         self._plan: Plan | None = None
-        self._ways: dict[Any, _Way] = {}
-        self._most = max_batch  # inputs of a forward, fewer after out-of-memory errors
+        self._ways: dict[Any, _Way] = {}  # by the kind of a batch
+        self._refused: dict[Any, set[Any]] = {}  # the ways that failed for it
+        self._most = self.max_batch  # inputs of a forward, fewer after out-of-memory errors
 
     def __repr__(self) -> str:
         return (
@@ -207,7 +220,8 @@ class MCDropout:
             ArgumentValueError: The model is in training; no argument has a batch; index does not
                 name the inputs; the model has no dropout that can be on; nothing shows whether all
                 inputs share an argument, and there is no `shared`.
-            SiteError: As `on_unreached` says.
+            SiteError: As `on_unreached` says; what an input gets depends on the rest of its batch,
+                and `independent` is True.
         """
         # If compiled, the passes would be computed without their draws.
         found: Result = _torch.in_python(self._call)(args, kwargs, index)
@@ -225,12 +239,11 @@ class MCDropout:
             )
         check_model(self.model)
         inner = unwrapped(self.model)
-        skipped = shared_leaves(inner, args, kwargs, self.shared or ())
-        size = batch_size(args, kwargs, self.batch_dim, skipped)
+        skipped = shared_leaves(inner, args, kwargs, self.layout.shared or ())
+        size = batch_size(args, kwargs, self.layout.batch_dim, skipped)
         if not size:
-            expected = (
-                f"a tensor among them with one or more inputs along dimension {self.batch_dim}"
-            )
+            dim = self.layout.batch_dim
+            expected = f"a tensor among them with one or more inputs along dimension {dim}"
             if any(isinstance(given, Mapping) for given in args):
                 expected += " (give the arguments in a mapping as **mapping)"
             wrong_value("args", expected, args)
@@ -241,8 +254,8 @@ class MCDropout:
             if found is not None:
                 found.found.check_places(self._plan.found)
         assert self._plan is not None
-        only = following(self._plan, inner, args, kwargs, self.batch_dim, size)
-        batch = Batch(args, kwargs, self.batch_dim, size, only)
+        only = following(self._plan, inner, args, kwargs, self.layout.batch_dim, size)
+        batch = Batch(args, kwargs, self.layout.batch_dim, size, only)
         parts = []
         for start, end in _runs(numbers.tolist()):
             while start < end:
@@ -280,9 +293,7 @@ class MCDropout:
             self.include,
             self.exclude,
             self.p,
-            self.batch_dim,
-            self.shared,
-            self.given,
+            self.layout,
             self.max_batch,
         )
         for name in found.undecided:  # parts of a batch would take parts of it
@@ -290,8 +301,8 @@ class MCDropout:
                 f"({name!r},) if all inputs share that argument, ({found.first!r},) if they share "
                 "that one, and () if they share neither, as nothing shows which"
             )
-            wrong_value("shared", expected, self.shared)
-        check_plan(found, self.on_unreached)
+            wrong_value("shared", expected, self.layout.shared)
+        check_plan(found, self.on_unreached, self.layout.independent)
         return found
 
     def _check_options(self) -> None:
@@ -315,34 +326,48 @@ class MCDropout:
 
     def _update(self, statistics: Any, batch: Batch, index: int) -> None:
         """Give the outputs of all passes to the statistics, in chunks `(n, B, ...)`."""
-        way = self._way(batch, index)
-        first = 0
-        with self._passes(index, way) as scope:
-            while first < self.n_samples:
-                wanted = min(way.passes, self.n_samples - first)
+        kind, first = batch.kind(), 0
+        while first < self.n_samples:
+            way = self._way(kind, batch, index)
+            with self._passes(index, way, first) as scope:
+                while first < self.n_samples:
+                    wanted = min(way.passes, self.n_samples - first)
 
-                def run(count: int, way: _Way = way) -> torch.Tensor:
-                    return self._run(scope, batch, way._replace(passes=count))
+                    def run(count: int, way: _Way = way, scope: Passes = scope) -> torch.Tensor:
+                        return self._run(scope, batch, way._replace(passes=count))
 
-                least = wanted if way.strategy == "loop" else 1
-                count, outputs = halving(run, wanted, "passes", least)
-                if count < wanted:
-                    way = self._ways[batch.kind()] = way._replace(passes=count)
-                statistics.update(outputs)
-                first += count
+                    least = wanted if way.strategy == "loop" else 1
+                    try:
+                        count, outputs = halving(run, wanted, "passes", least)
+                    except Exception as error:
+                        if not self._has_slower(way, error):
+                            raise
+                        self._refused.setdefault(kind, set()).add(way.place)
+                        del self._ways[kind]
+                        break
+                    if count < wanted:
+                        way = self._ways[kind] = way._replace(passes=count)
+                    statistics.update(outputs)
+                    first += count
 
-    def _passes(self, index: int, way: _Way) -> Passes:
+    def _has_slower(self, way: _Way, error: Exception) -> bool:
+        """Whether passes that failed in this way may succeed in a slower one."""
+        if self.strategy != "auto" or way.strategy == "loop":
+            return False
+        return not is_out_of_memory(error)
+
+    def _passes(self, index: int, way: _Way, first: int = 0) -> Passes:
         assert self._plan is not None
         return Passes(
             self.model,
             self._plan,
             self.key,
+            first=first,
             index=index,
             alike=self.masks == "shared",
             expand=way.expands,
             inlet=way.inlet,
-            batch_dim=self.batch_dim,
-            shared=self.shared,
+            layout=self.layout,
         )
 
     def _run(self, scope: Passes, batch: Batch, way: _Way) -> torch.Tensor:
@@ -353,7 +378,7 @@ class MCDropout:
         given = batch if way.expands or loops else batch.repeated(count)
         times = count if loops else 1
         found = [select_output(given(self.model), self.output) for _ in range(times)]
-        if not scope.expanded:
+        if not (scope.expanded and scope.drew):
             raise SiteError(
                 "Expected a model that draws as it did when it was planned, got no draw: plan it "
                 "again by another MCDropout."
@@ -367,7 +392,7 @@ class MCDropout:
 
     def _dim_of(self, y: torch.Tensor, rows: int) -> int:
         """The dimension of the inputs in an output: that of the arguments, or else the first."""
-        dims = dict.fromkeys((self.batch_dim, 0))
+        dims = dict.fromkeys((self.layout.batch_dim, 0))
         for dim in dims:
             if y.ndim > dim and y.shape[dim] == rows:
                 return dim
@@ -379,45 +404,49 @@ class MCDropout:
 
     # --- How -------------------------------------------------------------------------------------
 
-    def _way(self, batch: Batch, index: int) -> _Way:
-        kind = batch.kind()
+    def _way(self, kind: Any, batch: Batch, index: int) -> _Way:
         if kind not in self._ways:
-            self._ways[kind] = self._choose(batch, index)
+            self._ways[kind] = self._choose(batch, index, self._refused.get(kind, set()))
         return self._ways[kind]
 
-    def _choose(self, batch: Batch, index: int) -> _Way:
+    def _choose(self, batch: Batch, index: int, refused: Set[Any]) -> _Way:
         few = self.max_batch is not None and self.max_batch < 2 * batch.size
         if few or self.n_samples == 1:
             return _Way("loop" if self.strategy == "auto" else self.strategy, 1)
-        strategy, inlet = self._fastest(batch, index)
-        if self.max_batch is not None:
-            most = self.max_batch // batch.size
-        elif strategy == "loop":
-            most = _FEW
-        else:
-            measured = _Way(strategy, min(_FEW, self.n_samples), inlet)
-            most = self._that_fit(batch, index, measured)
+        for way in itertools.chain(self._quicker(batch, index, refused), [_Way("loop", 1)]):
+            try:
+                most = self._that_fit(batch, index, way)
+                break
+            except Exception as error:
+                if not self._has_slower(way, error):
+                    raise
         chunks = -(-self.n_samples // max(1, most))
-        return _Way(strategy, -(-self.n_samples // chunks), inlet)
+        return way._replace(passes=-(-self.n_samples // chunks))
 
-    def _fastest(self, batch: Batch, index: int) -> tuple[str, Inlet | None]:
-        """The strategy that saves most and gives the samples of the loop, for two inputs.
+    def _quicker(self, batch: Batch, index: int, refused: Set[Any]) -> Iterator[_Way]:
+        """The ways that give the samples of the loop, those that save most first.
 
-        Also where it makes the passes, if not at the first draw.
+        They are tried with two inputs; once one has failed, with the whole batch.
         """
-        if self.strategy in ("loop", "repeat"):
-            return self.strategy, None
-        few = batch.part(0, min(2, batch.size))
+        if self.strategy == "loop":
+            return
+        if self.strategy == "repeat":
+            yield _Way("repeat", 2)
+            return
+        few = batch if refused else batch.part(0, min(2, batch.size))
         _, expected = self._try(few, index, _Way("loop", 2))
         ways = [_Way("expand", 2), *(_Way("expand", 2, inlet) for inlet in self._inlets())]
         for way in ways if self.strategy == "expand" else [*ways, _Way("repeat", 2)]:
+            if way.place in refused:
+                continue
             try:
                 inlet, found = self._try(few, index, way)
             except Exception:  # the model fails if rows are repeated there
                 continue
             if _alike(expected, found):
-                return way.strategy, inlet
-        return "loop" if self.strategy == "auto" else self.strategy, None
+                yield way._replace(inlet=inlet)
+        if self.strategy == "expand":
+            yield _Way("expand", 2)
 
     def _inlets(self) -> list[Inlet]:
         """The modules around the first draw, the innermost first, without the model itself."""
@@ -434,23 +463,30 @@ class MCDropout:
 
     def _that_fit(self, batch: Batch, index: int, way: _Way) -> int:
         """How many passes fit into a forward: the part before them has one size for any number."""
-        of_one = batch.part(0, 1)
+        if self.max_batch is not None:
+            return self.max_batch // batch.size
+        if way.strategy == "loop":
+            return _FEW
+        few = batch.part(0, min(2, batch.size))  # norms without statistics refuse one
 
         def measured(count: int) -> tuple[int, torch.Tensor]:
-            few = way._replace(passes=count)
-            with self._passes(index, few) as scope, _Largest(scope) as largest:
+            passes = way._replace(passes=count)
+            with self._passes(index, passes) as scope, _Largest(scope) as largest:
                 scope.unobserved = largest.paused  # in blocks of a size independent of the passes
-                y = self._run(scope, of_one, few)
+                y = self._run(scope, few, passes)
             return largest.size, y
 
-        count, (largest, y) = halving(measured, way.passes, "passes")
+        wanted = min(max(1, _FEW // few.size), self.n_samples)
+        count, (largest, y) = halving(measured, wanted, "passes")
         elements = _ELEMENTS_CPU if y.device.type == "cpu" else _ELEMENTS
-        return elements // int(max(1, largest // count) * batch.size)
+        return elements // int(max(1, largest // (count * few.size)) * batch.size)
 
     # --- A data set ------------------------------------------------------------------------------
 
     def stream(self, loader: Iterable[Any], *, progress: bool = False) -> Iterator[Result]:
         """The result of each batch of a loader, whose inputs are numbered as they come.
+
+        Batches are moved to the device of the model, if it is on one.
 
         Args:
             loader: Yields tensors, mappings (arguments by name), or tuples that begin with one of
@@ -464,9 +500,9 @@ class MCDropout:
         if not isinstance(loader, Iterable) or isinstance(loader, (torch.Tensor, Mapping)):
             expected = "an iterable of batches (the predictor itself is called with one batch)"
             wrong_type("loader", expected, loader)
-        index = 0
+        index, device = 0, _device_of(self.model)
         for item in _with_progress(loader, progress):
-            args, kwargs = _arguments(item)
+            args, kwargs = _moved(_arguments(item), device)
             result = self(*args, index=index, **kwargs)
             index += len(result)
             yield result
@@ -551,6 +587,22 @@ def _arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(item, (tuple, list)) and item and isinstance(item[0], (torch.Tensor, Mapping)):
         return _arguments(item[0])
     return wrong_type("loader", "one of tensors, mappings or tuples that begin with one", item)
+
+
+def _device_of(model: torch.nn.Module) -> torch.device | None:
+    """The device of a model's parameters and buffers; None if they have several, or no data."""
+    found = {t.device for t in (*model.parameters(), *model.buffers())}
+    # Weights that are loaded when they are used are meta tensors until then.
+    return found.pop() if len(found) == 1 and found != {torch.device("meta")} else None
+
+
+def _moved(arguments: Any, device: torch.device | None) -> Any:
+    def moved(leaf: Any) -> Any:
+        return leaf.to(device) if isinstance(leaf, torch.Tensor) or is_packed(leaf) else leaf
+
+    return (
+        arguments if device is None else _torch.tree.tree_map(moved, arguments, is_leaf=is_packed)
+    )
 
 
 def _with_progress(loader: Iterable[Any], progress: bool) -> Iterable[Any]:

@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from itertools import takewhile
 from typing import Any
 
 import torch
 
 from ..scope import SiteId
-from ..scope._places import Look, Looking, unchanged
-from ..scope._watch import Draw
+from ..scope.interface import Draw, Look, Looking, tree_of, unchanged
 from ._look import PlanLook, difference_of, flat, fresh, is_same
+
+# Draws after which a condition or an order may follow; the others are dropout as a whole.
+_RAW = ("bernoulli", "randn")
 
 
 class _Means(Looking):
-    """A scope in which each random number is replaced by its mean."""
+    """A scope in which each random number is replaced by its mean.
 
-    def __init__(self) -> None:
+    Args:
+        moved: Sites of which each number is replaced by another one, near the mean.
+        by: That number minus the mean, in roots of the precision.
+    """
+
+    def __init__(self, moved: Collection[SiteId] = (), by: float = 0.0) -> None:
         super().__init__()
+        self.moved, self.by = moved, by
         self.without: list[SiteId] = []
-        self.drew = False
+        self.raw: list[SiteId] = []
+        self.paths: set[str] = set()
 
     def answer(self, site: SiteId, draw: Draw) -> Any:
         """The mean of the draw, if it has one."""
-        self.drew = True
+        self.paths.add(site.path)
         if draw.mean is None:
             self.without.append(site)
             return super().answer(site, draw)
-        return draw.finished(draw.mean(*draw.tensors))
+        mean = draw.mean(*draw.tensors)
+        if draw.kind in _RAW:
+            self.raw.append(site)
+        if site in self.moved and mean.is_floating_point():
+            mean = mean + self.by * torch.finfo(mean.dtype).eps ** 0.5
+        return draw.finished(mean)
 
 
 def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
@@ -38,7 +55,6 @@ def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
     with unchanged(model), torch.no_grad():  # it may draw in eval
         expected = model(*given, **named)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    scope = _Means()
     seen: list[str] = []
 
     @contextlib.contextmanager
@@ -47,7 +63,14 @@ def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
             yield
         seen.extend(n for n, b in model.named_buffers() if not is_same(b, before[n]))
 
-    found = PlanLook(model, args, kwargs, around=around).run(scope, args, kwargs)
+    def in_eval(scope: _Means) -> Any:
+        return PlanLook(model, args, kwargs).run(scope, args, kwargs)
+
+    def turned_on(scope: _Means) -> Any:
+        return PlanLook(model, args, kwargs, around=around).run(scope, args, kwargs)
+
+    scope = _Means()
+    found = turned_on(scope)
     if seen:
         return "", f"Turning dropout on changes the buffer {seen[0]} too."
     if scope.without:
@@ -59,28 +82,92 @@ def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
         return f"Whether anything else changes is unknown: the output, {kind}, has no tensor.", ""
     difference = difference_of(expected, found)
     if not _is_rounding(difference):
-        in_eval = _Means()
-        expected = PlanLook(model, args, kwargs).run(in_eval, args, kwargs)
-        if in_eval.drew:
+        means = _Means()
+        expected = in_eval(means)
+        if means.paths:
             difference = difference_of(expected, found)
             shown += ", where it draws in eval too"
         elif _has_fast_path(model):
             # Under a mode torch runs an encoder step by step, with other values for padding.
             difference = difference_of(expected, found)
             shown += " without the fast path of torch's encoder, which sets padding to zero"
-    if difference is None:
-        return "", f"With the mean of each draw the output has another form than eval's: {_OTHER}."
-    largest, _ = difference
-    if largest == 0.0:
+    if difference is not None and difference[0] == 0.0:
         return f"{shown}, bit for bit.", ""
-    if _is_rounding(difference):
-        return f"{shown}, within {largest:.2g}.", ""
+    if difference is not None and _is_rounding(difference):
+        return f"{shown}, within {difference[0]:.2g}.", ""
+    path = _first_that_differs(model, lambda: in_eval(_Means()), lambda: turned_on(_Means()))
+    raw = [site for site in scope.raw if _is_within(site.path, path)]
+    if raw:  # the output follows a small change of its draws, unless by leaps or not at all
+        little, more = (difference_of(found, turned_on(_Means(raw, by))) for by in (0.25, 1.0))
+        if not (little and more and 0.0 < little[0] < more[0] / 2):
+            sites = ", ".join(map(str, raw))
+            what = "a condition or an order follows its draw, whose mean shows nothing"
+            return f"The effect of {sites} is unknown: {what}.", ""
+    by = "has another form than" if difference is None else "differs from"
+    much = "" if difference is None else f" by {difference[0]:.2g}"
     return "", (
-        f"With the mean of each draw the output differs from eval's by {largest:.2g}: {_OTHER}."
+        f"With the mean of each draw the output {by} eval's{much}: something other than dropout "
+        f"depends on the training mode. {_advice(model, path, scope.paths)}"
     )
 
 
-_OTHER = "something other than dropout depends on the training mode"
+def _advice(model: torch.nn.Module, path: str, drawing: Collection[str]) -> str:
+    """Where the outputs begin to differ, and what to do about it."""
+    kind = type(tree_of(model).paths[path]).__name__
+    where = f"The first module with another output is {path or '(the model itself)'} ({kind})"
+    accept = "on_unreached='ignore' accepts it."
+    if path in drawing:
+        return f"{where}: exclude={path!r} leaves its dropout off, and {accept}"
+    if path and any(_is_within(one, path) for one in drawing):
+        return f"{where}: exclude={path + '.*'!r} leaves the dropout in it off, and {accept}"
+    return f"{where}: {accept}"
+
+
+def _is_within(path: str, outer: str) -> bool:
+    return not outer or path == outer or path.startswith(f"{outer}.")
+
+
+def _first_that_differs(
+    model: torch.nn.Module, one: Callable[[], Any], other: Callable[[], Any]
+) -> str:
+    """The path of the first module whose output in one forward differs from that in the other.
+
+    Where the forwards call other modules, the module around them.
+    """
+    outputs: deque[tuple[str, Any]] = deque()
+    found: list[str] = []
+
+    def note(path: str, output: Any) -> None:
+        outputs.append((path, fresh((output,), {})[0][0]))
+
+    def compare(path: str, output: Any) -> None:
+        if found:
+            return
+        expected, value = outputs.popleft() if outputs else ("", None)
+        if expected != path:
+            names = zip(f"{expected}.".split("."), f"{path}.".split("."), strict=False)
+            found.append(".".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], names)))
+        elif not _is_rounding(difference_of(value, output)):
+            found.append(path)
+
+    for run, each in ((one, note), (other, compare)):
+        hooks = [
+            module.register_forward_hook(functools.partial(_after, each, path))
+            for path, module in tree_of(model).paths.items()
+            if not isinstance(module, torch.jit.ScriptModule)
+        ]
+        try:
+            run()
+        finally:
+            for hook in hooks:
+                hook.remove()
+    return found[0] if found else ""
+
+
+def _after(
+    each: Callable[[str, Any], None], path: str, module: torch.nn.Module, args: Any, output: Any
+) -> None:
+    each(path, output)
 
 
 def _is_rounding(difference: tuple[float, float] | None) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NoReturn
 
 import torch
 
-from .._validate import check_number, got, is_integer, wrong_type, wrong_value
+from .._validate import check_number, got, is_integer, plain, wrong_type, wrong_value
 from ..errors import ArgumentValueError, UnavailableError
 
 Task = Literal["classification", "regression"]
@@ -349,17 +349,20 @@ def check_index(index: Any, size: int, device: torch.device) -> torch.Tensor:
     if index is None:
         index = 0
     if is_integer(index):
-        if index < 0:
+        first = plain(index)
+        if first < 0:
             wrong_value("index", f"{expected}, 0 or more", index)
-        if index + size > 2**63:
+        if first + size > 2**63:
             wrong_value("index", f"{expected}, below 2**63", index)
-        return torch.arange(size, device=device) + index  # `arange` to the end would need 2**63
+        return torch.arange(size, device=device) + first  # `arange` to the end would need 2**63
+    if not isinstance(index, torch.Tensor) and hasattr(index, "__array__"):
+        index = torch.as_tensor(index.__array__())
     if isinstance(index, torch.Tensor):
         if index.dtype == torch.bool or index.is_floating_point() or index.is_complex():
             wrong_type("index", f"{expected}: integers", index)
         found = index.to(device, torch.int64)
-    elif isinstance(index, Sequence) and all(is_integer(one) for one in index):
-        found = torch.tensor(index, dtype=torch.int64, device=device)
+    elif isinstance(index, Sequence) and all(map(is_integer, index)):
+        found = torch.tensor([*map(plain, index)], dtype=torch.int64, device=device)
     else:
         wrong_type("index", f"{expected}: integers", index)
     if found.shape != (size,):

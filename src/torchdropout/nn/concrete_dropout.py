@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 from torch.nn.utils.parametrize import ParametrizationList
 
 from .. import functional as F
-from .._validate import check_dims, check_number, got, is_integer, wrong_type, wrong_value
+from .._validate import check_dims, check_number, got, is_integer, plain, wrong_type, wrong_value
 from ..contract.keep import compute_dtype
 from ..errors import ArgumentValueError
 from ..functional._key import attempt
@@ -295,7 +295,7 @@ def _check_input_dim(given: Any, layer: torch.nn.Module) -> int:
     if given is None:
         for name in _INPUTS:
             if is_integer(said := getattr(layer, name, None)):
-                return said
+                return plain(said)
         raise ArgumentValueError(
             "Expected `input_dim`, the number of inputs of the layer, which has no attribute for "
             f"it, {got('layer', layer)}."
@@ -304,4 +304,4 @@ def _check_input_dim(given: Any, layer: torch.nn.Module) -> int:
         wrong_type("input_dim", "an integer, the number of inputs of the layer", given)
     if given < 1:
         wrong_value("input_dim", "1 or more, the number of inputs of the layer", given)
-    return given
+    return plain(given)

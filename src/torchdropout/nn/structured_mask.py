@@ -6,7 +6,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from .._validate import check_bool, is_integer, wrong_type
+from .._validate import check_bool, is_integer, plain, wrong_type
 from ..functional.drop_path import Mode, check_mode
 from ..functional.structured_mask import check_n_of_m
 from ..random import Key
@@ -16,7 +16,7 @@ from ._module import DropoutModule, WholeModule
 def _check_dim(dim: int) -> int:
     if not is_integer(dim):
         wrong_type("dim", "an integer, a dimension of the input", dim)
-    return dim
+    return plain(dim)
 
 
 class NMDropout(WholeModule):

@@ -10,7 +10,15 @@ import torch
 
 from .. import _torch
 from .. import functional as F
-from .._validate import check_count, check_dims, check_number, is_integer, wrong_type, wrong_value
+from .._validate import (
+    check_count,
+    check_dims,
+    check_number,
+    is_integer,
+    plain,
+    wrong_type,
+    wrong_value,
+)
 from ..functional._shards import by_parts, is_spread, whole
 from ..functional.gaussian_dropout import check_p_below_one
 from ..functional.variational_dropout import (
@@ -82,7 +90,7 @@ class VariationalDropout(WholeModule):
         self.num_features = 1 if num_features is None else check_count("num_features", num_features)
         if not is_integer(dim):
             wrong_type("dim", "an integer, the dimension of the features", dim)
-        self.dim = dim
+        self.dim = plain(dim)
         # It is checked as far as possible without an input; the call checks again.
         check_dims("broadcast_dims", broadcast_dims, 64)
         self.weights = check_count("weights", weights)

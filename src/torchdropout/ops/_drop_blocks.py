@@ -16,7 +16,7 @@ import torch
 
 from ..contract.keep import compute_dtype
 from ..contract.layout import row_major, sizes_drawn
-from ..kernels import cpu
+from ..kernels import _check, cpu
 from ..kernels._fill import is_cpu
 from ..kernels.devices import sample
 from ._maps import define_map
@@ -127,6 +127,8 @@ _drop_blocks = define_map(
     "drop_blocks",
     "int dims, int block, bool count, float rate, float scale, float eps",
     _kernel,
+    _check.check_blocks,
+    _check.check_form_of_blocks,
     lambda own: own,  # linear: its own derivative
     _samples,
 )

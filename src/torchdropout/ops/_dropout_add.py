@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..contract.keep import compute_dtype
-from ..kernels import add
+from ..kernels import _check, add
 from ..kernels.devices import register, sample
 from ._library import TAGS, library
 
@@ -63,8 +63,9 @@ def dropout_add_backward(
 
 
 def _fake_backward(
-    gradient: torch.Tensor, key: torch.Tensor, dtype: torch.dtype, summed: bool, *_: Any
+    gradient: torch.Tensor, key: torch.Tensor, dtype: torch.dtype, summed: bool, *rest: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    _check.check_sum_backward(gradient, key, dtype, summed, *rest)
     sums = gradient.new_empty(gradient.shape[-1] if summed else 0, dtype=compute_dtype(dtype))
     return torch.empty_like(gradient, dtype=dtype), sums
 
@@ -91,11 +92,18 @@ def _samples_backward(
     yield rows.view(30, 100), key, dtype, summed, p, scale, 2**35 - 960, [104, 1]
 
 
-register(library, "dropout_add", add.dropout_add, _samples)
-register(library, "dropout_add_backward", add.dropout_add_backward, _samples_backward)
-torch.library.register_fake(
-    "torchdropout::dropout_add",
-    lambda x, key, residual, *_: torch.empty_like(residual),
-    lib=library,
+def _fake(x: torch.Tensor, key: torch.Tensor, residual: torch.Tensor, *rest: Any) -> torch.Tensor:
+    _check.check_sum(x, key, residual, *rest)
+    return torch.empty_like(residual)
+
+
+register(library, "dropout_add", add.dropout_add, _check.check_sum, _samples)
+register(
+    library,
+    "dropout_add_backward",
+    add.dropout_add_backward,
+    _check.check_sum_backward,
+    _samples_backward,
 )
+torch.library.register_fake("torchdropout::dropout_add", _fake, lib=library)
 torch.library.register_fake("torchdropout::dropout_add_backward", _fake_backward, lib=library)

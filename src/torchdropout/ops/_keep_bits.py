@@ -15,7 +15,7 @@ import torch
 
 from ..contract.keep import PER_BLOCK, compute_dtype
 from ..contract.layout import sizes_drawn
-from ..kernels import reference
+from ..kernels import _check, reference
 from ..kernels.devices import register
 from ._keys import save_drawn
 from ._library import TAGS, library
@@ -82,24 +82,41 @@ def _bits_where(keep: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 def _kernel_of_tensor(
     like: torch.Tensor, key: torch.Tensor, constants: torch.Tensor, *places: Any
 ) -> torch.Tensor:
+    _check.check_constants(constants, 2, like)
     p, *_ = constants.tolist()
     bits: torch.Tensor = _keep_bits(like, key, p, *places)
     return bits
 
 
 def _kernel_of_scale(like: torch.Tensor, constants: torch.Tensor) -> torch.Tensor:
+    _check_scale(like, constants)
     _p, scale, *_ = constants.tolist()
     return like.new_full((), scale)
+
+
+def _check_scale(like: torch.Tensor, constants: torch.Tensor) -> None:
+    _check.check_where(like)
+    _check.check_constants(constants, 2, like)
+
+
+def _fake_of_scale(like: torch.Tensor, constants: torch.Tensor) -> torch.Tensor:
+    _check_scale(like, constants)
+    return like.new_empty(())
 
 
 def _fake(
     like: torch.Tensor,
     key: torch.Tensor,
-    _p: Any,
+    p: Any,
     shape: Sequence[int],
-    _base: int,
+    base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
+    rate = p
+    if isinstance(p, torch.Tensor):
+        _check.check_constants(p, 2, like)
+        rate = 0.0
+    _check.check_bits(like, key, rate, shape, base, strides)
     count = math.prod(sizes_drawn(shape, strides))
     return like.new_empty(
         (*key.shape[:-1], (count + PER_BLOCK - 1) // PER_BLOCK), dtype=torch.uint8
@@ -112,12 +129,10 @@ def _samples(like: torch.Tensor, key: torch.Tensor, p: float, *_: Any) -> Iterat
             yield like, key, p, [50, 60], base, strides
 
 
-register(library, "keep_bits", reference.packed_bits, _samples)
+register(library, "keep_bits", reference.packed_bits, _check.check_bits, _samples)
 library.impl("keep_bits.tensor", _kernel_of_tensor, "CompositeExplicitAutograd")
 library.impl("scale_of", _kernel_of_scale, "CompositeExplicitAutograd")
 for _name in ("keep_bits", "keep_bits.tensor"):
     torch.library.register_fake(f"torchdropout::{_name}", _fake, lib=library)
     save_drawn(_name, place=1, recomputed=True)
-torch.library.register_fake(
-    "torchdropout::scale_of", lambda like, constants: like.new_empty(()), lib=library
-)
+torch.library.register_fake("torchdropout::scale_of", _fake_of_scale, lib=library)

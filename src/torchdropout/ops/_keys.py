@@ -21,6 +21,7 @@ import torch
 from torch.utils.checkpoint import CheckpointPolicy
 
 from .. import _torch
+from .._validate import wrong_type
 from ..contract import seed
 from ..contract.seed import draw_seeds
 from ._library import library
@@ -65,12 +66,19 @@ def captures(device: torch.device | None) -> bool:
     return seed.captures() and not _torch.may_be_watched()
 
 
+def _check(like: torch.Tensor) -> None:
+    if like is None or like.dtype is not torch.int64 or like.layout is not torch.strided:
+        wrong_type("like", "a dense int64 tensor", like)
+
+
 def _kernel(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    _check(like)
     seeds = draw_seeds(size or ())  # AOTInductor gives None for an empty list
     return torch.stack((seeds, torch.zeros_like(seeds)), dim=-1)
 
 
 def _fake(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    _check(like)
     return like.new_empty((*size, 2))
 
 

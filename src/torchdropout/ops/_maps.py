@@ -16,6 +16,8 @@ from typing import Any
 import torch
 
 from .. import _torch
+from ..errors import ArgumentValueError
+from ..kernels._check import Check, check_constants
 from ..kernels.devices import Samples, elsewhere, on_devices, on_gpu, samples_of_map
 from ._keys import save_drawn, trace_as
 from ._library import TAGS, library
@@ -28,6 +30,8 @@ def define_map(
     name: str,
     constants: str,
     kernel: Callable[..., torch.Tensor],
+    check: Check,
+    check_form: Check,
     derivative: Derivative,
     samples: Samples = samples_of_map,
 ) -> Any:
@@ -43,6 +47,8 @@ def define_map(
         name: Name of the operator.
         constants: The schema of the arguments between `key` and `base`: floats, integers, bools.
         kernel: The reference kernel, for any device.
+        check: Checks the arguments of the operator, of real tensors and of fake ones.
+        check_form: The same of the form with a tensor, after the tensor of constants is checked.
         derivative: Maps the constants to those of the derivative.
         samples: See `kernels.devices.on_gpu`.
 
@@ -51,9 +57,11 @@ def define_map(
     """
     # The extension's kernel calls this if the reference is selected or it does not know the type.
     library.define(f"{name}_reference" + _schema(constants))
-    library.impl(f"{name}_reference", elsewhere(name, kernel), "CompositeExplicitAutograd")
-    operator = define_form(name, "default", constants, elsewhere(name, kernel), derivative)
-    on_devices(library, name, on_gpu(name, kernel, samples))
+    on_others = elsewhere(name, kernel, check)
+    library.impl(f"{name}_reference", on_others, "CompositeExplicitAutograd")
+    register_fake(f"{name}_reference", check)
+    operator = define_form(name, "default", constants, on_others, check, derivative)
+    on_devices(library, name, on_gpu(name, kernel, samples, check=check))
 
     is_float = [argument.startswith("float ") for argument in constants.split(", ")]
     others = [c for c, f in zip(constants.split(", "), is_float, strict=True) if not f]
@@ -61,17 +69,33 @@ def define_map(
     def of_tensor(
         x: torch.Tensor, key: torch.Tensor, tensor: torch.Tensor, *rest: Any
     ) -> torch.Tensor:
+        check_constants(tensor, sum(is_float), x)
         *integers, linear, base, strides = rest
-        numbers, others = iter(tensor.tolist()), iter(integers)
+        numbers, others = iter(tensor.reshape(-1).tolist()), iter(integers)
         own: Sequence[Any] = [next(numbers if f else others) for f in is_float]
         if linear:
             own = derivative(own)
         y: torch.Tensor = operator(x, key, *own, base, strides)
         return y
 
+    def check_tensor(x: torch.Tensor, key: torch.Tensor, tensor: torch.Tensor, *rest: Any) -> None:
+        check_form(x, key, *rest)
+        check_constants(tensor, sum(is_float), x)
+
     arguments = ", ".join(("Tensor constants", *others, "bool linear"))
-    define_form(name, "tensor", arguments, of_tensor, lambda own: (*own[:-1], True))
+    linear = ("tensor", arguments, of_tensor, check_tensor, lambda own: (*own[:-1], True))
+    define_form(name, *linear)
     return operator
+
+
+def register_fake(name: str, check: Check) -> None:
+    """Register what an operator that maps x gives for fake tensors, and for those on meta."""
+
+    def fake(x: torch.Tensor, *rest: Any) -> torch.Tensor:
+        check(x, *rest)
+        return torch.empty_like(x)
+
+    torch.library.register_fake(f"torchdropout::{name}", fake, lib=library)
 
 
 def _schema(arguments: str) -> str:
@@ -83,6 +107,7 @@ def define_form(
     overload: str,
     arguments: str,
     kernel: Callable[..., torch.Tensor],
+    check: Check,
     derivative: Derivative,
     *,
     aligned: bool = False,
@@ -94,7 +119,8 @@ def define_form(
         name: Name of the operator.
         overload: Name of the form.
         arguments: As `constants` in `define_map`.
-        kernel: The kernel, for any device.
+        kernel: The kernel, for any device, which checks its arguments.
+        check: Checks those of fake tensors.
         derivative: Maps the constants to those of the derivative.
         aligned: True if the tensor among the constants has the dimensions of x, to which vmap
             may add one.
@@ -170,14 +196,16 @@ def define_form(
             own[0] = (
                 first.unsqueeze(place) if first_dim is None else first.movedim(first_dim, place)
             )
-        else:
-            assert first_dim is None
+        elif first_dim is not None:
+            raise ArgumentValueError(
+                "Expected `constants` to be those of all samples of a vmap, got one for each."
+            )
         return operator(x, key, *own, base, strides), place
 
     qualified = f"torchdropout::{own_name}"
     library.impl(own_name, kernel, "CompositeExplicitAutograd")
     library.impl(own_name, autograd, "Autograd", with_keyset=True)
-    torch.library.register_fake(qualified, lambda x, *_: torch.empty_like(x), lib=library)
+    register_fake(own_name, check)
     torch.library.register_vmap(qualified, vmap, lib=library)
     if traced is None:
         save_drawn(own_name, place=1)

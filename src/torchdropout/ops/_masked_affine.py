@@ -11,7 +11,7 @@ from torch.compiler import is_dynamo_compiling
 from .. import _torch
 from .._validate import check_rates, is_captured
 from .._version import __version__
-from ..kernels import reference, triton
+from ..kernels import _check, reference, triton
 from ..kernels.devices import elsewhere, on_devices, on_gpu, sample
 from ._keep_bits import select
 from ._library import library
@@ -21,6 +21,8 @@ _masked_affine = define_map(
     "masked_affine",
     "float p, float scale, float shift, float drop_value",
     reference.masked_affine,
+    _check.check_masked,
+    _check.check_form,
     # The same mask, without the map's additive constants.
     lambda own: (*own[:2], 0.0, 0.0),
 )
@@ -46,6 +48,8 @@ def _checking(kernel: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor
         checked: bool,
         *place: Any,
     ) -> torch.Tensor:
+        _check.check_rates(x, key, rates, scaled, checked, *place)
+        _check.check_memory(x, key, rates)
         # A capture reads nothing. The calls before it, which compiled the kernels, have checked.
         if not (checked or is_captured(rates)):
             check_rates(rates)
@@ -59,6 +63,7 @@ _masked_by_rates = define_form(
     "rates",
     "Tensor rates, bool scaled, bool checked",
     _checking(elsewhere("masked_by_rates", reference.masked_by_rates)),
+    _check.check_rates,
     lambda own: (*own[:2], True),  # it is linear, and its rates are those of the forward
     aligned=True,
 )
@@ -72,7 +77,9 @@ on_devices(
 fusing = {*triton.DEVICES}
 
 
-def _define_fused(form: str, arguments: str, kernel: Callable[..., torch.Tensor]) -> Any:
+def _define_fused(
+    form: str, arguments: str, check: _check.Check, kernel: Callable[..., torch.Tensor]
+) -> Any:
     """Define a form of the operator without shift and drop value, which a graph sees into.
 
     The caches of torch's compiler identify a program by the operators that it calls, not by their
@@ -86,17 +93,25 @@ def _define_fused(form: str, arguments: str, kernel: Callable[..., torch.Tensor]
         return select(x, key, constants, base, strides)
 
     overload = f"{form}_{__version__.replace('.', '_')}"
-    return define_form("masked_affine", overload, arguments, kernel, lambda own: own, traced=traced)
+    how = arguments, kernel, check, lambda own: own
+    return define_form("masked_affine", overload, *how, traced=traced)
+
+
+def _check_fused(x: torch.Tensor, key: torch.Tensor, constants: Any, *rest: Any) -> None:
+    _check.check_form(x, key, *rest)
+    _check.check_constants(constants, 4, x)
 
 
 _fused = _define_fused(
     "fused",
     "float p, float scale",
+    _check.check_masked,
     lambda x, key, p, scale, *place: _masked_affine(x, key, p, scale, 0.0, 0.0, *place),
 )
 _fused_of = _define_fused(
     "fused_of",
     "Tensor constants",
+    _check_fused,
     lambda x, key, constants, *place: masked_affine_of(x, key, constants, *place),
 )
 

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import torch
 
 from ..contract.noise import Law
-from ..kernels import noise
+from ..kernels import _check, noise
 from ._maps import define_map
 
 _noise_affine = define_map(
     "noise_affine",
     "int law, float factor, float addend",
     noise.noise_affine,
+    _check.check_noise,
+    _check.check_noise,
     # The same noise; the addend does not enter the derivative.
     lambda own: (*own[:2], 0.0),
 )

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 
 from .. import _torch
+from .._validate import check_p
 from ..contract.keep import count_kept
 from ..contract.layout import sizes_drawn
-from ..kernels import counted
+from ..errors import ArgumentValueError
+from ..kernels import _check, counted
 from ..kernels.devices import placed, sample
 from ._keys import save_drawn
 from ._library import TAGS, library
@@ -45,10 +47,19 @@ _counted_affine = define_map(
     "counted_affine",
     "SymInt kept, SymInt group, int dim, float scale",
     counted.counted_affine,
+    _check.check_counted,
+    _check.check_counted,
     # Linear in x: its own derivative.
     lambda own: own,
     _samples,
 )
+
+
+def _check_share(
+    x: torch.Tensor, key: torch.Tensor, constants: torch.Tensor, size: int, dim: int, *rest: Any
+) -> None:
+    _check.check_counted(x, key, 0, size, dim, *rest)
+    _check.check_constants(constants, 1, x)
 
 
 def _by_share(
@@ -61,7 +72,8 @@ def _by_share(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    p = constants.item()
+    _check_share(x, key, constants, size, dim, scale_by_keep, base, strides)
+    p = check_p(constants.item())
     kept = count_kept(size, p) if p < 1.0 else 0
     scale = size / kept if scale_by_keep and kept > 0 else 1.0
     return counted_affine(x, key, kept, size, dim, scale, base, strides)
@@ -72,6 +84,7 @@ _counted_by_share = define_form(
     "share",
     "Tensor constants, SymInt size, int dim, bool scale_by_keep",
     _by_share,  # it calls the form with numbers
+    _check_share,
     lambda own: own,
 )
 
@@ -143,6 +156,8 @@ def _fake(
     strides: Sequence[int],
     device: torch.device,
 ) -> torch.Tensor:
+    _check.check_choice(key, shape, strides, device)
+    _check.check_kept(kept, shape[-1])
     sizes = sizes_drawn(shape[:-1], strides[:-1])
     return key.new_empty((*key.shape[:-1], *sizes, kept), device=device)
 
@@ -153,18 +168,31 @@ def _fake(
 def _share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
 ) -> torch.Tensor:
-    places: torch.Tensor = _chosen(key, shape, count_kept(shape[-1], constants.item()), *rest)
+    *_, strides, device = rest
+    _check.check_choice(key, shape, strides, device)
+    _check.check_constants(constants, 1, key)
+    p = check_p(constants.item())
+    places: torch.Tensor = _chosen(key, shape, count_kept(shape[-1], p), *rest)
     return places
 
 
-def _chosen(key: torch.Tensor, *rest: Any) -> torch.Tensor:
-    key, (shape, kept, ordered, base, strides) = placed(key, rest[:-1])
-    return counted.choose(key, shape, kept, ordered, base, strides, rest[-1])
+def _chosen(
+    key: torch.Tensor, shape: Sequence[int], kept: int, ordered: bool, *rest: Any
+) -> torch.Tensor:
+    _base, strides, device = rest
+    _check.check_choice(key, shape, strides, device)
+    _check.check_kept(kept, shape[-1])
+    _check.check_memory(key)
+    key, (base, strides) = placed(key, rest[:-1])
+    return counted.choose(key, shape, kept, ordered, base, strides, device)
 
 
 def _fake_share(
     key: torch.Tensor, constants: torch.Tensor, shape: Sequence[int], *rest: Any
 ) -> torch.Tensor:
+    *_, strides, device = rest
+    _check.check_choice(key, shape, strides, device)
+    _check.check_constants(constants, 1, key)
     kept: Any = torch.library.get_ctx().new_dynamic_size(min=1)
     _torch.check(kept <= shape[-1])
     return _fake(key, shape, kept, *rest)
@@ -174,8 +202,10 @@ def _vmap(operator: Any) -> Any:
     def batched(
         info: Any, in_dims: tuple[int | None, ...], key: torch.Tensor, *rest: Any
     ) -> tuple[torch.Tensor, int]:
-        # Called only if there is a key for each sample: a new leading dimension of the keys.
-        assert in_dims[0] is not None
+        if in_dims[0] is None:
+            raise ArgumentValueError(
+                "Expected `constants` to be those of all samples of a vmap, got one for each."
+            )
         return operator(key.movedim(in_dims[0], 0), *rest), 0
 
     return batched

@@ -8,8 +8,10 @@ import stat
 import tempfile
 from pathlib import Path
 
+from .reading import read_bytes
 
-def replace_file(path: Path, data: bytes) -> None:
+
+def replace_file(path: Path, data: bytes, *, old: bytes | None = None) -> bool:
     """Writes a file atomically: until all of it is written, the old one stays.
 
     The owner, the group and the permissions stay; setuid and setgid are dropped, as the system does
@@ -18,6 +20,10 @@ def replace_file(path: Path, data: bytes) -> None:
     Args:
         path: The file; for a link, the file that it points to is written.
         data: Its new contents.
+        old: What it holds, so that no change by others is overwritten; with None, anything.
+
+    Returns:
+        False if the file no longer holds `old`; it is left as it is.
 
     Raises:
         OSError: It cannot be written, or its owner cannot be kept; the old file is unchanged.
@@ -26,7 +32,10 @@ def replace_file(path: Path, data: bytes) -> None:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     replace_file(Path(folder) / "a.txt", b"new")
+        ...     replace_file(Path(folder) / "a.txt", b"newer", old=b"other")
         ...     (Path(folder) / "a.txt").read_text()
+        True
+        False
         'new'
     """
     path = path.resolve()
@@ -39,11 +48,27 @@ def replace_file(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         _keep_owner(path, temporary)
         temporary.chmod(_mode(path))
-        temporary.replace(path)
+        if old is None or _holds(path, old):  # now, since writing may have taken a while
+            temporary.replace(path)
+            return True
     except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        _remove(temporary)
         raise
+    _remove(temporary)
+    return False
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file holds these bytes; False if it cannot be read."""
+    try:
+        return read_bytes(path, len(data)) == data
+    except OSError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _keep_owner(path: Path, new: Path) -> None:

@@ -11,9 +11,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
+from .lines import clean
 from .output import write, write_file
 from .settings import Table
-from .streams import unwritable
+from .streams import occupy, silence, unwritable
 
 OK, ERRORS, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 # The user's mistakes: reported in one line, without a traceback.
@@ -42,13 +43,15 @@ def run_command(
         What the command returns; 2 for a wrong command line or an output that cannot be written,
         each with a message on stderr; 130 when interrupted.
     """
+    occupy()
     try:
         code = command.main(arguments, prog_name=name, standalone_mode=False, obj=obj)
     except click.ClickException as error:
         error.show()
         return CANNOT_RUN
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+    except (click.Abort, KeyboardInterrupt) as error:
+        cause = error.__cause__ if isinstance(error, click.Abort) else error
+        return 128 + getattr(cause, "number", INTERRUPTED - 128)  # that of a signal
     except OSError as error:
         if error.errno not in _FULL or error.filename is not None:
             raise
@@ -58,10 +61,13 @@ def run_command(
 
 
 def tell(message: str) -> None:
-    """Prints a line on stderr, after the program's name."""
+    """Prints a line on stderr, after the program's name, if stderr can be written."""
     context = click.get_current_context(silent=True)
     name = "torchdropout" if context is None else context.find_root().info_name
-    click.echo(f"{name}: {message}", err=True)
+    try:
+        click.echo(clean(f"{name}: {message}"), err=True)  # it may quote the name of a file
+    except OSError:  # the report is still written
+        silence()
 
 
 def formats(*names: str) -> Callable[[_Command], _Command]:

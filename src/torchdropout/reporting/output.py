@@ -36,6 +36,8 @@ def write(text: str) -> None:
     """Writes to stdout, and ignores a closed pipe."""
     if sys.stdout is None:  # it was closed before the program began
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)  # it may lack a character
     try:
         click.echo(text.rstrip("\n"), color=True)  # it flushes, too
     except BrokenPipeError:  # a reader such as `head` may close the pipe early
@@ -66,7 +68,7 @@ def write_file(path: Path, text: str) -> None:
     Raises:
         OSError: It cannot be written; the old file is unchanged.
     """
-    data = text.encode()
+    data = text.encode(errors="backslashreplace")
     if _is_special(path):  # such as /dev/stdout or a pipe: it cannot be replaced
         path.write_bytes(data)
     else:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentTypeError, ArgumentValueError
+from .reading import read_bytes
 from .selection import close_to
 
 if sys.version_info >= (3, 11):
@@ -21,8 +22,13 @@ else:
 FILE = "pyproject.toml"
 # The names of all tables under `tool`, with dots.
 TABLES = ("torchdropout", "torchdropout.audit")
+_NAMES = tuple(name.rpartition(".")[2] for name in TABLES)
 # A table whose name is at least this close to one of these is a misspelling of it.
 _CLOSE = 0.85
+_FEW = 8  # processes that are started on any machine
+# The time of the parser is the square of the parts of a key, which have a dot between them.
+_MOST_BYTES = 1_000_000
+_MOST_DOTS = 1_000
 
 # Converts a value, given the folder of the file. It raises TypeError for a wrong type, LookupError
 # with the known names for an unknown name, and ValueError with its own message.
@@ -92,22 +98,30 @@ class Table:
                 raise ArgumentValueError(f"{path}, {key}: {error}") from error
         return settings
 
-    def _need_known(self, tool: Mapping[str, Any], path: Path) -> None:
+    def _need_known(self, found: Mapping[str, Any], path: Path) -> None:
         """Raises `ArgumentValueError` for a misspelt table, which would otherwise be ignored."""
-        head, *tails = (name.rpartition(".")[2] for name in TABLES)
+        for name, value in found.items():
+            if isinstance(value, dict) and name != "tool":
+                if _is_ours(name.removeprefix("tool.")):  # without [tool, or in quotes
+                    raise _unknown_table(path, name)
+                if _is_close(name.lower(), "tool"):
+                    for each in filter(_is_ours, value):
+                        raise _unknown_table(path, name, each)
+        tool = found.get("tool")
+        if not isinstance(tool, dict):
+            return
+        head, *tails = _NAMES
         for name in tool:
-            plain = name.lower().replace("_", "").replace("-", "")
-            is_close = difflib.SequenceMatcher(None, plain, head).ratio() >= _CLOSE
-            if name != head and (is_close or plain.startswith(head)):
-                raise _unknown_table(path, name)
+            if name != head and _is_ours(name):
+                raise _unknown_table(path, "tool", name)
         own = tool.get(head)
         for name, value in own.items() if isinstance(own, dict) else ():
             if isinstance(value, dict) and name not in (*tails, *self.keys):
-                raise _unknown_table(path, f"{head}.{name}")
+                raise _unknown_table(path, "tool", head, name)
 
     def _in(self, path: Path) -> Mapping[str, Any] | None:
         try:
-            found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+            found: Any = tomllib.loads(_text(path))
         except OSError as error:
             raise ArgumentValueError(f"Expected to read {path}, got {error.strerror}") from error
         except UnicodeDecodeError as error:
@@ -118,10 +132,10 @@ class Table:
             ) from error
         except ValueError as error:  # also an integer of too many digits
             raise ArgumentValueError(f"Expected {path} to be TOML, got: {error}") from error
+        self._need_known(found, path)
         found = found.get("tool")
         if not isinstance(found, dict):
             return None
-        self._need_known(found, path)
         name = "tool"
         for part in self.name.split("."):
             name = f"{name}.{part}"
@@ -136,9 +150,27 @@ class Table:
         return found
 
 
-def _unknown_table(path: Path, name: str) -> ArgumentValueError:
+def _text(path: Path) -> str:
+    text = read_bytes(path, _MOST_BYTES).decode()
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        raise ValueError(f"more than {_MOST_DOTS:,} dots in a line")
+    return text
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a table is one of these, or a misspelling."""
+    plain = name.lower().replace("_", "").replace("-", "")
+    return plain.startswith(_NAMES[0]) or _is_close(plain, _NAMES[0])
+
+
+def _is_close(name: str, other: str) -> bool:
+    return difflib.SequenceMatcher(None, name, other).ratio() >= _CLOSE
+
+
+def _unknown_table(path: Path, *parts: str) -> ArgumentValueError:
+    name = ".".join(f'"{part}"' if "." in part else part for part in parts)
     tables = " or ".join(f"[tool.{table}]" for table in TABLES)
-    return ArgumentValueError(f"Expected {path} to have a table {tables}, got [tool.{name}]")
+    return ArgumentValueError(f"Expected {path} to have a table {tables}, got [{name}]")
 
 
 def _wrong(path: Path, key: str, expected: str, value: object, hint: str = "") -> str:
@@ -177,17 +209,27 @@ def strings(value: Any, _: Path) -> tuple[str, ...]:
     return tuple(value)
 
 
-def count(value: Any, _: Path) -> int:
-    """Accepts an integer from 1."""
+def processes(value: Any, _: Path) -> int:
+    """Accepts a number of processes, and lowers it to what a machine can use."""
     if type(value) is not int:
         raise TypeError
     if value < 1:
         raise ValueError(f"expected at least 1, got {value}")
-    return value
+    return min(value, max(_FEW, os.cpu_count() or 1))
 
 
-def moved(path: str, folder: Path) -> str:
-    """Converts a path relative to a folder into one relative to the current folder."""
-    if Path(path).is_absolute() or folder.resolve() == Path.cwd():
+def inside(path: str, folder: Path) -> str:
+    """Converts a path relative to the folder of the file into one relative to the current folder.
+
+    The user of a command may not trust the file, so that it names nothing outside of its folder.
+
+    Raises:
+        ValueError: The path leads out of the folder, by itself or by a link.
+    """
+    top = os.path.realpath(folder)
+    real = os.path.realpath(os.path.join(top, path))  # noqa: PTH118
+    if not Path(real).is_relative_to(top):
+        raise ValueError(f"expected a path in {top}, got {path!r} (str), which is {real!r}")
+    if os.path.isabs(path) or top == os.path.realpath("."):  # noqa: PTH117
         return path
     return os.path.relpath(folder / path)

@@ -7,6 +7,20 @@ import os
 import sys
 
 
+def occupy() -> None:
+    """Opens closed standard streams on the null device.
+
+    Otherwise a file that is opened later, such as one to write, gets the number of a stream.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                opened = os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+                os.set_inheritable(opened, True)
+
+
 def silence() -> None:
     """Discards what stdout and stderr still buffer, if they cannot be written.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from .._validate import is_integer, wrong_type, wrong_value
@@ -10,7 +10,22 @@ from ..errors import ArgumentValueError
 from ..functional._part import Axis
 from ._watch import Draw, Place, SiteId
 
-BatchDims: TypeAlias = Mapping[str, "int | tuple[int, str]"]
+
+class Call(NamedTuple):
+    """A draw, for a function that says which samples its rows belong to.
+
+    Attributes:
+        tensors: The tensors of the drawing call: the input of a dropout; query, key, value and mask
+            of attention.
+        number: Which of the draws of its module it is in the forward, from 0.
+    """
+
+    tensors: tuple[Any, ...]
+    number: int
+
+
+RowFunction: TypeAlias = Callable[[Call], Any]
+BatchDims: TypeAlias = Mapping[str, "int | tuple[int, str] | RowFunction | tuple[int, RowFunction]"]
 
 ALTERNATING = "alternating"
 
@@ -65,6 +80,20 @@ class GivenDim(NamedTuple):
         )
 
 
+class GivenRows(NamedTuple):
+    """The function that gives the sample of each row in the draws of a site.
+
+    Attributes:
+        name: The path of the module, whose draws are then one site, or `path#number`.
+        function: Maps a `Call` to the samples of its rows, or to one, which has all of the draw.
+        dim: The dimension of the rows.
+    """
+
+    name: str
+    function: RowFunction
+    dim: int
+
+
 class Given:
     """The given dimensions, by site.
 
@@ -74,16 +103,26 @@ class Given:
 
     def __init__(self, batch_dims: BatchDims | None) -> None:
         what = (
-            "a mapping of paths, or of 'path#number', to the dimension of the samples or to "
-            "(dimension, 'alternating'), or None"
+            "a mapping of paths, or of 'path#number', to the dimension of the samples, to "
+            "(dimension, 'alternating') or to a function that gives the sample of each row, or None"
         )
         if batch_dims is not None and not isinstance(batch_dims, Mapping):
             wrong_type("batch_dims", what, batch_dims)
         self.dims: dict[str, GivenDim] = {}
+        self.rows: dict[str, GivenRows] = {}
         for name, value in (batch_dims or {}).items():
+            dim: Any
+            how: Any
             dim, how = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
+            if callable(dim):
+                dim, how = 0, dim
             if not isinstance(name, str) or not is_integer(dim):
                 wrong_type("batch_dims", what, batch_dims)
+            if callable(how):
+                if dim < 0:
+                    wrong_value("batch_dims", "a dimension of rows of 0 or more", dim)
+                self.rows[name] = GivenRows(name, how, int(dim))
+                continue
             if how not in (None, ALTERNATING):
                 wrong_value("batch_dims", f"(dimension, {ALTERNATING!r})", value)
             self.dims[name] = GivenDim(name, int(dim), how is not None)
@@ -92,6 +131,18 @@ class Given:
         """The dimension of a site, or else of all sites of its module."""
         return self.dims.get(f"{site.path}#{site.number}", self.dims.get(site.path))
 
+    def rows_of(self, site: SiteId) -> GivenRows | None:
+        """The function of a site, or else of its module."""
+        return self.rows.get(f"{site.path}#{site.number}", self.rows.get(site.path))
+
+    def merged(self, site: SiteId) -> SiteId:
+        """The site of a draw: all draws of a module whose rows a function gives are one."""
+        return SiteId(site.path, 0) if site.path in self.rows else site
+
+    def how(self) -> frozenset[Any]:
+        """What the sites of a model depend on: another function finds the same ones."""
+        return frozenset([*self.dims.values(), *((n, r.dim) for n, r in self.rows.items())])
+
     def check_names(self, sites: Iterable[SiteId], paths: Iterable[str]) -> None:
         """Check that each belongs to a site, or to a module that may draw in another forward.
 
@@ -99,7 +150,8 @@ class Given:
             ArgumentValueError: One does not.
         """
         drawing = {f"{site.path}#{site.number}": site.path for site in sites}
-        for name in self.dims.keys() - drawing.keys() - {*drawing.values()}:
+        names = self.dims.keys() | self.rows.keys()
+        for name in names - drawing.keys() - {*drawing.values()}:
             above = f"{name}." if name else ""
             if name not in paths or any(path.startswith(above) for path in drawing.values()):
                 known = ", ".join(map(repr, drawing)) or "none"
@@ -125,8 +177,8 @@ def unfolded(draw: Draw, place: Place) -> tuple[Draw, Place]:
     def compute(*tensors: Any, **options: Any) -> Any:
         return draw.compute(*map(apart, tensors), **options).flatten(dim, dim + 1)
 
-    sequence = place.sequence
-    if sequence is not None and sequence.dim > dim:
-        sequence = sequence._replace(dim=sequence.dim + 1)
-    found = draw._replace(compute=compute, plain=False, passes=None)
-    return found, Place(Axis(dim + 1, 1), sequence)
+    def moved(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        return tuple(axis._replace(dim=axis.dim + (axis.dim > dim)) for axis in axes)
+
+    found = draw._replace(compute=compute, plain=False, passes=None, by_rows=False)
+    return found, Place(Axis(dim + 1, 1), moved(place.sequence), moved(place.others))

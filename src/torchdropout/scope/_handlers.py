@@ -58,7 +58,7 @@ def _dropped(watcher: Watcher, func: Any, args: Any, kwargs: Any) -> Any:
     ) -> torch.Tensor:
         return ours(x, rate, True, inplace and not fresh, key=key, layout=layout)
 
-    how: dict[str, Any] = {"aligned": True, "rated": True, "inplace": inplace}
+    how: dict[str, Any] = {"aligned": True, "rated": True, "inplace": inplace, "by_rows": True}
     how["inner"] = 0 if ours is F.dropout or ours is F.alpha_dropout else None
     plain = ours is F.dropout and not inplace
     return watcher.draw(Draw(ours.__name__, p, (x,), compute, _same, **how, plain=plain))
@@ -127,7 +127,8 @@ def _attention(
         return torch_F.scaled_dot_product_attention(q, k, v, mask, 0.0, is_causal, **options)
 
     tensors = (query, key, value, attn_mask)
-    how: dict[str, Any] = {"aligned": True, "rated": True, "passes": passes, "inner": 2}
+    how: dict[str, Any] = {"aligned": True, "rated": True, "by_rows": True}
+    how |= {"passes": passes, "inner": 2}
     return watcher.draw(
         Draw("scaled_dot_product_attention", dropout_p, tensors, compute, mean, **how)
     )
@@ -264,18 +265,21 @@ def _keep(
     watcher: Watcher, x: torch.Tensor, keep: Any, finish: Callable[[torch.Tensor], Any] | None
 ) -> Any:
     """Ones with probability `keep` and zeros, of the shape of x."""
-    p = 1.0 - keep
+    each = isinstance(keep, torch.Tensor) and keep.ndim > 0
 
-    def compute(x: torch.Tensor, key: Any, layout: Any) -> torch.Tensor:
+    def compute(
+        x: torch.Tensor, keep: Any = keep, *, key: Any, layout: Any, rate: Any = None
+    ) -> torch.Tensor:
         ones = torch.ones_like(x, dtype=torch.bfloat16)  # a DTensor if x is one
+        p = 1.0 - keep if rate is None else rate
         return (F.dropout(ones, p, True, key=key, layout=layout) != 0).to(x.dtype)
 
-    def mean(x: torch.Tensor) -> torch.Tensor:
+    def mean(x: torch.Tensor, keep: Any = keep) -> torch.Tensor:
         return torch.as_tensor(keep, dtype=x.dtype, device=x.device).expand(x.shape)
 
-    inner = None if isinstance(keep, torch.Tensor) and keep.ndim else 0
-    draw = Draw("bernoulli", p, (x,), compute, mean, aligned=True, finish=finish, inner=inner)
-    return watcher.draw(draw)
+    how: dict[str, Any] = {"aligned": True, "by_rows": True, "inner": None if each else 0}
+    tensors = (x, keep) if each else (x,)
+    return watcher.draw(Draw("bernoulli", 1.0 - keep, tensors, compute, mean, **how, finish=finish))
 
 
 @_of(torch.Tensor.bernoulli_)
@@ -313,7 +317,8 @@ def _numbers(
 
     # A threshold may follow, about which the mean says nothing.
     mean = torch.zeros_like if kind == "randn" else None
-    return watcher.draw(Draw(kind, None, (x,), compute, mean, aligned=True, finish=finish, inner=0))
+    how: dict[str, Any] = {"aligned": True, "by_rows": True, "inner": 0}
+    return watcher.draw(Draw(kind, None, (x,), compute, mean, **how, finish=finish))
 
 
 def _digits(dtype: torch.dtype) -> int:
@@ -498,6 +503,8 @@ def _own(ours: Callable[..., Any]) -> Handler:
             plain = not (given["inplace"] or given["broadcast_dims"])
         how: dict[str, Any] = {"aligned": aligned, "rated": "p" in given}
         how["inplace"] = bool(given.get("inplace"))
+        others = (value for name, value in given.items() if name != first)
+        how["by_rows"] = aligned and not any(isinstance(v, torch.Tensor) and v.ndim for v in others)
         if of_elements and not (given["broadcast_dims"] or isinstance(rate, torch.Tensor)):
             how["inner"] = 0
         tensors, found = (given[first],), mean if gated else None

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -14,13 +14,14 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from .. import _torch
 from .._validate import is_integer, wrong_type, wrong_value
 from ..errors import SiteError, TorchDropoutError
+from ..functional._attention import as_typed
 from ..functional._part import Axis, Part
 from ..functional._shards import is_spread
 from ..process_state import TORCHS, ProcessState, generators, held_generators
 from ..random import Key
-from ._given import BatchDims, Given
+from ._given import BatchDims, Given, GivenRows
 from ._handlers import new_watcher
-from ._out_of_memory import explained, is_out_of_memory
+from ._out_of_memory import explained, is_out_of_memory, may_fail
 from ._shared import (
     Pair,
     Shared,
@@ -32,7 +33,7 @@ from ._shared import (
     size_of,
     two_and_three,
 )
-from ._watch import NORMS, Draw, Place, SiteId, is_replicated, tree_of, unwrapped
+from ._watch import INSTANCE_NORMS, NORMS, Draw, Place, SiteId, is_replicated, tree_of, unwrapped
 
 # For each dimension, the size of the leaves that are divided, and the places taken from them.
 Taken: TypeAlias = Mapping[int, tuple[int, Sequence[int]]]
@@ -50,6 +51,7 @@ class Site(NamedTuple):
             shared.
         place: Along which dimensions the samples and the positions lie.
         problem: Why a batch that is divided cannot have this draw; empty if it can.
+        rows: The function that gives the sample of each row, where `batch_dims` has one.
     """
 
     id: SiteId
@@ -58,6 +60,7 @@ class Site(NamedTuple):
     shape: tuple[int, ...] | None
     place: Place = Place(None)
     problem: str = ""
+    rows: GivenRows | None = None
 
     def is_of(self, draw: Draw) -> bool:
         """Whether it may be the site of a draw; another site has its number if one was skipped."""
@@ -81,15 +84,24 @@ class Sites(Mapping[SiteId, Site]):
         streams: `SiteId.stream` of each.
         single: Whether they were found with one sample: an argument of one row may then be taken
             for that sample's. A forward with several samples decides.
+        mixing: Why the rest of its batch changes the result of a sample; empty if a trial showed
+            that it does not, or if there was none.
+        shown: What the trial showed, or why there was none.
+        merged: The modules all of whose draws are one site.
     """
 
     single = False
+    mixing = ""
+    shown = ""
 
     def __init__(self, found: Mapping[SiteId, Site], hidden: bool, unseen: Iterable[str]) -> None:
         self._found: dict[SiteId, Site] = dict(found)
         self.hidden = hidden
         self.unseen = frozenset(unseen)
         self.streams = {site: site.stream() for site in self._found}
+        self.merged = frozenset(
+            id.path for id, site in found.items() if site.rows and site.rows.name == id.path
+        )
 
     def joined(self, other: Sites) -> Sites:
         """These, and the sites of the other that are missing here or draw in another way there."""
@@ -99,7 +111,13 @@ class Sites(Mapping[SiteId, Site]):
                 found[id] = site
         sites = Sites(found, self.hidden or other.hidden, self.unseen | other.unseen)
         sites.single = self.single and other.single
+        sites.mixing = self.mixing or other.mixing
+        sites.shown = self.shown or other.shown
         return sites
+
+    def of(self, site: SiteId) -> SiteId:
+        """The site of a draw: that of its module where all draws of it are one."""
+        return SiteId(site.path, 0) if site.path in self.merged else site
 
     def check_places(self, other: Sites) -> None:
         """Check that the samples lie where another look, with several samples, finds them.
@@ -149,9 +167,14 @@ def find_sites(
     The model runs without gradients on two and on three copies of the first sample, with draws of
     its own; buffers and generators are then restored. If a dimension holds several places of
     each sample, such as windows or heads, it runs on two further pairs, the second of which differs
-    in one sample: the places of a sample must be neighbours there. If all samples are alike, one
-    gets other numbers. If the forward succeeds only with the given number of samples, each
-    site has that as its problem.
+    in one sample: the places of a sample must be neighbours there, or the samples alternate. If all
+    samples are alike, one gets other numbers. If the forward succeeds only with the given number
+    of samples, each site has that as its problem.
+
+    A trial then shows whether the rest of the batch changes what a sample gets: the model runs on
+    three samples, on the same in another order, and on two of them. The rows of each draw and the
+    result of each sample must be the same, up to rounding. `mixing` of what is returned says what
+    is not. Batch norm uses the statistics that it holds.
 
     Args:
         model: In the mode in which it will be used.
@@ -166,7 +189,10 @@ def find_sites(
         batch_dims: The dimension of the samples in the draws of some sites, where forwards do not
             show it: by the path of the module, or by `path#number` for one of its draws. Where it
             holds several places of each sample these are neighbours, or with `(dimension,
-            "alternating")` the samples alternate. It must agree with what forwards show.
+            "alternating")` the samples alternate. It must agree with what forwards show. For a draw
+            whose rows the model moves or picks, a function, or `(dimension, function)`: it maps a
+            `Call`, with the tensors of the draw, to the sample of each row, counted in the forward,
+            or to one sample, which has the whole draw. All draws of a module are then one site.
         prefix: Put before the paths, for a model that is a part of a larger one.
         kwargs: Arguments of its forward, by name.
 
@@ -224,20 +250,35 @@ def of_packed(packed: PackedSequence, places: Sequence[int]) -> PackedSequence:
     )
 
 
-def _problems(
-    look: Look, found: Mapping[SiteId, Site], along: str, dims: Mapping[int, int]
-) -> dict[SiteId, str]:
-    """Find where the places of a sample or position are not neighbours, although sizes allow it.
+def _axes(site: Site, along: str) -> tuple[Axis, ...]:
+    """The dimensions of the samples or of the positions."""
+    if site.rows is not None or site.problem:
+        return ()
+    if along == "sequence":
+        return site.place.sequence
+    return () if site.place.batch is None else (site.place.batch,)
+
+
+def _order(
+    look: Look,
+    found: dict[SiteId, Site],
+    along: str,
+    dims: Mapping[int, int],
+    draws: Mapping[SiteId, Any],
+) -> None:
+    """Find in which order the places of samples or positions lie, where there are several of each.
 
     Compare the inputs of draws between two alike samples and two that differ: all changes
     belong to the second. If all are alike, the second gets other numbers.
 
     Args:
         look: The forwards.
-        found: The sites.
+        found: The sites, which get a problem where their places are not neighbours. Samples
+            may also alternate.
         along: "batch" or "sequence".
         dims: The size along the dimension of the arguments, and that of others, from which a place
             is taken twice.
+        draws: The draws of two samples.
     """
     (dim, size), *rest = dims.items()
     others = {other: (n, [0, 0]) for other, n in rest}
@@ -255,31 +296,54 @@ def _problems(
         if other or is_out_of_memory(error):
             raise
         changed = {}  # the model does not accept other numbers: nothing shows the order
-    problems = {}
     for id, site in found.items():
-        axis: Axis | None = getattr(site.place, along)
-        if axis is None or axis.times == 1 or site.problem:
-            continue
-        if changed and (id not in alike or id not in changed or alike[id][0] != changed[id][0]):
-            problems[id] = "how much it draws depends on the values"
-            continue
-        shown = along == "batch" and look.given.of(id) is not None
-        pairs = zip(alike[id][1], changed[id][1], strict=False) if changed else ()
-        for one, two in pairs:
-            if one.ndim <= axis.dim or one.shape != two.shape:
+        for axis in _axes(site, along):
+            if axis.times == 1:
                 continue
-            if one.shape[axis.dim] != 2 * axis.times:
+            if changed and (id not in alike or id not in changed or alike[id][0] != changed[id][0]):
+                found[id] = site._replace(problem="how much it draws depends on the values")
+                break
+            is_given = along == "batch" and look.given.of(id) is not None
+            pairs = zip(alike[id][1], changed[id][1], strict=False) if changed else ()
+            orders = [order for pair in pairs for order in _orders(*pair, axis)]
+            fits = {axis.alternating}.intersection(*orders)
+            inner = draws[id][0].inner
+            rank = len(site.shape or ())
+            if not (orders or is_given):
+                problem = f"nothing shows the order of the {what} along dimension {axis.dim}"
+            elif fits:
                 continue
-            rows = (one != two).movedim(axis.dim, 0).reshape(2 * axis.times, -1).any(1)
-            shown |= bool(rows.any())
-            of_first = rows[::2] if axis.alternating else rows[: axis.times]
-            if of_first.any() and not rows.all():
-                problems[id] = f"the {what} alternate along dimension {axis.dim} of its draws"
-                if axis.alternating:
-                    problems[id] = f"the {what} do not alternate along dimension {axis.dim}"
-        if not shown:
-            problems[id] = f"nothing shows the order of the {what} along dimension {axis.dim}"
-    return problems
+            elif axis.alternating:
+                problem = f"the {what} do not alternate along dimension {axis.dim}"
+            elif (
+                along == "batch"
+                and not is_given
+                and {True}.intersection(*orders)
+                and inner is not None
+                and axis.dim < rank - inner
+            ):
+                place = site.place._replace(batch=axis._replace(alternating=True))
+                found[id] = site._replace(place=place)
+                continue
+            else:
+                problem = f"the {what} alternate along dimension {axis.dim} of its draws"
+            found[id] = site._replace(problem=problem)
+            break
+
+
+def _orders(one: torch.Tensor, two: torch.Tensor, axis: Axis) -> Iterator[set[bool]]:
+    """Whether the places of two samples may alternate, and whether they may be neighbours.
+
+    Nothing, if the inputs of a draw do not show it: the second differs in its second sample.
+    """
+    if one.ndim <= axis.dim or one.shape != two.shape or one.shape[axis.dim] != 2 * axis.times:
+        return
+    rows = (one != two).movedim(axis.dim, 0).reshape(2 * axis.times, -1).any(1)
+    if rows.all():  # the samples are mixed: it is not known in which order
+        yield {False, True}
+    elif rows.any():
+        of_first = {False: rows[: axis.times], True: rows[::2]}
+        yield {alternating for alternating, part in of_first.items() if not part.any()}
 
 
 def _altered(x: torch.Tensor, dim: int) -> torch.Tensor:
@@ -296,44 +360,76 @@ def _altered(x: torch.Tensor, dim: int) -> torch.Tensor:
 
 
 def _axis(
-    few: tuple[int, ...],
-    many: tuple[int, ...] | None,
-    small: int,
-    large: int,
-    whole: str = "batch",
+    few: tuple[int, ...], many: tuple[int, ...] | None, small: int, large: int
 ) -> tuple[Axis | None, str]:
-    """The dimension whose size follows that of the batch or sequence, or why there is none."""
+    """The dimension whose size follows that of the batch, or why there is none."""
+    found, problem = _following(few, many, small, large, "batch")
+    if len(found) > 1:
+        dims = " and ".join(str(axis.dim) for axis in found)
+        return None, f"dimensions {dims} of its draws both follow the batch"
+    return (found[0] if found else None), problem
+
+
+def _with_positions(
+    batch: Axis | None,
+    shape: tuple[int, ...],
+    shorter: Sequence[tuple[int, tuple[int, ...] | None]],
+) -> tuple[Place, str]:
+    """Where the positions lie in draws of a shape, by those with one position less of a sequence.
+
+    Args:
+        batch: The dimension of the samples.
+        shape: The shape of the draws.
+        shorter: For each sequence its length and the shape with one position less.
+    """
+    axes: list[tuple[Axis, ...]] = []
+    for length, less in shorter:
+        if less is None:
+            return Place(batch), "its draws change their number of dimensions with the sequence"
+        found, problem = _following(less, shape, length - 1, length, "sequence")
+        if problem:
+            return Place(batch), problem
+        # Another dimension may have the gathered keys of all parts of a sequence.
+        axes.append(tuple(axis for axis in found if axis.times == found[0].times))
+        if batch is not None and any(axis.dim == batch.dim for axis in found):
+            # The positions of a sample are neighbours, and nothing else lies there.
+            if (
+                len(shorter) > 1
+                or found != [Axis(batch.dim, shape[batch.dim] // length)]
+                or (batch.times != length)
+            ):
+                return Place(batch), f"samples and positions lie along dimension {batch.dim} both"
+            return Place(batch, (Axis(batch.dim, 1),)), ""
+    if len({axis.dim for found in axes for axis in found}) < sum(map(len, axes)):
+        return Place(batch), "one dimension of its draws follows two sequences"
+    return Place(batch, axes[0], tuple(axis for found in axes[1:] for axis in found)), ""
+
+
+def _following(
+    few: tuple[int, ...], many: tuple[int, ...] | None, small: int, large: int, whole: str
+) -> tuple[list[Axis], str]:
+    """The dimensions whose size follows that of the batch or a sequence, by places of each."""
     if many is None or len(few) != len(many):
-        return None, f"its draws change their number of dimensions with the {whole}"
+        return [], f"its draws change their number of dimensions with the {whole}"
     found = []
     for dim, (a, b) in enumerate(zip(few, many, strict=True)):
         if a == b:
             continue
         times, rest = divmod(b - a, large - small)
         if rest or times * small != a:
-            return None, f"dimension {dim} of its draws is not a multiple of the {whole}"
+            return [], f"dimension {dim} of its draws is not a multiple of the {whole}"
         found.append(Axis(dim, times))
-    if not found:
-        return None, ""
-    found.sort(key=lambda axis: axis.times)
-    # In attention another dimension may have the gathered keys of all parts of a sequence.
-    if len(found) > 1 and (whole == "batch" or found[0].times == found[1].times):
-        dims = " and ".join(str(axis.dim) for axis in found)
-        problem = f"dimensions {dims} of its draws both follow the {whole}"
-        if whole == "sequence":
-            problem += (
-                ". In attention whose queries are a part of the sequence, gather the keys and "
-                "values of all parts first"
-            )
-        return None, problem
-    return found[0], ""
+    return sorted(found, key=lambda axis: axis.times), ""
 
 
-_FAILURES = (RuntimeError, ValueError, IndexError)  # of a forward with another number of samples
+FAILURES = (RuntimeError, ValueError, IndexError)  # of a forward with another number of samples
 
 
 class Look:
     """Forwards of a model that leave nothing behind, to see where it draws.
+
+    `look.tried(sites, batch_dim)` gives the sites and what a trial shows: whether the rest of the
+    batch changes a sample. `_trial`, which is made of looks, puts it here.
 
     Args:
         model: The model, without wrappers.
@@ -346,6 +442,8 @@ class Look:
         shared: The arguments that all samples share; None to find out if sizes do not show it.
         given: Where the samples lie, as far as the caller says.
     """
+
+    tried: ClassVar[Callable[[Look, Sites, int], Sites]]
 
     def __init__(
         self,
@@ -371,6 +469,7 @@ class Look:
         self.apart: dict[int, Sequence[int] | None] = {}
         self._batch_dim = 0
         self._alters: Callable[[int, torch.Tensor], bool] | None = None
+        self._variants: Sequence[int] = ()
         self.hidden: set[str] = set()  # generators that advance although no function shows why
         self.missed: dict[SiteId, str] = {}
         self.own: dict[SiteId, str] = {}  # draws from a generator of their own
@@ -395,29 +494,32 @@ class Look:
         self._batch_dim = batch_dim
         self.apart = dict.fromkeys(shared)
         (two, three, result_follows), unknown = two_and_three(self, batch_dim, size)
-        longer, length = None, 0
+        shorter: list[tuple[int, dict[SiteId, Any]]] = []
+        length = 0
         if sequence_dim is not None:
             length = batch_size(args, kwargs, sequence_dim, shared) or 0
             if length < 2:
                 wrong_value("args", f"2 or more positions along dimension {sequence_dim}", args)
-            longer = self.draws(
-                {batch_dim: (size, [0, 0]), sequence_dim: (length, list(range(length - 1)))}
-            )
+            shorter = self._shorter(batch_dim, size, sequence_dim, length)
         found = {}
         for site, (draw, shape) in two.items():
+            rows = self.given.rows_of(site)
+            if rows is not None:
+                place = Place(Axis(rows.dim, 1))
+                found[site] = Site(site, draw.kind, draw.p, shape, place, "", rows)
+                continue
             problem = ""
-            batch = sequence = None
-            others = [three.get(site)] + ([] if longer is None else [longer.get(site)])
-            if None in others:
+            place = Place(None)
+            if not (site in three and all(site in few for _, few in shorter)):
                 problem = "it draws in some forwards and not in others"
             else:
                 batch, problem = self._axis(site, draw, {2: shape, 3: three[site][1]})
-                if shape is not None and longer is not None and not problem:
-                    shorter = longer[site][1]
-                    sequence, problem = _axis(shorter, shape, length - 1, length, "sequence")
-                    if batch is not None and sequence is not None and batch.dim == sequence.dim:
-                        problem = f"samples and positions lie along dimension {batch.dim} both"
-            found[site] = Site(site, draw.kind, draw.p, shape, Place(batch, sequence), problem)
+                place = Place(batch)
+                if shape is not None and shorter and not problem:
+                    place, problem = _with_positions(
+                        batch, shape, [(n, few[site][1]) for n, few in shorter]
+                    )
+            found[site] = Site(site, draw.kind, draw.p, shape, place, problem)
         for site, (draw, shape) in three.items():
             if site not in found:
                 problem = "it draws in some forwards and not in others"
@@ -426,10 +528,9 @@ class Look:
         if sequence_dim is not None:
             folded["sequence"] = {sequence_dim: length, batch_dim: size}
         for along, dims in folded.items():
-            axes = [getattr(site.place, along) for site in found.values()]
-            if any(axis is not None and axis.times > 1 for axis in axes):
-                for site, problem in _problems(self, found, along, dims).items():
-                    found[site] = found[site]._replace(problem=problem)
+            axes = [axis for site in found.values() for axis in _axes(site, along)]
+            if any(axis.times > 1 for axis in axes):
+                _order(self, found, along, dims, {**three, **two})
         # If nothing depends on the number of places of the first, another may hold the samples.
         idle = all(site.place.batch is None and not site.problem for site in found.values())
         if self.shared is None and found and idle and not result_follows:
@@ -454,24 +555,29 @@ class Look:
             return axis, problem
         return given.axis(site, draw, shapes)
 
-    def sites_or_whole(self, batch_dim: int, sequence_dim: int | None = None) -> Sites:
+    def sites_or_whole(
+        self, batch_dim: int, sequence_dim: int | None = None, tries: bool = True
+    ) -> Sites:
         """The sites, even of a model whose forward succeeds only with this number of samples.
+
+        With `tries`, a trial follows.
 
         Raises:
             ArgumentValueError: No argument is a tensor that has the dimension.
         """
         try:
             with explained():
-                return self.sites(batch_dim, sequence_dim)
+                found = self.sites(batch_dim, sequence_dim)
+                return self.tried(found, batch_dim) if tries else found
         except TorchDropoutError:
             raise
-        except _FAILURES as error:
+        except FAILURES as error:
             if is_out_of_memory(error):
                 raise
             whole = self._whole(error, batch_dim, sequence_dim)
             try:
                 self.sites(batch_dim, sequence_dim)
-            except _FAILURES:
+            except FAILURES:
                 return whole
             raise  # the number of samples was not the cause
 
@@ -495,6 +601,22 @@ class Look:
         self.given.check_names(found, tree_of(self.model, self.prefix).paths)
         return Sites(found, bool(self.hidden), self.unseen)
 
+    def _shorter(
+        self, batch_dim: int, size: int, sequence_dim: int, length: int
+    ) -> list[tuple[int, dict[SiteId, Any]]]:
+        """The draws with one position less, for each length of the arguments; that length too."""
+
+        def draws(n: int) -> dict[SiteId, Any]:
+            return self.draws({batch_dim: (size, [0, 0]), sequence_dim: (n, list(range(n - 1)))})
+
+        found = [(length, draws(length))]
+        leaves = _torch.tree.tree_leaves(self.arguments, is_leaf=is_packed)
+        for n in dict.fromkeys(size_of(leaf, sequence_dim) for leaf in leaves):
+            if n is not None and n > 1 and n != length:
+                with may_fail():  # it is not a length
+                    found.append((n, draws(n)))
+        return found
+
     def pair(self, dim: int, size: int) -> Pair:
         two, of_two = self._looked_at({dim: (size, [0, 0])})
         three, of_three = self._looked_at({dim: (size, [0, 0, 0])})
@@ -516,7 +638,7 @@ class Look:
 
     def _looked_at(self, taken: Taken) -> tuple[dict[SiteId, Any], list[tuple[int, ...]]]:
         """The draws of a forward, and the shapes of the tensors that it returns."""
-        scope = Looking(self.forced, key_of=self.key_of)
+        scope = Looking(self.forced, key_of=self.key_of, given=self.given)
         y = self.run(scope, *self._part(taken))
         self.missed.update(scope.missed)
         found = {id: (draw, (*shapes, None)[0]) for id, (draw, shapes) in scope.found.items()}
@@ -533,7 +655,7 @@ class Look:
             altered: Whether the last of them gets other numbers.
         """
         inputs: dict[str, Any] = {}
-        scope = Looking(self.forced, inputs, self.key_of)
+        scope = Looking(self.forced, inputs, self.key_of, self.given)
         if altered:
             tensors = [t for t in _torch.tree.tree_leaves(self.arguments) if _is_numeric(t)]
             floats = any(t.is_floating_point() for t in tensors)
@@ -546,7 +668,7 @@ class Look:
             if not isinstance(module, torch.jit.ScriptModule)
         ]
         try:
-            with _norms_still(self.model):
+            with norms_still(self.model):
                 self.run(scope, *self._part(taken))
         finally:
             self._alters = None
@@ -581,6 +703,7 @@ class Look:
         finally:
             watcher.stop()
             watcher.remove()
+            watcher.scope = None  # a cycle holds the watcher
             scope.restore()
 
     def differ(self, one: Taken, other: Taken) -> bool:
@@ -605,6 +728,8 @@ class Look:
                     alters = self._alters if dim == next(iter(taken)) else None
                     if alters is not None and _is_numeric(leaf) and alters(number, leaf):
                         leaf = _altered(leaf, dim)
+                    if self._variants and dim == self._batch_dim and own is places:
+                        leaf = self._varied(leaf, dim)
             return leaf
 
         leaves, form = _torch.tree.tree_flatten(self.arguments, is_leaf=is_packed)
@@ -612,6 +737,36 @@ class Look:
             return self.arguments
         with torch.no_grad():  # a checkpointed region around a look counts what autograd saves
             return _torch.tree.tree_unflatten([*map(part, range(len(leaves)), leaves)], form)
+
+    def samples(self, size: int, places: Sequence[int], variants: Sequence[int] = ()) -> Any:
+        """The arguments with some of the samples.
+
+        Args:
+            size: How many there are.
+            places: Which of them.
+            variants: For each how its numbers are changed: 0 for not at all.
+        """
+        self._variants = variants
+        try:
+            return self._part({self._batch_dim: (size, places)})
+        finally:
+            self._variants = ()
+
+    def _varied(self, leaf: torch.Tensor, dim: int) -> torch.Tensor:
+        tensors = [t for t in _torch.tree.tree_leaves(self.arguments) if _is_numeric(t)]
+        floats = any(t.is_floating_point() for t in tensors)
+        if not _is_numeric(leaf) or (floats and not leaf.is_floating_point()):
+            return leaf
+        ones = [leaf.narrow(dim, n, 1) for n in range(len(self._variants))]
+        for n, variant in enumerate(self._variants):
+            if variant:
+                other = _altered(ones[n], dim)
+                if variant > 1:  # half of the numbers, as integers may have two values only
+                    half = torch.arange(other.numel(), device=other.device).view(other.shape) % 2
+                    other = torch.where(half == 0, ones[n], other)
+                ones[n] = other
+        with as_typed(leaf.device):
+            return torch.cat(ones, dim)
 
 
 class Looking:
@@ -621,6 +776,7 @@ class Looking:
         forced: Whether calls that say `training=False` draw too.
         inputs: The arguments of each module, to keep the inputs of draws; None to keep nothing.
         key_of: The key of a site.
+        given: Where the samples lie, as far as the caller says.
     """
 
     resumed = None  # a region around a look is not the forward's
@@ -630,9 +786,11 @@ class Looking:
         forced: bool = False,
         inputs: Mapping[str, Any] | None = None,
         key_of: Callable[[SiteId], Key] | None = None,
+        given: Given | None = None,
     ) -> None:
         self.forced = forced
         self.inputs = inputs
+        self.given = given or Given(None)
         self.evidence: dict[SiteId, list[torch.Tensor]] = {}
         self.key_of = key_of or (lambda site: Key(0, site.stream()))
         self.missed: dict[SiteId, str] = {}
@@ -654,6 +812,9 @@ class Looking:
     def unseen(self, name: str) -> None:
         """Note it: the scope of a compiled model reports it."""
         self.blind.add(name)
+
+    def outside(self, name: str) -> None:
+        """Leave it as it is."""
 
     def owned(self, site: SiteId, name: str, generator: Any) -> None:
         """Note it, and the state of the generator."""
@@ -678,6 +839,7 @@ class Looking:
         """Compute the draw and note the shape of its mask."""
         if _torch.in_nested_region():
             self.unseen("draws in torch.compiler.nested_compile_region")
+        site = self.given.merged(site)
         if self.inputs is not None:  # before a dropout in place
             # A filled tensor holds nothing yet. The module's inputs are laid out as its masks are.
             known = () if draw.finish is not None else draw.tensors
@@ -687,7 +849,7 @@ class Looking:
         shapes: list[tuple[int, ...]] = []
         layout = Part(None, 0, seen=shapes.append)
         y = draw.compute(*draw.tensors, key=self.key_of(site), layout=layout)
-        self.found[site] = draw._replace(tensors=()), shapes
+        self.found.setdefault(site, (draw._replace(tensors=()), shapes))
         return draw.finished(y)
 
 
@@ -737,13 +899,19 @@ def unchanged(model: torch.nn.Module) -> Iterator[_Generators]:
 
 
 @contextlib.contextmanager
-def _norms_still(model: torch.nn.Module) -> Iterator[None]:
-    """Make batch norm use the statistics that it holds, if it has some."""
-    norms = [m for m in model.modules() if isinstance(m, NORMS) and m.training]
+def norms_still(model: torch.nn.Module) -> Iterator[None]:
+    """Make batch norm use the statistics that it holds; one without gets the mean 0, variance 1."""
+    norms: list[Any] = [m for m in model.modules() if isinstance(m, NORMS)]
+    before = [(norm, norm.training, norm.running_mean, norm.running_var) for norm in norms]
     for norm in norms:
-        norm.training = norm.running_mean is None
+        mixes = not isinstance(norm, INSTANCE_NORMS)  # of an input with all samples
+        if norm.running_mean is None and mixes and norm.num_features:
+            like = next(norm.parameters(), torch.empty(0))
+            norm.running_mean = torch.zeros(norm.num_features).to(like)
+            norm.running_var = torch.ones(norm.num_features).to(like)
+        norm.training = norm.training and norm.running_mean is None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.training = True
+        for norm, *kept in before:
+            norm.training, norm.running_mean, norm.running_var = kept

@@ -66,10 +66,14 @@ def leaves_of(model: torch.nn.Module, args: Any, kwargs: Any) -> list[Leaf]:
 
 def batch_size(args: Any, kwargs: Any, dim: int, skipped: Collection[int] = ()) -> int | None:
     """The size along a dimension of the first tensor that has it, except for skipped leaves."""
+    return size_of(with_samples(args, kwargs, dim, skipped), dim)
+
+
+def with_samples(args: Any, kwargs: Any, dim: int, skipped: Collection[int] = ()) -> Any:
+    """The first tensor that has a dimension, except for skipped leaves; None if none has."""
     for place, leaf in enumerate(_torch.tree.tree_leaves((args, kwargs), is_leaf=is_packed)):
-        size = None if place in skipped else size_of(leaf, dim)
-        if size is not None:
-            return size
+        if place not in skipped and size_of(leaf, dim) is not None:
+            return leaf
     return None
 
 

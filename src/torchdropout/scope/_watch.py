@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import hashlib
+import sys
+import threading
+import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -16,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .. import _torch
 from ..contract.keep import STREAM_BITS
-from ..errors import SiteError
+from ..errors import ArgumentValueError, SiteError
 from ..functional._part import Axis
 from ..random import Key
 
@@ -44,10 +48,17 @@ class SiteId(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Along which dimensions of a site's draws the samples lie, and the positions of a sequence."""
+    """Along which dimensions of a site's draws the samples lie, and the positions of a sequence.
+
+    Attributes:
+        batch: That of the samples; None where they share the draws.
+        sequence: Those of the positions: of queries and keys in attention.
+        others: Those of the positions of another sequence, such as that of an encoder.
+    """
 
     batch: Axis | None
-    sequence: Axis | None = None
+    sequence: tuple[Axis, ...] = ()
+    others: tuple[Axis, ...] = ()
 
 
 class Draw(NamedTuple):
@@ -69,6 +80,8 @@ class Draw(NamedTuple):
             dimension of the tensors, or None if it cannot do that; it also takes `rate=`.
         inner: How many trailing dimensions have a meaning of their own, while any number of others
             may lie before them; None if others have one too.
+        by_rows: Whether `compute` also takes some of the samples: parts of those tensors that are
+            as large as the first along its dimension of samples.
     """
 
     kind: str
@@ -83,6 +96,7 @@ class Draw(NamedTuple):
     plain: bool = False
     passes: Compute | None = None
     inner: int | None = None
+    by_rows: bool = False
 
     def finished(self, y: Any) -> Any:
         """The result of the call, once computed."""
@@ -96,10 +110,11 @@ _WRAPPED = {
     "_checkpoint_wrapped_module": ("CheckpointWrapper",),
     "module": ("DistributedDataParallel", "AveragedModel", "DataParallel"),
 }
+INSTANCE_NORMS = (torch.nn.InstanceNorm1d, torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d)
 # Layers that the training mode changes in a way other than by a draw.
 NORMS = (
     *(torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm),
-    *(torch.nn.InstanceNorm1d, torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d),
+    *INSTANCE_NORMS,
 )
 # Files of torch.nn.modules whose modules call no function that draws.
 QUIET = frozenset(
@@ -166,11 +181,13 @@ def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
 
 
 class State(NamedTuple):
-    """Where a forward is: the modules that run, their draws so far, the first sample."""
+    """Where a forward is: the modules that run, their draws so far, which samples it has."""
 
     frames: tuple[str, ...]
-    counts: dict[str, int]
+    counts: dict[Any, Any]
     start: int
+    rows: int = 0
+    numbers: Sequence[int] | None = None
 
 
 class Scope(Protocol):
@@ -199,6 +216,9 @@ class Scope(Protocol):
 
     def owned(self, site: SiteId, name: str, generator: Any) -> None:
         """A function is called with a generator of its own; the site is that of a draw here."""
+
+    def outside(self, name: str) -> None:
+        """A function that draws, or a part of the model, is called outside a forward of it."""
 
     @property
     def resumed(self) -> Callable[[State], contextlib.AbstractContextManager[None]] | None:
@@ -248,9 +268,12 @@ class _Enter(_OfScope):
 
     def __call__(self, module: torch.nn.Module, args: Any) -> None:
         watcher = self.watcher
+        watcher.claim()
         outermost = not watcher.frames
         if outermost:
             watcher.observe()
+            if self.path != watcher.root:
+                watcher.active().outside(self.path)
         # Within the model the mode sees a reentrant region begin.
         watcher.note_checkpoint(begins=outermost)
         watcher.frames.append(self.path)
@@ -264,10 +287,14 @@ class _Leave(_OfScope):
 
     def __call__(self, module: torch.nn.Module, args: Any, output: Any) -> None:
         watcher = self.watcher
+        if watcher.is_elsewhere():
+            return
         if watcher.frames:
             watcher.frames.pop()
         if not watcher.frames:
             watcher.rest()
+            if not watcher.begun:
+                watcher.thread = None
 
 
 class _Hook:
@@ -333,18 +360,27 @@ class Watcher:
     Attributes:
         scope: What answers the draws now; None outside a scope.
         start: The number of the first sample of the current forward.
+        rows: How many samples it has.
+        numbers: The number of each, where they are not `start`, `start + 1` and so on.
+        sizes: The shape of a sample in the first argument of forwards, up to the second one; None
+            after a warning.
+        warned: Whether a scope has warned of draws that do not belong to one sample.
         completed: Whether the last forward of the model gave a result.
         known: The sites that were found, by how; of the modules that the model has.
         inside: Whether a draw is being computed, in compiled code, where the mode stays active.
         order: How the packed sequence of a recurrent layer that runs was sorted, if it was.
         multi_head: torch's multi-head attention, with draws that this watcher answers.
+        root: The path of the model.
         tree: The modules that have the hooks; none outside a scope.
         observes: Whether the mode is active, in the thread that runs the model.
+        thread: The thread whose forward runs; None between forwards.
+        begun: Whether that is a forward of the model itself.
         held: How many recomputations run, during which it stays active.
         ranked: The key of the last scope whose batch was divided among processes.
     """
 
     scope: Scope | None = None
+    root = ""
     ranked: Key | None = None
     order: torch.Tensor | None = None
     multi_head: Callable[..., Any]
@@ -356,11 +392,18 @@ class Watcher:
     ) -> None:
         self.mode = Mode(self, handlers)
         self.frames: list[str] = []
-        self.counts: dict[str, int] = {}
+        self.counts: dict[Any, Any] = {}
         self.start = 0
+        self.rows = 0
+        self.numbers: Sequence[int] | None = None
+        self.sizes: set[tuple[int, ...] | None] = set()
+        self.warned = False
         self.completed = False
         self.inside = False
         self.observes = False
+        self.thread: int | None = None
+        self.begun = False
+        self._token: object = None
         self.held = 0
         self._injected = injected
         self._hooks: list[_Hook] = []
@@ -381,12 +424,15 @@ class Watcher:
         They are restored with the numbers they had, which a compiled graph may have read.
         """
         self.tree = tree_of(model, prefix)
+        self.root = prefix
         modules, paths = self.tree
         # Modules are compared by references, not by their ids, which a later module may get.
         if {path: ref() for path, ref in self._hooked.items()} != paths:
             self._hooks = [*self._of_modules(model, paths)]
             self._hooked = {path: weakref.ref(module) for path, module in paths.items()}
             self.known.clear()
+            self.sizes.clear()
+            self.warned = False
         if model not in self._ends:
             self._ends[model] = [*self._of_ends(model)]
         compiled = [*filter(_torch.is_compiled, modules)]
@@ -447,22 +493,98 @@ class Watcher:
         self.tree = Tree([], {})  # it would keep the model alive
         self.frames.clear()
 
+    def belong_to(self, scope: Scope | None) -> None:
+        """Take a scope, which no other thread may do at the same time, or end it.
+
+        Raises:
+            ArgumentValueError: There is one already.
+        """
+        with _ONE_AT_A_TIME:
+            if scope is not None and self.scope is not None:
+                raise ArgumentValueError(
+                    "Expected no scope of this model to be active, got another one around this."
+                )
+            self.scope = scope
+            left = tuple(token for token in _ENTERED.get() if token is not self._token)
+            self._token = None if scope is None else object()
+            self.thread, self.begun = None, False
+        _ENTERED.set(left if scope is None else (*left, self._token))
+
+    def claim(self) -> None:
+        """Note the thread that runs a module.
+
+        Raises:
+            SiteError: Another one runs a forward.
+        """
+        if is_dynamo_compiling():
+            return
+        me = threading.get_ident()
+        with _ONE_AT_A_TIME:
+            if self.thread is None:
+                self.thread = me
+        if self.thread != me:
+            raise SiteError(
+                "Expected one thread at a time to run a model within a scope, got a call while "
+                "another thread is in its forward: the draws of both would be counted as one's."
+            )
+
+    def is_elsewhere(self) -> bool:
+        """Whether another thread runs a forward: this one's call was refused."""
+        return not is_dynamo_compiling() and self.thread not in (None, threading.get_ident())
+
+    def _check_context(self) -> None:
+        """Refuse a forward of a task or a thread that does not know of the scope.
+
+        Raises:
+            SiteError: It does not.
+        """
+        if self._token is not None and self._token not in _ENTERED.get():
+            raise SiteError(
+                "Expected a model with an active scope to be called by the thread or the task that "
+                "entered the scope, got a call from another one. If it belongs to the scope, start "
+                "it with its context: asyncio.to_thread, or contextvars.copy_context().run."
+            )
+
     def _begin(self, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
+        if not (is_dynamo_compiling() or _torch.in_backward()):
+            self._check_context()
+            self.claim()
+            if self.frames and not _calls_itself(module):
+                self.frames.clear()  # no hook runs after a forward that Ctrl-C or a timeout ended
         if not self.frames and not _torch.in_backward():
+            self.begun = True  # also where a graph ends between here and the end of the forward
             self.observe()
             self.counts.clear()
             self.completed = False
-            self.active().before(args, kwargs)
+            if is_dynamo_compiling():
+                self.active().before(args, kwargs)
+                return
+            self.inside = True  # forwards that find sites are none of the user's
+            try:
+                self.active().before(args, kwargs)
+            finally:
+                self.inside = False
 
     def _complete(self, module: torch.nn.Module, args: Any, output: Any) -> None:
         """Note a result, perhaps None: unlike `_end`, this hook does not run after an error."""
         if not self.frames and not _torch.in_backward():
+            if isinstance(output, _LATER):
+                if not isinstance(output, types.AsyncGeneratorType):
+                    output.close()
+                raise SiteError(
+                    "Expected a model that has computed its output when its forward returns, got "
+                    f"{type(output).__name__}: what draws later is outside of the forward."
+                )
             self.completed = True
 
     def _end(self, module: torch.nn.Module, args: Any, output: Any) -> None:
-        if not self.frames and not _torch.in_backward():
-            self.active().after()
-            self.rest()
+        begun = is_dynamo_compiling() or (self.begun and not self.is_elsewhere())
+        if begun and not self.frames and not _torch.in_backward():
+            try:
+                self.active().after()
+                self.rest()
+            finally:
+                self.thread, self.begun = None, False
 
     # --- The mode --------------------------------------------------------------------------------
 
@@ -539,13 +661,13 @@ class Watcher:
 
     def state(self) -> State:
         """Where the forward is."""
-        return State(tuple(self.frames), dict(self.counts), self.start)
+        return State(tuple(self.frames), dict(self.counts), self.start, self.rows, self.numbers)
 
     def go_to(self, state: State) -> None:
         """Return to the place of a forward."""
         self.frames[:] = state.frames
         self.counts = dict(state.counts)
-        self.start = state.start
+        self.start, self.rows, self.numbers = state.start, state.rows, state.numbers
 
     def note_checkpoint(self, begins: bool = True) -> None:
         """Make a checkpointed region that begins here be recomputed from the same place.
@@ -575,6 +697,25 @@ class Watcher:
 _RESUMES = "_resumes_a_scope"  # marks a function that has been wrapped
 
 
+# The scopes that a task or a thread has entered, or was started in.
+_ENTERED: contextvars.ContextVar[tuple[object, ...]] = contextvars.ContextVar(
+    "torchdropout_scopes", default=()
+)
+_ONE_AT_A_TIME = threading.Lock()
+# Outputs whose code has not run yet.
+_LATER = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
+
+
+def _calls_itself(module: torch.nn.Module) -> bool:
+    """Whether the call that begins is within another call of the module."""
+    calls, frame = 0, sys._getframe()
+    while frame is not None and calls < 2:
+        is_call = frame.f_code.co_name == "_call_impl"
+        calls += is_call and frame.f_locals.get("self") is module
+        frame = frame.f_back  # type: ignore[assignment]
+    return calls == 2
+
+
 class Mode(TorchFunctionMode):
     """Gives the draws within a model's forward to its watcher."""
 
@@ -590,6 +731,8 @@ class Mode(TorchFunctionMode):
         if handler is None and func is not checkpoint:  # most calls, even tensor attributes
             return func(*args, **(kwargs or {}))
         if not self.watcher.frames or self.watcher.inside:
+            if handler is not None and not self.watcher.inside:
+                self.watcher.active().outside(func.__name__)
             return func(*args, **(kwargs or {}))
         if handler is None:  # a region of a graph: the compiler reports nothing in it
             return func(self._observing(args[0]), *args[1:], **(kwargs or {}))

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..reporting.settings import Table, count, exactly, moved, one_of, strings
+from ..reporting.settings import Table, exactly, inside, one_of, processes, strings
 from .context import LEVELS
 from .registry import chosen
 
@@ -22,7 +22,8 @@ def read_config(path: Path) -> dict[str, Any]:
     """Read the settings of a file.
 
     Paths (the baseline, targets of the form `path/file.py:Attribute`) are relative to the file, and
-    are returned relative to the current folder. The audit's table is skipped.
+    are returned relative to the current folder. They may not lead out of the folder of the file.
+    The audit's table is skipped.
 
     Args:
         path: A TOML file with a table `[tool.torchdropout]`.
@@ -46,13 +47,13 @@ def _checks(value: Any, folder: Path) -> tuple[str, ...]:
 
 
 def _targets(value: Any, folder: Path) -> tuple[str, ...]:
-    entries = strings(value, folder)
-    return tuple(moved(entry, folder) if _is_file(entry) else entry for entry in entries)
+    return tuple(_target(entry, folder) for entry in strings(value, folder))
 
 
-def _is_file(target: str) -> bool:
-    where = target.rpartition(":")[0]
-    return where.endswith(".py") or "/" in where or os.sep in where
+def _target(entry: str, folder: Path) -> str:
+    where, colon, name = entry.rpartition(":")
+    is_file = where.endswith(".py") or "/" in where or os.sep in where
+    return f"{inside(where, folder)}{colon}{name}" if is_file else entry
 
 
 def _seconds(value: Any, _: Path) -> float:
@@ -73,8 +74,8 @@ TABLE = Table(
         "ignore": ("a list of codes, names or groups of checks", _checks),
         "strict": ("true or false", exactly(bool)),
         "timeout": ("a number of seconds", _seconds),
-        "jobs": ("an integer", count),
-        "baseline": ("the path of a report", moved),
+        "jobs": ("an integer", processes),
+        "baseline": ("the path of a report", inside),
         "format": (f"one of {', '.join(FORMATS)}", one_of(FORMATS)),
     },
     others=frozenset({"audit"}),

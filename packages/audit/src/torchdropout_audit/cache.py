@@ -1,6 +1,8 @@
 """A cache of findings, under a hash of all that they depend on.
 
-The cache only saves time: whatever is wrong with it, the run continues without it.
+The cache only saves time: whatever is wrong with it, the run continues without it. Since it could
+hide a finding, or be a database that is made to do harm, it is neither read nor written where
+somebody else may have put it: in what is audited, or in a folder that is not the user's alone.
 """
 
 from __future__ import annotations
@@ -8,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -19,7 +22,9 @@ from types import TracebackType
 from typing import Any
 
 from .code import Place
+from .dependencies import Asked
 from .findings import Edit, Fix, SourceFinding
+from .reporting.settings import FILE
 
 _MOST = 50_000  # texts that are remembered; the least recently used are forgotten first
 _DAY = 86_400
@@ -44,6 +49,31 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return Path.home() / ".cache" / "torchdropout"
 
 
+def folder_for(
+    paths: Iterable[str | Path], environment: Mapping[str, str] = os.environ
+) -> Path | None:
+    """Returns where the cache of a run is; None if the environment has it in what is audited.
+
+    Args:
+        paths: The files and folders to audit. Each counts with the project that it is in, and so
+            does the current folder.
+        environment: As for `cache_folder`.
+    """
+    folder = cache_folder(environment)
+    if folder == cache_folder({}):
+        return folder
+    real = folder.resolve()
+    starts = (Path(path).resolve() for path in (os.curdir, *paths))
+    return None if any(real.is_relative_to(_project(start)) for start in starts) else folder
+
+
+def _project(start: Path) -> Path:
+    """Returns the nearest folder, from a path upwards, with a mark of a project; else the path."""
+    above = (start, *start.parents)
+    marked = (each for each in above if (each / ".git").exists() or (each / FILE).exists())
+    return next(marked, start)
+
+
 def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
     """Hashes what the findings of a file depend on.
 
@@ -55,6 +85,12 @@ def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
     for part in (place, " ".join(sorted(rules)).encode(), data):
         said.update(f"{len(part)} ".encode() + part)
     return said.digest()
+
+
+def asking_key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
+    """Hashes the same, and where the file is, for findings that depend on other files, too."""
+    place = os.fsencode(os.path.realpath(path))
+    return hashlib.sha256(key_of(data, path, rules) + place).digest()
 
 
 @cache
@@ -89,8 +125,15 @@ class Cache:
                 self._database = _opened(self._folder / "audit.sqlite")
         return self
 
-    def get(self, key: bytes) -> list[SourceFinding] | None:
-        """Returns the findings under a key; None if the key is unknown."""
+    def get(
+        self, key: bytes, is_same: Callable[[Asked], bool] | None = None
+    ) -> list[SourceFinding] | None:
+        """Returns the findings under a key; None if the key is unknown, or they are of the past.
+
+        Args:
+            key: The key.
+            is_same: Whether other files still say what the findings depend on.
+        """
         if self._database is None:
             return None
         with suppress(Exception):
@@ -98,16 +141,27 @@ class Cache:
                 "SELECT used, findings FROM found WHERE key = ?", (key,)
             ).fetchone()
             if row is not None:
-                found = [_finding(data) for data in json.loads(row[1])]
+                kept = json.loads(row[1])
+                if isinstance(kept, dict):
+                    asked = Asked(**kept["asked"])
+                    if is_same is None or not is_same(asked):
+                        return None
+                    kept = kept["findings"]
+                found = [_finding(data) for data in kept]
                 if row[0] < time.time() - _DAY:
                     self._used.append(key)
                 return found
         return None
 
-    def put(self, key: bytes, findings: Iterable[SourceFinding]) -> None:
-        """Remembers findings under a key."""
+    def put(
+        self, key: bytes, findings: Iterable[SourceFinding], asked: Asked | None = None
+    ) -> None:
+        """Remembers findings under a key, and what they depend on in other files."""
         if self._database is not None:
-            self._new[key] = json.dumps([asdict(finding) for finding in findings])
+            kept: Any = [asdict(finding) for finding in findings]
+            if asked is not None:
+                kept = {"asked": asdict(asked), "findings": kept}
+            self._new[key] = json.dumps(kept)
 
     def __exit__(
         self,
@@ -144,7 +198,9 @@ def _opened(path: Path) -> Any:
     """Opens the database in a file; a file that is not a database is replaced."""
     import sqlite3  # here, since Python may be built without it; then there is no cache
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(0o700, parents=True, exist_ok=True)
+    if not _is_private(path.parent):
+        return None
     try:
         return _connected(path)
     except sqlite3.OperationalError:  # locked, or read-only
@@ -152,6 +208,15 @@ def _opened(path: Path) -> Any:
     except sqlite3.DatabaseError:
         path.unlink()
         return _connected(path)
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether it is a folder, and no link to one, that only the user may write to."""
+    if not hasattr(os, "geteuid"):  # Windows
+        return True
+    found = folder.lstat()
+    is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return is_own and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _connected(path: Path) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ._version import __version__
-from .files import UNREADABLE
+from .files import MOST_BYTES, UNREADABLE
 from .findings import SourceReport
 from .registry import CHOICE, RULES, SYNTAX_ERROR, chosen
 from .report import (
@@ -54,6 +56,7 @@ from .reporting.output import look, need_writable, write
 from .reporting.rules import render_rule, render_rules, render_rules_json
 from .run import Fixing, audit_data, audit_paths
 from .settings import FORMATS, TABLE, need_patterns
+from .signals import raised
 
 _RULES = tuple(RULES.values())
 _RENDERERS: Mapping[str, Callable[[SourceReport], str]] = {
@@ -68,6 +71,7 @@ PYGLS = "pygls>=2,<3"
 
 _STDIN = "-"
 _REDRAWN = 0.1  # seconds
+_CHUNK = 1_000_000  # bytes of stdin
 
 
 @click.command(context_settings=HELP, short_help="Find misuse of dropout in source files.")
@@ -190,8 +194,9 @@ def audit(
     a line.
 
     Exit code: 0 no error, 1 errors (--strict: advice; --diff: something to fix), 2 nothing could be
-    audited, 130 interrupted.
+    audited, 130 interrupted, 143 ended by SIGTERM.
     """
+    ended = context.with_resource(raised())
     if listing or explain is not None:
         _describe(explain, form)
         return OK
@@ -237,7 +242,7 @@ def audit(
     }
     fixed: bytes | None = None
     if paths == (_STDIN,):
-        data = sys.stdin.buffer.read()
+        data = _read_stdin()
         report, fixed = audit_data(data, stdin_filename, **shared)
     else:
         try:
@@ -254,8 +259,11 @@ def audit(
                 )
         except WRONG as error:  # raised by --since
             raise click.UsageError(str(error)) from error
+        if how["since"] is not None and report.complete and not (report.files or report.problems):
+            tell(f"no file has changed since {how['since']}")
     if diff:
-        return _exit_code(report, bool(changes)) if _show(changes, report, output) else CANNOT_RUN
+        is_shown = _show(changes, report, output)
+        return _exit_code(report, bool(changes), ended) if is_shown else CANNOT_RUN
     if form == "text":  # the other formats hold them
         for problem in report.problems:
             tell(problem)
@@ -268,7 +276,7 @@ def audit(
     elif not _publish(report, output, rendered, quiet):
         return CANNOT_RUN
     failed = not report.passed or bool(strict and report.findings)
-    return _exit_code(report, failed and not exit_zero)
+    return _exit_code(report, failed and not exit_zero, ended)
 
 
 def _serve() -> int:
@@ -319,7 +327,7 @@ def _publish(
     return publish(
         output,
         verdict_line(report),
-        "" if report.complete else "the run was interrupted",
+        "the run was interrupted" if report.interrupted else "",
         lambda: rendered(**look()),
         rendered,
         quiet=quiet,
@@ -334,20 +342,36 @@ def _show(changes: list[tuple[str, str, str]], report: SourceReport, output: Pat
     said = f"{plural(len(changes), 'file')} would change"
     if output is None:
         tell(said)
-    held_back = "" if report.complete else "the run was interrupted"
+    held_back = "the run was interrupted" if report.interrupted else ""
     return publish(output, said, held_back, lambda: diff, lambda: diff)
 
 
+def _read_stdin() -> bytes:
+    if sys.stdin is None:  # it was closed before the program began
+        raise click.UsageError("Expected a source on stdin, got a closed one")
+    data = bytearray()
+    try:
+        while part := sys.stdin.buffer.read(_CHUNK):
+            data += part
+            if len(data) > MOST_BYTES:  # what writes to it may never end
+                raise click.UsageError(f"Expected at most {MOST_BYTES:,} bytes on stdin, got more")
+    except OSError as error:
+        raise click.UsageError(f"Expected a source on stdin, got: {error.strerror}") from error
+    return bytes(data)
+
+
 def _pass_on(source: bytes) -> None:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     stream = sys.stdout.buffer
     with contextlib.suppress(BrokenPipeError):
         stream.write(source)
         stream.flush()
 
 
-def _exit_code(report: SourceReport, failed: bool) -> int:
-    if not report.complete:
-        return INTERRUPTED
+def _exit_code(report: SourceReport, failed: bool, ended: list[int]) -> int:
+    if report.interrupted:
+        return 128 + ended[0] if ended else INTERRUPTED
     # `errors` has no advice, which is given for Python 2 and for one cell of a notebook.
     unread = {f.path for f in report.errors if f.code in (SYNTAX_ERROR.code, UNREADABLE.code)}
     if (report.problems or unread) and report.files <= len(unread):
@@ -360,7 +384,7 @@ def _bar(*, quiet: bool = False) -> Iterator[Callable[[int, int], None] | None]:
     """Shows a progress bar on stderr if that is a terminal; yields what updates it."""
     console = Console(stderr=True)
     # Rich takes a pipe for a terminal where FORCE_COLOR is set, as CI services do.
-    if quiet or not sys.stderr.isatty() or console.is_dumb_terminal:
+    if quiet or sys.stderr is None or not sys.stderr.isatty() or console.is_dumb_terminal:
         yield None
         return
     columns = (TextColumn("auditing"), BarColumn(bar_width=20), MofNCompleteColumn())

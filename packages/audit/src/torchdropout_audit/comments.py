@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .files import UNREADABLE
-from .findings import Edit, Fix, SourceFinding
+from .findings import Edit, Fix, SourceFinding, excerpt
 from .registry import CHOICE, FINDERS, SYNTAX_ERROR, UNUSED_IGNORE
 
 NOT_IGNORED = frozenset({SYNTAX_ERROR.name, UNREADABLE.name, UNUSED_IGNORE.name})
@@ -473,7 +473,7 @@ def _finding(
     line, column = layout.place(start)
     end_line, end_column = layout.place(end)
     rule = UNUSED_IGNORE
-    begin = layout.starts[line - 1]
+    source, source_column = excerpt(text, start, column)
     return SourceFinding(
         path,
         line,
@@ -485,6 +485,7 @@ def _finding(
         rule.severity,
         message,
         "" if fix is None else fix.does,
-        text[begin : layout.end_of(line, text)],
+        source,
         fix,
+        source_column=source_column,
     )

@@ -23,7 +23,7 @@ from .limit import TooLongError, within
 from .notebooks import Notebook
 from .patterns import Patterns
 from .registry import chosen
-from .run import MOST, MOST_SECONDS, may_break_a_rule, too_long
+from .run import MOST, MOST_SECONDS, may_break_a_rule, reported, too_long, too_many
 from .settings import TABLE
 from .source import audit_text
 
@@ -138,7 +138,7 @@ class Document:
         texts: The text; of a notebook, the text of each code cell.
         lines: The lines of each text, with their ends.
         found: What was found, by place.
-        problem: Why it could not be audited; empty if it was.
+        problem: Why it could not be audited, or not all is in `found`; empty if neither is so.
     """
 
     def __init__(
@@ -167,7 +167,10 @@ class Document:
                 found = self._audit(self._text)
             except TooLongError:
                 self.problem = too_long(path)
-        self.found = tuple(map(self._found, found))
+        kept = reported(found)
+        if len(kept) < len(found):
+            self.problem = f"{path}: {too_many(found)}"
+        self.found = tuple(map(self._found, kept))
 
     def fix(self, finding: SourceFinding) -> tuple[Change, ...]:
         """Returns the changes that fix a finding; none if it has no fix that parses."""

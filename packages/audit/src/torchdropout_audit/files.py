@@ -21,6 +21,9 @@ _OTHER_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 SUFFIXES = (".py", ".ipynb")
 
+MOST_BYTES = 500_000_000
+"""Bytes of the longest file that is read: a notebook may hold many pictures."""
+
 # Folders that do not hold the project's own source. They are skipped below a named folder only.
 NOT_SOURCE = frozenset(
     [
@@ -86,11 +89,13 @@ class Source:
         text: The text, with the line ends of the file.
         encoding: The name of the codec.
         bom: Whether the file begins with a byte order mark, which is not in the text.
+        is_python: False for a notebook.
     """
 
     text: str
     encoding: str = "utf-8"
     bom: bool = False
+    is_python: bool = True
 
     def encoded(self, text: str) -> bytes:
         """Encodes a text as the file is encoded.
@@ -99,6 +104,35 @@ class Source:
             UnicodeEncodeError: The encoding lacks a character.
         """
         return (_BOM if self.bom else b"") + text.encode(self.encoding)
+
+    def rewritten(self, data: bytes, text: str) -> bytes:
+        r"""Encodes a text in place of that of a file, so that nothing else changes.
+
+        In an encoding such as `unicode_escape`, the same text can be written as several bytes: to
+        encode it again would change what is not fixed, and could change what the program does.
+
+        Args:
+            data: The bytes of the file, from which this was read.
+            text: The new text.
+
+        Raises:
+            ValueError: Encoding the text of the file does not give its bytes, reading the new bytes
+                does not give the new text, or the encoding lacks a character.
+
+        Example:
+            >>> read_source(b"x = 1\n").rewritten(b"x = 1\n", "x = 2\n")
+            b'x = 2\n'
+        """
+        new = self.encoded(text)
+        if self.encoded(self.text) != data:
+            raise ValueError(f"its bytes change when its text is encoded again, in {self.encoding}")
+        try:
+            again = read_source(new, is_python=self.is_python)
+        except UnreadableError as error:
+            raise ValueError(f"it could not be read after that: {error}") from error
+        if again.text != text:
+            raise ValueError(f"it would be read as another text after that, in {again.encoding}")
+        return new
 
 
 def read_source(data: bytes, *, is_python: bool = True) -> Source:
@@ -129,7 +163,7 @@ def read_source(data: bytes, *, is_python: bool = True) -> Source:
             raise UnreadableError(f"{error.msg}, by the rules of PEP 263") from error
         encoding = encoding.removesuffix("-sig")
     try:
-        return Source(data.removeprefix(_BOM).decode(encoding), encoding, bom)
+        return Source(data.removeprefix(_BOM).decode(encoding), encoding, bom, is_python)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UnreadableError(f"not {encoding}", line) from error
@@ -149,16 +183,16 @@ def write_over(path: str, old: bytes, new: bytes) -> bool:
         False if the file no longer holds `old`; it is left as it is.
 
     Raises:
-        OSError: The file cannot be written, or has several names (hard links); it is unchanged.
+        OSError: The file cannot be written, is read-only, or has several names (hard links); it is
+            unchanged.
     """
     target = Path(path).resolve()
-    links = target.stat().st_nlink
-    if links > 1:  # after a replacement its other names would still hold the old file
-        raise OSError(errno.EMLINK, f"it is one file with {links} names (hard links)")
-    if target.read_bytes() != old:
-        return False
-    replace_file(target, new)
-    return True
+    about = target.stat()
+    if about.st_nlink > 1:  # after a replacement its other names would still hold the old file
+        raise OSError(errno.EMLINK, f"it is one file with {about.st_nlink} names (hard links)")
+    if not about.st_mode & stat.S_IWUSR:  # a replacement needs the permission of the folder alone
+        raise OSError(errno.EACCES, "it is read-only")
+    return replace_file(target, new, old=old)
 
 
 def find_files(
@@ -291,7 +325,9 @@ class _Walk:
                     continue
                 if stat.S_ISREG(entry.stat().st_mode):
                     yield path
-            except OSError as error:  # a link to nothing, or to itself
+            except FileNotFoundError:
+                continue  # a link to nothing, which is not a source
+            except OSError as error:  # a link to itself
                 self._problems.append(f"{path}: {why(error)}")
 
     def _is_source(

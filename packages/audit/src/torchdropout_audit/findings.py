@@ -1,14 +1,62 @@
 """What an audit of sources reports: findings, their fixes, and the report of a run.
 
-Plain data: nothing here runs a rule or formats a line.
+Plain data: nothing here runs a rule or formats a line. A finding keeps a bounded part of its
+source, so that what is reported of a file grows with the number of findings alone.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from .reporting.findings import SCHEMA, Severity
+
+CUT = "…"
+"""Stands for what is left out."""
+
+_LONGEST_LINE = 400  # characters of a source line that a finding keeps
+_BEFORE = 200  # of these, how many before the marked place
+_LONGEST_WORDS = 600  # characters of a message or a hint
+_TAIL = 200  # of these, how many of the end
+_LINE_END = re.compile(r"[\r\n]")
+
+
+def excerpt(text: str, offset: int, column: int) -> tuple[str, int]:
+    r"""Returns the line around a place, and the column of its first character.
+
+    Of a long line, the part around the place is returned; an ellipsis stands for each end that is
+    cut off, in the column of a character of the line.
+
+    Args:
+        text: The source.
+        offset: The place in it.
+        column: Its column, from 1.
+
+    Example:
+        >>> excerpt("a = 1\nb = 2\n", 10, 5)
+        ('b = 2', 1)
+        >>> line, first = excerpt("x" * 1000 + "!" + "x" * 1000, 1000, 1001)
+        >>> line[1001 - first], line[0], line[-1], len(line)
+        ('!', '…', '…', 400)
+    """
+    start = offset - min(column - 1, _BEFORE)
+    ended = _LINE_END.search(text, offset, start + _LONGEST_LINE)
+    end = min(start + _LONGEST_LINE, len(text)) if ended is None else ended.start()
+    first = column - (offset - start)
+    line = text[start:end]
+    if first > 1:
+        line = CUT + line[1:]
+    if ended is None and text[end : end + 1] not in ("", "\r", "\n"):
+        line = line[:-1] + CUT
+    return line, first
+
+
+def _shortened(words: str) -> str:
+    """Returns a message without its middle, if it is long: it may quote source text."""
+    if len(words) <= _LONGEST_WORDS:
+        return words
+    return words[: _LONGEST_WORDS - _TAIL] + CUT + words[1 - _TAIL :]
 
 
 @dataclass(frozen=True)
@@ -54,13 +102,15 @@ class SourceFinding:
         code: The rule's code.
         name: The rule's name.
         severity: The rule's, or a lower one where the rule is less certain.
-        message: One line: what the source does, and why it is wrong.
+        message: One line: what the source does, and why it is wrong. Of a long one, which quotes
+            source text, the middle is left out.
         hint: What to write instead, in a few words; may be empty.
-        source: The first line of the marked text.
+        source: The first line of the marked text; of a long one, an `excerpt`.
         fix: The fix, if there is one.
         cell: The cell of a notebook, from 1; 0 in other files. Lines count from the cell's first.
         region: For a notebook, the place in its JSON text, for tools that know no cells: line,
             column, end line and end column.
+        source_column: The column of the first character of `source`, from 1.
     """
 
     path: str
@@ -77,6 +127,11 @@ class SourceFinding:
     fix: Fix | None = None
     cell: int = 0
     region: tuple[int, int, int, int] | None = None
+    source_column: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("message", "hint"):
+            object.__setattr__(self, name, _shortened(getattr(self, name)))
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as JSON-ready data."""
@@ -107,8 +162,10 @@ class SourceReport:
         problems: What could not be audited: one line each, with the path.
         seconds: Wall-clock time.
         fixed: How many findings `--fix` has fixed; they are not in `findings`.
-        complete: False when the run was interrupted.
+        complete: False when the run was interrupted, a rule was not applied to a whole file, or a
+            file has more findings than are reported.
         ignored: How many findings `--add-ignores` has silenced; they are not in `findings`.
+        interrupted: Whether Ctrl-C, or a signal to end, ended the run.
     """
 
     findings: tuple[SourceFinding, ...]
@@ -118,6 +175,7 @@ class SourceReport:
     fixed: int = 0
     complete: bool = True
     ignored: int = 0
+    interrupted: bool = False
 
     @property
     def errors(self) -> tuple[SourceFinding, ...]:

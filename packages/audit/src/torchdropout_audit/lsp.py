@@ -6,19 +6,25 @@ It needs pygls, which the extra `lsp` installs; nothing else imports this module
 from __future__ import annotations
 
 import asyncio
+import io
+import sys
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from urllib.parse import unquote
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path, urlparse
-from pygls.workspace import TextDocument
+from pygls.workspace import PositionCodec, TextDocument
 
 from ._version import __version__
 from .comments import NOT_IGNORED
 from .editor import Change, Document, Found, Place, Settings, is_source
+from .files import MOST_BYTES
 from .findings import SourceFinding
 from .registry import RULES, UNUSED_IGNORE
 from .reporting.command import WRONG
@@ -26,6 +32,7 @@ from .reporting.rules import render_rule, render_rule_markdown
 
 FIX_ALL = "source.fixAll.torchdropout"
 
+_MOST_HEADER = 1_000  # bytes of a line
 _PAUSE = 0.2  # seconds without a change before a document is audited
 _SEVERITY = {
     "error": types.DiagnosticSeverity.Error,
@@ -44,7 +51,8 @@ _NOTEBOOKS = types.NotebookDocumentSyncOptions(
 
 def serve() -> None:
     """Runs the server on stdin and stdout until the editor ends it."""
-    make_server().start_io()
+    with _Stdin(io.FileIO(sys.stdin.fileno(), closefd=False)) as stdin:
+        make_server().start_io(stdin)
 
 
 @dataclass(eq=False)
@@ -148,8 +156,8 @@ class Server(LanguageServer):
 
         def position(place: Place) -> types.Position:
             line = lines[place[0]].rstrip("\r\n") if place[0] < len(lines) else ""
-            units = self.workspace.position_codec.client_num_units(line[: place[1]])
-            return types.Position(place[0], units)
+            column = min(place[1], len(line))
+            return types.Position(place[0], self._units(line)[column])
 
         return types.Range(position(start), position(end))
 
@@ -157,12 +165,15 @@ class Server(LanguageServer):
         """Converts a position of the editor into a place in characters."""
         lines = document.lines[part]
         line = lines[position.line] if position.line < len(lines) else ""
-        units = 0
-        for column, character in enumerate(line):
-            if units >= position.character:
-                return position.line, column
-            units += self.workspace.position_codec.client_num_units(character)
-        return position.line, len(line)
+        column = bisect_left(self._units(line), position.character)
+        return position.line, min(column, len(line))
+
+    def _units(self, line: str) -> Sequence[int]:
+        """Returns how many units of the editor are before each place in a line, and its end."""
+        if line.isascii():
+            return range(len(line) + 1)
+        # A long line may have many findings, and is counted once.
+        return _counted(line, self.workspace.position_codec.encoding)
 
     def diagnostic(self, document: Document, found: Found) -> types.Diagnostic:
         """Returns what the editor shows of a finding."""
@@ -272,11 +283,13 @@ class Server(LanguageServer):
         """Returns the name of a document, and the rules that apply to it."""
         folders = list(self._folders())
         file = to_fs_path(uri)
-        if file is None:  # not saved yet, or not on this machine
+        path = Path(file or "")
+        holding = [folder for folder in folders if path.is_relative_to(folder)]
+        # Not saved yet, or on another machine, which is not asked for settings unless the editor
+        # has opened a folder there.
+        if file is None or (file.startswith(("//", "\\\\")) and not holding):
             settings = Settings.of(folders[0] if folders else Path.cwd())
             return urlparse(uri)[2], settings.rules
-        path = Path(file)
-        holding = [folder for folder in folders if path.is_relative_to(folder)]
         folder = max(holding, key=lambda one: len(one.parts), default=None)
         if not is_source(path, folder):
             return file, frozenset()
@@ -292,6 +305,27 @@ class Server(LanguageServer):
             path = to_fs_path(uri)
             if path:
                 yield Path(path)
+
+
+@lru_cache(maxsize=16)
+def _counted(line: str, encoding: str) -> Sequence[int]:
+    codec = PositionCodec(encoding)
+    return [0, *accumulate(map(codec.client_num_units, line))]
+
+
+class _Stdin(io.BufferedReader):
+    """What an editor sends; it ends at a message that would not fit in memory."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Returns a line of a header, or a part of a line that is no header."""
+        return super().readline(_MOST_HEADER)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Returns the rest of a message."""
+        if size is not None and size > MOST_BYTES:
+            sys.stderr.write(f"Expected a message of at most {MOST_BYTES:,} bytes, got {size:,}\n")
+            return b""  # as at the end
+        return super().read(size)
 
 
 def make_server() -> Server:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+from .reporting.reading import read_bytes
+
 
 def is_pattern(line: str) -> bool:
     """Whether a line of a `.gitignore` matches anything.
@@ -87,9 +89,10 @@ class Ignored:
     def with_file(self, path: Path, folder: str) -> Ignored:
         """Adds a file whose patterns are relative to a folder."""
         try:
-            patterns = _read(path.read_bytes().decode(errors="replace").split("\n"))
-        except OSError:  # it does not exist
+            data = read_bytes(path, _MOST_BYTES)
+        except OSError:  # it does not exist, or is not a file
             return self
+        patterns = _read(data.decode(errors="replace").split("\n"))
         return Ignored(((folder, patterns), *self._patterns))
 
     def __call__(self, path: str, is_folder: bool) -> bool:
@@ -184,6 +187,7 @@ _GLOB = re.compile(
 )
 
 
+_MOST_BYTES = 10_000_000  # of a file
 _MOST_CHARACTERS = 10_000  # of a line; those of a path are at most 4,096
 _NOTHING = re.compile("(?!)")
 _ANYTHING = re.compile(".*", re.DOTALL)

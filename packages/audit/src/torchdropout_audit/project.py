@@ -5,21 +5,21 @@ from __future__ import annotations
 import ast
 import os
 import re
-import stat
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache, partial
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property, lru_cache, partial
+from itertools import islice, takewhile
 from pathlib import Path
 
-from .code import Call, Class, Code, Found, Function
-from .files import NOT_SOURCE, UnreadableError, read_source
+from .code import Call, Class, Code, Found, Function, Place
+from .dependencies import MOST_BYTES, Asked, Sources
+from .files import UnreadableError, read_source
+from .reporting.reading import read_bytes
 
 _MARKS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
-_MOST_SEEN = 20_000  # files and folders of a project that is searched for callers
-_MOST_BYTES = 200_000  # bytes of a file that is read for the sake of another
-_MOST_SEARCHED = 50_000_000  # bytes of all files that are searched
-_MOST_KEPT = 1_000_000  # characters of sources whose trees are kept for the next file
+_MOST_KEPT = 3_000_000  # characters of sources whose trees are kept for the next file
 _MOST_READ = 3_000_000  # characters of sources that are read for one file
+_INSTALLED = frozenset(("site-packages", "dist-packages"))
 _MOST_SEARCHES = 200  # searches of all other files for the sake of one
 _MOST_ASKED = 20  # files that mention a name
 _MOST_NAMES = 50_000  # names that are looked up
@@ -30,6 +30,8 @@ _MOST_IMPORTED = 30  # files that one file imports
 _MOST_ADDED = 5  # folders that a file adds to the path
 _ADDS = re.compile(rb"""sys\.path\.(?:append|insert)\([^\n]*?["']([\w./-]+)["']\s*\)""")
 _LOOKING = frozenset(("isinstance", "issubclass"))
+_WORTH_AN_INDEX = 200  # searches that take about as long as an index of all words
+_WORDS = re.compile(rb"\w+")
 
 
 class Project:
@@ -52,8 +54,10 @@ class Project:
         # `import package.part` within a package that has no project around it; no other is read
         self._top = root.parent if (root / "__init__.py").exists() else root
         self._depth = 0
-        self._texts: dict[Path, bytes] | None = None
+        self._sources = Sources(root)
         self._folders: dict[Path, Sequence[Path]] = {}
+        self._counted = 0  # searches for all files
+        self._codes: dict[Path, Code | None] = {}
         self._forget()
         self.begin()
 
@@ -61,13 +65,64 @@ class Project:
         """Counts the questions of the next file."""
         self.questions = 0
         self._searches = 0
+        self._read_now: set[Path] = set()
+        self._left = _MOST_READ
         if self._size > _MOST_KEPT:
             self._forget()
 
     def _forget(self) -> None:
-        self._codes: dict[Path, Code | None] = {}
+        for code in self._codes.values():
+            if code is not None:
+                code.close()
+        self._codes = {}
         self._size = 0  # of all of them, in characters
         self._found: dict[tuple[Path, str], Found | None] = {}
+        # What each of them has asked for, whichever file that was for; None stands for a search.
+        self._asked: dict[Path, set[Path | None]] = {}
+        self._is_searched = False  # whichever file that was for
+        self._is_open = False  # whether a folder that is not walked may hold what was asked for
+
+    def opened(self, text: str, path: str) -> Code:
+        """Returns a file that is audited, as it is read; it may be kept for other files.
+
+        Args:
+            text: What is in the file.
+            path: Its path.
+
+        Raises:
+            SyntaxError: As `Code` does, and the other errors.
+        """
+        known = self._codes.get(_real(Path(path)))
+        if known is None or known.text != text or known.place != Place.of(path):
+            return Code(text, path, self)
+        known.path = path
+        return known
+
+    def closed(self, code: Code) -> None:
+        """Frees a file that was audited, unless it is kept for others."""
+        if self._codes.get(_real(Path(code.path))) is not code:
+            code.close()
+
+    def asked(self, path: str) -> Asked | None:
+        """Returns what the findings of a file depend on; None if not all of that is known."""
+        home = _real(Path(path))
+        found: set[Path | None] = {home}
+        waiting: list[Path | None] = [home]
+        while waiting:
+            last = waiting.pop()
+            new = self._asked.get(last, set()) - found if last is not None else set()
+            found |= new
+            waiting += new
+        files = {each for each in found if each is not None and each != home}
+        is_searched = self._is_searched or None in found
+        return None if self._is_open else self._sources.asked(files, is_searched)
+
+    def still(self, asked: Asked) -> bool:
+        """Whether all that was asked is the same."""
+        return self._sources.still(asked)
+
+    def _depends(self, home: Path, *others: Path | None) -> None:
+        self._asked.setdefault(home, set()).update(others)
 
     def find(self, code: Code, name: str) -> Found | None:
         """Returns what a qualified name of a source stands for in another file of the project."""
@@ -88,7 +143,7 @@ class Project:
         self.questions += 1
         home = _real(Path(code.path))
         found: list[tuple[Code, Call]] = []
-        for path in self._mentioning(target.name, rb"\b%b\b"):
+        for path in self._mentioning(home, target.name, rb"\b%b\b"):
             other = self._read(path)
             if other is None or other.is_test or _real(path) == home:
                 continue
@@ -130,7 +185,7 @@ class Project:
         self.questions += 1
         home = _real(Path(code.path))
         stem = home.parent.name if home.name == "__init__.py" else home.stem
-        for path in self._mentioning(stem, rb"(?m)^[ \t]*(?:from|import)\b.*\b%b\b"):
+        for path in self._mentioning(home, stem, rb"(?m)^[ \t]*(?:from|import)\b.*\b%b\b"):
             other = None if _real(path) == home else self._read(path)
             if other is not None and not other.is_test and home in self._imports(other):
                 yield other
@@ -141,8 +196,8 @@ class Project:
         home = _real(Path(code.path))
         stems = b"|".join(re.escape(e.encode()) for e in (home.stem, home.parent.name) if e)
         about = re.compile(rb"(?m)^[ \t]*(?:from|import)\b.*\b(?:%b)\b" % stems)
-        for path in self._mentioning(name, rb"\b%b\s*\(", about):
-            is_other = _real(path) != home and _is_in_block(self._searched()[path], name)
+        for path in self._mentioning(home, name, rb"\b%b\s*\(", about):
+            is_other = _real(path) != home and _is_in_block(self._sources.texts[path], name)
             other = self._read(path) if is_other else None
             if other is not None and not other.is_test:
                 yield other
@@ -150,7 +205,8 @@ class Project:
     def named(self, name: str) -> Iterator[Found]:
         """Yields all functions and methods with a name in the project."""
         self.questions += 1
-        for path in self._mentioning(name, rb"\bdef\s+%b\b"):
+        self._is_searched = True
+        for path in self._mentioning(None, name, rb"\bdef\s+%b\b"):
             other = self._read(path)
             if other is not None:
                 yield from (Found(other, each) for each in other.functions if each.name == name)
@@ -160,7 +216,7 @@ class Project:
         self.questions += 1
         home = _real(Path(code.path))
         for name in dict.fromkeys((option, option.replace("_", "-"))):
-            for path in self._mentioning(name, rb"[\"']-{0,2}%b[\"']"):
+            for path in self._mentioning(home, name, rb"[\"']-{0,2}%b[\"']"):
                 other = None if _real(path) == home else self._read(path)
                 if other is not None and not other.is_test:
                     yield other
@@ -171,6 +227,7 @@ class Project:
         for name in code.imports()[:_MOST_IMPORTED]:
             place = self._resolve(path, name)
             if place is not None:
+                self._depends(_real(path), _real(place[0]))
                 yield _real(place[0])
 
     def _find(self, path: Path, name: str) -> Found | None:
@@ -187,6 +244,7 @@ class Project:
         if place is None:
             return None
         file, parts = place
+        self._depends(_real(path), _real(file), _real(file.parent / "__init__.py"))
         return self._in(file, parts) or self._in_its_package(file, parts)
 
     def _in(self, file: Path, parts: Sequence[str]) -> Found | None:
@@ -232,6 +290,7 @@ class Project:
         """Returns the file that a name is in, and what follows the file in the name."""
         level = len(name) - len(name.lstrip("."))
         parts = [each for each in name[level:].split(".") if each]
+        self._is_open |= self._sources.leaves_out(parts)
         folder = path.parent
         if level:
             for _ in range(level - 1):
@@ -254,11 +313,8 @@ class Project:
         """Returns the folders of the project that a file adds to `sys.path`, as far as it says."""
         if path not in self._folders:
             text = b""
-            try:
-                if path.stat().st_size <= _MOST_BYTES:
-                    text = path.read_bytes()
-            except OSError:
-                pass  # a text alone
+            with suppress(OSError):  # a text alone
+                text = read_bytes(path, MOST_BYTES)
             said = [
                 m[1].decode(errors="replace") for m in islice(_ADDS.finditer(text), _MOST_ADDED)
             ]
@@ -272,61 +328,70 @@ class Project:
 
     def _read(self, path: Path) -> Code | None:
         path = _real(path)
+        if path not in self._read_now and self._left <= 0:
+            return None
         if path not in self._codes:
             self._codes[path] = None  # also if its parser fails
-            if self._root in path.parents and self._size < _MOST_READ:
+            if self._root in path.parents:
                 self._codes[path] = code = self._parsed(path)
-                if code is not None:
-                    self._size += len(code.text)
-        return self._codes[path]
+                self._size += 0 if code is None else len(code.text)
+        code = self._codes[path]
+        if path not in self._read_now:
+            self._read_now.add(path)
+            self._left -= 0 if code is None else len(code.text)
+        return code
 
     def _parsed(self, path: Path) -> Code | None:
         try:
-            if path.stat().st_size > _MOST_BYTES:
-                return None
-            return Code(read_source(path.read_bytes()).text, str(path), self)
+            return Code(read_source(read_bytes(path, MOST_BYTES)).text, str(path), self)
         except (SyntaxError, ValueError, RecursionError, MemoryError, OSError, UnreadableError):
             return None
 
     def _mentioning(
-        self, name: str, pattern: bytes, about: re.Pattern[bytes] | None = None
+        self,
+        home: Path | None,
+        name: str,
+        pattern: bytes,
+        about: re.Pattern[bytes] | None = None,
     ) -> list[Path]:
         """Returns the files that mention a name in a pattern; none if too many do.
 
         Args:
-            name: The name.
+            home: The file that asks.
+            name: The name, which is a word or several in the pattern.
             pattern: What the file has, with the name in it.
             about: What it has, too.
         """
+        if home is not None:
+            self._depends(home, None)
         self._searches += 1
         if self._searches > _MOST_SEARCHES:
             return []
         word = name.encode(errors="replace")
         said = re.compile(pattern % re.escape(word))
-        texts = self._searched()
-        found = [path for path, text in texts.items() if word in text and said.search(text)]
+        texts = self._sources.texts
+        places = self._with_word(word)
+        found = [path for path in places if word in texts[path] and said.search(texts[path])]
         if about is not None and len(found) <= _MOST_SEARCHES:
             found = [path for path in found if about.search(texts[path])]
         return found if len(found) <= _MOST_ASKED else []
 
-    def _searched(self) -> Mapping[Path, bytes]:
-        """Returns the sources of the project; none if there are too many to search."""
-        if self._texts is None:
-            self._texts = {}
-            left = _MOST_SEARCHED
-            for path in _sources(self._root):
-                try:
-                    about = path.stat()
-                    left -= about.st_size
-                    if left < 0:
-                        self._texts = {}
-                        break
-                    # A pipe would never end.
-                    if stat.S_ISREG(about.st_mode) and about.st_size <= _MOST_BYTES:
-                        self._texts[path] = path.read_bytes()
-                except OSError:
-                    continue
-        return self._texts
+    def _with_word(self, word: bytes) -> Iterable[Path]:
+        """Returns the files that may have a word, in order."""
+        self._counted += 1
+        first = _WORDS.search(word)
+        if self._counted <= _WORTH_AN_INDEX or first is None:
+            return self._sources.texts
+        return self._by_word.get(first.group(), ())
+
+    @cached_property
+    def _by_word(self) -> Mapping[bytes, Sequence[Path]]:
+        """The files that have each word."""
+        found: dict[bytes, list[Path]] = {}
+        for path, text in self._sources.texts.items():
+            for word in set(_WORDS.findall(text)):
+                found.setdefault(word, []).append(path)
+        return found
 
 
 def _is_in_block(text: bytes, name: str) -> bool:
@@ -346,24 +411,6 @@ def _module(folder: Path, parts: Sequence[str]) -> tuple[Path, list[str]] | None
             if os.path.isfile(file):  # noqa: PTH113 - a name may be too long for a path
                 return Path(file), list(parts[count:])
     return None
-
-
-def _sources(root: Path) -> list[Path]:
-    """Returns the Python files below a folder; none if it holds more than a project does."""
-    found: list[Path] = []
-    seen = 0
-    for folder, folders, files in os.walk(root):
-        seen += len(folders) + len(files)
-        if seen > _MOST_SEEN:
-            return []
-        if "pyvenv.cfg" in files:
-            folders.clear()
-            continue
-        folders[:] = sorted(
-            each for each in folders if each not in NOT_SOURCE and not each.startswith(".")
-        )
-        found += [Path(folder, each) for each in sorted(files) if each.endswith(".py")]
-    return found
 
 
 def _is_looked_at(code: Code, node: ast.AST) -> bool:
@@ -414,7 +461,9 @@ def _project(root: Path, run: int) -> Project:
 @lru_cache(maxsize=1024)
 def _root(folder: Path, run: int) -> Path:
     """Returns the folder of the project that files in a folder belong to."""
-    above = (folder, *folder.parents)
+    parents = (folder, *folder.parents)
+    # What is installed does not belong to the project around it, such as that of a `.venv`.
+    above = [*takewhile(lambda each: each.name not in _INSTALLED, parents)]
     for each in above:
         marks = [mark for mark in _MARKS if (each / mark).exists()]
         if marks and (marks != ["setup.py"] or not (each / "__init__.py").exists()):
@@ -422,6 +471,6 @@ def _root(folder: Path, run: int) -> Path:
     here = Path.cwd()
     if here in above:
         return here
-    while (folder.parent / "__init__.py").exists():
+    while folder.parent in above and (folder.parent / "__init__.py").exists():
         folder = folder.parent
     return folder

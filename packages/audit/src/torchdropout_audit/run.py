@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import itertools
 import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from .cache import Cache, cache_folder, key_of
-from .changes import Changed
+from .cache import Cache, asking_key_of, folder_for, key_of
+from .changes import changed as changed_since
 from .comments import NOT_IGNORED, add_ignores, suppress
-from .files import UNREADABLE, UnreadableError, find_files, leads_out, read_source, why, write_over
-from .findings import SourceFinding, SourceReport
+from .dependencies import Asked
+from .files import (
+    MOST_BYTES,
+    UNREADABLE,
+    UnreadableError,
+    find_files,
+    leads_out,
+    read_source,
+    why,
+    write_over,
+)
+from .findings import SourceFinding, SourceReport, excerpt
 from .fix import Fixed, fix_all, without_tried
-from .limit import TooLongError, within
+from .limit import TooLongError, below, within
 from .notebooks import Notebook
 from .patterns import Patterns
 from .project import Project, project_of
 from .registry import RULES, SYNTAX_ERROR
 from .reporting.findings import Rule
-from .source import audit_rules
+from .reporting.reading import read_bytes
+from .source import CutError, audit_rules
 from .workers import CrashError, NoWorkerError, can_start, run_all
 
 Fixing = Literal["safe", "unsafe", "ignores"]
@@ -74,11 +88,15 @@ MOST = 2_000_000
 MOST_SECONDS = 20.0
 """Seconds of the processor that a file may take; one of 2,000,000 characters takes up to 10."""
 
-MOST_BYTES = 500_000_000
-"""Bytes of the longest file that is read: a notebook may hold many pictures."""
+MOST_MEMORY = 4_000_000_000
+"""Bytes of memory that a file may take; one of 2,000,000 characters takes up to 1,500,000,000."""
+
+MOST_FINDINGS = 1_000
+"""Findings of a file that are reported."""
 
 _WORTH_A_PROCESS = 400_000  # bytes to parse that take about as long as starting a process
-_WORTH_COLLECTING = 300_000  # bytes of source whose trees may wait to be freed
+_WORTH_COLLECTING = 3_000_000  # bytes of source whose circles may wait to be freed
+_LONG = 200_000  # bytes of a file that is begun before others
 _MOST_JOBS = 8
 
 
@@ -136,7 +154,9 @@ def audit_paths(
         progress: Called with the number of files done and the number of all files.
 
     Returns:
-        The report. After Ctrl-C it holds what was found by then, and is not complete.
+        The report. After Ctrl-C it holds what was found by then, and is not complete. Nor is it
+        where a rule could not be applied to a whole file, or where a file has more than
+        `MOST_FINDINGS` findings: those are reported, errors first.
 
     Raises:
         ArgumentValueError: `since` is not a revision, a path is not in a work tree, or there is no
@@ -148,21 +168,22 @@ def audit_paths(
     """
     began = time.monotonic()
     run = _Run(rules, per_file_ignores, root, fix, changed, progress, paths)
-    complete = True
+    interrupted = False
     try:
         files, problems = find_files(
             paths, exclude=exclude, root=root, respect_gitignore=respect_gitignore
         )
         if since is not None:
-            is_changed = Changed(since, paths, respect_gitignore=respect_gitignore)
-            files = list(filter(is_changed, files))
+            files, others = changed_since(files, paths, since, respect_gitignore=respect_gitignore)
+            problems += others
     except KeyboardInterrupt:
-        return SourceReport((), 0, seconds=time.monotonic() - began, complete=False)
-    with Cache(cache_folder() if cache else None) as remembered:
-        try:
+        seconds = time.monotonic() - began
+        return SourceReport((), 0, seconds=seconds, complete=False, interrupted=True)
+    try:
+        with Cache(folder_for(paths) if cache else None) as remembered:
             run.audit(files, remembered, jobs or _processors())
-        except KeyboardInterrupt:
-            complete = False
+    except KeyboardInterrupt:
+        interrupted = True
     outcomes = [run.outcomes[path] for path in files if path in run.outcomes]
     fixed, ignored = _counted(sum(outcome.fixed for outcome in outcomes), fix)
     return SourceReport(
@@ -171,8 +192,9 @@ def audit_paths(
         (*problems, *(outcome.problem for outcome in outcomes if outcome.problem)),
         time.monotonic() - began,
         fixed,
-        complete,
+        not interrupted and all(outcome.is_whole for outcome in outcomes),
         ignored,
+        interrupted,
     )
 
 
@@ -221,7 +243,8 @@ def audit_data(
         (outcome.problem,) if outcome.problem else (),
         time.monotonic() - began,
         fixed,
-        ignored=ignored,
+        outcome.is_whole,
+        ignored,
     )
     return report, data
 
@@ -233,13 +256,14 @@ def _counted(count: int, fix: Fixing | None) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Task:
-    """A file to audit."""
+    """A file to audit; `is_saved` if its content is what other files can read."""
 
     path: str
     rules: frozenset[str]
     fix: Fixing | None
     size: int
     run: int
+    is_saved: bool = True
 
 
 @dataclass(frozen=True)
@@ -262,8 +286,15 @@ class _Outcome:
     problem: str = ""
     is_audited: bool = True
     key: bytes = b""
+    asked: Asked | None = None
     change: _Change | None = None
     fixed: int = 0
+    is_whole: bool = True  # all rules were applied to it, and all findings are reported
+
+    def but(self, path: str, said: str) -> _Outcome:
+        """Returns the same with a problem, and without a change to write."""
+        problem = f"{self.problem}; {said}" if self.problem else f"{path}: {said}"
+        return replace(self, problem=problem, change=None)
 
 
 class _Run:
@@ -295,23 +326,18 @@ class _Run:
         """Audits files, in no particular order."""
         self._total = len(files)
         tasks = [task for path in files if (task := self._begun(path, cache)) is not None]
-        # The longest come first, so that all processes end at about the same time.
-        tasks.sort(key=lambda task: task.size, reverse=True)
+        # The longest come first, so that all processes end at about the same time. The others stay
+        # in the order of their paths: files that are read for the sake of one another are near.
+        tasks.sort(key=lambda task: min(_LONG - task.size, 0))
         for task, outcome in _outcomes(tasks, jobs):
             if outcome.key:
-                cache.put(outcome.key, outcome.findings)
+                cache.put(outcome.key, outcome.findings, outcome.asked)
             self._end(task.path, self._written(task, outcome, cache))
 
     def audit_data(self, path: str, data: bytes) -> _Outcome:
         """Audits the content of a file, and fixes it; reads and writes no file."""
-        task = _Task(path, self._rules_for(path), self._fix, len(data), self._number)
-        try:
-            with within(MOST_SECONDS):
-                return _audited(task, data)
-        except TooLongError:
-            return _Outcome(problem=too_long(path), is_audited=False)
-        except Exception as error:
-            return _failed(path, error)
+        task = _Task(path, self._rules_for(path), self._fix, len(data), self._number, False)
+        return _outcome_of(task, lambda: data)
 
     def _rules_for(self, path: str) -> frozenset[str]:
         ignored = {name for names in self._ignores if names[0](path) for name in names[1]}
@@ -321,19 +347,20 @@ class _Run:
         """Returns what is left to do for a file; None if nothing is."""
         rules = self._rules_for(path)
         try:
-            size = Path(path).stat().st_size
-            data = Path(path).read_bytes() if size <= MOST_BYTES else b""
+            data = read_bytes(path, MOST_BYTES)
+            is_of_interest = may_break_a_rule(data)
         except OSError as error:
-            self._end(path, _Outcome(problem=f"{path}: {why(error)}", is_audited=False))
+            self._end(path, _unread(path, error))
             return None
-        if size > MOST_BYTES:
-            said = f"not audited: {size:,} bytes, more than the limit of {MOST_BYTES:,}"
-            self._end(path, _Outcome(problem=f"{path}: {said}", is_audited=False))
+        except MemoryError:
+            self._end(path, _Outcome(problem=too_large(path), is_audited=False))
             return None
-        if not may_break_a_rule(data):
+        if not is_of_interest:
             self._end(path, _Outcome())
             return None
         known = cache.get(key_of(data, path, rules))
+        if known is None:
+            known = cache.get(asking_key_of(data, path, rules), partial(self._is_same, path))
         if known is not None:  # perhaps by another path, from another folder
             known = [replace(finding, path=path) for finding in known]
         if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
@@ -341,24 +368,31 @@ class _Run:
         self._end(path, _Outcome(tuple(known)))
         return None
 
+    def _is_same(self, path: str, asked: Asked) -> bool:
+        """Whether other files still say what the findings of a file depend on."""
+        return project_of(path, self._number).still(asked)
+
     def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
         """Writes the fixed file, if there is one, and returns the outcome after that."""
         change = outcome.change
         if change is None:
             return self.tried(outcome)
         if leads_out(task.path, self._named):
-            said = f"not fixed: it is a link to {os.path.realpath(task.path)}, which was not named"
-            return replace(outcome, problem=f"{task.path}: {said}")
+            target = os.path.realpath(task.path)
+            return outcome.but(
+                task.path, f"not fixed: it is a link to {target}, which was not named"
+            )
         if self._changed is not None:
             self._changed(task.path, change.old_text, change.new_text)
-            return outcome
+            return replace(outcome, change=None)
         try:
             is_written = write_over(task.path, change.old, change.new)
         except OSError as error:
-            return replace(outcome, problem=f"{task.path}: not fixed: {why(error)}")
+            return outcome.but(task.path, f"not fixed: {why(error)}")
         if not is_written:
-            return replace(outcome, problem=f"{task.path}: not fixed: it has just changed")
-        cache.put(change.after.key, change.after.findings)
+            return outcome.but(task.path, "not fixed: it has just changed")
+        if change.after.key:
+            cache.put(change.after.key, change.after.findings)
         return self.tried(replace(change.after, fixed=change.fixed))
 
     def tried(self, outcome: _Outcome) -> _Outcome:
@@ -374,18 +408,27 @@ class _Run:
 
 
 def _outcomes(tasks: Sequence[_Task], jobs: int) -> Iterator[tuple[_Task, _Outcome]]:
-    """Runs tasks, in other processes if that is faster."""
+    """Runs tasks, in other processes if that is faster or if a file may take much memory."""
     jobs = min(jobs, len(tasks))
     left = {task.path: task for task in tasks}
-    if jobs > 1 and can_start() and sum(task.size for task in tasks) > _WORTH_A_PROCESS:
+    if jobs > 1 and sum(task.size for task in tasks) > _WORTH_A_PROCESS:
+        apart = tasks
+    else:  # the system kills a process when memory runs out: the run goes on without that one
+        apart = [task for task in tasks if task.size > _WORTH_A_PROCESS]
+    if apart and can_start():
         try:
-            for task, outcome in run_all(audit_file, tasks, jobs):
+            for task, outcome in run_all(audit_file, apart, min(jobs, len(apart))):
                 del left[task.path]
                 yield task, _crashed(task, outcome) if isinstance(outcome, CrashError) else outcome
         except NoWorkerError:
             pass  # the rest is done in this process
     for task in left.values():
         yield task, audit_file(task)
+
+
+def _unread(path: str, error: OSError) -> _Outcome:
+    said = "not audited: " if error.errno == errno.EFBIG else ""
+    return _Outcome(problem=f"{path}: {said}{why(error)}", is_audited=False)
 
 
 def _failed(path: str, error: Exception) -> _Outcome:
@@ -397,22 +440,43 @@ def too_long(path: str) -> str:
     return f"{path}: not audited: it takes more than {MOST_SECONDS:g} s of the processor"
 
 
+def too_many(findings: Sequence[SourceFinding]) -> str:
+    """Says that not all findings of a file are reported."""
+    return f"{len(findings):,} findings, of which {MOST_FINDINGS:,} are reported, errors first"
+
+
+def too_large(path: str) -> str:
+    """Says that a file is not audited, as there is no memory left for it."""
+    most = f"{MOST_MEMORY / 1e9:g} GB, or more memory than there is"
+    return f"{path}: not audited: it takes more than {most}"
+
+
 def _crashed(task: _Task, error: CrashError) -> _Outcome:
-    return _Outcome(problem=f"{task.path}: the parser crashed: {error}", is_audited=False)
+    said = f"not audited: the process that audited it ended: {error}"
+    return _Outcome(problem=f"{task.path}: {said}", is_audited=False)
 
 
 def audit_file(task: _Task) -> _Outcome:
     """Audits one file, and fixes its text on request; writes nothing, and does not raise."""
+    return _outcome_of(task, lambda: read_bytes(task.path, MOST_BYTES))
+
+
+def _outcome_of(task: _Task, read: Callable[[], bytes]) -> _Outcome:
+    """Audits the bytes of one file within its limits; does not raise."""
     path = task.path
     try:
-        with _collected_seldom(task.size), within(MOST_SECONDS):
-            return _audited(task, Path(path).read_bytes())
+        with _collected_seldom(task.size), below(MOST_MEMORY), within(MOST_SECONDS):
+            return _audited(task, read())
     except OSError as error:
-        return _Outcome(problem=f"{path}: {why(error)}", is_audited=False)
+        return _unread(path, error)
     except TooLongError:
         return _Outcome(problem=too_long(path), is_audited=False)
+    except MemoryError:
+        said = too_large(path)
     except Exception as error:  # a fault of the audit: the other files are still audited
         return _failed(path, error)
+    gc.collect()  # a tree is a circle
+    return _Outcome(problem=said, is_audited=False)
 
 
 _uncollected = 0
@@ -456,14 +520,21 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     broken = _broken_cells(notebook, path) if notebook is not None and is_applied else ()
     project = project_of(path, task.run)
     found, faults = _found(text, task, project)
-    if project.questions:  # not for the cache: other files may change
-        key = b""
+    asked = None
+    if project.questions:  # other files may change
+        asked = project.asked(path) if task.is_saved else None
+        key = b"" if asked is None else asking_key_of(data, path, task.rules)
     findings = sorted((*broken, *found), key=lambda f: (f.line, f.column, f.code))
-    placed = findings if notebook is None else map(notebook.placed, findings)
-    outcome = _Outcome(tuple(placed), key=key)
-    if faults:  # not for the cache
-        said = "; ".join(f"{name} was not applied: {_said(e)}" for name, e in faults.items())
-        outcome = replace(outcome, problem=f"{path}: {said}", key=b"")
+    kept = reported(findings)
+    placed = kept if notebook is None else map(notebook.placed, kept)
+    outcome = _Outcome(tuple(placed), key=key, asked=asked, is_whole=len(kept) == len(findings))
+    if not outcome.is_whole:
+        outcome = outcome.but(path, too_many(findings))
+    if faults:
+        said = "; ".join(itertools.starmap(_fault, faults.items()))
+        outcome = replace(outcome.but(path, said), is_whole=False)
+    if outcome.problem:  # not for the cache, which knows of findings alone
+        outcome = replace(outcome, key=b"")
     if task.fix is None:
         return outcome
     if task.fix == "ignores":
@@ -475,12 +546,20 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     new = fixed.text
     try:
         new_text = new if notebook is None else notebook.fixed(new)
-        new_data = source.encoded(new_text)
+        new_data = source.rewritten(data, new_text)
     except ValueError as error:  # a character that the encoding lacks, or cells without bounds
-        return replace(outcome, problem=f"{path}: not fixed: {error}")
-    after = _audited(replace(task, fix=None), new_data)
+        return outcome.but(path, f"not fixed: {error}")
+    after = _audited(replace(task, fix=None, is_saved=False), new_data)
     change = _Change(data, new_data, source.text, new_text, fixed.count, after)
     return replace(outcome, change=change)
+
+
+def reported(findings: Sequence[SourceFinding]) -> Sequence[SourceFinding]:
+    """Returns the findings of a file to report, in their order: of too many the errors first."""
+    if len(findings) <= MOST_FINDINGS:
+        return findings
+    errors_first = sorted(range(len(findings)), key=lambda at: findings[at].severity != "error")
+    return [findings[at] for at in sorted(errors_first[:MOST_FINDINGS])]
 
 
 def _found(
@@ -490,6 +569,12 @@ def _found(
     applied = task.rules - faults.keys()
     left = suppress(found, text, task.path, applied)
     return [each for each in left if each.name in task.rules], faults
+
+
+def _fault(name: str, error: Exception) -> str:
+    if isinstance(error, CutError):
+        return f"{name} was not applied to the whole file: {error}"
+    return f"{name} was not applied: {_said(error)}"
 
 
 def _said(error: Exception) -> str:
@@ -502,7 +587,7 @@ def _broken_cells(notebook: Notebook, path: str) -> tuple[SourceFinding, ...]:
         replace(
             _wrong(SYNTAX_ERROR, path, error.msg, line),
             severity="advice",
-            source=(error.text or "").rstrip("\r\n"),
+            source=excerpt(error.text or "", 0, 1)[0],
         )
         for line, error in notebook.broken.items()
     )

@@ -9,7 +9,7 @@ from typing import Any
 from .errors import ArgumentValueError
 from .patterns import is_pattern
 from .registry import CHOICE, chosen
-from .reporting.settings import Table, count, exactly, moved, one_of, strings
+from .reporting.settings import Table, exactly, inside, one_of, processes, strings
 
 FORMATS = ("text", "json", "sarif", "github")
 
@@ -18,7 +18,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """Reads the settings of a file.
 
     The paths to audit are relative to the file, and are returned relative to the current folder;
-    patterns stay relative to the file.
+    patterns stay relative to the file. Neither reaches out of the folder of the file.
 
     Args:
         path: A TOML file with a table `[tool.torchdropout.audit]`.
@@ -46,7 +46,7 @@ def need_patterns(argument: str, patterns: Sequence[str]) -> None:
 
 
 def _paths(value: Any, folder: Path) -> tuple[str, ...]:
-    return tuple(moved(entry, folder) for entry in strings(value, folder))
+    return tuple(inside(entry, folder) for entry in strings(value, folder))
 
 
 def _rules(value: Any, folder: Path) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ TABLE = Table(
         "extend-exclude": (_PATTERNS, _patterns),
         "per-file-ignores": ("a table of patterns, and lists of rules for each", _per_file),
         "strict": ("true or false", exactly(bool)),
-        "jobs": ("an integer", count),
+        "jobs": ("an integer", processes),
         "format": (f"one of {', '.join(FORMATS)}", one_of(FORMATS)),
     },
 )

@@ -7,7 +7,8 @@ import re
 from collections.abc import Collection
 
 from .code import Code, Project, parsed
-from .findings import SourceFinding
+from .findings import Fix, SourceFinding, excerpt
+from .limit import is_reached
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
 
@@ -27,7 +28,14 @@ _NOT_IN_2 = (
     *(ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Nonlocal, ast.YieldFrom, ast.MatMult),
     *(ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await, ast.Match),
 )
+
+
+class CutError(Exception):
+    """A file was not read to its end."""
+
+
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_LONGEST_FIX = 10_000  # characters of the new text; that of a longer one is kept for each finding
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
 
@@ -53,22 +61,25 @@ def audit_text(
     """
     found, faults = audit_rules(text, path, rules)
     for error in faults.values():
-        raise error
+        if not isinstance(error, CutError):
+            raise error
     return [each for each in found if rules is None or each.name in rules]
 
 
 def audit_rules(
     text: str, path: str, rules: Collection[str] | None, project: Project | None = None
 ) -> tuple[list[SourceFinding], dict[str, Exception]]:
-    """Returns the same, and by its name what each rule raised that could not be applied.
+    """Returns the same, and by its name what each rule raised that was not applied to all of it.
 
     For a source that does not parse, `syntax-error` is returned whether or not it is applied.
     """
     try:
-        code = Code(text, path, project)
+        code = Code(text, path) if project is None else project.opened(text, path)
     except SyntaxError as error:
         return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)], {}
     except (RecursionError, MemoryError):
+        if is_reached():
+            raise  # else the stack of Python's parser is full, which is a MemoryError, too
         return [_unparsed(text, path, "nested too deep for Python's parser")], {}
     except ValueError as error:
         return [_unparsed(text, path, str(error))], {}
@@ -78,8 +89,17 @@ def audit_rules(
         if rules is None or name in rules:
             try:
                 found += [_placed(code, name, hit) for hit in finder.find(code)]
+            except MemoryError:  # the others need as much
+                raise
             except Exception as error:  # the other rules are still applied
                 faults[name] = error
+            for what, most in code.limits.items():
+                faults[name] = CutError(f"there are more than {most:,} {what}")
+            code.limits.clear()
+    if project is None:
+        code.close()
+    else:
+        project.closed(code)
     return sorted(found, key=lambda each: (each.line, each.column, each.code)), faults
 
 
@@ -88,6 +108,7 @@ def _placed(code: Code, name: str, hit: Hit) -> SourceFinding:
     start, end = code.span(hit.node)
     line, column = code.position(start)
     end_line, end_column = code.position(end)
+    source, source_column = excerpt(code.text, start, column)
     return SourceFinding(
         code.path,
         line,
@@ -99,9 +120,15 @@ def _placed(code: Code, name: str, hit: Hit) -> SourceFinding:
         hit.severity or rule.severity,
         " ".join(hit.message.split()),  # source text in it may have several lines
         " ".join(hit.hint.split()),
-        code.line(line),
-        hit.fix,
+        source,
+        hit.fix if hit.fix is not None and _length(hit.fix) <= _LONGEST_FIX else None,
+        source_column=source_column,
     )
+
+
+def _length(fix: Fix) -> int:
+    """Returns how much text a finding keeps for its fix."""
+    return len(fix.does) + sum(len(edit.text) for edit in fix.edits)
 
 
 def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1) -> SourceFinding:
@@ -109,6 +136,9 @@ def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1
     older, hint = _older(text, message, line)
     if older:
         message = f"{older}, which is not audited: {message}"
+    content = _line(text, line)
+    offset = min(column - 1, len(content))
+    source, source_column = excerpt(content, offset, offset + 1)
     return SourceFinding(
         path,
         line,
@@ -120,7 +150,8 @@ def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1
         "advice" if older else rule.severity,
         message,
         hint,
-        _line(text, line),
+        source,
+        source_column=source_column,
     )
 
 

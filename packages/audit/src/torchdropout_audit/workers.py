@@ -100,13 +100,15 @@ class _Processes(Generic[Task, Result]):
         """Runs a task in an idle process, or in a new one."""
         try:
             process = self._idle.pop()
+            while process.poll() is not None:  # the system has ended it meanwhile
+                process = self._idle.pop()
         except IndexError:
             process = self._started()
         try:
             _send(process.stdin, task)
             result: Result = pickle.load(process.stdout)  # type: ignore[arg-type]
         except (EOFError, OSError, pickle.UnpicklingError):
-            return CrashError(f"exit code {process.wait()}")
+            return CrashError(_ended(process.wait()))
         self._idle.append(process)
         return result
 
@@ -148,6 +150,11 @@ class _Processes(Generic[Task, Result]):
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             raise NoWorkerError(f"exit code {process.wait()}") from error
         return process
+
+
+def _ended(code: int) -> str:
+    killed = code == -getattr(signal, "SIGKILL", 0)
+    return f"exit code {code}" + (", as when the system has no memory left" if killed else "")
 
 
 def _send(file: Any, value: object) -> None:

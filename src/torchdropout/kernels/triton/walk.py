@@ -18,6 +18,7 @@ import triton
 import triton.language as tl
 
 from ...contract import philox as contract
+from ...contract.keep import STREAM_BITS
 from ...contract.seed import as_int64
 
 MULTIPLIER_0 = tl.constexpr(contract.MULTIPLIER_0)
@@ -162,7 +163,7 @@ def seed_and_stream(key: torch.Tensor) -> tuple[int, int]:
     if lies_on_device(key):
         return as_int64(key.data_ptr()), -1
     seed, stream = key.tolist()
-    return seed, stream
+    return seed, stream & 2**STREAM_BITS - 1  # a negative one would say that it is an address
 
 
 def lies_on_device(key: torch.Tensor) -> bool:

@@ -69,23 +69,34 @@ class Code(Layers, Training):
         self._derive()
         self._link()
 
+    def close(self) -> None:
+        """Cuts the circles in it, so that its memory is free at once; it is not used after that."""
+        for function in self.functions:
+            function.callers.clear()
+        for cls in self.classes:
+            cls.forget()
+            cls.methods.clear()
+            cls.attributes.clear()
+        self.__dict__.clear()
+
     def _collect(self) -> None:
-        for node in self._scopes.order:
-            if isinstance(node, ast.ClassDef):
-                known = Class(node, node.name)
-                self.classes.append(known)
-                self._by_node[node] = known
-            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                holder = self._by_node.get(self._scopes.scopes[node].node)
-                cls = holder if isinstance(holder, Class) else None
-                function = Function(node, node.name, cls, _parameters(node), _defaults(node))
-                self.functions.append(function)
-                self._by_node[node] = function
-                if cls is not None:
-                    cls.methods.setdefault(node.name, function)
-        for node in self._scopes.order:
-            if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-                self._collect_attributes(node)
+        for node in self.inside(self.tree, ast.ClassDef):
+            known = Class(node, node.name)
+            self.classes.append(known)
+            self._by_node[node] = known
+        definition: FunctionNode
+        for definition in self.inside(self.tree, ast.FunctionDef, ast.AsyncFunctionDef):
+            holder = self._by_node.get(self._scopes.scopes[definition].node)
+            cls = holder if isinstance(holder, Class) else None
+            parameters = (_parameters(definition), _defaults(definition))
+            function = Function(definition, definition.name, cls, *parameters)
+            self.functions.append(function)
+            self._by_node[definition] = function
+            if cls is not None:
+                cls.methods.setdefault(definition.name, function)
+        statement: ast.Assign | ast.AnnAssign | ast.AugAssign
+        for statement in self.inside(self.tree, ast.Assign, ast.AnnAssign, ast.AugAssign):
+            self._collect_attributes(statement)
 
     def _collect_attributes(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> None:
         if isinstance(node, ast.AnnAssign) and node.value is None:
@@ -121,8 +132,9 @@ class Code(Layers, Training):
         for cls in self.classes:
             found = [self.local(base) for base in cls.node.bases]
             cls.bases = tuple(base for base in found if isinstance(base, Class) and base is not cls)
+        self._locals.clear()  # what was found before the bases were known
         for cls in self.classes:
-            cls.forget()  # what was found before its bases were known
+            cls.forget()
         below: dict[Class, list[Class]] = {}
         for cls in self.classes:
             for base in cls.bases:
@@ -147,19 +159,18 @@ class Code(Layers, Training):
             )
 
     def _link(self) -> None:
-        for node in self._scopes.order:
-            if isinstance(node, ast.Call):
-                holders = (self.function_of(node), self.class_of(node))
-                name, bound = self.name(node.func), None
-                if name is None and (bound := self.partial(node.func)) is not None:
-                    name = self.name(bound.args[0])
-                    if not _is_function(name):
-                        name = bound = None
-                call = Call(node, name, *holders, self.spread(node), bound)
-                self.calls.append(call)
-                called = self._called(node.func)
-                if called is not None:
-                    called.callers.append(call)
+        for node in self.inside(self.tree, ast.Call):
+            holders = (self.function_of(node), self.class_of(node))
+            name, bound = self.name(node.func), None
+            if name is None and (bound := self.partial(node.func)) is not None:
+                name = self.name(bound.args[0])
+                if not _is_function(name):
+                    name = bound = None
+            call = Call(node, name, *holders, self.spread(node), bound)
+            self.calls.append(call)
+            called = self._called(node.func)
+            if called is not None:
+                called.callers.append(call)
         waiting = [
             f for f in self.functions if f.cls is not None and f.cls.is_module and f.name in _STEPS
         ]
@@ -204,6 +215,12 @@ class Found:
 
 class Project(Protocol):
     """The files around a source, as the rules see them."""
+
+    def opened(self, text: str, path: str) -> Code:
+        """Returns a file that is audited, as it is read."""
+
+    def closed(self, code: Code) -> None:
+        """Frees a file that was audited."""
 
     def find(self, code: Code, name: str) -> Found | None:
         """Returns what a qualified name of a source stands for in another file."""

@@ -96,8 +96,8 @@ class Layers(Names):
         if function not in self._results:
             returns = [
                 each
-                for each in ast.walk(function.node)
-                if isinstance(each, ast.Return) and self.function_of(each) is function
+                for each in self.inside(function.node, ast.Return)
+                if self.function_of(each) is function
             ]
             self._results[function] = returns[0].value if len(returns) == 1 else None
         return self._results[function]
@@ -176,7 +176,7 @@ class Layers(Names):
         Those of attributes begin with a dot.
         """
         found = set()
-        for node in self._scopes.order:
+        for node in self.inside(self.tree, ast.Call, ast.Subscript):
             target: ast.AST | None = None
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 target = node.func.value

@@ -57,6 +57,7 @@ class Names(Tree):
         self._names: dict[ast.AST | Bound, str | None] = {}
         self._stars: dict[str, str | None] = {}
         self._bound: dict[int, Bound] = {0: Bound(())}
+        self._locals: dict[ast.expr, Function | Class | None] = {}
         self._values: dict[tuple[ast.AST, int], object] = {}
 
     def name(self, expr: ast.AST) -> str | None:
@@ -186,11 +187,11 @@ class Names(Tree):
             for each, found in module.items()
             if any(one.target.rpartition(".")[2] == name for one in found)
         }
+        local.add(name)
         return [
             node
-            for node in self._scopes.order
-            if (isinstance(node, ast.Name) and node.id in local | {name})
-            or (isinstance(node, ast.Attribute) and node.attr == name)
+            for node in self.inside(self.tree, ast.Name, ast.Attribute)
+            if (node.id in local if isinstance(node, ast.Name) else node.attr == name)
         ]
 
     def is_same(self, name: str, here: ast.AST, there: ast.AST) -> bool:
@@ -215,15 +216,20 @@ class Names(Tree):
         Returns:
             The definition; None if there is none, or more than one.
         """
+        if not isinstance(expr, (ast.Name, ast.Attribute)):
+            return None
+        if expr not in self._locals:
+            self._locals[expr] = self._find_local(expr)
+        return self._locals[expr]
+
+    def _find_local(self, expr: ast.Name | ast.Attribute) -> Function | Class | None:
         if isinstance(expr, ast.Name):
             found = self.bound(expr).only
             if isinstance(found, ast.Name) and found is not expr:
                 return self._local_once(found)
             return None if found is None else self._by_node.get(found)
-        if isinstance(expr, ast.Attribute) and isinstance(expr.value, ast.Name):
-            owner = self._owner(expr.value)
-            return None if owner is None else owner.method(expr.attr)
-        return None
+        owner = self._owner(expr.value) if isinstance(expr.value, ast.Name) else None
+        return None if owner is None else owner.method(expr.attr)
 
     def _local_once(self, name: ast.Name) -> Function | Class | None:
         found = self.bindings(name)

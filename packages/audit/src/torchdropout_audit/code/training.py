@@ -107,8 +107,8 @@ class Training(Names):
     def _evaluated(self) -> frozenset[str]:
         """The names of the methods that functions call whose names suggest evaluation."""
         found = set()
-        for node in self._scopes.order:
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        for node in self.inside(self.tree, ast.Call):
+            if isinstance(node.func, ast.Attribute):
                 caller = self.function_of(node)
                 if caller and speaks_of_training(caller.name) and not trains(caller.name):
                     found.add(node.func.attr)
@@ -146,8 +146,8 @@ class Training(Names):
         """Where each function of the file is read, by its definition."""
         names = {known.name for known in self._by_node.values()}
         found: dict[ast.AST, list[ast.AST]] = defaultdict(list)
-        for node in self._scopes.order:
-            if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
+        for node in self.inside(self.tree, ast.Name, ast.Attribute):
+            if isinstance(node.ctx, ast.Load):
                 known = self.local(node) if _said(node) in names else None
                 if isinstance(known, Function):
                     found[known.node].append(node)
@@ -168,12 +168,11 @@ class Training(Names):
     def _exits(self) -> set[ast.AST]:
         """The nodes that contain a statement that leaves a block."""
         found = {self._scopes.order[0]}  # the module
-        for node in self._scopes.order:
-            if isinstance(node, _LEAVING):
-                above: ast.AST = node
-                while above not in found:
-                    found.add(above)
-                    above = self._scopes.parents[above]
+        for node in self.inside(self.tree, *_LEAVING):
+            above: ast.AST = node
+            while above not in found:
+                found.add(above)
+                above = self._scopes.parents[above]
         return found
 
     def _depends(self, expr: ast.AST) -> Steps:

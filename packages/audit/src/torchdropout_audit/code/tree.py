@@ -5,17 +5,20 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from .definitions import Class, Function
 from .scopes import Scope, Scopes
 from .words import words
 
+_One = TypeVar("_One", bound=ast.AST)
+_Two = TypeVar("_Two", bound=ast.AST)
+_Three = TypeVar("_Three", bound=ast.AST)
 _TRAINS = re.compile(r"backward|\.train\(|(?i:optim|loss|criterion|trainer|training_step)")
 _BOM = "\ufeff"
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -103,11 +106,13 @@ class Tree:
         classes: Every class statement.
         functions: Every `def`, including methods and nested functions.
         notes: What rules keep of it, so that they need not read it twice.
+        limits: What there was too much of to read all of it, and how much was read.
     """
 
     def __init__(self, text: str, path: str = "<text>") -> None:
         self.path = path
         self.notes: dict[Hashable, Any] = {}
+        self.limits: dict[str, int] = {}
         self.text = text
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the parser, about escapes
@@ -123,6 +128,15 @@ class Tree:
         self._by_node: dict[ast.AST, Function | Class] = {}
         self.classes: list[Class] = []
         self.functions: list[Function] = []
+
+    @property
+    def size(self) -> int:
+        """The number of nodes."""
+        return len(self._scopes.order)
+
+    def cut(self, what: str, most: int) -> None:
+        """Notes that a reader has come to its limit, and has not read the file to its end."""
+        self.limits[what] = most
 
     def parents(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yields the nodes that contain a node, nearest first."""
@@ -152,13 +166,63 @@ class Tree:
             }
         return self._blocks[parent].get(node) == name
 
+    @cached_property
+    def _ends(self) -> Sequence[int]:
+        """Where what is in each node ends, in the order of the source."""
+        order, places, parents = self._scopes.order, self._scopes.places, self._scopes.parents
+        ends = list(range(1, len(order) + 1))
+        for place in range(len(order) - 1, 0, -1):
+            above = places[parents[order[place]]]
+            if ends[above] < ends[place]:
+                ends[above] = ends[place]
+        return ends
+
+    @overload
+    def inside(self, node: ast.AST, one: type[_One], /) -> Sequence[_One]: ...
+
+    @overload
+    def inside(
+        self, node: ast.AST, one: type[_One], two: type[_Two], /
+    ) -> Sequence[_One | _Two]: ...
+
+    @overload
+    def inside(
+        self, node: ast.AST, one: type[_One], two: type[_Two], three: type[_Three], /
+    ) -> Sequence[_One | _Two | _Three]: ...
+
+    @overload
+    def inside(self, node: ast.AST, /, *kinds: type[ast.AST]) -> Sequence[Any]: ...
+
+    def inside(self, node: ast.AST, /, *kinds: type[ast.AST]) -> Sequence[Any]:
+        """Returns the nodes of some types in a node, itself included, in the order of the source.
+
+        Operators and contexts, such as `ast.Load`, are not among them. The cost is that of the
+        nodes that are returned, as every file is read only once.
+
+        Args:
+            node: A node of the file.
+            kinds: Types that have no subclasses, as `ast.Call`.
+        """
+        place = self._scopes.places.__getitem__
+        found: list[Any] = []
+        if node is self.tree:
+            for kind in kinds:
+                found += self._scopes.kinds.get(kind, ())
+        else:
+            start = place(node)
+            end = self._ends[start]
+            for kind in kinds:
+                nodes = self._scopes.kinds.get(kind, ())
+                first = bisect_left(nodes, start, key=place)
+                found += nodes[first : bisect_left(nodes, end, first, key=place)]
+        return found if len(kinds) == 1 else sorted(found, key=place)
+
     def names_in(self, scope: ast.AST) -> Mapping[str, Sequence[ast.Name]]:
         """Returns the names below a node, by name."""
         if scope not in self._names_in:
             found: dict[str, list[ast.Name]] = {}
-            for node in ast.walk(scope):
-                if isinstance(node, ast.Name):
-                    found.setdefault(node.id, []).append(node)
+            for node in self.inside(scope, ast.Name):
+                found.setdefault(node.id, []).append(node)
             self._names_in[scope] = found
         return self._names_in[scope]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from ..findings import SourceFinding, SourceReport
 from ..reporting.lines import clean, plural
 
@@ -10,6 +13,32 @@ def file_of(finding: SourceFinding) -> str:
     """Returns the file, and the cell of a notebook."""
     path = clean(finding.path)
     return f"{path}:cell {finding.cell}" if finding.cell else path
+
+
+def ascii_json(value: Any) -> str:
+    r"""Returns JSON text that every reader accepts.
+
+    A name of a file may hold bytes that are not text. Python reads them as halves of a character,
+    which some readers of JSON refuse: they are written as `\udcff`.
+
+    Example:
+        >>> print(ascii_json(["é", "\udcff"]))
+        [
+          "\u00e9",
+          "\\udcff"
+        ]
+    """
+    return json.dumps(_whole(value), indent=2)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _whole(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return value
 
 
 def tags(finding: SourceFinding) -> str:
@@ -30,7 +59,7 @@ def verdict_line(report: SourceReport) -> str:
         where += f", {plural(len(report.problems), 'problem')}"
     done = f"{report.fixed} fixed; " if report.fixed else ""
     done += f"{report.ignored} ignored; " if report.ignored else ""
-    begun = "" if report.complete else "interrupted: "
+    begun = "interrupted: " if report.interrupted else "" if report.complete else "incomplete: "
     line = f"{begun}{done}{counts} in {where} ({report.seconds:.1f} s)."
     safe = sum(f.fix is not None and f.fix.safe for f in report.findings)
     unsafe = sum(f.fix is not None and not f.fix.safe for f in report.findings)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from ..findings import SourceReport
+from ._words import ascii_json
 
 
 def render_json(report: SourceReport) -> str:
@@ -23,4 +22,4 @@ def render_json(report: SourceReport) -> str:
           "seconds": 0.0
         }
     """
-    return json.dumps(report.to_dict(), indent=2)
+    return ascii_json(report.to_dict())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from ..findings import SourceFinding, SourceReport
 from ..reporting.findings import Rule
+from ._words import ascii_json
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVEL = {"error": "error", "advice": "warning"}
@@ -46,7 +47,7 @@ def render_sarif(report: SourceReport, rules: Sequence[Rule], version: str) -> s
         ],
         "results": [_result(finding, places) for finding in report.findings],
     }
-    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+    return ascii_json({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -104,4 +105,5 @@ def _file(path: str) -> dict[str, str]:
     where = PurePath(path)
     if where.is_absolute():
         return {"uri": where.as_uri()}
-    return {"uri": quote(where.as_posix()), "uriBaseId": "%SRCROOT%"}
+    name = os.fsencode(where.as_posix())  # it may hold bytes that are not text
+    return {"uri": quote(name), "uriBaseId": "%SRCROOT%"}

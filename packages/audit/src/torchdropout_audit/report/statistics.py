@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from ..findings import SourceFinding, SourceReport
 from ..reporting.lines import joined, plural, wrapped
-from ._words import verdict_line, verdict_style
+from ._words import ascii_json, verdict_line, verdict_style
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def render_statistics_json(report: SourceReport) -> str:
     data = report.to_dict()
     rows = [asdict(row) for row in _rows(report.findings)]
     data = {("statistics" if key == "findings" else key): data[key] for key in data}
-    return json.dumps(data | {"statistics": rows}, indent=2)
+    return ascii_json(data | {"statistics": rows})
 
 
 def _rows(findings: Sequence[SourceFinding]) -> list[_Row]:

@@ -14,7 +14,7 @@ from typing import Literal
 from rich.cells import cell_len
 from rich.text import Text
 
-from ..findings import SourceFinding, SourceReport
+from ..findings import CUT, SourceFinding, SourceReport
 from ..registry import RULES
 from ..reporting.lines import clean, fill, joined, plural, wrapped
 from ._words import file_of, tags, verdict_line, verdict_style
@@ -27,7 +27,6 @@ _LEAST = 24
 _BEFORE = 16  # cells shown before the mark when the beginning of a line is cut off
 _COPIES = 3  # files with the same finding, from which on it is printed once
 _SHOWN = 5
-_CUT = "…"
 
 
 def render_text(
@@ -132,8 +131,9 @@ def _source(finding: SourceFinding, width: int | None, style: str) -> Iterator[T
     gutter = max(_NUMBER_WIDTH, len(str(finding.line)))
     room = _LONGEST if width is None else _room(width, gutter + 3)
     is_one_line = finding.end_line == finding.line
-    last = finding.end_column - 1 if is_one_line else len(finding.source)
-    shown, before, marked = _cut(finding.source.rstrip(), finding.column - 1, last, room)
+    first = finding.column - finding.source_column
+    last = finding.end_column - finding.source_column if is_one_line else len(finding.source)
+    shown, before, marked = _cut(finding.source.rstrip(), first, last, room)
     yield Text.assemble((f"{finding.line:>{gutter}} | ", "blue"), shown)
     below = Text.assemble((" " * gutter + " | ", "blue"), " " * before, ("^" * marked, style))
     hint = clean(finding.hint)
@@ -171,7 +171,7 @@ def _cut(source: str, first: int, last: int, room: int) -> tuple[str, int, int]:
         while end < len(cells) and left >= widths[end]:
             left -= widths[end]
             end += 1
-    front, back = _CUT if start else "", _CUT if end < len(cells) else ""
+    front, back = CUT if start else "", CUT if end < len(cells) else ""
     shown = front + "".join(cells[start:end]) + back
     before = len(front) + sum(widths[start:first])
     return shown, before, max(sum(widths[first : min(last, end)]), 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -23,7 +23,7 @@ _DEEPEST_NODE = 60  # calls in calls: beyond any reader
 _MOST_PLACES = 50  # of one graph
 _MOST_AWAY = 2  # files that a value goes through one after the other
 _MOST_ASKED = 200  # Modules of other files
-_MOST_STEPS = 20_000  # statements of one file that are followed
+_MOST_STEPS = 20_000  # statements of one file that are followed, or more in a longer one
 # Functions of torch, and methods of tensors, whose result does not carry their argument's variance.
 _FRESH = frozenset(
     ("size", "dim", "ndim", "numel", "argmax", "argmin", "argsort", "max_pool", "bernoulli")
@@ -94,15 +94,18 @@ class Flow:
         self._inside: list[Function] = []
         self._tested: dict[Function, frozenset[str]] = {}
         self._lambdas: list[ast.Lambda] = []
+        self._without = 0  # blocks without gradients around
         self._steps = 0
+        self._most = max(_MOST_STEPS, 2 * code.size)
         self._depth = 0  # expressions in expressions
         self._away = 0  # how many files are on the way to this one
         self._through: dict[tuple[Call, ...], tuple[Layer | None, bool]] = {}
+        self._followed_before: dict[Hashable, _Passed] = {}
 
     def read(self) -> Iterator[tuple[Layer, Layer]]:
         """Yields each dropout that a BatchNorm comes after, with that BatchNorm."""
         for function in self.code.functions:
-            if function.name != "__init__" and self._steps < _MOST_STEPS:
+            if function.name != "__init__" and self._steps < self._most:
                 self._body(function, _State(function.cls))
         for cls in self.code.classes:
             forward = cls.method("forward") if "forward" not in cls.methods else None
@@ -130,7 +133,8 @@ class Flow:
     def _block(self, block: Sequence[ast.stmt], state: _State) -> None:
         for statement in block:
             self._steps += 1
-            if self._steps > _MOST_STEPS:
+            if self._steps > self._most:
+                self.code.cut("statements that are followed", self._most)
                 return
             self._statement(statement, state)
 
@@ -165,7 +169,10 @@ class Flow:
         elif isinstance(node, ast.While):
             self._loop(node.body, state)
         elif isinstance(node, (ast.With, ast.AsyncWith)):
+            is_off = any(_turns_off(self.code, each.context_expr) for each in node.items)
+            self._without += is_off
             self._block(node.body, state)
+            self._without -= is_off
         elif isinstance(node, ast.Try):
             self._block(node.body, state)
             self._choice([[], *(each.body for each in node.handlers)], state)
@@ -197,8 +204,7 @@ class Flow:
         if function not in self._tested:
             self._tested[function] = frozenset(
                 " ".join(self.code.text_of(each.test).split())
-                for each in ast.walk(function.node)
-                if isinstance(each, (ast.If, ast.IfExp))
+                for each in self.code.inside(function.node, ast.If, ast.IfExp)
             )
         return self._tested[function]
 
@@ -417,7 +423,7 @@ class Flow:
         return frozenset((layer.node,))
 
     def _normalised(self, layer: Layer, passed: _Passed) -> _Passed:
-        for node in passed - {_WEIGHTS}:
+        for node in passed - {_WEIGHTS} if not self._without else ():
             self.found.setdefault(node, (self._layers[node], layer))
         return _NONE
 
@@ -529,7 +535,8 @@ class Flow:
     def _chain(self, parts: Sequence[Part], passed: _Passed) -> _Passed:
         for part in self.values.unrolled(parts):
             self._steps += 1
-            if self._steps > _MOST_STEPS:
+            if self._steps > self._most:
+                self.code.cut("statements that are followed", self._most)
                 return _NONE
             results = [self._link(each, passed) for each in part.options]
             after = self._any(part.options, results, passed)
@@ -676,7 +683,16 @@ class Flow:
     def _follow(self, function: Function, given: dict[str, _Passed], cls: Class | None) -> _Passed:
         if function in self._inside or len(self._inside) > _DEEPEST:
             return _NONE
-        return self._body(function, _State(cls, given))
+        # A call in a loop, or of several Modules of one class, is followed once.
+        stack = tuple(call for _, call in self.values.stack)
+        dropped = frozenset((name, passed) for name, passed in given.items() if passed)
+        key = (function, cls, dropped, stack, tuple(self._inside), self._without > 0)
+        if key not in self._followed_before:
+            passed = self._body(function, _State(cls, given))
+            if self._steps > self._most:
+                return passed
+            self._followed_before[key] = passed
+        return self._followed_before[key]
 
 
 @kept
@@ -810,6 +826,12 @@ def is_without_training(code: Code, function: Function) -> bool:
         each.func if isinstance(each, ast.Call) else each for each in function.node.decorator_list
     )
     return any(code.name(each) in ("torch.no_grad", "torch.inference_mode") for each in called)
+
+
+def _turns_off(code: Code, context: ast.expr) -> bool:
+    """Whether a block has no gradients, and trains nothing: `with torch.no_grad():`."""
+    called = context.func if isinstance(context, ast.Call) else context
+    return code.name(called) in ("torch.no_grad", "torch.inference_mode")
 
 
 def _is_eval_of_self(statement: ast.stmt) -> bool:

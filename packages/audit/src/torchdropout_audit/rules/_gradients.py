@@ -114,10 +114,11 @@ class Gradients:
 
     def _sets(self, loop: ast.AST) -> bool | None:
         """Returns what a loop sets `requires_grad` to; None if it does not."""
-        for each in ast.walk(loop):
-            if isinstance(each, ast.Assign) and last(each.targets[0]) == "requires_grad":
-                return self.code.value(each.value) is not False
-            if isinstance(each, ast.Call) and last(each.func) == "requires_grad_":
+        for each in self.code.inside(loop, ast.Assign, ast.Call):
+            if isinstance(each, ast.Assign):
+                if last(each.targets[0]) == "requires_grad":
+                    return self.code.value(each.value) is not False
+            elif last(each.func) == "requires_grad_":
                 given = [*each.args, *(keyword.value for keyword in each.keywords)]
                 return not given or self.code.value(given[0]) is not False
         return None
@@ -130,32 +131,27 @@ class Gradients:
             self._inputs[scope] = self._needing(scope)
         needing = self._inputs[scope]
         return bool(needing) and any(
-            isinstance(node, ast.Attribute)
-            and node.attr == "grad"
-            and dotted(node.value) in needing
-            for node in ast.walk(loop)
+            node.attr == "grad" and dotted(node.value) in needing
+            for node in self.code.inside(loop, ast.Attribute)
         )
 
     def _needing(self, scope: ast.AST) -> set[str]:
         """Returns the names of the tensors for which a function asks for a gradient."""
-        nodes = list(ast.walk(scope))
         needing = {
             dotted(node.func.value)
-            for node in nodes
-            if isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
+            for node in self.code.inside(scope, ast.Call)
+            if isinstance(node.func, ast.Attribute)
             and node.func.attr in ("requires_grad_", "retain_grad")
         }
-        for node in nodes:
-            if isinstance(node, ast.Assign):
-                target = node.targets[0]
-                if isinstance(target, ast.Attribute) and target.attr == "requires_grad":
-                    needing.add(dotted(target.value))
-                elif isinstance(node.value, ast.Call) and (
-                    last(node.value) == "requires_grad_"
-                    or any(keyword.arg == "requires_grad" for keyword in node.value.keywords)
-                ):
-                    needing.add(dotted(target))
+        for node in self.code.inside(scope, ast.Assign):
+            target = node.targets[0]
+            if isinstance(target, ast.Attribute) and target.attr == "requires_grad":
+                needing.add(dotted(target.value))
+            elif isinstance(node.value, ast.Call) and (
+                last(node.value) == "requires_grad_"
+                or any(keyword.arg == "requires_grad" for keyword in node.value.keywords)
+            ):
+                needing.add(dotted(target))
         return needing - {""}
 
     def is_without(self, node: ast.AST) -> bool:
@@ -165,20 +161,30 @@ class Gradients:
     @cached_property
     def _without_gradient(self) -> frozenset[ast.AST]:
         """The calls in a block without gradients, and those whose result is detached."""
-        found = []
-        waiting: list[tuple[ast.AST, bool]] = [(self.code.tree, False)]
-        while waiting:
-            node, is_off = waiting.pop()
-            if isinstance(node, (ast.With, ast.AsyncWith)):
-                is_off |= any(self._turns_off(each.context_expr) for each in node.items)
-            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                is_off = any(last(each) in _NO_GRADIENT for each in node.decorator_list)
-            elif isinstance(node, ast.Call) and is_off:
-                found.append(node)
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call):
-                found += [node.value] * (node.attr in _DETACHED)
-            waiting += [(each, is_off) for each in ast.iter_child_nodes(node)]
+        inside, tree = self.code.inside, self.code.tree
+        found = {
+            node.value
+            for node in inside(tree, ast.Attribute)
+            if node.attr in _DETACHED and isinstance(node.value, ast.Call)
+        }
+        off: list[tuple[ast.AST, ast.AST | None]] = [  # each with the function that it is in
+            (node, self._definition(node))
+            for node in inside(tree, ast.With, ast.AsyncWith)
+            if any(self._turns_off(each.context_expr) for each in node.items)
+        ]
+        off += [
+            (node, node)
+            for node in inside(tree, ast.FunctionDef, ast.AsyncFunctionDef)
+            if any(last(each) in _NO_GRADIENT for each in node.decorator_list)
+        ]
+        for node, definition in off:
+            calls = (each for each in inside(node, ast.Call) if each not in found)
+            found.update(each for each in calls if self._definition(each) is definition)
         return frozenset(found)
+
+    def _definition(self, node: ast.AST) -> ast.AST | None:
+        defs = (ast.FunctionDef, ast.AsyncFunctionDef)
+        return next((each for each in self.code.parents(node) if isinstance(each, defs)), None)
 
     def _turns_off(self, context: ast.expr) -> bool:
         """Whether a block has no gradients: `no_grad()`, `set_grad_enabled(False)`."""

@@ -101,17 +101,18 @@ class _Finder:
 
     def masks(self) -> Iterator[Mask]:
         code = self._code
-        for node in ast.walk(code.tree):
+        places = (ast.Assign, ast.AugAssign, ast.BinOp, ast.Call, ast.Subscript)
+        for node in code.inside(code.tree, *places):
             chosen = [*self._chosen(node)]
             if not chosen and not isinstance(node, (ast.BinOp, ast.AugAssign, ast.Call)):
                 continue
-            for side in chosen or self._sides(node):  # type: ignore[arg-type]
+            for side in chosen or self._sides(node):
                 found = self._draw(side)
                 if found is None:
                     continue
                 drawn, rate, dropped = found
                 function = code.function_of(node)
-                if function is None or _is_one_number(drawn) or not self._is_rate(rate, function):
+                if function is None or _is_one_number(drawn) or not self.is_rate(rate, function):
                     break
                 is_scaled, is_chosen = self._is_scaled(function, side), side in chosen
                 # What is set to zero is what is dropped, or what is kept.
@@ -311,7 +312,7 @@ class _Finder:
             return expr
         return self._uniform(expr.func.value) if expr.func.attr in _CASTS else None
 
-    def _is_rate(self, rate: ast.expr, function: Function) -> bool:
+    def is_rate(self, rate: ast.expr, function: Function) -> bool:
         """Whether a rate is one of dropout, by its names or by those around it."""
         said = self._said(rate)
         if any(not _OTHER.isdisjoint(each) for each in said):
@@ -327,7 +328,7 @@ class _Finder:
             self._words[expr] = frozenset()  # for a circle
             self._depth += 1
             found = set()
-            for each in ast.walk(expr):
+            for each in ast.walk(expr):  # it may not be of the file: `1 - keep`
                 if isinstance(each, ast.Attribute):
                     found.add(words(each.attr))
                 elif isinstance(each, ast.Name):
@@ -435,6 +436,17 @@ def _is_keep(expr: ast.expr) -> bool:
         and isinstance(expr.left, ast.Constant)
         and isinstance(expr.right, (ast.Name, ast.Attribute))
     )
+
+
+def is_rate(code: Code, rate: ast.expr, function: Function) -> bool:
+    """Whether what random numbers are compared with is a rate of dropout.
+
+    Args:
+        code: The file.
+        rate: The expression.
+        function: The function that it is in.
+    """
+    return _Finder(code).is_rate(rate, function)
 
 
 def _rest_of(node: ast.AST) -> set[str]:

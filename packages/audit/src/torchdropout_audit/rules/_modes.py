@@ -167,11 +167,9 @@ class Modes:
         """Pairs of names, one of which is built from the other: `whole = DataParallel(model)`."""
         return frozenset(
             frozenset((dotted(target), dotted(each)))
-            for node in ast.walk(self.code.tree)
-            if isinstance(node, ast.Assign)
+            for node in self.code.inside(self.code.tree, ast.Assign)
             for target in node.targets[:1]
-            for each in ast.walk(node.value)
-            if isinstance(each, (ast.Name, ast.Attribute))
+            for each in self.code.inside(node.value, ast.Name, ast.Attribute)
         )
 
     def inside(self, node: ast.AST, depth: int = 0) -> Inside:

@@ -124,8 +124,8 @@ def _of_classes(code: Code) -> Iterator[tuple[str, ast.expr | None]]:
 
 def _stored(code: Code) -> Iterator[tuple[str, ast.expr | None]]:
     """Yields what is stored in a configuration, apart from options that are passed on."""
-    for statement in ast.walk(code.tree):
-        if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+    for statement in code.inside(code.tree, ast.Assign):
+        if len(statement.targets) != 1:
             continue
         target, value = statement.targets[0], statement.value
         if isinstance(target, (ast.Attribute, ast.Subscript)) and is_settings(target.value):

@@ -24,6 +24,7 @@ _TENSOR_METHODS = frozenset(
     + ("mean",)
 )
 _MOST_TURNS = 2  # loops in loops whose second turns are followed
+_MOST_ALIKE = 4  # sequences that one attribute may be
 _MOST_INLINED = 100  # calls of methods in a file whose bodies are followed
 _SCALES = frozenset(("scale", "scaling", "temperature", "temp", "tau", "sqrt", "factor"))
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -559,13 +560,22 @@ class Reader:
         if isinstance(func, ast.Call):
             return [self.built(func, expr)], first
         values = self.code.assigned(func)
-        if len(values) == 1 and isinstance(values[0], ast.Call):
-            layers = self._applied_sequence(values[0])
-            if layers is not None:
-                return layers, first
+        layers = self._alike(values)
+        if layers is not None:
+            return layers, first
         layer = self.built(func, expr)
         end = self._ended(func) if layer.name == "torch.nn.Sequential" else None
         return ([layer] if end is None else [Layer(expr), end]), first
+
+    def _alike(self, values: Sequence[ast.expr | None]) -> list[Layer] | None:
+        """Returns the layers of a `Sequential`, or of one of several with layers of one kind."""
+        calls = [each for each in values if isinstance(each, ast.Call)]
+        if not calls or len(calls) < len(values):
+            return None
+        found = [self._applied_sequence(each) for each in calls[:_MOST_ALIKE]]
+        kinds = {tuple(layer.name for layer in each or ()) for each in found}
+        is_same = len(kinds) == 1 and len(found) == len(calls) and all(next(iter(kinds)))
+        return found[0] if len(calls) == 1 or is_same else None
 
     def _ended(self, func: ast.expr) -> Layer | None:
         """Returns the last layer of a `Sequential` that is an attribute of `self`."""

@@ -78,8 +78,8 @@ class Uses:
         self._open_calls: dict[Class, set[str]] = {}  # of what the class does not define itself
         self._of_base: set[Class | None] = set()
         self._beginnings: dict[Class | None, list[Pattern]] = {}  # `getattr(self, f"fc{i}")`
-        by_name = any(map(_reads_by_name, ast.walk(code.tree)))
-        for node in ast.walk(code.tree):
+        by_name = any(map(_reads_by_name, code.inside(code.tree, ast.Name, ast.Attribute)))
+        for node in code.inside(code.tree, ast.Attribute, ast.Constant, ast.Name):
             if isinstance(node, ast.Attribute):
                 self._attribute(code, node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -233,11 +233,16 @@ class Uses:
     def has(self, family: list[Class], name: str) -> bool:
         """Whether an attribute is read, or may be."""
         whole = Pattern(name, True)
-        return name in self.elsewhere or any(
-            one in self.open
-            or name in self.by_self.get(one, ())
-            or any(each.matches(whole) for each in self._beginnings.get(one, ()))
-            for one in family
+        # A function outside of classes that has a `self` is a decorator's, which wraps a method.
+        return (
+            name in self.elsewhere
+            or name in self.by_self.get(None, ())
+            or any(
+                one in self.open
+                or name in self.by_self.get(one, ())
+                or any(each.matches(whole) for each in self._beginnings.get(one, ()))
+                for one in family
+            )
         )
 
     def reads(self, family: list[Class], name: str) -> bool:
@@ -261,6 +266,36 @@ def using_bases(code: Code, cls: Class) -> Sequence[tuple[Code, Class]] | None:
     if has_bases_of_torch(code, cls):
         return None
     return bases_of_project(code, cls) if uses(code).runs_base(cls) else ()
+
+
+def is_read_elsewhere(code: Code, family: Sequence[Class], name: str) -> bool:
+    """Whether a base or a decorator from another file of the project reads an attribute.
+
+    Args:
+        code: The file.
+        family: A class, with its bases and subclasses of the file.
+        name: The attribute.
+    """
+    bases = bases_of_project(code, family[0]) or ()
+    return any(name in uses(file).by_self.get(base, ()) for file, base in bases) or any(
+        name in uses(each).by_self.get(None, ()) for each in _decorating(code, tuple(family))
+    )
+
+
+@kept
+def _decorating(code: Code, family: tuple[Class, ...]) -> Sequence[Code]:
+    """Returns the files of the functions that decorate methods, which are given their `self`."""
+    decorators = [
+        each.func if isinstance(each, ast.Call) else each
+        for one in family
+        for method in one.methods.values()
+        for each in method.node.decorator_list
+    ]
+    if code.project is None:
+        return ()
+    names = dict.fromkeys(code.name(each) for each in decorators[:_MOST_OPEN])
+    found = [code.project.find(code, name) for name in names if name is not None]
+    return [each.code for each in found if each is not None]
 
 
 @kept
@@ -403,9 +438,9 @@ def _only_keeps(code: Code, call: ast.Call) -> bool:
     if at[0] >= len(function.parameters):
         return False
     given = function.parameters[at[0]].arg
-    for each in ast.walk(function.node):
-        if isinstance(each, ast.Attribute) and each.attr in _CHILDREN:
-            if not _only_looks(code, each):
+    for each in code.inside(function.node, ast.Attribute, ast.Name):
+        if isinstance(each, ast.Attribute):
+            if each.attr in _CHILDREN and not _only_looks(code, each):
                 return False
         elif isinstance(each, ast.Name) and each.id == given and isinstance(each.ctx, ast.Load):
             parent = next(code.parents(each))
@@ -428,7 +463,7 @@ def _only_looks(code: Code, node: ast.Attribute) -> bool:
     if not isinstance(holder, (ast.For, ast.comprehension)) or holder.iter is not call:
         return False
     loop = holder if isinstance(holder, ast.For) else next(code.parents(holder))
-    targets = [each.id for each in ast.walk(holder.target) if isinstance(each, ast.Name)]
+    targets = [each.id for each in code.inside(holder.target, ast.Name)]
     return all(_are_looked_at(code, loop, name) for name in targets)
 
 

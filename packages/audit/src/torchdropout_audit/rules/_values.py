@@ -16,7 +16,7 @@ from ._sequences import Layer, Reader
 from ._turns import last_turns
 
 _DEEPEST = 20  # names that stand for names, functions that call functions
-_MOST_READ = 20_000  # expressions of one file
+_MOST_READ = 20_000  # expressions of one file, or more in a longer one
 _MOST_ALIKE = 12  # values that one expression may have
 _MOST_PARTS = 200  # of one list
 _MOST_BINDINGS = 50  # of one name
@@ -152,6 +152,7 @@ class Values:
         self._depends = False  # whether what is read depends on `_within`
         self._last_reads: dict[tuple[Function, str], ast.Name | None] = {}
         self._read = 0
+        self._most = max(_MOST_READ, code.size)
         self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
         self._named: dict[Class, list[tuple[Pattern, ast.expr]]] = {}
         self._built: dict[Class, list[Call]] = {}
@@ -175,7 +176,10 @@ class Values:
         if within in self._known_within:
             self._depends = True
             return self._known_within[within]
-        if depth > _DEEPEST or self._read >= _MOST_READ:
+        if self._read >= self._most:
+            self.code.cut("expressions that are followed", self._most)
+            return ()
+        if depth > _DEEPEST:
             return ()
         self._read += 1
         self._known[key] = ()  # for what stands for itself
@@ -498,10 +502,8 @@ class Values:
         if function not in self._returns:
             self._returns[function] = [
                 each.value
-                for each in ast.walk(function.node)
-                if isinstance(each, ast.Return)
-                and each.value is not None
-                and self.code.function_of(each) is function
+                for each in self.code.inside(function.node, ast.Return)
+                if each.value is not None and self.code.function_of(each) is function
             ]
         return self._returns[function]
 
@@ -659,7 +661,9 @@ class Values:
                 self._built.setdefault(target, []).append(call)
             elif isinstance(target, Function):
                 self._pass(call, target)
-            elif isinstance(func, ast.Name) and call.name is None and func.id not in dir(builtins):
+            elif (
+                isinstance(func, ast.Name) and call.name is None and not hasattr(builtins, func.id)
+            ):
                 for given in node.args[:_MOST_GIVEN]:  # a function of another file may add to it
                     added = self._growths.setdefault((call.function, _place(given)), [])
                     added.append(_Growth(node, "append", node))
@@ -673,9 +677,7 @@ class Values:
             is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
             if is_init and call.cls is not None and _is_super(func.value):  # type: ignore
                 self._inits.setdefault(call.cls, []).append(call)
-        for each in ast.walk(self.code.tree):
-            if not isinstance(each, (ast.Assign, ast.AugAssign)):
-                continue
+        for each in self.code.inside(self.code.tree, ast.Assign, ast.AugAssign):
             function = self.code.function_of(each)
             if isinstance(each, ast.AugAssign) and isinstance(each.op, ast.Add):
                 place = _place(each.target)

@@ -126,7 +126,6 @@ class _Search:
         self.calls = {call.node: call for call in code.calls}
         self.known: dict[ast.AST, _Drop | None] = {}
         self._depth = 0
-        self._calls: dict[ast.AST, list[ast.Call]] = {}
 
     def expression(self, expr: ast.expr | None) -> _Drop | None:
         """Returns a dropout in a module or function that an expression stands for."""
@@ -234,10 +233,8 @@ class _Search:
                     found.append(self.expression(each.func))
         return _first(found)
 
-    def _calls_in(self, node: ast.AST) -> list[ast.Call]:
-        if node not in self._calls:
-            self._calls[node] = [each for each in ast.walk(node) if isinstance(each, ast.Call)]
-        return self._calls[node]
+    def _calls_in(self, node: ast.AST) -> Sequence[ast.Call]:
+        return self.code.inside(node, ast.Call)
 
     def _rate(self, node: ast.Call) -> _Drop | None:
         """Returns the dropout that a call is or builds, unless it is known never to act."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
 from ..code import Code
+from ._dropouts import one_line
 from ._excuses import exclude
 from ._flow import Flow
 from ._rule import Hit, rule
@@ -64,10 +66,10 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     `norm=None` has no BatchNorm.
 
     These are not reported: alpha dropout, which keeps the variance; dropout that is on in
-    evaluation, too; stochastic depth; the dropout of an attention's weights; and functions for
-    predictions (`infer`, `torch.no_grad`). Nor is a BatchNorm that runs only where the rate is 0
-    (`if self.drop.p == 0`), or that divides by the variance of the batch in eval, too
-    (`F.batch_norm(..., training=True)`).
+    evaluation, too; stochastic depth; the dropout of an attention's weights; functions for
+    predictions (`infer`); and a BatchNorm in a function or a block under `torch.no_grad`. Nor is a
+    BatchNorm that runs only where the rate is 0 (`if self.drop.p == 0`), or that divides by the
+    variance of the batch in eval, too (`F.batch_norm(..., training=True)`).
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
     and divides by it in eval, where it is too large: behind a standard normal input, a ReLU and a
@@ -81,10 +83,12 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
         if exclude(code, before.node, after.node):
             continue
         norm = kind(after) or "BatchNorm"  # one of another library has no qualified name
+        func = after.node.func if isinstance(after.node, ast.Call) else after.node
+        said = "" if code.name(func) else f"{one_line(code, func)}, "
         yield Hit(
             before.node,
-            f"{kind(before)} before {norm}, which stores the variance of dropped values and "
-            "divides by it in eval",
+            f"{kind(before)} before {norm} ({said}line {after.node.lineno}), which stores the "
+            "variance of dropped values and divides by it in eval",
             "put the dropout after the last BatchNorm",
         )
 

@@ -10,7 +10,7 @@ from ._bases import is_stub
 from ._dropouts import BUILDERS, MOVES, is_local_dropout, names_dropout
 from ._excuses import explained, is_kept_on_purpose
 from ._rule import Hit, kept, rule
-from ._uses import uses, using_bases
+from ._uses import is_read_elsewhere, uses, using_bases
 
 BROKEN = """\
 from torch import nn
@@ -92,6 +92,8 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
                 continue
             if any(uses(file).has([base], name) for file, base in bases):
                 continue
+            if is_read_elsewhere(code, family, name):
+                continue
             if f"self.{name}(" in explained(code, cls.node):
                 continue
             if is_abstract and (len(family) > 1 or not _is_built(code, cls)):
@@ -168,10 +170,7 @@ def _in_names(code: Code) -> Iterator[Hit]:
 def _declared(code: Code) -> frozenset[str]:
     """Returns the names that a file declares as global or nonlocal."""
     return frozenset(
-        name
-        for each in ast.walk(code.tree)
-        if isinstance(each, (ast.Global, ast.Nonlocal))
-        for name in each.names
+        name for each in code.inside(code.tree, ast.Global, ast.Nonlocal) for name in each.names
     )
 
 

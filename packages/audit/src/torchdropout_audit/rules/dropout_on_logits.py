@@ -392,9 +392,8 @@ def _gives_scores(code: Code, function: Function) -> bool:
     """Whether a function returns scores by its name, and not what a softmax makes of them."""
     if not _is_for(function, _SCORES):
         return False
-    for node in ast.walk(function.node):
-        value = node.value if isinstance(node, ast.Return) else None
-        values = code.assigned(value) if isinstance(value, ast.Name) else [value]
+    for node in code.inside(function.node, ast.Return):
+        values = code.assigned(node.value) if isinstance(node.value, ast.Name) else [node.value]
         for each in values:
             said = code.text_of(each.func) if isinstance(each, ast.Call) else ""
             if "soft" in said or "sigmoid" in said:

@@ -11,10 +11,10 @@ from typing import Literal
 from ..code import Class, Code, Function, words
 from ._bases import bases_of_project, has_plain_bases, is_stub
 from ._constants import calls_of, constants
-from ._dropouts import is_number, rates
+from ._dropouts import is_number
 from ._excuses import EXCUSE, explained
 from ._rule import Hit, kept, rule
-from ._uses import uses, using_bases
+from ._uses import is_read_elsewhere, uses, using_bases
 
 BROKEN = """\
 from torch import nn
@@ -69,11 +69,6 @@ _LAST = _DROPS | {
 }
 _OF_ONE_PLACE = re.compile("dropout[a-z]")  # dropouti and dropouth of AWD-LSTM
 _MOST_BELOW = 50  # subclasses of one class
-_FEW = 3  # one unused parameter in this many is a leftover
-_FEWER = 2  # the same if it is above 0 by default
-_FIXED = 2  # the limit is this many times higher next to a dropout with a literal rate
-_MANY = 5
-_MOST_PARAMETERS = 200
 _MOST_ALIKE = 20  # constructors with the same parameters
 # What a value is given that is only printed.
 _SAYING = frozenset(("print", "info", "debug", "warning", "warn", "log", "isinstance"))
@@ -133,14 +128,9 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     with the parameter than pass it to the base. A file without any training is skipped if its path
     says inference, `runtime/` or `onnx/`.
 
-    A function with other unused parameters is skipped as well, unless these are a few leftovers: up
-    to a third of all parameters; up to half if the rate is above 0 by default; up to two thirds if
-    a dropout in the function has a literal rate. They count as leftovers only in a function, or a
-    Module's constructor, that uses another rate or has five parameters. They do not if another
-    class of the file, built with the same arguments and taking as many inputs, uses the rate. A
-    parameter is not counted among them if the number that is its default is written in the body in
-    its place. A group of parameters with defaults whose names begin alike (`lora_rank=8`,
-    `lora_alpha=16`, `lora_dropout=0.1`) is skipped if all of it is unused.
+    A function with other unused parameters is skipped as well, unless a call of the file gives it a
+    rate: it keeps the signature of others. So is one whose rate another class of the file uses,
+    built with the same arguments and taking as many inputs.
 
     To fix: pass it to the dropout, or remove it.
     """
@@ -157,11 +147,9 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
         if not rates:
             continue
         said = set(_WORD.findall(explained(code, function.node)))
-        used = _names(function.node) | said
+        used = _names(code, function.node) | said
         for each in rates:
             if cls is not None and each.arg in _decorated(code, cls):
-                continue
-            if _is_of_a_group(function, each.arg, used):
                 continue
             is_kept = each.arg in said or each.arg not in used
             stored = None if is_kept else _only_stored(code, function, each.arg)
@@ -186,19 +174,6 @@ def _is_built_alike(code: Code, function: Function) -> bool:
     if cls is None or code.project is None or code.defined(cls.name) is not cls:
         return False
     return code.project.calls(code, cls) is None
-
-
-def _is_of_a_group(function: Function, name: str, used: set[str]) -> bool:
-    """Whether all parameters whose names begin alike are unused: `lora_rank=8`, `lora_dropout=0.1`.
-
-    The class leaves out their feature as a whole, and has the signature of another class. All have
-    a default: the caller need not pass them.
-    """
-    if len(function.parameters) > _MOST_PARAMETERS:
-        return False
-    first = words(name)[:1]
-    group = [each.arg for each in function.parameters if words(each.arg)[:1] == first]
-    return len(group) > 2 and used.isdisjoint(group) and all(e in function.defaults for e in group)
 
 
 def _only_stored(code: Code, function: Function, name: str) -> str | None:
@@ -228,9 +203,8 @@ def _only_stored(code: Code, function: Function, name: str) -> str | None:
 
 @kept
 def _texts(code: Code, function: Function) -> set[str]:
-    nodes = (each for one in function.node.body for each in ast.walk(one))
-    constants = (each.value for each in nodes if isinstance(each, ast.Constant))
-    return {each for each in constants if isinstance(each, str)}
+    constants = (each for one in function.node.body for each in code.inside(one, ast.Constant))
+    return {each.value for each in constants if isinstance(each.value, str)}
 
 
 def _is_replaced(code: Code, function: Function, nodes: Sequence[ast.Name]) -> bool:
@@ -312,7 +286,7 @@ def _is_unread(code: Code, function: Function, attribute: str) -> bool:
         return False
     if f"self.{attribute}" in explained(code, cls.node):
         return False
-    return not known.reads(family, attribute)
+    return not (known.reads(family, attribute) or is_read_elsewhere(code, family, attribute))
 
 
 @kept
@@ -358,17 +332,15 @@ def _is_rate(name: str) -> bool:
     return not _DROPS.isdisjoint(said) and said[-1] in _LAST
 
 
-def _names(node: ast.AST) -> set[str]:
+def _names(code: Code, node: ast.AST) -> set[str]:
     """Returns the names in a node, those in strings, and attributes that stand for all names."""
-    found = set()
-    for each in ast.walk(node):
-        if isinstance(each, ast.Name):
-            found.add(each.id)
-        elif isinstance(each, ast.Constant) and isinstance(each.value, str):
-            found.add(each.value)
-        elif isinstance(each, ast.Attribute) and each.attr in _ANY_NAME:
-            found.add(each.attr)
-    return found
+    texts = (each.value for each in code.inside(node, ast.Constant))
+    attributes = (each.attr for each in code.inside(node, ast.Attribute))
+    return {
+        *(each.id for each in code.inside(node, ast.Name)),
+        *(each for each in texts if isinstance(each, str)),
+        *(each for each in attributes if each in _ANY_NAME),
+    }
 
 
 def _keeps_a_signature(code: Code, function: Function) -> bool:
@@ -378,7 +350,7 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
         return True
     if _does_nothing(node.body) or _excuses_itself(code, function):
         return True
-    used = _names(node)
+    used = _names(code, node)
     own = function.parameters[1 if function.is_bound else 0 :]
     unused = [each.arg for each in own if each.arg not in used]
     rest = node.args.kwarg
@@ -386,13 +358,11 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
         return True
     unused_rates = [each for each in unused if _is_rate(each)]
     asked = _asked(code, function, unused_rates)
-    if False not in asked:
-        unused = [each for each in unused if not _is_written(code, function, each)]
     others = len(unused) - len(unused_rates)
     if True in asked:
         if _is_used_alike(code, function, unused_rates):
             return True
-    elif len(unused) == len(own) or (others > 0 and not _are_leftovers(code, function, unused)):
+    elif others > 0 or len(unused) == len(own):
         return True
     is_swallowed = rest is not None and rest.arg not in used
     if is_swallowed and True not in asked and _are_off(code, function, unused):
@@ -410,29 +380,6 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     )
 
 
-def _are_leftovers(code: Code, function: Function, unused: list[str]) -> bool:
-    """Whether unused parameters are a few leftovers, and not a signature that is kept.
-
-    A constructor that uses another rate has a dropout, and one with many parameters is not a
-    stand-in; a dropout with a rate of its own says that the parameter was forgotten.
-    """
-    cls = function.cls
-    own = [each.arg for each in function.parameters[1 if function.is_bound else 0 :]]
-    unused_rates = [each for each in unused if _is_rate(each)]
-    is_fixed = function in _with_literal(code)
-    others = len(unused) - len(unused_rates)
-    is_off = _are_off(code, function, unused_rates)
-    if others * (_FEW if is_off or is_fixed else _FEWER) > len(own) * (_FIXED if is_fixed else 1):
-        return False
-    if cls is not None and not (function.name == "__init__" and cls.is_module):
-        return False
-    if is_fixed:
-        return True
-    enough = _MANY if is_off else _MANY - 1
-    has_rate = any(_is_rate(each) and each not in unused for each in own)
-    return (len(own) >= enough or has_rate) and not _is_used_alike(code, function, unused_rates)
-
-
 def _asked(code: Code, function: Function, rates: list[str]) -> set[bool]:
     """Returns for the rates that calls of the file give whether they may be other than 0."""
     calls = calls_of(code).get(function, [])[:_MOST_ALIKE]
@@ -442,33 +389,6 @@ def _asked(code: Code, function: Function, rates: list[str]) -> set[bool]:
         for value, name in given
         if isinstance(value, ast.expr) and value is not function.defaults.get(name)
     }
-
-
-def _is_written(code: Code, function: Function, name: str) -> bool:
-    """Whether the default of a parameter is a number that the body has in its place.
-
-    Such a parameter is unused by mistake, as is the rate, and does not show a kept signature.
-    """
-    default = code.value(given) if (given := function.defaults.get(name)) is not None else None
-    return default not in (0, 1) and not _is_rate(name) and default in _numbers(code, function)
-
-
-@kept
-def _numbers(code: Code, function: Function) -> frozenset[object]:
-    """Returns the numbers that are written down in the body of a function."""
-    constants = (each for one in function.node.body for each in ast.walk(one))
-    values = (each.value for each in constants if isinstance(each, ast.Constant))
-    return frozenset(each for each in values if is_number(each))
-
-
-@kept
-def _with_literal(code: Code) -> frozenset[Function | None]:
-    """Returns the functions that give a dropout a rate that is written down, and not 0."""
-    return frozenset(
-        call.function
-        for call, _, rate in rates(code)
-        if is_number(p := code.value(rate)) and p != 0
-    )
 
 
 def _changes_nothing(code: Code, decorator: ast.expr) -> bool:
@@ -519,7 +439,7 @@ def _alike(code: Code) -> Mapping[tuple[str, ...], list[Function]]:
 @kept
 def _decorated(code: Code, cls: Class) -> set[str]:
     """Returns the names in the decorators of a class."""
-    return {name for each in cls.node.decorator_list for name in _names(each)}
+    return {name for each in cls.node.decorator_list for name in _names(code, each)}
 
 
 def _are_off(code: Code, function: Function, names: list[str]) -> bool:
@@ -573,8 +493,8 @@ def _values(code: Code) -> frozenset[str]:
     called = {call.node.func for call in code.calls}
     return frozenset(
         each.id
-        for each in ast.walk(code.tree)
-        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load) and each not in called
+        for each in code.inside(code.tree, ast.Name)
+        if isinstance(each.ctx, ast.Load) and each not in called
     )
 
 
@@ -620,12 +540,12 @@ class _Family:
     def _used(self, cls: Class) -> set[str]:
         """Returns the names in a class, without what its constructor only gives to its base."""
         init = cls.methods.get("__init__")
-        used = _names(cls.node)
+        used = _names(self._code, cls.node)
         if init is None:
             return used
         passed: dict[str, int] = {}
-        for call in ast.walk(init.node):
-            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "__init__":
+        for call in self._code.inside(init.node, ast.Call):
+            if getattr(call.func, "attr", "") == "__init__":
                 for each in (*call.args, *(k.value for k in call.keywords)):
                     if isinstance(each, ast.Name):
                         passed[each.id] = passed.get(each.id, 0) + 1

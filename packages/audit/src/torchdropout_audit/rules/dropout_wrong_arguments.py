@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from ..code import (
     FUNCTIONAL_OFF,
@@ -65,6 +66,7 @@ def _signature(places: str, needed: int = 0, names: str = "") -> _Signature:
     return _Signature(tuple(places.split()), needed, frozenset(names.split()))
 
 
+_FEW = 4  # parameters that a hint may list
 _FUNCTION = _signature("input p training inplace", 1)
 _NATIVE = _signature("input p train", 3)
 _MODULE = _signature("p inplace")
@@ -294,7 +296,7 @@ def _unknown(
     meant = next((each for each in _MEANT.get(name, ()) if each in signature.all), "")
     said = f"{callee} has no parameter {name}: the call raises a TypeError"
     if not meant:
-        return Hit(keyword, said, f"its parameters are {', '.join(_order(signature))}")
+        return Hit(keyword, said, _nearest(signature, name))
     fix = None
     is_once = [each.arg for each in call.node.keywords].count(name) == 1
     if is_once and call.argument(meant) is None and not _is_taken(call, signature, meant):
@@ -303,8 +305,11 @@ def _unknown(
     return Hit(keyword, said, f"{meant}=", fix)
 
 
-def _order(signature: _Signature) -> list[str]:
-    return [*signature.places, *sorted(signature.names)]
+def _nearest(signature: _Signature, name: str) -> str:
+    """Says which two parameters may be meant: those with the most similar names."""
+    known = [*signature.places, *sorted(signature.names)]
+    near = get_close_matches(name, known, 2, 0)
+    return f"it has {' and '.join(near)}" if len(known) > _FEW else f"it has {', '.join(known)}"
 
 
 def _is_taken(call: Call, signature: _Signature, name: str) -> bool:
@@ -328,7 +333,7 @@ def _counted(code: Code, call: Call, signature: _Signature, callee: str) -> Iter
             node,
             f"{callee} takes at most {len(signature.places)} arguments by position: the call "
             "raises a TypeError",
-            f"its parameters are {', '.join(_order(signature))}",
+            f"the last is {signature.places[-1]}",
         )
         return
     if None in given:

@@ -68,7 +68,8 @@ def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
     if not _PUTS.search(code.text):
         return
     found: dict[ast.AST, tuple[ast.AST, set[str]]] = {}
-    for node in ast.walk(code.tree):
+    node: ast.AST
+    for node in code.inside(code.tree, ast.Assign, ast.Call):
         subject = _put_in_training(code, node)
         if subject is None:
             continue

@@ -179,7 +179,7 @@ def _in_loop(reader: _Reader, model: str, place: ast.Call, call: ast.Call, loop:
     back = (
         "back only after the best result"
         if reader.modes.is_back_if_better(model, loop)
-        else "never back"
+        else "not put back there"
     )
     if place is call:
         return f"{here} is put in eval in a training loop and {back}: dropout is off from here on"
@@ -206,7 +206,7 @@ def _from_other_files(code: Code, reader: _Reader, places: set[ast.AST]) -> Iter
                 yield Hit(
                     place,
                     f"{shown(reader.models.put_in_eval(place))} is put in eval for a call on "
-                    f"{at}, and never back: dropout is off after it",
+                    f"{at}, and not put back there: dropout is off after it",
                     f"{shown(model)}.train() at the head of the loop",
                 )
                 break
@@ -352,7 +352,9 @@ class _Doings:
 @kept
 def _doings(code: Code, function: Function) -> _Doings:
     found = _Doings()
-    for node in ast.walk(function.node):
+    for node in code.inside(
+        function.node, ast.Call, ast.Yield, ast.YieldFrom, ast.Return, ast.Attribute, ast.Assign
+    ):
         if isinstance(node, ast.Call):
             func = node.func
             if isinstance(func, ast.Attribute):
@@ -483,19 +485,36 @@ class _Reader:
         if inside.restores and model not in inside.applies:
             return False  # the loop trains another model, as one of a GAN in turn
         if model in self._trained:
-            return True
+            return not self._steps_others(model, loop)
         # If another model is trained explicitly, one that is only called may be frozen.
         if inside.restored or self.code.function_of(loop) in self._training:
             return False
         return model in inside.applies
+
+    def _steps_others(self, model: str, loop: ast.AST) -> bool:
+        """Whether all optimizers that make a step in a loop are built for other models."""
+        called = (each.func for each in self.code.inside(loop, ast.Call))
+        steps = [e for e in called if isinstance(e, ast.Attribute) and e.attr == "step"]
+        built = [self.models.only_value(each.value) for each in steps]
+        given = {
+            self.models.receiver(each, "parameters")
+            for optimizer in built
+            if isinstance(optimizer, ast.Call)
+            for each in self.code.inside(optimizer, ast.Call)
+        } - {""}
+        is_known = all(isinstance(each, ast.Call) for each in built) and bool(given)
+        held = [f"{each}." for each in given]
+        return is_known and not any(
+            each.startswith(f"{model}.") or f"{model}.".startswith(each) for each in held
+        )
 
     def is_made_in(self, loop: ast.AST, model: str) -> bool:
         """Whether each turn of a loop may have a model of its own, which is in training mode."""
         if loop not in self._made:
             self._made[loop] = {
                 dotted(node)
-                for node in ast.walk(loop)
-                if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store)
+                for node in self.code.inside(loop, ast.Name, ast.Attribute)
+                if isinstance(node.ctx, ast.Store)
             }
         return not self._made[loop].isdisjoint((model, model.partition(".")[0]))
 

@@ -23,7 +23,7 @@ class WeightNoise(nn.Module):
 
     def forward(self, x):
         x = self.linear(x)
-        mask = torch.rand_like(x) > self.drop_prob
+        mask = torch.rand(x.shape, device=x.device) > self.drop_prob
         return x * mask / (1 - self.drop_prob)
 """
 FIXED = BROKEN.replace(
@@ -89,6 +89,6 @@ def _with_seed(code: Code) -> frozenset[Function | None]:
     """Returns the functions that fix a seed: their masks are the same each time."""
     return frozenset(
         code.function_of(each)
-        for each in ast.walk(code.tree)
-        if isinstance(each, ast.Attribute) and each.attr in ("manual_seed", "seed", "fork_rng")
+        for each in code.inside(code.tree, ast.Attribute)
+        if each.attr in ("manual_seed", "seed", "fork_rng")
     )

@@ -176,8 +176,8 @@ def _is_name_stored(code: Code, nested: FunctionNode) -> bool:
 def _loads(code: Code) -> dict[tuple[Function, str], list[ast.Name]]:
     """Returns where the functions of a file read each name."""
     found: dict[tuple[Function, str], list[ast.Name]] = {}
-    for node in ast.walk(code.tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+    for node in code.inside(code.tree, ast.Name):
+        if isinstance(node.ctx, ast.Load):
             function = code.function_of(node)
             if function is not None:
                 found.setdefault((function, node.id), []).append(node)
@@ -264,7 +264,7 @@ def _is_helper(code: Code, function: Function | None) -> bool:
 
 @kept
 def _has_loop(code: Code, function: Function) -> bool:
-    return any(isinstance(node, _LOOPS) for node in ast.walk(function.node))
+    return any(code.inside(function.node, each) for each in _LOOPS)
 
 
 def _given(call: ast.Call) -> list[ast.expr]:
@@ -357,8 +357,8 @@ def _modes_set(code: Code, function: Function) -> tuple[bool, frozenset[str]]:
     if function.callers and all(_is_conditional(code, c.node) for c in function.callers):
         return True, frozenset()
     found = set()
-    for node in ast.walk(function.node):
-        if isinstance(node, ast.Attribute) and node.attr in _MODES:
+    for node in code.inside(function.node, ast.Attribute):
+        if node.attr in _MODES:
             held = node.value
             # `self.training` alone sets nothing; `self.eval()` does.
             if isinstance(held, ast.Attribute) and _is_of_self(held):

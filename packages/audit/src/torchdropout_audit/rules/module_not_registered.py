@@ -78,7 +78,7 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
         first, last = cls.node.lineno, cls.node.end_lineno
         if bisect_left(loose, first) == bisect_right(loose, last or first):
             continue
-        if _registers(cls):
+        if _registers(code, cls):
             continue
         for name, given in cls.attributes.items():
             if any(_is_container(code, each.value) for each in given):
@@ -295,12 +295,10 @@ def _held_only_here(code: Code, name: ast.Name) -> list[ast.expr]:
     return list(given) if reads == [name] else []
 
 
-def _registers(cls: Class) -> bool:
+def _registers(code: Code, cls: Class) -> bool:
     """Whether a class registers children by hand."""
-    return any(
-        (isinstance(node, ast.Attribute) and node.attr in _REGISTERING)
-        or (isinstance(node, ast.Name) and node.id == "setattr")
-        for node in ast.walk(cls.node)
+    return any(node.attr in _REGISTERING for node in code.inside(cls.node, ast.Attribute)) or any(
+        node.id == "setattr" for node in code.inside(cls.node, ast.Name)
     )
 
 
@@ -308,12 +306,8 @@ def _registers(cls: Class) -> bool:
 def _attributes_in(code: Code, scope: ast.AST) -> dict[str, list[ast.Attribute]]:
     """Returns the attributes of `self` below a node, by name."""
     found: dict[str, list[ast.Attribute]] = {}
-    for node in ast.walk(scope):
-        if (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id in ("self", "cls")
-        ):
+    for node in code.inside(scope, ast.Attribute):
+        if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
             found.setdefault(node.attr, []).append(node)
     return found
 
@@ -407,8 +401,8 @@ class _Holder:
             target = target.elts[-1]  # the first is a number
         names = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
         body = loop if isinstance(loop, ast.For) else next(self.code.parents(loop))
-        for node in ast.walk(body):
-            if isinstance(node, ast.Name) and node.id in names:
+        for node in self.code.inside(body, ast.Name):
+            if node.id in names:
                 parent = next(self.code.parents(node))
                 if isinstance(parent, ast.Call) and node in parent.args:
                     return True
@@ -493,10 +487,8 @@ def _calls_of_init(code: Code, function: Function) -> list[tuple[int, int]]:
     """Returns where `__init__` is called in a function."""
     return [
         code.span(each)
-        for each in ast.walk(function.node)
-        if isinstance(each, ast.Call)
-        and isinstance(each.func, ast.Attribute)
-        and each.func.attr == "__init__"
+        for each in code.inside(function.node, ast.Call)
+        if isinstance(each.func, ast.Attribute) and each.func.attr == "__init__"
     ]
 
 

@@ -58,10 +58,9 @@ def p_zero(code: Code) -> Iterator[Hit]:
 @kept
 def _sets_rate(code: Code) -> bool:
     """Whether the file gives a module another rate: `self.drop.p = rate`."""
-    for node in ast.walk(code.tree):
+    for node in code.inside(code.tree, ast.Attribute):
         if (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.ctx, ast.Store)
+            isinstance(node.ctx, ast.Store)
             and node.attr in ("p", "drop_prob")
             and not (isinstance(node.value, ast.Name) and node.value.id == "self")
         ):

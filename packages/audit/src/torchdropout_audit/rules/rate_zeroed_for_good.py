@@ -56,8 +56,8 @@ def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
         for function in cls.methods.values():
             if not function.is_step:
                 continue
-            for node in ast.walk(function.node):
-                if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+            for node in code.inside(function.node, ast.Assign):
+                if len(node.targets) != 1:
                     continue
                 target = node.targets[0]
                 if (
@@ -166,8 +166,8 @@ def _is_set_back(code: Code, target: ast.Attribute) -> bool:
 def _set(code: Code) -> frozenset[str]:
     """Returns the attributes that are set outside `__init__`, and not to 0 in eval."""
     found = set()
-    for each in ast.walk(code.tree):
-        if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store):
+    for each in code.inside(code.tree, ast.Attribute):
+        if isinstance(each.ctx, ast.Store):
             function = code.function_of(each)
             statement = next(code.parents(each))
             is_zero = isinstance(statement, ast.Assign) and _is_zeroed(code, statement, each)

@@ -92,7 +92,7 @@ def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
                 break
             other = each
         if isinstance(other, ast.Assign) and other.targets == [places[at]]:
-            named = (n for n in ast.walk(other) if isinstance(n, ast.Name) and n.id == name)
+            named = (n for n in code.inside(other, ast.Name) if n.id == name)
             if [*named] == other.targets and _are_beside(parent, statement, other):
                 return f"given to {name}, which gets another value"
     last = _last_loads(code, function).get(name)
@@ -172,8 +172,7 @@ def _places(code: Code, function: Function) -> Mapping[str, list[ast.Name]]:
 @kept
 def _outer(code: Code, function: Function) -> frozenset[str]:
     """The names that a function declares as those of another scope."""
-    walked = ast.walk(function.node)
-    outer = (node for node in walked if isinstance(node, (ast.Global, ast.Nonlocal)))
+    outer = code.inside(function.node, ast.Global, ast.Nonlocal)
     return frozenset(name for node in outer for name in node.names)
 
 
@@ -217,11 +216,10 @@ def _is_of_list(code: Code, func: ast.expr) -> bool:
 def _sets_inplace(code: Code) -> bool:
     """Whether the file makes modules in place after they are built: `self.drop.inplace = True`."""
     return any(
-        isinstance(node, ast.Attribute)
-        and node.attr == "inplace"
+        node.attr == "inplace"
         and isinstance(node.ctx, ast.Store)
         and not (isinstance(node.value, ast.Name) and node.value.id == "self")
-        for node in ast.walk(code.tree)
+        for node in code.inside(code.tree, ast.Attribute)
     )
 
 

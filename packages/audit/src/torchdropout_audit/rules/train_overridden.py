@@ -86,13 +86,10 @@ def _is_evidently_module(code: Code, cls: Class) -> bool:
     if not cls.is_module or cls.assigned("training") or has_bases_of_torch(code, cls):
         return False
     return any(
-        isinstance(node, ast.Attribute)
-        and node.attr == "training"
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "self"
+        node.attr == "training" and isinstance(node.value, ast.Name) and node.value.id == "self"
         for name, method in cls.methods.items()
         if name not in ("__init__", "train")
-        for node in ast.walk(method.node)
+        for node in code.inside(method.node, ast.Attribute)
     )
 
 

@@ -1,0 +1,34 @@
+"""What `mc` uses of this package, besides what it exports: Monte-Carlo dropout is a scope too."""
+
+from ._given import BatchDims as BatchDims
+from ._given import Given as Given
+from ._given import unfolded as unfolded
+from ._handlers import injected as injected
+from ._keyed import is_in_scope as is_in_scope
+from ._out_of_memory import explained as explained
+from ._out_of_memory import is_out_of_memory as is_out_of_memory
+from ._places import Look as Look
+from ._places import Looking as Looking
+from ._places import Taken as Taken
+from ._places import of_packed as of_packed
+from ._places import unchanged as unchanged
+from ._rows import fitted as fitted
+from ._rows import in_rows as in_rows
+from ._rows import misfit as misfit
+from ._rows import numbered as numbered
+from ._rows import rows_of as rows_of
+from ._shared import Leaf as Leaf
+from ._shared import Shared as Shared
+from ._shared import batch_size as batch_size
+from ._shared import check_shared as check_shared
+from ._shared import having as having
+from ._shared import is_packed as is_packed
+from ._shared import leaves_of as leaves_of
+from ._shared import shared_leaves as shared_leaves
+from ._shared import size_of as size_of
+from ._shared import without_one as without_one
+from ._watch import NORMS as NORMS
+from ._watch import QUIET as QUIET
+from ._watch import Draw as Draw
+from ._watch import tree_of as tree_of
+from ._watch import unwrapped as unwrapped
