@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import Code, Function, words
+from ..code import Code, words
 from ._dropouts import is_step
-from ._masks import Mask, masks, rest_of, says_drop
+from ._masks import Mask, is_scaled, masks, rest_of, says_drop
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -31,22 +31,7 @@ FIXED = BROKEN.replace("mask.unsqueeze(-1)", "mask.unsqueeze(-1) / (1 - self.p)"
 # What is dropped here is a symbol, an input or a part of a graph: its size says nothing.
 _NOT_SCALED = frozenset(
     ("word", "words", "token", "tokens", "node", "nodes", "edge", "edges", "input", "inputs")
-    + ("modal", "modality", "augment", "augmentation", "noise", "noisy", "corrupt", "corruption")
-    + ("mask", "masking", "patch", "patches", "frame", "frames", "depth", "gradient", "grad")
-    + (
-        "feature",
-        "features",
-        "grid",
-        "label",
-        "labels",
-        "sensor",
-        "view",
-        "views",
-        "binary",
-        "spike",
-        "spikes",
-        "connect",
-    )
+    + ("feature", "features", "modal", "modality", "noise", "augment", "augmentation")
 )
 
 
@@ -76,21 +61,16 @@ def mask_not_scaled(code: Code) -> Iterator[Hit]:
     """
     if code.is_test:
         return
-    divided: dict[Function, list[tuple[ast.AST, ast.expr]]] = {}
     for mask in masks(code):
-        if mask.function not in divided:
-            divided[mask.function] = list(_divisions(mask.function))
-        divisions = divided[mask.function]
-        own = _own_division(code, mask)
-        by = own or (divisions[0] if len(divisions) == 1 else None)
-        if by is not None and _is_dropped(code, mask, by[1]):
+        by = next(_divisions_by_dropped(code, mask), None)
+        if by is not None:
             yield Hit(
-                by[0],
+                by,
                 "divided by the probability to drop: the values that are kept are divided by the "
                 "probability to keep",
                 "divide by 1 - p",
             )
-        elif not (mask.is_scaled or mask.is_chosen) and _is_layer(code, mask):
+        elif mask.is_product and _is_layer(code, mask) and not is_scaled(mask):
             yield Hit(
                 mask.node,
                 "what this mask keeps is not divided by the probability to keep: evaluation sees "
@@ -100,55 +80,31 @@ def mask_not_scaled(code: Code) -> Iterator[Hit]:
             )
 
 
-def _own_division(code: Code, mask: Mask) -> tuple[ast.AST, ast.expr] | None:
-    """Returns the division of the product with a mask: `x * mask / rate`."""
-    product = mask.node
-    for parent in code.parents(product):
-        if not isinstance(parent, ast.BinOp) or not isinstance(parent.op, (ast.Mult, ast.Div)):
-            return None
-        if isinstance(parent.op, ast.Div):
-            return (parent, parent.right) if parent.left is product else None
-        product = parent
-    return None
+def _divisions_by_dropped(code: Code, mask: Mask) -> Iterator[ast.AST]:
+    """Yields the divisions around a mask by its probability to drop."""
+    dropped = {ast.dump(each) for each in _values(code, mask.dropped)}
+    for node in ast.walk(mask.function.node) if dropped else ():
+        by: ast.expr | None = None
+        if isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, ast.Div):
+            by = node.right if isinstance(node, ast.BinOp) else node.value
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("div", "div_"):
+            by = node.args[0] if node.args else None
+        if by is not None and ast.dump(by) in dropped:
+            yield node
 
 
-def _divisions(function: Function) -> Iterator[tuple[ast.AST, ast.expr]]:
-    """Yields the divisions of a function, and what they divide by."""
-    for node in ast.walk(function.node):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            yield node, node.right
-        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Div):
-            yield node, node.value
-        elif (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr in ("div", "div_", "divide", "true_divide")
-            and len(node.args) == 1
-        ):
-            yield node, node.args[0]
-
-
-def _is_dropped(code: Code, mask: Mask, divisor: ast.expr) -> bool:
-    """Whether a mask is divided by its probability to drop."""
-    dropped = mask.dropped
-    if isinstance(dropped, ast.BinOp):  # 1 - keep
-        is_rest = isinstance(divisor, ast.BinOp) and isinstance(divisor.op, ast.Sub)
-        is_rest = is_rest and code.value(divisor.left) == 1  # type: ignore[attr-defined]
-        if is_rest:
-            return ast.dump(divisor.right) == ast.dump(dropped.right)  # type: ignore
-        values = code.assigned(dropped.right) if isinstance(dropped.right, ast.Name) else []
-        dropped = rest_of(values[0]) if len(values) == 1 and values[0] is not None else None
+def _values(code: Code, dropped: ast.expr | None) -> Iterator[ast.expr]:
+    """Yields a probability to drop, and what it is assigned from: `torch.ones(n) * p`."""
     for _ in range(3):
-        if dropped is None or not isinstance(divisor, (ast.Name, ast.Attribute)):
-            return False
-        if ast.dump(dropped) == ast.dump(divisor):
-            return True
-        values = code.assigned(dropped) if isinstance(dropped, ast.Name) else []
+        if isinstance(dropped, (ast.Name, ast.Attribute, ast.BinOp)):
+            yield dropped
+        is_rest = isinstance(dropped, ast.BinOp) and isinstance(dropped.op, ast.Sub)  # 1 - keep
+        name = dropped.right if is_rest else dropped  # type: ignore[union-attr]
+        values = code.assigned(name) if isinstance(name, ast.Name) else []
         only = values[0] if len(values) == 1 else None
         if isinstance(only, ast.BinOp) and isinstance(only.op, ast.Mult):
-            only = only.right  # torch.ones(n) * p
-        dropped = only
-    return False
+            only = only.right
+        dropped = rest_of(only) if is_rest and only is not None else only
 
 
 def _is_layer(code: Code, mask: Mask) -> bool:
