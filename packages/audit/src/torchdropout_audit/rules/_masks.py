@@ -113,8 +113,8 @@ class _Finder:
         elif isinstance(node, ast.Call) and any(map(self._is_zero, node.args)):
             if self._code.name(node.func) == "torch.where":
                 yield node.args[0]
-            elif getattr(node.func, "attr", "") in ("masked_fill", "masked_fill_"):
-                yield node.args[-2]
+            elif getattr(node.func, "attr", "").startswith("masked_fill"):
+                yield from node.args[-2:-1]
 
     def _factors(self, node: ast.AST) -> Iterator[ast.expr]:
         """Yields what may be the mask in a product."""
