@@ -1,72 +1,47 @@
-"""What code does to the modes of its models, through the functions that it calls."""
+"""What code does to the modes of its models, through the functions of its file that it calls."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
-from ..code import Class, Code, Found, Function, words
-from ._abroad import called
-from ._gradients import Gradients
-from ._models import FUNCTIONS, LOOPS, Models, dotted, last, unmoved
+from ..code import Class, Code, Function
 from ._rule import kept
 
-# Words of functions that give data or describe a model: `get_train_examples()`.
-_GIVES = frozenset(
-    ("get", "load", "read", "next", "make", "create", "build", "fetch", "is", "count")
-)
-_DATA = frozenset(
-    ("data", "dataset", "datasets", "dataloader", "dataloaders", "loader", "loaders", "examples")
-    + ("features", "samples", "split", "dir", "path", "file", "iter", "iterator", "batch", "set")
-    + ("params", "parameters", "labels")
-)
-_DEEPEST = 4
+LOOPS = (ast.For, ast.AsyncFor, ast.While)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+MOVES = frozenset(("eval", "to", "cuda", "cpu", "half", "float", "bfloat16", "double"))
+_NO_GRADIENT = ("no_grad", "inference_mode")
+_DEEPEST = 4  # functions that call one another
 _MOST_MODELS = 100  # that one function puts in eval
-_MOST_PARTS = 200  # of what builds one object
-_SIZES = ("shape", "size", "dim")
-
-
-@dataclass(frozen=True)
-class Restored:
-    """What is put in training mode.
-
-    Attributes:
-        is_part: Whether it is not put in training mode itself, but a model that is built of it.
-        built_of: The names that it is built of, if it is built in the same function; else None.
-        branch: Where it is, if only after a better result than all before; else None.
-    """
-
-    is_part: bool = False
-    built_of: frozenset[str] | None = None
-    branch: ast.If | None = None
 
 
 @dataclass
 class Inside:
-    """What a piece of code does, including the functions that it calls and that are read.
+    """What a piece of code does, including the functions of the file that it calls.
 
     Attributes:
         evals: The models that it puts in eval mode, by its names for them, and where it does.
-        restored: What it puts in training mode, by its names.
+        restored: The models that it puts in training mode, by its names.
+        applies: The models, or methods, that it calls with gradients.
         is_open: Whether it may put something else in training mode, too.
         backward: Whether it computes gradients, or makes a step.
         steps: Whether an optimizer makes a step.
-        applies: The models, or methods, that it calls with gradients.
     """
 
     evals: dict[str, ast.Call] = field(default_factory=dict)
+    restored: set[str] = field(default_factory=set)
     applies: set[str] = field(default_factory=set)
-    restored: dict[str, Restored] = field(default_factory=dict)
     is_open: bool = False
     backward: bool = False
     steps: bool = False
 
-    @property
-    def restores(self) -> bool:
-        """Whether it may put something in training mode."""
-        return self.is_open or bool(self.restored)
+    def may_restore(self, model: str) -> bool:
+        """Whether it may put a model back in training mode, and not only others in eval mode."""
+        if self.is_open or model not in self.evals:
+            return self.is_open or bool(self.restored)
+        # What is not known to be a model may hold this one.
+        return any(each not in self.evals or is_part(each, model) for each in self.restored)
 
 
 class Modes:
@@ -74,103 +49,87 @@ class Modes:
 
     Args:
         code: The file.
-        is_wide: Whether functions of other files are followed, too.
     """
 
-    def __init__(self, code: Code, is_wide: bool) -> None:
+    def __init__(self, code: Code) -> None:
         self.code = code
-        self.gradients = _gradients(code)
-        self.models = self.gradients.models
-        self._is_wide = is_wide
-        self._calls = {call.node: call for call in code.calls}
+        self._functions = frozenset(code.functions)
         self._read: dict[ast.AST, Inside] = {}
-        self._left: dict[ast.AST, dict[str, ast.Call]] = {}
+        self._left: dict[Function, dict[str, ast.Call]] = {}
 
     def left_in_eval(self, node: ast.Call) -> dict[str, ast.Call]:
         """Returns the models that a call leaves in eval mode, by their names at the call.
 
         Each comes with the call that puts it in that mode, which may be in a function.
         """
-        model = self.models.put_in_eval(node)
+        model = self.put_in_eval(node)
         if model:
             return {model: node}
-        ran = self.runs(node)
-        if ran is None:
+        function = self.runs(node)
+        if function is None:
             return {}
-        there, function = ran
-        return self.models.outside_all(there.left_by(function), function, node)
-
-    def left_by(self, function: Function) -> dict[str, ast.Call]:
-        """Returns the models that a function of the file leaves in eval mode, by its names."""
-        if function.node not in self._left:
+        if function not in self._left:
             inside = self.inside(function.node)
-            self._left[function.node] = {
-                model: place
-                for model, place in inside.evals.items()
-                if not self._may_restore(model, inside)
-            }
-        return self._left[function.node]
+            left = (each for each in inside.evals.items() if not inside.may_restore(each[0]))
+            self._left[function] = dict(left)
+        return self._outside(self._left[function], function, node)
 
-    def runs(self, node: ast.Call) -> tuple[Modes, Function] | None:
-        """Returns the function that a call runs, and what the code of its file does."""
-        function = self.models.function(node)
-        if function is not None:
-            return self, function
-        found = self._elsewhere(node) if self._is_wide else None
-        if found is None or not isinstance(found.target, Function):
-            return None
-        return modes(found.code, True), found.target
+    def put_in_eval(self, node: ast.Call) -> str:
+        """Returns the model that a call puts in eval mode by itself; "" if it does not."""
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        if not given:
+            return self.receiver(node, "eval")
+        is_off = len(given) == 1 and self.code.value(given[0]) is False
+        return self.receiver(node, "train") if is_off else ""
 
-    def _elsewhere(self, node: ast.Call) -> Found | None:
-        """Returns the function of another file that a call runs, of an object that is built."""
-        call = self._calls.get(node)
-        found = None if call is None else called(self.code, call)
-        if found is not None or not isinstance(node.func, ast.Attribute):
-            return found
-        values = self.code.assigned(node.func.value)
-        only = unmoved(values[0]) if len(values) == 1 and values[0] is not None else None
-        made = self._calls.get(only) if isinstance(only, ast.Call) else None
-        there = None if made is None else called(self.code, made)
-        if there is None or not isinstance(there.target, Class):
-            return None
-        return Found(there.code, there.target.method(node.func.attr))
+    def receiver(self, node: ast.Call, method: str) -> str:
+        """Returns `model` for `model.eval()`, `self.net` for `self.net.train()`; else "".
 
-    def may_restore(self, model: str, loop: ast.AST, node: ast.AST) -> bool:
-        """Whether a loop may put a model back that a node in it leaves in eval mode.
-
-        It does not if it does so to others, or only if the model has become better.
+        A method's own name for an attribute, as after `net = self.net`, is that of the attribute.
         """
-        return self._may_restore(model, self.inside(loop), frozenset(self.code.parents(node)))
+        func = node.func
+        if not isinstance(func, ast.Attribute) or func.attr != method:
+            return ""
+        expr = unmoved(func.value)
+        only = self.only_value(expr)
+        held = "" if only is None else dotted(only)
+        return held if held.startswith("self.") else dotted(expr)
 
-    def is_back_if_better(self, model: str, loop: ast.AST) -> bool:
-        """Whether a loop puts a model back after the best result alone."""
-        restored = self.inside(loop).restored.get(model)
-        return restored is not None and restored.branch is not None
+    def only_value(self, expr: ast.expr) -> ast.expr | None:
+        """Returns what a name is given, if that is one thing."""
+        values = self.code.assigned(expr) if isinstance(expr, ast.Name) else []
+        return unmoved(values[0]) if len(values) == 1 and values[0] is not None else None
 
-    def _may_restore(
-        self, model: str, inside: Inside, around: frozenset[ast.AST] | None = None
-    ) -> bool:
-        if inside.is_open or model not in inside.evals:
-            return inside.restores
-        return any(
-            # What is not known to be a model may hold this one.
-            not (restored.is_part or each in inside.evals)
-            or f"{each}.".startswith(f"{model}.")
-            or f"{model}.".startswith(f"{each}.")
-            or frozenset((each, model)) in self._aliases
-            for each, restored in inside.restored.items()
-            if around is None or restored.branch is None or restored.branch in around
-        )
+    def runs(self, node: ast.Call) -> Function | None:
+        """Returns the function of the file that a call runs, of an object that it builds too."""
+        found = self.code.local(node.func)
+        if found is None and isinstance(node.func, ast.Attribute):
+            only = self.only_value(node.func.value)  # net = Net(); net.predict(x)
+            cls = self.code.local(only.func) if isinstance(only, ast.Call) else None
+            found = cls.method(node.func.attr) if isinstance(cls, Class) else None
+        return found if isinstance(found, Function) else None
 
-    @cached_property
-    def _aliases(self) -> frozenset[frozenset[str]]:
-        """Pairs of names, one of which is built from the other: `whole = DataParallel(model)`."""
-        return frozenset(
-            frozenset((dotted(target), dotted(each)))
-            for node in self.code.inside(self.code.tree, ast.Assign)
-            for target in node.targets[:1]
-            for each in self.code.inside(node.value, ast.Name, ast.Attribute)
-        )
+    def outside(self, model: str, function: Function, node: ast.Call) -> str:
+        """Returns the name, at a call of a function, of what the function calls `model`."""
+        root, dot, rest = model.partition(".")
+        if root == "self" and function.cls is not None:
+            holder = dotted(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+            return holder and holder + dot + rest
+        if root not in function.names:
+            # A global of the file is the same model in all its functions.
+            return model if self.code.is_same(root, function.node.body[0], node) else ""
+        given = [k.value for k in node.keywords if k.arg == root]
+        place = function.places.get(root, len(node.args))
+        if not given and not any(isinstance(a, ast.Starred) for a in node.args):
+            given = node.args[place : place + 1]
+        outer = dotted(given[0]) if given else ""
+        return outer and outer + dot + rest
+
+    def _outside(
+        self, models: dict[str, ast.Call], function: Function, node: ast.Call
+    ) -> dict[str, ast.Call]:
+        named = ((self.outside(each, function, node), place) for each, place in models.items())
+        return {name: place for name, place in named if name}
 
     def inside(self, node: ast.AST, depth: int = 0) -> Inside:
         """Returns what a loop or function does, including the functions that it calls."""
@@ -191,150 +150,98 @@ class Modes:
         return found
 
     def _add(self, node: ast.Call, found: Inside, depth: int) -> None:
-        func = node.func
-        method = func.attr if isinstance(func, ast.Attribute) else ""
-        if method == "eval" or (method == "train" and self.models.is_off(node)):
-            _keep(found.evals, self.left_in_eval(node))
-        elif method == "train":
-            model = self.models.receiver(node, "train")
-            found.is_open |= not model or len(found.restored) >= _MOST_MODELS
-            built = self._built_of(unmoved(node.func.value))  # type: ignore[attr-defined]
-            _restore(found, model, Restored(built_of=built, branch=self._if_better(node)))
-        elif method == "backward":
-            found.backward = True
-        elif method == "step" and _says_optimizer(func):
-            found.backward = found.steps = True
-        ran = self.runs(node)
-        is_trained = len(found.applies) < _MOST_MODELS and not self.gradients.is_without(node)
-        if ran is None and is_trained:
-            found.applies.add(dotted(func))
-        if ran is not None:
-            there, function = ran
-            inner = there.inside(function.node, depth + 1)
-            self._add_restored(inner, found, function, node)
-            found.backward |= inner.backward
-            found.steps |= inner.steps
-            _keep(found.evals, self.models.outside_all(inner.evals, function, node))
-            if is_trained:
-                outer = (self.models.outside(each, function, node) for each in inner.applies)
-                found.applies |= {each for each in outer if each}
-        elif method != "train":
-            self._add_unknown(func, found, depth)
-
-    def _add_unknown(self, func: ast.expr, found: Inside, depth: int) -> None:
-        """Adds what a function that is not known may do, by its name."""
-        may_restore = _may_restore(func)
-        is_method = isinstance(func, ast.Attribute)
-        if not (may_restore and is_method and self._is_wide and self.code.project is not None):
-            found.is_open |= may_restore
+        method = last(node.func) if isinstance(node.func, ast.Attribute) else ""
+        function = self.runs(node)
+        is_full = max(len(found.evals), len(found.restored), len(found.applies)) >= _MOST_MODELS
+        found.is_open |= is_full
+        if is_full:
             return
-        # A method of an object that is not known is one of those of its name.
-        inner = [
-            modes(each.code, True).inside(each.target.node, depth + 1)
-            for each in self.code.project.named(last(func))
-            if isinstance(each.target, Function)
-        ]
-        found.is_open |= not inner or any(each.restores for each in inner)
-        found.backward |= bool(inner) and all(each.backward for each in inner)
-
-    def _add_restored(
-        self, inner: Inside, found: Inside, function: Function, node: ast.Call
-    ) -> None:
-        """Adds what a function that is called puts in training mode."""
-        found.is_open |= inner.is_open or len(found.restored) >= _MOST_MODELS
-        for each, restored in [*inner.restored.items()]:  # it may call itself
-            model = self.models.outside(each, function, node)
-            if model:
-                _restore(found, model, Restored(restored.is_part))
-            elif restored.built_of is None or each.partition(".")[0] in function.names:
-                found.is_open = True
-            else:  # it is another model than those of the caller, unless it holds one of them
-                for part in restored.built_of:
-                    held = self.models.outside(part, function, node)
-                    if held:
-                        _restore(found, held, Restored(is_part=True))
-
-    def _if_better(self, node: ast.AST) -> ast.If | None:
-        """Returns the branch around a node that is taken after the best result: `loss < best`."""
-        for parent in self.code.parents(node):
-            if isinstance(parent, ast.If) and not parent.orelse and _asks_for_best(parent.test):
-                return parent
-            if isinstance(parent, (*LOOPS, *FUNCTIONS)):
-                return None
-        return None
-
-    def _built_of(self, expr: ast.expr) -> frozenset[str] | None:
-        """Returns the names that the object of a name is built of; None if that is not known."""
-        made = self.models.only_value(expr)
-        if not isinstance(made, ast.Call) or not last(made)[:1].isupper():
-            return None
-        found: set[str] = set()
-        waiting: list[ast.AST] = [made]
-        for _ in range(_MOST_PARTS):
-            if not waiting:
-                return frozenset(found)
-            node = waiting.pop()
-            if isinstance(node, ast.Attribute) and node.attr in _SIZES:
-                continue
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                waiting += [*node.args, *node.keywords]  # it does not hold its class
-                continue
-            waiting += ast.iter_child_nodes(node)
-            if isinstance(node, (ast.Name, ast.Attribute)) and dotted(node) not in found:
-                found.add(dotted(node))
-                only = self.models.only_value(node)
-                if isinstance(only, (ast.Call, ast.Name, ast.Attribute)):
-                    waiting.append(only)
-        return None
+        if method in ("eval", "train") and self.put_in_eval(node):
+            found.evals.setdefault(self.put_in_eval(node), node)
+        elif method == "train":
+            model = self.receiver(node, "train")
+            found.restored |= {model} - {""}
+            found.is_open |= not model
+        elif function is None:
+            found.is_open |= "train" in last(node.func).lower().replace("pretrain", "")
+        found.steps |= method == "step" and _says_optimizer(node.func)
+        found.backward |= method == "backward" or found.steps
+        has_gradient = node not in _without_gradient(self.code)
+        if function is None:
+            found.applies |= {dotted(node.func)} if has_gradient else set()
+            return
+        inner = self.inside(function.node, depth + 1)
+        for model, place in self._outside(inner.evals, function, node).items():
+            found.evals.setdefault(model, place)
+        restored = {self.outside(each, function, node) for each in inner.restored}
+        found.restored |= restored - {""}
+        found.is_open |= inner.is_open or "" in restored
+        found.backward |= inner.backward
+        found.steps |= inner.steps
+        if has_gradient:
+            found.applies |= {self.outside(each, function, node) for each in inner.applies} - {""}
 
 
 @kept
-def _gradients(code: Code) -> Gradients:
-    return Gradients(code, Models(code))
+def modes(code: Code) -> Modes:
+    """Returns what each piece of code of a file does."""
+    return Modes(code)
 
 
 @kept
-def modes(code: Code, is_wide: bool) -> Modes:
-    """Returns what each piece of code of a file does.
-
-    Args:
-        code: The file.
-        is_wide: Whether functions of other files are followed, too.
-    """
-    return Modes(code, is_wide)
-
-
-def _keep(known: dict[str, ast.Call], more: Mapping[str, ast.Call]) -> None:
-    for name, place in more.items():
-        if len(known) < _MOST_MODELS:
-            known.setdefault(name, place)
-
-
-def _restore(found: Inside, name: str, restored: Restored) -> None:
-    before = found.restored.get(name, restored)
-    found.restored[name] = Restored(
-        before.is_part and restored.is_part,
-        before.built_of if before.built_of == restored.built_of else None,
-        before.branch if before.branch is restored.branch else None,
-    )
+def _without_gradient(code: Code) -> frozenset[ast.AST]:
+    """Returns the calls in a block without gradients, and those whose result is detached."""
+    found = {node.value for node in code.inside(code.tree, ast.Attribute) if node.attr == "detach"}
+    off: list[ast.AST] = [
+        node
+        for node in code.inside(code.tree, ast.With)
+        if any(last(each.context_expr) in _NO_GRADIENT for each in node.items)
+    ]
+    off += [
+        function.node
+        for function in code.functions
+        if any(last(each) in _NO_GRADIENT for each in function.node.decorator_list)
+    ]
+    for node in off:
+        found.update(code.inside(node, ast.Call))
+    return frozenset(found)
 
 
-def _asks_for_best(test: ast.expr) -> bool:
-    """Whether a test compares a number with the best of those before."""
-    return isinstance(test, ast.Compare) and any(
-        "best" in words(last(each)) for each in (test.left, *test.comparators)
-    )
+def is_part(one: str, other: str) -> bool:
+    """Whether one of two names is the other, or an attribute of it."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
-def _may_restore(func: ast.expr) -> bool:
-    """Whether a function that is not in this file has a name that suggests training."""
-    name = last(func)
-    if "train" not in name.lower().replace("pretrain", "").replace("trainable", ""):
-        return False
-    said = words(name)
-    return said[-1] not in _DATA - {"iter", "batch", "data", "set", "samples"} and not (
-        said[0] in _GIVES and not _DATA.isdisjoint(said)
-    )
+def unmoved(expr: ast.expr) -> ast.expr:
+    """Returns `model` for `model.to(device)`."""
+    while (
+        isinstance(expr, ast.Call)
+        and isinstance(expr.func, ast.Attribute)
+        and expr.func.attr in MOVES
+    ):
+        expr = expr.func.value
+    return expr
+
+
+def last(expr: ast.expr) -> str:
+    """The last name of what is called, or of an attribute."""
+    if isinstance(expr, ast.Call):
+        expr = expr.func
+    return expr.attr if isinstance(expr, ast.Attribute) else getattr(expr, "id", "")
+
+
+def dotted(expr: ast.expr) -> str:
+    """A name, or attributes or keys of one, as text; empty for everything else."""
+    said = []
+    while isinstance(expr, (ast.Attribute, ast.Subscript)):
+        if isinstance(expr, ast.Attribute):
+            said.append(expr.attr)
+        elif isinstance(expr.slice, ast.Constant):
+            said.append(f"[{expr.slice.value!r}]")
+        else:
+            return ""
+        expr = expr.value
+    return ".".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
 
 
 def _says_optimizer(func: ast.expr) -> bool:

@@ -31,7 +31,7 @@ FIXED = BROKEN.replace("mask.unsqueeze(-1)", "mask.unsqueeze(-1) / (1 - self.p)"
 # What is dropped here is a symbol, an input or a part of a graph: its size says nothing.
 _NOT_SCALED = frozenset(
     ("word", "words", "token", "tokens", "node", "nodes", "edge", "edges", "input", "inputs")
-    + ("feature", "features", "modal", "modality", "noise", "augment", "augmentation")
+    + ("feature", "features", "modal", "modality", "noise", "augment", "depth")
 )
 
 
