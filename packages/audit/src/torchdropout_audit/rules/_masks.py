@@ -335,29 +335,40 @@ def _is_keep(expr: ast.expr) -> bool:
     return not _KEEPS.isdisjoint(words(said))
 
 
-def is_asked_for(code: Code, mask: Mask) -> bool:
-    """Whether a flag that the function is given, that is off by default and not a rate, decides."""
-    rates = {each.id for each in ast.walk(mask.rate) if isinstance(each, ast.Name)}
-    return any(
-        isinstance(parent, (ast.If, ast.IfExp))
-        and any(flag not in rates for flag in flags_asked(code, mask.function, parent))
-        for parent in code.parents(mask.node)
+def is_asked_for(code: Code, node: ast.AST, rate: object, function: Function | None) -> bool:
+    """Whether a flag that a function is given, that is off by default and not a rate, decides.
+
+    Args:
+        code: The file.
+        node: A dropout in the function.
+        rate: Its rate.
+        function: The function.
+    """
+    parts = ast.walk(rate) if isinstance(rate, ast.expr) else ()
+    rates = {each.id for each in parts if isinstance(each, ast.Name)}
+    return function is not None and any(
+        not rates.issuperset(_flags_asked(code, function, parent))
+        for parent in code.parents(node)
+        if isinstance(parent, (ast.If, ast.IfExp))
     )
 
 
 @kept
-def flags_asked(code: Code, function: Function, choice: ast.If | ast.IfExp) -> tuple[str, ...]:
+def _flags_asked(code: Code, function: Function, choice: ast.If | ast.IfExp) -> tuple[str, ...]:
     """Returns the flags of a function that a test asks for: off by default, or `use_dropout`."""
-    test = choice.test
-    asked = test.values if isinstance(test, ast.BoolOp) else [test]
-    names = dict.fromkeys(each.id for each in asked if isinstance(each, ast.Name))
-    defaults = function.defaults
-    return tuple(
-        name
-        for name in names
-        if name in function.names
-        and (says_drop(name) or not (name in defaults and code.value(defaults[name]) is True))
-    )
+    asked = choice.test.values if isinstance(choice.test, ast.BoolOp) else [choice.test]
+    named = (each for each in asked if isinstance(each, ast.Name))
+    names = {each.id for each in named if _is_given(code, function, each)}
+    on = {name for name in names if code.value(function.defaults.get(name, choice)) is True}
+    return tuple(name for name in names if says_drop(name) or name not in on)
+
+
+def _is_given(code: Code, function: Function, name: ast.Name) -> bool:
+    """Whether a name is a parameter, or a part of one: `x, flag = inputs`."""
+    nodes = [each.node for each in code.bindings(name)]
+    values = [each.value for each in nodes if isinstance(each, ast.Assign)]
+    held = {each.id for each in values if isinstance(each, ast.Name)}
+    return name.id in function.names or not held.isdisjoint(function.names)
 
 
 @kept

@@ -5,14 +5,12 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ..code import FUNCTIONAL_ON, MULTI_HEAD, OTHER_ON, RATES, UNKNOWN, Call, Code, Function, words
 from ..code.signatures import SIGNATURES
-from ._dropouts import one_of
 from ._edits import add_training
-from ._masks import says_drop
-from ._rule import Hit, rule
+from ._masks import is_asked_for
+from ._rule import Hit, kept, rule
 from .dropout_wrong_arguments import wrong_arguments
 
 BROKEN = """\
@@ -34,7 +32,6 @@ FIXED = BROKEN.replace("self.p)\n", "self.p, training=self.training)\n")
 
 _ALWAYS_ON = frozenset((*FUNCTIONAL_ON, *OTHER_ON, MULTI_HEAD))
 _Caller = tuple[Call, object]
-_Flags = dict[ast.AST, tuple[str, ...]]  # for each `if`, the flags that the function is given
 
 
 @rule(
@@ -52,8 +49,7 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     `training=True` by default: unlike `nn.Dropout` they do not see `model.eval()`. Predictions are
     then random, and worse than those of the model without dropout; nothing warns about it. A call
     of a `functools.partial` that does not set `training` is the same mistake. So is
-    `training=self.train` or `training=self.train()`, also in a call of a dropout function from
-    another file.
+    `training=self.train` or `training=self.train()`.
 
     It is an error in a method of a Module, and in a function that such a method calls in the same
     file. Elsewhere it is advice, since the caller may always be training.
@@ -66,75 +62,51 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
     """
-    flags: _Flags = {}
-    reached: dict[tuple[Function, str], tuple[list[_Caller], Call | None]] = {}
     for call in code.calls:
-        if call.name is None:
-            name = one_of(code, call.node.func, _ALWAYS_ON)
-            call = call if name is None else replace(call, name=name)
         if call.name not in _ALWAYS_ON:
-            hit = _given_method(code, call)
-            if hit is not None:
-                yield hit
             continue
         mode = call.argument("training")
-        if mode is not None and not _is_method(call, mode):
-            continue
         # Noise has a strength instead of a probability.
         p = call.argument(RATES.get(call.name, SIGNATURES[call.name][1]))
-        if p is UNKNOWN or wrong_arguments(code, call) is not None:
-            continue
-        if code.gated(call.node) or code.is_deliberate(call.node):
-            continue
-        if isinstance(p, ast.expr) and (code.depends_on_training(p) or code.value(p) == 0):
-            continue
-        if _is_asked_for(code, call, p, flags):
-            continue
         # A lambda does not run where it is written.
         is_kept = any(isinstance(each, ast.Lambda) for each in code.parents(call.node))
         function = None if is_kept else call.function
-        if _is_initial(function):
+        if (
+            (mode is not None and not _is_method(call, mode))
+            or wrong_arguments(code, call) is not None
+            or not _is_open(code, call, p)
+            or is_asked_for(code, call.node, p, function)
+            or _is_initial(function)
+        ):
             continue
-        in_module = call.cls is not None and call.cls.is_module
-        passed = _parameter(function, p)
-        callers: list[_Caller] = []
-        step: Call | None = None
-        if function is not None:
-            if (function, passed) not in reached:
-                callers = _open_callers(code, function, passed)
-                reached[function, passed] = (callers, _step(code, callers))
-            callers, step = reached[function, passed]
+        callers = _open_callers(code, function, _parameter(function, p))
         if function is not None and function.callers and not callers:
             continue
-        said = f"{code.text_of(call.node.func)} drops in eval too: training defaults to True"
+        in_module = call.cls is not None and call.cls.is_module
         fix = add_training(code, call) if in_module and mode is None else None
         hint = fix.does if fix else "give training="
+        said = f"{code.text_of(call.node.func)} drops in eval too: training defaults to True"
         if isinstance(mode, ast.expr):
             what = "returns the module" if isinstance(mode, ast.Call) else "is a method"
             said = f"{code.text_of(call.node.func)} drops in eval too: {code.text_of(mode)} {what}"
             said += ", which is true"
             hint = "self.training"
-        if in_module and not passed:
-            yield Hit(call.node, said, hint, fix)
-            continue
-        if step is not None:
-            said += f"; {code.text_of(step.node.func)} is called on line {step.node.lineno}"
-            yield Hit(call.node, said, hint, fix)
-        elif not in_module and not code.is_test and not stands_in_for_attention(function, p):
-            yield Hit(call.node, said, hint, severity="advice")
+        step = None
+        if not in_module or _parameter(function, p):
+            step = _step(code, function, _parameter(function, p))
+            if step is not None:
+                said += f"; {code.text_of(step.node.func)} is called on line {step.node.lineno}"
+            elif in_module or code.is_test or stands_in_for_attention(function, p):
+                continue
+        is_sure = in_module or step is not None
+        yield Hit(call.node, said, hint, fix, None if is_sure else "advice")
 
 
-def _given_method(code: Code, call: Call) -> Hit | None:
-    """Finds a dropout function of another file that is given the method `self.train`."""
-    func, node = call.node.func, call.node
-    said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-    if call.name in SIGNATURES or not says_drop(said) or said[:1].isupper():
-        return None
-    for mode in (*node.args, *(each.value for each in node.keywords)):
-        if isinstance(mode, ast.Attribute) and mode.attr == "train" and _is_method(call, mode):
-            message = f"{code.text_of(func)} drops in eval too: {code.text_of(mode)} is a method"
-            return Hit(node, f"{message}, which is true", "self.training")
-    return None
+def _is_open(code: Code, call: Call, p: object) -> bool:
+    """Whether a call drops in both modes, as far as its place and its rate say."""
+    if p is UNKNOWN or code.gated(call.node) or code.is_deliberate(call.node):
+        return False
+    return not isinstance(p, ast.expr) or not (code.depends_on_training(p) or code.value(p) == 0)
 
 
 def _is_method(call: Call, mode: object) -> bool:
@@ -149,44 +121,6 @@ def _is_method(call: Call, mode: object) -> bool:
         and call.cls is not None
         and call.cls.is_surely_module
         and not call.cls.assigned(mode.attr)
-    )
-
-
-def _is_asked_for(code: Code, call: Call, p: object, flags: _Flags) -> bool:
-    """Whether a flag that is given to the function, and is off by default, decides."""
-    parts = ast.walk(p) if isinstance(p, ast.expr) else ()
-    rate = {each.id for each in parts if isinstance(each, ast.Name)}
-    for parent in code.parents(call.node):
-        if isinstance(parent, (ast.If, ast.IfExp)):
-            if parent not in flags:
-                test, tests = parent.test, [parent.test]
-                if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-                    tests = test.values
-                named = (each for each in tests if isinstance(each, ast.Name))
-                flags[parent] = tuple({each.id for each in named if _is_given(code, each)})
-            if any(name not in rate for name in flags[parent]):
-                return True
-    return False
-
-
-def _is_given(code: Code, name: ast.Name) -> bool:
-    """Whether a name is a parameter without a true default, or an attribute of one."""
-    nodes = [each.node for each in code.bindings(name)]
-    # `x, flag = inputs, None` in a branch, `x, flag = inputs` in another
-    nodes = [each for each in nodes if not isinstance(each, ast.Constant) or each.value]
-    return bool(nodes) and all(_is_of_caller(code, name, each) for each in nodes)
-
-
-def _is_of_caller(code: Code, name: ast.Name, node: ast.AST) -> bool:
-    if isinstance(node, ast.arg):
-        function = code.function_of(name)
-        default = function.defaults.get(node.arg) if function is not None else None
-        return default is None or code.value(default) in (False, None)
-    return (
-        isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Tuple)
-        and isinstance(node.value, ast.Name)
-        and _is_given(code, node.value)
     )
 
 
@@ -218,8 +152,7 @@ def stands_in_for_attention(function: Function | None, p: object) -> bool:
 
 def is_reached(code: Code, function: Function | None, p: object) -> bool:
     """Whether a Module of the file gives a function its rate outside tests of training."""
-    callers = _open_callers(code, function, _parameter(function, p))
-    return _step(code, callers) is not None
+    return _step(code, function, _parameter(function, p)) is not None
 
 
 def _parameter(function: Function | None, p: object) -> str:
@@ -228,34 +161,26 @@ def _parameter(function: Function | None, p: object) -> str:
     return name if function is not None and name in function.names else ""
 
 
+@kept
 def _open_callers(code: Code, function: Function | None, parameter: str) -> list[_Caller]:
-    """Yields the calls of a function outside tests of training, with what each gives as p."""
-    found: list[_Caller] = []
-    for call in function.callers if function is not None else ():
-        if code.gated(call.node) or code.is_deliberate(call.node):
-            continue
-        assert function is not None
-        given = function.given(call, parameter) if parameter else None
-        if given is UNKNOWN:
-            continue
-        if isinstance(given, ast.expr) and (
-            code.depends_on_training(given) or code.value(given) == 0
-        ):
-            continue
-        found.append((call, given))
-    return found
+    """Returns the calls of a function outside tests of training, with what each gives as p."""
+    if function is None:
+        return []
+    given = [(c, function.given(c, parameter) if parameter else None) for c in function.callers]
+    return [(call, p) for call, p in given if _is_open(code, call, p)]
 
 
-def _step(code: Code, callers: list[_Caller]) -> Call | None:
+@kept
+def _step(code: Code, function: Function | None, parameter: str) -> Call | None:
     """Returns a call by a Module, among the direct and indirect callers, that decides on p."""
     seen = set()
-    waiting = deque(callers)
+    waiting = deque(_open_callers(code, function, parameter))
     while waiting:
         call, given = waiting.popleft()
         onward = _parameter(call.function, given)
         if call.cls is not None and call.cls.is_module and not onward:
             return call
-        if call.function is not None and call.function not in seen:
+        if call.function not in seen:
             seen.add(call.function)
             waiting += _open_callers(code, call.function, onward)
     return None

@@ -103,7 +103,7 @@ def _always_on(code: Code, function: Function, mask: Mask) -> Iterator[Hit]:
         code.gated(mask.node)
         or code.gated(mask.drawn)
         or code.depends_on_training(mask.rate)
-        or is_asked_for(code, mask)
+        or is_asked_for(code, mask.node, mask.rate, mask.function)
         or not rate_name
     ):
         return

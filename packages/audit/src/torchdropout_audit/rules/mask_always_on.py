@@ -73,7 +73,11 @@ def _runs_in_eval(code: Code, mask: Mask) -> bool:
         return False
     if code.gated(mask.node) or code.gated(mask.drawn) or code.depends_on_training(mask.rate):
         return False
-    if code.is_deliberate(mask.node) or parameter(code, mask) or is_asked_for(code, mask):
+    if (
+        code.is_deliberate(mask.node)
+        or parameter(code, mask)
+        or is_asked_for(code, mask.node, mask.rate, mask.function)
+    ):
         return False
     return function not in _with_seed(code) and code.value(mask.rate) not in (0, 1)
 
