@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from ..code import ATTENTION, FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Class, Code, Function
-from ._rule import Hit, rule
+from ..code import ATTENTION, FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Code
+from ._dropouts import default_of
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -22,19 +22,7 @@ class Block(nn.Module):
     def forward(self, x):
         return checkpoint(self.net, x, use_reentrant=False, preserve_rng_state=False)
 """
-FIXED = """\
-from torch import nn
-from torch.utils.checkpoint import checkpoint
-
-
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(64, 64), nn.GELU(), nn.Dropout(0.1))
-
-    def forward(self, x):
-        return checkpoint(self.net, x, use_reentrant=False)
-"""
+FIXED = BROKEN.replace(", preserve_rng_state=False", "")
 
 _CHECKPOINTS = {
     "torch.utils.checkpoint.checkpoint": "function",
@@ -47,8 +35,8 @@ _OFF_BY_DEFAULT = (
     *RNNS,
     *ATTENTION,
 )
-_WRAPPERS = ("enumerate", "zip", "reversed", "list", "tuple", "iter", "tqdm", "sorted")
-_DEEPEST = 40  # expressions and functions that stand for or call one another
+_LOOPS = (ast.For, ast.comprehension)
+_MOST = 200  # expressions, functions and classes that stand for or call one another
 
 
 @rule(
@@ -74,28 +62,23 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
     To fix: leave `preserve_rng_state` at its default, True, or make it True when the rate is above
     0.
     """
-    search: _Search | None = None
     for call in code.calls:
         parameter = _CHECKPOINTS.get(call.name or "")
-        if parameter is None:
-            continue
-        given = call.argument("preserve_rng_state")
+        given = call.argument("preserve_rng_state") if parameter else None
         if not isinstance(given, ast.expr) or code.value(given) is not False:
             continue
-        what = next((k.value for k in call.node.keywords if k.arg == parameter), None)
-        if what is None:
-            what = call.node.args[0] if call.node.args else None
-        if isinstance(what, ast.Starred):
-            continue
-        search = search or _Search(code)
-        drop = search.expression(what)
-        if what is not None and drop is not None:
-            line = f"{_said(code, drop.call.node.func)} on line {drop.call.node.lineno}"
+        by_name = (each.value for each in call.node.keywords if each.arg == parameter)
+        what = next(by_name, call.node.args[0] if call.node.args else None)
+        drops = [] if what is None or isinstance(what, ast.Starred) else _drops(code, what)
+        if what is not None and drops:
+            on = [each for each in drops if _is_on(code, each)]
+            drop = (on or drops)[0].node
+            line = f"{_said(code, drop.func)} on line {drop.lineno}"
             yield Hit(
                 call.node,
                 f"the second run of {_said(code, what)} draws other masks than the first ({line})",
                 "leave preserve_rng_state at True",
-                severity=None if drop.is_on else "advice",
+                severity=None if on else "advice",
             )
 
 
@@ -104,172 +87,60 @@ def _said(code: Code, expr: ast.expr) -> str:
     return text if len(text) < 40 else f"{text[:36]} ..."
 
 
-@dataclass(frozen=True)
-class _Drop:
-    """A dropout; `is_on` unless its rate is known to be 0 by default."""
+@kept
+def _drops(code: Code, what: ast.expr) -> list[Call]:
+    """Returns the dropouts that an expression builds or runs, as far as the file shows.
 
-    call: Call
-    is_on: bool
-
-
-def _first(found: Iterable[_Drop | None]) -> _Drop | None:
-    """Returns the one that a finding names: the first that is on, or else the first."""
-    known = [each for each in found if each is not None]
-    return next((each for each in known if each.is_on), known[0] if known else None)
-
-
-class _Search:
-    """Finds a dropout that an expression contains or runs, as far as the file shows."""
-
-    def __init__(self, code: Code) -> None:
-        self.code = code
-        self.calls = {call.node: call for call in code.calls}
-        self.known: dict[ast.AST, _Drop | None] = {}
-        self._depth = 0
-
-    def expression(self, expr: ast.expr | None) -> _Drop | None:
-        """Returns a dropout in a module or function that an expression stands for."""
-        return None if expr is None else self._kept(expr, lambda: self._look(expr))
-
-    def _kept(self, node: ast.AST, look: Callable[[], _Drop | None]) -> _Drop | None:
-        if node not in self.known and self._depth < _DEEPEST:
-            self._depth += 1
-            self.known[node] = look()
-            self._depth -= 1
-        return self.known.get(node)
-
-    def _look(self, expr: ast.expr) -> _Drop | None:
-        if isinstance(expr, ast.Call):
-            return self._call(expr)
-        if isinstance(expr, ast.Lambda):
-            return self._inside([expr.body])
-        if isinstance(expr, (ast.Subscript, ast.Starred, ast.NamedExpr)):
-            return self.expression(expr.value)
-        if isinstance(expr, (ast.List, ast.Tuple)):
-            return _first(map(self.expression, expr.elts))
-        if isinstance(expr, (ast.ListComp, ast.GeneratorExp)):
-            return self.expression(expr.elt)
-        if not isinstance(expr, (ast.Name, ast.Attribute)):
-            return None
-        known = self.code.local(expr)
-        if isinstance(known, Function):
-            return self._function(known)
-        if isinstance(expr, ast.Attribute) and expr.attr in ("forward", "__call__"):
-            return self.expression(expr.value)
-        if isinstance(expr, ast.Name):
-            if expr.id == "self":
-                return self._class(self.code.class_of(expr))
-            turn = self._turn(expr)
-            if turn:
-                return turn
-        found = [self.expression(value) for value in self.code.assigned(expr)]
-        return found[0] if found and all(found) else None
-
-    def _call(self, expr: ast.Call) -> _Drop | None:
-        """Returns a dropout in what a call builds, wraps or returns."""
-        name = self.code.name(expr.func) or ""
-        if name in RATES:
-            return self._rate(expr)
-        known = self.code.local(expr.func)
-        if isinstance(known, Class):
-            return self._class(known)
-        given = [*expr.args, *(keyword.value for keyword in expr.keywords)]
-        if isinstance(known, Function):  # `run(block)` may return a function that calls block
-            is_factory = any(isinstance(e, ast.FunctionDef) for e in known.node.body)
-            return _first(map(self.expression, given)) if is_factory else None
-        if name == "functools.partial":
-            return self.expression(next(iter(expr.args), None))
-        if name.startswith("torch.nn."):  # Sequential, ModuleList, TransformerEncoder
-            return _first(map(self.expression, given))
-        return None
-
-    def _turn(self, name: ast.Name) -> _Drop | None:
-        """Returns a dropout in what a loop assigns to a name: `for block in self.blocks`."""
-        bindings = self.code.bindings(name)
-        loop = bindings[0].node if len(bindings) == 1 else None
-        if not isinstance(loop, (ast.For, ast.comprehension)):
-            return None
-        return self._element(loop.target, loop.iter, name.id)
-
-    def _element(self, target: ast.expr, source: ast.expr | None, name: str) -> _Drop | None:
-        if isinstance(source, ast.Call):
-            func = source.func
-            called = func.id if isinstance(func, ast.Name) else ""
-            if isinstance(target, ast.Tuple) and called in ("enumerate", "zip"):
-                given = [None, *source.args] if called == "enumerate" else source.args
-                for part, each in zip(target.elts, given, strict=False):
-                    if name in _names(part):
-                        return self._element(part, each, name)
-                return None
-            if called in _WRAPPERS and source.args:
-                return self._element(target, source.args[0], name)
-            if isinstance(func, ast.Attribute) and func.attr in ("values", "items", "children"):
-                return self.expression(func.value)
-        return self.expression(source)
-
-    def _class(self, cls: Class | None) -> _Drop | None:
-        """Returns a dropout that a class of this file, or a base in it, builds and calls."""
-        if cls is None or not cls.is_module:
-            return None
-        return self._kept(cls.node, lambda: self._inside([one.node for one in cls.lineage()]))
-
-    def _function(self, function: Function) -> _Drop | None:
-        """Returns a dropout that a function of this file calls."""
-        return self._kept(function.node, lambda: self._inside(function.node.body))
-
-    def _inside(self, nodes: Sequence[ast.AST]) -> _Drop | None:
-        """Returns a dropout that code calls or builds."""
-        found: list[_Drop | None] = []
-        for node in nodes:
-            for each in self._calls_in(node):
-                known = self.code.local(each.func)
-                if self.code.name(each.func) in RATES:
-                    found.append(self._rate(each))
-                elif isinstance(known, Function):
-                    found.append(self._function(known))
-                elif isinstance(known, Class):
-                    found.append(self._class(known))
-                elif not isinstance(node, ast.ClassDef):  # a class counts what it builds
-                    found.append(self.expression(each.func))
-        return _first(found)
-
-    def _calls_in(self, node: ast.AST) -> Sequence[ast.Call]:
-        return self.code.inside(node, ast.Call)
-
-    def _rate(self, node: ast.Call) -> _Drop | None:
-        """Returns the dropout that a call is or builds, unless it is known never to act."""
-        call = self.calls[node]
-        name = call.name or ""
-        given = call.argument(RATES[name])
-        training = call.argument("train" if name == "torch.dropout" else "training")
-        if UNKNOWN in (given, training):
-            return None
-        if isinstance(training, ast.expr) and self.code.value(training) is False:
-            return None
-        if name in FUNCTIONAL_OFF and training is None:
-            return None
-        layers = call.argument("num_layers")
-        if name in RNNS and (not isinstance(layers, ast.expr) or self.code.value(layers) == 1):
-            return None  # one layer: nothing is dropped
-        if not isinstance(given, ast.expr):
-            return None if name in _OFF_BY_DEFAULT else _Drop(call, True)
-        value = self.code.value(given)
-        if value is not UNKNOWN:
-            return _Drop(call, True) if value not in (0, None) else None
-        return _Drop(call, not self._is_off_by_default(given))
-
-    def _is_off_by_default(self, rate: ast.expr) -> bool:
-        """Whether a rate is a parameter whose default is 0, or an attribute set from one."""
-        if isinstance(rate, ast.Attribute):
-            values = self.code.assigned(rate)
-            if len(values) != 1 or not isinstance(values[0], ast.Name):
-                return False
-            rate = values[0]
-        function = self.code.function_of(rate)
-        defaults = {} if function is None else function.defaults
-        default = defaults.get(rate.id) if isinstance(rate, ast.Name) else None
-        return isinstance(default, ast.Constant) and not default.value
+    Each name in it is followed to its values, to the list that it loops over, and to the function
+    or class of the file that it names.
+    """
+    calls = _calls(code)
+    found: list[Call] = []
+    waiting: list[ast.AST] = [what]
+    seen: set[ast.AST] = set()
+    while waiting and len(seen) < _MOST:
+        node = waiting.pop(0)
+        if node in seen:
+            continue
+        seen.add(node)
+        for each in (node, *code.inside(node, ast.Call, ast.Name, ast.Attribute)):
+            if isinstance(each, ast.Call) and _acts(code, calls[each]):
+                found.append(calls[each])
+            elif isinstance(each, (ast.Name, ast.Attribute)):
+                known = code.local(each)
+                bound = code.bindings(each) if isinstance(each, ast.Name) else ()
+                loops = (one.node for one in bound if isinstance(one.node, _LOOPS))
+                waiting += [loop.iter for loop in loops]
+                waiting += [value for value in code.assigned(each) if value is not None]
+                waiting += [] if known is None else [known.node]
+    return list(dict.fromkeys(found))
 
 
-def _names(expr: ast.expr) -> set[str]:
-    return {node.id for node in ast.walk(expr) if isinstance(node, ast.Name)}
+@kept
+def _calls(code: Code) -> dict[ast.Call, Call]:
+    return {call.node: call for call in code.calls}
+
+
+def _acts(code: Code, call: Call) -> bool:
+    """Whether a call is or builds a dropout, unless it is known never to act."""
+    name = call.name or ""
+    if name not in RATES:
+        return False
+    given = call.argument(RATES[name])
+    training = call.argument("train" if name == "torch.dropout" else "training")
+    if UNKNOWN in (given, training) or (name in FUNCTIONAL_OFF and training is None):
+        return False
+    if isinstance(training, ast.expr) and code.value(training) is False:
+        return False
+    layers = call.argument("num_layers")
+    if name in RNNS and (not isinstance(layers, ast.expr) or code.value(layers) == 1):
+        return False  # one layer: nothing is dropped
+    if not isinstance(given, ast.expr):
+        return name not in _OFF_BY_DEFAULT
+    return code.value(given) not in (0, None)
+
+
+def _is_on(code: Code, call: Call) -> bool:
+    """Whether the rate of a dropout is not a parameter that is 0 by default."""
+    rate = call.argument(RATES[call.name or ""])
+    return not isinstance(rate, ast.expr) or default_of(code, rate) != 0
