@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import MODULES, Code, Function, words
-from ._dropouts import is_number
+from ..code import MODULES, Code
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -19,9 +18,6 @@ from torch import nn
 
 head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(0.5), nn.Linear(128, 10))
 """
-
-# Words of what is a flag in any case.
-_FLAGS = frozenset(("use", "with", "is", "has", "enable", "do", "add", "apply", "flag"))
 
 
 @rule(
@@ -36,9 +32,8 @@ def dropout_as_flag(code: Code) -> Iterator[Hit]:
     """A dropout's p is a number, not a flag.
 
     It is an error to pass a bool as p to one of torch's dropout modules. It is advice if p is a
-    name that stands for a flag: `inplace`, or a parameter whose default or annotation is a bool. A
-    parameter that is False by default may be a rate where the layer is built only if it is true, or
-    where the file passes it a number.
+    name that stands for a flag: `inplace`, or a parameter that is annotated as a bool, or is True
+    by default.
 
     torch accepts True as p=1 and False as p=0 without a warning: `nn.Dropout(True)` returns zeros
     in training, `nn.Dropout(False)` does nothing. Such calls are written next to `nn.ReLU(True)`,
@@ -79,40 +74,10 @@ def _is_flag(code: Code, p: ast.expr) -> bool:
         return True
     if not isinstance(p, ast.Name):
         return False
-    bindings = code.bindings(p)
-    if len(bindings) != 1 or bindings[0].kind != "parameter":
-        return False
-    node = bindings[0].node
-    annotation = node.annotation if isinstance(node, ast.arg) else None
-    if isinstance(annotation, ast.Name) and annotation.id == "bool":
-        return True
+    node = code.bound(p).only
     function = code.function_of(p)
-    default = function.defaults.get(p.id) if function is not None else None
-    if annotation is not None or not isinstance(default, ast.Constant) or function is None:
+    if not isinstance(node, ast.arg) or function is None:
         return False
-    if default.value is False and _FLAGS.isdisjoint(words(p.id)):
-        return not _guards(code, p) and not _is_given_number(code, function, p.id)
-    return isinstance(default.value, bool)
-
-
-def _guards(code: Code, p: ast.Name) -> bool:
-    """Whether the layer is built only where the parameter is true: False or a rate."""
-    child: ast.AST = p
-    for parent in code.parents(p):
-        if isinstance(parent, (ast.If, ast.IfExp)):
-            tests = parent.test.values if isinstance(parent.test, ast.BoolOp) else [parent.test]
-            is_asked = any(isinstance(each, ast.Name) and each.id == p.id for each in tests)
-            is_other = isinstance(parent, ast.If) and not code.is_in(child, parent, "body")
-            if is_asked and not is_other and child is not getattr(parent, "orelse", None):
-                return True
-        child = parent
-    return False
-
-
-def _is_given_number(code: Code, function: Function, name: str) -> bool:
-    """Whether a call of the file gives a parameter a number."""
-    calls = [*function.callers]
-    if function.name == "__init__" and function.cls is not None:
-        calls += [each for each in code.calls if code.local(each.node.func) is function.cls]
-    given = (function.given(each, name) for each in calls)
-    return any(isinstance(each, ast.expr) and is_number(code.value(each)) for each in given)
+    default = function.defaults.get(p.id)
+    is_true = isinstance(default, ast.Constant) and default.value is True
+    return is_true or getattr(node.annotation, "id", "") == "bool"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import UNKNOWN, Call, Class, Code, Function, words
+from ..code import Call, Code, Function, words
 from ._dropouts import is_step
 from ._edits import add_training
 from ._masks import Mask, is_asked_for, masks, parameter, says_drop
-from ._rule import Hit, kept, rule
+from ._rule import Hit, rule
 
 BROKEN = """\
 import torch
@@ -54,9 +54,7 @@ def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
     call drops in evaluation, too.
 
     A call that always drops is not reported if it is under a test of training, or if its rate
-    depends on one. A call of a function without a mode is not reported in a class that evaluates in
-    a method of its own under `@torch.no_grad()`. Code whose name says Monte-Carlo or Bayesian is
-    skipped.
+    depends on one. Code whose name says Monte-Carlo or Bayesian is skipped.
 
     To fix: `training=self.training`; where there is no such parameter, call it only if
     `self.training`.
@@ -79,86 +77,48 @@ def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
 def _without_mode(code: Code, function: Function, mode: str) -> Iterator[Hit]:
     """Finds the calls that leave the mode at its default, whatever the mode of the Module."""
     default = function.defaults.get(mode)
-    value = None if default is None else code.value(default)
-    if not isinstance(value, bool) or not _decides(function, mode):
+    on = None if default is None else code.value(default)
+    rate = next((p.arg for p in function.parameters if _is_rate(p.arg)), "")
+    if not isinstance(on, bool) or not rate:
         return
     for call in function.callers:
-        if function.given(call, mode) is not default or not _is_in_step(code, call):
-            continue
-        rate = _rate_given(code, function, call)
-        if rate is None or (value and not _is_open(code, call, rate)):
-            continue
-        callee = code.text_of(call.node.func)
-        said = f"{callee} drops in eval too: {mode} defaults to True"
-        if not value:
-            said = f"{callee} never drops: {mode} defaults to False"
-        fix = add_training(code, call, mode)
-        yield Hit(call.node, said, fix.does if fix else f"give {mode}=", fix)
+        given = function.given(call, rate)
+        if function.given(call, mode) is default and _is_in_step(code, call, given, on=on):
+            callee = code.text_of(call.node.func)
+            said = f"{callee} drops in eval too: {mode} defaults to True"
+            if not on:
+                said = f"{callee} never drops: {mode} defaults to False"
+            fix = add_training(code, call, mode)
+            yield Hit(call.node, said, fix.does if fix else f"give {mode}=", fix)
 
 
 def _always_on(code: Code, function: Function, mask: Mask) -> Iterator[Hit]:
     """Finds the calls of a function that drops whatever the mode."""
-    rate_name = parameter(code, mask)
-    if (
+    rate = parameter(code, mask)
+    is_decided = (
         code.gated(mask.node)
         or code.gated(mask.drawn)
         or code.depends_on_training(mask.rate)
         or is_asked_for(code, mask.node, mask.rate, mask.function)
-        or not rate_name
-    ):
-        return
-    for call in function.callers:
-        rate = function.given(call, rate_name)
-        if call.cls is not None and _evaluates_apart(code, call.cls):
-            continue
-        if _is_in_step(code, call) and _is_open(code, call, rate):
-            callee = code.text_of(call.node.func)
-            yield Hit(
-                call.node,
-                f"{callee} drops in eval too: it has no parameter for the mode",
-                "call it only if self.training",
-            )
-
-
-def _evaluates_apart(code: Code, cls: Class) -> bool:
-    """Whether a class has a method without gradients, so that `forward` may be for training."""
-    decorators = (
-        each.func if isinstance(each, ast.Call) else each
-        for method in cls.methods.values()
-        if method.name != "forward"
-        for each in method.node.decorator_list
     )
-    return any(code.name(each) in ("torch.no_grad", "torch.inference_mode") for each in decorators)
+    for call in function.callers if rate and not is_decided else ():
+        if _is_in_step(code, call, function.given(call, rate), on=True):
+            callee = code.text_of(call.node.func)
+            said = f"{callee} drops in eval too: it has no parameter for the mode"
+            yield Hit(call.node, said, "call it only if self.training")
 
 
-def _decides(function: Function, mode: str) -> bool:
-    """Whether the function uses its mode."""
-    return any(isinstance(n, ast.Name) and n.id == mode for n in ast.walk(function.node))
+def _is_in_step(code: Code, call: Call, rate: object, *, on: bool) -> bool:
+    """Whether a call runs at each step of a Module, with a rate that may not be 0.
 
-
-def _is_in_step(code: Code, call: Call) -> bool:
-    in_module = call.cls is not None and call.cls.is_module
-    return in_module and is_step(code, call.function) and not code.is_deliberate(call.node)
-
-
-def _is_open(code: Code, call: Call, rate: object) -> bool:
-    """Whether a call drops in evaluation, too, as far as its place and its rate say."""
-    if code.gated(call.node) or not isinstance(rate, ast.expr):
+    One that drops is no mistake where its place or its rate depends on training.
+    """
+    if not isinstance(rate, ast.expr) or code.value(rate) == 0 or code.is_deliberate(call.node):
         return False
-    return not code.depends_on_training(rate) and code.value(rate) != 0
+    if on and (code.gated(call.node) or code.depends_on_training(rate)):
+        return False
+    return call.cls is not None and call.cls.is_module and is_step(code, call.function)
 
 
-def _rate_given(code: Code, function: Function, call: Call) -> object:
-    """Returns what a call gives as the rate; None where it is 0, or may be anything."""
-    name = _rate_name(code, function)
-    given = function.given(call, name) if name else None
-    is_zero = isinstance(given, ast.expr) and code.value(given) == 0
-    return None if is_zero or given is UNKNOWN else given
-
-
-@kept
-def _rate_name(code: Code, function: Function) -> str:
-    """Returns the first parameter that may be a rate; "" if there is none."""
-    plain = (("p",), ("rate",), ("prob",))
-    names = (each.arg for each in function.parameters)
-    return next((name for name in names if says_drop(name) or words(name) in plain), "")
+def _is_rate(name: str) -> bool:
+    return says_drop(name) or words(name) in (("p",), ("rate",), ("prob",))
