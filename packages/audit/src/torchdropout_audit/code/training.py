@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
 from .definitions import Class, Function
 from .facts import Facts, Steps
 from .names import Bound, Names
-from .scopes import COMPREHENSIONS
-from .words import computes_loss, speaks_of_training, trains, words
+from .words import speaks_of_training, trains, words
 
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
 _OBJECTS = frozenset(("self", "module", "model", "layer", "net", "cls", "ctx"))
@@ -38,8 +36,7 @@ class Training(Names):
 
         The test may be in an `if`, a conditional expression, an `and` or `or`, a `while`, a `match`
         or an earlier statement that leaves the block; or the node is in a function that, by its
-        name or by all its calls in this file, runs only in training, or in a method that computes
-        a loss. In doubt the answer is True.
+        name or by all its calls in this file, runs only in training. In doubt the answer is True.
 
         Args:
             node: A node.
@@ -73,85 +70,30 @@ class Training(Names):
         elif isinstance(parent, ast.Match):
             if (yield "depends", parent.subject):
                 return True
-        elif isinstance(parent, COMPREHENSIONS):
-            if (yield "filtered", parent):
-                return True
-        elif isinstance(parent, ast.Subscript) and isinstance(
-            node, (ast.Dict, ast.Tuple, ast.List)
-        ):
+        elif isinstance(parent, ast.Subscript):  # {True: noisy(x), False: x}[self.training]
             if node is parent.value and (yield "depends", parent.slice):
                 return True
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
-            trains(parent.name) or self._is_loss(parent) or (yield "called", parent)
+            trains(parent.name) or (yield "called", parent)
         ):
             return True
         if isinstance(node, ast.stmt) and (yield "left", node):
             return True
         return (yield "gated", parent)
 
-    def _is_loss(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-        """Whether a function is a method of a Module that computes the loss, for training alone.
-
-        Neither the `forward` nor another function that evaluates calls it in this file.
-        """
-        function = self._by_node.get(node) if computes_loss(node.name) else None
-        return (
-            isinstance(function, Function)
-            and function.cls is not None
-            and function.cls.is_module
-            and not function.is_step
-            and node.name not in self._evaluated
-        )
-
-    @cached_property
-    def _evaluated(self) -> frozenset[str]:
-        """The names of the methods that functions call whose names suggest evaluation."""
-        found = set()
-        for node in self.inside(self.tree, ast.Call):
-            if isinstance(node.func, ast.Attribute):
-                caller = self.function_of(node)
-                if caller and speaks_of_training(caller.name) and not trains(caller.name):
-                    found.add(node.func.attr)
-        return frozenset(found)
-
     def _after(self, value: ast.AST) -> Steps:
         """Whether a value of an `and` or `or` comes after one that depends on training."""
         before = self.before(value)
         return before is not None and ((yield "depends", before) or (yield "after", before))
 
-    def _filtered(self, node: ast.AST) -> Steps:
-        """Whether a condition of a comprehension depends on training."""
-        assert isinstance(node, COMPREHENSIONS)
-        for each in node.generators:
-            for test in each.ifs:
-                if (yield "depends", test):
-                    return True
-        return False
-
     def _called_gated(self, node: ast.AST) -> Steps:
-        """Whether a function is used in this file, and all its calls are gated."""
+        """Whether a function is called in this file, and all its calls are gated."""
         function = self._by_node.get(node)
-        if not isinstance(function, Function):
-            return False
-        uses: Sequence[ast.AST] = [call.node for call in function.callers]
-        # Or it is chosen: {True: self.noisy, False: self.plain}[self.training](x)
-        uses = uses or self._read.get(node, ())
-        for use in uses:
-            if not (yield "gated", use):
+        callers = function.callers if isinstance(function, Function) else []
+        for call in callers:
+            if not (yield "gated", call.node):
                 return False
-        return bool(uses)
-
-    @cached_property
-    def _read(self) -> Mapping[ast.AST, list[ast.AST]]:
-        """Where each function of the file is read, by its definition."""
-        names = {known.name for known in self._by_node.values()}
-        found: dict[ast.AST, list[ast.AST]] = defaultdict(list)
-        for node in self.inside(self.tree, ast.Name, ast.Attribute):
-            if isinstance(node.ctx, ast.Load):
-                known = self.local(node) if _said(node) in names else None
-                if isinstance(known, Function):
-                    found[known.node].append(node)
-        return found
+        return bool(callers)
 
     def _left(self, node: ast.AST) -> Steps:
         """Whether an earlier statement leaves the block if a test of training says so."""
@@ -286,7 +228,6 @@ class Training(Names):
 _STEPS: Mapping[str, Callable[[Training, Any], Steps]] = {
     "gated": Training._gated,
     "after": Training._after,
-    "filtered": Training._filtered,
     "called": Training._called_gated,
     "left": Training._left,
     "depends": Training._depends,

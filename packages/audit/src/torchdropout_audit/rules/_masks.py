@@ -317,7 +317,7 @@ def is_scaled(mask: Mask) -> bool:
                 return True
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             sides = (node.left, node.right)
-            is_other = not any(isinstance(e, ast.Call) or _root(e) == mask.name for e in sides)
+            is_other = not any(_is_ones(each) or _root(each) == mask.name for each in sides)
             if is_other and any(map(_is_keep, sides)):
                 return True
         is_rest = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert)
@@ -325,6 +325,11 @@ def is_scaled(mask: Mask) -> bool:
         if is_rest and mask.name and _root(node) == mask.name:
             return True
     return False
+
+
+def _is_ones(expr: ast.expr) -> bool:
+    """Whether an expression builds ones, of which a product is the probabilities of a draw."""
+    return isinstance(expr, ast.Call) and "ones" in getattr(expr.func, "attr", "")
 
 
 def _is_keep(expr: ast.expr) -> bool:

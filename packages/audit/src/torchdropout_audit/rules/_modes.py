@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
-from ..code import Class, Code, Function
+from ..code import Code, Function
 from ._rule import kept
 
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 MOVES = frozenset(("eval", "to", "cuda", "cpu", "half", "float", "bfloat16", "double"))
-_NO_GRADIENT = ("no_grad", "inference_mode")
 _DEEPEST = 4  # functions that call one another
 _MOST_MODELS = 100  # that one function puts in eval
 
@@ -22,26 +21,15 @@ class Inside:
 
     Attributes:
         evals: The models that it puts in eval mode, by its names for them, and where it does.
-        restored: The models that it puts in training mode, by its names.
-        applies: The models, or methods, that it calls with gradients.
-        is_open: Whether it may put something else in training mode, too.
+        may_restore: Whether it may put a model in training mode.
         backward: Whether it computes gradients, or makes a step.
         steps: Whether an optimizer makes a step.
     """
 
     evals: dict[str, ast.Call] = field(default_factory=dict)
-    restored: set[str] = field(default_factory=set)
-    applies: set[str] = field(default_factory=set)
-    is_open: bool = False
+    may_restore: bool = False
     backward: bool = False
     steps: bool = False
-
-    def may_restore(self, model: str) -> bool:
-        """Whether it may put a model back in training mode, and not only others in eval mode."""
-        if self.is_open or model not in self.evals:
-            return self.is_open or bool(self.restored)
-        # What is not known to be a model may hold this one.
-        return any(each not in self.evals or is_part(each, model) for each in self.restored)
 
 
 class Modes:
@@ -53,7 +41,6 @@ class Modes:
 
     def __init__(self, code: Code) -> None:
         self.code = code
-        self._functions = frozenset(code.functions)
         self._read: dict[ast.AST, Inside] = {}
         self._left: dict[Function, dict[str, ast.Call]] = {}
 
@@ -70,8 +57,7 @@ class Modes:
             return {}
         if function not in self._left:
             inside = self.inside(function.node)
-            left = (each for each in inside.evals.items() if not inside.may_restore(each[0]))
-            self._left[function] = dict(left)
+            self._left[function] = {} if inside.may_restore else inside.evals
         return self._outside(self._left[function], function, node)
 
     def put_in_eval(self, node: ast.Call) -> str:
@@ -101,12 +87,8 @@ class Modes:
         return unmoved(values[0]) if len(values) == 1 and values[0] is not None else None
 
     def runs(self, node: ast.Call) -> Function | None:
-        """Returns the function of the file that a call runs, of an object that it builds too."""
+        """Returns the function of the file that a call runs."""
         found = self.code.local(node.func)
-        if found is None and isinstance(node.func, ast.Attribute):
-            only = self.only_value(node.func.value)  # net = Net(); net.predict(x)
-            cls = self.code.local(only.func) if isinstance(only, ast.Call) else None
-            found = cls.method(node.func.attr) if isinstance(cls, Class) else None
         return found if isinstance(found, Function) else None
 
     def outside(self, model: str, function: Function, node: ast.Call) -> str:
@@ -116,8 +98,7 @@ class Modes:
             holder = dotted(node.func.value) if isinstance(node.func, ast.Attribute) else ""
             return holder and holder + dot + rest
         if root not in function.names:
-            # A global of the file is the same model in all its functions.
-            return model if self.code.is_same(root, function.node.body[0], node) else ""
+            return ""
         given = [k.value for k in node.keywords if k.arg == root]
         place = function.places.get(root, len(node.args))
         if not given and not any(isinstance(a, ast.Starred) for a in node.args):
@@ -151,60 +132,28 @@ class Modes:
 
     def _add(self, node: ast.Call, found: Inside, depth: int) -> None:
         method = last(node.func) if isinstance(node.func, ast.Attribute) else ""
-        function = self.runs(node)
-        is_full = max(len(found.evals), len(found.restored), len(found.applies)) >= _MOST_MODELS
-        found.is_open |= is_full
-        if is_full:
+        model = self.put_in_eval(node) if method in ("eval", "train") else ""
+        if model:
+            found.evals.setdefault(model, node)
             return
-        if method in ("eval", "train") and self.put_in_eval(node):
-            found.evals.setdefault(self.put_in_eval(node), node)
-        elif method == "train":
-            model = self.receiver(node, "train")
-            found.restored |= {model} - {""}
-            found.is_open |= not model
-        elif function is None:
-            found.is_open |= "train" in last(node.func).lower().replace("pretrain", "")
-        found.steps |= method == "step" and _says_optimizer(node.func)
+        found.steps |= method == "step" and _says_optimizer(self.code, node)
         found.backward |= method == "backward" or found.steps
-        has_gradient = node not in _without_gradient(self.code)
-        if function is None:
-            found.applies |= {dotted(node.func)} if has_gradient else set()
+        function = self.runs(node)
+        if method == "train" or function is None:
+            found.may_restore |= "train" in last(node.func).lower().replace("pretrain", "")
             return
         inner = self.inside(function.node, depth + 1)
-        for model, place in self._outside(inner.evals, function, node).items():
-            found.evals.setdefault(model, place)
-        restored = {self.outside(each, function, node) for each in inner.restored}
-        found.restored |= restored - {""}
-        found.is_open |= inner.is_open or "" in restored
+        if len(found.evals) < _MOST_MODELS:
+            found.evals = {**self._outside(inner.evals, function, node), **found.evals}
+        found.may_restore |= inner.may_restore
         found.backward |= inner.backward
         found.steps |= inner.steps
-        if has_gradient:
-            found.applies |= {self.outside(each, function, node) for each in inner.applies} - {""}
 
 
 @kept
 def modes(code: Code) -> Modes:
     """Returns what each piece of code of a file does."""
     return Modes(code)
-
-
-@kept
-def _without_gradient(code: Code) -> frozenset[ast.AST]:
-    """Returns the calls in a block without gradients, and those whose result is detached."""
-    found = {node.value for node in code.inside(code.tree, ast.Attribute) if node.attr == "detach"}
-    off: list[ast.AST] = [
-        node
-        for node in code.inside(code.tree, ast.With)
-        if any(last(each.context_expr) in _NO_GRADIENT for each in node.items)
-    ]
-    off += [
-        function.node
-        for function in code.functions
-        if any(last(each) in _NO_GRADIENT for each in function.node.decorator_list)
-    ]
-    for node in off:
-        found.update(code.inside(node, ast.Call))
-    return frozenset(found)
 
 
 def is_part(one: str, other: str) -> bool:
@@ -244,11 +193,7 @@ def dotted(expr: ast.expr) -> str:
     return ".".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
 
 
-def _says_optimizer(func: ast.expr) -> bool:
+def _says_optimizer(code: Code, step: ast.Call) -> bool:
     """Whether a `.step` is that of an optimizer: by the names that it is reached by."""
-    said = []
-    while isinstance(func, (ast.Attribute, ast.Call, ast.Subscript)):
-        said.append(last(func))
-        func = func.func if isinstance(func, ast.Call) else func.value
-    text = " ".join([*said, last(func)]).lower()
+    text = code.text_of(step.func).lower()
     return "opt" in text or "scaler" in text

@@ -51,44 +51,17 @@ _ANNOUNCED = frozenset(
         "inference",
         "summary",
     )
-    + (
-        "load",
-        "export",
-        "convert",
-        "conversion",
-        "onnx",
-        "torchscript",
-        "trace",
-        "script",
-        "freeze",
-    )
-    + ("prepare", "build", "make", "create", "setup", "init", "deploy", "compile", "quantize")
-    + (
-        "quantization",
-        "prune",
-        "fuse",
-        "adapt",
-        "optimize",
-        "mode",
-        "checkpoint",
-        "apply",
-        "save",
-        "run",
-    )
+    + ("load", "export", "convert", "onnx", "trace", "script", "freeze", "adapt", "quantize")
+    + ("prepare", "build", "make", "create", "setup", "init", "deploy", "save", "run", "apply")
 )
 # What training asks of a model between its steps.
-_MEASURES = frozenset(
-    ("scores", "scoring", "accuracy", "accuracies", "acc", "loss", "losses", "nll", "perplexity")
-    + ("ppl", "bleu", "rouge", "auc", "auroc", "f1", "recall", "precision", "error", "errors")
-    + ("wer", "cer", "iou", "miou", "dice", "ndcg", "mrr", "hits", "rmse", "mae", "mse")
-)
+_MEASURES = frozenset(("scores", "scoring", "accuracy", "loss", "losses", "perplexity"))
 # A part of a data set, `data["train"]`, is read by what does not train, too.
 _SHOWS_TRAINING = re.compile(
     r"\.backward\(|\.fit\(|\.train\(|\boptim\b|(?i:optimizer|criterion|trainer)"
-    r"|train(?:ing)?_step|[lL]oss(?:es)?\(|(?<![\w\])]\[)(?<!split=)[\"']train[\"']"
+    r"|train(?:ing)?_step|[lL]oss(?:es)?\("
 )
-# Words of an application that reads a file, and is not a part of a training.
-_FILES = frozenset(("path", "paths", "file", "filename", "dir", "folder"))
+_LOSSES = frozenset(("criterion", "loss"))
 _NOT_USES = MOVES | {
     "train",
     "requires_grad_",
@@ -115,14 +88,12 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     model is put in eval mode, by the loop itself or by a function of the file that it calls. It
     reports the `eval()`, even if that is in the function.
 
-    A `train()` in the loop, or in a function that it calls, is accepted, unless several models are
-    put in eval mode, and only others of these are put back.
+    A `train()` in the loop, or in a function that it calls, is accepted.
 
-    The model must be one that the loop trains. A model counts as trained if this file calls its
-    `train()` or passes on its `parameters()`. In a function that does neither for any model, a
-    model counts as trained if the loop, or a function that it calls, applies it with gradients. A
-    model with frozen parameters is not trained, nor is a loss function, nor a model in a loop that
-    only moves its input by `x.grad`, or whose optimizer is built for other models.
+    The model must be one that is trained: this file calls its `train()` or passes on its
+    `parameters()`. A model with frozen parameters is not trained, nor is a loss function, nor a
+    model in a loop that only moves its input by `x.grad`, or whose optimizer is built for other
+    models.
 
     The rule also looks at a function outside of classes, such as `predict(model, x)`, that is
     passed a model, puts it in eval mode, uses it, and returns with it still in that mode. That is
@@ -188,12 +159,10 @@ class _Trained:
 
     Attributes:
         models: The models whose `train()` it calls, or whose `parameters()` it passes on.
-        functions: Where it does.
         sets_mode: Whether it puts any model in training mode.
     """
 
     models: set[str] = field(default_factory=set)
-    functions: set[Function | None] = field(default_factory=set)
     sets_mode: bool = False
 
 
@@ -205,7 +174,6 @@ def _trained(code: Code) -> _Trained:
         model = is_on or file.receiver(call.node, "parameters")
         if model and not _freezes(code, call.node):
             found.models.add(model)
-            found.functions.add(call.function)
             found.sets_mode |= bool(is_on)
     return found
 
@@ -213,7 +181,7 @@ def _trained(code: Code) -> _Trained:
 def _loop_in_eval(code: Code, node: ast.AST, model: str) -> ast.AST | None:
     """Returns the loop that trains a model on, after a node has left it in eval mode."""
     loop = _training_loop(code, node)
-    if loop is None or _leaves(code, node, loop) or modes(code).inside(loop).may_restore(model):
+    if loop is None or _leaves(code, node, loop) or modes(code).inside(loop).may_restore:
         return None
     return loop if _trains(code, model, loop) and not _is_made_in(code, loop, model) else None
 
@@ -264,15 +232,9 @@ def _trains(code: Code, model: str, loop: ast.AST) -> bool:
     moves_input = not inside.steps and any(
         each.attr == "grad" for each in code.inside(loop, ast.Attribute)
     )
-    if moves_input or _is_frozen(code, model, loop) or "loss" in words(model):
+    if moves_input or _is_frozen(code, model, loop) or not _LOSSES.isdisjoint(words(model)):
         return False
-    if (inside.is_open or inside.restored) and model not in inside.applies:
-        return False  # the loop trains another model, as one of a GAN in turn
-    if model in trained.models:
-        return not _steps_others(code, model, loop)
-    # If another model is trained explicitly, one that is only called may be frozen.
-    is_other = bool(inside.restored) or code.function_of(loop) in trained.functions
-    return not is_other and model in inside.applies
+    return model in trained.models and not _steps_others(code, model, loop)
 
 
 def _steps_others(code: Code, model: str, loop: ast.AST) -> bool:
@@ -322,10 +284,9 @@ def _is_helper(code: Code, file: Modes, function: Function, model: str) -> bool:
     said = {*words(function.name), *words(code.place.name)}
     return (
         model.partition(".")[0] in function.names
-        and not (inside.is_open or inside.restored or inside.backward)
+        and not (inside.may_restore or inside.backward)
         and (not _MEASURES.isdisjoint(said) or _SHOWS_TRAINING.search(code.text) is not None)
         and _ANNOUNCED.isdisjoint(words(function.name))
-        and not any(not _FILES.isdisjoint(words(each)) for each in function.names)
         and _is_open(file, function, model)
         and _only_uses(code, function, model)
     )

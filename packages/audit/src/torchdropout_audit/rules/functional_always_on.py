@@ -56,8 +56,7 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
 
     It is not reported if a test of training decides (`if self.training`,
     `p if self.training else 0.0`, `p * self.training`, an early return), or if a flag that is
-    passed to the function decides (`if use_dropout`). A method that computes a loss, and that
-    nothing in the file calls in evaluation, is not reported. A function that stands in for torch's
+    passed to the function decides (`if use_dropout`). A function that stands in for torch's
     `scaled_dot_product_attention`, which always applies its `dropout_p`, gets no advice.
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
