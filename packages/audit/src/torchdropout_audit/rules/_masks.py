@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from ..code import Code, Function, words
 from ._rule import kept
@@ -30,9 +29,8 @@ _OTHER = frozenset(
     ("cond", "uncond", "unconditional", "cfg", "guidance", "condition", "conditional", "edge")
     + ("edges", "conditioning", "context", "classifier")
 )
-_DEEPEST = 60  # names that stand for names: a circle, or unreadable
+_DEEPEST = 12  # expressions and names that stand for one another: a circle, or unreadable
 _MOST = 20  # values of one name
-_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -74,189 +72,159 @@ def masks(code: Code) -> tuple[Mask, ...]:
     if not has_draw or "torch" not in code.text:
         return ()
     first: dict[ast.Call, Mask] = {}
-    for mask in sorted(_finder(code).masks(), key=lambda mask: code.span(mask.node)):
+    for mask in sorted(_masks(code), key=lambda mask: code.span(mask.node)):
         first.setdefault(mask.drawn, mask)
     return tuple(first.values())
 
 
-class _Finder:
-    """Follows the masks of one file. Each expression is looked at once, whatever asks for it."""
-
-    def __init__(self, code: Code) -> None:
-        self._code = code
-        self._draws: dict[ast.expr, _Draw | None] = {}
-        self._uniforms: dict[ast.expr, ast.Call | None] = {}
-        self._words: dict[ast.expr, frozenset[tuple[str, ...]]] = {}
-        self._depth = 0
-
-    def masks(self) -> Iterator[Mask]:
-        code = self._code
-        for node in code.inside(code.tree, ast.Assign, ast.AugAssign, ast.BinOp, ast.Call):
-            fills = [*self._fills(node)]
-            for side in fills or self._factors(node):
-                found = self._draw(side)
-                function = None if found is None else code.function_of(node)
-                if found is None or function is None:
-                    continue
+def _masks(code: Code) -> Iterator[Mask]:
+    for node in code.inside(code.tree, ast.Assign, ast.AugAssign, ast.BinOp, ast.Call):
+        fills = [*_fills(code, node)]
+        for side in fills or _factors(node):
+            found, function = _draw(code, side), code.function_of(node)
+            if found is not None and function is not None:
                 drawn, rate, dropped = found
-                if not _is_one_number(drawn) and self.is_rate(rate, function):
+                if not _is_one_number(drawn) and is_rate(code, rate, function):
                     # What is set to zero is what is dropped, or what is kept.
                     dropped = None if fills else dropped
                     yield Mask(node, drawn, rate, dropped, function, not fills, _root(side))
                 break
 
-    def _fills(self, node: ast.AST) -> Iterator[ast.expr]:
-        """Yields what may be a mask that says which places are set to zero."""
-        if isinstance(node, ast.Assign):
-            if isinstance(node.targets[0], ast.Subscript) and self._is_zero(node.value):
-                yield node.targets[0].slice
-        elif isinstance(node, ast.Call) and any(map(self._is_zero, node.args)):
-            if self._code.name(node.func) == "torch.where":
-                yield node.args[0]
-            elif getattr(node.func, "attr", "").startswith("masked_fill"):
-                yield from node.args[-2:-1]
 
-    def _factors(self, node: ast.AST) -> Iterator[ast.expr]:
-        """Yields what may be the mask in a product."""
-        if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Attribute) and node.func.attr in ("mul", "mul_"):
-                yield from (*node.args, node.func.value)
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-            if not any(isinstance(each, ast.Constant) for each in (node.left, node.right)):
-                yield from (node.right, node.left)
-        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mult):
-            yield node.value
+def _fills(code: Code, node: ast.AST) -> Iterator[ast.expr]:
+    """Yields what may be a mask that says which places are set to zero."""
+    if isinstance(node, ast.Assign):
+        if isinstance(node.targets[0], ast.Subscript) and _is_zero(code, node.value):
+            yield node.targets[0].slice
+    elif isinstance(node, ast.Call) and any(_is_zero(code, each) for each in node.args):
+        if code.name(node.func) == "torch.where":
+            yield node.args[0]
+        elif getattr(node.func, "attr", "").startswith("masked_fill"):
+            yield from node.args[-2:-1]
 
-    def _is_zero(self, expr: ast.expr) -> bool:
-        """Whether an expression is 0, or a tensor of zeros."""
-        if isinstance(expr, ast.Call):
-            return getattr(expr.func, "attr", "") in ("zeros", "zeros_like", "new_zeros")
-        value = self._code.value(expr)
-        return isinstance(value, (int, float)) and value == 0
 
-    def _once(
-        self,
-        known: dict[ast.expr, _Found],
-        expr: ast.expr,
-        find: Callable[[ast.expr], _Found],
-        nothing: _Found,
-    ) -> _Found:
-        """Returns what is found of an expression; in a circle, or too deep, nothing."""
-        if expr not in known and self._depth < _DEEPEST:
-            known[expr] = nothing
-            self._depth += 1
-            known[expr] = find(expr)
-            self._depth -= 1
-        return known.get(expr, nothing)
+def _factors(node: ast.AST) -> Iterator[ast.expr]:
+    """Yields what may be the mask in a product."""
+    if isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("mul", "mul_"):
+            yield from (*node.args, node.func.value)
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        if not any(isinstance(each, ast.Constant) for each in (node.left, node.right)):
+            yield from (node.right, node.left)
+    elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mult):
+        yield node.value
 
-    def _draw(self, expr: ast.expr) -> _Draw | None:
-        """Returns the draw of a mask, and its rate."""
-        return self._once(self._draws, expr, self._find_draw, None)
 
-    def _find_draw(self, expr: ast.expr) -> _Draw | None:
-        if isinstance(expr, ast.Name):
-            return next((found for each in self._values(expr) if (found := self._draw(each))), None)
-        if isinstance(expr, ast.Compare):
-            return self._ordered(expr.left, type(expr.ops[0]), expr.comparators[0])
-        if isinstance(expr, ast.UnaryOp) and isinstance(expr.op, ast.Invert):
-            return _inverted(self._draw(expr.operand))
-        if isinstance(expr, ast.BinOp):
-            if isinstance(expr.op, (ast.Div, ast.Mult)):
-                return self._draw(expr.left)
-            is_rest = isinstance(expr.op, ast.Sub) and isinstance(expr.left, ast.Constant)
-            return _inverted(self._draw(expr.right)) if is_rest else None
-        return self._called(expr) if isinstance(expr, ast.Call) else None
-
-    def _ordered(self, left: ast.expr, op: object, right: ast.expr) -> _Draw | None:
-        """Returns the draw of `left > right`, whichever of them is random."""
-        for random, rate in ((left, right), (right, left)):
-            drawn = self._uniform(random) if op in (*_ABOVE, *_BELOW) else None
-            if drawn is not None:
-                is_above = (op in _ABOVE) is (random is left)
-                return drawn, rate, rate if is_above else _rest(rate)
-        return None
-
-    def _called(self, expr: ast.Call) -> _Draw | None:
-        if not isinstance(expr.func, ast.Attribute):
-            return None
-        attr, value, args = expr.func.attr, expr.func.value, expr.args
-        is_of_torch = (self._code.name(expr.func) or "").startswith("torch.")
-        if attr in ("bernoulli", "bernoulli_"):
-            rate = args[-1] if args else value
-            return expr, rate, _rest(rate)
-        if attr in ("floor", "floor_", "int"):
-            floored = self._floored(args[0] if is_of_torch and args else value)
-            if floored is not None or attr != "int":
-                return floored
-        if attr in ("gt", "ge", "lt", "le") and len(args) == 1:
-            return self._ordered(value, attr, args[0])
-        return self._draw(value) if attr in _CASTS else None
-
-    def _floored(self, expr: ast.expr) -> _Draw | None:
-        """Returns the draw of `floor(keep + rand)`, and `keep`."""
-        values = self._values(expr) if isinstance(expr, ast.Name) else [expr]
-        added = values[0] if values else None
-        if isinstance(added, ast.BinOp) and isinstance(added.op, ast.Add):
-            for random, keep in ((added.left, added.right), (added.right, added.left)):
-                drawn = self._uniform(random)
-                if drawn is not None:
-                    return drawn, keep, _rest(keep)
-        return None
-
-    def _uniform(self, expr: ast.expr) -> ast.Call | None:
-        """Returns the call that draws uniform numbers."""
-        return self._once(self._uniforms, expr, self._find_uniform, None)
-
-    def _find_uniform(self, expr: ast.expr) -> ast.Call | None:
-        if isinstance(expr, ast.Name):
-            values = self._code.assigned(expr)
-            only = values[0] if len(values) == 1 else None
-            return None if only is None else self._uniform(only)
-        if not isinstance(expr, ast.Call):
-            return None
-        attr = getattr(expr.func, "attr", "")
-        if self._code.name(expr.func) in _UNIFORM or attr == "uniform_":
-            return expr
-        return self._uniform(expr.func.value) if attr in _CASTS else None  # type: ignore
-
-    def is_rate(self, rate: ast.expr, function: Function) -> bool:
-        """Whether a rate is one of dropout, by its names or by those around it."""
-        said = self._said(rate)
-        if any(not _OTHER.isdisjoint(each) for each in said):
-            return False
-        if any(not (_DROPS | _KEEPS).isdisjoint(each) for each in said):
-            return True
-        holders = (function.name, function.cls.name if function.cls else "")
-        return any(each[-1] in _PLAIN for each in said) and any(map(says_drop, holders))
-
-    def _said(self, expr: ast.expr) -> frozenset[tuple[str, ...]]:
-        """Returns the words of the names in a rate, and in what it is assigned from."""
-        return self._once(self._words, expr, self._find_words, frozenset())
-
-    def _find_words(self, expr: ast.expr) -> frozenset[tuple[str, ...]]:
-        found = set()
-        for each in ast.walk(expr):  # it may not be of the file: `1 - keep`
-            if isinstance(each, ast.Attribute):
-                found.add(words(each.attr))
-            elif isinstance(each, ast.Name):
-                found.add(words(each.id))
-                for value in self._values(each):
-                    found |= self._said(value)
-        return frozenset(each for each in found if each)
-
-    def _values(self, name: ast.Name) -> list[ast.expr]:
-        """Returns the first values of a name."""
-        return [each for each in self._code.assigned(name)[:_MOST] if each is not None]
+def _is_zero(code: Code, expr: ast.expr) -> bool:
+    """Whether an expression is 0, or a tensor of zeros."""
+    if isinstance(expr, ast.Call):
+        return getattr(expr.func, "attr", "") in ("zeros", "zeros_like", "new_zeros")
+    value = code.value(expr)
+    return isinstance(value, (int, float)) and value == 0
 
 
 @kept
-def _finder(code: Code) -> _Finder:
-    return _Finder(code)
+def _draw(code: Code, expr: ast.expr, depth: int = 0) -> _Draw | None:
+    """Returns the draw of a mask, and its rate."""
+    if depth > _DEEPEST:
+        return None
+    below = depth + 1
+    if isinstance(expr, ast.Name):
+        found = (_draw(code, each, below) for each in _values(code, expr))
+        return next((each for each in found if each), None)
+    if isinstance(expr, ast.Compare):
+        return _ordered(code, expr.left, type(expr.ops[0]), expr.comparators[0])
+    if isinstance(expr, ast.UnaryOp) and isinstance(expr.op, ast.Invert):
+        return _inverted(_draw(code, expr.operand, below))
+    if isinstance(expr, ast.BinOp):
+        if isinstance(expr.op, (ast.Div, ast.Mult)):
+            return _draw(code, expr.left, below)
+        is_rest = isinstance(expr.op, ast.Sub) and isinstance(expr.left, ast.Constant)
+        return _inverted(_draw(code, expr.right, below)) if is_rest else None
+    if not isinstance(expr, ast.Call) or not isinstance(expr.func, ast.Attribute):
+        return None
+    attr, value, args = expr.func.attr, expr.func.value, expr.args
+    if attr in ("bernoulli", "bernoulli_"):
+        rate = args[-1] if args else value
+        return expr, rate, _rest(rate)
+    if attr in ("gt", "ge", "lt", "le") and args:
+        return _ordered(code, value, attr, args[0])
+    if attr in ("floor", "floor_", "int"):
+        is_of_torch = code.name(expr.func) == "torch.floor" and args
+        floored = _floored(code, args[0] if is_of_torch else value)
+        if floored is not None:
+            return floored
+    return _draw(code, value, below) if attr in _CASTS else None
+
+
+def _ordered(code: Code, left: ast.expr, op: object, right: ast.expr) -> _Draw | None:
+    """Returns the draw of `left > right`, whichever of them is random."""
+    for random, rate in ((left, right), (right, left)):
+        drawn = _uniform(code, random) if op in (*_ABOVE, *_BELOW) else None
+        if drawn is not None:
+            is_above = (op in _ABOVE) is (random is left)
+            return drawn, rate, rate if is_above else _rest(rate)
+    return None
+
+
+def _floored(code: Code, expr: ast.expr) -> _Draw | None:
+    """Returns the draw of `floor(keep + rand)`, and `keep`."""
+    values = _values(code, expr) if isinstance(expr, ast.Name) else [expr]
+    for added in values[:1]:
+        if isinstance(added, ast.BinOp) and isinstance(added.op, ast.Add):
+            for random, keep in ((added.left, added.right), (added.right, added.left)):
+                drawn = _uniform(code, random)
+                if drawn is not None:
+                    return drawn, keep, _rest(keep)
+    return None
+
+
+@kept
+def _uniform(code: Code, expr: ast.expr, depth: int = 0) -> ast.Call | None:
+    """Returns the call that draws uniform numbers."""
+    if isinstance(expr, ast.Name):
+        values = code.assigned(expr)
+        only = values[0] if len(values) == 1 and depth < _DEEPEST else None
+        return None if only is None else _uniform(code, only, depth + 1)
+    if not isinstance(expr, ast.Call):
+        return None
+    if code.name(expr.func) in _UNIFORM or getattr(expr.func, "attr", "") == "uniform_":
+        return expr
+    is_cast = isinstance(expr.func, ast.Attribute) and expr.func.attr in _CASTS
+    return _uniform(code, expr.func.value, depth) if is_cast else None  # type: ignore
 
 
 def is_rate(code: Code, rate: ast.expr, function: Function) -> bool:
-    """Whether what random numbers in a function are compared with is a rate of dropout."""
-    return _finder(code).is_rate(rate, function)
+    """Whether what random numbers in a function are compared with is a rate of dropout.
+
+    It is one by its names or by those around it.
+    """
+    said = _said(code, rate)
+    if any(not _OTHER.isdisjoint(each) for each in said):
+        return False
+    if any(not (_DROPS | _KEEPS).isdisjoint(each) for each in said):
+        return True
+    holders = (function.name, function.cls.name if function.cls else "")
+    return any(each[-1] in _PLAIN for each in said) and any(map(says_drop, holders))
+
+
+@kept
+def _said(code: Code, expr: ast.expr, depth: int = 0) -> frozenset[tuple[str, ...]]:
+    """Returns the words of the names in a rate, and in what it is assigned from."""
+    found = set()
+    for each in ast.walk(expr):  # it may not be of the file: `1 - keep`
+        if isinstance(each, ast.Attribute):
+            found.add(words(each.attr))
+        elif isinstance(each, ast.Name):
+            found.add(words(each.id))
+            for value in _values(code, each) if depth < _DEEPEST else ():
+                found |= _said(code, value, depth + 1)
+    return frozenset(each for each in found if each)
+
+
+def _values(code: Code, name: ast.Name) -> list[ast.expr]:
+    """Returns the first values of a name."""
+    return [each for each in code.assigned(name)[:_MOST] if each is not None]
 
 
 def _inverted(draw: _Draw | None) -> _Draw | None:
