@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..code import Code, Function, words
+from ..code import Class, Code, Function, words
 from ._rule import kept
 
 _UNIFORM = frozenset(("torch.rand", "torch.rand_like", "numpy.random.rand"))
@@ -269,30 +269,34 @@ def _root(expr: ast.AST) -> str:
     return expr.id
 
 
-def is_scaled(mask: Mask) -> bool:
+def is_scaled(code: Code, mask: Mask) -> bool:
     """Whether a function, or the rest of its class, may make up for what a mask drops.
 
     It divides, has a name that says so, multiplies by the probability to keep, in evaluation, or
     uses what the mask leaves out: `1 - mask`.
     """
-    holder = mask.function.node if mask.function.cls is None else mask.function.cls.node
-    for node in ast.walk(holder):
-        if isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, ast.Div):
-            return True
-        if isinstance(node, (ast.Name, ast.Attribute)):
-            said = node.id if isinstance(node, ast.Name) else node.attr
-            if not _SCALES.isdisjoint(words(said)):
-                return True
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+    rests = _rests(code, mask.function.cls or mask.function)
+    return rests is None or mask.name in rests
+
+
+@kept
+def _rests(code: Code, holder: Class | Function) -> set[str] | None:
+    """Returns the names whose rest is used: `1 - mask`, `~mask`; None if something scales."""
+    found = set()
+    for node in code.inside(holder.node, ast.BinOp, ast.AugAssign, ast.UnaryOp):
+        if isinstance(node.op, ast.Div):
+            return None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             sides = (node.left, node.right)
-            is_other = not any(_is_ones(each) or _root(each) == mask.name for each in sides)
-            if is_other and any(map(_is_keep, sides)):
-                return True
-        is_rest = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert)
-        is_rest |= isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)
-        if is_rest and mask.name and _root(node) == mask.name:
-            return True
-    return False
+            is_draw = any(_is_ones(each) or _draw(code, each) for each in sides)
+            if not is_draw and any(map(_is_keep, sides)):
+                return None
+        if isinstance(node.op, (ast.Invert, ast.Sub)):
+            found.add(_root(node))
+    for each in code.inside(holder.node, ast.Name, ast.Attribute):
+        if not _SCALES.isdisjoint(words(each.id if isinstance(each, ast.Name) else each.attr)):
+            return None
+    return found - {""}
 
 
 def _is_ones(expr: ast.expr) -> bool:

@@ -12,7 +12,7 @@ LOOPS = (ast.For, ast.AsyncFor, ast.While)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 MOVES = frozenset(("eval", "to", "cuda", "cpu", "half", "float", "bfloat16", "double"))
 _DEEPEST = 4  # functions that call one another
-_MOST_MODELS = 100  # that one function puts in eval
+_MOST_MODELS = 30  # that one function puts in eval
 
 
 @dataclass
@@ -134,7 +134,7 @@ class Modes:
         method = last(node.func) if isinstance(node.func, ast.Attribute) else ""
         model = self.put_in_eval(node) if method in ("eval", "train") else ""
         if model:
-            found.evals.setdefault(model, node)
+            _keep(found.evals, {model: node})
             return
         found.steps |= method == "step" and _says_optimizer(self.code, node)
         found.backward |= method == "backward" or found.steps
@@ -143,11 +143,16 @@ class Modes:
             found.may_restore |= "train" in last(node.func).lower().replace("pretrain", "")
             return
         inner = self.inside(function.node, depth + 1)
-        if len(found.evals) < _MOST_MODELS:
-            found.evals = {**self._outside(inner.evals, function, node), **found.evals}
+        _keep(found.evals, self._outside(inner.evals, function, node))
         found.may_restore |= inner.may_restore
         found.backward |= inner.backward
         found.steps |= inner.steps
+
+
+def _keep(known: dict[str, ast.Call], more: dict[str, ast.Call]) -> None:
+    for name, place in more.items():
+        if len(known) < _MOST_MODELS:
+            known.setdefault(name, place)
 
 
 @kept

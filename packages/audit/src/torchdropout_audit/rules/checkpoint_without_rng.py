@@ -69,16 +69,16 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
             continue
         by_name = (each.value for each in call.node.keywords if each.arg == parameter)
         what = next(by_name, call.node.args[0] if call.node.args else None)
-        drops = [] if what is None or isinstance(what, ast.Starred) else _drops(code, what)
-        if what is not None and drops:
-            on = [each for each in drops if _is_on(code, each)]
-            drop = (on or drops)[0].node
+        known = None if what is None else code.local(what)
+        found = None if what is None else _drop(code, known.node if known else what)
+        if what is not None and found is not None:
+            drop, is_on = found
             line = f"{_said(code, drop.func)} on line {drop.lineno}"
             yield Hit(
                 call.node,
                 f"the second run of {_said(code, what)} draws other masks than the first ({line})",
                 "leave preserve_rng_state at True",
-                severity=None if on else "advice",
+                severity=None if is_on else "advice",
             )
 
 
@@ -88,11 +88,12 @@ def _said(code: Code, expr: ast.expr) -> str:
 
 
 @kept
-def _drops(code: Code, what: ast.expr) -> list[Call]:
-    """Returns the dropouts that an expression builds or runs, as far as the file shows.
+def _drop(code: Code, what: ast.AST) -> tuple[ast.Call, bool] | None:
+    """Returns a dropout that a piece of code builds or runs, as far as the file shows.
 
     Each name in it is followed to its values, to the list that it loops over, and to the function
-    or class of the file that it names.
+    or class of the file that it names. With the dropout comes whether its rate is not a parameter
+    that is 0 by default; such a one is preferred.
     """
     calls = _calls(code)
     found: list[Call] = []
@@ -113,7 +114,8 @@ def _drops(code: Code, what: ast.expr) -> list[Call]:
                 waiting += [loop.iter for loop in loops]
                 waiting += [value for value in code.assigned(each) if value is not None]
                 waiting += [] if known is None else [known.node]
-    return list(dict.fromkeys(found))
+    on = [each for each in found if _is_on(code, each)]
+    return ((on or found)[0].node, bool(on)) if found else None
 
 
 @kept

@@ -61,6 +61,8 @@ _SHOWS_TRAINING = re.compile(
     r"\.backward\(|\.fit\(|\.train\(|\boptim\b|(?i:optimizer|criterion|trainer)"
     r"|train(?:ing)?_step|[lL]oss(?:es)?\("
 )
+_DEEPEST_NAME = 8  # attributes of attributes
+_MOST_CALLERS = 100  # of one function, that are looked at
 _LOSSES = frozenset(("criterion", "loss"))
 _NOT_USES = MOVES | {
     "train",
@@ -183,7 +185,7 @@ def _loop_in_eval(code: Code, node: ast.AST, model: str) -> ast.AST | None:
     loop = _training_loop(code, node)
     if loop is None or _leaves(code, node, loop) or modes(code).inside(loop).may_restore:
         return None
-    return loop if _trains(code, model, loop) and not _is_made_in(code, loop, model) else None
+    return loop if _trains(code, model, loop) else None
 
 
 def _training_loop(code: Code, node: ast.AST) -> ast.AST | None:
@@ -227,47 +229,55 @@ def _leaves(code: Code, node: ast.AST, loop: ast.AST) -> bool:
 
 
 def _trains(code: Code, model: str, loop: ast.AST) -> bool:
-    """Whether a model is trained in a loop."""
-    inside, trained = modes(code).inside(loop), _trained(code)
-    moves_input = not inside.steps and any(
-        each.attr == "grad" for each in code.inside(loop, ast.Attribute)
-    )
-    if moves_input or _is_frozen(code, model, loop) or not _LOSSES.isdisjoint(words(model)):
+    """Whether a model is trained in a loop, and is the same in each turn."""
+    if model not in _trained(code).models or not _LOSSES.isdisjoint(words(model)):
         return False
-    return model in trained.models and not _steps_others(code, model, loop)
+    holder = code.class_of(loop) if model.startswith("self.") else code.function_of(loop)
+    is_frozen = holder is not None and model in _frozen(code, holder.node)
+    stepped = _stepped(code, loop)
+    is_other = bool(stepped) and not any(is_part(model, each) for each in stepped)
+    is_made = not _stored(code, loop).isdisjoint((model, model.partition(".")[0]))
+    return not (is_frozen or is_other or is_made or _moves_input(code, loop))
 
 
-def _steps_others(code: Code, model: str, loop: ast.AST) -> bool:
-    """Whether all optimizers that make a step in a loop are built for other models."""
+@kept
+def _moves_input(code: Code, loop: ast.AST) -> bool:
+    """Whether a loop without an optimizer's step reads a gradient: `x.grad`."""
+    attributes = code.inside(loop, ast.Attribute)
+    return not modes(code).inside(loop).steps and any(each.attr == "grad" for each in attributes)
+
+
+@kept
+def _stepped(code: Code, loop: ast.AST) -> frozenset[str]:
+    """Returns the models that the optimizers which make a step in a loop are built for.
+
+    There are none if it is not known of an optimizer.
+    """
     file = modes(code)
     stepped = (call.func for call in code.inside(loop, ast.Call) if last(call.func) == "step")
     built = [file.only_value(each.value) for each in stepped if isinstance(each, ast.Attribute)]
-    calls = (call for each in built if each for call in code.inside(each, ast.Call))
+    calls = [call for each in built if each for call in code.inside(each, ast.Call)]
     given = {file.receiver(call, "parameters") for call in calls} - {""}
-    return None not in built and bool(given) and not any(is_part(model, each) for each in given)
+    return frozenset() if None in built else frozenset(given)
 
 
-def _is_made_in(code: Code, loop: ast.AST, model: str) -> bool:
-    """Whether each turn of a loop may have a model of its own, which is in training mode."""
-    names = {model, model.partition(".")[0]}
-    return any(
-        isinstance(node.ctx, ast.Store) and dotted(node) in names
-        for node in code.inside(loop, ast.Name, ast.Attribute)
-    )
+@kept
+def _stored(code: Code, loop: ast.AST) -> frozenset[str]:
+    """Returns the names that a loop assigns, of which each turn may have a model of its own."""
+    names = code.inside(loop, ast.Name, ast.Attribute)
+    return frozenset(dotted(each) for each in names if isinstance(each.ctx, ast.Store))
 
 
-def _is_frozen(code: Code, model: str, loop: ast.AST) -> bool:
-    """Whether the function of a loop, or its class, freezes the parameters of a model."""
-    file = modes(code)
-    holder = code.class_of(loop) if model.startswith("self.") else None
-    around = holder or code.function_of(loop)
-    for node in code.inside(around.node, ast.Call) if around else ():
+@kept
+def _frozen(code: Code, holder: ast.AST) -> frozenset[str]:
+    """Returns the models whose parameters a function or a class freezes."""
+    found = set()
+    for node in code.inside(holder, ast.Call):
         name = last(node.func)
-        given = [file.receiver(node, name), *map(dotted, node.args)]
         is_named = "freeze" in name or "requires_grad" in name
-        if model in given and (is_named or (name == "parameters" and _freezes(code, node))):
-            return True
-    return False
+        if is_named or (name == "parameters" and _freezes(code, node)):
+            found |= {modes(code).receiver(node, name), *map(dotted, node.args)}
+    return frozenset(found)
 
 
 def _freezes(code: Code, node: ast.Call) -> bool:
@@ -288,7 +298,7 @@ def _is_helper(code: Code, file: Modes, function: Function, model: str) -> bool:
         and (not _MEASURES.isdisjoint(said) or _SHOWS_TRAINING.search(code.text) is not None)
         and _ANNOUNCED.isdisjoint(words(function.name))
         and _is_open(file, function, model)
-        and _only_uses(code, function, model)
+        and model in _used(code, function)
     )
 
 
@@ -297,39 +307,36 @@ def _is_open(file: Modes, function: Function, model: str) -> bool:
     return not function.callers or any(
         call.function is not None
         and file.outside(model, function, call.node).partition(".")[0] in call.function.names
-        for call in function.callers
+        for call in function.callers[:_MOST_CALLERS]
     )
 
 
-def _only_uses(code: Code, function: Function, model: str) -> bool:
-    """Whether a function calls a model, and neither replaces, returns nor stores it."""
-    names = {model.partition(".")[0], model}
-    is_used = False
+@kept
+def _used(code: Code, function: Function) -> frozenset[str]:
+    """Returns the models that a function calls, and neither replaces, returns nor stores."""
+    used: set[str] = set()
+    kept_or_replaced: set[str] = set()
     for node in code.inside(
         function.node, ast.Call, ast.Yield, ast.Return, ast.Attribute, ast.Assign
     ):
-        if isinstance(node, ast.Yield) or getattr(node, "attr", "") in (
-            "training",
-            "load_state_dict",
-        ):
-            return False  # it sets the mode, or ends elsewhere
         if isinstance(node, ast.Call):
-            name = dotted(unmoved(node.func))
-            is_used |= name == model or (
-                name.startswith(f"{model}.") and last(node.func) not in _NOT_USES
-            )
+            steps = dotted(unmoved(node.func)).split(".")[:_DEEPEST_NAME]
+            if last(node.func) not in _NOT_USES:
+                used |= {".".join(steps[: n + 1]) for n in range(len(steps))}
         elif isinstance(node, ast.Return):
             held = [node.value, *getattr(node.value, "elts", ())]
-            if any(each is not None and dotted(each) in names for each in held):
-                return False
+            kept_or_replaced |= {dotted(each) for each in held if each is not None}
         elif isinstance(node, ast.Assign):
-            value = dotted(unmoved(node.value))
-            if any(isinstance(each, ast.Attribute) for each in node.targets) and value in names:
-                return False
-            # After `model = model.to(device)` it is the same model.
-            if not names.isdisjoint(map(dotted, node.targets)) and value not in names:
-                return False
-    return is_used
+            value, targets = dotted(unmoved(node.value)), {*map(dotted, node.targets)}
+            if value not in targets:  # `model = model.to(device)` is the same model
+                kept_or_replaced |= targets
+            if isinstance(node.targets[0], ast.Attribute):
+                kept_or_replaced.add(value)
+        elif isinstance(node, ast.Yield) or node.attr in ("training", "load_state_dict"):
+            return frozenset()  # it sets the mode, or ends elsewhere
+    return frozenset(
+        each for each in used if kept_or_replaced.isdisjoint((each, each.partition(".")[0]))
+    )
 
 
 def _is_plain(code: Code, node: ast.AST, function: Function) -> bool:

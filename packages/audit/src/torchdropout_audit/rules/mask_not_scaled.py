@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import Code, words
+from ..code import Code, Function, words
 from ._dropouts import is_step
 from ._masks import Mask, is_scaled, masks, rest_of, says_drop
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 import torch
@@ -62,7 +62,7 @@ def mask_not_scaled(code: Code) -> Iterator[Hit]:
     if code.is_test:
         return
     for mask in masks(code):
-        by = next(_divisions_by_dropped(code, mask), None)
+        by = _division_by_dropped(code, mask)
         if by is not None:
             yield Hit(
                 by,
@@ -70,7 +70,7 @@ def mask_not_scaled(code: Code) -> Iterator[Hit]:
                 "probability to keep",
                 "divide by 1 - p",
             )
-        elif mask.is_product and _is_layer(code, mask) and not is_scaled(mask):
+        elif mask.is_product and _is_layer(code, mask) and not is_scaled(code, mask):
             yield Hit(
                 mask.node,
                 "what this mask keeps is not divided by the probability to keep: evaluation sees "
@@ -80,17 +80,28 @@ def mask_not_scaled(code: Code) -> Iterator[Hit]:
             )
 
 
-def _divisions_by_dropped(code: Code, mask: Mask) -> Iterator[ast.AST]:
-    """Yields the divisions around a mask by its probability to drop."""
-    dropped = {ast.dump(each) for each in _values(code, mask.dropped)}
-    for node in ast.walk(mask.function.node) if dropped else ():
-        by: ast.expr | None = None
-        if isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, ast.Div):
+def _division_by_dropped(code: Code, mask: Mask) -> ast.AST | None:
+    """Returns a division around a mask by its probability to drop."""
+    divisions = _divisions(code, mask.function)
+    found = (divisions.get(ast.dump(each)) for each in _values(code, mask.dropped))
+    return next((each for each in found if each is not None), None)
+
+
+@kept
+def _divisions(code: Code, function: Function) -> dict[str, ast.AST]:
+    """Returns the divisions of a function, by what they divide by."""
+    found: dict[str, ast.AST] = {}
+    by: ast.expr | None
+    for node in code.inside(function.node, ast.BinOp, ast.AugAssign, ast.Call):
+        if not isinstance(node, ast.Call):
+            is_division = isinstance(node.op, ast.Div)
             by = node.right if isinstance(node, ast.BinOp) else node.value
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("div", "div_"):
+        else:
+            is_division = getattr(node.func, "attr", "") in ("div", "div_")
             by = node.args[0] if node.args else None
-        if by is not None and ast.dump(by) in dropped:
-            yield node
+        if is_division and by is not None:
+            found.setdefault(ast.dump(by), node)
+    return found
 
 
 def _values(code: Code, dropped: ast.expr | None) -> Iterator[ast.expr]:
