@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Container, Iterator
+from typing import TypeGuard
 
 from ..code import FURTHER_RATES, MODULES, OTHER_MODULES, RATES, Call, Class, Code, Function, words
 from ._rule import kept
@@ -237,7 +238,7 @@ def _callees(node: ast.AST) -> Iterator[str]:
             yield node.func.id
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a number, and not a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -304,3 +305,27 @@ def _holding(code: Code) -> frozenset[Class]:
         and call.name not in BUILDERS
         and call.name not in _PLAIN
     )
+
+
+@kept
+def spelled(code: Code, name: str) -> str | None:
+    """Returns how a file can write a qualified name without a new import: `nn.ModuleList`.
+
+    Args:
+        code: The file.
+        name: The name, which begins with `torch.`.
+    """
+    found: dict[str, str] = {}
+    for node in code.tree.body:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found.setdefault(alias.name, alias.asname or alias.name)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            for alias in node.names:
+                found.setdefault(f"{node.module}.{alias.name}", alias.asname or alias.name)
+    parts = name.split(".")
+    for last in range(len(parts), 0, -1):
+        whole = ".".join(parts[:last])
+        if whole in found:
+            return ".".join((found[whole], *parts[last:]))
+    return None
