@@ -182,9 +182,8 @@ def _added(code: Code, uses: Sequence[ast.Attribute]) -> Iterator[ast.expr]:
         if isinstance(parent, ast.Attribute) and parent.attr in _ADDERS:
             if isinstance(holder, ast.Call) and holder.func is parent:
                 yield from holder.args
-        elif isinstance(parent, ast.Subscript) and isinstance(holder, ast.Assign):
-            if parent in holder.targets:
-                yield holder.value
+        elif isinstance(holder, ast.Assign) and parent in holder.targets:
+            yield holder.value
 
 
 def _is_passed_on(code: Code, use: ast.expr) -> bool:

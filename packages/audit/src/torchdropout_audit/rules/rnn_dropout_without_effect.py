@@ -79,7 +79,7 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
 
 
 def _as_rnn(code: Code, call: Call) -> Call:
-    """Returns a call with the name of an RNN where its class is chosen: `getattr(nn, kind)(...)`."""
+    """Returns a call with the name of an RNN if its class is chosen: `getattr(nn, kind)(...)`."""
     func = call.node.func
     is_chosen = (
         isinstance(func, ast.Call)
