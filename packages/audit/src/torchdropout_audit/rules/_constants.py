@@ -10,7 +10,6 @@ from itertools import islice
 
 from ..code import UNKNOWN, Call, Class, Code, Function, words
 from ._dropouts import around
-from ._options import is_settings, option_default
 from ._rule import kept
 
 _DEEPEST = 6  # names that stand for names, and callers of callers
@@ -157,11 +156,7 @@ class Constants:
     def _attribute(self, expr: ast.Attribute, stack: Stack, depth: int) -> frozenset[object]:
         cls = self.code.class_of(expr)
         if cls is None or not isinstance(expr.value, ast.Name) or expr.value.id != "self":
-            values = self.code.assigned(expr)
-            if not values and is_settings(expr.value):
-                known = option_default(self.code, expr.attr)
-                return _OPEN if known is UNKNOWN else frozenset((ByDefault(known),))
-            return self._any(values, stack, depth)
+            return self._any(self.code.assigned(expr), stack, depth)
         given = cls.assigned(expr.attr)[: _MOST_VALUES + 1]
         return self._any((g.value for g in given if self.runs(g.node, stack, depth)), stack, depth)
 

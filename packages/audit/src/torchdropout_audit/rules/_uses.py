@@ -8,9 +8,14 @@ from itertools import islice
 
 from ..code import RATES, Class, Code, Pattern, words
 from ._bases import bases_of_project, has_bases_of_torch, has_plain_bases
-from ._options import is_settings
 from ._rule import kept
 
+# The last words of names of what holds options, and no layers.
+_SETTINGS = frozenset(
+    ("config", "configs", "cfg", "conf", "args", "arg", "opt", "opts", "options", "hparams")
+    + ("hparam", "hp", "params", "flags", "settings", "configuration", "setting", "hyperparams")
+    + ("hyperparameters", "param", "parser", "namespace", "option", "kwargs")
+)
 _ALL = Pattern("", False)
 _CHILDREN = frozenset(("children", "named_children", "_modules", "__dict__"))
 # Functions that are given a Module and use none of its children.
@@ -79,7 +84,7 @@ class Uses:
         parent, above, *_ = (*islice(code.parents(node), 2), None, None)
         is_drop = isinstance(parent, ast.keyword) and "drop" in (parent.arg or "")
         is_given = any(self._calls.get(each) in RATES for each in (parent, above))  # type: ignore
-        return is_drop or is_given or is_settings(node.value)
+        return is_drop or is_given or _is_settings(node.value)
 
     def _self(self, code: Code, node: ast.Name) -> None:
         """Records what is given the Module, or reads its attributes by their names."""
@@ -173,3 +178,14 @@ def _is_used(node: ast.Attribute, parent: ast.AST) -> bool:
 
 def _is_super(expr: ast.expr) -> bool:
     return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
+
+
+def _is_settings(expr: ast.expr) -> bool:
+    """Whether an expression is a configuration, or a part of one: `cfg.model`."""
+    while True:
+        name = expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
+        if not _SETTINGS.isdisjoint(words(name)[-1:]):
+            return True
+        if not isinstance(expr, ast.Attribute):
+            return False
+        expr = expr.value
