@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from ..code import UNKNOWN, Call, Class, Code, Function, words
+from ..code import UNKNOWN, Call, Class, Code, Function
 from ._dropouts import around
 from ._rule import kept
 
@@ -26,24 +26,6 @@ _COMPARED: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
     ast.Lt: operator.lt,  # type: ignore[dict-item]
     ast.LtE: operator.le,  # type: ignore[dict-item]
 }
-# What holds a class or a function that is not called there, but may be elsewhere.
-_HOLDERS = (
-    ast.keyword,
-    ast.Assign,
-    ast.Dict,
-    ast.List,
-    ast.Tuple,
-    ast.Return,
-    ast.arguments,
-    ast.IfExp,
-    ast.Attribute,
-)
-# Words in the name of a file that has parts for models of other files.
-_SHARED = frozenset((
-    "layer", "layers", "module", "modules", "block", "blocks", "common", "component", "components",
-    "utils", "util", "base", "basic", "mlp", "nn", "ops",
-))  # fmt: skip
-_LOOKING = frozenset(("isinstance", "issubclass", "super"))
 _OPEN: frozenset[object] = frozenset((UNKNOWN,))
 Stack = tuple[tuple[Class, Call], ...]
 """The Modules that are read, innermost first, each with the call that builds it."""
@@ -60,8 +42,7 @@ class Constants:
     """Finds the values of expressions.
 
     A parameter has the values that the calls of the file pass, if a Module of the file is among the
-    callers and the file is not a collection of layers. Then other files build the whole model, and
-    the model builds its parts.
+    callers. Then other files build the whole model, and the model builds its parts.
     """
 
     def __init__(self, code: Code) -> None:
@@ -187,16 +168,10 @@ class Constants:
 
     def _is_open(self, function: Function, calls: Iterable[Call]) -> bool:
         """Whether a function, or a class, may be called in another way than in the file."""
-        is_part = any(call.cls is not None and call.cls.is_module for call in calls)
-        is_shared = not _SHARED.isdisjoint(words(self.code.place.name.partition(".")[0]))
         made = function.cls if function.name == "__init__" else None
         target = function if made is None else made
-        return (
-            not is_part
-            or is_shared
-            or bool(target.node.decorator_list)
-            or _is_passed_on(self.code, target)
-        )
+        is_part = any(call.cls is not None and call.cls.is_module for call in calls)
+        return not is_part or bool(target.node.decorator_list)
 
 
 def _is_open(value: object) -> bool:
@@ -240,16 +215,3 @@ def calls_of(code: Code) -> Mapping[Function, list[Call]]:
         if init is not None:
             found.setdefault(init, []).append(call)
     return found
-
-
-@kept
-def _is_passed_on(code: Code, target: Class | Function) -> bool:
-    """Whether a class or a function is given to something, or stored."""
-    for name in code.names_in(code.tree).get(target.name, ()):
-        parent = next(code.parents(name), None)
-        if isinstance(parent, ast.Call) and parent.func is not name:
-            if getattr(parent.func, "id", "") not in _LOOKING:
-                return True
-        elif isinstance(parent, _HOLDERS):
-            return True
-    return False
