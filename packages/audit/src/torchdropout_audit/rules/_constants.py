@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from ..code import UNKNOWN, Call, Class, Code, Function
+from ..code import UNKNOWN, Call, Class, Code, Function, words
 from ._dropouts import around
 from ._rule import kept
 
@@ -26,6 +26,8 @@ _COMPARED: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
     ast.Lt: operator.lt,  # type: ignore[dict-item]
     ast.LtE: operator.le,  # type: ignore[dict-item]
 }
+# Words in the name of a file that has parts for models of other files.
+_SHARED = frozenset(("layer", "layers", "module", "modules", "block", "blocks", "common", "utils"))
 _OPEN: frozenset[object] = frozenset((UNKNOWN,))
 Stack = tuple[tuple[Class, Call], ...]
 """The Modules that are read, innermost first, each with the call that builds it."""
@@ -42,7 +44,8 @@ class Constants:
     """Finds the values of expressions.
 
     A parameter has the values that the calls of the file pass, if a Module of the file is among the
-    callers. Then other files build the whole model, and the model builds its parts.
+    callers and the file is not a collection of layers. Then other files build the whole model, and
+    the model builds its parts.
     """
 
     def __init__(self, code: Code) -> None:
@@ -171,7 +174,8 @@ class Constants:
         made = function.cls if function.name == "__init__" else None
         target = function if made is None else made
         is_part = any(call.cls is not None and call.cls.is_module for call in calls)
-        return not is_part or bool(target.node.decorator_list)
+        is_shared = not _SHARED.isdisjoint(words(self.code.place.name.partition(".")[0]))
+        return not is_part or is_shared or bool(target.node.decorator_list)
 
 
 def _is_open(value: object) -> bool:

@@ -17,16 +17,16 @@ EXCUSE = re.compile(
 """Says that something is not used, and perhaps why."""
 
 
-def is_left_out(code: Code, node: ast.ClassDef, name: str) -> bool:
-    """Whether the call of an attribute is commented out, below a comment that is not code.
+def is_left_out(code: Code, node: ast.AST, said: str) -> bool:
+    """Whether a part of a definition is commented out, below a comment that is not code.
 
     Args:
         code: The file.
-        node: The class.
-        name: The attribute.
+        node: The definition.
+        said: What the part says.
     """
-    said = rf"#[^\n(=]+\n\s*#[^\n]*\bself\.{name}\("
-    return re.search(said, code.text_of(node)) is not None
+    pattern = rf"#[^\n(=]+\n\s*#[^\n]*\b{re.escape(said)}"
+    return re.search(pattern, code.text_of(node)) is not None
 
 
 def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:

@@ -71,7 +71,7 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
                 not is_abstract(family)
                 and not uses(code).applies(family, name)
                 and not is_kept_on_purpose(code, node)
-                and not is_left_out(code, cls.node, name)
+                and not is_left_out(code, cls.node, f"self.{name}(")
                 and not is_used_elsewhere(code, family, name)
             ):
                 yield Hit(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ..code import Class, Code, Function, words
 from ._bases import below, has_plain_bases, is_abstract, is_stub
 from ._constants import calls_of, constants
-from ._excuses import EXCUSE
+from ._excuses import EXCUSE, is_left_out
 from ._rule import Hit, kept, rule
 from ._uses import is_used_elsewhere, uses
 
@@ -64,7 +64,8 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     decorator. So are a constructor that saves all its arguments (`locals()`,
     `save_hyperparameters()`), and one that swallows `**kwargs` and whose rate is 0 by default,
     unless a call of the file passes another rate. So is a function whose parameters have a comment,
-    or whose docstring says, that something is "unused", "deprecated" or "for compatibility".
+    or whose docstring says, that something is "unused", "deprecated" or "for compatibility", and
+    one whose use is commented out below a comment in words.
 
     A class is skipped if another file of the project stores it or derives from it, since that file
     may build it as it builds others. A base class is skipped if a subclass in the file mentions the
@@ -90,6 +91,7 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
                 stored is None
                 or _is_used_around(code, function.cls, each.arg)
                 or _is_built_alike(code, function)
+                or is_left_out(code, function.node, f"({each.arg})")
             ):
                 continue
             what = "stored and never read" if stored else "accepted and never used"
