@@ -30,7 +30,7 @@ def is_left_out(code: Code, node: ast.AST, said: str) -> bool:
 
 
 def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:
-    """Whether a comment on the lines of a node, or on the line above alone, says why it is there.
+    """Whether a comment on the line of a node, or on the line above alone, says why it is there.
 
     That something is not used, without a reason, is an observation.
 
@@ -38,10 +38,9 @@ def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:
         code: The file.
         node: A node.
     """
-    lines = [code.line(n) for n in range(node.lineno, (node.end_lineno or node.lineno) + 1)]
     above = code.line(node.lineno - 1).lstrip()
-    comments = [line.partition("#")[2] for line in lines]
-    return any(map(_PURPOSES.search, [*comments, above if above.startswith("#") else ""]))
+    comments = [code.line(node.lineno).partition("#")[2], above if above[:1] == "#" else ""]
+    return any(map(_PURPOSES.search, comments))
 
 
 def exclude(code: Code, one: ast.AST, other: ast.AST) -> bool:

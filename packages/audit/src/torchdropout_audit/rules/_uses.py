@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from itertools import islice
 
 from ..code import RATES, Class, Code, Pattern, words
 from ._bases import bases_of_project, has_bases_of_torch, has_plain_bases
@@ -45,7 +44,7 @@ class Uses:
     """
 
     def __init__(self, code: Code) -> None:
-        self._calls = {call.node: call.name for call in code.calls}
+        self._calls: dict[ast.AST, str | None] = {c.node: c.name for c in code.calls}
         self.by_self: dict[Class | None, set[str]] = {}
         self.looked_at: dict[Class | None, set[str]] = {}
         self.elsewhere: set[str] = set()
@@ -58,8 +57,7 @@ class Uses:
                 self._self(code, name)
 
     def _attribute(self, code: Code, node: ast.Attribute) -> None:
-        cls, parents = code.class_of(node), code.parents(node)
-        parent, holder = next(parents), next(parents, None)
+        cls, parent = code.class_of(node), next(code.parents(node))
         is_own = isinstance(node.value, ast.Name) and node.value.id == "self"
         is_called = isinstance(parent, ast.Call) and parent.func is node
         if isinstance(node.ctx, ast.Store):
@@ -72,24 +70,25 @@ class Uses:
         if is_own:
             function = code.function_of(node)
             if function is None or function.name not in _SPEAKING or is_called:
-                call = holder if isinstance(parent, ast.keyword) else parent
-                is_used = _is_used(node, parent) and self._calls.get(call) not in RATES  # type: ignore
+                is_used = _is_used(node, parent) and not self._is_given(code, node)
                 found = self.by_self if is_used or is_called else self.looked_at
                 found.setdefault(cls, set()).add(node.attr)
         elif code.name(node) is None and (is_called or not self._is_rate(code, node)):
             self.elsewhere.add(node.attr)
 
+    def _is_given(self, code: Code, node: ast.Attribute) -> bool:
+        """Whether a node is an argument of a dropout other than its input: `nn.Dropout(x.p)`."""
+        return self._calls.get(_given_to(code, node)) in RATES
+
     def _is_rate(self, code: Code, node: ast.Attribute) -> bool:
-        """Whether a node is an option, `config.dropout`, or in a rate: `nn.Dropout(x.dropout)`."""
-        parent, above, *_ = (*islice(code.parents(node), 2), None, None)
+        """Whether a node is an option, `config.dropout`, or a rate."""
+        parent = next(code.parents(node))
         is_drop = isinstance(parent, ast.keyword) and "drop" in (parent.arg or "")
-        is_given = any(self._calls.get(each) in RATES for each in (parent, above))  # type: ignore
-        return is_drop or is_given or _is_settings(node.value)
+        return is_drop or self._is_given(code, node) or _is_settings(node.value)
 
     def _self(self, code: Code, node: ast.Name) -> None:
         """Records what is given the Module, or reads its attributes by their names."""
-        parent, holder, *_ = (*islice(code.parents(node), 2), None, None)
-        call = holder if isinstance(parent, ast.keyword) else parent
+        call = _given_to(code, node)
         if not isinstance(call, ast.Call) or call.func is node:
             return
         func, cls = call.func, code.class_of(node)
@@ -163,6 +162,13 @@ def _decorating(code: Code, family: tuple[Class, ...]) -> Sequence[Code]:
     names = {code.name(each) or "" for node in methods for each in node.decorator_list} - {""}
     found = [code.project.find(code, name) for name in names] if code.project is not None else []
     return [each.code for each in found if each is not None]
+
+
+def _given_to(code: Code, node: ast.AST) -> ast.AST:
+    """Returns what holds a node: for an argument, its call."""
+    parents = code.parents(node)
+    parent = next(parents)
+    return next(parents) if isinstance(parent, ast.keyword) else parent
 
 
 def _is_used(node: ast.Attribute, parent: ast.AST) -> bool:

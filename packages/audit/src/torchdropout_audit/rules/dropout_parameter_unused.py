@@ -124,18 +124,16 @@ def _stored(code: Code, function: Function, name: str) -> str | None:
         return None  # a text has its name, or a value is not supported
     first, *others = sorted(nodes, key=lambda node: (node.lineno, node.col_offset))
     statement = next(code.parents(first))
-    is_assigned = (
-        isinstance(statement, ast.Assign) and next(code.parents(statement)) is function.node
-    )
-    if isinstance(first.ctx, ast.Store) and is_assigned:
-        last = statement.end_lineno or 0  # type: ignore[attr-defined]
-        return "" if all(node.lineno > last for node in others) else None
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    target = targets[0] if len(targets) == 1 else None
-    is_own = isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self"
-    if others or not is_own or not _is_unread(code, function, target.attr):  # type: ignore
+    if not isinstance(statement, ast.Assign):
         return None
-    return target.attr  # type: ignore
+    if isinstance(first.ctx, ast.Store):
+        reads = [each for each in code.inside(statement, ast.Name) if each in others]
+        is_replaced = not reads and next(code.parents(statement)) is function.node
+        return "" if is_replaced else None
+    target = statement.targets[0] if len(statement.targets) == 1 and not others else None
+    is_own = isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self"
+    attribute = target.attr if is_own else ""  # type: ignore[union-attr]
+    return attribute if attribute and _is_unread(code, function, attribute) else None
 
 
 def _is_checked(code: Code, node: ast.AST) -> bool:
@@ -232,7 +230,7 @@ def _excuses_itself(code: Code, function: Function) -> bool:
     """Whether a comment at the parameters or the docstring says that something is not used."""
     node = function.node
     first = node.body[0]
-    lines = [code.line(n) for n in range(node.lineno - 1, max(node.lineno + 1, first.lineno))]
+    lines = map(code.line, range(node.lineno - 1, first.lineno))
     comments = [line.partition("#")[2] for line in lines]
     comments.append((ast.get_docstring(node) if is_stub([first]) else None) or "")
     return any(map(EXCUSE.search, comments))
