@@ -180,8 +180,7 @@ def _added(code: Code, uses: Sequence[ast.Attribute]) -> Iterator[ast.expr]:
         parents = code.parents(use)
         parent, holder = next(parents), next(parents)
         if isinstance(parent, ast.Attribute) and parent.attr in _ADDERS:
-            if isinstance(holder, ast.Call) and holder.func is parent:
-                yield from holder.args
+            yield from holder.args if isinstance(holder, ast.Call) else ()
         elif isinstance(holder, ast.Assign) and parent in holder.targets:
             yield holder.value
 

@@ -102,8 +102,7 @@ def _one(code: Code, call: Call) -> _Known:
     elsewhere = _given_elsewhere(code, call.function, layers)
     if elsewhere:
         rates = _given_elsewhere(code, call.function, call.argument("dropout"))
-        is_off = bool(rates) and all(rate == 0 for rate in rates)
-        return "by its callers" if set(elsewhere) == {1} and not is_off else ""
+        return "by its callers" if set(elsewhere) == {1} and set(rates) != {0} else ""
     values = constants(code).of(layers)
     if values == {1}:
         return "surely"
