@@ -167,6 +167,7 @@ def _attributes_of(code: Code, cls: Class) -> dict[str, list[ast.Attribute]]:
     return found
 
 
+@kept
 def _registers(code: Code, cls: Class) -> bool:
     """Whether a class registers children by hand."""
     return any(node.attr in _REGISTERING for node in code.inside(cls.node, ast.Attribute)) or any(

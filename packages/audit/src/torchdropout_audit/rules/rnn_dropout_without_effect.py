@@ -11,7 +11,7 @@ from ..code import RNNS, Call, Code, Function
 from ..reporting.findings import Severity
 from ._constants import ByDefault, constants
 from ._dropouts import default_of, is_number, is_refused
-from ._rule import Hit, rule
+from ._rule import Hit, kept, rule
 
 BROKEN = """\
 from torch import nn
@@ -97,7 +97,8 @@ def _one(code: Code, call: Call) -> _Known:
         return "surely"
     if not isinstance(layers, ast.expr):
         return ""
-    if _is_tested(code, call.function, layers):
+    name = layers.id if isinstance(layers, ast.Name) else ""
+    if call.function is not None and _is_tested(code, call.function, name):
         return ""
     elsewhere = _given_elsewhere(code, call.function, layers)
     if elsewhere:
@@ -122,12 +123,11 @@ def _given_elsewhere(code: Code, function: Function | None, expr: object) -> Seq
     return [file.value(g) if isinstance(g, ast.expr) else "unknown" for file, g in given]
 
 
-def _is_tested(code: Code, function: Function | None, expr: ast.expr) -> bool:
+@kept
+def _is_tested(code: Code, function: Function, name: str) -> bool:
     """Whether a test looks at a name."""
-    if function is None or not isinstance(expr, ast.Name):
-        return False
     tests = (ast.IfExp, ast.Compare, ast.BoolOp, ast.Assert)
-    for node in code.names_in(function.node)[expr.id]:
+    for node in code.names_in(function.node).get(name, ()):
         below: ast.AST = node
         for parent in code.parents(node):
             if isinstance(parent, tests) or (isinstance(parent, ast.If) and below is parent.test):
