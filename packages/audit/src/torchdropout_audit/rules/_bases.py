@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..code import Class, Code, is_pretrained
+from ._rule import kept
 
 _ROOTS = frozenset(("LightningModule", "MessagePassing", "ModelMixin"))
 # A class that derives from a list applies its elements if it loops over itself. If it does not, it
@@ -88,3 +89,32 @@ def is_stub(body: list[ast.stmt]) -> bool:
         or (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
         for each in body
     )
+
+
+def is_abstract(family: Sequence[Class]) -> bool:
+    """Whether no class of a family has a `forward` that does something.
+
+    Args:
+        family: A class, with its bases and subclasses.
+    """
+    forwards = (one.methods["forward"].node.body for one in family if "forward" in one.methods)
+    return all(is_stub(body) or isinstance(body[-1], ast.Raise) for body in forwards)
+
+
+def below(code: Code, cls: Class) -> Sequence[Class]:
+    """Returns the direct and indirect subclasses of a class in its file.
+
+    Args:
+        code: The file.
+        cls: The class.
+    """
+    return _below(code).get(cls, ())
+
+
+@kept
+def _below(code: Code) -> Mapping[Class, list[Class]]:
+    found: dict[Class, list[Class]] = {}
+    for one in code.classes:
+        for base in one.lineage()[1:]:
+            found.setdefault(base, []).append(one)
+    return found

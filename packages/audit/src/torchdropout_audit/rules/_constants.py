@@ -10,7 +10,6 @@ from itertools import islice
 
 from ..code import UNKNOWN, Call, Class, Code, Function, words
 from ._dropouts import around
-from ._options import is_settings, option_default
 from ._rule import kept
 
 _DEEPEST = 6  # names that stand for names, and callers of callers
@@ -27,24 +26,8 @@ _COMPARED: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
     ast.Lt: operator.lt,  # type: ignore[dict-item]
     ast.LtE: operator.le,  # type: ignore[dict-item]
 }
-# What holds a class or a function that is not called there, but may be elsewhere.
-_HOLDERS = (
-    ast.keyword,
-    ast.Assign,
-    ast.Dict,
-    ast.List,
-    ast.Tuple,
-    ast.Return,
-    ast.arguments,
-    ast.IfExp,
-    ast.Attribute,
-)
 # Words in the name of a file that has parts for models of other files.
-_SHARED = frozenset((
-    "layer", "layers", "module", "modules", "block", "blocks", "common", "component", "components",
-    "utils", "util", "base", "basic", "mlp", "nn", "ops",
-))  # fmt: skip
-_LOOKING = frozenset(("isinstance", "issubclass", "super"))
+_SHARED = frozenset(("layer", "layers", "module", "modules", "block", "blocks", "common", "utils"))
 _OPEN: frozenset[object] = frozenset((UNKNOWN,))
 Stack = tuple[tuple[Class, Call], ...]
 """The Modules that are read, innermost first, each with the call that builds it."""
@@ -157,11 +140,7 @@ class Constants:
     def _attribute(self, expr: ast.Attribute, stack: Stack, depth: int) -> frozenset[object]:
         cls = self.code.class_of(expr)
         if cls is None or not isinstance(expr.value, ast.Name) or expr.value.id != "self":
-            values = self.code.assigned(expr)
-            if not values and is_settings(expr.value):
-                known = option_default(self.code, expr.attr)
-                return _OPEN if known is UNKNOWN else frozenset((ByDefault(known),))
-            return self._any(values, stack, depth)
+            return self._any(self.code.assigned(expr), stack, depth)
         given = cls.assigned(expr.attr)[: _MOST_VALUES + 1]
         return self._any((g.value for g in given if self.runs(g.node, stack, depth)), stack, depth)
 
@@ -192,16 +171,11 @@ class Constants:
 
     def _is_open(self, function: Function, calls: Iterable[Call]) -> bool:
         """Whether a function, or a class, may be called in another way than in the file."""
-        is_part = any(call.cls is not None and call.cls.is_module for call in calls)
-        is_shared = not _SHARED.isdisjoint(words(self.code.place.name.partition(".")[0]))
         made = function.cls if function.name == "__init__" else None
         target = function if made is None else made
-        return (
-            not is_part
-            or is_shared
-            or bool(target.node.decorator_list)
-            or _is_passed_on(self.code, target)
-        )
+        is_part = any(call.cls is not None and call.cls.is_module for call in calls)
+        is_shared = not _SHARED.isdisjoint(words(self.code.place.name.partition(".")[0]))
+        return not is_part or is_shared or bool(target.node.decorator_list)
 
 
 def _is_open(value: object) -> bool:
@@ -245,16 +219,3 @@ def calls_of(code: Code) -> Mapping[Function, list[Call]]:
         if init is not None:
             found.setdefault(init, []).append(call)
     return found
-
-
-@kept
-def _is_passed_on(code: Code, target: Class | Function) -> bool:
-    """Whether a class or a function is given to something, or stored."""
-    for name in code.names_in(code.tree).get(target.name, ()):
-        parent = next(code.parents(name), None)
-        if isinstance(parent, ast.Call) and parent.func is not name:
-            if getattr(parent.func, "id", "") not in _LOOKING:
-                return True
-        elif isinstance(parent, _HOLDERS):
-            return True
-    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Container, Iterator
+from typing import TypeGuard
 
 from ..code import FURTHER_RATES, MODULES, OTHER_MODULES, RATES, Call, Class, Code, Function, words
 from ._rule import kept
@@ -156,57 +157,36 @@ def is_step(code: Code, function: Function | None, rate: ast.AST | None = None) 
     that it passes on, for example to `checkpoint`. A call that gives a parameter in `rate` a value
     that depends on training counts as a test of training.
     """
-    return function is not None and _steps(code).runs(function, _names(rate))
-
-
-class _Steps:
-    """The functions of a file that run at each step."""
-
-    def __init__(self, code: Code) -> None:
-        self.code = code
-        self._known: dict[tuple[Function, frozenset[str]], bool] = {}
-        runs: dict[Function, list[Function]] = {}
-        for function in code.functions:
-            for holder in self._run_by(function, frozenset()):
-                runs.setdefault(holder, []).append(function)
-        waiting = [f for f in code.functions if f.is_step and _ROOTS.fullmatch(f.name)]
-        self._all = set(waiting)
-        while waiting:
-            for function in runs.get(waiting.pop(), ()):
-                if function not in self._all:
-                    self._all.add(function)
-                    waiting.append(function)
-
-    def runs(self, function: Function, rate: frozenset[str]) -> bool:
-        """Whether a function runs at each step, with the parameters of a rate as they are."""
-        rate &= function.names
-        if not rate:
-            return function in self._all
-        if function.is_step and _ROOTS.fullmatch(function.name):
-            return True
-        key = (function, rate)
-        if key not in self._known:
-            self._known[key] = any(each in self._all for each in self._run_by(function, rate))
-        return self._known[key]
-
-    def _run_by(self, function: Function, rate: frozenset[str]) -> Iterator[Function]:
-        """Yields the functions that call a function, or pass it on, outside tests of training."""
-        for call in function.callers:
-            if call.function is None or self.code.gated(call.node):
-                continue
-            given = [function.given(call, name) for name in rate]
-            if not any(isinstance(g, ast.expr) and self.code.depends_on_training(g) for g in given):
-                yield call.function
-        outer = None if function.callers else self.code.function_of(function.node)
-        for node in self.code.names_in(outer.node).get(function.name, ()) if outer else ():
-            holder = None if self.code.gated(node) else self.code.function_of(node)
-            if holder is not None:
-                yield holder
+    return function is not None and _is_step(code, function, _names(rate))
 
 
 @kept
-def _steps(code: Code) -> _Steps:
-    return _Steps(code)
+def _is_step(code: Code, function: Function, rate: frozenset[str]) -> bool:
+    seen = {function}
+    waiting = [(function, rate & function.names)]
+    while waiting:
+        one, given = waiting.pop()
+        if one.is_step and _ROOTS.fullmatch(one.name):
+            return True
+        new = set(_run_by(code, one, given)) - seen
+        seen |= new
+        waiting += [(each, frozenset()) for each in new]
+    return False
+
+
+def _run_by(code: Code, function: Function, rate: frozenset[str]) -> Iterator[Function]:
+    """Yields the functions that call a function, or pass it on, outside tests of training."""
+    for call in function.callers:
+        if call.function is None or code.gated(call.node):
+            continue
+        given = [function.given(call, name) for name in rate]
+        if not any(isinstance(g, ast.expr) and code.depends_on_training(g) for g in given):
+            yield call.function
+    outer = None if function.callers else code.function_of(function.node)
+    for node in code.names_in(outer.node).get(function.name, ()) if outer else ():
+        holder = None if code.gated(node) else code.function_of(node)
+        if holder is not None:
+            yield holder
 
 
 def _names(rate: ast.AST | None) -> frozenset[str]:
@@ -237,7 +217,7 @@ def _callees(node: ast.AST) -> Iterator[str]:
             yield node.func.id
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a number, and not a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -304,3 +284,27 @@ def _holding(code: Code) -> frozenset[Class]:
         and call.name not in BUILDERS
         and call.name not in _PLAIN
     )
+
+
+@kept
+def spelled(code: Code, name: str) -> str | None:
+    """Returns how a file can write a qualified name without a new import: `nn.ModuleList`.
+
+    Args:
+        code: The file.
+        name: The name, which begins with `torch.`.
+    """
+    found: dict[str, str] = {}
+    for node in code.tree.body:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found.setdefault(alias.name, alias.asname or alias.name)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            for alias in node.names:
+                found.setdefault(f"{node.module}.{alias.name}", alias.asname or alias.name)
+    parts = name.split(".")
+    for last in range(len(parts), 0, -1):
+        whole = ".".join(parts[:last])
+        if whole in found:
+            return ".".join((found[whole], *parts[last:]))
+    return None

@@ -6,55 +6,31 @@ import ast
 import re
 
 from ..code import Code
-from ._rule import kept
 
+_PURPOSE = r"unused|deprecated|compat\w*|legacy|placeholder|dummy|kept for|reserved"
+_IN_CHINESE = "兼容|未使用|不使用|不用|保留|废弃"
+_PURPOSES = re.compile(rf"(?i)\b(?:{_PURPOSE})\b|{_IN_CHINESE}")
 EXCUSE = re.compile(
-    r"(?i)\b(?:unused|not (?:be |currently |yet )?(?:used|supported|implemented)|ignored?"
-    r"|deprecated|compatib\w+|compat|no effect|legacy|placeholder|dummy|kept for|reserved"
-    r"|consistency|todo|fixme|arg00\d|interface|does(?:n't| not))\b"
-    r"|兼容|未使用|没有使用|没用|不使用|不用|保留|废弃"
+    rf"(?i)\b(?:{_PURPOSE}|not (?:be |currently |yet )?(?:used|supported|implemented)|ignored?"
+    rf"|no effect|consistency|interface|does(?:n't| not))\b|{_IN_CHINESE}"
 )
-
-_PURPOSE = re.compile(
-    r"(?i)\b(?:unused|deprecated|(?:backwards? )?compatib\w+|compat|legacy|placeholder|dummy|kept"
-    r" for|reserved)\b|兼容|未使用|不使用|不用|保留|废弃"
-)
-
-_REASON = re.compile(
-    EXCUSE.pattern
-    + r"|(?i:\b(?:no|not|without|never|instead|only|inference)\b)"
-    + r"|(?i:\b(?:wrong|incorrect|remov|disabl)\w*)"
-)
-_CODE = re.compile(r"\w\(|=|\bself\.|^\s*(?:if|for|return|else|elif|import|from|def|class|with)\b")
+"""Says that something is not used, and perhaps why."""
 
 
-@kept
-def explained(code: Code, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
-    """Returns the comments in a definition that say in words why something is left out.
-
-    Code that is commented out is not a reason, but a sentence in the same block of comments is.
+def is_left_out(code: Code, node: ast.AST, said: str) -> bool:
+    """Whether a part of a definition is commented out, below a comment that is not code.
 
     Args:
         code: The file.
         node: The definition.
+        said: What the part says.
     """
-    found: list[str] = []
-    block: list[str] = []
-    last = (node.end_lineno or node.lineno) + 1
-    while code.line(last).startswith((" ", "\t")) and code.line(last).lstrip().startswith("#"):
-        last += 1  # the comments that end it are not in its node
-    for line in map(code.line, range(node.lineno, last + 1)):
-        before, _, comment = line.partition("#")
-        if before.strip() or not comment:
-            if any(_REASON.search(said) and not _CODE.search(said) for said in block):
-                found += block
-            block = []
-        block += re.split("#|: ", comment)
-    return "\n".join(found)
+    pattern = rf"#[^\n(=]+\n\s*#[^\n]*\b{re.escape(said)}"
+    return re.search(pattern, code.text_of(node)) is not None
 
 
 def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:
-    """Whether a comment on the lines of a node, or on the line above alone, says why it is there.
+    """Whether a comment on the line of a node, or on the line above alone, says why it is there.
 
     That something is not used, without a reason, is an observation.
 
@@ -62,10 +38,9 @@ def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:
         code: The file.
         node: A node.
     """
-    lines = [code.line(n) for n in range(node.lineno, (node.end_lineno or node.lineno) + 1)]
     above = code.line(node.lineno - 1).lstrip()
-    comments = [line.partition("#")[2] for line in lines]
-    return any(map(_PURPOSE.search, [*comments, above if above.startswith("#") else ""]))
+    comments = [code.line(node.lineno).partition("#")[2], above if above[:1] == "#" else ""]
+    return any(map(_PURPOSES.search, comments))
 
 
 def exclude(code: Code, one: ast.AST, other: ast.AST) -> bool:

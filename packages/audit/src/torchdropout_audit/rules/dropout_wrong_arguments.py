@@ -16,15 +16,12 @@ from ..code import (
     RNNS,
     SDPA,
     Call,
-    Class,
     Code,
-    words,
 )
 from ..findings import Edit, Fix
 from ._dropouts import is_refused
 from ._edits import add_training
-from ._reaching import reaching
-from ._rule import Hit, kept, rule
+from ._rule import Hit, rule
 
 BROKEN = """\
 import torch
@@ -113,15 +110,6 @@ _SIGNATURES: Mapping[str, _Signature] = {
     ),
 }
 
-_ATTENTION = ("in_channels", "out_channels", "heads", "concat", "negative_slope", "dropout")
-_PLACES: Mapping[str, tuple[str, ...]] = {
-    "GATConv": _ATTENTION,
-    "GATv2Conv": _ATTENTION,
-    "TransformerConv": (*_ATTENTION[:4], "beta", "dropout"),
-}
-"""The parameters by position of the layers of torch_geometric that have others before a dropout."""
-_DROPS = frozenset(("dropout", "drop", "dropouts", "droprate"))
-
 _MEANT: Mapping[str, tuple[str, ...]] = {
     "training": ("train",),
     "train": ("training",),
@@ -159,9 +147,6 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     `nn.LSTM(8, 8, 2, dropout=self.dropout)` after `self.dropout = nn.Dropout(p)`. Each of these
     raises an error when it is called, which may be in a branch that no test runs.
 
-    It is advice if a rate is passed by position to a layer of torch_geometric in place of another
-    parameter, which raises nothing: the fourth of `GATConv` is `concat`.
-
     A call with `*args` or `**kwargs` is skipped where they may hold what is missing, and so is a
     call that is expected to raise.
 
@@ -169,13 +154,7 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     `self.dropout.p`.
     """
     for call in code.calls:
-        found = wrong_arguments(code, call)
-        if found is None:
-            found = _applied(code, call)
-        if found is None and (call.name or "").startswith("torch_geometric.nn."):
-            found = _misplaced(code, call)
-        if found is None and call.name in _SIGNATURES:
-            found = _module_as_rate(code, call)
+        found = wrong_arguments(code, call) or _applied(code, call) or _module_as_rate(code, call)
         if found is not None and not is_refused(code, call.node):
             yield found
 
@@ -199,13 +178,11 @@ def wrong_arguments(code: Code, call: Call) -> Hit | None:
 def _module_as_rate(code: Code, call: Call) -> Hit | None:
     """Finds a dropout module that is given as the rate."""
     parameter = RATES.get(call.name or "", "")
-    given = call.argument(parameter) if parameter else None
+    given = call.argument(parameter) if call.name in _SIGNATURES and parameter else None
     written = (*call.node.args, *(each.value for each in call.node.keywords))
-    if given is None or given not in written:
+    if not isinstance(given, ast.expr) or given not in written or not _is_built(code, given):
         return None  # a partial or a dict has it
-    is_named = isinstance(given, (ast.Name, ast.Attribute))
-    if (reaching(code, given) if is_named else given) not in _built(code):
-        return None
+    is_named = not isinstance(given, ast.Call)
     text = code.text_of(given)
     callee, end = code.text_of(call.node.func), code.span(given)[1]
     is_late = call.name == "torch.nn.MultiheadAttention"
@@ -218,67 +195,24 @@ def _module_as_rate(code: Code, call: Call) -> Hit | None:
     )
 
 
-def _misplaced(code: Code, call: Call) -> Hit | None:
-    """Finds a rate that is given by position in place of another parameter."""
-    kind = (call.name or "").rpartition(".")[2]
-    for name, given in zip(_PLACES.get(kind, ()), call.node.args, strict=False):
-        if isinstance(given, ast.Starred):
-            return None
-        said = given.id if isinstance(given, ast.Name) else getattr(given, "attr", "")
-        if name != "dropout" and not _DROPS.isdisjoint(words(said)):
-            text = code.text_of(given)
-            said = f"{text} is given to {kind} by position as {name}, not as dropout"
-            return Hit(given, f"{said}: there is no dropout", f"dropout={text}", severity="advice")
-    return None
-
-
 def _applied(code: Code, call: Call) -> Hit | None:
     """Finds what is wrong with the call of a dropout that a Module of the file builds."""
-    func, node = call.node.func, call.node
-    if not isinstance(func, ast.Attribute) or call.cls is None:
-        return None
+    node = call.node
     named = [each.arg for each in node.keywords]
-    if any(isinstance(each, ast.Starred) for each in node.args) or None in named:
+    is_open = None in named or any(isinstance(each, ast.Starred) for each in node.args)
+    is_right = len(node.args) + len(named) == 1 and named in ([], ["input"])
+    if is_open or is_right or not isinstance(node.func, ast.Attribute):
         return None
-    if len(node.args) + named.count("input") == 1 and len(named) == named.count("input"):
+    if not _is_built(code, node.func):
         return None
-    if not isinstance(func.value, ast.Name) or func.value.id != "self" or not _is_built(code, call):
-        return None
-    said = f"{code.text_of(func)} is a dropout module, which takes the input alone"
-    return Hit(node, f"{said}: the call raises a TypeError", f"{code.text_of(func)}(input)")
+    said = f"{code.text_of(node.func)} is a dropout module, which takes the input alone"
+    return Hit(node, f"{said}: the call raises a TypeError", f"{code.text_of(node.func)}(input)")
 
 
-def _is_built(code: Code, call: Call) -> bool:
-    """Whether an attribute is one of torch's dropouts, whatever subclass of the file it is of."""
-    assert isinstance(call.node.func, ast.Attribute)
-    assert call.cls is not None
-    name = call.node.func.attr
-    if not call.cls.is_surely_module or call.cls.method(name) is not None:
-        return False
-    given = [each.value for each in call.cls.assigned(name) if each.value is not call.node]
-    others = _others(code).get((call.cls, name), [])
-    is_only = all(each is call.node for each in others)
-    return bool(given) and is_only and all(each in _built(code) for each in given)
-
-
-@kept
-def _built(code: Code) -> frozenset[ast.AST | None]:
-    """Returns the calls that build one of torch's dropouts."""
-    return frozenset(
-        call.node for call in code.calls if call.name in MODULES and call.name.startswith("torch.")
-    )
-
-
-@kept
-def _others(code: Code) -> Mapping[tuple[Class, str], list[ast.AST | None]]:
-    """Returns what else attributes are given, by a class or its subclasses."""
-    found: dict[tuple[Class, str], list[ast.AST | None]] = {}
-    for cls in code.classes:
-        for name, given in cls.attributes.items():
-            others = [each.value for each in given if each.value not in _built(code)][:2]
-            for one in cls.lineage() if others else ():
-                found.setdefault((one, name), []).extend(others)
-    return found
+def _is_built(code: Code, expr: ast.expr) -> bool:
+    """Whether an expression builds one of torch's dropouts, or names what is only ever one."""
+    given = code.assigned(expr) or [expr]
+    return all(isinstance(each, ast.Call) and code.name(each.func) in MODULES for each in given)
 
 
 def _wrong(code: Code, call: Call, signature: _Signature) -> Iterator[Hit]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Iterator
 
-from ..code import Class, Code
+from ..code import Code
 from ..reporting.findings import Severity
 from ._dropouts import default_of, is_number, is_refused, rates
-from ._options import is_settings, option_default
-from ._rule import Hit, kept, rule
+from ._rule import Hit, rule
 
 BROKEN = """\
 from torch import nn
@@ -33,8 +31,7 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
 
     The rule looks for a number outside [0, 1], or NaN, as the rate of a dropout, an RNN, an
     attention or a Transformer layer. It follows names that are bound once to a number. It is advice
-    if the default of a parameter, or of an option, is above 1. A call that is expected to raise is
-    skipped.
+    if the default of a parameter is above 1. A call that is expected to raise is skipped.
 
     Some of these raise when they are built, some only when they are called in training, and
     `float("nan")` never raises.
@@ -59,64 +56,25 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
 
 
 def _by_default(code: Code, rate: ast.expr) -> float | None:
-    """Returns the default above 1 of a parameter or an option that is the rate; None for others.
+    """Returns the default above 1 of a parameter that is the rate; None for others.
 
     A default below 0 may mean that there is no dropout, and so may a number that a test reads.
     """
-    if isinstance(rate, ast.Name) and len(code.bindings(rate)) == 1:
-        p = default_of(code, rate)
-    elif isinstance(rate, ast.Attribute) and (is_settings(rate.value) or _is_built(code, rate)):
-        p = option_default(code, rate.attr)
-    elif isinstance(rate, ast.Attribute):
-        p = default_of(code, rate)
-    else:
+    p = default_of(code, rate)
+    if not is_number(p) or p <= 1 or (isinstance(rate, ast.Name) and len(code.bindings(rate)) > 1):
         return None
-    if not is_number(p) or not isinstance(p, (int, float)) or p <= 1:
-        return None
-    said = rate.id if isinstance(rate, ast.Name) else rate.attr
-    for parent in code.parents(rate):
-        test = parent.test if isinstance(parent, (ast.If, ast.IfExp)) else None
-        if test is not None and said in _asked(code, test):
-            return None
-    return float(p)
-
-
-@kept
-def _asked(_: Code, test: ast.expr) -> frozenset[str]:
-    """Returns the names and attributes in a test; each test is read once."""
-    nodes = [*ast.walk(test)]
-    attributes = {each.attr for each in nodes if isinstance(each, ast.Attribute)}
-    return frozenset(attributes | {each.id for each in nodes if isinstance(each, ast.Name)})
-
-
-def _is_built(code: Code, rate: ast.Attribute) -> bool:
-    """Whether what holds a rate is built by default from a class of the file: `c=Config()`."""
-    function = code.function_of(rate)
-    if function is None or not isinstance(rate.value, ast.Name):
-        return False
-    default = function.defaults.get(rate.value.id)
-    return isinstance(default, ast.Call) and isinstance(code.local(default.func), Class)
+    said = code.text_of(rate)
+    tests = (each.test for each in code.parents(rate) if isinstance(each, (ast.If, ast.IfExp)))
+    return None if any(said in code.text_of(test) for test in tests) else float(p)
 
 
 def _number(code: Code, expr: ast.expr) -> float | None:
     value = code.value(expr)
     if is_number(value):
-        assert isinstance(value, (int, float))
         return float(value)
-    if code.name(expr) in ("math.nan", "numpy.nan", "torch.nan"):
-        return math.nan
-    if code.name(expr) in ("math.inf", "numpy.inf", "torch.inf"):
-        return math.inf
-    if (
-        isinstance(expr, ast.Call)
-        and isinstance(expr.func, ast.Name)
-        and expr.func.id == "float"
-        and not code.bindings(expr.func)
-        and len(expr.args) == 1
-        and isinstance(expr.args[0], ast.Constant)
-    ):
-        try:
-            return float(expr.args[0].value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            return None
-    return None
+    module, _, name = (code.name(expr) or "").rpartition(".")
+    if module in ("math", "numpy", "torch") and name in ("nan", "inf"):
+        return float(name)
+    is_made = isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "float"
+    text = code.value(expr.args[0]) if is_made and len(expr.args) == 1 else None  # type: ignore
+    return float(text) if text in ("nan", "inf", "-inf") else None
