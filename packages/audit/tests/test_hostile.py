@@ -807,11 +807,3 @@ def test_folders_may_be_nested_deeper_than_calls(folder):
     finally:
         sys.setrecursionlimit(limit)
     assert (len(files), problems) == (1, [])
-
-
-@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_a_source_in_utf_16_is_said_to_be_unreadable(folder, codec):
-    Path("a.py").write_bytes(BAD.encode(codec))
-    [found] = audit_paths(["."]).findings
-    assert found.name in ("unreadable", "syntax-error")
-    assert found.severity == "error"
