@@ -4,9 +4,7 @@
 import cProfile
 import random
 import sys
-import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from torchdropout_audit import run as run_module
 from torchdropout_audit.code.facts import Facts
 from torchdropout_audit.comments import suppress
 from torchdropout_audit.files import find_files
-from torchdropout_audit.limit import TooLongError, within
+from torchdropout_audit.limit import within
 from torchdropout_audit.patterns import Patterns
 from torchdropout_audit.registry import FINDERS
 from torchdropout_audit.run import audit_data, audit_paths
@@ -693,37 +691,6 @@ needs_timer = pytest.mark.skipif(sys.platform == "win32", reason="it has no such
 
 
 @needs_timer
-def test_work_ends_when_its_time_is_over():
-    with pytest.raises(TooLongError):
-        for_ever(0.05)
-    with within(100):
-        pass
-
-
-@pytest.mark.skipif(
-    not hasattr(time, "pthread_getcpuclockid"), reason="it does not tell the time of a thread"
-)
-def test_work_in_another_thread_ends_too():
-    """As in the language server; and nothing is raised once the work has ended in time."""
-
-    def work():
-        with pytest.raises(TooLongError):
-            for_ever(0.05)
-        for _ in range(1000):
-            with within(100):
-                pass
-        return sum(range(10**6))
-
-    with ThreadPoolExecutor(1) as threads:
-        assert threads.submit(work).result(60) == sum(range(10**6))
-
-
-def for_ever(seconds):
-    with within(seconds):
-        while True:
-            pass
-
-
 @pytest.mark.integration
 @needs_timer
 def test_a_file_that_takes_too_long_is_said_and_the_others_are_audited(folder, monkeypatch):
