@@ -197,7 +197,7 @@ class Scopes:
         for child in body if isinstance(body, list) else [body]:
             self.scopes[child] = inner
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            for each in ast.iter_child_nodes(node.args):
+            for each in _children(node.args):
                 if isinstance(each, ast.arg):
                     inner.bind(each.arg, Binding("parameter", each))
 
