@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -292,11 +293,16 @@ def _import(node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
 
 def _assign(target: ast.expr, value: ast.expr | None, scope: Scope, statement: ast.AST) -> None:
     """Binds the names of a target; `statement` is used if the value is not written down."""
-    if isinstance(target, ast.Name):
-        kind: Kind = "other" if value is None else "value"
-        scope.bind(target.id, Binding(kind, statement if value is None else value))
-    elif isinstance(target, ast.Starred):
-        _assign(target.value, None, scope, statement)
+    for each, given in pairs(target, value):
+        if isinstance(each, ast.Name):
+            kind: Kind = "other" if given is None else "value"
+            scope.bind(each.id, Binding(kind, statement if given is None else given))
+
+
+def pairs(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[ast.expr, ast.expr | None]]:
+    """Yields what an assignment binds, and each value; None for one that is not written down."""
+    if isinstance(target, ast.Starred):
+        yield from pairs(target.value, None)
     elif isinstance(target, (ast.Tuple, ast.List)):
         parts: list[ast.expr | None] = [None] * len(target.elts)
         if (
@@ -306,4 +312,6 @@ def _assign(target: ast.expr, value: ast.expr | None, scope: Scope, statement: a
         ):
             parts = list(value.elts)
         for element, part in zip(target.elts, parts, strict=True):
-            _assign(element, part, scope, statement)
+            yield from pairs(element, part)
+    else:
+        yield target, value
