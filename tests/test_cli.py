@@ -1147,7 +1147,6 @@ def test_a_command_that_lacks_its_requirements_names_them_whatever_its_arguments
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("torchdropout verify needs click, rich, scipy and numpy: pip install")
-    assert command.short_help == "Needs torchdropout[verify]."
 
 
 # --- Parts of the commands ------------------------------------------------------------------------

@@ -61,6 +61,9 @@ def told(data, name="bad.py"):
         (b"\xef\xbb\xbf# coding: latin-1\n" + HEAD.encode(), 1, "encoding problem: utf-8, by the"),
         (b"# coding: hex\n" + HEAD.encode(), 1, "not an encoding of text"),
         (b"# coding: undefined\n" + HEAD.encode(), 1, ""),
+        (b"# \xff\xfe\n" + HEAD.encode(), 1, "invalid or missing encoding declaration"),
+        (b"# coding: ascii\n" + HEAD.encode() + b"\xc3\xa9", 4, "not ascii"),
+        *((HEAD.encode(c), 1, "UTF-16 or UTF-32") for c in ("utf-16", "utf-32")),
     ],
 )
 def test_what_cannot_be_decoded(data, line, message):

@@ -15,7 +15,6 @@ import pytest
 
 from torchdropout_audit.files import (
     NOT_SOURCE,
-    UnreadableError,
     find_files,
     leads_out,
     read_source,
@@ -466,26 +465,6 @@ def test_the_encoding_is_that_of_pep_263(data, text, encoding, bom):
     if text is not None:
         assert source.text == text
     assert source.encoded(source.text) == data
-
-
-@pytest.mark.parametrize(
-    ("data", "words", "line"),
-    [
-        (b"x = 1\ny = 2\n\n# caf\xe9\n", "not utf-8", 4),
-        (b"\n\n# caf\xe9\n", "not utf-8", 3),
-        (b"# \xff\xfe\n", "invalid or missing encoding declaration", 1),
-        (b"# coding: klingon\n", "unknown encoding: klingon", 1),
-        (b"\xef\xbb\xbf# coding: latin-1\n", "encoding problem: utf-8", 1),
-        (b"# coding: ascii\n#\n#\n\xc3\xa9", "not ascii", 4),
-        (b"# coding: rot13\n", "rot13 is not an encoding of text", 1),
-        ("import torch\n".encode("utf-16"), "UTF-16 or UTF-32, which Python does not read", 1),
-    ],
-)
-def test_what_cannot_be_decoded(data, words, line):
-    with pytest.raises(UnreadableError, match=words) as caught:
-        read_source(data)
-    assert str(caught.value).startswith(words)
-    assert caught.value.line == line
 
 
 def test_reading_is_what_python_does(tmp_path):

@@ -6,6 +6,7 @@ import random
 import re
 import warnings
 from collections import Counter
+from keyword import iskeyword
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def mutated(chance, text):
             case 3:
                 tokens.insert(at, chance.choice(ODD))
             case 4 | 5 | 9 | 10 | 11 | 12 | 13 | 14:  # a word for a word: most often it parses
-                words = [i for i, token in enumerate(tokens) if token[0].isalnum()]
+                words = [i for i, t in enumerate(tokens) if t[0].isalnum() and not iskeyword(t)]
                 if words:
                     tokens[chance.choice(words)] = chance.choice(
                         (*WORDS, tokens[chance.choice(words)])

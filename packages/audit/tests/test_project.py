@@ -312,6 +312,7 @@ class TestCalls:
             "from models.encoder import Encoder\nx: list[Encoder | None] = []",
             "from models.encoder import Encoder\nresults[Encoder.KEY] = f(Encoder.KEY)",
             "from models.encoder import Encoder\nisinstance(x, (int, Encoder))",
+            "from models.encoder import Encoder\nx: Encoder = y\nissubclass(Encoder, A)",
         ],
     )
     def test_none(self, text):
@@ -327,6 +328,10 @@ class TestCalls:
             "build(Encoder)",
             "build(kind=Encoder)",
             "Encoder.build()",
+            "x: Kind = Encoder",
+            "x = A[Encoder]",
+            "f(1).isinstance(Encoder)",
+            "@Encoder\ndef f(): ...",
             "def f(kind=Encoder): ...",
         ],
     )
@@ -389,14 +394,6 @@ class TestLimits:
         code = code_of("models/encoder.py")
         for expected in (1, 0):
             assert len(code.project.calls(code, code.defined("Encoder"))) == expected
-
-    def test_bytes_that_are_searched(self, monkeypatch):
-        text = "from models.encoder import Encoder\nEncoder(8)\n"
-        write(Path("main.py"), text)
-        size = sum(path.stat().st_size for path in Path.cwd().rglob("*.py"))
-        for most, expected in ((size, [("main.py", 2)]), (size - 1, [])):
-            monkeypatch.setattr(dependencies_module, "_MOST_SEARCHED", most)
-            assert calls() == expected
 
     def test_what_is_read(self, monkeypatch):
         monkeypatch.setattr(project_module, "_MOST_READ", 1)
@@ -614,51 +611,3 @@ def test_packages_that_import_all_names_of_one_another(number):
             [None] * number
         )
     assert len(asked) < 100 * number
-
-
-@pytest.mark.parametrize(
-    ("text", "is_looked_at"),
-    [
-        ("def f(x: Net): ...", True),
-        ("def f(x) -> Net: ...", True),
-        ("x: Net = y", True),
-        ("x: Optional[Net] = y", True),
-        ("x: A | Net = y", True),
-        ("isinstance(x, Net)", True),
-        ("issubclass(Net, A)", True),
-        ("isinstance(x, (A, Net))", True),
-        ("f(Net.KEY)", True),
-        ("Net.build()", False),
-        ("Net(1)", False),
-        ("build(Net)", False),
-        ("Net(1).isinstance(x)", False),
-        ("x: Kind = Net", False),
-        ("x = Net", False),
-        ("x = A[Net]", False),
-        ("def f(x=Net): ...", False),
-        ("@Net\ndef f(): ...", False),
-        ("class A(Net): ...", False),
-    ],
-)
-def test_a_class_that_is_only_looked_at(text, is_looked_at):
-    code = Code(text)
-    [node] = code.references("Net")
-    assert project_module._is_looked_at(code, node) is is_looked_at
-
-
-@pytest.mark.parametrize(
-    ("text", "is_in_block"),
-    [
-        (b"def f():\n    make(1)", True),
-        (b"if x:\n\tmake (1)", True),
-        (b"make(1)\n  x = make(2)", True),
-        (b"make(1)", False),
-        (b"x = 1\nmake(1)", False),
-        (b"if x: make(1)", False),
-        (b"  # make(1)", False),
-        (b"  remake(1)", False),
-        (b"  make", False),
-    ],
-)
-def test_a_name_that_is_called_in_a_block(text, is_in_block):
-    assert project_module._is_in_block(text, "make") is is_in_block

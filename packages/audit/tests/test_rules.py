@@ -72,41 +72,12 @@ def test_a_rule_is_a_file_and_a_file_a_rule():
     assert files == {name.replace("-", "_") for name in FINDERS}
 
 
-FIRST = {
-    *("functional-always-on", "functional-never-on", "training-passed-as-p", "training-literal"),
-    *("attention-dropout-ungated", "module-built-in-forward", "module-not-registered"),
-    *("keep-probability-as-p", "rnn-dropout-without-effect", "p-out-of-range", "p-one", "p-zero"),
-    *("dropout-before-batchnorm", "dropout-on-logits", "double-dropout", "feature-dropout-rank"),
-    *("checkpoint-without-rng", "eval-not-restored", "eval-mode-dropout-forced"),
-}
-
-
-def test_no_rule_has_got_lost():
-    assert set(FINDERS) >= FIRST
-
-
 def test_only_the_rules_that_are_asked_for_are_applied():
     text = FINDERS["functional-always-on"].rule.broken
     assert audit_text(text, rules={"p-one"}) == []
     assert [f.name for f in audit_text(text, rules={"functional-always-on"})] == [
         "functional-always-on"
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [("def f(:\n", 1), ("x = 1\nx = (\n", 2), ("a\n b\n", 2), ("\0", 1), ("", 0), ("\ufeff", 0)],
-)
-def test_what_does_not_parse_is_one_finding(text, line):
-    findings = audit_text(text)
-    assert [(f.name, f.severity, f.line) for f in findings] == (
-        [("syntax-error", "error", line)] if line else []
-    )
-
-
-@pytest.mark.parametrize("text", ["(" * 5000 + ")" * 5000, "-" * 100_000 + "1", "[" * 300])
-def test_what_is_nested_too_deep_is_a_finding(text):
-    assert [f.name for f in audit_text(text)] == ["syntax-error"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Files audited in parallel, fixed, and given up when told to."""
 
 import gc
-import io
 import json
 import os
 import pickle
@@ -11,9 +10,8 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 
@@ -156,21 +154,12 @@ def test_the_time_of_a_file_is_that_of_the_page():
     )
 
 
-def test_the_garbage_collector_runs_now_and_then(monkeypatch):
-    collected = []
-    monkeypatch.setattr(run_module, "_uncollected", 0)
-    monkeypatch.setattr(run_module, "_WORTH_COLLECTING", 10)
-    monkeypatch.setattr(gc, "collect", lambda: collected.append(run_module._uncollected))
-    for size, count in ((4, 0), (6, 0), (1, 1), (10, 1), (1, 2)):
-        with run_module._collected_seldom(size):
-            assert not gc.isenabled()
-        assert gc.isenabled()
-        assert len(collected) == count
-    gc.disable()
+@pytest.mark.parametrize("is_on", [True, False])
+def test_the_garbage_collector_is_as_it_was(is_on):
+    (gc.enable if is_on else gc.disable)()
     try:
-        with run_module._collected_seldom(1):
-            pass
-        assert not gc.isenabled()
+        audit_data(BAD.encode(), "a.py")
+        assert gc.isenabled() == is_on
     finally:
         gc.enable()
 
@@ -319,8 +308,6 @@ def test_a_file_that_is_gone_is_a_problem(monkeypatch):
     monkeypatch.setattr(run_module, "find_files", lambda *_, **__: (["no.py"], []))
     report = audit_paths(["."])
     assert (report.problems, report.files) == (("no.py: no such file or folder",), 0)
-    outcome = run_module.audit_file(run_module._Task("no.py", frozenset(), None, 1, 1))
-    assert outcome == run_module._Outcome(problem="no.py: no such file or folder", is_audited=False)
 
 
 # --- Processes ----------------------------------------------------------------------------------
@@ -471,40 +458,14 @@ def test_a_program_in_one_file_starts_none(monkeypatch):
     assert not workers.can_start()
 
 
-def test_a_process_gets_one_task_after_another(monkeypatch):
-    begun = []
-
-    def begin(self):
-        pipes = {"stdin": io.BytesIO(), "stdout": io.BytesIO(b"K\x07.K\x08.")}
-        begun.append(SimpleNamespace(**pipes, poll=lambda: None))
-        return begun[-1]
-
-    monkeypatch.setattr(workers._Processes, "_started", begin)
-    processes = workers._Processes(abs)
-    assert [processes.run(task) for task in (-7, -8)] == [7, 8]  # pickled as `K`
-    assert len(begun) == 1
-
-
 def noisy(task):
     os.write(1, b"noise")
     return -task
 
 
-def test_what_a_task_prints_is_not_a_result(monkeypatch, capfdbinary):
-    tasks = io.BytesIO(b"".join(map(pickle.dumps, (noisy, 7, 8))))
-    with ExitStack() as opened, monkeypatch.context() as patch:
-        patch.setattr(sys, "stdin", SimpleNamespace(buffer=tasks))
-        fdopen = os.fdopen
-        patch.setattr(os, "fdopen", lambda *args: opened.enter_context(fdopen(*args)))
-        patch.setattr(os, "_exit", sys.exit)
-        patch.setattr(signal, "signal", lambda *_: None)
-        patch.setattr(gc, "freeze", lambda: None)
-        with pytest.raises(SystemExit) as ended:
-            workers.serve()
-    printed = capfdbinary.readouterr()
-    results = io.BytesIO(printed.out)
-    assert [pickle.load(results) for _ in range(3)] == ["ready", -7, -8]
-    assert (results.read(), printed.err, ended.value.code) == (b"", b"noisenoise", 0)
+def test_what_a_task_prints_is_not_a_result(capfdbinary):
+    assert list(run_all(noisy, [7, 8], 1)) == [(7, -7), (8, -8)]
+    assert capfdbinary.readouterr() == (b"", b"noisenoise")
 
 
 def slow(seconds):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 from collections.abc import Mapping, Sequence
 
 import click
@@ -24,6 +25,20 @@ _MODULES: Mapping[str, str] = {
     "explain": ".about",
     "info": ".about",
 }
+# What the help says of each; it imports none of them.
+_HELP: Mapping[str, str] = {
+    "verify": "Check whether a dropout is correct.",
+    "compare": "Report where two dropouts differ.",
+    "checks": "List the checks of the verifier.",
+    "audit": "Find misuse of dropout in source files.",
+    "audit-model": "Find where dropout acts in a model.",
+    "mc": "Inspect Monte-Carlo dropout.",
+    "rules": "List the rules of the audits.",
+    "explain": "Explain a check or a rule.",
+    "info": "Show the versions and the backend.",
+}
+# The modules of commands that may run code of a user's, which then finds torchdropout imported.
+_WITH_TORCH = (".verify", ".audit_model", ".mc")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -43,11 +58,19 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_MODULES)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(n, said if _is_able(n) else f"Needs {needed(n)}.") for n, said in _HELP.items()]
+            )
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _MODULES:
             return None
         name = _MODULES[cmd_name]
         try:
+            if name in _WITH_TORCH:
+                importlib.import_module("torchdropout._front")
             module = importlib.import_module(name, __name__)
         except ModuleNotFoundError as error:
             if error.name not in (*PACKAGES[extra_of(cmd_name)], name.partition(".")[0]):
@@ -70,9 +93,16 @@ def _unable(name: str) -> click.Command:
         return CANNOT_RUN
 
     anything = {"ignore_unknown_options": True, "allow_extra_args": True}
-    return click.Command(
-        name, callback=tell, context_settings=anything, short_help=f"Needs {needed(name)}."
-    )
+    return click.Command(name, callback=tell, context_settings=anything)
+
+
+def _is_able(command: str) -> bool:
+    """Whether what a command imports first is installed."""
+    packages = ("torchdropout_audit",) if command == "audit" else PACKAGES[extra_of(command)]
+    try:
+        return all(importlib.util.find_spec(each) for each in packages)
+    except ModuleNotFoundError:
+        return False
 
 
 @click.group(cls=_Commands, context_settings=HELP)

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 import click
 
 from ..extras import PACKAGES
-from ..info import gather, text
 from ..reporting.command import OK, completing, formats
 from ..reporting.findings import Rule
 from ..reporting.output import look, write
@@ -21,14 +20,16 @@ _CHECKS = (("..verify.registry", "verify"),)
 _RULES = (("torchdropout_audit.registry", "audit"), ("..audit.rules", "audit"))
 
 
-@click.command(short_help="Explain a check or a rule.")
+@click.command()
 @click.argument("name", shell_complete=completing(lambda: _completions()))
 def explain(name: str) -> int:
     """Explain a check or rule, by NAME or code: what it finds, why it matters, how to fix it."""
     key = name.strip().lower()
-    known = list(_rules_of((*_CHECKS, *_RULES)))
-    rule = next((rule for rule in known if key in (rule.name, rule.code.lower())), None)
+    tables = (*_RULES, *_CHECKS)  # the first needs no torch
+    found = (rule for rule in _rules_of(tables) if key in (rule.name, rule.code.lower()))
+    rule = next(found, None)
     if rule is None:
+        known = _rules_of((*_CHECKS, *_RULES))
         names = [text for rule in known for text in (rule.name, rule.code)]
         listed = "`torchdropout checks` and `torchdropout rules` list them"
         raise click.UsageError(
@@ -58,7 +59,7 @@ def _rules_of(tables: Sequence[tuple[str, str]]) -> Iterator[Rule]:
             yield from table.RULES.values()
 
 
-@click.command(short_help="List the rules of the audits.")
+@click.command()
 @formats("text", "json")
 def rules(form: str) -> int:
     """List the rules of the audits: code, name, group, severity, requirement."""
@@ -67,9 +68,11 @@ def rules(form: str) -> int:
     return OK
 
 
-@click.command(short_help="Show the versions and the backend.")
+@click.command()
 @formats("text", "json")
 def info(form: str) -> int:
     """Show versions, the backend and why it was chosen, and threads."""
+    from ..info import gather, text  # it imports torch
+
     write(json.dumps(gather()) if form == "json" else text())
     return OK

@@ -35,7 +35,7 @@ from ..scope.interface import BatchDims
 from ._apart import apart
 
 
-@click.group(short_help="Inspect Monte-Carlo dropout.")
+@click.group()
 def mc() -> None:
     """Inspect Monte-Carlo dropout: predictions of a model in eval with its dropout on."""
 

@@ -131,7 +131,7 @@ def _limit(timeout: float | None, level: str) -> float | None:
     return (_TIMEOUTS[level] if timeout is None else timeout) or None
 
 
-@click.command(short_help="Check whether a dropout is correct.")
+@click.command()
 @click.argument("targets", nargs=-1, metavar="TARGET...")
 @_level
 @_seed
@@ -343,7 +343,7 @@ def _exit_code(report: Report, outcome: RunOutcome, strict: bool, exit_zero: boo
     return OK if is_good or exit_zero else ERRORS
 
 
-@click.command(short_help="Report where two dropouts differ.")
+@click.command()
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @_level
@@ -417,7 +417,7 @@ def compare(
     return OK if found.same or exit_zero else ERRORS
 
 
-@click.command(short_help="List the checks of the verifier.")
+@click.command()
 @formats("text", "json")
 def checks(form: str) -> int:
     """List the checks: code, name, group, severity, what each requires."""

@@ -74,7 +74,7 @@ _REDRAWN = 0.1  # seconds
 _CHUNK = 1_000_000  # bytes of stdin
 
 
-@click.command(context_settings=HELP, short_help="Find misuse of dropout in source files.")
+@click.command(context_settings=HELP)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--fix", is_flag=True, help="Fix mistakes where only one meaning is possible.")
 @click.option(

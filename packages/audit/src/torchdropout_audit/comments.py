@@ -147,8 +147,9 @@ def _from(first: int, last: int) -> range:
 
 @dataclass
 class _Layout:
-    """Where the lines and statements of a text are."""
+    """A text, and where its lines and statements are."""
 
+    text: str
     starts: list[int]
     statements: list[tuple[int, int]] = field(default_factory=list)  # lines, in order
     closed: set[int] = field(default_factory=set)  # lines whose end is in a string, or escaped
@@ -172,10 +173,10 @@ class _Layout:
         lines = (*range(first, min(last, end) + 1), end)
         return next((line for line in lines if line not in self.closed), None)
 
-    def end_of(self, line: int, text: str) -> int:
+    def end_of(self, line: int) -> int:
         """Returns where a line ends, without its line end."""
-        end = _LINE_END.search(text, self.starts[line - 1])
-        return len(text) if end is None else end.start()
+        end = _LINE_END.search(self.text, self.starts[line - 1])
+        return len(self.text) if end is None else end.start()
 
     def place(self, offset: int) -> tuple[int, int]:
         """Returns the line and column of a character, from 1."""
@@ -226,7 +227,7 @@ def suppress(
         kept = {line for span in spans for line in _from(*span)}
         for directive in () if is_kept else directives:
             if layout.place(directive.start)[0] not in kept:
-                left += _unused(directive, text, path, rules, layout)
+                left += _unused(directive, path, rules, layout)
     return sorted(left, key=lambda each: (each.line, each.column, each.code))
 
 
@@ -268,7 +269,7 @@ def add_ignores(text: str, findings: Sequence[SourceFinding]) -> tuple[str, int]
             names = f", {names}" if entries else names
         else:
             begin = layout.starts[line - 1]
-            end = layout.end_of(line, text)
+            end = layout.end_of(line)
             start = begin + len(text[begin:end].rstrip())
             names = f"  # torchdropout: ignore[{names}]"
         text = text[:start] + names + text[end:]
@@ -292,7 +293,7 @@ def rules_named_at(text: str, offset: int) -> frozenset[str]:
 
 
 def _read(text: str) -> tuple[list[_Directive], _Layout]:
-    layout = _Layout([0, *(end.end() for end in _LINE_END.finditer(text))])
+    layout = _Layout(text, [0, *(end.end() for end in _LINE_END.finditer(text))])
     comments: list[tuple[int, int, str, bool, bool]] = []
     first: int | None = None  # the line on which the current statement begins
     is_above_code = True
@@ -385,42 +386,38 @@ def _directive(
 
 
 def _unused(
-    directive: _Directive,
-    text: str,
-    path: str,
-    rules: Collection[str] | None,
-    layout: _Layout,
+    directive: _Directive, path: str, rules: Collection[str] | None, layout: _Layout
 ) -> Iterator[SourceFinding]:
     if directive.verb == "mc-dropout":  # states an intention, whether or not a rule would report it
         return
     applied = set(FINDERS) if rules is None else set(rules)
-    whole = _Removal(text, directive, layout)
-    if directive.entries is None:
-        if not directive.is_used and applied >= set(FINDERS):
-            said = f"`{directive.verb}` silences nothing"
-            yield _finding(
-                said, directive.start, directive.marked_end, whole.fix(), path, text, layout
-            )
+    said, whole = f"`{directive.verb}` silences nothing", _removal(directive, layout)
+    if not directive.is_closed:
+        said = f"`{directive.verb}` has no closing bracket, and silences nothing"
+    elif directive.entries is not None and not directive.entries:
+        said = f"`{directive.verb}` names no rule, and silences nothing"
+    elif directive.entries is None and (directive.is_used or not applied >= set(FINDERS)):
         return
-    if not directive.is_closed or not directive.entries:
-        what = "names no rule" if directive.is_closed else "has no closing bracket"
-        said = f"`{directive.verb}` {what}, and silences nothing"
-        yield _finding(said, directive.start, directive.marked_end, whole.fix(), path, text, layout)
+    if not directive.entries:
+        yield _finding(said, directive.start, directive.marked_end, whole, path, layout)
         return
-    idle = [e for e in directive.entries if not e.is_used and (not e.rules or e.rules & applied)]
-    is_idle = len(idle) == len(directive.entries)
-    places = {id(entry): place for place, entry in enumerate(directive.entries)}
-    for entry in idle:
+    entries = directive.entries
+    idle = [
+        (place, each)
+        for place, each in enumerate(entries)
+        if not each.is_used and (not each.rules or each.rules & applied)
+    ]
+    for place, entry in idle:
         if entry.rules:
             said = f"`{directive.verb}[{entry.text}]` silences nothing"
         else:
             said = f"no rule is named {entry.text!r}; {CHOICE.hint(entry.text)}"
         fix = None
-        if not is_idle:
-            fix = whole.fix_of(places[id(entry)])
-        elif entry is idle[0]:  # removes the whole directive
-            fix = whole.fix()
-        yield _finding(said, entry.start, entry.end, fix, path, text, layout)
+        if len(idle) < len(entries):
+            fix = _removal_of(entries, place)
+        elif place == 0:  # removes the whole directive
+            fix = whole
+        yield _finding(said, entry.start, entry.end, fix, path, layout)
 
 
 def _names_unused(directive: _Directive) -> bool:
@@ -428,64 +425,46 @@ def _names_unused(directive: _Directive) -> bool:
     return any(UNUSED_IGNORE.name in entry.rules for entry in directive.entries or ())
 
 
-@dataclass(frozen=True)
-class _Removal:
-    """Removes a directive from its comment."""
+def _removal(directive: _Directive, layout: _Layout) -> Fix:
+    """Removes a directive: its part of the comment, or the line if nothing else is on it."""
+    text, start, end = layout.text, directive.start, directive.end
+    line, _ = layout.place(start)
+    before, stop = layout.starts[line - 1], layout.end_of(line)
+    if text[end:stop].strip():  # another part of the comment follows
+        end += len(text[end:stop]) - len(text[end:stop].lstrip())
+    else:
+        end = stop
+        start = before + len(text[before:start].rstrip())
+        if start == before and line < len(layout.starts):
+            end = layout.starts[line]
+    return Fix("remove it", (Edit(start, end, ""),))
 
-    text: str
-    directive: _Directive
-    layout: _Layout
 
-    def fix(self) -> Fix:
-        """Removes all of it: its part of the comment, or the line if nothing else is on it."""
-        text, start, end = self.text, self.directive.start, self.directive.end
-        line, _ = self.layout.place(start)
-        before, stop = self.layout.starts[line - 1], self.layout.end_of(line, text)
-        if text[end:stop].strip():  # another part of the comment follows
-            end += len(text[end:stop]) - len(text[end:stop].lstrip())
-        else:
-            end = stop
-            start = before + len(text[before:start].rstrip())
-            if start == before and line < len(self.layout.starts):
-                end = self.layout.starts[line]
-        return Fix("remove it", (Edit(start, end, ""),))
-
-    def fix_of(self, place: int) -> Fix:
-        """Removes one name from the brackets, with a comma."""
-        entries = self.directive.entries
-        assert entries is not None
-        if place:
-            start, end = entries[place - 1].end, entries[place].end
-        else:
-            start, end = entries[0].start, entries[1].start
-        return Fix("remove it", (Edit(start, end, ""),))
+def _removal_of(entries: Sequence[_Entry], place: int) -> Fix:
+    """Removes one name from the brackets, with a comma."""
+    if place:
+        start, end = entries[place - 1].end, entries[place].end
+    else:
+        start, end = entries[0].start, entries[1].start
+    return Fix("remove it", (Edit(start, end, ""),))
 
 
 def _finding(
-    message: str,
-    start: int,
-    end: int,
-    fix: Fix | None,
-    path: str,
-    text: str,
-    layout: _Layout,
+    message: str, start: int, end: int, fix: Fix | None, path: str, layout: _Layout
 ) -> SourceFinding:
     line, column = layout.place(start)
-    end_line, end_column = layout.place(end)
-    rule = UNUSED_IGNORE
-    source, source_column = excerpt(text, start, column)
+    source, first = excerpt(layout.text, start, column)
     return SourceFinding(
         path,
         line,
         column,
-        end_line,
-        end_column,
-        rule.code,
-        rule.name,
-        rule.severity,
+        *layout.place(end),
+        UNUSED_IGNORE.code,
+        UNUSED_IGNORE.name,
+        UNUSED_IGNORE.severity,
         message,
         "" if fix is None else fix.does,
         source,
         fix,
-        source_column=source_column,
+        source_column=first,
     )

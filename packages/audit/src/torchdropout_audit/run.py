@@ -95,7 +95,6 @@ MOST_FINDINGS = 1_000
 """Findings of a file that are reported."""
 
 _WORTH_A_PROCESS = 400_000  # bytes to parse that take about as long as starting a process
-_WORTH_COLLECTING = 3_000_000  # bytes of source whose circles may wait to be freed
 _LONG = 200_000  # bytes of a file that is begun before others
 _MOST_JOBS = 8
 
@@ -465,7 +464,7 @@ def _outcome_of(task: _Task, read: Callable[[], bytes]) -> _Outcome:
     """Audits the bytes of one file within its limits; does not raise."""
     path = task.path
     try:
-        with _collected_seldom(task.size), below(MOST_MEMORY), within(MOST_SECONDS):
+        with _uncollected(), below(MOST_MEMORY), within(MOST_SECONDS):
             return _audited(task, read())
     except OSError as error:
         return _unread(path, error)
@@ -479,25 +478,17 @@ def _outcome_of(task: _Task, read: Callable[[], bytes]) -> _Outcome:
     return _Outcome(problem=said, is_audited=False)
 
 
-_uncollected = 0
-
-
 @contextmanager
-def _collected_seldom(size: int) -> Iterator[None]:
+def _uncollected() -> Iterator[None]:
     """Turns the garbage collector off while a tree grows.
 
     It would take longer than the parser, and find nothing.
     """
-    global _uncollected
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        _uncollected += size
-        if _uncollected > _WORTH_COLLECTING:
-            _uncollected = 0
-            gc.collect()
         if was_enabled:
             gc.enable()
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from .definitions import Assigned, Call, Class, Function
 from .layers import Layers
-from .scopes import FunctionNode
+from .scopes import FunctionNode, pairs
 from .training import Training
 from .words import is_pretrained
 
@@ -103,14 +103,7 @@ class Code(Layers, Training):
             return
         value = None if isinstance(node, ast.AugAssign) else node.value
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-            pairs = [(target, value)]
-            if isinstance(target, (ast.Tuple, ast.List)):
-                whole = isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(
-                    target.elts
-                )
-                values = value.elts if whole else [None] * len(target.elts)  # type: ignore[union-attr]
-                pairs = list(zip(target.elts, values, strict=True))
-            for one, given in pairs:
+            for one, given in pairs(target, value):
                 self._collect_attribute(node, one, given)
 
     def _collect_attribute(self, node: ast.stmt, target: ast.expr, value: ast.expr | None) -> None:
@@ -268,8 +261,8 @@ def _defaults(node: FunctionNode) -> dict[str, ast.expr]:
     positional = [*node.args.posonlyargs, *node.args.args]
     last = positional[len(positional) - len(node.args.defaults) :]
     found = {one.arg: default for one, default in zip(last, node.args.defaults, strict=True)}
-    pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-    return found | {one.arg: default for one, default in pairs if default is not None}
+    by_name = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    return found | {one.arg: default for one, default in by_name if default is not None}
 
 
 def _is_module_name(name: str | None) -> bool:

@@ -141,6 +141,8 @@ class Layers(Names):
         Args:
             func: What is called: `partial(f)`, or a name or an attribute of self for it.
         """
+        if not self._has_partials:
+            return None
         made: ast.expr | None = func
         if not isinstance(func, ast.Call):
             values = [
@@ -154,6 +156,10 @@ class Layers(Names):
         if self.name(made.func) != "functools.partial" or any(k.arg is None for k in made.keywords):
             return None
         return made
+
+    @cached_property
+    def _has_partials(self) -> bool:
+        return "functools" in self.text
 
     def _ordered(self, expr: ast.expr) -> list[ast.expr] | None:
         if not isinstance(expr, ast.Call) or self.name(expr.func) != "collections.OrderedDict":

@@ -9,44 +9,18 @@ from functools import cached_property
 from itertools import islice
 
 from .definitions import UNKNOWN, Assigned, Class, Function, Pattern
-from .scopes import Binding
+from .scopes import UNBOUND, Binding, is_none
+from .scopes import Bound as Bound
 from .signatures import ROOTS, canonical, is_public
 from .tree import Tree
 
+_MOST_VALUES = 100  # of an attribute, and modules of which all names are imported
 _DEEPEST = 12  # names that stand for names: a circle, or unreadable
-_MOST_VALUES = 100  # bindings of a name: with more, its value at a place is not known
 # The usual names for torch's modules.
 _CUSTOM = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional"}
 _OTHER_FRAMEWORKS = re.compile(
     r"\b(?:paddle|mindspore|flax|jax|tensorflow|keras|mxnet|mlx|tinygrad|jittor|oneflow|chainer)\b"
 )
-
-
-class Bound:
-    """All that a name may stand for in a scope, and what follows from it.
-
-    Attributes:
-        bindings: The places that bind it.
-    """
-
-    def __init__(self, bindings: Sequence[Binding]) -> None:
-        self.bindings = bindings
-
-    @cached_property
-    def only(self) -> ast.AST | None:
-        """What it is bound to if that is one thing, apart from None; else None."""
-        found = [b.node for b in self.bindings if not _is_none(b.node)]
-        return found[0] if len(found) == 1 else None
-
-    @cached_property
-    def values(self) -> list[ast.expr | None]:
-        """The expressions that it is assigned; None for one that is not written down."""
-        if len(self.bindings) > _MOST_VALUES:
-            return [None, None]
-        return [
-            b.node if b.kind == "value" and isinstance(b.node, ast.expr) else None
-            for b in self.bindings
-        ]
 
 
 class Names(Tree):
@@ -56,7 +30,6 @@ class Names(Tree):
         super().__init__(text, path)
         self._names: dict[ast.AST | Bound, str | None] = {}
         self._stars: dict[str, str | None] = {}
-        self._bound: dict[int, Bound] = {0: Bound(())}
         self._locals: dict[ast.expr, Function | Class | None] = {}
         self._values: dict[tuple[ast.AST, int], object] = {}
 
@@ -70,7 +43,7 @@ class Names(Tree):
             For example `torch.nn.functional.dropout`, whatever its local name; None for what this
             file defines, for what is not known, and for what may be several things.
         """
-        return self._name(expr, 0)
+        return self._names[expr] if expr in self._names else self._name(expr, 0)
 
     def _name(self, expr: ast.AST, depth: int) -> str | None:
         if expr not in self._names:
@@ -103,11 +76,13 @@ class Names(Tree):
         for binding in bound.bindings:
             if binding.kind == "import":
                 found.add(canonical(binding.target))
+            elif binding.kind == "parameter":
+                return None
             elif self._is_fallback(binding.node):
                 continue
             elif binding.kind == "value" and _names(binding.node):
                 found.add(self._of_value(binding.node, depth))
-            elif not _is_none(binding.node):  # `except ImportError: flash_attn_func = None`
+            elif not is_none(binding.node):  # `except ImportError: flash_attn_func = None`
                 return None
         return found.pop() if len(found) == 1 else None
 
@@ -142,8 +117,8 @@ class Names(Tree):
     def _by_custom(self) -> Mapping[str, str]:
         """What `torch`, `nn` and `F` stand for where `from unknown import *` may bind them."""
         is_open = any(each.partition(".")[0] not in ROOTS for each in self._scopes.module.stars)
-        is_of_torch = "torch" in self.text and not _OTHER_FRAMEWORKS.search(self.text)
-        return _CUSTOM if is_open and is_of_torch else {}
+        is_ours = is_open and "torch" in self.text and not _OTHER_FRAMEWORKS.search(self.text)
+        return _CUSTOM if is_ours else {}
 
     @cached_property
     def _origins(self) -> Sequence[str]:
@@ -154,29 +129,30 @@ class Names(Tree):
 
     def bindings(self, name: ast.Name) -> Sequence[Binding]:
         """Returns all that a name may stand for at its place."""
-        return self._scopes.scopes[name].lookup(name.id)
+        return self._scopes.scopes[name].lookup(name.id).bindings
 
     def defined(self, name: str) -> Function | Class | None:
         """Returns the function or class that a name of the module stands for, if it is one."""
-        found = Bound(self._scopes.module.names.get(name, ())).only
+        found = self._scopes.module.names.get(name, UNBOUND).only
         return None if found is None else self._by_node.get(found)
 
     def stored(self, name: str) -> Sequence[ast.expr | None]:
         """Returns the expressions that the module assigns to a name, as `assigned` does."""
-        return Bound(self._scopes.module.names.get(name, ())).values
+        return self._scopes.module.names.get(name, UNBOUND).values
 
     def passed_on(self, name: str) -> Sequence[str]:
         """Returns the qualified names that a name of the module may stand for in other files."""
         module = self._scopes.module
         if name in module.names:
-            return [each.target for each in module.names[name] if each.kind == "import"]
+            found = module.names[name].bindings
+            return [each.target for each in found if each.kind == "import"]
         joined = (f"{star}{'' if star.endswith('.') else '.'}{name}" for star in module.stars)
         return [*islice(joined, _MOST_VALUES)]
 
     def imports(self) -> Sequence[str]:
         """Returns the qualified names that the module imports."""
         module = self._scopes.module
-        bound = (each for found in module.names.values() for each in found)
+        bound = (each for found in module.names.values() for each in found.bindings)
         return [*module.stars, *(each.target for each in bound if each.kind == "import")]
 
     def references(self, name: str) -> Sequence[ast.expr]:
@@ -185,7 +161,7 @@ class Names(Tree):
         local = {
             each
             for each, found in module.items()
-            if any(one.target.rpartition(".")[2] == name for one in found)
+            if any(one.target.rpartition(".")[2] == name for one in found.bindings)
         }
         local.add(name)
         return [
@@ -197,15 +173,11 @@ class Names(Tree):
     def is_same(self, name: str, here: ast.AST, there: ast.AST) -> bool:
         """Whether a name that is bound stands for the same variable at two nodes."""
         found = self._scopes.scopes[here].lookup(name)
-        return bool(found) and found is self._scopes.scopes[there].lookup(name)
+        return found is not UNBOUND and found is self._scopes.scopes[there].lookup(name)
 
     def bound(self, name: ast.Name) -> Bound:
         """Returns the bindings of a name, with what follows from them."""
-        found = self.bindings(name)
-        key = id(found) if found else 0  # of a list that its scope holds
-        if key not in self._bound:
-            self._bound[key] = Bound(found)
-        return self._bound[key]
+        return self._scopes.scopes[name].lookup(name.id)
 
     def local(self, expr: ast.AST) -> Function | Class | None:
         """Returns the function or class of this file that an expression names.
@@ -341,7 +313,7 @@ class Names(Tree):
 def _names(value: ast.AST | None) -> ast.expr | None:
     """Returns what an expression names: `f`, of `f if test else None` and of `getattr(m, "f")`."""
     if isinstance(value, ast.IfExp):
-        sides = [each for each in (value.body, value.orelse) if not _is_none(each)]
+        sides = [each for each in (value.body, value.orelse) if not is_none(each)]
         value = sides[0] if len(sides) == 1 else None
     if isinstance(value, (ast.Name, ast.Attribute)):
         return value
@@ -349,12 +321,8 @@ def _names(value: ast.AST | None) -> ast.expr | None:
         isinstance(value, ast.Call)
         and isinstance(value.func, ast.Name)
         and value.func.id == "getattr"
-        and (len(value.args) == 2 or (len(value.args) == 3 and _is_none(value.args[2])))
+        and (len(value.args) == 2 or (len(value.args) == 3 and is_none(value.args[2])))
         and isinstance(value.args[1], ast.Constant)
         and isinstance(value.args[1].value, str)
     )
     return value if is_read else None  # type: ignore[return-value]
-
-
-def _is_none(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 Kind = Literal["import", "def", "value", "parameter", "other"]
@@ -22,12 +24,15 @@ _BINDING = frozenset(
     )
 )
 # Half of all nodes have no children; operators and contexts are shared objects.
-_LEAVES = frozenset((ast.Name, ast.Constant, ast.Pass, ast.alias))
+_LEAVES = frozenset(
+    (ast.Name, ast.Constant, ast.Pass, ast.alias, ast.Global, ast.Nonlocal, ast.MatchSingleton)
+)
 _NO_NODES = frozenset(
     ("ctx", "op", "ops", "attr", "arg", "module", "level", "asname", "type_comment", "conversion")
-    + ("simple", "is_async")
+    + ("simple", "is_async", "name", "rest", "kwd_attrs", "str", "tag")
 )
-_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}  # for each type, those that may hold nodes
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}  # for each type, those that hold nodes
+_MOST_VALUES = 100  # bindings of a name: with more, its value at a place is not known
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,47 @@ class Binding:
     target: str = ""
 
 
-@dataclass
+class Bound:
+    """All that a name may stand for in a scope, and what follows from it.
+
+    Attributes:
+        bindings: The places that bind it.
+    """
+
+    def __init__(self) -> None:
+        self.bindings: list[Binding] = []
+
+    @cached_property
+    def only(self) -> ast.AST | None:
+        """What it is bound to if that is one thing, apart from None; else None."""
+        found = [b.node for b in self.bindings if not is_none(b.node)]
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def values(self) -> list[ast.expr | None]:
+        """The expressions that it is assigned; None for one that is not written down."""
+        if len(self.bindings) > _MOST_VALUES:
+            return [None, None]
+        return [
+            b.node if b.kind == "value" and isinstance(b.node, ast.expr) else None
+            for b in self.bindings
+        ]
+
+
+UNBOUND = Bound()
+"""What a builtin is bound to, or an undefined name."""
+
+
+@dataclass(eq=False)
 class Scope:
     """A module, a class, a function or a comprehension, and the names it binds."""
 
     node: ast.AST
     outer: Scope | None
-    names: dict[str, list[Binding]] = field(default_factory=dict)
+    names: dict[str, Bound] = field(default_factory=dict)
     elsewhere: dict[str, Scope] = field(default_factory=dict)  # global and nonlocal
     stars: list[str] = field(default_factory=list)
+    _known: dict[str, Bound] = field(default_factory=dict)
 
     @property
     def is_class(self) -> bool:
@@ -63,11 +100,18 @@ class Scope:
 
     def bind(self, name: str, binding: Binding) -> None:
         """Adds a binding of a name."""
-        home = self.elsewhere.get(name, self)
-        home.names.setdefault(name, []).append(binding)
+        names = self.elsewhere.get(name, self).names
+        if name not in names:
+            names[name] = Bound()
+        names[name].bindings.append(binding)
 
-    def lookup(self, name: str) -> list[Binding]:
-        """Returns all bindings of a name; none for a builtin or an undefined name."""
+    def lookup(self, name: str) -> Bound:
+        """Returns all bindings of a name, once all scopes are known."""
+        if name not in self._known:
+            self._known[name] = self._found(name)
+        return self._known[name]
+
+    def _found(self, name: str) -> Bound:
         scope: Scope | None = self.elsewhere.get(name, self)
         is_inner = True
         while scope is not None:
@@ -76,7 +120,7 @@ class Scope:
             if not isinstance(scope.node, COMPREHENSIONS):  # these see the names of a class
                 is_inner = False
             scope = scope.outer
-        return []
+        return UNBOUND
 
     def holder(self) -> Scope:
         """Returns the scope that `:=` binds in: the nearest that is not a comprehension."""
@@ -98,7 +142,7 @@ class Scopes:
         kinds: The nodes of each type, in that order.
     """
 
-    def __init__(self, tree: ast.Module, package: str = "") -> None:
+    def __init__(self, tree: ast.Module) -> None:
         self.parents: dict[ast.AST, ast.AST] = {}
         self.module = Scope(tree, None)
         self.scopes: dict[ast.AST, Scope] = {tree: self.module}
@@ -106,22 +150,21 @@ class Scopes:
         self.places: dict[ast.AST, int] = {}
         self.kinds: dict[type[ast.AST], list[ast.AST]] = {}
         self._stored: set[tuple[int, str]] = set()
-        binding: list[ast.AST] = []
-        declaring: list[ast.Global | ast.Nonlocal] = []
-        self._walk(tree, binding, declaring)
+        binding = self._walk(tree)
         # In the order of the source, when each scope knows what is global in it.
-        for declaration in declaring:
-            self._declare(declaration)
+        for kind in (ast.Global, ast.Nonlocal):
+            for declaration in self.kinds.get(kind, ()):
+                self._declare(declaration)
         for node in binding:
             self._bind(node)
 
-    def _walk(
-        self,
-        tree: ast.Module,
-        binding: list[ast.AST],
-        declaring: list[ast.Global | ast.Nonlocal],
-    ) -> None:
-        """Visits every node once, with as few steps as can be: it is most of what a file costs."""
+    def _walk(self, tree: ast.Module) -> list[ast.AST]:
+        """Visits every node once, with as few steps as can be: it is most of what a file costs.
+
+        Returns:
+            Those that bind names.
+        """
+        binding: list[ast.AST] = []
         parents, scopes, order = self.parents, self.scopes, self.order
         places, kinds = self.places, self.kinds
         waiting: list[ast.AST] = [tree]  # not recursion, since the depth of a tree is not limited
@@ -138,8 +181,6 @@ class Scopes:
                 continue
             if kind in _BINDING:
                 binding.append(node)
-            elif isinstance(node, (ast.Global, ast.Nonlocal)):
-                declaring.append(node)
             scope, inside = scopes[node], _children(node)
             for child in inside:
                 parents[child] = node
@@ -148,6 +189,7 @@ class Scopes:
                 self._open(node, scope, inside)
             inside.reverse()
             waiting += inside
+        return binding
 
     def _open(self, node: ast.AST, scope: Scope, inside: list[ast.AST]) -> None:
         """Gives a node that opens a scope, and the nodes that are evaluated in it, that scope."""
@@ -156,11 +198,12 @@ class Scopes:
         for child in body if isinstance(body, list) else [body]:
             self.scopes[child] = inner
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            for each in ast.iter_child_nodes(node.args):
+            for each in _children(node.args):
                 if isinstance(each, ast.arg):
                     inner.bind(each.arg, Binding("parameter", each))
 
-    def _declare(self, node: ast.Global | ast.Nonlocal) -> None:
+    def _declare(self, node: ast.AST) -> None:
+        assert isinstance(node, (ast.Global, ast.Nonlocal))
         scope = self.scopes[node]
         for name in node.names:
             home: Scope | None = self.module
@@ -208,19 +251,27 @@ class Scopes:
 
 
 def _children(node: ast.AST) -> list[ast.AST]:
-    """Returns the children of a node, twice as fast as `ast.iter_child_nodes`."""
+    """Returns the children of a node, several times as fast as `ast.iter_child_nodes`."""
     inside: list[ast.AST] = []
-    kind = type(node)
-    names = _FIELDS.get(kind)
-    if names is None:
-        names = _FIELDS[kind] = tuple(name for name in kind._fields if name not in _NO_NODES)
-    for name in names:
-        value = getattr(node, name, None)
-        if isinstance(value, list):
-            inside += [each for each in value if isinstance(each, ast.AST)]
-        elif isinstance(value, ast.AST):
+    names = _FIELDS.get(type(node)) or _fields(type(node))
+    for value in map(node.__dict__.get, names):
+        if type(value) is list:
+            inside += value
+        elif value is not None:
             inside.append(value)
-    return inside
+    return [each for each in inside if each is not None] if None in inside else inside
+
+
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    """Returns the fields of a type that hold nodes; the name of a type alias is one."""
+    no_nodes = _NO_NODES - {"name"} if kind.__name__ == "TypeAlias" else _NO_NODES
+    _FIELDS[kind] = tuple(name for name in kind._fields if name not in no_nodes)
+    return _FIELDS[kind]
+
+
+def is_none(node: ast.AST) -> bool:
+    """Whether a node is `None`."""
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _import(node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
@@ -242,11 +293,16 @@ def _import(node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
 
 def _assign(target: ast.expr, value: ast.expr | None, scope: Scope, statement: ast.AST) -> None:
     """Binds the names of a target; `statement` is used if the value is not written down."""
-    if isinstance(target, ast.Name):
-        kind: Kind = "other" if value is None else "value"
-        scope.bind(target.id, Binding(kind, statement if value is None else value))
-    elif isinstance(target, ast.Starred):
-        _assign(target.value, None, scope, statement)
+    for each, given in pairs(target, value):
+        if isinstance(each, ast.Name):
+            kind: Kind = "other" if given is None else "value"
+            scope.bind(each.id, Binding(kind, statement if given is None else given))
+
+
+def pairs(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[ast.expr, ast.expr | None]]:
+    """Yields what an assignment binds, and each value; None for one that is not written down."""
+    if isinstance(target, ast.Starred):
+        yield from pairs(target.value, None)
     elif isinstance(target, (ast.Tuple, ast.List)):
         parts: list[ast.expr | None] = [None] * len(target.elts)
         if (
@@ -256,4 +312,6 @@ def _assign(target: ast.expr, value: ast.expr | None, scope: Scope, statement: a
         ):
             parts = list(value.elts)
         for element, part in zip(target.elts, parts, strict=True):
-            _assign(element, part, scope, statement)
+            yield from pairs(element, part)
+    else:
+        yield target, value

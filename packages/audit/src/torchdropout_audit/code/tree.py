@@ -117,8 +117,6 @@ class Tree:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the parser, about escapes
             self.tree = ast.parse(text.removeprefix(_BOM))
-        first = len(_BOM) if text.startswith(_BOM) else 0
-        self._starts = [first, *(end.end() for end in _LINE_END.finditer(text))]
         # For a line that is not ASCII, the bytes before each of its parts.
         self._line_steps: dict[int, list[int]] = {}
         self._scopes = Scopes(self.tree)
@@ -126,8 +124,15 @@ class Tree:
         self._blocks: dict[ast.AST, dict[ast.AST, str]] = {}
         self._names_in: dict[ast.AST, Mapping[str, Sequence[ast.Name]]] = {}
         self._by_node: dict[ast.AST, Function | Class] = {}
+        self._held_by: dict[Scope, tuple[Function | None, Class | None]] = {}
         self.classes: list[Class] = []
         self.functions: list[Function] = []
+
+    @cached_property
+    def _starts(self) -> Sequence[int]:
+        """Where each line begins."""
+        first = len(_BOM) if self.text.startswith(_BOM) else 0
+        return [first, *(end.end() for end in _LINE_END.finditer(self.text))]
 
     @property
     def size(self) -> int:
@@ -140,10 +145,11 @@ class Tree:
 
     def parents(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yields the nodes that contain a node, nearest first."""
-        up = self._scopes.parents
-        while node in up:
-            node = up[node]
-            yield node
+        up = self._scopes.parents.get
+        above = up(node)
+        while above is not None:
+            yield above
+            above = up(above)
 
     def before(self, node: ast.AST) -> ast.AST | None:
         """Returns what comes before a node in the same list: a statement, a value of an `and`."""
@@ -228,27 +234,28 @@ class Tree:
 
     def function_of(self, node: ast.AST) -> Function | None:
         """Returns the innermost function whose body contains a node."""
-        scope: Scope | None = self._scopes.scopes[node]
-        while scope is not None:
-            found = self._by_node.get(scope.node)
-            if isinstance(found, Function):
-                return found
-            if isinstance(found, Class):
-                return None
-            scope = scope.outer
-        return None
+        return self._holders(self._scopes.scopes[node])[0]
 
     def class_of(self, node: ast.AST) -> Class | None:
         """Returns the class whose method, or function nested in one, contains a node."""
-        scope: Scope | None = self._scopes.scopes[node]
-        is_inside = False
-        while scope is not None:
-            found = self._by_node.get(scope.node)
-            if isinstance(found, Class):
-                return found if is_inside else None
-            is_inside |= isinstance(found, Function)
-            scope = scope.outer
-        return None
+        return self._holders(self._scopes.scopes[node])[1]
+
+    def _holders(self, scope: Scope) -> tuple[Function | None, Class | None]:
+        """Returns the function and the class that a scope is in, once these are known."""
+        new: list[Scope] = []
+        at: Scope | None = scope
+        while at is not None and at not in self._held_by:
+            new.append(at)
+            at = at.outer
+        function, cls = (None, None) if at is None else self._held_by[at]
+        for each in reversed(new):
+            known = self._by_node.get(each.node)
+            if isinstance(known, Class):
+                function = cls = None
+            elif isinstance(known, Function):
+                function, cls = known, known.cls or cls
+            self._held_by[each] = (function, cls)
+        return function, cls
 
     def receiver(self, node: ast.AST) -> str | None:
         """Returns the method's name for its object, `self`, if a node can use it; else None."""
@@ -259,7 +266,7 @@ class Tree:
             if isinstance(method, Function) and method.cls is cls:
                 plain = method.is_bound and method.parameters and not method.is_class_method
                 name = method.parameters[0].arg if plain else ""
-                found = self._scopes.scopes[node].lookup(name)
+                found = self._scopes.scopes[node].lookup(name).bindings
                 is_it = [b.node for b in found] == [method.parameters[0]] if plain else False
                 return name if is_it else None
             scope = scope.outer
