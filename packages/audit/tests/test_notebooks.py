@@ -381,6 +381,8 @@ LINES = st.lists(
 ).map("\n".join)
 
 
+# Python warns of the escapes in what is drawn, such as "\\?".
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @settings(max_examples=300)
 @given(st.lists(LINES, max_size=4))
 def test_any_cells_come_back_as_they_were(cells):

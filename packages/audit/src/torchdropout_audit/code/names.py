@@ -170,11 +170,6 @@ class Names(Tree):
             if (node.id in local if isinstance(node, ast.Name) else node.attr == name)
         ]
 
-    def is_same(self, name: str, here: ast.AST, there: ast.AST) -> bool:
-        """Whether a name that is bound stands for the same variable at two nodes."""
-        found = self._scopes.scopes[here].lookup(name)
-        return found is not UNBOUND and found is self._scopes.scopes[there].lookup(name)
-
     def bound(self, name: ast.Name) -> Bound:
         """Returns the bindings of a name, with what follows from them."""
         return self._scopes.scopes[name].lookup(name.id)
