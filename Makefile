@@ -55,11 +55,10 @@ test-peers: $(VENV)/test.stamp
 	$(BIN)/python -m pip install --quiet --editable ".[dev,peers]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/peers
 
-# Small changes of the sources, one at a time, and whether a test notices: COUNT of them (200), drawn
+# Small changes of the sources, one at a time, and whether a quick test notices: COUNT of them (200), drawn
 # with SEED (0). Takes hours; goes on where it was stopped. build/mutants/SEED.txt is the table.
 mutants: $(VENV)/test.stamp
-	test -f build/mutants/map.json || $(BIN)/python tests/mutants.py map --jobs 2
-	$(BIN)/python tests/mutants.py run --count $(or $(COUNT),200) --seed $(or $(SEED),0) --jobs 2
+	$(BIN)/python tests/mutants.py --count $(or $(COUNT),200) --seed $(or $(SEED),0)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
