@@ -12,7 +12,7 @@ import pytest
 
 from torchdropout.errors import ArgumentValueError
 from torchdropout.reporting import atomic, output, streams
-from torchdropout.reporting.output import look, need_writable, write, write_file
+from torchdropout.reporting.output import need_writable, style, write, write_file
 
 
 def permissions(path):
@@ -179,7 +179,7 @@ def test_the_look_of_stdout(monkeypatch, is_terminal, no_color, colors, width, s
         is_terminal=is_terminal, no_color=no_color, color_system=colors, width=70
     )
     monkeypatch.setattr(output, "Console", lambda: console)
-    assert look() == {"width": width, "styled": styled}
+    assert style() == {"width": width, "styled": styled}
 
 
 def test_a_report_ends_in_one_newline(capsys):

@@ -39,7 +39,7 @@ class Saved(NamedTuple):
     restore: Callable[[], object]
 
 
-class Part(NamedTuple):
+class StatePart(NamedTuple):
     """A part of the process's state: its name in a report, how to save it, whether it is random."""
 
     name: str
@@ -66,7 +66,7 @@ class ProcessState:
         torch.float32
     """
 
-    def __init__(self, parts: Iterable[Part]) -> None:
+    def __init__(self, parts: Iterable[StatePart]) -> None:
         self._saved = [(part, part.save()) for part in parts]
 
     def changed(self) -> list[str]:
@@ -88,7 +88,7 @@ class ProcessState:
 # --- Kinds of parts -----------------------------------------------------------------------------
 
 
-def _value(name: str, read: Callable[[], _Value], write: Callable[[_Value], object]) -> Part:
+def _value(name: str, read: Callable[[], _Value], write: Callable[[_Value], object]) -> StatePart:
     """A value that one function reads and another writes."""
 
     def save() -> Saved:
@@ -100,10 +100,10 @@ def _value(name: str, read: Callable[[], _Value], write: Callable[[_Value], obje
 
         return Saved(lambda: read() != before, restore)
 
-    return Part(name, save)
+    return StatePart(name, save)
 
 
-def _attribute(name: str, owner: object, attribute: str) -> Part:
+def _attribute(name: str, owner: object, attribute: str) -> StatePart:
     """An attribute of an object."""
 
     def save() -> Saved:
@@ -115,17 +115,17 @@ def _attribute(name: str, owner: object, attribute: str) -> Part:
 
         return Saved(lambda: getattr(owner, attribute, None) is not before, restore)
 
-    return Part(name, save)
+    return StatePart(name, save)
 
 
-def _generator(name: str, read: Callable[[], Any], write: Callable[[Any], object]) -> Part:
+def _generator(name: str, read: Callable[[], Any], write: Callable[[Any], object]) -> StatePart:
     """A random generator: always written back."""
 
     def save() -> Saved:
         before = read()
         return Saved(lambda: not _is_same(read(), before), lambda: write(before))
 
-    return Part(name, save, is_generator=True)
+    return StatePart(name, save, is_generator=True)
 
 
 def _is_same(state: Any, before: Any) -> bool:
@@ -147,7 +147,7 @@ def generators(
     own: Iterable[torch.Generator] = (),
     *,
     accelerators: bool = False,
-) -> tuple[Part, ...]:
+) -> tuple[StatePart, ...]:
     """The parts that save random generators: those of torch, Python and NumPy.
 
     Args:
@@ -170,7 +170,7 @@ def generators(
     return tuple(parts)
 
 
-def held_generators(holders: Mapping[str, object], numpy: ModuleType | None) -> list[Part]:
+def held_generators(holders: Mapping[str, object], numpy: ModuleType | None) -> list[StatePart]:
     """The parts that save the random generators in the attributes of objects.
 
     Args:
@@ -218,7 +218,7 @@ def _write_inference(enabled: bool) -> None:
     _HELD.append(stack)
 
 
-def _autocast(device: str) -> Part:
+def _autocast(device: str) -> StatePart:
     def read() -> tuple[bool, torch.dtype]:
         return torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
 
@@ -264,7 +264,7 @@ DEFAULT_DTYPE = _value("the default dtype", torch.get_default_dtype, torch.set_d
 GRAD_MODE = _value("the grad mode", torch.is_grad_enabled, _torch.set_grad_enabled)
 
 # In the order in which they are restored.
-MODES: tuple[Part, ...] = (
+MODES: tuple[StatePart, ...] = (
     DEFAULT_DTYPE,
     _value("the default device", _torch.function_modes, _torch.set_function_modes),
     _value("inference mode", torch.is_inference_mode_enabled, _write_inference),
@@ -318,7 +318,7 @@ def _write_signals(before: dict[int, Any]) -> None:
             signal.signal(number, handler)
 
 
-PROCESS: tuple[Part, ...] = (
+PROCESS: tuple[StatePart, ...] = (
     _value("the environment", os.environ.copy, _write_environment),
     _value("the working directory", _folder, _write_folder),
     *(_attribute(f"sys.{name}", sys, name) for name in _STREAMS),
@@ -330,7 +330,7 @@ PROCESS: tuple[Part, ...] = (
 # --- Hooks --------------------------------------------------------------------------------------
 
 
-def _hooks(name: str, registry: object) -> Part:
+def _hooks(name: str, registry: object) -> StatePart:
     report_name = "the hooks of all modules"
     if not isinstance(registry, dict):
         return _attribute(report_name, torch.nn.modules.module, name)
@@ -342,6 +342,6 @@ def _hooks(name: str, registry: object) -> Part:
     return _value(report_name, registry.copy, write)
 
 
-HOOKS: tuple[Part, ...] = tuple(
+HOOKS: tuple[StatePart, ...] = tuple(
     _hooks(name, registry) for name, registry in _torch.hooks_on_all_modules().items()
 )

@@ -18,7 +18,7 @@ from torchdropout import mc
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
 from torchdropout.mc import _predictor
 from torchdropout.mc._batch import Batch
-from torchdropout.mc._predictor import _alike, _arguments, _runs, _Way
+from torchdropout.mc._predictor import _alike, _arguments, _Batching, _runs
 
 X = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -163,8 +163,8 @@ def test_the_strategy_is_chosen_by_what_gives_the_same(make, way):
     x = X[:, None].expand(6, 5, 8) if "layers" in way or "rnn" in way else X
     made = mc.MCDropout(model, 6, task="regression", keep_samples=True)
     r = made(x)
-    (found,) = made._ways.values()
-    assert found.strategy + (f", from {found.inlet.path} on" if found.inlet else "") == way
+    (found,) = made._batchings.values()
+    assert found.strategy + (f", from {found.expansion.path} on" if found.expansion else "") == way
     torch.testing.assert_close(r.samples, samples(model, x, 6), **CLOSE)
 
 
@@ -222,7 +222,7 @@ def test_that_block_may_be_called_again(make):
     model.after = model.block
     made = mc.MCDropout(model, 5, task="regression", keep_samples=True)
     torch.testing.assert_close(made(X).samples, samples(model, X, 5), **CLOSE)
-    assert [way.strategy for way in made._ways.values()] == ["expand"]
+    assert [way.strategy for way in made._batchings.values()] == ["expand"]
 
 
 class Heads(torch.nn.Module):
@@ -248,7 +248,7 @@ def test_another_result_of_what_lies_before_the_draws(size):
     made = mc.MCDropout(model, 4, **options)
     expected = mc.MCDropout(model, 4, strategy="loop", **options)(x)
     torch.testing.assert_close(made(x).samples, expected.samples)
-    assert [way.strategy for way in made._ways.values()] == ["repeat"]
+    assert [way.strategy for way in made._batchings.values()] == ["repeat"]
     with pytest.raises(SiteError, match=r"second\.0 #0 .* has the rows of one pass only"):
         mc.MCDropout(model, 4, strategy="expand", **options)(x)
 
@@ -298,7 +298,7 @@ def test_norms_that_refuse_one_input():
     model = torch.nn.Sequential(norm, torch.nn.Linear(8, 8), torch.nn.Dropout(0.5)).eval()
     made = mc.MCDropout(model, 6, task="regression", keep_samples=True)
     torch.testing.assert_close(made(X).samples, samples(model, X, 6))
-    assert [way.strategy for way in made._ways.values()] == ["expand"]
+    assert [way.strategy for way in made._batchings.values()] == ["expand"]
 
 
 class OfTokens(torch.nn.Module):
@@ -327,7 +327,7 @@ def test_a_mask_that_was_ignored_so_far(dtype):
     for mask in (ones, padded, ones, padded):
         found = made(x, mask).samples
         torch.testing.assert_close(found, expected(x, mask).samples, **CLOSE)
-    ways = {way.strategy for way in made._ways.values()}
+    ways = {way.strategy for way in made._batchings.values()}
     # The slower way stays, unless the kind of the batch says which mask it has.
     assert ways == ({"repeat"} if dtype.is_floating_point else {"expand", "repeat"})
 
@@ -915,7 +915,9 @@ def test_a_forward_has_as_many_passes_as_its_largest_result_has_room_for(monkeyp
     monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", 6 * 8 * 64 * 5)
     made = mc.MCDropout(Wide().eval(), 12, strategy=strategy, task="regression")
     made(X)
-    assert [way.passes for way in made._ways.values()] == [4]  # 12 in three chunks of at most 5
+    assert [how.passes for how in made._batchings.values()] == [
+        4
+    ]  # 12 in three chunks of at most 5
 
 
 @pytest.mark.parametrize("width", [8, 1, 0])
@@ -926,7 +928,7 @@ def test_the_room_of_a_forward(device, room, width):
     made, x = mc.MCDropout(model, 12, task="regression"), X[:, :width]
     made.plan(x)
     batch = Batch((x.to(device),), {}, 0, 6)
-    assert made._that_fit(batch, 0, _Way("repeat", 8)) == room // (6 * max(width, 1) * 4)
+    assert made._that_fit(batch, 0, _Batching("repeat", 8)) == room // (6 * max(width, 1) * 4)
 
 
 class Trunk(torch.nn.Module):
@@ -963,7 +965,7 @@ def test_what_comes_before_the_passes_takes_no_room_of_theirs(monkeypatch, model
     monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", room)
     made = mc.MCDropout(model.eval(), 12, strategy=strategy, task="regression")
     made(X)
-    assert [way.passes for way in made._ways.values()] == [passes]
+    assert [how.passes for how in made._batchings.values()] == [passes]
 
 
 def test_the_largest_result_of_the_passes_is_no_view():
@@ -1011,7 +1013,7 @@ def test_attention_in_blocks_has_no_square(monkeypatch, strategy, p, few, passes
     monkeypatch.setattr(_predictor, "_FEW", few)
     made = mc.MCDropout(Attends(p).eval(), 12, strategy=strategy, task="regression")
     made(torch.randn(2, 64, 8))
-    assert [way.passes for way in made._ways.values()] == [passes]
+    assert [how.passes for how in made._batchings.values()] == [passes]
 
 
 # --- Bad input -----------------------------------------------------------------------------------
@@ -1482,7 +1484,7 @@ def test_the_dimension_of_the_inputs_in_an_output(batch_dim, shape, dim):
 )
 def test_how_many_passes_share_a_forward(strategy, n_samples, max_batch, way, passes, monkeypatch):
     predictor = mc.MCDropout(mlp().eval(), n_samples, strategy=strategy, max_batch=max_batch)
-    monkeypatch.setattr(predictor, "_quicker", lambda *_: iter([_Way("expand", 2)]))
+    monkeypatch.setattr(predictor, "_quicker", lambda *_: iter([_Batching("expand", 2)]))
     if max_batch is None:
         monkeypatch.setattr(predictor, "_that_fit", lambda *_: 0)
     found = predictor._choose(Batch((torch.ones(4, 8),), {}, 0, 4), 0, set())
@@ -1490,7 +1492,7 @@ def test_how_many_passes_share_a_forward(strategy, n_samples, max_batch, way, pa
 
 
 @pytest.mark.parametrize(
-    ("paths", "inlets"),
+    ("paths", "expansions"),
     [
         ([], []),
         ([("", True)], []),
@@ -1498,11 +1500,11 @@ def test_how_many_passes_share_a_forward(strategy, n_samples, max_batch, way, pa
         ([("d", False), ("a.b", True), ("e", True)], ["a.b", "a"]),
     ],
 )
-def test_modules_around_the_first_draw(paths, inlets):
+def test_modules_around_the_first_draw(paths, expansions):
     predictor = mc.MCDropout(mlp().eval(), 2)
     planned = [types.SimpleNamespace(path=path, selected=selected) for path, selected in paths]
     predictor._plan = types.SimpleNamespace(sites=planned)
-    assert [inlet.path for inlet in predictor._inlets()] == inlets
+    assert [expansion.path for expansion in predictor._expansions()] == expansions
 
 
 @pytest.mark.parametrize("options", [{"n_samples": None}, {"n_samples": 0}, {"max_batch": 0}])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from torchdropout.mc._look import PlanLook
+from torchdropout.mc._probe import PlanProbe
 from torchdropout.mc._proof import _has_fast_path, _is_rounding, prove
 
 X = torch.ones(2, 4)
@@ -56,8 +56,8 @@ class Changes(torch.nn.Module):
 
 def proved(model):
     model = model.eval()
-    look = PlanLook(model, (X,), {}, around=lambda: _train(model), forced=True)
-    return prove(look, (X,), {})
+    probe = PlanProbe(model, (X,), {}, around=lambda: _train(model), forced=True)
+    return prove(probe, (X,), {})
 
 
 class _train:
@@ -113,7 +113,7 @@ def test_a_fast_path_that_sets_padding_to_zero():
     layer = torch.nn.TransformerEncoderLayer(4, 2, 4, dropout=0.5, batch_first=True)
     model = torch.nn.TransformerEncoder(layer, 1).eval()
     call = (X[None],), {"src_key_padding_mask": torch.tensor([[False, True]])}
-    found, problem = prove(PlanLook(model, *call, forced=True), *call)
+    found, problem = prove(PlanProbe(model, *call, forced=True), *call)
     said = f"{PROVEN} without the fast path of torch's encoder, which sets padding to zero, "
     assert found.startswith(said)
     assert not problem

@@ -1,4 +1,4 @@
-"""The sites of a model, and what several looks at it say of them."""
+"""The sites of a model, and what several probes of it say of them."""
 
 import contextlib
 import itertools
@@ -11,8 +11,8 @@ from torchdropout.errors import SiteError
 from torchdropout.functional._part import Axis
 from torchdropout.process_state import TORCHS
 from torchdropout.scope._places import (
-    Look,
     Place,
+    Probe,
     Site,
     SiteId,
     Sites,
@@ -61,7 +61,7 @@ def test_of_two_looks_the_first_says_what_both_found():
     one = sites(site(A, p=0.1), site(B, p=0.1), unseen=["rand"])
     two = sites(site(A, p=0.2, shape=(2, 8)), site(B, "rrelu", p=0.2), site(C), unseen=["randn"])
     both = one.joined(two)
-    # B draws in another way in the second look.
+    # B draws in another way in the second probe.
     assert dict(both) == {A: one[A], B: two[B], C: two[C]}
     assert both.unseen == {"rand", "randn"}
     assert both.streams.keys() == {A, B, C}
@@ -168,18 +168,18 @@ def test_what_may_get_other_numbers(leaf, expected):
 
 def test_looks_at_parts_of_the_arguments():
     x, other = torch.tensor([[1.0], [1.0], [2.0]]), torch.arange(3)
-    look = Look(torch.nn.Dropout(0.5), (x,), {"other": [other, "name", torch.ones(2)]})
-    assert not look.differ({0: (2, [0])}, {0: (2, [1])})  # the third has equal numbers
-    assert look.differ({0: (3, [0])}, {0: (3, [1])})
-    assert not look.differ({0: (3, [0])}, {0: (3, [0, 0])})  # of other shapes
-    look = Look(torch.nn.Dropout(0.5), (x,), {})
+    probe = Probe(torch.nn.Dropout(0.5), (x,), {"other": [other, "name", torch.ones(2)]})
+    assert not probe.differ({0: (2, [0])}, {0: (2, [1])})  # the third has equal numbers
+    assert probe.differ({0: (3, [0])}, {0: (3, [1])})
+    assert not probe.differ({0: (3, [0])}, {0: (3, [0, 0])})  # of other shapes
+    probe = Probe(torch.nn.Dropout(0.5), (x,), {})
     taken = {0: (3, [0, 2])}
-    ((_, (inputs, of_module)),) = look.seen(taken).values()
-    ((_, (altered, _)),) = look.seen(taken, altered=True).values()
+    ((_, (inputs, of_module)),) = probe.seen(taken).values()
+    ((_, (altered, _)),) = probe.seen(taken, altered=True).values()
     assert inputs.tolist() == of_module.tolist() == [[1.0], [2.0]]
     assert altered[0] == 1.0
     assert altered[1] != 2.0
-    assert look._part(taken)[0][0].tolist() == [[1.0], [2.0]]  # they are altered only there
+    assert probe._part(taken)[0][0].tolist() == [[1.0], [2.0]]  # they are altered only there
 
 
 # --- The dimension of the samples -----------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_two_sequences():
     assert why == "samples and positions lie along dimension 0 both"
 
 
-# --- What a look leaves behind --------------------------------------------------------------------
+# --- What a probe leaves behind -------------------------------------------------------------------
 
 
 def test_buffers_are_restored():

@@ -93,7 +93,7 @@ def test_checkpointed_modules(kind, outside):
 @pytest.mark.parametrize("outside", [False, True])
 @pytest.mark.parametrize("way", ["reentrant", "not reentrant"])
 def test_a_whole_model_whose_sites_are_found_in_its_region(way, outside):
-    """The region does not include the look."""
+    """The region does not include the probe."""
     model, expected = Net(plain), gradients(Net(plain))
     x = X.clone().requires_grad_()
     with td.keyed(model, **SCOPE):

@@ -485,7 +485,7 @@ class SkipsLayers(nn.Module):
 
 @pytest.mark.parametrize("given", [False, True])
 def test_a_draw_that_decides_whether_others_come(given):
-    """The sites that a look has not seen are found when they first draw."""
+    """The sites that a probe has not seen are found when they first draw."""
     seen = set()
     for step in range(8):
         model = SkipsLayers()
@@ -534,24 +534,24 @@ def test_a_number_that_another_draw_has_in_another_step(function, given):
 
 def test_sites_are_found_once(monkeypatch):
     """A site is not taken for another one where nothing is skipped."""
-    looks = []
-    look = td.scope.keyed._look
+    probes = []
+    probe = td.scope.keyed._probe
     monkeypatch.setattr(
-        td.scope.keyed, "_look", lambda *args, **how: looks.append(1) or look(*args, **how)
+        td.scope.keyed, "_probe", lambda *args, **how: probes.append(1) or probe(*args, **how)
     )
     layer = nn.TransformerEncoderLayer(12, 2, 16)
     model = nn.Sequential(layer, td.nn.DropPath(0.5), td.nn.DropBlock1d(0.5, 3), nn.LSTM(12, 4, 2))
     for step in range(3):
         with td.keyed(model, seed=0, step=step, batch_dim=1):
             model(torch.ones(3, 4, 12))
-    assert len(looks) == 1
-    del looks[:]
+    assert len(probes) == 1
+    del probes[:]
     model, counts = SkipsLayers(), []
     for step in 2 * [*range(8)]:
         with td.keyed(model, seed=1, step=step):
             model(X)
-        counts.append(len(looks))
-    assert 1 < counts[7] == counts[15]  # some layers are found after the first look
+        counts.append(len(probes))
+    assert 1 < counts[7] == counts[15]  # some layers are found after the first probe
 
 
 @pytest.mark.parametrize(
@@ -916,12 +916,12 @@ def test_an_argument_of_one_row_with_one_sample():
     with td.keyed(Calls(added, nn.Dropout(0.5)), seed=0) as scope:
         whole = scope.model(x, other)
     assert torch.equal(torch.cat(parts(Calls(added, nn.Dropout(0.5)), shared=(1,))), whole)
-    looks = []
-    model = Calls(lambda x, other: looks.append(len(x)) or torch_F.dropout(x + other, 0.5))
+    probes = []
+    model = Calls(lambda x, other: probes.append(len(x)) or torch_F.dropout(x + other, 0.5))
     parts(model)
     parts(model)
     # Where it makes no difference it is looked at once.
-    assert looks == [2, 3, 2, 3, 3, 2, 1, 1, 2, 3, 4, 1, 1, 4]
+    assert probes == [2, 3, 2, 3, 3, 2, 1, 1, 2, 3, 4, 1, 1, 4]
 
 
 def test_a_sequence_beyond_its_end():

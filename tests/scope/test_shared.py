@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.scope._places import Look
+from torchdropout.scope._places import Probe
 from torchdropout.scope._shared import (
     batch_size,
     check_shared,
@@ -137,6 +137,6 @@ def test_the_leaves_that_are_shared(shared, places):
     ("apart", "leaves"), [({}, [0, 2]), ({2: None}, [0]), ({0: [0, 0], 2: None}, [0])]
 )
 def test_the_leaves_that_have_the_size_of_the_batch(apart, leaves):
-    look = Look(Model(), (X, torch.ones(3), torch.ones(4)), {})
-    look.apart = apart
-    assert having(look, 0, 4) == leaves
+    probe = Probe(Model(), (X, torch.ones(3), torch.ones(4)), {})
+    probe.apart = apart
+    assert having(probe, 0, 4) == leaves

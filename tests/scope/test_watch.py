@@ -15,8 +15,8 @@ from torchdropout.scope._watch import (
     Draw,
     SiteId,
     State,
+    _BeforeCompiled,
     _Hook,
-    _Outside,
     is_replicated,
     tree_of,
     unwrapped,
@@ -157,7 +157,7 @@ def test_what_runs_before_a_compiled_module():
 
     module, said = nn.Linear(2, 2), []
     module._compiled_call_impl = compiled
-    outside = _Outside(module, lambda: said.append("before"))
+    outside = _BeforeCompiled(module, lambda: said.append("before"))
     outside.put()
     assert module(1, a=2) == ((1,), {"a": 2})
     assert said == ["before", "compiled"]

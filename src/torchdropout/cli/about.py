@@ -11,7 +11,7 @@ import click
 from ..extras import PACKAGES
 from ..reporting.command import OK, completing, formats
 from ..reporting.findings import Rule
-from ..reporting.output import look, write
+from ..reporting.output import style, write
 from ..reporting.rules import render_rule, render_rules, render_rules_json
 from ..reporting.selection import close_to
 
@@ -36,7 +36,7 @@ def explain(name: str) -> int:
             f"Expected `NAME` to be the name or code of a check or rule, got {name!r} (str); "
             f"{close_to(key, names, listed)}"
         )
-    write(render_rule(rule, **look()))
+    write(render_rule(rule, **style()))
     return OK
 
 
@@ -64,7 +64,7 @@ def _rules_of(tables: Sequence[tuple[str, str]]) -> Iterator[Rule]:
 def rules(form: str) -> int:
     """List the rules of the audits: code, name, group, severity, requirement."""
     listed = tuple(_rules_of(_RULES))
-    write(render_rules_json(listed) if form == "json" else render_rules(listed, **look()))
+    write(render_rules_json(listed) if form == "json" else render_rules(listed, **style()))
     return OK
 
 

@@ -36,7 +36,7 @@ from ..reporting.command import (
     tell,
 )
 from ..reporting.findings import Finding
-from ..reporting.output import look, need_writable
+from ..reporting.output import need_writable, style
 from ._apart import apart
 
 _RENDERERS: dict[str, Callable[[AuditedSites], str]] = {
@@ -102,7 +102,7 @@ def audit_model(
         return _RENDERERS[form](found)
 
     said = verdict_line(found)
-    if not publish(output, said, "", lambda: rendered(**look()), rendered, quiet=quiet):
+    if not publish(output, said, "", lambda: rendered(**style()), rendered, quiet=quiet):
         return CANNOT_RUN
     failed = not found.passed or (strict and found.findings)
     return ERRORS if failed and not exit_zero else OK

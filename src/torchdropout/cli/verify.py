@@ -29,7 +29,7 @@ from ..reporting.command import (
     tell,
     verbose_option,
 )
-from ..reporting.output import look, need_writable, write
+from ..reporting.output import need_writable, style, write
 from ..reporting.rules import render_rules, render_rules_json
 from ..reporting.selection import close_to
 from ..verify.baseline import Baseline, read_baseline
@@ -328,7 +328,7 @@ def _publish(
         output,
         said,
         held_back if outcome.is_partial else "",
-        lambda: rendered(**look()),
+        lambda: rendered(**style()),
         rendered,
         quiet=detail == "quiet",
     )
@@ -409,7 +409,7 @@ def compare(
     held_back = "" if found.complete else "the run was interrupted"
     said = render_comparison(found, detail="quiet")
     if not publish(
-        output, said.strip(), held_back, lambda: rendered(**look()), rendered, quiet=quiet
+        output, said.strip(), held_back, lambda: rendered(**style()), rendered, quiet=quiet
     ):
         return CANNOT_RUN
     if not found.complete:
@@ -421,5 +421,7 @@ def compare(
 @formats("text", "json")
 def checks(form: str) -> int:
     """List the checks: code, name, group, severity, what each requires."""
-    write(render_rules_json(_RULES, "checks") if form == "json" else render_rules(_RULES, **look()))
+    write(
+        render_rules_json(_RULES, "checks") if form == "json" else render_rules(_RULES, **style())
+    )
     return OK

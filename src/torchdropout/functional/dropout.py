@@ -66,7 +66,7 @@ def dropout(
         N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
         JMLR 15 (2014); the inverted form, which scales in training.
     """
-    # The last seven are not a tuple yet: to make and unpack it takes a twentieth of a small call.
+    # They are passed one by one: a tuple, made and unpacked, takes a twentieth of a small call.
     y = by_default(input, p, (), training, inplace, key, generator, broadcast_dims, layout, out)
     if y is not None:
         return y

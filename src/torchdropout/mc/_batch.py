@@ -9,7 +9,7 @@ import torch
 
 from .. import _torch
 from ..scope.interface import is_packed, of_packed, size_of
-from ._look import fresh
+from ._probe import fresh
 
 
 class Batch(NamedTuple):

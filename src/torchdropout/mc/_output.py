@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .._validate import is_integer, wrong_type, wrong_value
-from ._look import flat
+from ._probe import flat
 
 Selector = int | str | Callable[[Any], Any]
 

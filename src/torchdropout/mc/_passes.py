@@ -43,7 +43,7 @@ class CannotBatchError(SiteError):
         super().__init__(f"Expected `strategy` to be 'auto' or 'loop' for this model, as {why}.")
 
 
-class Inlet(NamedTuple):
+class Expansion(NamedTuple):
     """A module whose first call in a forward makes the passes from the inputs in its arguments.
 
     Attributes:
@@ -72,7 +72,7 @@ class Passes(keyed):
         alike: Whether all inputs have the masks of the first.
         expand: Whether the model is called with the inputs once, and the first draw makes `count`
             of each; otherwise it is called with `count` repetitions of the batch.
-        inlet: The module that makes them instead of the first draw.
+        expansion: The module that makes them instead of the first draw.
         layout: Where the inputs and their positions lie.
     """
 
@@ -87,7 +87,7 @@ class Passes(keyed):
         index: int,
         alike: bool = False,
         expand: bool = False,
-        inlet: Inlet | None = None,
+        expansion: Expansion | None = None,
         layout: Layout = Layout(),  # noqa: B008 - it does not change
     ) -> None:
         super().__init__(
@@ -109,7 +109,7 @@ class Passes(keyed):
         self.expand = expand
         self.expanded = not expand
         self.drew = False
-        self.inlet = inlet
+        self.expansion = expansion
         self._inlet_hook: Any = None
         self._size = 0
         self._find = plan
@@ -196,8 +196,8 @@ class Passes(keyed):
     def __enter__(self) -> Self:
         super().__enter__()
         found = self._watcher.tree.paths
-        if self.inlet is not None and self.inlet.path in found:
-            module = found[self.inlet.path]
+        if self.expansion is not None and self.expansion.path in found:
+            module = found[self.expansion.path]
             self._inlet_hook = module.register_forward_pre_hook(self._let_in, with_kwargs=True)
         return self
 
@@ -209,10 +209,10 @@ class Passes(keyed):
 
     def _let_in(self, module: torch.nn.Module, args: Any, kwargs: Any) -> Any:
         """Make the passes of a module's arguments, of those that have the inputs and no passes."""
-        assert self.inlet is not None
-        given = Batch(args, kwargs, self.batch_dim, self._size, self.inlet.leaves)
+        assert self.expansion is not None
+        given = Batch(args, kwargs, self.batch_dim, self._size, self.expansion.leaves)
         if given.only is None:
-            self.inlet = self.inlet._replace(leaves=given.having())
+            self.expansion = self.expansion._replace(leaves=given.having())
         self.expanded = True
         repeated = given.repeated(self.count)
         return repeated.args, repeated.kwargs

@@ -39,7 +39,7 @@ from ..scope.interface import (
 from ._choice import Patterns, is_chosen, patterns_of, rates_of
 from ._halving import halving
 from ._layout import Layout
-from ._look import PlanLook
+from ._probe import PlanProbe
 from ._proof import prove
 from ._warning import warn
 
@@ -279,17 +279,17 @@ def find_plan(
         wrong_value("args", expected, args)
     include = None if include is None else patterns_of("include", include)
     exclude = patterns_of("exclude", exclude)
-    look = PlanLook(inner, args, kwargs, forced=True, shared=shared)
+    probe = PlanProbe(inner, args, kwargs, forced=True, shared=shared)
 
     def of(most: int) -> Plan:
         given, named = args, kwargs
         if most < size:
-            given, named = look.few(alone, batch_dim, size, most)
+            given, named = probe.few(alone, batch_dim, size, most)
         whole = args, kwargs
         return _found(inner, given, named, whole, include, exclude, p, layout)
 
     with explained():
-        first, alone, open_questions = look.alone(batch_dim, size)
+        first, alone, open_questions = probe.alone(batch_dim, size)
         count = size if most is None else min(most, size)
         _, found = halving(of, count, "inputs", least=_LOOKED_AT)
     found.found.single = size == 1
@@ -300,7 +300,7 @@ class _Tried(NamedTuple):
     """What forwards show in which the modules of these paths are in training."""
 
     flags: set[str]
-    look: PlanLook
+    probe: PlanProbe
     seen: set[SiteId]
     proof: str
     problem: str
@@ -321,16 +321,16 @@ def _found(
     The plan leaves out what is known about the arguments.
     """
     modules = tree_of(inner).paths
-    by_call = PlanLook(inner, args, kwargs, forced=True).draws()
+    by_call = PlanProbe(inner, args, kwargs, forced=True).draws()
     paths = {site.path for site in by_call}
     allowed = {path for path, module in modules.items() if may_train(path, module)}
 
-    def look(flags: Iterable[str]) -> PlanLook:
+    def probe(flags: Iterable[str]) -> PlanProbe:
         around = functools.partial(training, [modules[path] for path in flags])
         options: dict[str, Any] = {"shared": layout.shared, "given": layout.given}
-        return PlanLook(inner, args, kwargs, around=around, forced=True, **options)
+        return PlanProbe(inner, args, kwargs, around=around, forced=True, **options)
 
-    everything = look(allowed)
+    everything = probe(allowed)
     target = everything.all_draws(paths)
     scripted = _scripted_draws(modules)
     if not (target or scripted or everything.draws_more()):
@@ -343,15 +343,15 @@ def _found(
     chosen = {path for path in modules if is_chosen(path, include, exclude)}
     wanted = everything
     if chosen != modules.keys():
-        wanted = look(allowed & chosen)
+        wanted = probe(allowed & chosen)
         wanted.all_draws(paths & chosen)
     own = _with_own_draws(modules)
     owners = {site.path for site in rates} & allowed
     tried = []
     for flags in (owners, owners | _above(rates) & allowed, allowed):
-        turned_on = look(flags)
+        turned_on = probe(flags)
         seen = turned_on.all_draws(paths).keys() & rates.keys()
-        tried.append(_Tried(flags, turned_on, seen, *prove(look(flags - own), args, kwargs)))
+        tried.append(_Tried(flags, turned_on, seen, *prove(probe(flags - own), args, kwargs)))
         if len(seen) == len(rates):
             break
     # More training mode may find more, or run code that eval does not, such as an extra classifier.
@@ -390,18 +390,18 @@ def _by_path(first: Mapping[SiteId, str], second: Mapping[SiteId, str]) -> dict[
     return {**first, **{site: name for site, name in second.items() if site.path not in paths}}
 
 
-def _sites(look: PlanLook, layout: Layout, wanted: Set[SiteId]) -> Sites:
+def _sites(probe: PlanProbe, layout: Layout, wanted: Set[SiteId]) -> Sites:
     """The sites of a model that runs on these arguments."""
     batch_dim = layout.batch_dim
     try:
-        return look.all_sites(batch_dim, wanted, layout.positions)
+        return probe.all_sites(batch_dim, wanted, layout.positions)
     except TorchDropoutError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:
         if is_out_of_memory(error):
             raise
-        args, kwargs = look.arguments
-        skipped = shared_leaves(look.model, args, kwargs, look.shared or ())
+        args, kwargs = probe.arguments
+        skipped = shared_leaves(probe.model, args, kwargs, probe.shared or ())
         size = batch_size(args, kwargs, batch_dim, skipped)
         what = (
             "the dimension of the inputs, and the model to accept two and three inputs: each "

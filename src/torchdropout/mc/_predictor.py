@@ -31,7 +31,7 @@ from ._choice import Patterns, check_choice
 from ._halving import halving
 from ._layout import Layout
 from ._output import Selector, select_output
-from ._passes import Inlet, Passes
+from ._passes import Expansion, Passes
 from ._plan import (
     OnUnreached,
     Plan,
@@ -58,17 +58,17 @@ _STATISTICS: Mapping[Task, Any] = {
 }
 
 
-class _Way(NamedTuple):
+class _Batching(NamedTuple):
     """How passes are computed, and how many of a batch share a forward."""
 
     strategy: str
     passes: int
-    inlet: Inlet | None = None  # where "expand" makes the passes; None for the first draw
+    expansion: Expansion | None = None  # where "expand" makes the passes; None for the first draw
 
     @property
     def place(self) -> tuple[str, str | None]:
         """The strategy, and the path of the module that makes the passes."""
-        return self.strategy, self.inlet and self.inlet.path
+        return self.strategy, self.expansion and self.expansion.path
 
     @property
     def expands(self) -> bool:
@@ -193,7 +193,7 @@ class MCDropout:
         self._check_options()
         self._statistics()  # it raises its errors now, not after the first forward
         self._plan: Plan | None = None
-        self._ways: dict[Any, _Way] = {}  # by the kind of a batch
+        self._batchings: dict[Any, _Batching] = {}  # by the kind of a batch
         self._refused: dict[Any, set[Any]] = {}  # the ways that failed for it
         self._most = self.max_batch  # inputs of a forward, fewer after out-of-memory errors
 
@@ -328,35 +328,37 @@ class MCDropout:
         """Give the outputs of all passes to the statistics, in chunks `(n, B, ...)`."""
         kind, first = batch.kind(), 0
         while first < self.n_samples:
-            way = self._way(kind, batch, index)
-            with self._passes(index, way, first) as scope:
+            how = self._batching_of(kind, batch, index)
+            with self._passes(index, how, first) as scope:
                 while first < self.n_samples:
-                    wanted = min(way.passes, self.n_samples - first)
+                    wanted = min(how.passes, self.n_samples - first)
 
-                    def run(count: int, way: _Way = way, scope: Passes = scope) -> torch.Tensor:
-                        return self._run(scope, batch, way._replace(passes=count))
+                    def run(
+                        count: int, how: _Batching = how, scope: Passes = scope
+                    ) -> torch.Tensor:
+                        return self._run(scope, batch, how._replace(passes=count))
 
-                    least = wanted if way.strategy == "loop" else 1
+                    least = wanted if how.strategy == "loop" else 1
                     try:
                         count, outputs = halving(run, wanted, "passes", least)
                     except Exception as error:
-                        if not self._has_slower(way, error):
+                        if not self._has_slower(how, error):
                             raise
-                        self._refused.setdefault(kind, set()).add(way.place)
-                        del self._ways[kind]
+                        self._refused.setdefault(kind, set()).add(how.place)
+                        del self._batchings[kind]
                         break
                     if count < wanted:
-                        way = self._ways[kind] = way._replace(passes=count)
+                        how = self._batchings[kind] = how._replace(passes=count)
                     statistics.update(outputs)
                     first += count
 
-    def _has_slower(self, way: _Way, error: Exception) -> bool:
+    def _has_slower(self, how: _Batching, error: Exception) -> bool:
         """Whether passes that failed in this way may succeed in a slower one."""
-        if self.strategy != "auto" or way.strategy == "loop":
+        if self.strategy != "auto" or how.strategy == "loop":
             return False
         return not is_out_of_memory(error)
 
-    def _passes(self, index: int, way: _Way, first: int = 0) -> Passes:
+    def _passes(self, index: int, how: _Batching, first: int = 0) -> Passes:
         assert self._plan is not None
         return Passes(
             self.model,
@@ -365,17 +367,17 @@ class MCDropout:
             first=first,
             index=index,
             alike=self.masks == "shared",
-            expand=way.expands,
-            inlet=way.inlet,
+            expand=how.expands,
+            expansion=how.expansion,
             layout=self.layout,
         )
 
-    def _run(self, scope: Passes, batch: Batch, way: _Way) -> torch.Tensor:
+    def _run(self, scope: Passes, batch: Batch, how: _Batching) -> torch.Tensor:
         """The outputs of the next passes, `(count, B, ...)`."""
-        count, loops = way.passes, way.strategy == "loop"
+        count, loops = how.passes, how.strategy == "loop"
         scope.count = 1 if loops else count
-        scope.expand = way.expands
-        given = batch if way.expands or loops else batch.repeated(count)
+        scope.expand = how.expands
+        given = batch if how.expands or loops else batch.repeated(count)
         times = count if loops else 1
         found = [select_output(given(self.model), self.output) for _ in range(times)]
         if not (scope.expanded and scope.drew):
@@ -404,26 +406,26 @@ class MCDropout:
 
     # --- How -------------------------------------------------------------------------------------
 
-    def _way(self, kind: Any, batch: Batch, index: int) -> _Way:
-        if kind not in self._ways:
-            self._ways[kind] = self._choose(batch, index, self._refused.get(kind, set()))
-        return self._ways[kind]
+    def _batching_of(self, kind: Any, batch: Batch, index: int) -> _Batching:
+        if kind not in self._batchings:
+            self._batchings[kind] = self._choose(batch, index, self._refused.get(kind, set()))
+        return self._batchings[kind]
 
-    def _choose(self, batch: Batch, index: int, refused: Set[Any]) -> _Way:
+    def _choose(self, batch: Batch, index: int, refused: Set[Any]) -> _Batching:
         few = self.max_batch is not None and self.max_batch < 2 * batch.size
         if few or self.n_samples == 1:
-            return _Way("loop" if self.strategy == "auto" else self.strategy, 1)
-        for way in itertools.chain(self._quicker(batch, index, refused), [_Way("loop", 1)]):
+            return _Batching("loop" if self.strategy == "auto" else self.strategy, 1)
+        for how in itertools.chain(self._quicker(batch, index, refused), [_Batching("loop", 1)]):
             try:
-                most = self._that_fit(batch, index, way)
+                most = self._that_fit(batch, index, how)
                 break
             except Exception as error:
-                if not self._has_slower(way, error):
+                if not self._has_slower(how, error):
                     raise
         chunks = -(-self.n_samples // max(1, most))
-        return way._replace(passes=-(-self.n_samples // chunks))
+        return how._replace(passes=-(-self.n_samples // chunks))
 
-    def _quicker(self, batch: Batch, index: int, refused: Set[Any]) -> Iterator[_Way]:
+    def _quicker(self, batch: Batch, index: int, refused: Set[Any]) -> Iterator[_Batching]:
         """The ways that give the samples of the loop, those that save most first.
 
         They are tried with two inputs; once one has failed, with the whole batch.
@@ -431,46 +433,51 @@ class MCDropout:
         if self.strategy == "loop":
             return
         if self.strategy == "repeat":
-            yield _Way("repeat", 2)
+            yield _Batching("repeat", 2)
             return
         few = batch if refused else batch.part(0, min(2, batch.size))
-        _, expected = self._try(few, index, _Way("loop", 2))
-        ways = [_Way("expand", 2), *(_Way("expand", 2, inlet) for inlet in self._inlets())]
-        for way in ways if self.strategy == "expand" else [*ways, _Way("repeat", 2)]:
-            if way.place in refused:
+        _, expected = self._try(few, index, _Batching("loop", 2))
+        ways = [
+            _Batching("expand", 2),
+            *(_Batching("expand", 2, expansion) for expansion in self._expansions()),
+        ]
+        for how in ways if self.strategy == "expand" else [*ways, _Batching("repeat", 2)]:
+            if how.place in refused:
                 continue
             try:
-                inlet, found = self._try(few, index, way)
+                expansion, found = self._try(few, index, how)
             except Exception:  # the model fails if rows are repeated there
                 continue
             if _alike(expected, found):
-                yield way._replace(inlet=inlet)
+                yield how._replace(expansion=expansion)
         if self.strategy == "expand":
-            yield _Way("expand", 2)
+            yield _Batching("expand", 2)
 
-    def _inlets(self) -> list[Inlet]:
+    def _expansions(self) -> list[Expansion]:
         """The modules around the first draw, the innermost first, without the model itself."""
         assert self._plan is not None
         path = next((site.path for site in self._plan.sites if site.selected), "")
         names = path.split(".") if path else []
-        return [Inlet(".".join(names[:n])) for n in range(len(names), 0, -1)]
+        return [Expansion(".".join(names[:n])) for n in range(len(names), 0, -1)]
 
-    def _try(self, batch: Batch, index: int, way: _Way) -> tuple[Inlet | None, torch.Tensor]:
+    def _try(
+        self, batch: Batch, index: int, how: _Batching
+    ) -> tuple[Expansion | None, torch.Tensor]:
         """Some passes from the first on, and what was learnt about the module that makes them."""
-        with self._passes(index, way) as scope:
-            found = self._run(scope, batch, way)
-        return scope.inlet, found
+        with self._passes(index, how) as scope:
+            found = self._run(scope, batch, how)
+        return scope.expansion, found
 
-    def _that_fit(self, batch: Batch, index: int, way: _Way) -> int:
+    def _that_fit(self, batch: Batch, index: int, how: _Batching) -> int:
         """How many passes fit into a forward: the part before them has one size for any number."""
         if self.max_batch is not None:
             return self.max_batch // batch.size
-        if way.strategy == "loop":
+        if how.strategy == "loop":
             return _FEW
         few = batch.part(0, min(2, batch.size))  # norms without statistics refuse one
 
         def measured(count: int) -> tuple[int, torch.Tensor]:
-            passes = way._replace(passes=count)
+            passes = how._replace(passes=count)
             with self._passes(index, passes) as scope, _Largest(scope) as largest:
                 scope.unobserved = largest.paused  # in blocks of a size independent of the passes
                 y = self._run(scope, few, passes)

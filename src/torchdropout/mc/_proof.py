@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from ..scope import SiteId
-from ..scope.interface import Draw, Look, Looking, tree_of, unchanged
-from ._look import PlanLook, difference_of, flat, fresh, is_same
+from ..scope.interface import Draw, Probe, Recorder, tree_of, unchanged
+from ._probe import PlanProbe, difference_of, flat, fresh, is_same
 
 # Draws after which a condition or an order may follow; the others are dropout as a whole.
 _RAW = ("bernoulli", "randn")
 
 
-class _Means(Looking):
+class _Means(Recorder):
     """A scope in which each random number is replaced by its mean.
 
     Args:
@@ -48,9 +48,9 @@ class _Means(Looking):
         return draw.finished(mean)
 
 
-def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
+def prove(probe: Probe, args: Any, kwargs: Any) -> tuple[str, str]:
     """The result of the forward with means: a proof, or a problem."""
-    model = look.model
+    model = probe.model
     given, named = fresh(args, kwargs)
     with unchanged(model), torch.no_grad():  # it may draw in eval
         expected = model(*given, **named)
@@ -59,15 +59,15 @@ def prove(look: Look, args: Any, kwargs: Any) -> tuple[str, str]:
 
     @contextlib.contextmanager
     def around() -> Iterator[None]:
-        with look.around():
+        with probe.around():
             yield
         seen.extend(n for n, b in model.named_buffers() if not is_same(b, before[n]))
 
     def in_eval(scope: _Means) -> Any:
-        return PlanLook(model, args, kwargs).run(scope, args, kwargs)
+        return PlanProbe(model, args, kwargs).run(scope, args, kwargs)
 
     def turned_on(scope: _Means) -> Any:
-        return PlanLook(model, args, kwargs, around=around).run(scope, args, kwargs)
+        return PlanProbe(model, args, kwargs, around=around).run(scope, args, kwargs)
 
     scope = _Means()
     found = turned_on(scope)

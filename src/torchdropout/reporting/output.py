@@ -16,15 +16,15 @@ from .atomic import replace_file
 from .streams import silence
 
 
-class Look(TypedDict):
+class Style(TypedDict):
     """How text is rendered."""
 
     width: int | None
     styled: bool
 
 
-def look() -> Look:
-    """The look of stdout: wrapped and coloured on a terminal; plain elsewhere or with NO_COLOR."""
+def style() -> Style:
+    """The style of stdout: wrapped and coloured on a terminal; plain elsewhere or with NO_COLOR."""
     console = Console()
     if not console.is_terminal:
         return {"width": None, "styled": False}

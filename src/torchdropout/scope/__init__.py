@@ -6,6 +6,6 @@ from ._keyed import keyed as keyed
 from ._places import Site as Site
 from ._places import Sites as Sites
 from ._places import find_sites as find_sites
-from ._trial import tried as _tried  # noqa: F401 - it gives looks their trial
+from ._trial import tried as _tried  # noqa: F401 - it gives probes their trial
 from ._watch import Place as Place
 from ._watch import SiteId as SiteId

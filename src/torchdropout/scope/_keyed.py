@@ -23,7 +23,7 @@ from ..functional._part import Part
 from ..random import Key
 from ._given import BatchDims, Given, unfolded
 from ._handlers import new_watcher
-from ._places import Look, Site, Sites, check_dims
+from ._places import Probe, Site, Sites, check_dims
 from ._ranks import Processes, Ranks
 from ._rows import fitted, in_rows, misfit, numbered, rows_of, stretched
 from ._shared import Shared, check_shared, shared_leaves, size_of, with_samples
@@ -347,7 +347,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def _found(self, args: Any, kwargs: Any) -> Sites:
         known, how = self._watcher.known, self._how()
         if how not in known:
-            known[how] = self._look(args, kwargs)
+            known[how] = self._probe(args, kwargs)
         found: Sites = known[how]
         return found
 
@@ -357,7 +357,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         given = self.given.how()
         return self.batch_dim, self.sequence_dim, self.shared, given, self.prefix, training
 
-    def _look(self, args: Any, kwargs: Any, tries: bool = True) -> Sites:
+    def _probe(self, args: Any, kwargs: Any, tries: bool = True) -> Sites:
         """Find sites with the keys of this step, which may decide which code runs.
 
         Args:
@@ -368,9 +368,9 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         inner = unwrapped(self.model)
         self._watcher.remove()
         options: dict[str, Any] = {"shared": self.shared, "given": self.given}
-        look = Look(inner, args, kwargs, self.prefix, key_of=self.key_of, **options)
+        probe = Probe(inner, args, kwargs, self.prefix, key_of=self.key_of, **options)
         try:
-            return look.sites_or_whole(self.batch_dim, self.sequence_dim, tries)
+            return probe.sites_or_whole(self.batch_dim, self.sequence_dim, tries)
         finally:  # or a further forward would draw without keys
             self._watcher.install(self.model, self.prefix)
 
@@ -381,7 +381,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
         watcher = self._watcher
         state = watcher.state()
         try:
-            found = self._sites.joined(self._look(*self._arguments, tries=False))
+            found = self._sites.joined(self._probe(*self._arguments, tries=False))
         finally:
             watcher.go_to(state)
         if self._given is None:
@@ -391,7 +391,7 @@ class keyed:  # noqa: N801 - as torch's scopes are named
     def _check_places(self, args: Any, kwargs: Any) -> None:
         """Check sites that were found with one sample in the first forward with several."""
         assert self._sites is not None
-        self._sites.check_places(self._look(args, kwargs, tries=False))
+        self._sites.check_places(self._probe(args, kwargs, tries=False))
         self._sites.single = False
 
     def _use(self, sites: Sites, is_compiled: bool = False) -> None:

@@ -68,7 +68,7 @@ class Site(NamedTuple):
         return self.kind == draw.kind and (None in (rank, self.shape) or rank == self._rank())
 
     def is_like(self, other: Site) -> bool:
-        """Whether another look may have found the same site."""
+        """Whether another probe may have found the same site."""
         return self.kind == other.kind and self._rank() == other._rank()
 
     def _rank(self) -> int:
@@ -120,7 +120,7 @@ class Sites(Mapping[SiteId, Site]):
         return SiteId(site.path, 0) if site.path in self.merged else site
 
     def check_places(self, other: Sites) -> None:
-        """Check that the samples lie where another look, with several samples, finds them.
+        """Check that the samples lie where another probe, with several samples, finds them.
 
         Raises:
             SiteError: They lie elsewhere.
@@ -213,8 +213,8 @@ def find_sites(
         wrong_type("model", "a module", model)
     check_dims(batch_dim, sequence_dim)
     given = Given(batch_dims)
-    look = Look(unwrapped(model), args, kwargs, prefix, shared=check_shared(shared), given=given)
-    return look.sites_or_whole(batch_dim, sequence_dim)
+    probe = Probe(unwrapped(model), args, kwargs, prefix, shared=check_shared(shared), given=given)
+    return probe.sites_or_whole(batch_dim, sequence_dim)
 
 
 def check_dims(batch_dim: Any, sequence_dim: Any) -> None:
@@ -260,7 +260,7 @@ def _axes(site: Site, along: str) -> tuple[Axis, ...]:
 
 
 def _order(
-    look: Look,
+    probe: Probe,
     found: dict[SiteId, Site],
     along: str,
     dims: Mapping[int, int],
@@ -272,7 +272,7 @@ def _order(
     belong to the second. If all are alike, the second gets other numbers.
 
     Args:
-        look: The forwards.
+        probe: The forwards.
         found: The sites, which get a problem where their places are not neighbours. Samples
             may also alternate.
         along: "batch" or "sequence".
@@ -287,11 +287,11 @@ def _order(
     def places(*taken: int) -> Taken:
         return {dim: (size, taken), **others}
 
-    numbers = (n for n in range(size) if look.differ(places(0), places(n)))
+    numbers = (n for n in range(size) if probe.differ(places(0), places(n)))
     other = next(numbers, 0)
-    alike = look.seen(places(0, 0))
+    alike = probe.seen(places(0, 0))
     try:
-        changed = look.seen(places(0, other), altered=other == 0)
+        changed = probe.seen(places(0, other), altered=other == 0)
     except Exception as error:
         if other or is_out_of_memory(error):
             raise
@@ -303,7 +303,7 @@ def _order(
             if changed and (id not in alike or id not in changed or alike[id][0] != changed[id][0]):
                 found[id] = site._replace(problem="how much it draws depends on the values")
                 break
-            is_given = along == "batch" and look.given.of(id) is not None
+            is_given = along == "batch" and probe.given.of(id) is not None
             pairs = zip(alike[id][1], changed[id][1], strict=False) if changed else ()
             orders = [order for pair in pairs for order in _orders(*pair, axis)]
             fits = {axis.alternating}.intersection(*orders)
@@ -425,11 +425,11 @@ def _following(
 FAILURES = (RuntimeError, ValueError, IndexError)  # of a forward with another number of samples
 
 
-class Look:
+class Probe:
     """Forwards of a model that leave nothing behind, to see where it draws.
 
-    `look.tried(sites, batch_dim)` gives the sites and what a trial shows: whether the rest of the
-    batch changes a sample. `_trial`, which is made of looks, puts it here.
+    `probe.tried(sites, batch_dim)` gives the sites and what a trial shows: whether the rest of the
+    batch changes a sample. `_trial`, which is made of probes, puts it here.
 
     Args:
         model: The model, without wrappers.
@@ -438,12 +438,12 @@ class Look:
         prefix: Put before the paths.
         around: Entered around each forward.
         forced: Whether calls that say `training=False` draw too.
-        key_of: The key of a site; by default the same in every look.
+        key_of: The key of a site; by default the same in every probe.
         shared: The arguments that all samples share; None to find out if sizes do not show it.
         given: Where the samples lie, as far as the caller says.
     """
 
-    tried: ClassVar[Callable[[Look, Sites, int], Sites]]
+    tried: ClassVar[Callable[[Probe, Sites, int], Sites]]
 
     def __init__(
         self,
@@ -638,7 +638,7 @@ class Look:
 
     def _looked_at(self, taken: Taken) -> tuple[dict[SiteId, Any], list[tuple[int, ...]]]:
         """The draws of a forward, and the shapes of the tensors that it returns."""
-        scope = Looking(self.forced, key_of=self.key_of, given=self.given)
+        scope = Recorder(self.forced, key_of=self.key_of, given=self.given)
         y = self.run(scope, *self._part(taken))
         self.missed.update(scope.missed)
         found = {id: (draw, (*shapes, None)[0]) for id, (draw, shapes) in scope.found.items()}
@@ -655,7 +655,7 @@ class Look:
             altered: Whether the last of them gets other numbers.
         """
         inputs: dict[str, Any] = {}
-        scope = Looking(self.forced, inputs, self.key_of, self.given)
+        scope = Recorder(self.forced, inputs, self.key_of, self.given)
         if altered:
             tensors = [t for t in _torch.tree.tree_leaves(self.arguments) if _is_numeric(t)]
             floats = any(t.is_floating_point() for t in tensors)
@@ -678,7 +678,7 @@ class Look:
             id: ((*shapes, None)[0], scope.evidence[id]) for id, (_, shapes) in scope.found.items()
         }
 
-    def run(self, scope: Looking, args: Any, kwargs: Any) -> Any:
+    def run(self, scope: Recorder, args: Any, kwargs: Any) -> Any:
         """The output of a forward in a scope."""
         watcher = new_watcher()
         watcher.scope = scope
@@ -735,7 +735,7 @@ class Look:
         leaves, form = _torch.tree.tree_flatten(self.arguments, is_leaf=is_packed)
         if not taken:
             return self.arguments
-        with torch.no_grad():  # a checkpointed region around a look counts what autograd saves
+        with torch.no_grad():  # a checkpointed region around a probe counts what autograd saves
             return _torch.tree.tree_unflatten([*map(part, range(len(leaves)), leaves)], form)
 
     def samples(self, size: int, places: Sequence[int], variants: Sequence[int] = ()) -> Any:
@@ -769,7 +769,7 @@ class Look:
             return torch.cat(ones, dim)
 
 
-class Looking:
+class Recorder:
     """A scope that records the draws, with some key.
 
     Args:
@@ -779,7 +779,7 @@ class Looking:
         given: Where the samples lie, as far as the caller says.
     """
 
-    resumed = None  # a region around a look is not the forward's
+    resumed = None  # a region around a probe is not the forward's
 
     def __init__(
         self,

@@ -158,77 +158,77 @@ class Forwards(Protocol):
         """The draws for some places of each dimension, with the shapes of their masks."""
 
 
-def two_and_three(look: Forwards, dim: int, size: int) -> tuple[Pair, dict[SiteId, str]]:
+def two_and_three(probe: Forwards, dim: int, size: int) -> tuple[Pair, dict[SiteId, str]]:
     """The draws for two and for three samples, and the problem of draws that follow one argument.
 
     A tensor other than the first that has the size of the batch may have it by chance. If it
     follows the batch, the forward fails if it has more places than the first: if all samples
     shared it, its size would not matter. If the forward does not fail, either is possible.
     """
-    if look.shared is not None:
-        return look.pair(dim, size), {}
-    first, *others = having(look, dim, size)
+    if probe.shared is not None:
+        return probe.pair(dim, size), {}
+    first, *others = having(probe, dim, size)
     try:
-        pair = look.pair(dim, size)
+        pair = probe.pair(dim, size)
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        found = without_one(look, others, dim, size)
+        found = without_one(probe, others, dim, size)
         if found is None:
             raise
-        look.apart, pair = found
+        probe.apart, pair = found
         return pair, {}
     unknown: dict[SiteId, str] = {}
     for place in others:
-        look.apart = {place: [0, 0, 0]}
+        probe.apart = {place: [0, 0, 0]}
         with may_fail():
-            for site, (_, shape) in look.draws({dim: (size, [0, 0])}).items():
+            for site, (_, shape) in probe.draws({dim: (size, [0, 0])}).items():
                 if site not in pair.two or pair.two[site][1] != shape:
-                    unknown[site] = _question(look, _UNKNOWN, place, first)
-    look.apart = {}
+                    unknown[site] = _question(probe, _UNKNOWN, place, first)
+    probe.apart = {}
     return pair, unknown
 
 
 def without_one(
-    look: Forwards, others: Iterable[int], dim: int, size: int
+    probe: Forwards, others: Iterable[int], dim: int, size: int
 ) -> tuple[dict[int, Sequence[int] | None], Pair] | None:
     """The leaf without which the forward succeeds with two and with three, and its draws."""
     found = []
     for place in others:
-        look.apart = {place: None}
+        probe.apart = {place: None}
         with may_fail():
-            found.append((look.apart, look.pair(dim, size)))
+            found.append((probe.apart, probe.pair(dim, size)))
     return found[0] if len(found) == 1 else None
 
 
-def having(look: Forwards, dim: int, size: int) -> list[int]:
+def having(probe: Forwards, dim: int, size: int) -> list[int]:
     """The leaves of the arguments that have the size of the batch, other than by chance."""
-    leaves = _torch.tree.tree_leaves(look.arguments, is_leaf=is_packed)
+    leaves = _torch.tree.tree_leaves(probe.arguments, is_leaf=is_packed)
     return [
         n
         for n, leaf in enumerate(leaves)
-        if size_of(leaf, dim) == size and look.apart.get(n, ()) is not None
+        if size_of(leaf, dim) == size and probe.apart.get(n, ()) is not None
     ]
 
 
-def _question(look: Forwards, text: str, place: int, first: int) -> str:
+def _question(probe: Forwards, text: str, place: int, first: int) -> str:
     """One of the texts above about two arguments."""
-    names = names_of(look.model, *look.arguments)[0]
+    names = names_of(probe.model, *probe.arguments)[0]
     return text.format(name=names[place], first=names[first])
 
 
-def astray(look: Forwards, dim: int, size: int) -> dict[SiteId, str]:
+def astray(probe: Forwards, dim: int, size: int) -> dict[SiteId, str]:
     """The problem of sites that follow an argument other than the first, of another size."""
-    first, *_ = having(look, dim, size)
+    first, *_ = having(probe, dim, size)
     problems: dict[SiteId, str] = {}
-    leaves = _torch.tree.tree_leaves(look.arguments, is_leaf=is_packed)
+    leaves = _torch.tree.tree_leaves(probe.arguments, is_leaf=is_packed)
     for place, leaf in enumerate(leaves):
         other = size_of(leaf, dim)
         if not other or other == size:
             continue
         with may_fail():
-            two, three, _ = look.pair(dim, other)
+            two, three, _ = probe.pair(dim, other)
             for site, (_, shape) in two.items():
                 if site in three and three[site][1] != shape:
-                    problems[site] = _question(look, _ASTRAY, place, first)
+                    problems[site] = _question(probe, _ASTRAY, place, first)
     return problems

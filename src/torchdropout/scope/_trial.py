@@ -14,7 +14,7 @@ from ..functional._part import Part
 from ..functional._shards import is_spread
 from ..random import Key
 from ._out_of_memory import is_out_of_memory
-from ._places import FAILURES, Look, Looking, Site, Sites, norms_still
+from ._places import FAILURES, Probe, Recorder, Site, Sites, norms_still
 from ._rows import Rows, in_rows, misfit, numbered, rows_of
 from ._shared import batch_size, shared_leaves
 from ._watch import Draw, SiteId, tree_of
@@ -41,24 +41,24 @@ class _NotShown(Exception):  # noqa: N818 - no error: the trial ends
     """Why a forward cannot show anything."""
 
 
-def tried(look: Look, sites: Sites, batch_dim: int) -> Sites:
+def tried(probe: Probe, sites: Sites, batch_dim: int) -> Sites:
     """The sites with what the trial shows; nothing runs if they have a problem already.
 
     Args:
-        look: Forwards of the model, whose sites these are.
+        probe: Forwards of the model, whose sites these are.
         sites: The sites.
         batch_dim: The dimension of the samples in the arguments.
     """
     if not sites or any(site.problem for site in sites.values()):
         return sites
-    if look.missed or look.own or look.hidden:
+    if probe.missed or probe.own or probe.hidden:
         sites.shown = "Nothing shows whether one input in another batch is the same: see above."
         return sites
     try:
         if _torch.vmap_randomness():
             raise _NotShown("it is within torch.func.vmap, which hides the values")
-        with norms_still(look.model):
-            problems = _Trial(look, sites, batch_dim).run()
+        with norms_still(probe.model):
+            problems = _Trial(probe, sites, batch_dim).run()
     except _NotShown as reason:
         sites.shown = f"Nothing shows whether one input in another batch is the same: {reason}."
         return sites
@@ -75,7 +75,7 @@ class _Problems(NamedTuple):
     mixing: str
 
 
-class _Seen(Looking):
+class _Seen(Recorder):
     """A scope in which samples have given numbers, which records the rows of each draw by sample.
 
     Args:
@@ -84,7 +84,7 @@ class _Seen(Looking):
     """
 
     def __init__(self, trial: _Trial, numbers: Sequence[int]) -> None:
-        super().__init__(trial.look.forced, key_of=trial.look.key_of, given=trial.look.given)
+        super().__init__(trial.probe.forced, key_of=trial.probe.key_of, given=trial.probe.given)
         self.trial = trial
         self.numbers = numbers
         self.rows: dict[SiteId, dict[int, list[torch.Tensor]]] = {}
@@ -152,14 +152,14 @@ class _Ends(Exception):  # noqa: N818 - no error: the trial ends
 class _Trial:
     """The forwards of a trial, all with the same draws for a sample."""
 
-    def __init__(self, look: Look, sites: Sites, batch_dim: int) -> None:
-        self.look, self.sites, self.dim = look, sites, batch_dim
+    def __init__(self, probe: Probe, sites: Sites, batch_dim: int) -> None:
+        self.probe, self.sites, self.dim = probe, sites, batch_dim
         self.problems: dict[SiteId, str] = {}
         self._keys: dict[SiteId, tuple[Key, dict[str, Any]]] = {}
-        args, kwargs = look.arguments
+        args, kwargs = probe.arguments
         if any(map(is_spread, _torch.tree.tree_leaves((args, kwargs)))):
             raise _NotShown("processes share its arguments")
-        skipped = shared_leaves(look.model, args, kwargs, look.shared or ())
+        skipped = shared_leaves(probe.model, args, kwargs, probe.shared or ())
         self.size = batch_size(args, kwargs, batch_dim, skipped) or 0
         self.places, self.variants = self._choice()
 
@@ -173,7 +173,7 @@ class _Trial:
         return [*places, *[0] * missing], [*[0] * len(places), *range(1, missing + 1)]
 
     def _differ(self, one: int, other: int) -> bool:
-        return self.look.differ({self.dim: (self.size, [one])}, {self.dim: (self.size, [other])})
+        return self.probe.differ({self.dim: (self.size, [one])}, {self.dim: (self.size, [other])})
 
     def run(self) -> _Problems:
         """Compare the forwards."""
@@ -208,9 +208,9 @@ class _Trial:
         variants = [self.variants[n] for n in order]
         scope = _Seen(self, order)
         try:
-            args, kwargs = self.look.samples(self.size, places, variants if any(variants) else ())
+            args, kwargs = self.probe.samples(self.size, places, variants if any(variants) else ())
             with self._modules(scope) if noting else contextlib.nullcontext():
-                return scope, self.look.run(scope, args, kwargs)
+                return scope, self.probe.run(scope, args, kwargs)
         except (_NotShown, _Ends, TorchDropoutError):
             raise
         except FAILURES as error:
@@ -268,7 +268,7 @@ class _Trial:
         whole, other = (self._forward(o, noting=True)[0].modules for o in (_WHOLE, order))
         for (path, one), (other_path, two) in zip(whole, other, strict=False):
             if path == other_path and self._differs(order, one, two):
-                kind = type(tree_of(self.look.model, self.look.prefix).paths[path]).__name__
+                kind = type(tree_of(self.probe.model, self.probe.prefix).paths[path]).__name__
                 return f"after the module {path!r} ({kind})" if path else "in code of the model"
         return "in code of the model"
 
@@ -282,7 +282,7 @@ class _Trial:
 
             return note
 
-        modules = tree_of(self.look.model, self.look.prefix).paths.items()
+        modules = tree_of(self.probe.model, self.probe.prefix).paths.items()
         hooks = [
             module.register_forward_hook(noted(path))
             for path, module in modules
@@ -345,4 +345,4 @@ def is_close(one: torch.Tensor, two: torch.Tensor) -> bool:
     return torch.allclose(one, two, rtol=0.0, atol=eps**0.5 * size, equal_nan=True)
 
 
-Look.tried = tried
+Probe.tried = tried

@@ -222,10 +222,10 @@ class Scope(Protocol):
 
     @property
     def resumed(self) -> Callable[[State], contextlib.AbstractContextManager[None]] | None:
-        """Re-enter the scope at the place of a forward, to recompute a region; None in a look."""
+        """Re-enter the scope at the place of a forward, to recompute a region; None in a probe."""
 
 
-class _Free:
+class _FreedHook:
     """In a copy of a module, the placeholder for a scope's hooks of that module.
 
     A copied registry keeps an entry for each hook. The first forward removes these.
@@ -233,23 +233,23 @@ class _Free:
 
     def __call__(self, module: torch.nn.Module, *_: Any) -> None:
         if not is_dynamo_compiling():
-            _torch.remove_hooks(module, _Free)
+            _torch.remove_hooks(module, _FreedHook)
 
 
-def _freed(next_number: int) -> _Free:
+def _freed(next_number: int) -> _FreedHook:
     """A placeholder from a file, whose number no hook of this process may get."""
     _torch.reserve_hooks(next_number)
-    return _Free()
+    return _FreedHook()
 
 
-class _OfScope:
+class _ScopeHook:
     """A hook of a scope, which a copy or a file of the module does not contain."""
 
     def __reduce__(self) -> Any:
         return _freed, (_torch.reserve_hooks(0),)
 
 
-class _Calls(_OfScope):
+class _Calls(_ScopeHook):
     """A hook that calls a function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -259,7 +259,7 @@ class _Calls(_OfScope):
         return self.function(*args)
 
 
-class _Enter(_OfScope):
+class _Enter(_ScopeHook):
     """A hook before a module's forward."""
 
     def __init__(self, watcher: Watcher, path: str) -> None:
@@ -279,7 +279,7 @@ class _Enter(_OfScope):
         watcher.frames.append(self.path)
 
 
-class _Leave(_OfScope):
+class _Leave(_ScopeHook):
     """A hook after a module's forward, however it ends."""
 
     def __init__(self, watcher: Watcher) -> None:
@@ -322,7 +322,7 @@ class _Hook:
             registry.pop(number, None)
 
 
-class _Outside:
+class _BeforeCompiled:
     """Runs a function before a module whose `compile()` was called, outside its graph."""
 
     def __init__(self, module: torch.nn.Module, before: Callable[[], None]) -> None:
@@ -408,7 +408,7 @@ class Watcher:
         self._injected = injected
         self._hooks: list[_Hook] = []
         self._hooked: dict[str, weakref.ref[torch.nn.Module]] = {}
-        self._outside: list[_Hook | _Outside] = []
+        self._outside: list[_Hook | _BeforeCompiled] = []
         self._compiled: list[weakref.ref[torch.nn.Module]] = []
         self.known: dict[Any, Any] = {}
         self.tree = Tree([], {})
@@ -461,11 +461,11 @@ class Watcher:
             yield _Hook(functools.partial(before, _Enter(self, path), prepend=True), first=True)
             yield _Hook(functools.partial(after, _Leave(self), always_call=True))
 
-    def _of_compiled(self, modules: Iterable[torch.nn.Module]) -> Iterator[_Hook | _Outside]:
+    def _of_compiled(self, modules: Iterable[torch.nn.Module]) -> Iterator[_Hook | _BeforeCompiled]:
         """A checkpointed region may begin with compiled code, which cannot look for it."""
         for module in modules:
             if _torch.compiled_call(module) is not None:
-                yield _Outside(module, self.note_checkpoint)
+                yield _BeforeCompiled(module, self.note_checkpoint)
             else:  # what torch.compile returned, whose hooks run outside the graph
                 yield _Hook(
                     functools.partial(

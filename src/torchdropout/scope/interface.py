@@ -7,8 +7,8 @@ from ._handlers import injected as injected
 from ._keyed import is_in_scope as is_in_scope
 from ._out_of_memory import explained as explained
 from ._out_of_memory import is_out_of_memory as is_out_of_memory
-from ._places import Look as Look
-from ._places import Looking as Looking
+from ._places import Probe as Probe
+from ._places import Recorder as Recorder
 from ._places import Taken as Taken
 from ._places import of_packed as of_packed
 from ._places import unchanged as unchanged

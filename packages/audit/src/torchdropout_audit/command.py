@@ -52,7 +52,7 @@ from .reporting.command import (
     version_option,
 )
 from .reporting.lines import plural
-from .reporting.output import look, need_writable, write
+from .reporting.output import need_writable, style, write
 from .reporting.rules import render_rule, render_rules, render_rules_json
 from .run import Fixing, audit_data, audit_paths
 from .settings import FORMATS, TABLE, need_patterns
@@ -296,7 +296,7 @@ def _serve() -> int:
 def _describe(name: str | None, form: str) -> None:
     """Prints one rule in full, or all rules with a line each."""
     if name is None:
-        write(render_rules_json(_RULES) if form == "json" else render_rules(_RULES, **look()))
+        write(render_rules_json(_RULES) if form == "json" else render_rules(_RULES, **style()))
         return
     wanted = name.strip().lower()
     rule = next((rule for rule in _RULES if wanted in (rule.name, rule.code.lower())), None)
@@ -305,7 +305,7 @@ def _describe(name: str | None, form: str) -> None:
             f"Expected --explain to be given the name or code of a rule, got {name!r} (str); "
             f"{CHOICE.hint(name)}"
         )
-    write(render_rule(rule, **look()))
+    write(render_rule(rule, **style()))
 
 
 def _detail(quiet: bool, verbose: bool, statistics: bool) -> _Detail:
@@ -328,7 +328,7 @@ def _publish(
         output,
         verdict_line(report),
         "the run was interrupted" if report.interrupted else "",
-        lambda: rendered(**look()),
+        lambda: rendered(**style()),
         rendered,
         quiet=quiet,
     )

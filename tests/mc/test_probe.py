@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from torchdropout.mc._look import PlanLook, difference_of, flat, fresh, is_same
+from torchdropout.mc._probe import PlanProbe, difference_of, flat, fresh, is_same
 from torchdropout.scope import SiteId
 from torchdropout.scope._places import Site, Sites
 
@@ -126,7 +126,7 @@ def test_equal_tensors(one, other, expected):
 A, B, C = SiteId("a", 0), SiteId("b", 0), SiteId("c", 0)
 
 
-class Looks(PlanLook):
+class Looks(PlanProbe):
     """Looks that find these draws, one after another."""
 
     def __init__(self, *found):
@@ -143,22 +143,22 @@ class Looks(PlanLook):
 
 
 def test_looks_with_other_keys_until_each_path_draws():
-    look = Looks({A: 1, C: 2}, {A: 3, B: 4, C: 5}, {B: 6})
-    assert list(look.all_draws({"a", "b"}).items()) == [(A, 1), (B, 4), (C, 2)]
-    assert look.keys == [0, 1]
+    probe = Looks({A: 1, C: 2}, {A: 3, B: 4, C: 5}, {B: 6})
+    assert list(probe.all_draws({"a", "b"}).items()) == [(A, 1), (B, 4), (C, 2)]
+    assert probe.keys == [0, 1]
     assert list(Looks({B: 1}, {A: 2, B: 3}).all_draws({"a"})) == [A, B]
-    look = Looks({A: 1})
-    assert look.all_draws({"gone"}) == {A: 1}
-    assert look.keys == list(range(16))
+    probe = Looks({A: 1})
+    assert probe.all_draws({"gone"}) == {A: 1}
+    assert probe.keys == list(range(16))
 
 
 def test_looks_until_each_site_is_found():
-    look = Looks({A: 1, C: 2}, {A: 3, B: 4})
-    assert set(look.all_sites(0, {A, B})) == {A, B, C}
-    assert look.keys == [0, 1]
-    look = Looks({A: 1})
-    assert set(look.all_sites(0, {B})) == {A}
-    assert look.keys == list(range(16))
+    probe = Looks({A: 1, C: 2}, {A: 3, B: 4})
+    assert set(probe.all_sites(0, {A, B})) == {A, B, C}
+    assert probe.keys == [0, 1]
+    probe = Looks({A: 1})
+    assert set(probe.all_sites(0, {B})) == {A}
+    assert probe.keys == list(range(16))
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ def test_looks_until_each_site_is_found():
     [("missed", {A: "rand"}), ("own", {A: "rand"}), ("hidden", {"Python's"}), ("unseen", {"rand"})],
 )
 def test_what_draws_more(attribute, value):
-    look = Looks()
-    assert look.draws_more() is False
-    setattr(look, attribute, value)
-    assert look.draws_more() is (attribute != "unseen")
+    probe = Looks()
+    assert probe.draws_more() is False
+    setattr(probe, attribute, value)
+    assert probe.draws_more() is (attribute != "unseen")
 
 
-class Rows(PlanLook):
+class Rows(PlanProbe):
     """Forwards with these draws and outputs, one after another, or an error."""
 
     def __init__(self, *found):
@@ -200,14 +200,14 @@ class Rows(PlanLook):
     ],
 )
 def test_whether_a_forward_depends_on_a_third_row_of_one_leaf(more, expected):
-    look = Rows(((2,), X), more)
+    probe = Rows(((2,), X), more)
     if expected is None:
         with pytest.raises(torch.OutOfMemoryError):
-            look._depends_on(1, 0, 2)
+            probe._depends_on(1, 0, 2)
     else:
-        assert look._depends_on(1, 0, 2) is expected
-    assert (look.apart, look._alters) == ({}, None)
-    (first, *_), (second, apart, alters) = look.asked
+        assert probe._depends_on(1, 0, 2) is expected
+    assert (probe.apart, probe._alters) == ({}, None)
+    (first, *_), (second, apart, alters) = probe.asked
     assert first == second == {0: (2, [0, 0])}
     assert apart == {1: [0, 0, 0]}
     assert [alters(number, None) for number in (0, 1, 2)] == [False, True, False]

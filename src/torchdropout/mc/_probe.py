@@ -15,8 +15,8 @@ from ..scope import SiteId, Sites
 from ..scope.interface import (
     Draw,
     Leaf,
-    Look,
-    Looking,
+    Probe,
+    Recorder,
     Taken,
     having,
     is_out_of_memory,
@@ -52,10 +52,10 @@ def fresh(args: Any, kwargs: Any) -> Any:
     return tuple(map(each, args)), {name: each(value) for name, value in kwargs.items()}
 
 
-_LOOKS = 16  # enough to see a layer that is skipped half of the time
+_TRIES = 16  # enough to see a layer that is skipped half of the time
 
 
-class PlanLook(Look):
+class PlanProbe(Probe):
     """Forwards that leave nothing behind in their arguments either.
 
     A draw may decide that a layer is skipped, so one forward may not show all draws.
@@ -68,7 +68,7 @@ class PlanLook(Look):
         """The draws of a forward, and of others with other keys until each of these paths draws."""
         found: dict[SiteId, Any] = {}
         order: list[SiteId] = []
-        for step in range(_LOOKS):
+        for step in range(_TRIES):
             at = 0
             for site, draw in self._with_keys_of(step).draws().items():
                 if site not in found:
@@ -82,7 +82,7 @@ class PlanLook(Look):
     def all_sites(self, batch_dim: int, wanted: Set[SiteId], positions: int | None = None) -> Sites:
         """The sites, from forwards until these are among them."""
         sites = self._with_keys_of(0).sites(batch_dim, positions)
-        for step in range(1, _LOOKS):
+        for step in range(1, _TRIES):
             if wanted <= sites.keys():
                 break
             sites = sites.joined(self._with_keys_of(step).sites(batch_dim, positions))
@@ -144,14 +144,14 @@ class PlanLook(Look):
         """Whether something draws that cannot be given a key."""
         return bool(self.missed or self.own or self.hidden)
 
-    def _with_keys_of(self, step: int) -> Look:
+    def _with_keys_of(self, step: int) -> Probe:
         self.key_of = lambda site: Key(step, site.stream())
         return self
 
     def _part(self, taken: Taken) -> Any:
         return super()._part(taken) if taken else self.arguments  # packed sequences too
 
-    def run(self, scope: Looking, args: Any, kwargs: Any) -> Any:
+    def run(self, scope: Recorder, args: Any, kwargs: Any) -> Any:
         """The output of a forward in a scope."""
         args, kwargs = fresh(args, kwargs)
         if self.only is not None:
