@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from .extras import PACKAGES, missing
+from .extras import missing, packages_of
 from .reporting.streams import unwritable
 
 _INTERRUPTED = 130
@@ -24,10 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        for name in PACKAGES["all"]:  # each command checks the others itself
+        for name in packages_of(""):  # each command checks the others itself
             importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name not in PACKAGES["all"]:  # installed but broken: its own error says more
+        if error.name not in packages_of(""):  # installed but broken: its own error says more
             raise
         if given == ["info"]:
             from .info import text  # it needs no extra

@@ -1,40 +1,34 @@
-"""What a command or module needs to be installed: an extra, or a distribution."""
+"""The packages that a command or module needs, and how they are installed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# What a command imports first; the extra may contain more.
-PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "verify": ("click", "rich", "scipy", "numpy"),
-    "audit": ("click", "rich"),
-    "all": ("click", "rich"),
-    "plot": ("matplotlib",),
-}
-EXTRAS: Mapping[str, str] = {
-    "verify": "verify",
-    "compare": "verify",
-    "checks": "verify",
-    "audit-model": "audit",
-    "mc": "audit",
-    "rules": "audit",
-    "mc.plot": "plot",  # a module, not a command
+_VERIFY = ("click", "rich", "scipy", "numpy")
+# What a command imports first; all others need click and rich.
+_PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "verify": _VERIFY,
+    "compare": _VERIFY,
+    "checks": _VERIFY,
+    "audit": ("torchdropout-audit",),
+    "mc.plot": ("matplotlib",),  # a module, not a command
 }
 
 
-def extra_of(command: str) -> str:
-    """Returns the extra that a command needs."""
-    return EXTRAS.get(command, "all")
+def packages_of(command: str) -> tuple[str, ...]:
+    """Returns the packages that a command needs, by the names that they are installed by."""
+    return _PACKAGES.get(command, ("click", "rich"))
 
 
-def needed(command: str) -> str:
-    """Returns what has to be installed for a command.
+def needs(command: str) -> str:
+    """Returns the packages that a command needs, as a text.
 
     Example:
-        >>> needed("verify"), needed("audit")
-        ('torchdropout[verify]', 'torchdropout-audit')
+        >>> needs("verify"), needs("audit")
+        ('click, rich, scipy and numpy', 'torchdropout-audit')
     """
-    return "torchdropout-audit" if command == "audit" else f"torchdropout[{extra_of(command)}]"
+    *names, last = packages_of(command)
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def missing(command: str) -> str:
@@ -42,14 +36,12 @@ def missing(command: str) -> str:
 
     Example:
         >>> missing("audit-model")
-        'torchdropout audit-model needs click and rich: pip install "torchdropout[audit]"'
+        'torchdropout audit-model needs click and rich: pip install click rich'
         >>> missing("mc.plot")
-        'torchdropout.mc.plot needs matplotlib: pip install "torchdropout[plot]"'
+        'torchdropout.mc.plot needs matplotlib: pip install matplotlib'
     """
     subject = f"torchdropout{'.' if command == 'mc.plot' else ' '}{command}".rstrip()
-    if command == "audit":  # torchdropout-audit is on no index
+    how = f"pip install {' '.join(packages_of(command))}"
+    if command == "audit":  # it is on no index
         how = "pip install packages/audit, in a clone of the repository"
-        return f"{subject} needs {needed(command)}: {how}"
-    *names, last = PACKAGES[extra_of(command)]
-    packages = f"{', '.join(names)} and {last}" if names else last
-    return f'{subject} needs {packages}: pip install "{needed(command)}"'
+    return f"{subject} needs {needs(command)}: {how}"

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from .._version import __version__
-from ..extras import PACKAGES, extra_of, missing, needed
+from ..extras import missing, needs, packages_of
 from ..reporting.command import CANNOT_RUN, HELP, run_command, version_option
 
 # The module of each command, imported on demand: its requirements may not be installed.
@@ -61,7 +61,7 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(
-                [(n, said if _is_able(n) else f"Needs {needed(n)}.") for n, said in _HELP.items()]
+                [(n, said if _is_able(n) else f"Needs {needs(n)}.") for n, said in _HELP.items()]
             )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -73,7 +73,7 @@ class _Commands(click.Group):
                 importlib.import_module("torchdropout._front")
             module = importlib.import_module(name, __name__)
         except ModuleNotFoundError as error:
-            if error.name not in (*PACKAGES[extra_of(cmd_name)], name.partition(".")[0]):
+            if error.name not in (*packages_of(cmd_name), name.partition(".")[0]):
                 raise
             return _unable(cmd_name)
         command = getattr(module, cmd_name.replace("-", "_"))
@@ -98,9 +98,9 @@ def _unable(name: str) -> click.Command:
 
 def _is_able(command: str) -> bool:
     """Whether what a command imports first is installed."""
-    packages = ("torchdropout_audit",) if command == "audit" else PACKAGES[extra_of(command)]
+    modules = (name.replace("-", "_") for name in packages_of(command))
     try:
-        return all(importlib.util.find_spec(each) for each in packages)
+        return all(map(importlib.util.find_spec, modules))
     except ModuleNotFoundError:
         return False
 

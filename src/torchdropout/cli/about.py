@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from ..extras import PACKAGES
+from ..extras import packages_of
 from ..reporting.command import OK, completing, formats
 from ..reporting.findings import Rule
 from ..reporting.output import style, write
 from ..reporting.rules import render_rule, render_rules, render_rules_json
 from ..reporting.selection import close_to
 
-# The tables of rules, and the extra that each needs to be read.
+# The tables of rules, and a command that needs what each imports.
 _CHECKS = (("..verify.registry", "verify"),)
-_RULES = (("torchdropout_audit.registry", "audit"), ("..audit.rules", "audit"))
+_RULES = (("torchdropout_audit.registry", "rules"), ("..audit.rules", "rules"))
 
 
 @click.command()
@@ -48,12 +48,12 @@ def _completions() -> Iterator[tuple[str, str]]:
 
 
 def _rules_of(tables: Sequence[tuple[str, str]]) -> Iterator[Rule]:
-    """The rules of some tables; a table whose extra is not installed is skipped."""
-    for module, extra in tables:
+    """The rules of some tables; a table whose packages are not installed is skipped."""
+    for module, command in tables:
         try:
             table = importlib.import_module(module, __package__)
         except ModuleNotFoundError as error:
-            if error.name not in (*PACKAGES[extra], module.partition(".")[0]):
+            if error.name not in (*packages_of(command), module.partition(".")[0]):
                 raise
         else:
             yield from table.RULES.values()

@@ -436,7 +436,7 @@ def _import(module: str, adapter: str) -> Any:
         package = module.partition(".")[0]
         raise TargetError(
             f"Expected the package `{package}` for `{adapter}`, got {error}; "
-            "install it with: pip install 'torchdropout[peers]'"
+            f"install it with: pip install {package}"
         ) from error
 
 
