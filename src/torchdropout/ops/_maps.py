@@ -132,6 +132,17 @@ def define_form(
     library.define(own_name + _schema(arguments), tags=TAGS)
     operator = getattr(getattr(torch.ops.torchdropout, name), overload)
 
+    def of_sparse(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> torch.Tensor:
+        """A gradient may be sparse, as that of an embedding is: no sparse input gets here."""
+        ones = torch.ones(x.shape, dtype=x.dtype, device=x.device)
+        x = x.coalesce()
+        factor: torch.Tensor = operator(ones, key, *rest)[tuple(x.indices())]
+        values = torch.where(factor == 0, 0, x.values() * factor)  # also where a value is infinite
+        size = x.shape  # the indices are those of x: nothing is left to check
+        return torch.sparse_coo_tensor(
+            x.indices(), values, size, is_coalesced=True, check_invariants=False
+        )
+
     def linear_part(gradient: torch.Tensor, key: torch.Tensor, rest: Sequence[Any]) -> torch.Tensor:
         *own, base, strides = rest
         y: torch.Tensor = operator(gradient, key, *derivative(own), base, strides)
@@ -204,6 +215,8 @@ def define_form(
 
     qualified = f"torchdropout::{own_name}"
     library.impl(own_name, kernel, "CompositeExplicitAutograd")
+    library.impl(own_name, of_sparse, "SparseCPU")
+    library.impl(own_name, of_sparse, "SparseCUDA")
     library.impl(own_name, autograd, "Autograd", with_keyset=True)
     register_fake(own_name, check)
     torch.library.register_vmap(qualified, vmap, lib=library)
