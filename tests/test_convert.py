@@ -53,6 +53,18 @@ def test_each_of_torchs_dropouts_becomes_ours(name):
     assert model[0].training is False
 
 
+def test_a_rate_that_is_a_bool_is_the_number_that_torch_takes_it_for():
+    model = nn.Sequential(
+        nn.Dropout(False), nn.Dropout(True), nn.MultiheadAttention(8, 2, dropout=False)
+    )
+    conversion = convert(model)
+    assert [type(m.p) for m in model[:2]] == [float, float]
+    assert (model[0].p, model[1].p, model[2].dropout) == (0.0, 1.0, 0.0)
+    conversion.undo()
+    assert type(model[0]) is nn.Dropout
+    assert torch.equal(model[0](torch.ones(4)), torch.ones(4))
+
+
 @pytest.mark.parametrize("mode", ["row", "batch"])
 def test_torchvisions_stochastic_depth(mode):
     model = nn.Sequential(torchvision.ops.StochasticDepth(0.25, mode))

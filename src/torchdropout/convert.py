@@ -14,6 +14,7 @@ import torch
 from . import _torch, _transformers, nn
 from ._validate import check_bool, check_p, wrong_type, wrong_value
 from .errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
+from .nn._module import as_one_call
 
 Builder = Callable[[torch.nn.Module], torch.nn.Module]
 Rules = Mapping[type[torch.nn.Module], Builder | None]
@@ -32,6 +33,7 @@ class _Rule:
 
     def __call__(self, module: torch.nn.Module) -> torch.nn.Module:
         found = {a: getattr(module, b) for b, a in self.arguments.items() if hasattr(module, b)}
+        found.update({"p": _as_number(found["p"])} if "p" in found else {})
         return self.ours(**found, **self.fixed)
 
     def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
@@ -56,11 +58,12 @@ class _Layer:
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, module: torch.nn.Module) -> torch.nn.Module:
-        p = check_p(module.dropout, "dropout")
+        p = check_p(_as_number(module.dropout), "dropout")
         new = self.ours.__new__(self.ours)
         vars(new).update({self.renamed.get(key, key): v for key, v in vars(module).items()})
         for name, value in {**self.further, "dropout": p}.items():
             setattr(new, name, value)  # this also updates attributes that depend on it
+        as_one_call(new)
         return new
 
     def hand_back(self, new: torch.nn.Module, old: torch.nn.Module) -> None:
@@ -70,6 +73,11 @@ class _Layer:
         state = {theirs.get(k, k): v for k, v in vars(new).items() if k not in ours}
         vars(old).clear()
         vars(old).update(state)
+
+
+def _as_number(p: Any) -> Any:
+    """The rate of a module of torch, which takes `Dropout(False)` for one that does not drop."""
+    return float(p) if isinstance(p, bool) else p
 
 
 @dataclass(frozen=True)

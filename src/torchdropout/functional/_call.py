@@ -129,7 +129,7 @@ def apply(
             check_out(out, x, inplace)
         if shared and active:
             wrong_type("input", "a tensor that is not nested, as elements share a draw", x)
-        refuse_for_nested(broadcast_dims=broadcast_dims, layout=layout, inplace=inplace)
+        refuse_for_nested(broadcast_dims=broadcast_dims, layout=layout, inplace=inplace and active)
         if not active:
             return x
         with drawn(key, generator) as of_call:

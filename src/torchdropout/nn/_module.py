@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import torch
 
@@ -15,10 +15,16 @@ from ..errors import ArgumentTypeError, ArgumentValueError
 from ..functional._bernoulli import inverted
 from ..functional._rate import Probability, Rate
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 Kind = TypeVar("Kind", bound="type[torch.nn.Module]")
+
+
+def as_one_call(module: torch.nn.Module) -> None:
+    """Give a tracer that reads `__module__` the answer that a module of torch gives.
+
+    The tracer reads it from the instance; the class keeps its own. torch's compiler looks for
+    "torch.nn." with the dot.
+    """
+    vars(module)["__module__"] = torch.nn.__name__
 
 
 class WholeModule(torch.nn.Module):
@@ -28,15 +34,10 @@ class WholeModule(torch.nn.Module):
     `eval()` does not change.
     """
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Give a tracer that reads `__module__` the answer that a module of torch gives.
-
-        The tracer reads it from the instance; the class keeps its own. torch's compiler looks for
-        "torch.nn." with the dot.
-        """
-        module = super().__new__(cls)
-        vars(module)["__module__"] = torch.nn.__name__
-        return module
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Mark the module last: dynamo takes one with any attribute for one that is built."""
+        super().__init__(*args, **kwargs)
+        as_one_call(self)
 
     def __prepare_scriptable__(self) -> NoReturn:
         """Raise when torch.jit.script prepares the module, or a model that contains it.

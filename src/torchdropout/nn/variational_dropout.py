@@ -303,7 +303,7 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
         check_padding(padding, check_pair("stride", stride, 1))
         super().__init__(
             *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias),
-            *(padding_mode, device, dtype),  # type: ignore[arg-type]
+            *(padding_mode, device, dtype),
         )
         self.threshold, self.init_log_sigma2 = threshold, start
         self.log_sigma2 = torch.nn.Parameter(torch.full_like(self.weight, start))
