@@ -12,7 +12,8 @@ from itertools import groupby, islice, takewhile
 from ..code import Call, Class, Code, Function, Pattern
 from ._constants import Stack, constants
 from ._dropouts import MOVES, around
-from ._sequences import Layer, Reader
+from ._layers import Layer, calls, layer_of
+from ._rule import kept
 from ._turns import last_turns
 
 _DEEPEST = 20  # names that stand for names, functions that call functions
@@ -140,9 +141,8 @@ class _Passing:
 class Values:
     """Finds what the expressions of a file build."""
 
-    def __init__(self, code: Code, reader: Reader) -> None:
+    def __init__(self, code: Code) -> None:
         self.code = code
-        self.reader = reader
         self._known: dict[tuple[ast.expr, Class | None], tuple[Value, ...]] = {}
         self._known_within: dict[
             tuple[ast.expr, Class | None, tuple[Call, ...]], tuple[Value, ...]
@@ -442,8 +442,8 @@ class Values:
 
     def _called(self, call: ast.Call, cls: Class | None, depth: int) -> Iterator[Value]:
         func = call.func
-        known = self.reader.calls.get(call)
-        name = (known.name if known is not None else None) or ""
+        known = calls(self.code)[call]
+        name = known.name or ""
         last = name.rpartition(".")[2]
         said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
         if name == _SEQUENTIAL or name in _LISTS:
@@ -473,7 +473,7 @@ class Values:
         elif isinstance(func, ast.Attribute) and func.attr in MOVES | _VIEWS and not name:
             yield from self.of(func.value, cls, depth)
         elif name:
-            yield Layer(call, name, known)
+            yield layer_of(self.code, call, name, known)
         else:
             is_any = False
             for maker in self.of(func, cls, depth):
@@ -483,13 +483,14 @@ class Values:
                 yield Layer(call, "", known)
 
     def _made(
-        self, maker: Value, call: ast.Call, known: Call | None, cls: Class | None, depth: int
+        self, maker: Value, call: ast.Call, known: Call, cls: Class | None, depth: int
     ) -> Iterator[Value]:
         """Yields what a call of a class or function builds."""
-        if not isinstance(maker, Maker) or known is None:
+        if not isinstance(maker, Maker):
             return
         if maker.name:
-            yield Layer(call, maker.name, replace(known, name=maker.name))
+            named = replace(known, name=maker.name)
+            yield layer_of(self.code, call, maker.name, named)
         elif isinstance(maker.target, Class):
             yield Made(maker.target, known)
         elif isinstance(maker.target, ast.Lambda):
@@ -825,6 +826,16 @@ class Values:
                 under.append(((parent, ()), node is parent.body))
             node = parent
         return tuple(reversed(loops)), tuple(reversed(under))
+
+
+@kept
+def values(code: Code) -> Values:
+    """Returns what the expressions of a file build.
+
+    Args:
+        code: The file.
+    """
+    return Values(code)
 
 
 def _adds_to(value: ast.expr, place: str) -> bool:

@@ -11,9 +11,9 @@ from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import BUILDERS, is_refused, is_step, one_line
-from ._paths import values
+from ._layers import Layer
 from ._rule import Hit, kept, rule
-from ._sequences import Layer
+from ._values import values
 
 BROKEN = """\
 import torch.nn.functional as F
