@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, is_no_rate, words
 from ._abroad import abroad, class_of_project
@@ -84,7 +86,7 @@ class _State:
     passed: dict[str, Trace] = field(default_factory=dict)
     walked: dict[str, list[Part]] = field(default_factory=dict)
     places: dict[str, set[str]] = field(default_factory=dict)
-    returned: Trace = _NOTHING
+    returned: list[Trace] = field(default_factory=list)
     is_second: bool = False
     targets: frozenset[str] = frozenset()
 
@@ -170,7 +172,7 @@ class Flow:
         self._inside.append(function)
         self._block(function.node.body, state)
         self._inside.pop()
-        return state.returned
+        return _either(state.returned)
 
     def _block(self, block: Sequence[ast.stmt], state: _State) -> None:
         for statement in block:
@@ -195,7 +197,7 @@ class Flow:
             if node.value is not None:
                 passed = self._value(node.value, state)
                 self._end(node, passed)
-                state.returned |= passed
+                state.returned.append(passed)
         elif isinstance(node, ast.Expr):
             self._expression(node.value, state)
         elif isinstance(node, ast.If):
@@ -238,11 +240,15 @@ class Flow:
         if last:  # what the last turn drops is not dropped before another
             for name, passed in state.passed.items():
                 kept = [n for n in passed.dropped if not _is_among(n, last)]
-                ways = (each for each in passed.chains if not _is_among(each[-1].node, last))
-                state.passed[name] = Trace(frozenset(kept), tuple(ways))
+                state.passed[name] = Trace(frozenset(kept), passed.chains)
         state.is_second = True
         self._block(body, state)  # the second turn begins with what the first left
         state.is_second = before
+        others = [*last_turns(body, is_last=False)]
+        if others:  # nor is that of the others after the last
+            for name, passed in state.passed.items():
+                ways = (way for way in passed.chains if not (way and _is_among(way[-1].node, others)))
+                state.passed[name] = Trace(passed.dropped, tuple(ways) or ((),))
 
     def _has_contrary(self, node: ast.If) -> bool:
         """Whether another test of the function is the contrary: `if first`, `if not first`."""
@@ -366,10 +372,7 @@ class Flow:
         if isinstance(expr, ast.BinOp):
             return self._mixed(expr, state)
         if isinstance(expr, ast.IfExp):
-            found = _NOTHING
-            for each in self.values.sides(expr):
-                found |= self._value(each, state)
-            return found
+            return _either([self._value(each, state) for each in self.values.sides(expr)])
         if isinstance(expr, ast.Subscript):
             passed = self._value(expr.value, state)
             if isinstance(expr.value, ast.Call) and self.code.value(expr.slice) == 0:
@@ -739,7 +742,7 @@ class Flow:
     def _follow(self, function: Function, given: dict[str, Trace], cls: Class | None) -> Trace:
         if function in self._inside or len(self._inside) > _DEEPEST:
             return _NOTHING
-        given = {name: _entering(each) for name, each in given.items()}
+        given = {name: Trace(each.dropped) for name, each in given.items()}
         # A call in a loop, or of several Modules of one class, is followed once.
         stack = tuple(call for _, call in self.values.stack)
         dropped = frozenset(each for each in given.items() if each[1] != _NOTHING)
@@ -767,17 +770,9 @@ def flow(code: Code) -> Flow:
     return Flow(code).read()
 
 
-def _entering(passed: Trace) -> Trace:
-    """Returns what is known in a function of a value that it is given: layers after a dropout."""
-    chains = (c for c in passed.chains if any(each.drops for each in c[-3:]))
-    return Trace(passed.dropped, tuple(chains))
-
-
-def _either(results: Iterable[Trace]) -> Trace:
-    after = _NOTHING
-    for each in results:
-        after |= each
-    return after
+def _either(results: Sequence[Trace]) -> Trace:
+    """Returns the trace of what may be any of some results."""
+    return reduce(operator.or_, results) if results else _NOTHING
 
 
 def _normalises(layer: Layer) -> bool:

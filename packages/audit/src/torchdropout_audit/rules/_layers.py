@@ -50,11 +50,11 @@ class Trace:
 
     Attributes:
         dropped: The dropouts whose variance it carries: those since its last normalisation.
-        chains: The last layers on each way on which it may have come; none if nothing is known.
+        chains: The last layers on each way on which it may have come; empty if they are not known.
     """
 
     dropped: frozenset[ast.expr] = frozenset()
-    chains: tuple[Chain, ...] = ()
+    chains: tuple[Chain, ...] = ((),)
 
     def __or__(self, other: Trace) -> Trace:
         """Returns the trace of a value that is one of two."""
@@ -65,7 +65,7 @@ class Trace:
 
     def behind(self, layer: Layer, dropped: frozenset[ast.expr]) -> Trace:
         """Returns the trace of what a layer makes of the value."""
-        chains = [(*each[1 - _LONGEST :], layer) for each in self.chains or ((),)]
+        chains = ((*each[1 - _LONGEST :], layer) for each in self.chains)
         return Trace(dropped, tuple(chains))
 
     def but(self, dropped: Iterable[ast.expr]) -> Trace:

@@ -92,5 +92,5 @@ def _dropout(found: Flow, layer: Layer) -> str:
     if layer.drops:
         return kind(layer)
     ways = found.elsewhere(layer, Trace(), is_asked=True)[1].chains
-    ends = {kind(way[-1]) if way[-1].drops else "" for way in ways}
+    ends = {kind(way[-1]) if way and way[-1].drops else "" for way in ways}
     return ends.pop() if len(ends) == 1 else ""
