@@ -234,21 +234,19 @@ class Flow:
         return Trace(dropped)
 
     def _loop(self, body: Sequence[ast.stmt], state: _State) -> None:
-        before, state.is_second = state.is_second, False
-        self._block(body, state)
-        last = [*last_turns(body)]
-        if last:  # what the last turn drops is not dropped before another
-            for name, passed in state.passed.items():
-                kept = [n for n in passed.dropped if not _is_among(n, last)]
-                state.passed[name] = Trace(frozenset(kept), passed.chains)
-        state.is_second = True
-        self._block(body, state)  # the second turn begins with what the first left
+        before = state.is_second
+        for is_second in (False, True):  # the second turn begins with what the first left
+            state.is_second = is_second
+            self._block(body, state)
+            # The last turn is not before another, and the others are not the last.
+            lines = [*last_turns(body, is_last=not is_second)]
+            for name, passed in state.passed.items() if lines else ():
+                dropped = passed.dropped
+                if not is_second:
+                    dropped = frozenset(each for each in dropped if not _is_among(each, lines))
+                ways = (e for e in passed.chains if not (e and _is_among(e[-1].node, lines)))
+                state.passed[name] = Trace(dropped, tuple(ways) or ((),))
         state.is_second = before
-        others = [*last_turns(body, is_last=False)]
-        if others:  # nor is that of the others after the last
-            for name, passed in state.passed.items():
-                ways = (way for way in passed.chains if not (way and _is_among(way[-1].node, others)))
-                state.passed[name] = Trace(passed.dropped, tuple(ways) or ((),))
 
     def _has_contrary(self, node: ast.If) -> bool:
         """Whether another test of the function is the contrary: `if first`, `if not first`."""
