@@ -4,58 +4,46 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
-from ..code import FUNCTIONAL_ON, UNKNOWN, Call, Class, Code, Function, is_no_rate, words
+from ..code import UNKNOWN, Call, Class, Code, Function, is_no_rate, words
 from ._abroad import abroad, class_of_project
 from ._dropouts import holds_layers, is_local_dropout, names_dropout
 from ._layers import Chain, Layer, Trace, calls, kind, layer_of, said, said_of
 from ._rule import kept
 from ._turns import last_turns
 from ._values import Listed, Made, Part, Value, Values
+from ._variance import (
+    BATCH_NORM,
+    carries,
+    has_weights,
+    is_always_on,
+    is_batch_norm,
+    is_linear,
+    is_norm,
+    is_of_batch,
+    is_softmax,
+    is_without_training,
+    normalises,
+    turns_off,
+)
 
 _NOTHING = Trace()
 _NONE: frozenset[ast.expr] = frozenset()
 _WEIGHTS = ast.expr()  # stands for the result of a softmax
 _DEEPEST = 3  # methods in methods, Modules in Modules
 _DEEPEST_NODE = 60  # calls in calls: beyond any reader
-_MOST_PLACES = 50  # of one graph
 _MOST_AWAY = 2  # files that a value goes through one after the other
 _MOST_ASKED = 200  # Modules of other files
 _MOST_STEPS = 20_000  # statements of one file that are followed, or more in a longer one
-# Functions of torch, and methods of tensors, whose result does not carry their argument's variance.
-_FRESH = frozenset(
-    ("size", "dim", "ndim", "numel", "argmax", "argmin", "argsort", "max_pool", "bernoulli")
-    + ("zeros_like", "ones_like", "rand_like", "randn_like", "empty_like", "full_like", "item")
-    + ("detach", "softmax", "log_softmax", "gumbel_softmax", "sigmoid", "topk", "sort", "backward")
-    + ("cross_entropy", "nll_loss", "mse_loss", "normalize", "new_zeros", "new_ones", "std", "var")
-)
-# Words for what averages values by weights, or puts weights next to values.
-_SUMS = frozenset(
-    ("matmul", "bmm", "mm", "einsum", "sum", "mean", "linear", "reduce", "scatter", "cat", "concat")
-)
 _BUILTINS = frozenset(
     ("enumerate", "zip", "list", "tuple", "reversed", "sum", "dict", "iter", "sorted", "next")
 )
 # Layers of libraries for graphs.
 _GRAPHS = ("torch_geometric.", "dgl.", "torch_sparse.", "torch_scatter.", "einops.")
-# Words for a linear layer of another file, and for one that may hold a normalisation of its own.
-_LINEAR = frozenset(
-    ("conv", "conv1d", "conv2d", "convs", "convolution", "linear", "gcn", "gat", "sage", "gin")
-    + ("gconv", "dense", "lstm", "gru", "rnn")
-)
-_OPEN = frozenset(
-    ("block", "module", "norm", "bn", "net", "network", "stack", "model", "encoder", "decoder")
-    + ("act", "relu", "unit", "head", "mlp", "layers", "stage", "backbone", "tower")
-)
-# Methods of DGL's graphs that compute data of nodes and edges from data that messages name.
-_PASSING = frozenset(
-    ("update_all", "apply_edges", "send_and_recv", "push", "pull", "multi_update_all", "prop_nodes")
-)
-# What the names of functions begin with that run in evaluation only.
-_PREDICTING = frozenset((("test",), ("infer",), ("inference",), ("predict",)))
 _DATA = frozenset(("ndata", "edata", "srcdata", "dstdata"))
 ACTIVATIONS = frozenset(("act", "activation", "nonlinearity", "actv"))
 """Words for an activation that is chosen elsewhere."""
@@ -214,7 +202,7 @@ class Flow:
         elif isinstance(node, ast.While):
             self._loop(node.body, state)
         elif isinstance(node, (ast.With, ast.AsyncWith)):
-            is_off = any(_turns_off(self.code, each.context_expr) for each in node.items)
+            is_off = any(turns_off(self.code, each.context_expr) for each in node.items)
             self._without += is_off
             self._block(node.body, state)
             self._without -= is_off
@@ -297,11 +285,11 @@ class Flow:
             for place in state.places.pop(target.id, ()):  # `data.x` of another object
                 state.passed.pop(place, None)
         elif isinstance(target, (ast.Attribute, ast.Subscript)):
-            place, root = _place(target), _root(target)
+            place = _place(target)
             if place:
-                assert isinstance(root, ast.Name)
                 state.passed[place] = passed
-                state.places.setdefault(root.id, set()).add(place)
+                root = re.split(r"[.\[]", place)[0]
+                state.places.setdefault(root, set()).add(place)
             elif isinstance(target.value, ast.Name):
                 name = target.value.id
                 state.passed[name] = state.passed.get(name, _NOTHING) | Trace(passed.dropped)
@@ -313,22 +301,6 @@ class Flow:
         if is_adder and isinstance(func.value, ast.Name):  # type: ignore[union-attr]
             name = func.value.id  # type: ignore[union-attr]
             state.passed[name] = Trace(state.passed.get(name, _NOTHING).dropped | passed.dropped)
-        elif isinstance(func, ast.Attribute) and func.attr in _PASSING:
-            self._pass_messages(expr, state)  # type: ignore[arg-type]
-
-    def _pass_messages(self, call: ast.Call, state: _State) -> None:
-        """Binds what is read from a graph later, under new names, to the data of its messages."""
-        graph = call.func.value  # type: ignore[attr-defined]
-        if not isinstance(graph, ast.Name) or len(state.places.get(graph.id, ())) > _MOST_PLACES:
-            return
-        said = {each.value for each in ast.walk(call) if isinstance(each, ast.Constant)}
-        passed = _NOTHING
-        for place in state.places.get(graph.id, ()):
-            if place.endswith("]") and place.rpartition("[")[2][1:-2] in said:
-                passed |= state.passed.get(place, _NOTHING)
-        place = f"{graph.id}.*"
-        state.passed[place] = passed.but({_WEIGHTS})
-        state.places.setdefault(graph.id, set()).add(place)
 
     def _walk(self, target: ast.expr, source: ast.expr, state: _State) -> None:
         """Binds the names of a loop: to values, or to the Modules of a list."""
@@ -361,8 +333,9 @@ class Flow:
             if place in state.passed:
                 return state.passed[place]
             held = expr.value if isinstance(expr, ast.Subscript) else None
-            if isinstance(held, ast.Attribute) and held.attr in _DATA:
-                return state.passed.get(f"{place.partition('.')[0]}.*", _NOTHING)
+            if isinstance(held, ast.Attribute) and held.attr in _DATA:  # what messages made
+                data = sorted(state.places.get(re.split(r"[.\[]", place)[0], ()))
+                return _either([state.passed[each] for each in data if each in state.passed])
         if isinstance(expr, ast.NamedExpr):
             passed = self._value(expr.value, state)
             self._bind(expr.target, passed, state)
@@ -400,12 +373,6 @@ class Flow:
         """Returns what a sum, a product or a scaled value has passed."""
         left, right = self._value(expr.left, state), self._value(expr.right, state)
         dropped = left.dropped | right.dropped
-        if isinstance(expr.op, ast.MatMult):
-            return Trace(dropped - {_WEIGHTS})
-        if isinstance(expr.op, ast.Mult):
-            sides = left.dropped, right.dropped
-            if any(e and _WEIGHTS not in e for e in sides):
-                dropped -= {_WEIGHTS}
         moved = right if isinstance(expr.op, ast.Mult) and _is_scale(expr.left) else left
         is_sum = isinstance(expr.op, (ast.Add, ast.Sub))
         scale = expr.left if moved is right else expr.right
@@ -420,12 +387,7 @@ class Flow:
     def _call(self, call: ast.Call, state: _State) -> Trace:
         args = [self._value(each, state) for each in call.args]
         named = [(each.arg, self._value(each.value, state)) for each in call.keywords]
-        after = self._result(call, _Given(args, named), state)
-        is_loss = "loss" in words(said_of(call.func))  # a loss is not an activation
-        return Trace(chains=after.chains) if is_loss else after
-
-    def _result(self, call: ast.Call, given: _Given, state: _State) -> Trace:
-        func, name = call.func, said_of(call.func)
+        given, func, name = _Given(args, named), call.func, said_of(call.func)
         known = calls(self.code)[call]
         if known.name is not None:
             return self._function(known.name, known, given)
@@ -459,11 +421,11 @@ class Flow:
         else:
             chains = given.first.chains
         passed = Trace(given.all.dropped, chains)
-        if _is_softmax(name):
+        if is_softmax(name):
             return self._behind(layer, passed, frozenset((_WEIGHTS,)))
-        if isinstance(func, ast.Attribute) and _carries(func.attr):
+        if isinstance(func, ast.Attribute) and carries(func.attr):
             passed = Trace(passed.dropped | held.dropped, chains)  # a method of a tensor
-            return self._behind(layer, passed.but({_WEIGHTS}) if _sums(func.attr) else passed)
+            return self._behind(layer, passed)
         is_builtin = name in _BUILTINS and isinstance(func, ast.Name)
         return self._behind(layer, passed, passed.dropped if is_builtin else _NONE)
 
@@ -472,18 +434,17 @@ class Flow:
         if name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper():
             return _NOTHING  # it builds a Module
         passed, layer = given.all, layer_of(self.code, call.node, name, call)
-        if name in _BATCH_NORM:
-            if _is_of_batch(self.code, call):
+        if name in BATCH_NORM:
+            if is_of_batch(self.code, call):
                 return self._behind(layer, passed, _NONE)
             return self._normalised(layer, passed)
         if layer.drops:
             return self._dropped(layer, given.first)
-        if _is_softmax(name.rpartition(".")[2]):
+        if is_softmax(name.rpartition(".")[2]):
             return self._behind(layer, passed, frozenset((_WEIGHTS,)))
-        if not name.startswith(("torch.", *_GRAPHS)) or not _carries(name):
+        if not name.startswith(("torch.", *_GRAPHS)) or not carries(name):
             return self._behind(layer, passed, _NONE)
-        is_sum = _sums(name.rpartition(".")[2])
-        return self._behind(layer, passed.but({_WEIGHTS}) if is_sum else passed)
+        return self._behind(layer, passed)
 
     def _behind(
         self, layer: Layer, passed: Trace, dropped: frozenset[ast.expr] | None = None
@@ -521,9 +482,7 @@ class Flow:
             return [value for part in state.walked[expr.id] for value in part.options]
         return self.values.of(expr, state.cls)
 
-    def _walked(
-        self, parts: Sequence[Part], call: ast.Call, given: _Given, state: _State
-    ) -> Trace:
+    def _walked(self, parts: Sequence[Part], call: ast.Call, given: _Given, state: _State) -> Trace:
         """Returns what a value has passed behind one element of a list, or behind all in turn."""
         arg = call.args[0] if call.args else None
         goes_on = isinstance(arg, ast.Name) and arg.id in state.targets  # x = layer(x)
@@ -542,15 +501,15 @@ class Flow:
         for passed, value in zip(results, values, strict=True):
             # An option that normalises, or may, leaves nothing to report.
             is_plain = isinstance(value, Layer) and value.name.startswith("torch.")
-            if not is_plain or _normalises(value):  # type: ignore[arg-type]
+            if not is_plain or normalises(value):  # type: ignore[arg-type]
                 after = after.but(before.dropped - passed.dropped)
         return after
 
     def _is_mixed(self, parts: Sequence[Part]) -> bool:
         """Whether a dropout or a BatchNorm is among layers of other kinds."""
         layers = [each for part in parts for each in part.options]
-        is_any = any(isinstance(e, Layer) and (e.drops or _normalises(e)) for e in layers)
-        is_alike = all(isinstance(each, Layer) and _normalises(each) for each in layers)
+        is_any = any(isinstance(e, Layer) and (e.drops or normalises(e)) for e in layers)
+        is_alike = all(isinstance(each, Layer) and normalises(each) for each in layers)
         kinds = {kind(each) if isinstance(each, Layer) else type(each) for each in layers}
         return is_any and not is_alike and len(kinds) > 1 and len(parts) > 1
 
@@ -581,8 +540,6 @@ class Flow:
             cls: The class whose attributes `self` has at the call.
         """
         if isinstance(value, Layer):
-            if call is not None and value.node is call.func and is_batch_norm(self.code, value):
-                return _NOTHING  # built anew for each value, it has stored nothing
             return self._layer(value if call is None else replace(value, node=call), given)
         if isinstance(value, Listed):
             return self._chain(value.parts, given.first) if value.is_chain else _NOTHING
@@ -610,7 +567,7 @@ class Flow:
             if forward is None:
                 return self._built_in(made.cls, Layer(node, "", made.call), given)
             after = self._followed(forward, given, made.cls)
-        return after.but(given.all.dropped) if _is_norm(made.cls) else after
+        return after.but(given.all.dropped) if is_norm(made.cls) else after
 
     def _only_drops(self, made: Made) -> bool:
         """Whether a Module is a dropout by its name, and not one with weights: `LSTMDropout`."""
@@ -618,7 +575,7 @@ class Flow:
 
     def _is_block(self, cls: Class) -> bool:
         """Whether a class has weights, by its name or by what it builds."""
-        return not _LINEAR.isdisjoint(words(cls.name)) or holds_layers(self.code, cls)
+        return has_weights(cls.name) or holds_layers(self.code, cls)
 
     def _of_lambda(self, function: ast.Lambda, given: _Given, cls: Class | None) -> Trace:
         if function in self._lambdas or len(self._lambdas) >= _DEEPEST:
@@ -659,14 +616,14 @@ class Flow:
     def _layer(self, layer: Layer, given: _Given) -> Trace:
         """Returns what a value has passed behind a layer."""
         passed = given.all
-        if _is_softmax(said(layer)):
+        if is_softmax(said(layer)):
             return self._behind(layer, passed, frozenset((_WEIGHTS,)))
         if layer.drops:
             return self._dropped(layer, passed)
         if is_batch_norm(self.code, layer):
             return self._normalised(layer, passed)
         if layer.name.startswith(("torch.", *_GRAPHS)):
-            if "Norm" in kind(layer) or not _carries(layer.name):
+            if "Norm" in kind(layer) or not carries(layer.name):
                 return self._behind(layer, passed, _NONE)
             return self._behind(layer, passed.but({_WEIGHTS}))
         norm, after = self.elsewhere(layer, given.first)
@@ -678,8 +635,7 @@ class Flow:
         names = words(said(layer))
         if not ACTIVATIONS.isdisjoint(names):
             return self._behind(replace(layer, name="torch.activation"), passed)
-        is_plain = not _LINEAR.isdisjoint(names) and _OPEN.isdisjoint(names)
-        return self._behind(layer, passed, passed.dropped if is_plain else _NONE)
+        return self._behind(layer, passed, passed.dropped if is_linear(said(layer)) else _NONE)
 
     # --- Other files ----------------------------------------------------------------------------
 
@@ -773,53 +729,6 @@ def _either(results: Sequence[Trace]) -> Trace:
     return reduce(operator.or_, results) if results else _NOTHING
 
 
-def _normalises(layer: Layer) -> bool:
-    """Whether a layer is a norm, by its name."""
-    return "norm" in words(said(layer)) or said(layer).startswith("BatchNorm")
-
-
-_BATCH_NORMS = frozenset(
-    ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "LazyBatchNorm1d")
-    + ("LazyBatchNorm2d", "LazyBatchNorm3d", "BatchNorm", "SynchronizedBatchNorm1d")
-    + ("SynchronizedBatchNorm2d", "SynchronizedBatchNorm3d", "SyncBN", "InPlaceABN")
-)
-
-
-# The functions, and where they take the running mean.
-_BATCH_NORM = {"torch.nn.functional.batch_norm": 1, "torch.batch_norm": 3}
-_OF_GRAPHS = frozenset(("torch_geometric.nn.BatchNorm", "torch_geometric.nn.norm.BatchNorm"))
-
-
-def is_batch_norm(code: Code, layer: Layer) -> bool:
-    """Whether a layer is a BatchNorm that stores the statistics of training.
-
-    Args:
-        code: The file.
-        layer: A layer.
-    """
-    if said(layer) not in _BATCH_NORMS and layer.name not in _OF_GRAPHS:
-        return False
-    given = _given(layer.call, "track_running_stats", 4) if layer.call is not None else None
-    return not (isinstance(given, ast.expr) and code.value(given) is False)
-
-
-def _is_of_batch(code: Code, call: Call) -> bool:
-    """Whether a call of `F.batch_norm` divides by the variance of the batch in eval, too."""
-    training = _given(call, "training", 5)
-    mean = _given(call, "running_mean", _BATCH_NORM[call.name or ""])
-    return (training is not None and code.value(training) is True) or (
-        isinstance(mean, ast.Constant) and mean.value is None
-    )
-
-
-def _given(call: Call, name: str, place: int) -> ast.expr | None:
-    """Returns the argument for a parameter that has a place."""
-    named = next((each.value for each in call.node.keywords if each.arg == name), None)
-    args = call.node.args[: place + 1]
-    is_placed = len(args) > place and not any(isinstance(each, ast.Starred) for each in args)
-    return args[place] if named is None and is_placed else named
-
-
 def _undropped(node: ast.If) -> Sequence[ast.stmt] | None:
     """Returns the branch that runs only where a dropout has the rate 0, or is None."""
     test = node.test
@@ -847,12 +756,6 @@ def _is_unordered(parts: Sequence[Part]) -> bool:
     return len(parts) > 1 and all(each.key is not None and each.key.is_whole for each in parts)
 
 
-def _root(expr: ast.expr) -> ast.expr:
-    while isinstance(expr, (ast.Attribute, ast.Subscript)):
-        expr = expr.value
-    return expr
-
-
 def _place(expr: ast.expr) -> str:
     """Returns a part of an object as text: `data.x`, `g.ndata['h']`; "" if a key is not known."""
     said: list[str] = []
@@ -867,73 +770,8 @@ def _place(expr: ast.expr) -> str:
     return "".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
 
 
-def _is_norm(cls: Class) -> bool:
-    """Whether a class of the file is a normalisation, by its name."""
-    return "norm" in words(cls.name) and "conv" not in words(cls.name)
-
-
-def _is_softmax(name: str) -> bool:
-    """Whether a function or a layer returns the weights of an attention, by its name."""
-    return "softmax" in name.lower() and "log" not in name.lower()
-
-
-def _sums(name: str) -> bool:
-    return not _SUMS.isdisjoint(words(name))
-
-
 def _is_super(expr: ast.expr) -> bool:
     return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
-
-
-def is_without_training(code: Code, function: Function) -> bool:
-    """Whether a function has no gradient, calls `self.eval()`, or predicts by its name.
-
-    Args:
-        code: The file.
-        function: A function.
-    """
-    if words(function.name)[:1] in _PREDICTING:
-        return True
-    if any(map(_is_eval_of_self, function.node.body)):
-        return True
-    called = (
-        each.func if isinstance(each, ast.Call) else each for each in function.node.decorator_list
-    )
-    return any(code.name(each) in ("torch.no_grad", "torch.inference_mode") for each in called)
-
-
-def _turns_off(code: Code, context: ast.expr) -> bool:
-    """Whether a block has no gradients, and trains nothing: `with torch.no_grad():`."""
-    called = context.func if isinstance(context, ast.Call) else context
-    return code.name(called) in ("torch.no_grad", "torch.inference_mode")
-
-
-def _is_eval_of_self(statement: ast.stmt) -> bool:
-    call = statement.value if isinstance(statement, ast.Expr) else None
-    func = call.func if isinstance(call, ast.Call) else None
-    holder = func.value if isinstance(func, ast.Attribute) and func.attr == "eval" else None
-    return isinstance(holder, ast.Name) and holder.id == "self"
-
-
-def is_always_on(code: Code, layer: Layer) -> bool:
-    """Whether a dropout drops in evaluation, too, by what is written: the variance is the same.
-
-    Args:
-        code: The file.
-        layer: A dropout.
-    """
-    if layer.call is None:
-        return False
-    given = layer.call.argument("training")
-    if given is None and layer.name in FUNCTIONAL_ON:
-        return not code.gated(layer.call.node)
-    return isinstance(given, ast.expr) and code.value(given) is True
-
-
-def _carries(name: str) -> bool:
-    """Whether the result of a function, by its name, has the variance of what it is given."""
-    last = name.rpartition(".")[2].rstrip("_")
-    return last not in _FRESH and "norm" not in words(last)
 
 
 def _is_scale(expr: ast.expr) -> bool:

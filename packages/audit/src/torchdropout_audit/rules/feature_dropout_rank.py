@@ -156,7 +156,7 @@ def _given(code: Code, before: Chain) -> tuple[Layer | None, int | None]:
             is_turned = True
         elif name not in _SAME:
             break
-    return norm, 3 + more
+    return (None if more else norm), 3
 
 
 def _shaped(code: Code, layer: Layer) -> int | None:
