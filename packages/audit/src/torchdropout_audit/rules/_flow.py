@@ -158,6 +158,8 @@ class Flow:
         if is_without_training(self.code, function):
             return _NOTHING  # nothing is trained there
         self._inside.append(function)
+        for each in function.parameters:
+            state.passed.setdefault(each.arg, _NOTHING)
         self._block(function.node.body, state)
         self._inside.pop()
         return _either(state.returned)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,8 +33,6 @@ _SAME = frozenset(
     + ("DistributedDataParallel", "chain", "from_iterable", "sum", "checkpoint_wrapper")
 )
 _FLATTENS = frozenset(("from_iterable", "sum"))
-_VIEWS = frozenset(("values", "items", "children", "named_children", "modules", "named_modules"))
-_ADDS_BY_NAME = frozenset(("setattr", "add_module", "register_module", "__setattr__"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,21 +120,6 @@ class _Growth:
     key: ast.expr | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class _Passing:
-    """A call of a function of the file that may add to a list.
-
-    Attributes:
-        node: The call.
-        function: The function.
-        place: The name of the list in it.
-    """
-
-    node: ast.expr
-    function: Function
-    place: str
-
-
 class Values:
     """Finds what the expressions of a file build."""
 
@@ -153,8 +135,7 @@ class Values:
         self._last_reads: dict[tuple[Function, str], ast.Name | None] = {}
         self._read = 0
         self._most = max(_MOST_READ, code.size)
-        self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
-        self._named: dict[Class, list[tuple[Pattern, ast.expr]]] = {}
+        self._growths: dict[tuple[Function | None, str], list[_Growth]] = {}
         self._built: dict[Class, list[Call]] = {}
         self._inits: dict[Class, list[Call]] = {}
         self._grown_places: set[str] = set()
@@ -244,7 +225,7 @@ class Values:
             if last is not None:
                 return self.of(last, call.cls)
         if isinstance(target, ast.Attribute) and call.cls is not None and _place(target):
-            return [*self.attribute(call.cls, Pattern(target.attr, True))]
+            return [*self.attribute(call.cls, target.attr)]
         return self.of(call.node, call.cls)
 
     def _last_read(self, function: Function, name: str) -> ast.Name | None:
@@ -254,27 +235,14 @@ class Values:
             self._last_reads[function, name] = max(reads, key=_start, default=None)
         return self._last_reads[function, name]
 
-    def attribute(self, cls: Class, name: Pattern, depth: int = 0) -> Iterator[Value]:
+    def attribute(self, cls: Class, name: str, depth: int = 0) -> Iterator[Value]:
         """Yields what an attribute of a Module of the file may be."""
-        named = [each for one in cls.lineage() for each in self._named.get(one, ())]
-        alike = [each for each in named if each[0] == name]  # that is how the name is computed
-        names = [name.start] if name.is_whole else [] if alike else self._matching(cls, name)
-        for each in names:
-            for given in islice(cls.assigned(each), _MOST_ALIKE):
-                if given.value is None or _adds_to(given.value, f"self.{each}"):
-                    continue
-                if self._runs(given.node):
-                    for value in self.of(given.value, cls, depth):
-                        yield self._grown_attribute(value, cls, each, depth)
-        for pattern, expr in alike or named:
-            if pattern.matches(name):
-                yield from self.of(expr, cls, depth)
-
-    def _matching(self, cls: Class, name: Pattern) -> list[str]:
-        """Returns the attributes of a class that a computed name may be."""
-        attributes = (each for one in cls.lineage() for each in one.attributes)
-        found = (each for each in attributes if name.matches(Pattern(each, True)))
-        return [*dict.fromkeys(found)]
+        for given in islice(cls.assigned(name), _MOST_ALIKE):
+            if given.value is None or _adds_to(given.value, f"self.{name}"):
+                continue
+            if self._runs(given.node):
+                for value in self.of(given.value, cls, depth):
+                    yield self._grown_attribute(value, cls, name, depth)
 
     def picked(self, values: Iterable[Value], key: ast.expr) -> Iterator[Value]:
         """Yields what an index or a key takes out of lists."""
@@ -338,20 +306,9 @@ class Values:
                 method = cls.method(expr.attr)
                 if method is not None:
                     yield Maker(target=method)
-                yield from self.attribute(cls, Pattern(expr.attr, True), depth)
-            else:
-                for value in self.of(expr.value, cls, depth):
-                    if isinstance(value, Made):
-                        with self.within(value):
-                            found = [*self.attribute(value.cls, Pattern(expr.attr, True), depth)]
-                        yield from found
+                yield from self.attribute(cls, expr.attr, depth)
         elif isinstance(expr, ast.Subscript):
-            if isinstance(expr.value, ast.Attribute) and expr.value.attr == "_modules":
-                pattern = self.code.pattern(expr.slice)
-                if cls is not None and pattern is not None:
-                    yield from self.attribute(cls, pattern, depth)
-            else:
-                yield from self.picked(self.of(expr.value, cls, depth), expr.slice)
+            yield from self.picked(self.of(expr.value, cls, depth), expr.slice)
         elif isinstance(expr, ast.IfExp):
             for each in self.sides(expr):
                 yield from self.of(each, cls, depth)
@@ -468,9 +425,9 @@ class Values:
                     yield Listed(())
         elif name == "functools.partial" or said == "partial":
             yield from self.of(call.args[0], cls, depth) if call.args else ()
-        elif said == "getattr" and len(call.args) > 1:
-            yield from self._by_name(call, cls, depth)
-        elif isinstance(func, ast.Attribute) and func.attr in MOVES | _VIEWS and not name:
+        elif said == "getattr" and call.args and self.code.name(call.args[0]) == "torch.nn":
+            yield Maker("torch.layer")
+        elif isinstance(func, ast.Attribute) and func.attr in MOVES and not name:
             yield from self.of(func.value, cls, depth)
         elif name:
             yield layer_of(self.code, call, name, known)
@@ -508,18 +465,6 @@ class Values:
             ]
         return self._returns[function]
 
-    def _by_name(self, call: ast.Call, cls: Class | None, depth: int) -> Iterator[Value]:
-        """Yields what `getattr` returns: an attribute of self, or a class of torch."""
-        of, pattern = call.args[0], self.code.pattern(call.args[1])
-        if isinstance(of, ast.Name) and of.id == "self":
-            if cls is not None and pattern is not None:
-                yield from self.attribute(cls, pattern, depth)
-        elif self.code.name(of) == "torch.nn":
-            start = pattern.start if pattern is not None else ""
-            kinds = ("BatchNorm", "Dropout", "InstanceNorm")
-            kind = next((each for each in kinds if start.startswith(each)), "")
-            yield Maker(f"torch.nn.{kind}2d" if kind else "torch.layer")
-
     # --- Lists ----------------------------------------------------------------------------------
 
     def _given(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
@@ -532,7 +477,7 @@ class Values:
         listed = [each for each in options if isinstance(each, Listed) and not each.is_chain]
         if listed:  # an OrderedDict
             return [part for each in listed[:1] for part in each.parts]
-        return [Part(options or (Layer(expr),), under=_under_none(expr), node=expr)]
+        return [Part(options or (Layer(expr),), node=expr)]
 
     def _elements(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
         """Returns the elements of a list."""
@@ -588,7 +533,7 @@ class Values:
             if key is not None:
                 return Part(self.of(expr.elts[1], cls, depth), key, node=expr.elts[1])
         options = self.of(expr, cls, depth) or (Layer(expr),)
-        return Part(options, under=_under_none(expr), node=expr)
+        return Part(options, node=expr)
 
     def iterated(self, expr: ast.expr, cls: Class | None) -> list[Part]:
         """Returns the elements that a loop walks; for a zip, none."""
@@ -660,21 +605,12 @@ class Values:
             target = self.code.local(func)
             if isinstance(target, Class):
                 self._built.setdefault(target, []).append(call)
-            elif isinstance(target, Function):
-                self._pass(call, target)
-            elif (
-                isinstance(func, ast.Name) and call.name is None and not hasattr(builtins, func.id)
-            ):
-                for given in node.args[:_MOST_GIVEN]:  # a function of another file may add to it
-                    added = self._growths.setdefault((call.function, _place(given)), [])
-                    added.append(_Growth(node, "append", node))
             if isinstance(func, ast.Attribute) and func.attr in _ADDERS and node.args:
                 place = _place(func.value)
                 growth = _Growth(
                     node, func.attr, node.args[-1], node.args[0] if len(node.args) > 1 else None
                 )
                 self._growths.setdefault((call.function, place), []).append(growth)
-            self._index_named(call)
             is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
             if is_init and call.cls is not None and _is_super(func.value):  # type: ignore
                 self._inits.setdefault(call.cls, []).append(call)
@@ -696,61 +632,19 @@ class Values:
                     growth = _Growth(each, "extend", each.value.right)
                     self._growths.setdefault((function, place), []).append(growth)
         self._growths.pop((None, ""), None)
-        self._pass_outer()
         for (_, place), listed in self._growths.items():
             self._grown_places.add(place)
             listed.sort(key=lambda growth: _start(growth.node))
-
-    def _pass(self, call: Call, target: Function) -> None:
-        """Records that a function is given a list, or is a method, and may add to it."""
-        if call.function is None:
-            return
-        for name in islice(target.places, _MOST_GIVEN):
-            given = target.given(call, name)
-            if isinstance(given, (ast.Name, ast.Attribute)) and _place(given):
-                passing = _Passing(call.node, target, name)
-                self._growths.setdefault((call.function, _place(given)), []).append(passing)
-        if target.cls is not None and target.is_bound:
-            passing = _Passing(call.node, target, "self.")
-            self._growths.setdefault((call.function, "self."), []).append(passing)
-
-    def _pass_outer(self) -> None:
-        """Records the calls of nested functions that add to a list of the function around."""
-        for function, place in [*self._growths]:
-            if function is None or not place.isidentifier() or place in function.names:
-                continue
-            outer = self.code.function_of(function.node)
-            if outer is None or outer is function:
-                continue
-            for call in function.callers[:_MOST_BINDINGS]:
-                if call.function is outer:
-                    passing = _Passing(call.node, function, place)
-                    self._growths.setdefault((outer, place), []).append(passing)
-
-    def _index_named(self, call: Call) -> None:
-        """Records what is made an attribute by its name: `setattr(self, f"conv{i}", conv)`."""
-        func, args = call.node.func, call.node.args
-        said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
-        if said not in _ADDS_BY_NAME or call.cls is None or len(args) < 2:
-            return
-        holder = args[0] if isinstance(func, ast.Name) else getattr(func, "value", None)
-        if isinstance(holder, ast.Name) and holder.id == "self":
-            pattern = self.code.pattern(args[-2])
-            if pattern is not None:
-                self._named.setdefault(call.cls, []).append((pattern, args[-1]))
 
     def _grown_attribute(self, value: Value, cls: Class, name: str, depth: int) -> Value:
         if not isinstance(value, Listed) or f"self.{name}" not in self._grown_places:
             return value
         parts = [*value.parts]
-        seen: set[Function | None] = set()
         methods = [m for one in cls.lineage() for m in one.methods.values()]
         self._read += len(methods)
-        methods.sort(key=lambda method: method.name != "__init__")
-        for method in methods:
-            if method not in seen:
-                parts = self._grown(parts, method, f"self.{name}", cls, None, None, depth, seen)
-        return replace(value, parts=tuple(parts[:_MOST_PARTS]))
+        for method in sorted(methods, key=lambda method: method.name != "__init__"):
+            parts = self._grown(parts, method, f"self.{name}", cls, None, None, depth)
+        return replace(value, parts=tuple(parts))
 
     def _grown(
         self,
@@ -761,47 +655,30 @@ class Values:
         since: ast.AST | None,
         until: ast.AST | None,
         depth: int,
-        seen: set[Function | None] | None = None,
-        loops: tuple[ast.AST, ...] = (),
-        options: _Under = (),
     ) -> list[Part]:
-        """Returns a list with what a function adds to it."""
-        seen = set() if seen is None else seen
-        if function in seen or depth > _DEEPEST:
+        """Returns a list with what a function adds to it between two places."""
+        if depth > _DEEPEST:
             return parts
-        if function is not None and place.startswith("self."):
-            seen.add(function)
         # The loops and options around the list itself are not those of its elements.
         above = {*self.code.parents(since)} if since is not None else set()
-        found = [*self._growths.get((function, place), ())]
-        if place.startswith("self."):
-            found += self._growths.get((function, "self."), ())
-            found.sort(key=lambda growth: _start(growth.node))
-        for each in found[:_MOST_PARTS]:
+        for each in self._growths.get((function, place), ())[:_MOST_PARTS]:
             start = _start(each.node)
             if since is not None and start < _start(since):
                 continue
             if (until is not None and start > _start(until)) or not self._runs(each.node):
                 continue
-            inner, under = self._around(each.node, above)
-            if isinstance(each, _Passing):
-                name = place if each.place == "self." else each.place
-                if (each.function, name) in self._growths or name.startswith("self."):
-                    outer = (loops + inner, options + under)
-                    parts = self._grown(
-                        parts, each.function, name, cls, None, None, depth + 1, seen, *outer
-                    )
-                continue
+            loops, under = self._around(each.node, above)
             if each.how in ("extend", "update"):
                 added = self._elements(each.value, cls, depth)
             else:
                 added = [self._element(each.value, cls, depth)]
+            key = self.code.pattern(each.key)
             added = [
                 replace(
                     one,
-                    key=self.code.pattern(each.key) if one.key is None else one.key,
-                    loops=(*loops, *inner, *one.loops),
-                    under=(*options, *under, *one.under),
+                    key=key if one.key is None else one.key,
+                    loops=(*loops, *one.loops),
+                    under=(*under, *one.under),
                 )
                 for one in added
             ]
@@ -900,14 +777,6 @@ def _flattened(parts: Iterable[Part]) -> list[Part]:
 
 def _names(target: ast.expr) -> list[str]:
     return [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
-
-
-def _under_none(expr: ast.expr) -> _Under:
-    """Returns the option of `layer if wide else None`, and the side that has a layer."""
-    for side in (expr.body, expr.orelse) if isinstance(expr, ast.IfExp) else ():
-        if isinstance(side, ast.Constant) and side.value is None:
-            return (((expr, ()), side is not expr.body),)  # type: ignore[attr-defined]
-    return ()
 
 
 def _is_super(expr: ast.expr) -> bool:

@@ -57,14 +57,12 @@ _TURNS = frozenset(("transpose", "permute", "swapaxes", "swapdims", "movedim"))
 def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     """Dropout1d, 2d and 3d have as many spatial dimensions as the layers next to them.
 
-    The rule looks at the nearest layer before the dropout that determines the dimensions, or at a
-    `view`, `reshape`, `flatten` or `mean` that makes a matrix. Only layers that keep a shape
-    (activations, LayerNorm, plain dropout), or that change the order of its dimensions, such as
-    `transpose`, may be in between. The input of a BatchNorm1d right after a Linear is a matrix. If
-    the layer before the dropout says nothing about the dimensions, the rule looks at the nearest
-    one after it. A `view` or a `permute` with all dimensions, an RNN, a `bmm`, or a layer whose
-    name says it (`ResBlock1d`) gives the number of dimensions, which is followed through indices,
-    `squeeze` and `unsqueeze`.
+    The rule looks at the nearest layer before the dropout that determines the dimensions: a
+    convolution, a pooling, a `flatten`, a `view` or `permute` with all dimensions, or a `bmm`. Only
+    layers that keep a shape (activations, LayerNorm, plain dropout), or that change the order of
+    its dimensions, such as `transpose`, may be in between. The input of a BatchNorm1d right after a
+    Linear is a matrix. If the layer before the dropout says nothing about the dimensions, the rule
+    looks at the nearest one after it.
 
     These modules drop whole slices of dimension 1, and use the number of dimensions to tell whether
     there is a batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d
@@ -127,96 +125,43 @@ def _given(code: Code, before: Chain) -> tuple[Layer | None, int | None]:
 
     None for a number if the layer has its features in the last dimension.
     """
-    more, is_turned = 0, False  # dimensions that it has got since
+    is_turned = False
     norm: Layer | None = None
     for layer in reversed(before):
         name = kind(layer)
         spatial = _SPATIAL.fullmatch(name)
         rank = _shaped(code, layer)
         if rank is not None:
-            return layer, rank + more
+            return layer, rank
         if name == "BatchNorm1d":  # it takes a matrix, too
             norm = layer
         elif spatial is not None:
-            return layer, int(spatial[1]) + 2 + more
+            return layer, int(spatial[1]) + 2
         elif name == "Linear" and norm is not None:
-            return layer, 2 + more
+            return layer, 2
         elif name in ("Linear", "Embedding") or layer.name in RNNS:
-            return (None if is_turned or more else layer), None
-        elif name == "unsqueeze":
-            more += 1
-        elif name == "squeeze" and isinstance(layer.node, ast.Call) and layer.node.args:
-            more -= 1
-        elif name == "select":
-            added = _added(code, layer)
-            if added is None:
-                return None, None
-            more += added
+            return (None if is_turned else layer), None
         elif name in _TURNS:
             is_turned = True
         elif name not in _SAME:
             break
-    return (None if more else norm), 3
+    return norm, 3
 
 
 def _shaped(code: Code, layer: Layer) -> int | None:
-    """Returns the number of dimensions that a `view`, a `permute` or a `bmm` gives."""
+    """Returns the number of dimensions that a `view`, a `permute`, a `flatten` or a `bmm` gives."""
     name = kind(layer)
-    if name == "bmm":
-        return 3
-    if _flattens(code, layer):
-        return 2
-    if name not in ("view", "reshape", "permute") or layer.call is None:
+    if name in ("bmm", "Flatten"):
+        return 3 if name == "bmm" else 2
+    if name not in ("view", "reshape", "permute", "flatten") or layer.call is None:
         return None
-    is_method = layer.call.name is None
-    given = layer.call.node.args[0 if is_method else 1 :]
-    is_one = len(given) == 1
-    if is_one and isinstance(given[0], (ast.Tuple, ast.List)):
-        given = given[0].elts
-    elif is_one or not is_method:
-        return None  # the shape of another tensor, or a type
-    is_open = any(isinstance(each, ast.Starred) for each in given) or layer.call.node.keywords
-    return None if is_open else len(given)
-
-
-def _added(code: Code, layer: Layer) -> int | None:
-    """Returns how many dimensions an index adds; None if it may be a tensor."""
-    if not isinstance(layer.node, ast.Subscript):
-        return None
-    index = layer.node.slice
-    added = 0
-    for each in index.elts if isinstance(index, ast.Tuple) else [index]:
-        value = None if isinstance(each, ast.Slice) else code.value(each)
-        if isinstance(value, int) and not isinstance(value, bool):
-            added -= 1
-        elif isinstance(each, ast.Constant) and value is None:
-            added += 1
-        elif not isinstance(each, ast.Slice):
-            return None
-    return added
-
-
-def _flattens(code: Code, layer: Layer) -> bool:
-    """Whether a layer leaves two dimensions: `torch.flatten(x, 1)`, `x.mean((2, 3))`."""
-    if layer.call is None:
-        return False
-    node = layer.call.node
-    is_method = layer.call.name is None
-    given = node.args if is_method or kind(layer) == "Flatten" else node.args[1:]
-    if any(isinstance(each, ast.Starred) for each in node.args):
-        return False
-    if kind(layer) in ("flatten", "Flatten"):
-        ends = {k.arg: k.value for k in node.keywords}
-        ends.update(zip(("start_dim", "end_dim"), given, strict=False))
-        first = 1 if kind(layer) == "Flatten" else 0
-        start, end = (ends.get("start_dim"), ends.get("end_dim"))
-        return (first if start is None else code.value(start)) == 1 and (
-            end is None or code.value(end) == -1
-        )
-    if kind(layer) != "mean" or len(given) != 1:
-        return False
-    # Over the two dimensions of an image.
-    return isinstance(given[0], (ast.Tuple, ast.List)) and len(given[0].elts) == 2
+    given = layer.call.node.args[0 if layer.call.name is None else 1 :]
+    if name == "flatten":
+        return 2 if len(given) == 1 and code.value(given[0]) == 1 else None
+    if len(given) == 1:  # the dimensions in a list, or the shape of another tensor
+        given = given[0].elts if isinstance(given[0], (ast.Tuple, ast.List)) else []
+    is_open = any(isinstance(each, ast.Starred) for each in given)
+    return None if is_open or not given else len(given)
 
 
 def _fault(dropout: int, given: int) -> str:
