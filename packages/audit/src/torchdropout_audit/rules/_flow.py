@@ -38,7 +38,6 @@ _DEEPEST = 3  # methods in methods, Modules in Modules
 _DEEPEST_NODE = 60  # calls in calls: beyond any reader
 _MOST_AWAY = 2  # files that a value goes through one after the other
 _MOST_ASKED = 200  # Modules of other files
-_MOST_STEPS = 20_000  # statements of one file that are followed, or more in a longer one
 _BUILTINS = frozenset(
     ("enumerate", "zip", "list", "tuple", "reversed", "sum", "dict", "iter", "sorted", "next")
 )
@@ -123,8 +122,6 @@ class Flow:
         self._tested: dict[Function, frozenset[str]] = {}
         self._lambdas: list[ast.Lambda] = []
         self._without = 0  # blocks without gradients around
-        self._steps = 0
-        self._most = max(_MOST_STEPS, 2 * code.size)
         self._depth = 0  # expressions in expressions
         self._away = 0  # how many files are on the way to this one
         self._through: dict[tuple[Call, ...], tuple[Layer | None, Trace]] = {}
@@ -133,7 +130,7 @@ class Flow:
     def read(self) -> Flow:
         """Follows every function, and every `Sequential` by itself."""
         for function in self.code.functions:
-            if function.name != "__init__" and self._steps < self._most:
+            if function.name != "__init__":
                 self._body(function, _State(function.cls))
         for cls in self.code.classes:
             forward = cls.method("forward") if "forward" not in cls.methods else None
@@ -166,9 +163,7 @@ class Flow:
 
     def _block(self, block: Sequence[ast.stmt], state: _State) -> None:
         for statement in block:
-            self._steps += 1
-            if self._steps > self._most:
-                self.code.cut("statements that are followed", self._most)
+            if not self.values.budget.spend():
                 return
             self._statement(statement, state)
 
@@ -517,9 +512,7 @@ class Flow:
 
     def _chain(self, parts: Sequence[Part], passed: Trace) -> Trace:
         for part in self.values.unrolled(parts):
-            self._steps += 1
-            if self._steps > self._most:
-                self.code.cut("statements that are followed", self._most)
+            if not self.values.budget.spend():
                 return _NOTHING
             results = [self._applied(each, _Given([passed])) for each in part.options]
             after = self._any(part.options, results, passed)
@@ -655,12 +648,12 @@ class Flow:
         """
         mark = ast.expr()
         self._layers[mark] = Layer(mark)
-        before = self._away, self._steps, self._depth, self._inside
+        before = self._away, self._depth, self._inside
         # What is found does not depend on what other files have asked.
-        self._away, self._steps, self._depth, self._inside = away, 0, 0, []
-        self.values.refill()
+        self._away, self._depth, self._inside = away, 0, []
+        self.values.budget.refill()
         after = self._applied(Made(cls, call), _Given([Trace(frozenset((mark,)))]))
-        self._away, self._steps, self._depth, self._inside = before
+        self._away, self._depth, self._inside = before
         del self._layers[mark]
         _, norm = self.found.pop(mark, (None, None))
         return norm, Trace(after.dropped & {mark}, after.chains)
@@ -705,7 +698,7 @@ class Flow:
         key = (function, cls, dropped, stack, tuple(self._inside), self._without > 0)
         if key not in self._followed_before:
             passed = self._body(function, _State(cls, given))
-            if self._steps > self._most:
+            if self.values.budget.is_spent:
                 return passed
             self._followed_before[key] = passed
         return self._followed_before[key]

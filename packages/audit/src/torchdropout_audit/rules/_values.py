@@ -16,7 +16,7 @@ from ._rule import kept
 from ._turns import last_turns
 
 _DEEPEST = 20  # names that stand for names, functions that call functions
-_MOST_READ = 20_000  # expressions of one file, or more in a longer one
+_MOST_STEPS = 40_000  # statements and expressions of one file, or more in a longer one
 _MOST_ALIKE = 12  # values that one expression may have
 _MOST_PARTS = 200  # of one list
 _MOST_BINDINGS = 50  # of one name
@@ -120,6 +120,34 @@ class _Growth:
     key: ast.expr | None = None
 
 
+class Budget:
+    """The work that one file may cost: statements and expressions that are followed.
+
+    Where it is spent, the report says that the file was not read to its end.
+    """
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        self._most = max(_MOST_STEPS, 3 * code.size)
+        self._steps = 0
+
+    def spend(self, steps: int = 1) -> bool:
+        """Whether there is enough left for some steps, which are taken from it."""
+        self._steps += steps
+        if self.is_spent:
+            self._code.cut("statements and expressions that are followed", self._most)
+        return not self.is_spent
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing is left."""
+        return self._steps > self._most
+
+    def refill(self) -> None:
+        """Allows for as many steps again, on behalf of another file."""
+        self._steps = 0
+
+
 class Values:
     """Finds what the expressions of a file build."""
 
@@ -133,8 +161,7 @@ class Values:
         self._within: Stack = ()
         self._depends = False  # whether what is read depends on `_within`
         self._last_reads: dict[tuple[Function, str], ast.Name | None] = {}
-        self._read = 0
-        self._most = max(_MOST_READ, code.size)
+        self.budget = Budget(code)
         self._growths: dict[tuple[Function | None, str], list[_Growth]] = {}
         self._built: dict[Class, list[Call]] = {}
         self._inits: dict[Class, list[Call]] = {}
@@ -157,12 +184,8 @@ class Values:
         if within in self._known_within:
             self._depends = True
             return self._known_within[within]
-        if self._read >= self._most:
-            self.code.cut("expressions that are followed", self._most)
+        if depth > _DEEPEST or not self.budget.spend():
             return ()
-        if depth > _DEEPEST:
-            return ()
-        self._read += 1
         self._known[key] = ()  # for what stands for itself
         before, self._depends = self._depends, False
         found = tuple(dict.fromkeys(islice(self._of(expr, cls, depth + 1), _MOST_ALIKE)))
@@ -187,10 +210,6 @@ class Values:
         self._within = ((made.cls, made.call), *before)
         yield
         self._within = before
-
-    def refill(self) -> None:
-        """Allows for as many expressions again, on behalf of another file."""
-        self._read = 0
 
     @property
     def stack(self) -> Stack:
@@ -641,7 +660,7 @@ class Values:
             return value
         parts = [*value.parts]
         methods = [m for one in cls.lineage() for m in one.methods.values()]
-        self._read += len(methods)
+        self.budget.spend(len(methods))
         for method in sorted(methods, key=lambda method: method.name != "__init__"):
             parts = self._grown(parts, method, f"self.{name}", cls, None, None, depth)
         return replace(value, parts=tuple(parts))
