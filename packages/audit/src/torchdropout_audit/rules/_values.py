@@ -444,8 +444,9 @@ class Values:
                     yield Listed(())
         elif name == "functools.partial" or said == "partial":
             yield from self.of(call.args[0], cls, depth) if call.args else ()
-        elif said == "getattr" and call.args and self.code.name(call.args[0]) == "torch.nn":
-            yield Maker("torch.layer")
+        elif said == "getattr":  # what it returns is not known, apart from `getattr(nn, kind)`
+            if call.args and self.code.name(call.args[0]) == "torch.nn":
+                yield Maker("torch.layer")
         elif isinstance(func, ast.Attribute) and func.attr in MOVES and not name:
             yield from self.of(func.value, cls, depth)
         elif name:
