@@ -23,16 +23,15 @@ _MOST_BINDINGS = 50  # of one name
 _MOST_GIVEN = 20  # arguments of one call
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
-_ADDERS = frozenset(("append", "extend", "insert", "add_module", "register_module", "update"))
+_ADDERS = frozenset(("append", "extend", "add_module", "register_module", "update"))
 _LISTS = frozenset(("torch.nn.ModuleList", "torch.nn.ModuleDict"))
 _SEQUENTIAL = "torch.nn.Sequential"
 # What returns a Module that it is given, or a list with the same elements.
 _SAME = frozenset(
     ("list", "tuple", "iter", "reversed", "dict", "filter", "sorted", "OrderedDict", "deepcopy")
     + ("weight_norm", "spectral_norm", "DataParallel", "compile", "script", "remove_weight_norm")
-    + ("DistributedDataParallel", "chain", "from_iterable", "sum", "checkpoint_wrapper")
+    + ("DistributedDataParallel", "chain", "checkpoint_wrapper")
 )
-_FLATTENS = frozenset(("from_iterable", "sum"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +74,6 @@ class Maker:
 
 
 Value = Layer | Made | Listed | Maker
-_Option = tuple[ast.AST, tuple[int, ...]]  # an `if`, and the turns of the loops around it
-_Under = tuple[tuple[_Option, bool], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,20 +84,15 @@ class Part:
         options: What it may be.
         key: Its key.
         loops: The loops that add it, outermost first.
-        under: The options that decide whether it is there, each with its side.
+        may_lack: Whether an option may leave it out.
         node: The expression that adds it.
     """
 
     options: tuple[Value, ...]
     key: Pattern | None = None
     loops: tuple[ast.AST, ...] = ()
-    under: _Under = ()
+    may_lack: bool = False
     node: ast.expr | None = None
-
-    @property
-    def may_lack(self) -> bool:
-        """Whether an option may leave it out."""
-        return bool(self.under)
 
 
 @dataclass(frozen=True, eq=False)
@@ -524,11 +516,9 @@ class Values:
                 return [replace(each, loops=(expr, *each.loops)) for each in parts]
             return [*left, *self._elements(expr.right, cls, depth + 1)]
         if isinstance(expr, ast.IfExp):
-            return [
-                replace(part, under=(((expr, ()), each is expr.body), *part.under))
-                for each in (expr.body, expr.orelse)
-                for part in self._elements(each, cls, depth + 1)
-            ]
+            sides = (expr.body, expr.orelse)
+            parts = [part for each in sides for part in self._elements(each, cls, depth + 1)]
+            return [replace(part, may_lack=True) for part in parts]
         if isinstance(expr, _COMPREHENSIONS):
             elt = expr.value if isinstance(expr, ast.DictComp) else expr.elt
             key = self.code.pattern(expr.key) if isinstance(expr, ast.DictComp) else None
@@ -542,8 +532,7 @@ class Values:
             return [Part(options, key, (expr,), node=elt)] if options else []
         for value in self.of(expr, cls, depth):
             if isinstance(value, Listed):
-                flat = isinstance(expr, ast.Call) and _last(expr.func) in _FLATTENS
-                return _flattened(value.parts) if flat else [*value.parts]
+                return [*value.parts]
         return []
 
     def _element(self, expr: ast.expr, cls: Class | None, depth: int) -> Part:
@@ -613,7 +602,7 @@ class Values:
             only, others = [*last_turns(body)], [*last_turns(body, is_last=False)]
             for turn in range(3 if only or others else 2):
                 absent = others if turn == 2 else only
-                left = [_in_turn(each, loop, turn) for each in at if not _is_in(each, absent)]
+                left = [each for each in at if not _is_in(each, absent)]
                 found += self.unrolled(left, level + 1)
         return found[:_MOST_PARTS]
 
@@ -687,7 +676,7 @@ class Values:
                 continue
             if (until is not None and start > _start(until)) or not self._runs(each.node):
                 continue
-            loops, under = self._around(each.node, above)
+            loops, may_lack = self._around(each.node, above)
             if each.how in ("extend", "update"):
                 added = self._elements(each.value, cls, depth)
             else:
@@ -698,31 +687,26 @@ class Values:
                     one,
                     key=key if one.key is None else one.key,
                     loops=(*loops, *one.loops),
-                    under=(*under, *one.under),
+                    may_lack=may_lack or one.may_lack,
                 )
                 for one in added
             ]
-            at = self.code.value(each.key) if each.how == "insert" and each.key else None
-            at = at if isinstance(at, int) else len(parts)
-            parts = [*parts[:at], *added, *parts[at:]]
+            parts = [*parts, *added]
         return parts[:_MOST_PARTS]
 
-    def _around(self, node: ast.AST, above: set[ast.AST]) -> tuple[tuple[ast.AST, ...], _Under]:
-        """Returns the loops around a node, and the options that are not known, outermost first."""
+    def _around(self, node: ast.AST, above: set[ast.AST]) -> tuple[tuple[ast.AST, ...], bool]:
+        """Returns the loops around a node, outermost first, and whether an option is."""
         loops: list[ast.AST] = []
-        under: list[tuple[_Option, bool]] = []
+        is_option = False
         for parent in self.code.parents(node):
             if parent in above or isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 break
             if isinstance(parent, (*_LOOPS, *_COMPREHENSIONS)):
                 loops.append(parent)
             elif isinstance(parent, ast.If):
-                if self.truth(parent.test) is None:
-                    under.append(((parent, ()), self.code.is_in(node, parent, "body")))
-            elif isinstance(parent, ast.IfExp):
-                under.append(((parent, ()), node is parent.body))
-            node = parent
-        return tuple(reversed(loops)), tuple(reversed(under))
+                is_option |= self.truth(parent.test) is None
+            is_option |= isinstance(parent, ast.IfExp)
+        return tuple(reversed(loops)), is_option
 
 
 @kept
@@ -766,33 +750,8 @@ def _runs(parts: Sequence[Part], level: int) -> Iterator[tuple[list[Part], ast.A
         yield [*run], loop
 
 
-def _in_turn(part: Part, loop: ast.AST, turn: int) -> Part:
-    """Returns an element with the options in a loop as they are in one of its turns."""
-    first, last = _start(loop)[0], loop.end_lineno  # type: ignore[attr-defined]
-    under = tuple(
-        ((node, (*turns, turn) if first <= _start(node)[0] <= last else turns), side)
-        for (node, turns), side in part.under
-    )
-    return replace(part, under=under)
-
-
 def _is_in(part: Part, lines: Sequence[tuple[int, int]]) -> bool:
     return part.node is not None and any(a <= part.node.lineno <= b for a, b in lines)
-
-
-def _last(func: ast.expr) -> str:
-    return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-
-
-def _flattened(parts: Iterable[Part]) -> list[Part]:
-    """Returns the elements of lists in a list: `chain.from_iterable(block(d) for d in sizes)`."""
-    return [
-        replace(inner, loops=(*part.loops, *inner.loops))
-        for part in parts
-        for each in part.options[:1]
-        if isinstance(each, Listed)
-        for inner in each.parts
-    ]
 
 
 def _names(target: ast.expr) -> list[str]:

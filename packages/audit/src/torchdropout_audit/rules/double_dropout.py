@@ -59,9 +59,10 @@ def double_dropout(code: Code) -> Iterator[Hit]:
 
     To fix: keep one, with the intended rate.
     """
-    found = flow(code) if has_dropout(code) else None
-    seen = set()
-    for chain in (each for chains in found.applied for each in chains) if found else ():
+    if not has_dropout(code):
+        return
+    found, seen = flow(code), set()
+    for chain in (chain for chains in found.applied for chain in chains):
         last, before = chain[-1], _before(chain)
         if not last.drops or last.node in seen or not before:
             continue

@@ -73,9 +73,9 @@ def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
         last = chains[0][-1]
         if last.node in seen or not last.drops or not _is_in_place(code, last):
             continue
-        before = [_before(each) for each in chains]
-        if not all(each is not None and _keeps_output(code, each) for each in before):
-            continue
+        before = [each for each in map(_before, chains) if each and _keeps_output(code, each)]
+        if len(before) < len(chains):
+            continue  # on another way nothing is kept
         if _is_without_gradient(code, last.node):
             continue
         seen.add(last.node)
