@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby, islice, takewhile
+from itertools import groupby, islice
 
 from ..code import Call, Class, Code, Function, Pattern
 from ._constants import Stack, constants
@@ -270,11 +270,8 @@ class Values:
                 # What a loop or an option adds before it, or behind, would move an element.
                 counted = parts[: place + 1] if place >= 0 else parts[place:]
                 is_sure = not any(each.loops or each.may_lack for each in counted)
-                tail = [*takewhile(lambda each: each.may_lack and not each.loops, reversed(parts))]
                 if is_sure and -len(parts) <= place < len(parts):
                     parts = (parts[place],)
-                elif place == -1 and len(tail) > 1:
-                    parts = tail
                 elif len({_sort(each) for part in parts for each in part.options}) > 1:
                     continue
             elif pattern is not None:
@@ -286,21 +283,13 @@ class Values:
         """Returns the layers of a class of the file that is a `Sequential`."""
         if not self.code.is_sequential(cls):
             return None
-        first = next((one for one in cls.lineage() if "__init__" in one.methods), None)
-        parts = [] if first is None else self._init_parts(first, cls, 0)
-        return Listed(tuple(parts), is_chain=True)
-
-    def _init_parts(self, one: Class, cls: Class, depth: int) -> list[Part]:
-        """Returns the layers that the `__init__` of a class, or of a base, makes its own."""
-        parts: list[Part] = []
-        above = next((base for base in one.lineage()[1:] if "__init__" in base.methods), None)
-        for call in self._inits.get(one, ()) if depth < _DEEPEST else ():
-            if above is None:
-                parts += [part for each in call.node.args for part in self._given(each, cls, 0)]
-            else:
-                with self.within(Made(above, call)):
-                    parts += self._init_parts(above, cls, depth + 1)
-        return self._grown(parts, one.methods["__init__"], "self", cls, None, None, 0)
+        one = next((one for one in cls.lineage() if "__init__" in one.methods), None)
+        if one is None:
+            return Listed((), is_chain=True)
+        given = (each for call in self._inits.get(one, ()) for each in call.node.args)
+        parts = [part for each in given for part in self._given(each, cls, 0)]
+        init = one.methods["__init__"]
+        return Listed(tuple(self._grown(parts, init, "self", cls, None, None, 0)), is_chain=True)
 
     # --- Expressions ----------------------------------------------------------------------------
 
@@ -323,11 +312,6 @@ class Values:
         elif isinstance(expr, ast.IfExp):
             for each in self.sides(expr):
                 yield from self.of(each, cls, depth)
-        elif isinstance(expr, ast.BoolOp):
-            for each in expr.values:
-                yield from self.of(each, cls, depth)
-        elif isinstance(expr, ast.NamedExpr):
-            yield from self.of(expr.value, cls, depth)
         elif isinstance(expr, ast.Lambda):
             yield Maker(target=expr)
         elif isinstance(expr, (ast.List, ast.Tuple, ast.Dict, ast.BinOp, *_COMPREHENSIONS)):
