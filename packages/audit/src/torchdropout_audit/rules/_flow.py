@@ -44,8 +44,8 @@ _BUILTINS = frozenset(
 # Layers of libraries for graphs.
 _GRAPHS = ("torch_geometric.", "dgl.", "torch_sparse.", "torch_scatter.", "einops.")
 _DATA = frozenset(("ndata", "edata", "srcdata", "dstdata"))
-ACTIVATIONS = frozenset(("act", "activation", "nonlinearity", "actv"))
-"""Words for an activation that is chosen elsewhere."""
+# Words for an activation that is chosen elsewhere.
+_ACTIVATIONS = frozenset(("act", "activation", "nonlinearity", "actv"))
 _SCALES = frozenset(("scale", "scaling", "temperature", "temp", "tau", "sqrt", "factor"))
 # Methods of tensors that are layers of a chain.
 _METHODS = frozenset(
@@ -409,7 +409,7 @@ class Flow:
             results = [self._applied(each, given, call, state.cls) for each in made]
             return self._any(made, results, given.all)
         layer = Layer(call, "", known)
-        if not ACTIVATIONS.isdisjoint(words(name)):  # a parameter: `self.act(x)`
+        if not _ACTIVATIONS.isdisjoint(words(name)):  # a parameter: `self.act(x)`
             return self._behind(replace(layer, name="torch.activation"), given.all)
         held = self._value(func.value, state) if isinstance(func, ast.Attribute) else _NOTHING
         method = name.rstrip("_")
@@ -621,14 +621,15 @@ class Flow:
             if "Norm" in kind(layer) or not carries(layer.name):
                 return self._behind(layer, passed, _NONE)
             return self._behind(layer, passed.but({_WEIGHTS}))
-        norm, after = self.elsewhere(layer, given.first)
-        if norm is not None:
-            layer = replace(layer, name=norm.name, call=norm.call)
-            return self._normalised(layer, given.first)
-        if after.dropped:
-            return self._behind(layer, given.first)
+        if given.first.dropped - {_WEIGHTS}:  # else no other file is read
+            norm, after = self.elsewhere(layer)
+            if norm is not None:
+                layer = replace(layer, name=norm.name, call=norm.call)
+                return self._normalised(layer, given.first)
+            if after.dropped:
+                return self._behind(layer, given.first)
         names = words(said(layer))
-        if not ACTIVATIONS.isdisjoint(names):
+        if not _ACTIVATIONS.isdisjoint(names):
             return self._behind(replace(layer, name="torch.activation"), passed)
         return self._behind(layer, passed, passed.dropped if is_linear(said(layer)) else _NONE)
 
@@ -658,16 +659,9 @@ class Flow:
         _, norm = self.found.pop(mark, (None, None))
         return norm, Trace(after.dropped & {mark}, after.chains)
 
-    def elsewhere(
-        self, layer: Layer, passed: Trace, is_asked: bool = False
-    ) -> tuple[Layer | None, Trace]:
-        """Returns what a Module of another file does to a value, as `through` does.
-
-        No other file is read for a value that was not dropped, unless it is asked for.
-        """
+    def elsewhere(self, layer: Layer) -> tuple[Layer | None, Trace]:
+        """Returns what a Module of another file does to a value, as `through` does."""
         if layer.call is None or self._away >= _MOST_AWAY or len(self._through) >= _MOST_ASKED:
-            return None, _NOTHING
-        if not (is_asked or passed.dropped - {_WEIGHTS}):
             return None, _NOTHING
         stack = self.values.stack
         key = (layer.call, *(call for _, call in stack))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..code import Code
 from ._excuses import exclude
 from ._flow import Flow, flow
-from ._layers import Chain, Layer, Trace, has_dropout, kind, reshapes
+from ._layers import Chain, Layer, has_dropout, kind, reshapes
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -50,8 +50,8 @@ def double_dropout(code: Code) -> Iterator[Hit]:
 
     The rule looks at the layers of a Sequential, or of a list that grows and becomes one, and at
     the layers that a function applies in turn to one value. It sees a second dropout under an
-    option, in the next turn of a loop, and where a method or a Module of the project begins or ends
-    with a dropout. `view`, `squeeze`, `x[:, 0]` and other changes of the shape may be in between. A
+    option, in the next turn of a loop, and after a method or a Module of the project that ends with
+    a dropout. `view`, `squeeze`, `x[:, 0]` and other changes of the shape may be in between. A
     chain of several dropouts is reported once, at the second.
 
     Two dropouts of p and q drop 1 - (1 - p)(1 - q): twice 0.5 drops 0.75, and no number in the
@@ -92,6 +92,6 @@ def _dropout(found: Flow, layer: Layer) -> str:
     """Returns the name of a dropout, or of that with which a Module of another file ends."""
     if layer.drops:
         return kind(layer)
-    ways = found.elsewhere(layer, Trace(), is_asked=True)[1].chains
+    ways = found.elsewhere(layer)[1].chains
     ends = {kind(way[-1]) if way and way[-1].drops else "" for way in ways}
     return ends.pop() if len(ends) == 1 else ""
