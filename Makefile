@@ -134,14 +134,20 @@ docs-links: $(VENV)/test.stamp
 notebook: $(VENV)/test.stamp
 	$(BIN)/python examples/build_notebook.py
 
-$(VENV)/demo.stamp: $(SOURCES)
+# Torch is installed once, and the kernels are compiled once, with that: for a build of its own, pip
+# would fetch and unpack another torch.
+$(VENV)/torch.stamp:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[all]" --editable packages/audit
+	$(BIN)/python -m pip install --quiet "torch>=2.10" "setuptools>=77"
 	touch $@
 
-$(VENV)/test.stamp: $(SOURCES)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[dev]" --editable "packages/audit[lsp]"
+$(VENV)/demo.stamp: $(SOURCES) | $(VENV)/torch.stamp
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[all]" --editable packages/audit
+	touch $@
+
+# Both are installed: what is missing of their extras is added.
+$(VENV)/test.stamp: $(VENV)/demo.stamp
+	$(BIN)/python -m pip install --quiet "torchdropout[dev]" "torchdropout-audit[lsp]"
 	touch $@
 
 clean:

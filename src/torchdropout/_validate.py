@@ -70,9 +70,9 @@ def wrong_shape(name: str, expected: str, value: object) -> NoReturn:
 
 def is_integer(value: object) -> TypeGuard[int]:
     """True for an int, also one of NumPy, or a symbolic int, and never for a bool."""
-    if isinstance(value, (int, torch.SymInt)):
-        return not isinstance(value, bool)
-    return isinstance(value, numbers.Integral)
+    if type(value) is int:  # nearly all, and the abstract class is slow
+        return True
+    return isinstance(value, (torch.SymInt, numbers.Integral)) and not isinstance(value, bool)
 
 
 def plain(value: int) -> int:
@@ -254,6 +254,12 @@ def check_generator(generator: Any, device: torch.device) -> None:
         )
 
 
+def _is_sequence(value: object) -> bool:
+    if isinstance(value, (tuple, list)):  # nearly all, and the abstract class is slow
+        return True
+    return isinstance(value, Sequence) and not isinstance(value, (str, torch.Tensor))
+
+
 def check_dims(name: str, dims: Any, ndim: int) -> tuple[int, ...]:
     """Distinct dimensions of a tensor with `ndim` of them, as non-negative numbers.
 
@@ -261,7 +267,7 @@ def check_dims(name: str, dims: Any, ndim: int) -> tuple[int, ...]:
         ArgumentTypeError: It is not a sequence of integers.
         ArgumentValueError: One is out of range or named twice.
     """
-    if isinstance(dims, (str, torch.Tensor)) or not isinstance(dims, Sequence):
+    if not _is_sequence(dims):
         wrong_type(name, "a sequence of dimensions (integers)", dims)
     found: list[int] = []
     for dim in dims:
@@ -294,13 +300,17 @@ def check_shape(name: str, shape: Any) -> tuple[int, ...]:
         ArgumentTypeError: It is not a sequence of integers.
         ArgumentValueError: A size is negative.
     """
-    if isinstance(shape, (str, torch.Tensor)) or not isinstance(shape, Sequence):
+    if not _is_sequence(shape):
         wrong_type(name, "a sequence of sizes (integers)", shape)
+    sizes = []
     for size in shape:
-        if not is_integer(size):
-            wrong_type(name, "a sequence of sizes (integers)", shape)
+        if type(size) is not int:  # nearly all are
+            if not is_integer(size):
+                wrong_type(name, "a sequence of sizes (integers)", shape)
+            size = plain(size)
         if size < 0:
             wrong_value(name, "sizes of 0 or more", shape)
         if size >= _BEYOND_INT64:
             wrong_value(name, "sizes below 2**63", shape)
-    return tuple(map(plain, shape))
+        sizes.append(size)
+    return tuple(sizes)

@@ -74,6 +74,9 @@ def drawn(
     key: Key | None, generator: torch.Generator | None, device: torch.device | None = None
 ) -> Iterator[torch.Tensor]:
     """`key_tensor` of the given key or of a drawn one, which is not drawn if the body raises."""
+    if key is not None:
+        yield key_tensor(key)
+        return
     with undrawn_on_error(key, generator):
         yield key_tensor(key_of(key, generator), device)
 

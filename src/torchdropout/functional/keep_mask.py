@@ -106,10 +106,12 @@ def keep_mask(
 
 
 def _check_device(device: torch.device | str | None) -> None:
-    if device is not None and not isinstance(device, (torch.device, str)):
+    if device is None:
+        return
+    if not isinstance(device, (torch.device, str)):
         wrong_type("device", "a torch.device or the name of one", device)
     try:
-        torch.device(device or "cpu")
+        torch.device(device)
     except RuntimeError as error:
         raise ArgumentValueError(
             f"Expected `device` to be a device torch knows, got device={device!r} (str): {error}"

@@ -198,11 +198,12 @@ def check_form_of_blocks(
     most = len(strides) - count  # a count is that of a channel too
     if not 1 <= dims <= most:
         wrong_value("dims", f"in [1, {most}], how many dimensions a block extends along", dims)
-    for size in x.shape[-dims:]:
-        if block < 1 or (block > size and x.numel() > 0):
+    sizes = x.shape
+    for dim in range(-dims, 0):
+        if block < 1 or (block > sizes[dim] and x.numel() > 0):
             wrong_value("block", f"from 1 to the sizes of the last {dims} dimensions of `x`", block)
-    if block > 1 and 0 in strides[-dims:] and x.numel() > 0:
-        wrong_value("strides", f"other than 0 along the last {dims} dimensions", strides)
+        if strides[dim] == 0 and block > 1 and x.numel() > 0:
+            wrong_value("strides", f"other than 0 along the last {dims} dimensions", strides)
 
 
 def check_counted(
@@ -224,7 +225,7 @@ def check_groups(x: torch.Tensor, group: int, dim: int, strides: Sequence[int]) 
     """Check that the places along a dimension form groups, with a draw for each."""
     if not -len(strides) <= dim < 0:
         wrong_value("dim", f"in [{-len(strides)}, -1], counted from the end", dim)
-    if not 1 <= group < 2**31 or x.shape[dim] % group:
+    if not 1 <= group < 2**31 or x.size(dim) % group:
         wrong_value("group", f"1 or more, and to divide {x.shape[dim]}, a size of `x`", group)
     if strides[dim] == 0:
         wrong_value("strides", f"other than 0 along dimension {dim}, of the groups", strides)
@@ -265,7 +266,7 @@ def check_choice(
 ) -> None:
     """`choose`, without the number of places kept."""
     check_key(key, device)
-    if key.is_meta and device.type != "meta":
+    if not key.is_cpu and key.is_meta and device.type != "meta":
         _wrong_device("key", key, device)
     check_shape(key, shape, strides)
     if not shape or shape[-1] >= 2**31:

@@ -47,11 +47,11 @@ def choose(
         int64, of shape `(*key.shape[:-1], *sizes, kept)`: the sizes are those of `shape` except
         the last, and 1 along shared dimensions.
     """
-    sizes = [*sizes_drawn(shape[:-1], strides[:-1]), shape[-1]]
-    if key.ndim == 1 and device.type == "cpu" and list(strides) == row_major(sizes):
-        places = torch.empty((*sizes[:-1], kept), dtype=torch.int64, device=device)
+    if key.ndim == 1 and device.type == "cpu" and list(strides) == row_major(shape):
+        places = torch.empty((*shape[:-1], kept), dtype=torch.int64, device=device)
         if _chosen(places, key, shape[-1], ordered, base):
             return places
+    sizes = [*sizes_drawn(shape[:-1], strides[:-1]), shape[-1]]
     words = _words(key.reshape(-1, 2), sizes, base, strides, device)
     words = words.view((*key.shape[:-1], *sizes))
     if words.numel() == 0:
@@ -134,11 +134,17 @@ def _compiled(
         or not (0 < kept < group <= _PAIRS)
         or key.ndim > 1
         or dim != -1
-        or list(strides) != row_major(x.shape)
+        or not _is_row_major(x, strides)
     ):
         return None
     y = cpu.extension.counted(x, *key.tolist(), DOMAIN_ORDER, base, group, kept, scale)
     return None if y is NotImplemented else y
+
+
+def _is_row_major(x: torch.Tensor, strides: Sequence[int]) -> bool:
+    """Whether mask strides are those of the shape of x: mostly those of its memory, too."""
+    own = tuple(strides)
+    return (own == x.stride() and x.is_contiguous()) or own == tuple(row_major(x.shape))
 
 
 def _packed(words: torch.Tensor) -> torch.Tensor:

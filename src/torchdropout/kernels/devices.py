@@ -24,7 +24,7 @@ Samples = Callable[..., Iterator[tuple[Any, ...]]]
 # argument is the tensor of the call.
 Compare = Callable[[Any, Any, torch.Tensor], None]
 
-_PLACED = (3,)  # the shape of a key with the number that `placed` takes off
+_PLACED = 3  # the size of a key with the number that `placed` takes off
 OLDEST_CARD = (7, 0)  # the compute capability that Triton's compiler needs of an NVIDIA GPU
 
 # One warning for each reason.
@@ -54,7 +54,7 @@ def elsewhere(operator: str, reference: Kernel, check: Check = unchecked) -> Ker
             check(x, key, *rest)
             if not (x.data_ptr() and key.data_ptr()):
                 check_memory(x, key)
-        if key.shape == _PLACED:
+        if key.shape[-1] == _PLACED:
             key, rest = placed(key, rest)
         chosen = cpu.current() == triton.NAME and x.device.type == "cpu"
         if chosen and triton.serves(operator, x, key, rest):

@@ -107,7 +107,10 @@ def seed_sizes(shape: Sequence[int], dims: int, block: int) -> list[int]:
         >>> seed_sizes((8, 3, 10, 12), 2, 7)
         [8, 3, 16, 18]
     """
-    return [*shape[:-dims], *(size + block - 1 for size in shape[-dims:])]
+    sizes = list(shape)
+    for dim in range(-dims, 0):
+        sizes[dim] += block - 1
+    return sizes
 
 
 def _samples(

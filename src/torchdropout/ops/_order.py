@@ -182,7 +182,8 @@ def _chosen(
     _base, strides, device = rest
     _check.check_choice(key, shape, strides, device)
     _check.check_kept(kept, shape[-1])
-    _check.check_memory(key)
+    if not key.data_ptr():
+        _check.check_memory(key)
     key, (base, strides) = placed(key, rest[:-1])
     return counted.choose(key, shape, kept, ordered, base, strides, device)
 
