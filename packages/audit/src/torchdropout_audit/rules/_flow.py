@@ -50,7 +50,17 @@ _SCALES = frozenset(("scale", "scaling", "temperature", "temp", "tau", "sqrt", "
 # Methods of tensors that are layers of a chain.
 _METHODS = frozenset(
     ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "contiguous", "float", "mean")
-    + ("view", "reshape", "flatten", "squeeze", "unsqueeze", "transpose", "permute", "masked_fill")
+    + (
+        "view",
+        "reshape",
+        "flatten",
+        "squeeze",
+        "unsqueeze",
+        "transpose",
+        "permute",
+        "masked_fill",
+        "split",
+    )
 )
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
@@ -324,7 +334,9 @@ class Flow:
         if isinstance(expr, ast.Name):
             return state.passed.get(expr.id, _NOTHING)
         if isinstance(expr, ast.Call):
-            return self._call(expr, state)
+            passed = self._call(expr, state)
+            # A loss is not an activation.
+            return passed.but(passed.dropped) if "loss" in words(said_of(expr.func)) else passed
         if isinstance(expr, (ast.Attribute, ast.Subscript)):
             place = _place(expr)
             if place in state.passed:
@@ -340,7 +352,11 @@ class Flow:
         if isinstance(expr, ast.BinOp):
             return self._mixed(expr, state)
         if isinstance(expr, ast.IfExp):
-            return _either([self._value(each, state) for each in self.values.sides(expr)])
+            sides = {each: self._value(each, state) for each in self.values.sides(expr)}
+            # `f(x) if is_on else x`: what follows may have the same test.
+            ways = [sides[e] for e in sides if self.code.inside(e, ast.Call)]
+            either = _either([*sides.values()])
+            return Trace(either.dropped, _either(ways).chains) if ways else either
         if isinstance(expr, ast.Subscript):
             passed = self._value(expr.value, state)
             if isinstance(expr.value, ast.Call) and self.code.value(expr.slice) == 0:
@@ -494,13 +510,15 @@ class Flow:
 
     def _any(self, values: Sequence[Value], results: Sequence[Trace], before: Trace) -> Trace:
         """Returns what a value has passed behind one of several Modules."""
-        after = _either(results)
+        after, foreign = _either(results), 0
         for passed, value in zip(results, values, strict=True):
             # An option that normalises, or may, leaves nothing to report.
             is_plain = isinstance(value, Layer) and value.name.startswith("torch.")
+            foreign += not is_plain and not isinstance(value, Listed)
             if not is_plain or normalises(value):  # type: ignore[arg-type]
                 after = after.but(before.dropped - passed.dropped)
-        return after
+        # With which layers one of several Modules ends is not known.
+        return Trace(after.dropped) if foreign > 1 else after
 
     def _is_mixed(self, parts: Sequence[Part]) -> bool:
         """Whether a dropout or a BatchNorm is among layers of other kinds."""
@@ -510,13 +528,17 @@ class Flow:
         kinds = {kind(each) if isinstance(each, Layer) else type(each) for each in layers}
         return is_any and not is_alike and len(kinds) > 1 and len(parts) > 1
 
-    def _chain(self, parts: Sequence[Part], passed: Trace) -> Trace:
+    def _chain(self, parts: Sequence[Part], before: Trace) -> Trace:
+        passed = before
         for part in self.values.unrolled(parts):
             if not self.values.budget.spend():
                 return _NOTHING
             results = [self._applied(each, _Given([passed])) for each in part.options]
             after = self._any(part.options, results, passed)
             passed = after | passed if part.may_lack else after
+        if parts and all(part.may_lack for part in parts):  # one of them is there
+            ways = [each for each in passed.chains if each not in before.chains]
+            return Trace(passed.dropped, tuple(ways))
         return passed
 
     def _applied(
@@ -616,6 +638,9 @@ class Flow:
         if layer.drops:
             return self._dropped(layer, passed)
         if is_batch_norm(self.code, layer):
+            func = layer.node.func if isinstance(layer.node, ast.Call) else None
+            if layer.call is not None and func is layer.call.node:
+                return self._behind(layer, passed, _NONE)  # it is built anew, in training mode
             return self._normalised(layer, passed)
         if layer.name.startswith(("torch.", *_GRAPHS)):
             if "Norm" in kind(layer) or not carries(layer.name):

@@ -18,7 +18,7 @@ _MOST_CHAINS = 6  # ways on which a value may have come
 _LONGEST = 12  # layers of one way that are remembered
 SHAPES = frozenset(
     ("view", "reshape", "flatten", "Flatten", "Unflatten", "unflatten", "squeeze", "unsqueeze")
-    + ("transpose", "permute", "movedim", "swapaxes", "contiguous", "select")
+    + ("transpose", "permute", "movedim", "swapaxes", "contiguous", "select", "split")
 )
 """The names of methods and functions that give the same values another shape."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from ..code import Code
@@ -93,5 +94,12 @@ def _dropout(found: Flow, layer: Layer) -> str:
     if layer.drops:
         return kind(layer)
     ways = found.elsewhere(layer)[1].chains
-    ends = {kind(way[-1]) if way and way[-1].drops else "" for way in ways}
+    ends = {kind(way[-1]) if way and _may_drop(way[-1]) else "" for way in ways}
     return ends.pop() if len(ends) == 1 else ""
+
+
+def _may_drop(layer: Layer) -> bool:
+    """Whether a layer is a dropout, and its rate not the last of a list, which is often 0."""
+    rate = layer.call.argument("p") if layer.call is not None else None
+    is_last = isinstance(rate, ast.Subscript) and isinstance(rate.slice, ast.UnaryOp)
+    return layer.drops and not is_last

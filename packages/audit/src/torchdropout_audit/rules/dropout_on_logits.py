@@ -81,13 +81,14 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
 
 
 def _before_softmax(code: Code) -> Iterator[Hit]:
-    for chain in (chain for chains in flow(code).applied for chain in chains):
-        before = _unchanged(chain[:-1])
-        if kind(chain[-1]) in _SOFTMAX and before and before[-1].drops:
+    for chains in flow(code).applied:
+        last, ways = chains[0][-1], [_unchanged(chain[:-1]) for chain in chains]
+        if kind(last) in _SOFTMAX and all(way and way[-1].drops for way in ways):
+            dropout = ways[0][-1]
             yield Hit(
-                before[-1].node,
-                f"{kind(before[-1])} right before {kind(chain[-1])}: a dropped logit is 0, a score "
-                "like any other",
+                dropout.node,
+                f"{kind(dropout)} right before {kind(last)}: a dropped logit is 0, a score like "
+                "any other",
                 "put it before the last layer, or after the softmax of an attention",
             )
 
