@@ -57,19 +57,6 @@ def trains(name: str) -> bool:
     )
 
 
-def computes_loss(name: str) -> bool:
-    """Whether a function, by its name, computes a loss, and not one of evaluation.
-
-    Example:
-        >>> [computes_loss(n) for n in ("calculate_loss", "loss", "val_loss", "forward_loss")]
-        [True, True, False, False]
-    """
-    said = words(name)
-    return not {"loss", "losses"}.isdisjoint(said) and _TRAINING.union(("forward",)).isdisjoint(
-        said
-    )
-
-
 _PRETRAINED = re.compile(r"(?!TF|Flax)\w*PreTrainedModel|PreTrainedBertModel")
 
 
