@@ -143,15 +143,12 @@ class Flow:
             if function.name != "__init__":
                 self._body(function, _State(function.cls))
         for cls in self.code.classes:
-            forward = cls.method("forward") if "forward" not in cls.methods else None
-            if forward is not None:  # with the layers of this class
-                self._follow(forward, {}, cls)
-            elif "forward" not in cls.methods:
+            if "forward" not in cls.methods:
                 chain = self.values.chain_of(cls)
                 self._end(cls.node, self._chain(chain.parts if chain is not None else (), _NOTHING))
         for call in self.code.calls:
             if call.name == "torch.nn.Sequential":
-                for value in self.values.finished(call):
+                for value in self.values.of(call.node, call.cls):
                     self._end(call.node, self._applied(value, _Given([_NOTHING])))
         return self
 
@@ -419,7 +416,7 @@ class Flow:
                 lists = [_parts(each) for each in self._made(func.value, state)]
                 if any(map(_is_unordered, lists)):
                     return _NOTHING
-                if any(lists) and self.code.pattern(func.slice) is None:
+                if any(lists):
                     walks = [self._walked(e, call, given, state) for e in lists if e]
                     return _either(walks)
             results = [self._applied(each, given, call, state.cls) for each in made]

@@ -152,7 +152,6 @@ class Values:
         self._constants = constants(code)
         self._within: Stack = ()
         self._depends = False  # whether what is read depends on `_within`
-        self._last_reads: dict[tuple[Function, str], ast.Name | None] = {}
         self.budget = Budget(code)
         self._growths: dict[tuple[Function | None, str], list[_Growth]] = {}
         self._built: dict[Class, list[Call]] = {}
@@ -226,25 +225,6 @@ class Values:
         """Whether a statement may run in the Module that is read."""
         self._depends = True
         return self._constants.runs(node, self._within)
-
-    def finished(self, call: Call) -> Sequence[Value]:
-        """Returns what a call builds, with what is added to it under the name that it is given."""
-        parent = next(self.code.parents(call.node), None)
-        target = parent.targets[0] if isinstance(parent, ast.Assign) else None
-        if isinstance(target, ast.Name) and call.function is not None:
-            last = self._last_read(call.function, target.id)
-            if last is not None:
-                return self.of(last, call.cls)
-        if isinstance(target, ast.Attribute) and call.cls is not None and _place(target):
-            return [*self.attribute(call.cls, target.attr)]
-        return self.of(call.node, call.cls)
-
-    def _last_read(self, function: Function, name: str) -> ast.Name | None:
-        if (function, name) not in self._last_reads:
-            uses = self.code.names_in(function.node).get(name, ())
-            reads = [each for each in uses if isinstance(each.ctx, ast.Load)]
-            self._last_reads[function, name] = max(reads, key=_start, default=None)
-        return self._last_reads[function, name]
 
     def attribute(self, cls: Class, name: str, depth: int = 0) -> Iterator[Value]:
         """Yields what an attribute of a Module of the file may be."""
