@@ -15,7 +15,7 @@ from ._dropouts import holds_layers, is_local_dropout, names_dropout
 from ._layers import Chain, Layer, Trace, calls, kind, layer_of, said, said_of
 from ._rule import kept
 from ._turns import last_turns
-from ._values import Listed, Made, Part, Value, Values
+from ._values import Listed, Made, Part, Value, Values, is_super
 from ._variance import (
     BATCH_NORM,
     carries,
@@ -407,7 +407,7 @@ class Flow:
         if isinstance(function, Function):
             return self._followed(function, given, state.cls if function.cls else None)
         if isinstance(func, ast.Attribute) and func.attr in ("forward", "__call__"):
-            if _is_super(func.value):
+            if is_super(func.value):
                 return self._of_base(call, given, state)
             func = func.value
         made = self._made(func, state)
@@ -779,10 +779,6 @@ def _place(expr: ast.expr) -> str:
             return ""
         expr = expr.value
     return "".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
-
-
-def _is_super(expr: ast.expr) -> bool:
-    return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
 
 
 def _is_scale(expr: ast.expr) -> bool:

@@ -12,7 +12,6 @@ from ..code import Call, Class, Code, Function, Pattern
 from ._constants import Stack, constants
 from ._dropouts import MOVES, around
 from ._layers import Layer, calls, layer_of
-from ._rule import kept
 from ._turns import last_turns
 
 _DEEPEST = 20  # names that stand for names, functions that call functions
@@ -585,7 +584,7 @@ class Values:
                 )
                 self._growths.setdefault((call.function, place), []).append(growth)
             is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
-            if is_init and call.cls is not None and _is_super(func.value):  # type: ignore
+            if is_init and call.cls is not None and is_super(func.value):  # type: ignore
                 self._inits.setdefault(call.cls, []).append(call)
         for each in self.code.inside(self.code.tree, ast.Assign, ast.AugAssign):
             function = self.code.function_of(each)
@@ -673,16 +672,6 @@ class Values:
         return tuple(reversed(loops)), is_option
 
 
-@kept
-def values(code: Code) -> Values:
-    """Returns what the expressions of a file build.
-
-    Args:
-        code: The file.
-    """
-    return Values(code)
-
-
 def _adds_to(value: ast.expr, place: str) -> bool:
     """Whether a value is a list with more at its end: `layers + [...]`."""
     return (
@@ -722,7 +711,8 @@ def _names(target: ast.expr) -> list[str]:
     return [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
 
 
-def _is_super(expr: ast.expr) -> bool:
+def is_super(expr: ast.expr) -> bool:
+    """Whether an expression is `super()`."""
     return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
 
 
