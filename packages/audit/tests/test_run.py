@@ -256,15 +256,15 @@ def test_a_long_file_is_read_to_its_end():
 
 
 def test_a_file_that_is_not_read_to_its_end_is_named():
-    loops = "".join(" " * n + f"for x{n} in x:\n" for n in range(8, 24))
-    method = f"    def walk(self, x):\n{loops}{' ' * 24}x = self.drop(x)\n"
+    loops = "".join(" " * n + f"for x{n} in x:\n" for n in range(8, 26))
+    method = f"    def walk(self, x):\n{loops}{' ' * 26}x = self.drop(x)\n"
     write(a="from torch import nn\n" + BLOCK.format(i=0) + method)
     write(b="from torch import nn\n" + BLOCK.format(i=0))
     report = audit_paths(["."], rules=["dropout-before-batchnorm"])
     assert [each.path for each in report.findings][-1] == "b.py"
     assert report.problems == (
         "a.py: dropout-before-batchnorm was not applied to the whole file: there are more than "
-        "20,000 statements that are followed",
+        "40,000 statements and expressions that are followed",
     )
     assert (report.complete, report.passed, report.interrupted) == (False, False, False)
 

@@ -26,7 +26,6 @@ _MOST_NAMES = 50_000  # names that are looked up
 _DEEPEST = 20  # names that are imports of others
 _MOST_PARTS = 20  # parts of a dotted name
 _MOST_STARS = 5  # modules of which all names are imported
-_MOST_IMPORTED = 30  # files that one file imports
 _MOST_ADDED = 5  # folders that a file adds to the path
 _ADDS = re.compile(rb"""sys\.path\.(?:append|insert)\([^\n]*?["']([\w./-]+)["']\s*\)""")
 _LOOKING = frozenset(("isinstance", "issubclass"))
@@ -79,7 +78,6 @@ class Project:
         self._found: dict[tuple[Path, str], Found | None] = {}
         # What each of them has asked for, whichever file that was for; None stands for a search.
         self._asked: dict[Path, set[Path | None]] = {}
-        self._is_searched = False  # whichever file that was for
         self._is_open = False  # whether a folder that is not walked may hold what was asked for
 
     def opened(self, text: str, path: str) -> Code:
@@ -114,8 +112,7 @@ class Project:
             found |= new
             waiting += new
         files = {each for each in found if each is not None and each != home}
-        is_searched = self._is_searched or None in found
-        return None if self._is_open else self._sources.asked(files, is_searched)
+        return None if self._is_open else self._sources.asked(files, None in found)
 
     def still(self, asked: Asked) -> bool:
         """Whether all that was asked is the same."""
@@ -169,66 +166,7 @@ class Project:
                 yield found
 
     def _is_at(self, home: Path, target: Class | Function, found: Found) -> bool:
-        is_named = found.target is not None and found.target.name == target.name
-        return is_named and _real(Path(found.code.path)) == home
-
-    def imported(self, code: Code) -> Iterator[Code]:
-        """Yields the files of the project that a source imports, or names parts of."""
-        self.questions += 1
-        for path in dict.fromkeys(self._imports(code)):
-            other = None if path == _real(Path(code.path)) else self._read(path)
-            if other is not None:
-                yield other
-
-    def users(self, code: Code) -> Iterator[Code]:
-        """Yields the files of the project that import a source, apart from tests."""
-        self.questions += 1
-        home = _real(Path(code.path))
-        stem = home.parent.name if home.name == "__init__.py" else home.stem
-        for path in self._mentioning(home, stem, rb"(?m)^[ \t]*(?:from|import)\b.*\b%b\b"):
-            other = None if _real(path) == home else self._read(path)
-            if other is not None and not other.is_test and home in self._imports(other):
-                yield other
-
-    def callers(self, code: Code, name: str) -> Iterator[Code]:
-        """Yields the files that import a source, or its package, and call a name in a block."""
-        self.questions += 1
-        home = _real(Path(code.path))
-        stems = b"|".join(re.escape(e.encode()) for e in (home.stem, home.parent.name) if e)
-        about = re.compile(rb"(?m)^[ \t]*(?:from|import)\b.*\b(?:%b)\b" % stems)
-        for path in self._mentioning(home, name, rb"\b%b\s*\(", about):
-            is_other = _real(path) != home and _is_in_block(self._sources.texts[path], name)
-            other = self._read(path) if is_other else None
-            if other is not None and not other.is_test:
-                yield other
-
-    def named(self, name: str) -> Iterator[Found]:
-        """Yields all functions and methods with a name in the project."""
-        self.questions += 1
-        self._is_searched = True
-        for path in self._mentioning(None, name, rb"\bdef\s+%b\b"):
-            other = self._read(path)
-            if other is not None:
-                yield from (Found(other, each) for each in other.functions if each.name == name)
-
-    def programs(self, code: Code, option: str) -> Iterator[Code]:
-        """Yields the files of the project that have a text of an option, `--option` or `option`."""
-        self.questions += 1
-        home = _real(Path(code.path))
-        for name in dict.fromkeys((option, option.replace("_", "-"))):
-            for path in self._mentioning(home, name, rb"[\"']-{0,2}%b[\"']"):
-                other = None if _real(path) == home else self._read(path)
-                if other is not None and not other.is_test:
-                    yield other
-
-    def _imports(self, code: Code) -> Iterator[Path]:
-        """Yields the files that a source imports, or names parts of."""
-        path = _absolute(code.path)
-        for name in code.imports()[:_MOST_IMPORTED]:
-            place = self._resolve(path, name)
-            if place is not None:
-                self._depends(_real(path), _real(place[0]))
-                yield _real(place[0])
+        return found.target.name == target.name and _real(Path(found.code.path)) == home
 
     def _find(self, path: Path, name: str) -> Found | None:
         is_open = len(self._found) < _MOST_NAMES and self._depth < _DEEPEST
@@ -258,11 +196,7 @@ class Project:
             target, rest = target.method(rest[0]), []
         if target is not None:
             return None if rest else Found(other, target)
-        further = other.passed_on(first)
-        if not further:
-            values = () if rest else other.stored(first)
-            return Found(other, None, values) if values else None
-        for each in further:  # a name that it imports itself
+        for each in other.passed_on(first):  # a name that it imports itself
             name = ".".join((each, *rest))
             # Packages that import all names of one another would make it longer at each step.
             place = self._resolve(file, name)
@@ -349,10 +283,9 @@ class Project:
 
     def _mentioning(
         self,
-        home: Path | None,
+        home: Path,
         name: str,
         pattern: bytes,
-        about: re.Pattern[bytes] | None = None,
     ) -> list[Path]:
         """Returns the files that mention a name in a pattern; none if too many do.
 
@@ -360,10 +293,8 @@ class Project:
             home: The file that asks.
             name: The name, which is a word or several in the pattern.
             pattern: What the file has, with the name in it.
-            about: What it has, too.
         """
-        if home is not None:
-            self._depends(home, None)
+        self._depends(home, None)
         self._searches += 1
         if self._searches > _MOST_SEARCHES:
             return []
@@ -372,8 +303,6 @@ class Project:
         texts = self._sources.texts
         places = self._with_word(word)
         found = [path for path in places if word in texts[path] and said.search(texts[path])]
-        if about is not None and len(found) <= _MOST_SEARCHES:
-            found = [path for path in found if about.search(texts[path])]
         return found if len(found) <= _MOST_ASKED else []
 
     def _with_word(self, word: bytes) -> Iterable[Path]:
@@ -392,15 +321,6 @@ class Project:
             for word in set(_WORDS.findall(text)):
                 found.setdefault(word, []).append(path)
         return found
-
-
-def _is_in_block(text: bytes, name: str) -> bool:
-    """Whether a text has a name with a bracket after it in a line that is indented."""
-    for found in re.finditer(rb"\b%b\s*\(" % re.escape(name.encode(errors="replace")), text):
-        line = text[text.rfind(b"\n", 0, found.start()) + 1 : found.start()]
-        if line[:1] in (b" ", b"\t") and b"#" not in line:
-            return True
-    return False
 
 
 def _module(folder: Path, parts: Sequence[str]) -> tuple[Path, list[str]] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -197,13 +197,11 @@ class Found:
 
     Attributes:
         code: The file.
-        target: The class or function; None for something else.
-        values: The expressions that the name is assigned there; None for one not written down.
+        target: The class or function.
     """
 
     code: Code
-    target: Class | Function | None
-    values: Sequence[ast.expr | None] = ()
+    target: Class | Function
 
 
 class Project(Protocol):
@@ -220,21 +218,6 @@ class Project(Protocol):
 
     def calls(self, code: Code, target: Class | Function) -> Sequence[tuple[Code, Call]] | None:
         """Returns the calls of a class or function in other files; None if not all are known."""
-
-    def imported(self, code: Code) -> Iterator[Code]:
-        """Yields the files that a source imports."""
-
-    def users(self, code: Code) -> Iterator[Code]:
-        """Yields the files that import a source."""
-
-    def callers(self, code: Code, name: str) -> Iterator[Code]:
-        """Yields the files that import a source, and call something with a name."""
-
-    def named(self, name: str) -> Iterator[Found]:
-        """Yields all functions and methods with a name in the project."""
-
-    def programs(self, code: Code, option: str) -> Iterator[Code]:
-        """Yields the files that have an option of the command line."""
 
 
 def _is_function(name: str | None) -> bool:

@@ -136,10 +136,6 @@ class Names(Tree):
         found = self._scopes.module.names.get(name, UNBOUND).only
         return None if found is None else self._by_node.get(found)
 
-    def stored(self, name: str) -> Sequence[ast.expr | None]:
-        """Returns the expressions that the module assigns to a name, as `assigned` does."""
-        return self._scopes.module.names.get(name, UNBOUND).values
-
     def passed_on(self, name: str) -> Sequence[str]:
         """Returns the qualified names that a name of the module may stand for in other files."""
         module = self._scopes.module
@@ -148,12 +144,6 @@ class Names(Tree):
             return [each.target for each in found if each.kind == "import"]
         joined = (f"{star}{'' if star.endswith('.') else '.'}{name}" for star in module.stars)
         return [*islice(joined, _MOST_VALUES)]
-
-    def imports(self) -> Sequence[str]:
-        """Returns the qualified names that the module imports."""
-        module = self._scopes.module
-        bound = (each for found in module.names.values() for each in found.bindings)
-        return [*module.stars, *(each.target for each in bound if each.kind == "import")]
 
     def references(self, name: str) -> Sequence[ast.expr]:
         """Returns the uses of a name, of what is imported as it, and of attributes called so."""

@@ -39,7 +39,7 @@ def called(code: Code, call: Call) -> Found | None:
     if not names and isinstance(func, ast.Name) and not code.bindings(func):
         names = code.passed_on(func.id)[:_MOST_STARS]  # `from layers import *`
     found = (code.project.find(code, name) for name in names)
-    return next((each for each in found if each is not None and each.target is not None), None)
+    return next((each for each in found if each is not None), None)
 
 
 def abroad(code: Code, call: Call, stack: Stack = ()) -> Call:

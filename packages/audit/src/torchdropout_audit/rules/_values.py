@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import ast
-import builtins
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby, islice, takewhile
+from itertools import groupby, islice
 
 from ..code import Call, Class, Code, Function, Pattern
 from ._constants import Stack, constants
 from ._dropouts import MOVES, around
-from ._sequences import Layer, Reader
+from ._layers import Layer, calls, layer_of
 from ._turns import last_turns
 
 _DEEPEST = 20  # names that stand for names, functions that call functions
-_MOST_READ = 20_000  # expressions of one file, or more in a longer one
+_MOST_STEPS = 40_000  # statements and expressions of one file, or more in a longer one
 _MOST_ALIKE = 12  # values that one expression may have
 _MOST_PARTS = 200  # of one list
 _MOST_BINDINGS = 50  # of one name
 _MOST_GIVEN = 20  # arguments of one call
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
-_ADDERS = frozenset(("append", "extend", "insert", "add_module", "register_module", "update"))
+_ADDERS = frozenset(("append", "extend", "add_module", "register_module", "update"))
 _LISTS = frozenset(("torch.nn.ModuleList", "torch.nn.ModuleDict"))
 _SEQUENTIAL = "torch.nn.Sequential"
 # What returns a Module that it is given, or a list with the same elements.
 _SAME = frozenset(
     ("list", "tuple", "iter", "reversed", "dict", "filter", "sorted", "OrderedDict", "deepcopy")
     + ("weight_norm", "spectral_norm", "DataParallel", "compile", "script", "remove_weight_norm")
-    + ("DistributedDataParallel", "chain", "from_iterable", "sum", "checkpoint_wrapper")
+    + ("DistributedDataParallel", "chain", "checkpoint_wrapper")
 )
-_FLATTENS = frozenset(("from_iterable", "sum"))
-_VIEWS = frozenset(("values", "items", "children", "named_children", "modules", "named_modules"))
-_ADDS_BY_NAME = frozenset(("setattr", "add_module", "register_module", "__setattr__"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +73,6 @@ class Maker:
 
 
 Value = Layer | Made | Listed | Maker
-_Option = tuple[ast.AST, tuple[int, ...]]  # an `if`, and the turns of the loops around it
-_Under = tuple[tuple[_Option, bool], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,20 +83,15 @@ class Part:
         options: What it may be.
         key: Its key.
         loops: The loops that add it, outermost first.
-        under: The options that decide whether it is there, each with its side.
+        may_lack: Whether an option may leave it out.
         node: The expression that adds it.
     """
 
     options: tuple[Value, ...]
     key: Pattern | None = None
     loops: tuple[ast.AST, ...] = ()
-    under: _Under = ()
+    may_lack: bool = False
     node: ast.expr | None = None
-
-    @property
-    def may_lack(self) -> bool:
-        """Whether an option may leave it out."""
-        return bool(self.under)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,27 +111,39 @@ class _Growth:
     key: ast.expr | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class _Passing:
-    """A call of a function of the file that may add to a list.
+class Budget:
+    """The work that one file may cost: statements and expressions that are followed.
 
-    Attributes:
-        node: The call.
-        function: The function.
-        place: The name of the list in it.
+    Where it is spent, the report says that the file was not read to its end.
     """
 
-    node: ast.expr
-    function: Function
-    place: str
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        self._most = max(_MOST_STEPS, 3 * code.size)
+        self._steps = 0
+
+    def spend(self, steps: int = 1) -> bool:
+        """Whether there is enough left for some steps, which are taken from it."""
+        self._steps += steps
+        if self.is_spent:
+            self._code.cut("statements and expressions that are followed", self._most)
+        return not self.is_spent
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing is left."""
+        return self._steps > self._most
+
+    def refill(self) -> None:
+        """Allows for as many steps again, on behalf of another file."""
+        self._steps = 0
 
 
 class Values:
     """Finds what the expressions of a file build."""
 
-    def __init__(self, code: Code, reader: Reader) -> None:
+    def __init__(self, code: Code) -> None:
         self.code = code
-        self.reader = reader
         self._known: dict[tuple[ast.expr, Class | None], tuple[Value, ...]] = {}
         self._known_within: dict[
             tuple[ast.expr, Class | None, tuple[Call, ...]], tuple[Value, ...]
@@ -150,11 +151,8 @@ class Values:
         self._constants = constants(code)
         self._within: Stack = ()
         self._depends = False  # whether what is read depends on `_within`
-        self._last_reads: dict[tuple[Function, str], ast.Name | None] = {}
-        self._read = 0
-        self._most = max(_MOST_READ, code.size)
-        self._growths: dict[tuple[Function | None, str], list[_Growth | _Passing]] = {}
-        self._named: dict[Class, list[tuple[Pattern, ast.expr]]] = {}
+        self.budget = Budget(code)
+        self._growths: dict[tuple[Function | None, str], list[_Growth]] = {}
         self._built: dict[Class, list[Call]] = {}
         self._inits: dict[Class, list[Call]] = {}
         self._grown_places: set[str] = set()
@@ -176,12 +174,8 @@ class Values:
         if within in self._known_within:
             self._depends = True
             return self._known_within[within]
-        if self._read >= self._most:
-            self.code.cut("expressions that are followed", self._most)
+        if depth > _DEEPEST or not self.budget.spend():
             return ()
-        if depth > _DEEPEST:
-            return ()
-        self._read += 1
         self._known[key] = ()  # for what stands for itself
         before, self._depends = self._depends, False
         found = tuple(dict.fromkeys(islice(self._of(expr, cls, depth + 1), _MOST_ALIKE)))
@@ -207,10 +201,6 @@ class Values:
         yield
         self._within = before
 
-    def refill(self) -> None:
-        """Allows for as many expressions again, on behalf of another file."""
-        self._read = 0
-
     @property
     def stack(self) -> Stack:
         """The Modules that are read, innermost first."""
@@ -235,46 +225,14 @@ class Values:
         self._depends = True
         return self._constants.runs(node, self._within)
 
-    def finished(self, call: Call) -> Sequence[Value]:
-        """Returns what a call builds, with what is added to it under the name that it is given."""
-        parent = next(self.code.parents(call.node), None)
-        target = parent.targets[0] if isinstance(parent, ast.Assign) else None
-        if isinstance(target, ast.Name) and call.function is not None:
-            last = self._last_read(call.function, target.id)
-            if last is not None:
-                return self.of(last, call.cls)
-        if isinstance(target, ast.Attribute) and call.cls is not None and _place(target):
-            return [*self.attribute(call.cls, Pattern(target.attr, True))]
-        return self.of(call.node, call.cls)
-
-    def _last_read(self, function: Function, name: str) -> ast.Name | None:
-        if (function, name) not in self._last_reads:
-            uses = self.code.names_in(function.node).get(name, ())
-            reads = [each for each in uses if isinstance(each.ctx, ast.Load)]
-            self._last_reads[function, name] = max(reads, key=_start, default=None)
-        return self._last_reads[function, name]
-
-    def attribute(self, cls: Class, name: Pattern, depth: int = 0) -> Iterator[Value]:
+    def attribute(self, cls: Class, name: str, depth: int = 0) -> Iterator[Value]:
         """Yields what an attribute of a Module of the file may be."""
-        named = [each for one in cls.lineage() for each in self._named.get(one, ())]
-        alike = [each for each in named if each[0] == name]  # that is how the name is computed
-        names = [name.start] if name.is_whole else [] if alike else self._matching(cls, name)
-        for each in names:
-            for given in islice(cls.assigned(each), _MOST_ALIKE):
-                if given.value is None or _adds_to(given.value, f"self.{each}"):
-                    continue
-                if self._runs(given.node):
-                    for value in self.of(given.value, cls, depth):
-                        yield self._grown_attribute(value, cls, each, depth)
-        for pattern, expr in alike or named:
-            if pattern.matches(name):
-                yield from self.of(expr, cls, depth)
-
-    def _matching(self, cls: Class, name: Pattern) -> list[str]:
-        """Returns the attributes of a class that a computed name may be."""
-        attributes = (each for one in cls.lineage() for each in one.attributes)
-        found = (each for each in attributes if name.matches(Pattern(each, True)))
-        return [*dict.fromkeys(found)]
+        for given in islice(cls.assigned(name), _MOST_ALIKE):
+            if given.value is None or _adds_to(given.value, f"self.{name}"):
+                continue
+            if self._runs(given.node):
+                for value in self.of(given.value, cls, depth):
+                    yield self._grown_attribute(value, cls, name, depth)
 
     def picked(self, values: Iterable[Value], key: ast.expr) -> Iterator[Value]:
         """Yields what an index or a key takes out of lists."""
@@ -291,11 +249,8 @@ class Values:
                 # What a loop or an option adds before it, or behind, would move an element.
                 counted = parts[: place + 1] if place >= 0 else parts[place:]
                 is_sure = not any(each.loops or each.may_lack for each in counted)
-                tail = [*takewhile(lambda each: each.may_lack and not each.loops, reversed(parts))]
                 if is_sure and -len(parts) <= place < len(parts):
                     parts = (parts[place],)
-                elif place == -1 and len(tail) > 1:
-                    parts = tail
                 elif len({_sort(each) for part in parts for each in part.options}) > 1:
                     continue
             elif pattern is not None:
@@ -307,21 +262,13 @@ class Values:
         """Returns the layers of a class of the file that is a `Sequential`."""
         if not self.code.is_sequential(cls):
             return None
-        first = next((one for one in cls.lineage() if "__init__" in one.methods), None)
-        parts = [] if first is None else self._init_parts(first, cls, 0)
-        return Listed(tuple(parts), is_chain=True)
-
-    def _init_parts(self, one: Class, cls: Class, depth: int) -> list[Part]:
-        """Returns the layers that the `__init__` of a class, or of a base, makes its own."""
-        parts: list[Part] = []
-        above = next((base for base in one.lineage()[1:] if "__init__" in base.methods), None)
-        for call in self._inits.get(one, ()) if depth < _DEEPEST else ():
-            if above is None:
-                parts += [part for each in call.node.args for part in self._given(each, cls, 0)]
-            else:
-                with self.within(Made(above, call)):
-                    parts += self._init_parts(above, cls, depth + 1)
-        return self._grown(parts, one.methods["__init__"], "self", cls, None, None, 0)
+        one = next((one for one in cls.lineage() if "__init__" in one.methods), None)
+        if one is None:
+            return Listed((), is_chain=True)
+        given = (each for call in self._inits.get(one, ()) for each in call.node.args)
+        parts = [part for each in given for part in self._given(each, cls, 0)]
+        init = one.methods["__init__"]
+        return Listed(tuple(self._grown(parts, init, "self", cls, None, None, 0)), is_chain=True)
 
     # --- Expressions ----------------------------------------------------------------------------
 
@@ -338,28 +285,12 @@ class Values:
                 method = cls.method(expr.attr)
                 if method is not None:
                     yield Maker(target=method)
-                yield from self.attribute(cls, Pattern(expr.attr, True), depth)
-            else:
-                for value in self.of(expr.value, cls, depth):
-                    if isinstance(value, Made):
-                        with self.within(value):
-                            found = [*self.attribute(value.cls, Pattern(expr.attr, True), depth)]
-                        yield from found
+                yield from self.attribute(cls, expr.attr, depth)
         elif isinstance(expr, ast.Subscript):
-            if isinstance(expr.value, ast.Attribute) and expr.value.attr == "_modules":
-                pattern = self.code.pattern(expr.slice)
-                if cls is not None and pattern is not None:
-                    yield from self.attribute(cls, pattern, depth)
-            else:
-                yield from self.picked(self.of(expr.value, cls, depth), expr.slice)
+            yield from self.picked(self.of(expr.value, cls, depth), expr.slice)
         elif isinstance(expr, ast.IfExp):
             for each in self.sides(expr):
                 yield from self.of(each, cls, depth)
-        elif isinstance(expr, ast.BoolOp):
-            for each in expr.values:
-                yield from self.of(each, cls, depth)
-        elif isinstance(expr, ast.NamedExpr):
-            yield from self.of(expr.value, cls, depth)
         elif isinstance(expr, ast.Lambda):
             yield Maker(target=expr)
         elif isinstance(expr, (ast.List, ast.Tuple, ast.Dict, ast.BinOp, *_COMPREHENSIONS)):
@@ -442,8 +373,8 @@ class Values:
 
     def _called(self, call: ast.Call, cls: Class | None, depth: int) -> Iterator[Value]:
         func = call.func
-        known = self.reader.calls.get(call)
-        name = (known.name if known is not None else None) or ""
+        known = calls(self.code)[call]
+        name = known.name or ""
         last = name.rpartition(".")[2]
         said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
         if name == _SEQUENTIAL or name in _LISTS:
@@ -468,12 +399,13 @@ class Values:
                     yield Listed(())
         elif name == "functools.partial" or said == "partial":
             yield from self.of(call.args[0], cls, depth) if call.args else ()
-        elif said == "getattr" and len(call.args) > 1:
-            yield from self._by_name(call, cls, depth)
-        elif isinstance(func, ast.Attribute) and func.attr in MOVES | _VIEWS and not name:
+        elif said == "getattr":  # what it returns is not known, apart from `getattr(nn, kind)`
+            if call.args and self.code.name(call.args[0]) == "torch.nn":
+                yield Maker("torch.layer")
+        elif isinstance(func, ast.Attribute) and func.attr in MOVES and not name:
             yield from self.of(func.value, cls, depth)
         elif name:
-            yield Layer(call, name, known)
+            yield layer_of(self.code, call, name, known)
         else:
             is_any = False
             for maker in self.of(func, cls, depth):
@@ -483,13 +415,14 @@ class Values:
                 yield Layer(call, "", known)
 
     def _made(
-        self, maker: Value, call: ast.Call, known: Call | None, cls: Class | None, depth: int
+        self, maker: Value, call: ast.Call, known: Call, cls: Class | None, depth: int
     ) -> Iterator[Value]:
         """Yields what a call of a class or function builds."""
-        if not isinstance(maker, Maker) or known is None:
+        if not isinstance(maker, Maker):
             return
         if maker.name:
-            yield Layer(call, maker.name, replace(known, name=maker.name))
+            named = replace(known, name=maker.name)
+            yield layer_of(self.code, call, maker.name, named)
         elif isinstance(maker.target, Class):
             yield Made(maker.target, known)
         elif isinstance(maker.target, ast.Lambda):
@@ -507,18 +440,6 @@ class Values:
             ]
         return self._returns[function]
 
-    def _by_name(self, call: ast.Call, cls: Class | None, depth: int) -> Iterator[Value]:
-        """Yields what `getattr` returns: an attribute of self, or a class of torch."""
-        of, pattern = call.args[0], self.code.pattern(call.args[1])
-        if isinstance(of, ast.Name) and of.id == "self":
-            if cls is not None and pattern is not None:
-                yield from self.attribute(cls, pattern, depth)
-        elif self.code.name(of) == "torch.nn":
-            start = pattern.start if pattern is not None else ""
-            kinds = ("BatchNorm", "Dropout", "InstanceNorm")
-            kind = next((each for each in kinds if start.startswith(each)), "")
-            yield Maker(f"torch.nn.{kind}2d" if kind else "torch.layer")
-
     # --- Lists ----------------------------------------------------------------------------------
 
     def _given(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
@@ -531,7 +452,7 @@ class Values:
         listed = [each for each in options if isinstance(each, Listed) and not each.is_chain]
         if listed:  # an OrderedDict
             return [part for each in listed[:1] for part in each.parts]
-        return [Part(options or (Layer(expr),), under=_under_none(expr), node=expr)]
+        return [Part(options or (Layer(expr),), node=expr)]
 
     def _elements(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
         """Returns the elements of a list."""
@@ -558,11 +479,9 @@ class Values:
                 return [replace(each, loops=(expr, *each.loops)) for each in parts]
             return [*left, *self._elements(expr.right, cls, depth + 1)]
         if isinstance(expr, ast.IfExp):
-            return [
-                replace(part, under=(((expr, ()), each is expr.body), *part.under))
-                for each in (expr.body, expr.orelse)
-                for part in self._elements(each, cls, depth + 1)
-            ]
+            sides = (expr.body, expr.orelse)
+            parts = [part for each in sides for part in self._elements(each, cls, depth + 1)]
+            return [replace(part, may_lack=True) for part in parts]
         if isinstance(expr, _COMPREHENSIONS):
             elt = expr.value if isinstance(expr, ast.DictComp) else expr.elt
             key = self.code.pattern(expr.key) if isinstance(expr, ast.DictComp) else None
@@ -576,8 +495,7 @@ class Values:
             return [Part(options, key, (expr,), node=elt)] if options else []
         for value in self.of(expr, cls, depth):
             if isinstance(value, Listed):
-                flat = isinstance(expr, ast.Call) and _last(expr.func) in _FLATTENS
-                return _flattened(value.parts) if flat else [*value.parts]
+                return [*value.parts]
         return []
 
     def _element(self, expr: ast.expr, cls: Class | None, depth: int) -> Part:
@@ -587,7 +505,7 @@ class Values:
             if key is not None:
                 return Part(self.of(expr.elts[1], cls, depth), key, node=expr.elts[1])
         options = self.of(expr, cls, depth) or (Layer(expr),)
-        return Part(options, under=_under_none(expr), node=expr)
+        return Part(options, node=expr)
 
     def iterated(self, expr: ast.expr, cls: Class | None) -> list[Part]:
         """Returns the elements that a loop walks; for a zip, none."""
@@ -647,7 +565,7 @@ class Values:
             only, others = [*last_turns(body)], [*last_turns(body, is_last=False)]
             for turn in range(3 if only or others else 2):
                 absent = others if turn == 2 else only
-                left = [_in_turn(each, loop, turn) for each in at if not _is_in(each, absent)]
+                left = [each for each in at if not _is_in(each, absent)]
                 found += self.unrolled(left, level + 1)
         return found[:_MOST_PARTS]
 
@@ -659,23 +577,14 @@ class Values:
             target = self.code.local(func)
             if isinstance(target, Class):
                 self._built.setdefault(target, []).append(call)
-            elif isinstance(target, Function):
-                self._pass(call, target)
-            elif (
-                isinstance(func, ast.Name) and call.name is None and not hasattr(builtins, func.id)
-            ):
-                for given in node.args[:_MOST_GIVEN]:  # a function of another file may add to it
-                    added = self._growths.setdefault((call.function, _place(given)), [])
-                    added.append(_Growth(node, "append", node))
             if isinstance(func, ast.Attribute) and func.attr in _ADDERS and node.args:
                 place = _place(func.value)
                 growth = _Growth(
                     node, func.attr, node.args[-1], node.args[0] if len(node.args) > 1 else None
                 )
                 self._growths.setdefault((call.function, place), []).append(growth)
-            self._index_named(call)
             is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
-            if is_init and call.cls is not None and _is_super(func.value):  # type: ignore
+            if is_init and call.cls is not None and is_super(func.value):  # type: ignore
                 self._inits.setdefault(call.cls, []).append(call)
         for each in self.code.inside(self.code.tree, ast.Assign, ast.AugAssign):
             function = self.code.function_of(each)
@@ -695,61 +604,19 @@ class Values:
                     growth = _Growth(each, "extend", each.value.right)
                     self._growths.setdefault((function, place), []).append(growth)
         self._growths.pop((None, ""), None)
-        self._pass_outer()
         for (_, place), listed in self._growths.items():
             self._grown_places.add(place)
             listed.sort(key=lambda growth: _start(growth.node))
-
-    def _pass(self, call: Call, target: Function) -> None:
-        """Records that a function is given a list, or is a method, and may add to it."""
-        if call.function is None:
-            return
-        for name in islice(target.places, _MOST_GIVEN):
-            given = target.given(call, name)
-            if isinstance(given, (ast.Name, ast.Attribute)) and _place(given):
-                passing = _Passing(call.node, target, name)
-                self._growths.setdefault((call.function, _place(given)), []).append(passing)
-        if target.cls is not None and target.is_bound:
-            passing = _Passing(call.node, target, "self.")
-            self._growths.setdefault((call.function, "self."), []).append(passing)
-
-    def _pass_outer(self) -> None:
-        """Records the calls of nested functions that add to a list of the function around."""
-        for function, place in [*self._growths]:
-            if function is None or not place.isidentifier() or place in function.names:
-                continue
-            outer = self.code.function_of(function.node)
-            if outer is None or outer is function:
-                continue
-            for call in function.callers[:_MOST_BINDINGS]:
-                if call.function is outer:
-                    passing = _Passing(call.node, function, place)
-                    self._growths.setdefault((outer, place), []).append(passing)
-
-    def _index_named(self, call: Call) -> None:
-        """Records what is made an attribute by its name: `setattr(self, f"conv{i}", conv)`."""
-        func, args = call.node.func, call.node.args
-        said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
-        if said not in _ADDS_BY_NAME or call.cls is None or len(args) < 2:
-            return
-        holder = args[0] if isinstance(func, ast.Name) else getattr(func, "value", None)
-        if isinstance(holder, ast.Name) and holder.id == "self":
-            pattern = self.code.pattern(args[-2])
-            if pattern is not None:
-                self._named.setdefault(call.cls, []).append((pattern, args[-1]))
 
     def _grown_attribute(self, value: Value, cls: Class, name: str, depth: int) -> Value:
         if not isinstance(value, Listed) or f"self.{name}" not in self._grown_places:
             return value
         parts = [*value.parts]
-        seen: set[Function | None] = set()
         methods = [m for one in cls.lineage() for m in one.methods.values()]
-        self._read += len(methods)
-        methods.sort(key=lambda method: method.name != "__init__")
-        for method in methods:
-            if method not in seen:
-                parts = self._grown(parts, method, f"self.{name}", cls, None, None, depth, seen)
-        return replace(value, parts=tuple(parts[:_MOST_PARTS]))
+        self.budget.spend(len(methods))
+        for method in sorted(methods, key=lambda method: method.name != "__init__"):
+            parts = self._grown(parts, method, f"self.{name}", cls, None, None, depth)
+        return replace(value, parts=tuple(parts))
 
     def _grown(
         self,
@@ -760,71 +627,49 @@ class Values:
         since: ast.AST | None,
         until: ast.AST | None,
         depth: int,
-        seen: set[Function | None] | None = None,
-        loops: tuple[ast.AST, ...] = (),
-        options: _Under = (),
     ) -> list[Part]:
-        """Returns a list with what a function adds to it."""
-        seen = set() if seen is None else seen
-        if function in seen or depth > _DEEPEST:
+        """Returns a list with what a function adds to it between two places."""
+        if depth > _DEEPEST:
             return parts
-        if function is not None and place.startswith("self."):
-            seen.add(function)
         # The loops and options around the list itself are not those of its elements.
         above = {*self.code.parents(since)} if since is not None else set()
-        found = [*self._growths.get((function, place), ())]
-        if place.startswith("self."):
-            found += self._growths.get((function, "self."), ())
-            found.sort(key=lambda growth: _start(growth.node))
-        for each in found[:_MOST_PARTS]:
+        for each in self._growths.get((function, place), ())[:_MOST_PARTS]:
             start = _start(each.node)
             if since is not None and start < _start(since):
                 continue
             if (until is not None and start > _start(until)) or not self._runs(each.node):
                 continue
-            inner, under = self._around(each.node, above)
-            if isinstance(each, _Passing):
-                name = place if each.place == "self." else each.place
-                if (each.function, name) in self._growths or name.startswith("self."):
-                    outer = (loops + inner, options + under)
-                    parts = self._grown(
-                        parts, each.function, name, cls, None, None, depth + 1, seen, *outer
-                    )
-                continue
+            loops, may_lack = self._around(each.node, above)
             if each.how in ("extend", "update"):
                 added = self._elements(each.value, cls, depth)
             else:
                 added = [self._element(each.value, cls, depth)]
+            key = self.code.pattern(each.key)
             added = [
                 replace(
                     one,
-                    key=self.code.pattern(each.key) if one.key is None else one.key,
-                    loops=(*loops, *inner, *one.loops),
-                    under=(*options, *under, *one.under),
+                    key=key if one.key is None else one.key,
+                    loops=(*loops, *one.loops),
+                    may_lack=may_lack or one.may_lack,
                 )
                 for one in added
             ]
-            at = self.code.value(each.key) if each.how == "insert" and each.key else None
-            at = at if isinstance(at, int) else len(parts)
-            parts = [*parts[:at], *added, *parts[at:]]
+            parts = [*parts, *added]
         return parts[:_MOST_PARTS]
 
-    def _around(self, node: ast.AST, above: set[ast.AST]) -> tuple[tuple[ast.AST, ...], _Under]:
-        """Returns the loops around a node, and the options that are not known, outermost first."""
+    def _around(self, node: ast.AST, above: set[ast.AST]) -> tuple[tuple[ast.AST, ...], bool]:
+        """Returns the loops around a node, outermost first, and whether an option is."""
         loops: list[ast.AST] = []
-        under: list[tuple[_Option, bool]] = []
+        is_option = False
         for parent in self.code.parents(node):
             if parent in above or isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 break
             if isinstance(parent, (*_LOOPS, *_COMPREHENSIONS)):
                 loops.append(parent)
             elif isinstance(parent, ast.If):
-                if self.truth(parent.test) is None:
-                    under.append(((parent, ()), self.code.is_in(node, parent, "body")))
-            elif isinstance(parent, ast.IfExp):
-                under.append(((parent, ()), node is parent.body))
-            node = parent
-        return tuple(reversed(loops)), tuple(reversed(under))
+                is_option |= self.truth(parent.test) is None
+            is_option |= isinstance(parent, ast.IfExp)
+        return tuple(reversed(loops)), is_option
 
 
 def _adds_to(value: ast.expr, place: str) -> bool:
@@ -858,48 +703,16 @@ def _runs(parts: Sequence[Part], level: int) -> Iterator[tuple[list[Part], ast.A
         yield [*run], loop
 
 
-def _in_turn(part: Part, loop: ast.AST, turn: int) -> Part:
-    """Returns an element with the options in a loop as they are in one of its turns."""
-    first, last = _start(loop)[0], loop.end_lineno  # type: ignore[attr-defined]
-    under = tuple(
-        ((node, (*turns, turn) if first <= _start(node)[0] <= last else turns), side)
-        for (node, turns), side in part.under
-    )
-    return replace(part, under=under)
-
-
 def _is_in(part: Part, lines: Sequence[tuple[int, int]]) -> bool:
     return part.node is not None and any(a <= part.node.lineno <= b for a, b in lines)
-
-
-def _last(func: ast.expr) -> str:
-    return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-
-
-def _flattened(parts: Iterable[Part]) -> list[Part]:
-    """Returns the elements of lists in a list: `chain.from_iterable(block(d) for d in sizes)`."""
-    return [
-        replace(inner, loops=(*part.loops, *inner.loops))
-        for part in parts
-        for each in part.options[:1]
-        if isinstance(each, Listed)
-        for inner in each.parts
-    ]
 
 
 def _names(target: ast.expr) -> list[str]:
     return [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
 
 
-def _under_none(expr: ast.expr) -> _Under:
-    """Returns the option of `layer if wide else None`, and the side that has a layer."""
-    for side in (expr.body, expr.orelse) if isinstance(expr, ast.IfExp) else ():
-        if isinstance(side, ast.Constant) and side.value is None:
-            return (((expr, ()), side is not expr.body),)  # type: ignore[attr-defined]
-    return ()
-
-
-def _is_super(expr: ast.expr) -> bool:
+def is_super(expr: ast.expr) -> bool:
+    """Whether an expression is `super()`."""
     return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
 
 

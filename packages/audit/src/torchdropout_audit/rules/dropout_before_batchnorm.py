@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from ..code import Code
 from ._dropouts import one_line
 from ._excuses import exclude
-from ._flow import Flow
+from ._flow import flow
+from ._layers import has_dropout, kind
 from ._rule import Hit, rule
-from ._sequences import Layer, Reader, has_dropout, kind
 
 BROKEN = """\
 from torch import nn
@@ -79,7 +79,9 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     To fix: put the dropout after the last BatchNorm, or use LayerNorm or GroupNorm, which store no
     statistics.
     """
-    for before, after in _in_value(code):
+    if not (_SAYS_NORM.search(code.text) and has_dropout(code)):
+        return
+    for before, after in flow(code).found.values():
         if exclude(code, before.node, after.node):
             continue
         norm = kind(after) or "BatchNorm"  # one of another library has no qualified name
@@ -91,9 +93,3 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
             "variance of dropped values and divides by it in eval",
             "put the dropout after the last BatchNorm",
         )
-
-
-def _in_value(code: Code) -> Iterator[tuple[Layer, Layer]]:
-    """Yields the dropouts that a value has passed, each with a BatchNorm that it passes later."""
-    if _SAYS_NORM.search(code.text) and has_dropout(code):
-        yield from Flow(code, Reader(code)).read()

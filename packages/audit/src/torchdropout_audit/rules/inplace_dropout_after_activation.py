@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import Call, Code
+from ..code import Code
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import is_refused, is_step
-from ._paths import paths
+from ._flow import flow
+from ._layers import Chain, Layer, has_dropout, kind
 from ._rule import Hit, kept, rule
-from ._sequences import Layer, Path, drops, kind
 
 BROKEN = """\
 from torch import nn
@@ -69,35 +69,34 @@ def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
     To fix: remove `inplace=True` from the dropout. The activation may stay in place.
     """
     seen = set()
-    for path in paths(code):
-        before = next((b for b in path.before() if b.name != "torch.nn.Identity"), None)
-        call = path.last.call
-        if before is None or call is None or path.last.node in seen:
+    for chains in flow(code).applied if has_dropout(code) else ():
+        last = chains[0][-1]
+        if last.node in seen or not last.drops or not _is_in_place(code, last):
             continue
-        if not drops(code, path.last) or not _is_in_place(code, call):
+        before = [each for each in map(_before, chains) if each and _keeps_output(code, each)]
+        if len(before) < len(chains):
+            continue  # on another way nothing is kept
+        if _is_without_gradient(code, last.node):
             continue
-        if not _keeps_output(code, before):
-            continue
-        if any(_is_without_gradient(code, each) for each in (path.whole, path.last.node)):
-            continue
-        seen.add(path.last.node)
+        seen.add(last.node)
         yield Hit(
-            path.last.node,
-            f"{kind(path.last)} in place writes over what {kind(before)} keeps for backward, "
+            last.node,
+            f"{kind(last)} in place writes over what {kind(before[0])} keeps for backward, "
             "which raises",
             "leave out inplace=True",
-            _fix(code, path),
-            _severity(code, path.whole),
+            _fix(code, last),
+            _severity(code, last),
         )
 
 
-def _is_in_place(code: Code, call: Call) -> bool:
-    given = call.argument("inplace")
-    return (
-        isinstance(given, ast.expr)
-        and code.value(given) is True
-        and call.name not in _NEVER_IN_PLACE
-    )
+def _before(chain: Chain) -> Layer | None:
+    return next((e for e in reversed(chain[:-1]) if e.name != "torch.nn.Identity"), None)
+
+
+def _is_in_place(code: Code, layer: Layer) -> bool:
+    given = None if layer.call is None else layer.call.argument("inplace")
+    is_given = isinstance(given, ast.expr) and code.value(given) is True
+    return is_given and layer.name not in _NEVER_IN_PLACE
 
 
 def _keeps_output(code: Code, layer: Layer) -> bool:
@@ -129,18 +128,20 @@ def _is_without_gradient(code: Code, node: ast.AST) -> bool:
     return is_refused(code, node)
 
 
-def _severity(code: Code, node: ast.AST) -> Severity | None:
+def _severity(code: Code, layer: Layer) -> Severity | None:
     """None (an error) for a Sequential, in a Module and in what a step calls; else advice."""
     if code.is_test:
         return "advice"
+    node, call = layer.node, layer.call
     cls, function = code.class_of(node), code.function_of(node)
-    is_known = isinstance(node, ast.Call) or (cls is not None and cls.is_module)
+    is_of_sequence = call is not None and node is call.node and kind(layer)[0].isupper()
+    is_known = is_of_sequence or (cls is not None and cls.is_module)
     return None if is_known or is_step(code, function) else "advice"
 
 
-def _fix(code: Code, path: Path) -> Fix | None:
+def _fix(code: Code, layer: Layer) -> Fix | None:
     """Changes `inplace=True` to `inplace=False`: the values stay, and backward works."""
-    call = path.last.call
+    call = layer.call
     given = None if call is None else call.argument("inplace")
     if not isinstance(given, ast.Constant):
         return None

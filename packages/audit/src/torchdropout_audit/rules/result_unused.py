@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ast
-import math
-from bisect import bisect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import BUILDERS, is_refused, is_step, one_line
-from ._paths import values
+from ._layers import calls
 from ._rule import Hit, kept, rule
-from ._sequences import Layer
 
 BROKEN = """\
 import torch.nn.functional as F
@@ -26,6 +23,7 @@ class Head(nn.Module):
         return x.relu()
 """
 FIXED = BROKEN.replace("        F.dropout", "        x = F.dropout")
+_READERS = frozenset(("locals", "vars", "eval", "exec"))  # which may read a name by its text
 _FUNCTIONS = frozenset((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
 
 
@@ -42,174 +40,85 @@ def result_unused(code: Code) -> Iterator[Hit]:
     The rule looks for a call of a dropout that is a statement by itself,
     `F.dropout(x, p, self.training)` or `self.drop(x)`. It also looks for a result that is assigned
     to a name which is not read, or which gets another value first: `out = self.drop(x)`, then
-    `out = self.fc(x)`, or the next turn of a loop. The dropout must not be in place, and the file
-    must not register a forward hook, which may read the result. It is advice outside a Module.
+    `out = self.fc(x)`. The dropout must not be in place, and the file must not register a forward
+    hook, which may read the result. It is advice outside a Module.
 
     Dropout returns a new tensor and does not change its input. Such a line only advances the random
     generator: the model is trained without dropout.
 
     To fix: `x = self.drop(x)`, and read x from there on.
     """
-    made = {call.node: call for call in code.calls}
     for call in code.calls:
-        statement = next(code.parents(call.node))
-        if call.function is None:
+        statement, function = next(code.parents(call.node)), call.function
+        if function is None or not isinstance(statement, (ast.Expr, ast.Assign)):
             continue
-        lost = ""
-        if isinstance(statement, ast.Assign):
-            lost = _lost(code, call.function, statement)
-        if not (isinstance(statement, ast.Expr) or lost):
+        is_bound = isinstance(statement, ast.Assign)
+        lost = _lost(code, function, statement) if is_bound else "discarded"  # type: ignore
+        if not lost or _input(call) is None or not _is_out_of_place(code, call):
             continue
-        if _input(call) is None or not _is_out_of_place(code, call, made):
-            continue
-        if is_refused(code, statement):
-            continue
-        severity = _severity(code, call)
+        severity = None if is_refused(code, statement) else _severity(code, call, function)
         if severity is not None:
-            fix = _fix(code, call, statement) if isinstance(statement, ast.Expr) else None
+            fix = None if is_bound else _fix(code, call, function, statement)
             yield Hit(
                 call.node,
-                f"the result of {one_line(code, call.node.func)} is {lost or 'discarded'}: it is "
-                "not in place, so nothing is dropped",
-                fix.does if fix else "read the result" if lost else "assign the result",
+                f"the result of {one_line(code, call.node.func)} is {lost}: it is not in place, so "
+                "nothing is dropped",
+                fix.does if fix else "read the result" if is_bound else "assign the result",
                 fix,
                 severity,
             )
 
 
 def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
-    """What becomes of a result that is never read; empty where it may be read."""
-    (target, *others) = statement.targets
-    if others or not isinstance(target, ast.Name) or target.id.startswith("_"):
+    """Returns what becomes of a result that is never read; empty where it may be read."""
+    target = statement.targets[0]
+    if not isinstance(target, ast.Name) or target.id.startswith("_") or statement.targets[1:]:
         return ""
-    name, parent = target.id, next(code.parents(statement))
-    places = _places(code, function)[name]
-    at = bisect(places, _end(statement), key=_end)
-    if at < len(places):
-        other: ast.AST = places[at]
-        for each in code.parents(other):
-            if each is parent:
-                break
-            other = each
-        if isinstance(other, ast.Assign) and other.targets == [places[at]]:
-            named = (n for n in code.inside(other, ast.Name) if n.id == name)
-            if [*named] == other.targets and _are_beside(parent, statement, other):
-                return f"given to {name}, which gets another value"
-    last = _last_loads(code, function).get(name)
-    if name in _outer(code, function) or (
-        last is not None and not _is_lost(code, function, statement, name, last)
-    ):
+    name, named = target.id, code.names_in(function.node)
+    places = sorted(named[name], key=_end)
+    later = [each for each in places if _end(each) > _end(statement)]
+    given = next(code.parents(later[0])) if later else None
+    if isinstance(given, ast.Assign) and given.targets == later[:1]:
+        parent = next(code.parents(statement))
+        blocks = [getattr(parent, field, ()) for field in ("body", "orelse", "finalbody")]
+        is_beside = any(given in block and statement in block for block in blocks)
+        if is_beside and not any(getattr(e, "id", "") == name for e in ast.walk(given.value)):
+            return f"given to {name}, which gets another value"
+    outer = code.inside(function.node, ast.Global, ast.Nonlocal)
+    if any(name in each.names for each in outer) or not _READERS.isdisjoint(named):
         return ""
-    by_text = not _READERS.isdisjoint(code.names_in(function.node))
-    return "" if by_text else f"given to {name}, which is not read"
-
-
-def _is_lost(
-    code: Code, function: Function, statement: ast.Assign, name: str, last: tuple[float, ...]
-) -> bool:
-    """Whether nothing reads a name after a statement, though something does before it: at `last`.
-
-    In a loop each turn has to bind it anew: `for x in inputs: x = self.drop(x)`.
-    """
-    if last > _end(statement):
-        return False
-    loops = []
+    since = _end(statement)
     for parent in code.parents(statement):
         if parent is function.node:
             break
         if isinstance(parent, (ast.For, ast.AsyncFor, ast.While)):
-            loops.append(parent)
-    if not loops:
-        return True
-    loop = loops[0]
-    target = loop.target if isinstance(loop, ast.For) else None
-    if isinstance(target, ast.Name) and target.id == name and code.is_in(statement, loop, "body"):
-        return True
-    places, start = _places(code, function)[name], loop.body[0]
-    first = places[bisect(places, (start.lineno, start.col_offset), key=_end)]
-    holder = next(code.parents(first))
-    return (
-        len(loops) == 1
-        and isinstance(holder, ast.Assign)
-        and holder is not statement
-        and any(holder is each for each in loop.body)
-        and not any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(holder.value))
-    )
+            since = (parent.lineno, 0)  # what comes before it may be in the next turn
+    for each in places:
+        is_own = code.function_of(each) is function
+        if isinstance(each.ctx, ast.Load) and (_end(each) > since or not is_own):
+            return ""
+    return f"given to {name}, which is not read"
 
 
-_EVERYWHERE = (math.inf,)
+def _end(node: ast.AST) -> tuple[int, int]:
+    return node.end_lineno, node.end_col_offset  # type: ignore[attr-defined]
 
 
-@kept
-def _last_loads(code: Code, function: Function) -> Mapping[str, tuple[float, ...]]:
-    """Where a function last reads each name; after everything else, if another function does."""
-    found: dict[str, list[tuple[float, ...]]] = {}
-    for name, nodes in code.names_in(function.node).items():
-        for node in nodes:
-            if isinstance(node.ctx, ast.Load):
-                is_own = code.function_of(node) is function
-                found.setdefault(name, []).append(_end(node) if is_own else _EVERYWHERE)
-    return {name: max(places) for name, places in found.items()}
-
-
-def _are_beside(parent: ast.AST, *statements: ast.stmt) -> bool:
-    """Whether statements are in the same block of their parent."""
-    blocks = (getattr(parent, field, None) for field in ("body", "orelse", "finalbody"))
-    return any(isinstance(b, list) and all(s in b for s in statements) for b in blocks)
-
-
-def _end(node: ast.Name | ast.stmt) -> tuple[int, int]:
-    return node.end_lineno, node.end_col_offset  # type: ignore[return-value]
-
-
-@kept
-def _places(code: Code, function: Function) -> Mapping[str, list[ast.Name]]:
-    """The names in a function, in their order."""
-    named = code.names_in(function.node)
-    return {name: sorted(nodes, key=_end) for name, nodes in named.items()}
-
-
-@kept
-def _outer(code: Code, function: Function) -> frozenset[str]:
-    """The names that a function declares as those of another scope."""
-    outer = code.inside(function.node, ast.Global, ast.Nonlocal)
-    return frozenset(name for node in outer for name in node.names)
-
-
-_READERS = frozenset(("locals", "vars", "eval", "exec"))  # which may read a name by its text
-
-
-def _is_out_of_place(code: Code, call: Call, made: dict[ast.Call, Call]) -> bool:
+def _is_out_of_place(code: Code, call: Call) -> bool:
     """Whether a call is surely a dropout, and surely not in place."""
     if call.name in _FUNCTIONS:
         return _is_false(code, call.argument("inplace"))
     func = call.node.func
     if isinstance(func, ast.Attribute) and func.attr == "forward":
         func = func.value
-    builders: list[ast.expr | None] = [func] if isinstance(func, ast.Call) else code.assigned(func)
-    if _is_of_list(code, func):
-        layers = values(code).of(func, call.cls)
-        builders = [
-            each.call.node if isinstance(each, Layer) and each.call is not None else None
-            for each in layers
-        ]
-    if not builders or _sets_inplace(code) or "forward_hook" in code.text:
+    made: list[ast.expr | None] = [func] if isinstance(func, ast.Call) else code.assigned(func)
+    built = [calls(code).get(each) for each in made]
+    if not built or _sets_inplace(code) or "forward_hook" in code.text:
         return False  # a hook may read the result
-    for builder in builders:
-        built = made.get(builder) if isinstance(builder, ast.Call) else None
-        if built is None or built.name not in BUILDERS:
-            return False
-        if not _is_false(code, built.argument("inplace")):
-            return False
-    return True
-
-
-def _is_of_list(code: Code, func: ast.expr) -> bool:
-    """Whether what is called is an element: `self.drops[0]`, or the name of a loop over them."""
-    if isinstance(func, ast.Subscript):
-        return True
-    bindings = code.bindings(func) if isinstance(func, ast.Name) else ()
-    return len(bindings) == 1 and isinstance(bindings[0].node, ast.For)
+    return all(
+        each is not None and each.name in BUILDERS and _is_false(code, each.argument("inplace"))
+        for each in built
+    )
 
 
 @kept
@@ -231,57 +140,34 @@ def _input(call: Call) -> ast.expr | None:
 
 
 def _is_false(code: Code, argument: object) -> bool:
-    if isinstance(argument, ast.expr):
-        return code.value(argument) is False
-    return argument is None
+    return argument is None or (isinstance(argument, ast.expr) and code.value(argument) is False)
 
 
-def _severity(code: Code, call: Call) -> Severity | None:
-    """None (an error) in a Module; elsewhere advice if the input is used afterwards."""
-    if call.cls is not None and call.cls.is_module and not code.is_test:
-        return "error"
-    if is_step(code, call.function):
+def _severity(code: Code, call: Call, function: Function) -> Severity | None:
+    """An error in a Module; elsewhere advice if the input is used afterwards, else None."""
+    is_of_module = call.cls is not None and call.cls.is_module and not code.is_test
+    if is_of_module or is_step(code, function):
         return "error"
     x = _input(call)
-    if code.is_test or call.function is None or not isinstance(x, ast.Name):
+    if code.is_test or not isinstance(x, ast.Name):
         return None
     for parent in code.parents(call.node):
         if isinstance(parent, (ast.For, ast.While, ast.With)):
             return None  # timed, profiled or traced
-        if parent is call.function.node:
-            break
-    last = _last_lines(code, call.function)
-    return "advice" if last[x.id] > x.lineno else None
+    used = code.names_in(function.node)[x.id]
+    return "advice" if any(each.lineno > x.lineno for each in used) else None
 
 
-@kept
-def _last_lines(code: Code, function: Function) -> Mapping[str, int]:
-    """For each name, the last line of a function that contains it."""
-    named = code.names_in(function.node)
-    return {name: max(node.lineno for node in nodes) for name, nodes in named.items()}
-
-
-@kept
-def _assigns(code: Code, function: Function) -> frozenset[str]:
-    """The names that a function itself assigns."""
-    named = code.names_in(function.node)
-    return frozenset(
-        name
-        for name, nodes in named.items()
-        if any(isinstance(n.ctx, ast.Store) and code.function_of(n) is function for n in nodes)
-    )
-
-
-def _fix(code: Code, call: Call, statement: ast.Expr) -> Fix | None:
+def _fix(code: Code, call: Call, function: Function, statement: ast.stmt) -> Fix | None:
     """`F.dropout(x)` -> `x = F.dropout(x)`, if `x` is a local variable of the function."""
     x = _input(call)
-    if not isinstance(x, ast.Name) or call.function is None:
+    if not isinstance(x, ast.Name):
         return None
-    if x.id not in call.function.names and x.id not in _assigns(code, call.function):
+    named = code.names_in(function.node)[x.id]
+    is_own = any(isinstance(e.ctx, ast.Store) and code.function_of(e) is function for e in named)
+    if x.id not in function.names and not is_own:
         return None
-    named = code.names_in(call.function.node)[x.id]
-    end = _end(statement)
-    if not any(isinstance(each.ctx, ast.Load) and _end(each) > end for each in named):
+    if not any(isinstance(e.ctx, ast.Load) and _end(e) > _end(statement) for e in named):
         return None  # it would be given to a name that is not read
     start = code.span(statement)[0]
     # The fixed program trains with dropout: intended, but a change.
