@@ -175,26 +175,6 @@ def assert_same_list(got, expected):
         assert torch.equal(a, b)
 
 
-def test_functions():
-    """They draw by a seed and, for a layout and a mask, by a key."""
-
-    def function(x, key):
-        rows = x[:, :, 0]
-        layout = td.MaskLayout.of((8, 6)).at((4,))
-        return (
-            F.dropout1d(x, 0.4),
-            F.alpha_dropout(x, 0.4, True),
-            F.feature_alpha_dropout(x, 0.4, True),
-            F.dropout_add(x, x * 2, 0.4, bias=x[0, 0]),
-            F.dropout(x * 2, 0.4, inplace=True),
-            F.dropout(rows, 0.3, key=key, layout=layout),
-            td.keep_mask(rows.shape, 0.3, key=key),
-        )
-
-    x, key = torch.randn(4, 6, 5), td.Key(3, 4)
-    assert_same_list(seeded(compiled(function), x, key), seeded(function, x, key))
-
-
 def block(x, w):
     hidden = F.dropout(torch.relu(F.dropout(x, 0.3) @ w), 0.2)
     hidden = F.dropout_add(hidden, x, 0.3, bias=w[0])
@@ -228,14 +208,6 @@ def test_training_step_has_the_masks_of_eager(function, backend):
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b)
         assert torch.equal(a == 0, b == 0)
-
-
-def test_in_place_on_an_input():
-    function = compiled(lambda x: F.dropout(x, 0.4, inplace=True))
-    x = torch.ones(32)
-    y, _ = seeded(function, x)
-    assert torch.equal(x, y)
-    assert torch.equal(y, seeded(F.dropout, torch.ones(32), 0.4)[0])
 
 
 TRANSFORMED = (
@@ -954,40 +926,6 @@ def test_compiled_autograd_takes_the_backward_of_eager_calls(name):
     assert seen[4] == seen[5]  # a further seed does not need a further graph
 
 
-TRACED = {
-    **MODULES,
-    "GaussianDropout": lambda: td.nn.GaussianDropout(0.3),
-    "NMDropout": lambda: td.nn.NMDropout(1, 2),
-    "VariationalDropout": lambda: td.nn.VariationalDropout(),
-    "VariationalLinear": lambda: td.nn.VariationalLinear(6, 4),
-    "VariationalConv2d": lambda: td.nn.VariationalConv2d(3, 4, 3),
-    "ConcreteDropout": lambda: td.nn.ConcreteDropout(torch.nn.Linear(6, 4)),
-    "GRU": lambda: torch.nn.Sequential(
-        torch.nn.Flatten(2), td.nn.GRU(36, 4, zoneout_hidden=0.2), First()
-    ),
-    "LSTM": lambda: torch.nn.Sequential(
-        torch.nn.Flatten(2), td.nn.LSTM(36, 4, recurrent_dropout=0.3, zoneout_cell=0.2), First()
-    ),
-}
-
-
-class First(torch.nn.Module):
-    def forward(self, x):
-        return x[0]
-
-
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace")
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-@pytest.mark.parametrize("name", TRACED)
-def test_what_torch_jit_traces_in_training_draws_anew(name):
-    model, x = TRACED[name](), torch.randn(64, 3, 6, 6)
-    set_p(model, 0.3)
-    traced = torch.jit.trace(model, (x,), check_trace=False)
-    torch.testing.assert_close(seeded(traced, x), seeded(model, x))
-    first = traced(x)
-    assert not all(torch.equal(traced(x), first) for _ in range(30))
-
-
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_torch_jit_does_not_trace_what_removes_tokens():
@@ -998,19 +936,6 @@ def test_torch_jit_does_not_trace_what_removes_tokens():
     assert torch.equal(torch.get_rng_state(), before)
     traced = torch.jit.trace(model.eval(), (x,), check_trace=False)
     assert torch.equal(traced(x), x)
-
-
-# What is written in place becomes torch's `copy`, which has no derivative.
-@pytest.mark.parametrize("name", sorted(TRACED.keys() - {"Dropout in place"}))
-def test_what_is_functionalized_is_that_of_eager(name):
-    model, x = TRACED[name](), torch.randn(8, 3, 6, 6, requires_grad=True)
-    set_p(model, 0.3)
-    results = []
-    for call in (model, torch.func.functionalize(model)):
-        torch.manual_seed(5)
-        y = call(x)
-        results.append((y.detach(), *torch.autograd.grad(y.square().sum(), x)))
-    torch.testing.assert_close(*results)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace")

@@ -94,11 +94,16 @@ class Function:
         shape = self.shapes[0] if self.drawn is None else self.drawn(*self.shapes)
         return MaskLayout.of(tuple(shape), (*self.shared, *dims))
 
-    def defined(self, tensors: Sequence[torch.Tensor], layout: MaskLayout | None = None) -> Any:
+    def defined(
+        self,
+        tensors: Sequence[torch.Tensor],
+        layout: MaskLayout | None = None,
+        p: float | None = None,
+    ) -> Any:
         """What the contract says that a call with `KEY` gives."""
         name, *rest = self.definition
         formula = getattr(importlib.import_module("definitions"), name)
-        amount = None if self.p is None else self.amount
+        amount = None if self.p is None else self.amount if p is None else p
         return formula(*rest)(tensors, amount, KEY, layout or self.layout())
 
     @property

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 
 import pytest
 import torch
@@ -70,6 +71,19 @@ class TestDefinition:
                     assert close(v, y, expected), dtype
                     if y.shape == x.shape and len(rest) == 0:
                         assert y.stride() == torch.empty_like(laid_out).stride()
+
+    @each(lambda v: v.p is not None)
+    def test_of_any_p(self, name):
+        v = FUNCTIONS[name]
+        tensors = v.tensors()
+        copies = [t.clone() for t in tensors]
+        for p in (1e-9, 0.01, 0.1, 0.5, 0.9, 0.999, 1 - 2.0**-20):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                y = v(*tensors, key=KEY, p=p)
+            assert close(v, y, v.defined(tensors, p=p)), p
+        assert all(map(torch.equal, tensors, copies))
+        assert [t._version for t in tensors] == [0] * len(tensors)
 
     @each(lambda v: v.takes("broadcast_dims"))
     def test_shared_draws(self, name):
@@ -328,6 +342,20 @@ class TestWriting:
         for given in ({"out": torch.empty_like(x)}, *([{"inplace": True}] * v.takes("inplace"))):
             assert all(map(torch.equal, call(**given), call()))
 
+    @each(lambda v: v.takes("out"))
+    def test_out_where_a_gradient_is_required(self, name):
+        v = FUNCTIONS[name]
+        x = v.tensors(grad=True)[0]
+        out, words = torch.full_like(x, 7, requires_grad=False), "and `input` requires one"
+        for training in (True, False):
+            for target in (out, x):
+                with pytest.raises(ArgumentValueError, match=words):
+                    draws_nothing_and_raises(v, x, training=training, out=target)
+        assert bool((out == 7).all())
+        with torch.no_grad():
+            assert v(x, key=KEY, out=out) is out
+            assert same_bits(out, v(x, key=KEY))
+
     @each(lambda v: v.takes("inplace"))
     def test_in_place(self, name):
         v = FUNCTIONS[name]
@@ -410,6 +438,8 @@ REFUSED = {
     ),
     "layout": ({"layout": (3, 1)}, TYPE, r"`layout` to be a torchdropout.MaskLayout, got layout="),
     "layout of another rank": ({"layout": MaskLayout(0, (1,) * 9)}, VALUE, "`layout`"),
+    "layout beyond": ({"layout": (2**64 - 2, 1)}, VALUE, r"lie in \[0, 2\*\*64\)"),
+    "layout below": ({"layout": (1, -1)}, VALUE, r"lie in \[0, 2\*\*64\), not from -"),
     "layout and dims": (
         {"layout": "own", "broadcast_dims": (0,)},
         VALUE,
@@ -469,6 +499,8 @@ def test_refusals_say_what_was_expected_draw_nothing_and_write_nothing(name, tra
         given, error, words = REFUSED[case]
         if (v.p, case) == ("sigma", "p above one") or (layer_at_rest and "layout" in case):
             continue
+        if name == "embedding_dropout" and case in ("layout beyond", "layout below"):
+            continue  # its layout is one of rows
         if (name, case) == ("scaled_dot_product_attention", "p nothing"):
             words = "dropout_p"
         tensors = v.tensors()
@@ -476,6 +508,9 @@ def test_refusals_say_what_was_expected_draw_nothing_and_write_nothing(name, tra
             continue
         values = {k: f(tensors[0]) if callable(f) else f for k, f in given.items()}
         values = {k: v.layout() if x == "own" else x for k, x in values.items()}
+        if case in ("layout beyond", "layout below"):
+            base, stride = values["layout"]
+            values["layout"] = MaskLayout(base, (stride,) * len(v.layout().strides))
         before = [t.clone() for t in tensors]
         own = {} if "training" in values else {"training": training}
         if v.key_name != "key" and not training and "p" in values:

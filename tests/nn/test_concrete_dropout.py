@@ -216,19 +216,6 @@ def test_state_repr_and_copies():
         module.p = 0.3
 
 
-def test_is_traced_and_compiled():
-    torch._dynamo.reset()
-    module, x = around(), torch.randn(5, 4)
-    graph = torch.fx.symbolic_trace(module)
-    assert F.concrete_dropout in [n.target for n in graph.graph.nodes]
-    compiled = torch.compile(
-        lambda x: (module(x), td.nn.regularisation(module)), fullgraph=True, backend="aot_eager"
-    )
-    y, penalty = seeded(compiled, x)
-    assert torch.equal(y, seeded(module, x))
-    torch.testing.assert_close(penalty, module.regularisation())
-
-
 LINEAR = torch.nn.Linear(2, 2)
 
 

@@ -359,3 +359,14 @@ def test_dimensions_are_those_of_a_tensor_that_torch_can_have(make):
     for dims in ((64,), (-65,)):
         with pytest.raises(ValueError, match="`broadcast_dims`"):
             make(dims)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", ["Dropout", "Zoneout"])
+def test_compiled_a_key_is_an_input_of_the_graph(name):
+    module, tensors = MODULES[name].built(), MODULES[name].tensors()
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda *a, key: module(*a, key=key), backend="eager", fullgraph=True)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for key in (KEY, td.Key(8), td.Key(2**64 - 1, 3)):
+            assert torch.equal(compiled(*tensors, key=key), module(*tensors, key=key))

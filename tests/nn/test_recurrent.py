@@ -511,12 +511,6 @@ def test_a_layer_of_double_precision_has_the_masks_of_single():
         torch.testing.assert_close(y.double(), wide, rtol=1e-5, atol=1e-6)
 
 
-def test_on_meta():
-    for rates in ({"recurrent_dropout": 0.4}, {"zoneout_hidden": 0.4}, {"input_dropout": 0.4}):
-        module = layer(**rates).to("meta")
-        assert module(sequence().to("meta"))[0].shape == (STEPS, BATCH, HIDDEN)
-
-
 def test_within_a_weight_drop():
     """The dropped weights are those that the steps use, by either way."""
     for rates in ({"input_dropout": 2.0**-34}, {"zoneout_hidden": 2.0**-34}, {}):
@@ -525,30 +519,6 @@ def test_within_a_weight_drop():
         dropped = F.drop_connect(other.weight_hh_l0, 0.4, key=seeded(Key.draw))
         expected = torch.func.functional_call(other, {"weight_hh_l0": dropped}, (sequence(),))
         close(seeded(module, sequence()), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_state_repr_and_copies():
-    module = layer(
-        num_layers=2,
-        dropout=0.1,
-        input_dropout=0.2,
-        recurrent_dropout=0.3,
-        recurrent_mode="update",
-        locked=True,
-        zoneout_cell=0.4,
-    )
-    assert repr(module) == (
-        "LSTM(3, 6, num_layers=2, dropout=0.1, input_dropout=0.2, recurrent_dropout=0.3, "
-        "zoneout_cell=0.4, recurrent_mode='update', locked=True)"
-    )
-    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
-        assert {name: rate.constants.tolist() for name, rate in other._traced.items()} == {
-            name: rate.constants.tolist() for name, rate in module._traced.items()
-        }
-        assert repr(other) == repr(module)
-        assert same(seeded(other, sequence()), seeded(module, sequence()))
-    assert repr(layer(recurrent_dropout=0.3)) == "LSTM(3, 6, recurrent_dropout=0.3)"
-    assert repr(layer(recurrent_mode="update")) == "LSTM(3, 6)"
 
 
 def test_the_warning_of_torch_for_a_dropout_between_no_layers():
