@@ -91,6 +91,7 @@ def test_equals_the_definition():
     assert graphs() == 1
 
 
+@pytest.mark.integration
 def test_a_new_key_does_not_recompile():
     function = compiled(lambda x, key: F.dropout(x, 0.3, key=key))
     x = torch.randn(5)
@@ -100,6 +101,7 @@ def test_a_new_key_does_not_recompile():
     assert counters["stats"]["unique_graphs"] == 1
 
 
+@pytest.mark.integration
 def test_other_broadcast_dims_are_other_masks():
     """A compiler makes symbols of numbers that change, and a symbol is not `in` a list."""
     x, key = torch.ones(4, 5, 6), td.Key(1)
@@ -218,6 +220,7 @@ TRANSFORMED = (
 )
 
 
+@pytest.mark.integration
 def test_compiled_transforms():
     def function(x):
         return torch.stack([transformed(x) for transformed in TRANSFORMED])
@@ -225,6 +228,7 @@ def test_compiled_transforms():
     assert_same(compiled(function), function, torch.randn(3, 32))
 
 
+@pytest.mark.integration
 def test_eval_and_p_zero_draw_nothing():
     for p, training in ((0.5, False), (0.0, True)):
         torch.manual_seed(2)
@@ -436,6 +440,7 @@ class TestPIsAnInputOfTheGraph:
         assert_same_step(function, model, x)
         assert graphs() == 2
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("name", NOISE)
     def test_noise_of_any_size_has_one_graph_and_none_another(self, name):
         make, attribute = NOISE[name]
@@ -593,6 +598,7 @@ class TestPIsAnInputOfTheGraph:
             for p in (0.1, 0.2, 0.3, 0.4, 1.0):
                 assert_same(function, lambda x, p: F.alpha_dropout(x, p, True), x, p)
 
+    @pytest.mark.integration
     def test_numbers_that_are_no_p(self):
         layer, x = td.nn.VariationalLinear(4, 4).eval(), torch.randn(3, 4)
         rows, words = torch.randn(5, 3), torch.arange(5)
@@ -681,6 +687,7 @@ class TestPIsAnInputOfTheGraph:
         assert len(ps) == 20
         assert seen == [1] + [2] * 19
 
+    @pytest.mark.integration
     def test_dtypes(self):
         model = torch.nn.Sequential(*(MODULES[k]() for k in ("Dropout", "AlphaDropout")))
         for dtype in (torch.float16, torch.bfloat16, torch.float64):
@@ -690,6 +697,7 @@ class TestPIsAnInputOfTheGraph:
                 set_p(model, p)
                 assert_same_step(function, model, x)
 
+    @pytest.mark.integration
     def test_a_complex_input_and_a_nested_one(self):
         drop = td.nn.Dropout(0.3)
         function = compiled(drop, backend="aot_eager")
@@ -723,6 +731,7 @@ class TestPIsAnInputOfTheGraph:
                     torch.testing.assert_close(got[name], expected[name])
         assert graphs() == 2
 
+    @pytest.mark.integration
     def test_dynamic_shapes(self):
         model = torch.nn.Sequential(td.nn.Dropout(0.1), td.nn.DropBlock1d(0.1, 2))
         function = compiled(model, backend="aot_eager", dynamic=True)
@@ -731,6 +740,7 @@ class TestPIsAnInputOfTheGraph:
             assert_same_step(function, model, torch.randn(5 + n, 3, 9 - n))
         assert graphs() == 1
 
+    @pytest.mark.integration
     def test_checkpointing(self):
         model = torch.nn.Sequential(Twice(), td.nn.Dropout(0.3), td.nn.AlphaDropout(0.2))
         function = compiled(
@@ -780,6 +790,7 @@ class TestPIsAnInputOfTheGraph:
         assert drop.p == 0.6
         assert drop._rate.constants[0] == 0.6
 
+    @pytest.mark.integration
     def test_what_reads_p_itself_has_it_as_a_constant(self):
         """A subclass with a forward of its own, or a function: right, at a graph for each p."""
 
@@ -794,6 +805,7 @@ class TestPIsAnInputOfTheGraph:
             assert_same_step(function, own, torch.randn(64))
             assert graphs() == n + 1
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("strict", [True, False])
     def test_an_exported_program_holds_p_as_a_number(self, strict):
         model = torch.nn.Sequential(td.nn.Dropout(0.3), td.nn.DropBlock1d(0.3, 2)).train()
@@ -835,6 +847,7 @@ class TestTheStateBesideP:
             drop.p = 0.4
         assert_same_step(compiled(drop, backend="aot_eager"), drop, torch.randn(64))
 
+    @pytest.mark.integration
     def test_made_under_other_modes_and_devices(self):
         with FakeTensorMode():
             fake = td.nn.Dropout(0.3)

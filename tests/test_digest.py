@@ -9,6 +9,7 @@ from torchdropout import functional as F
 from variants import FUNCTIONS, MODULES
 
 
+@pytest.mark.integration
 def test_a_digest_is_the_same_each_time():
     for name in ("dropout", "zoneout", "column_dropout"):
         assert digest.of_function(FUNCTIONS[name], 30) == digest.of_function(FUNCTIONS[name], 30)
@@ -35,6 +36,7 @@ def slower(x, *args, **kwargs):
     return y + (x - x.detach()) * 1e-3 if x.requires_grad else y
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("change", [flipped, twice, slower])
 def test_a_bit_a_draw_and_a_gradient_count(change):
     v = FUNCTIONS["dropout"]

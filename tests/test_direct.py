@@ -650,15 +650,6 @@ class TestInPlace:
         assert torch.equal(x, dropout(torch.ones(50), 0.3, KEY))
         assert x._version > version
 
-    def test_twice_in_a_row(self):
-        x = torch.randn(50, dtype=torch.float64, requires_grad=True)
-        y = x * 1
-        F.dropout(y, 0.3, True, True, key=KEY)
-        F.dropout(y, 0.4, True, True, key=Key(1))
-        y.sum().backward()
-        first = F.dropout(torch.ones(50, dtype=torch.float64), 0.4, key=Key(1))
-        assert torch.equal(x.grad, F.dropout(first, 0.3, key=KEY))
-
 
 # --- gradients -----------------------------------------------------------------------------------
 
@@ -701,13 +692,6 @@ class TestGradients:
         assert torch.autograd.gradcheck(function, (x,), check_batched_grad=True)
         assert torch.autograd.gradgradcheck(function, (x,), check_batched_grad=True)
 
-    def test_create_graph(self):
-        x = doubles(50)
-        (first,) = torch.autograd.grad(self.keyed(x).square().sum(), x, create_graph=True)
-        assert torch.allclose(first, 2 * diagonal(50) ** 2 * x)
-        (second,) = torch.autograd.grad(first.sum(), x, create_graph=True)
-        assert torch.allclose(second, 2 * diagonal(50) ** 2)
-
     def test_a_gradient_that_has_a_gradient(self):
         """Twice through the linear map: the derivative for the incoming gradient is the map."""
         x, v = doubles(50), doubles(50) * 1
@@ -715,13 +699,6 @@ class TestGradients:
         assert torch.equal(first, diagonal(50) * v)
         (for_v,) = torch.autograd.grad(first.sum(), v)
         assert torch.equal(for_v, diagonal(50))
-
-    def test_batched_gradients(self):
-        x = doubles(50)
-        y = self.keyed(x)
-        vectors = torch.eye(50, dtype=torch.float64)
-        (got,) = torch.autograd.grad(y, x, vectors, is_grads_batched=True)
-        assert torch.equal(got, diagonal(50).diag())
 
     def test_a_retained_graph(self):
         x = doubles(50)
@@ -755,13 +732,6 @@ class TestGradients:
         start = torch.zeros(8, 10, dtype=torch.float64, requires_grad=True)
         (expected,) = torch.autograd.grad(lay(start), start, dropout(gradient, 0.3, KEY))
         assert torch.equal(x.grad, expected)
-
-    def test_hvp_and_jvp_by_double_backward(self):
-        x, v = doubles(6).detach(), torch.arange(1.0, 7.0, dtype=torch.float64)
-        functional = torch.autograd.functional
-        assert torch.equal(functional.jvp(self.keyed, x, v)[1], diagonal(6) * v)
-        got = functional.hvp(lambda x: (self.keyed(x) ** 2).sum(), x, v)[1]
-        assert torch.allclose(got, 2 * diagonal(6) ** 2 * v)
 
     def test_hooks(self):
         x, seen = doubles(50), []
@@ -1129,15 +1099,6 @@ def test_keys_and_masks_of_operators():
     call = direct.AffineCall(1, 2, 0.3, 7, 1.5, 0.0, 0.0, None)
     assert direct._mask(call, torch.ones(2, 3, 4)) == (0.3, 1.5, 7, row_major((2, 3, 4)))
     assert direct._mask(call._replace(strides=(0, 1)), PLAIN) == (0.3, 1.5, 7, (0, 1))
-
-
-@pytest.mark.parametrize("strides", [None, [5, 1]])
-def test_the_backward_that_compiled_autograd_reads(strides):
-    x = torch.randn(4, 5)
-    call = direct.AffineCall(KEY.seed, KEY.stream, 0.3, 0, 1 / 0.7, 0.5, -1.0, strides)
-    gradient, *others = direct._MaskedAffine.backward(SimpleNamespace(map=call), x)
-    assert same_bits(gradient, dropout(x, 0.3, KEY))
-    assert others == [None, None]
 
 
 def test_a_seed_of_all_bits_without_kernels(monkeypatch):

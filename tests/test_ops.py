@@ -1,7 +1,5 @@
 """The operators under everything torch does to a program, without torch.compile."""
 
-import itertools
-
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -101,13 +99,6 @@ class TestGradients:
             drawn(torch.randn(1000, requires_grad=True))
         assert [t.nbytes for t in saved] == ([16] if backend == "reference" else [])
 
-    def test_no_grad_input_needs_no_graph(self):
-        assert not drawn(torch.randn(4)).requires_grad
-        with torch.no_grad():
-            assert not drawn(torch.randn(4, requires_grad=True)).requires_grad
-        with torch.inference_mode():
-            assert keyed(torch.randn(4)).is_inference()
-
 
 class TestFunctionTransforms:
     def test_grad_vjp_jvp_jacrev_jacfwd_hessian(self):
@@ -151,15 +142,6 @@ class TestFunctionTransforms:
             torch.func.vmap(function, randomness="error")(x)
         assert torch.equal(torch.get_rng_state(), before)
 
-    @pytest.mark.parametrize("batched", [True, False])
-    def test_vmap_different_draws_a_mask_a_sample(self, batched):
-        function = drawn if batched else (lambda row: row * 0 + drawn(torch.ones(64)))
-        y = seeded(torch.func.vmap(function, randomness="different"), torch.ones(3, 64))
-        for one, other in itertools.combinations(y, 2):
-            assert not torch.equal(one, other)
-        torch.manual_seed(5)
-        assert torch.equal(y, torch.stack([keyless(Key.draw()) for _ in range(3)]))
-
     @pytest.mark.parametrize("in_dim", [0, 1, 2])
     def test_vmap_over_any_dimension(self, in_dim):
         x = torch.randn(4, 5, 6)
@@ -199,10 +181,6 @@ class TestFunctionTransforms:
         assert torch.equal(seeded(torch.func.grad(loss), x), y)
 
 
-def keyless(key):
-    return F.dropout(torch.ones(64), 0.3, key=key)
-
-
 class TestTracing:
     @pytest.mark.parametrize("mode", ["real", "fake", "symbolic"])
     @pytest.mark.parametrize("function", [keyed, drawn])
@@ -232,16 +210,6 @@ class TestCheckpoint:
         y = wrap(lambda x: function(x * 3).sin(), x)
         (gradient,) = torch.autograd.grad(y.sum(), x) if wrap is _plain else _backward(y, x)
         return y.detach(), gradient, torch.rand(1)
-
-    @pytest.mark.parametrize("reentrant", [True, False])
-    @pytest.mark.parametrize("function", [keyed, drawn])
-    def test_recomputes_the_same_mask(self, reentrant, function):
-        def wrap(f, x):
-            return checkpoint(f, x, use_reentrant=reentrant)
-
-        plain = self._run(_plain, function)
-        for got, expected in zip(self._run(wrap, function), plain, strict=True):
-            assert torch.equal(got, expected)
 
     @pytest.mark.parametrize("reentrant", [True, False])
     def test_a_key_needs_no_saved_generator(self, reentrant):

@@ -190,6 +190,7 @@ def test_gradients_of_each_sample_and_a_vmap_in_a_vmap():
         assert torch.equal(both[i, j], call(X[i], SEEDS[i], SEEDS[j]))
 
 
+@pytest.mark.integration
 def test_compiled_a_tensor_makes_a_key_within_the_graph():
     def call(x, n):
         return torch.vmap(lambda x, n: F.dropout(x, 0.5, key=BIG.fold_in(n)))(x, n)

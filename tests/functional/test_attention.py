@@ -185,6 +185,7 @@ def test_the_mask_is_dropouts_in_every_dtype_and_with_any_threads():
         torch.set_num_threads(threads)
 
 
+@pytest.mark.integration
 def test_the_rate_is_p():
     """Of 4 million probabilities a share of p is dropped, within 6 sigma: a chance of 2e-9.
 

@@ -115,15 +115,6 @@ def test_blocks_shared_by_a_batch_or_along_odd_strides():
         assert same_bits(F.drop_block2d(x, 0.3, 4, broadcast_dims=broadcast_dims, key=Key(4)), y)
 
 
-@pytest.mark.parametrize("shape", [(0, 3, 9, 9), (2, 0, 9, 9), (2, 3, 0, 9), (2, 3, 0, 0)])
-@pytest.mark.parametrize("scale", ["expectation", "count"])
-def test_empty(shape, scale):
-    x = torch.ones(shape, requires_grad=True)
-    y = F.drop_block2d(x, 0.5, 3, scale=scale)
-    (gradient,) = torch.autograd.grad(y.sum(), x)
-    assert y.shape == gradient.shape == shape
-
-
 class TestRefuses:
     x = torch.ones(2, 3, 9, 5)
 

@@ -154,6 +154,7 @@ def test_a_p_that_a_transform_watches_is_refused(transform, says):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.integration
 def test_compiled_a_tensor_breaks_the_graph_as_it_does_in_torch():
     call = torch.compile(lambda x, p: F.dropout(x, p, key=KEY), backend="eager")
     for p in (0.3, 0.0):
@@ -173,6 +174,7 @@ def test_compiled_a_number_of_numpy_breaks_the_graph(p):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.integration
 def test_compiled_an_array_is_refused_as_p():
     call = torch.compile(lambda x, p: F.dropout(x, p), backend="eager")
     with pytest.raises(ArgumentTypeError, match="Expected `p` to be a number"):

@@ -365,6 +365,7 @@ class TestGradients:
         bound = torch.finfo(bias.dtype).eps / 2 + 2 * torch.finfo(compute).eps
         assert bool(((got.double() / exact - 1).abs() <= bound).all())
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("dtypes", BIASED, ids=str)
     def test_do_not_depend_on_the_threads(self, dtypes, threads):
         """Sums too, with every compiled backend, of values far apart."""
@@ -512,6 +513,7 @@ class TestCompile:
         wanted = [t for t in inputs if t is not None]
         return y.detach(), *torch.autograd.grad(y.float().square().sum(), wanted), torch.rand(1)
 
+    @pytest.mark.integration
     @pytest.mark.parametrize(
         "dtypes",
         [(torch.float32,) * 3, (torch.bfloat16, torch.float32, torch.bfloat16)],

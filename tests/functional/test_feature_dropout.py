@@ -17,17 +17,6 @@ def channels(y, lead):
     return flat[..., 0]
 
 
-@pytest.mark.parametrize("shape", [(50, 3)])
-def test_an_unbatched_sequence_is_a_batch_of_one(shape):
-    x = torch.randn(shape)
-    assert torch.equal(F.dropout1d(x, key=KEY), F.dropout1d(x[None], key=KEY)[0])
-
-
-def test_an_unbatched_volume_is_a_batch_of_one():
-    x = torch.randn(50, 3, 2, 2)
-    assert torch.equal(F.dropout3d(x, key=KEY), F.dropout3d(x[None], key=KEY)[0])
-
-
 @pytest.mark.parametrize(
     ("name", "shape", "words"),
     [

@@ -20,18 +20,6 @@ def test_sample_s_is_dropout_with_its_indices():
     assert not torch.equal(y[0], y[1])
 
 
-def test_a_micro_batch_and_shared_draws():
-    x = torch.randn(6, 4)
-    whole = F.multi_sample_dropout(x, 0.4, 3, key=KEY)
-    layout = MaskLayout.of((3, 6, 4)).at((0, 2))
-    assert torch.equal(F.multi_sample_dropout(x[2:], 0.4, 3, key=KEY, layout=layout), whole[:, 2:])
-    rows = F.multi_sample_dropout(torch.ones(50, 4), 0.4, 3, key=KEY, broadcast_dims=(2,))
-    assert torch.equal(rows, rows[..., :1].expand_as(rows))
-    assert len(rows[..., 0].unique(dim=0)) == 3
-    one = F.multi_sample_dropout(x, 0.4, 3, key=KEY, broadcast_dims=(0,))
-    assert torch.equal(one, F.dropout(x, 0.4, key=KEY).expand(3, 6, 4))
-
-
 @pytest.mark.parametrize(("p", "training"), [(0.0, True), (0.4, False), (1.0, False)])
 def test_nothing_dropped_is_a_view_and_draws_nothing(p, training):
     x, before = torch.randn(4, 3), torch.get_rng_state()

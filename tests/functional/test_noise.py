@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 import torch
 
-from torchdropout import Key, MaskLayout
+from torchdropout import Key
 from torchdropout import functional as F
 from torchdropout.contract.noise import Law
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
@@ -131,26 +131,6 @@ INF, NAN = math.inf, math.nan
         (F.uniform_dropout, (-1e-9,), {}, ArgumentValueError, "got beta=-1e-09"),
         (F.uniform_dropout, (NAN,), {}, ArgumentValueError, "got beta=nan"),
         (F.uniform_dropout, (None,), {}, ArgumentTypeError, r"got beta=None \(NoneType\)"),
-        *(
-            (function, (0.1, *args), kwargs, error, words)
-            for function in (F.gaussian_dropout, F.gaussian_noise, F.uniform_dropout)
-            for args, kwargs, error, words in (
-                ((1,), {}, ArgumentTypeError, r"`training` to be a bool, got training=1 \(int\)"),
-                ((True, 1), {}, ArgumentTypeError, r"`inplace` to be a bool"),
-                ((), {"key": 3}, ArgumentTypeError, "`key` to be a torchdropout.Key"),
-                (
-                    (),
-                    {"key": KEY, "generator": torch.Generator()},
-                    ArgumentValueError,
-                    "`key` or `generator`, not both",
-                ),
-                ((), {"layout": MaskLayout(0, (1,))}, ArgumentValueError, "`layout`"),
-                ((), {"broadcast_dims": (2,)}, ArgumentValueError, "`broadcast_dims`"),
-                ((False,), {"broadcast_dims": 1}, ArgumentTypeError, "`broadcast_dims`"),
-                ((), {"out": torch.empty(3)}, ArgumentValueError, "`out`"),
-                ((True, True), {"out": torch.empty(2, 3)}, ArgumentValueError, "not both"),
-            )
-        ),
     ],
 )
 def test_refusals_draw_nothing(function, args, kwargs, error, words):

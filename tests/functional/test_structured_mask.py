@@ -134,15 +134,6 @@ def test_a_share_that_rounds_to_no_column_drops_none():
     assert torch.equal(F.column_dropout(x, 0.1), x)
 
 
-def test_empty():
-    for shape in ((0, 8), (3, 0, 8)):
-        x = torch.ones(shape, requires_grad=True)
-        for y in (F.n_m_dropout(x), F.column_dropout(x, 0.5), F.column_dropout(x, 0.5, mode="row")):
-            (gradient,) = torch.autograd.grad(y.sum(), x)
-            assert y.shape == gradient.shape == shape
-    assert F.n_m_dropout(torch.ones(3, 0)).shape == (3, 0)
-
-
 class TestTransforms:
     @pytest.mark.parametrize("dim", [-1, -2])
     def test_the_operator_passes_torchs_checks(self, dim):

@@ -135,14 +135,6 @@ def test_eval_and_p_zero_return_the_input_and_draw_nothing():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_an_empty_batch_and_tokens_without_features():
-    assert F.token_dropout(torch.ones(0, 9, 3), 0.5, num_prefix_tokens=1).shape == (0, 5, 3)
-    assert F.token_dropout(torch.ones(2, 8, 0), 0.5).shape == (2, 4, 0)
-    empty = torch.ones(0, 9, 3, requires_grad=True)
-    F.token_dropout(empty, 0.5).sum().backward()
-    assert empty.grad.shape == (0, 9, 3)
-
-
 class TestGradient:
     @pytest.mark.parametrize("prefix", [0, 2])
     def test_is_one_where_kept_and_zero_elsewhere(self, prefix):
@@ -169,39 +161,6 @@ class TestGradient:
 
 class TestTransforms:
     x = torch.randn(4, 3, 8, 2)
-
-    def test_randomness(self):
-        def drop(x):
-            return F.token_dropout(x, 0.5, return_indices=True)[1]
-
-        same = torch.func.vmap(drop, randomness="same")(self.x)
-        assert torch.equal(same, same[:1].expand_as(same))
-        different = torch.func.vmap(drop, randomness="different")(self.x)
-        assert different.shape == (4, 3, 4)
-        assert len({tuple(row.flatten().tolist()) for row in different}) == 4
-        unbatched = torch.func.vmap(lambda _: drop(self.x[0]), randomness="different")(self.x)
-        assert len({tuple(row.flatten().tolist()) for row in unbatched}) == 4
-        with pytest.raises(RuntimeError, match="randomness error mode"):
-            torch.func.vmap(drop)(self.x)
-
-    @pytest.mark.parametrize("ordered", [True, False])
-    def test_compiled_is_eager(self, ordered):
-        torch._dynamo.reset()
-
-        def drop(x):
-            return (
-                F.token_dropout(x, 0.5, num_prefix_tokens=1, ordered=ordered),
-                F.token_dropout(x, 0.25, return_indices=True),
-            )
-
-        compiled = torch.compile(drop, fullgraph=True, backend="aot_eager")
-        x = tokens().requires_grad_()
-        results = []
-        for function in (drop, compiled):
-            torch.manual_seed(3)
-            y, (z, places) = function(x)
-            results.append((y, z, places, torch.autograd.grad(y.sum() + z.square().sum(), x)[0]))
-        assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
     def test_exported_and_without_values(self):
         module = td.nn.TokenDropout(0.5, return_indices=True).train()

@@ -192,17 +192,6 @@ class TestLayers:
         )
         assert torch.autograd.gradgradcheck(function, arguments, fast_mode=True)
 
-    def test_gradients_are_those_of_the_composition(self, kind):
-        arguments, run, plain = inputs(kind)
-        x, weight, log_sigma2, bias = arguments = [t.requires_grad_() for t in arguments]
-        y = run(*arguments, key=KEY)
-        noise = normal(y.shape)
-        z = plain(x, weight, bias) + plain(x**2, log_sigma2.exp()).sqrt() * noise
-        got = torch.autograd.grad(y.sin().sum(), arguments)
-        expected = torch.autograd.grad(z.sin().sum(), arguments)
-        for a, b in zip(got, expected, strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
-
     def test_eval_prunes_and_draws_nothing(self, kind):
         (x, weight, log_sigma2, bias), run, plain = inputs(kind)
         before = torch.get_rng_state()
@@ -276,6 +265,7 @@ def test_log_alpha_is_finite_for_a_weight_of_zero():
     assert log_alpha_of(torch.ones(2).half(), torch.zeros(2).half()).dtype == torch.float32
 
 
+@pytest.mark.integration
 def test_the_divergence_is_within_a_hundredth_of_the_integral():
     """`E[log |1 + sqrt(alpha) e|] - log(alpha) / 2`, and what makes it 0 in the limit."""
 

@@ -45,15 +45,6 @@ def test_p_zero_and_p_one():
     assert torch.equal(of_old, torch.ones_like(old))
 
 
-def test_eval_is_the_expectation():
-    new, old = states(torch.float64)
-    before = torch.get_rng_state()
-    y = F.zoneout(new, old, 0.3, training=False)
-    torch.testing.assert_close(y, 0.3 * old + 0.7 * new, rtol=1e-15, atol=0)
-    assert F.zoneout(torch.tensor(math.inf), torch.tensor(1.0), 0.3, False) == math.inf
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 @pytest.mark.parametrize("p", [0.05, 0.3, 0.9])
 def test_the_law(p):
     """Of 2^20 units: a rate off by 6 standard errors is found, and a false alarm is below 1e-8."""
@@ -162,26 +153,6 @@ def test_the_expectation_at_one_is_the_old_value(p):
         assert y is old
     else:
         torch.testing.assert_close(y, torch.tensor([0.7 + 0.9, math.inf]))
-
-
-@pytest.mark.parametrize("create_graph", [False, True])
-@pytest.mark.parametrize("key", [KEY, None])
-def test_one_gradient_alone(create_graph, key):
-    """With a key of the caller, and with one that an operator draws."""
-    gradient = torch.randn(6, 5, dtype=torch.float64)
-    both = states(torch.float64, requires_grad=True)
-
-    def gradients(new, old, wanted):
-        torch.manual_seed(3)
-        y = F.zoneout(new, old, 0.4, key=key)
-        return torch.autograd.grad(y, wanted, gradient, create_graph=create_graph)
-
-    expected = gradients(*both, both)
-    assert torch.equal(expected[0] + expected[1], gradient)
-    for number, wanted in enumerate(both):
-        given = [t if t is wanted else t.detach() for t in both]
-        (alone,) = gradients(*given, [wanted])
-        assert torch.equal(alone, expected[number])
 
 
 def test_a_drawn_key_gives_the_forward_derivative_its_mask():

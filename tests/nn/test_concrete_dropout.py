@@ -172,6 +172,7 @@ def test_regularisation_of_a_model_counts_each_module_once():
         td.nn.regularisation(3)
 
 
+@pytest.mark.integration
 def test_p_is_learned_where_the_terms_balance():
     """Without data p converges to where the derivative of the two terms is 0."""
     module = around().double()

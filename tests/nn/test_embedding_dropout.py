@@ -80,6 +80,7 @@ def test_wrong_arguments():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.integration
 def test_is_traced_and_compiled():
     torch._dynamo.reset()
     module = layer()

@@ -82,6 +82,7 @@ def test_p_one_never_computes_the_branch():
     assert module.branch.linear.weight.grad is None
 
 
+@pytest.mark.integration
 def test_one_draw_a_call_at_the_rate():
     module = layer(0.3)
     before = torch.get_rng_state()
@@ -146,6 +147,7 @@ class TestCompiled:
         yield
         torch._dynamo.reset()
 
+    @pytest.mark.integration
     def test_has_the_draws_of_eager_with_a_break_of_the_graph(self):
         module = td.nn.LayerDrop(torch.nn.Linear(4, 4), 0.5)
         compiled = torch.compile(module, backend="aot_eager")

@@ -128,6 +128,7 @@ def test_takes_the_state_of_a_trained_layer():
     assert layer.log_sigma2.is_meta
 
 
+@pytest.mark.integration
 def test_irrelevant_inputs_are_pruned():
     """Only the first 3 of 13 inputs matter: their weights stay, most of the others are pruned."""
     torch.manual_seed(0)
@@ -178,6 +179,7 @@ class TestDropout:
         expected = 40 * divergence(math.log(0.3 / 0.7))
         assert module.kl().item() == pytest.approx(expected, rel=1e-6)
 
+    @pytest.mark.integration
     def test_alpha_is_learned(self):
         """One of two features is harmful noise, the other is never used."""
         torch.manual_seed(0)

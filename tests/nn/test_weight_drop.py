@@ -413,6 +413,7 @@ class TestTransforms:
         for name, value in module.named_parameters():
             torch.testing.assert_close(gradients[name], value.grad)
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("kind", ["linear", "conv", "embedding"])
     def test_compiles_in_one_graph_and_once(self, kind):
         torch._dynamo.reset()
@@ -429,6 +430,7 @@ class TestTransforms:
             assert all(map(torch.equal, found, gradients[0]))
         assert counter.frame_count == 1
 
+    @pytest.mark.integration
     def test_compiled_around_a_recurrent_layer(self):
         torch._dynamo.reset()
         module, _, x = built("lstm")
