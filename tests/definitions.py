@@ -97,7 +97,7 @@ def uniform():
 
 
 def order(shape, dim, group, layout, key):
-    """Of each group along a dimension, its places as coordinates in the order of (word, index)."""
+    """The places of each group along a dimension, as coordinates in the order of (word, index)."""
     dim %= len(shape)
     others = [range(n) for d, n in enumerate(shape) if d != dim]
     for rest in itertools.product(*others):

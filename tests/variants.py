@@ -370,7 +370,7 @@ class Module:
         make: Makes it, given how much is dropped.
         text: What `repr` says of it, between the brackets, or the first line of it.
         of: The name of the function that it is; None if it has a layer of its own.
-        inputs: Of a module that is not a function's, the tensors of a call.
+        inputs: The tensors of a call, of a module that is not a function's.
         p: The name of the attribute that says how much; None where it cannot be set.
         state: The names in its state_dict.
         pickles: Whether it can be pickled: torch pickles no parametrization.

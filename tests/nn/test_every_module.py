@@ -308,7 +308,7 @@ def arguments(method, without):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_no_value_of_any_argument_is_a_crash_or_a_draw(kind):
-    """Of constructor and call, each argument in turn gets the values of `bad_arguments.py`."""
+    """Each argument of constructor and call in turn gets the values of `bad_arguments.py`."""
     for argument in arguments(kind.__init__, OF_TORCH):
         given = MADE.get(kind, {})
         assert faults(kind, lambda given=given: copy.deepcopy(given), argument) == [], argument
