@@ -529,6 +529,14 @@ Q, K, V = (t.detach() for t in QKV)
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
+        ({"key": K.long()}, ArgumentTypeError, r"`key` to be a floating-point tensor"),
+        ({"key": K[0, 0, 0]}, ArgumentValueError, r"`key` to be of 2 dimensions or more"),
+        ({"key": K[..., :3]}, ArgumentValueError, r"`key` to be of query's 4 features, got key=<"),
+        (
+            {"key": K[:, :4]},
+            ArgumentValueError,
+            r"that broadcast, got shapes query=\(2, 6, 5, 4\), key",
+        ),
         ({"is_causal": 1}, ArgumentTypeError, r"`is_causal` to be a bool, got is_causal=1 \(int\)"),
         ({"enable_gqa": None}, ArgumentTypeError, r"`enable_gqa` to be a bool, got .*None"),
         (

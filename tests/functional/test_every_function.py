@@ -257,7 +257,8 @@ class TestGradients:
         assert torch.autograd.gradgradcheck(function, inputs, fast_mode=True)
         for number in range(len(inputs)) if len(inputs) > 1 else ():
             given = [t.detach().requires_grad_(n == number) for n, t in enumerate(inputs)]
-            assert torch.autograd.gradcheck(function, given, fast_mode=True)
+            forward = {"check_forward_ad": bool(both)}
+            assert torch.autograd.gradcheck(function, given, fast_mode=True, **forward)
 
     @pytest.mark.parametrize("backend", BACKENDS)
     @each(lambda v: v.linear and v.exact)
@@ -461,6 +462,7 @@ REFUSED = {
         VALUE,
         "`out` to be on the input's device, cpu, and not on meta",
     ),
+    "out sparse": ({"out": lambda x: x.to_sparse()}, VALUE, "`out` to be of the input's layout"),
     "out expanded": (
         {"out": lambda x: torch.ones(1).expand(x.shape)},
         VALUE,
@@ -545,6 +547,11 @@ def test_inputs_that_are_refused(name, training):
                 draws_nothing_and_raises(v, *tensors, training=training)
 
 
+OF_ROWS = {F.dropout, F.alpha_dropout, F.drop_path, F.drop_connect, F.n_m_dropout, F.column_dropout}
+OF_ROWS |= {F.gaussian_dropout, F.gaussian_noise, F.uniform_dropout}
+OF_ROWS |= {F.concrete_dropout, F.variational_dropout}
+
+
 def _named():
     """By function: keyword arguments that it accepts."""
     found = {}
@@ -552,8 +559,13 @@ def _named():
         names = list(inspect.signature(v.function).parameters)
         given = dict(v.options) | ({v.p: v.amount} if v.p else {})
         given |= {"training": True} if "training" in names else {}
-        good = dict(zip(names, v.tensors(), strict=False))
-        if v.function is F.dropout_add:
+        tensors = v.tensors()
+        if v.function in OF_ROWS:  # the sizes of most values
+            tensors = [torch.ones(4, 4), *(torch.ones(1) for _ in tensors[1:])]
+        good = dict(zip(names, tensors, strict=False))
+        if v.function is F.zoneout:
+            good = {"new": torch.ones(4, 4), "old": torch.ones(4, 4)}
+        elif v.function is F.dropout_add:
             good = {"input": torch.ones(4, 4), "residual": torch.ones(4, 4), "bias": torch.ones(4)}
         elif v.function is F.embedding_dropout:
             good = {"input": torch.tensor([0, 1]), "weight": torch.ones(3, 4)}

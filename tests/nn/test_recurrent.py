@@ -521,6 +521,30 @@ def test_within_a_weight_drop():
         close(seeded(module, sequence()), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_state_repr_and_copies():
+    module = layer(
+        num_layers=2,
+        dropout=0.1,
+        input_dropout=0.2,
+        recurrent_dropout=0.3,
+        recurrent_mode="update",
+        locked=True,
+        zoneout_cell=0.4,
+    )
+    assert repr(module) == (
+        "LSTM(3, 6, num_layers=2, dropout=0.1, input_dropout=0.2, recurrent_dropout=0.3, "
+        "zoneout_cell=0.4, recurrent_mode='update', locked=True)"
+    )
+    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+        assert {name: rate.constants.tolist() for name, rate in other._traced.items()} == {
+            name: rate.constants.tolist() for name, rate in module._traced.items()
+        }
+        assert repr(other) == repr(module)
+        assert same(seeded(other, sequence()), seeded(module, sequence()))
+    assert repr(layer(recurrent_dropout=0.3)) == "LSTM(3, 6, recurrent_dropout=0.3)"
+    assert repr(layer(recurrent_mode="update")) == "LSTM(3, 6)"
+
+
 def test_the_warning_of_torch_for_a_dropout_between_no_layers():
     with pytest.warns(UserWarning, match="non-zero dropout expects num_layers greater than 1"):
         module = td.nn.LSTM(FEATURES, HIDDEN, dropout=0.5)
