@@ -91,6 +91,7 @@ def test_equals_the_definition():
     assert graphs() == 1
 
 
+@pytest.mark.integration
 def test_a_new_key_does_not_recompile():
     function = compiled(lambda x, key: F.dropout(x, 0.3, key=key))
     x = torch.randn(5)
@@ -100,6 +101,7 @@ def test_a_new_key_does_not_recompile():
     assert counters["stats"]["unique_graphs"] == 1
 
 
+@pytest.mark.integration
 def test_other_broadcast_dims_are_other_masks():
     """A compiler makes symbols of numbers that change, and a symbol is not `in` a list."""
     x, key = torch.ones(4, 5, 6), td.Key(1)
@@ -175,26 +177,6 @@ def assert_same_list(got, expected):
         assert torch.equal(a, b)
 
 
-def test_functions():
-    """They draw by a seed and, for a layout and a mask, by a key."""
-
-    def function(x, key):
-        rows = x[:, :, 0]
-        layout = td.MaskLayout.of((8, 6)).at((4,))
-        return (
-            F.dropout1d(x, 0.4),
-            F.alpha_dropout(x, 0.4, True),
-            F.feature_alpha_dropout(x, 0.4, True),
-            F.dropout_add(x, x * 2, 0.4, bias=x[0, 0]),
-            F.dropout(x * 2, 0.4, inplace=True),
-            F.dropout(rows, 0.3, key=key, layout=layout),
-            td.keep_mask(rows.shape, 0.3, key=key),
-        )
-
-    x, key = torch.randn(4, 6, 5), td.Key(3, 4)
-    assert_same_list(seeded(compiled(function), x, key), seeded(function, x, key))
-
-
 def block(x, w):
     hidden = F.dropout(torch.relu(F.dropout(x, 0.3) @ w), 0.2)
     hidden = F.dropout_add(hidden, x, 0.3, bias=w[0])
@@ -230,14 +212,6 @@ def test_training_step_has_the_masks_of_eager(function, backend):
         assert torch.equal(a == 0, b == 0)
 
 
-def test_in_place_on_an_input():
-    function = compiled(lambda x: F.dropout(x, 0.4, inplace=True))
-    x = torch.ones(32)
-    y, _ = seeded(function, x)
-    assert torch.equal(x, y)
-    assert torch.equal(y, seeded(F.dropout, torch.ones(32), 0.4)[0])
-
-
 TRANSFORMED = (
     torch.func.vmap(F.dropout, randomness="same"),
     torch.func.vmap(F.dropout, randomness="different"),
@@ -246,6 +220,7 @@ TRANSFORMED = (
 )
 
 
+@pytest.mark.integration
 def test_compiled_transforms():
     def function(x):
         return torch.stack([transformed(x) for transformed in TRANSFORMED])
@@ -253,6 +228,7 @@ def test_compiled_transforms():
     assert_same(compiled(function), function, torch.randn(3, 32))
 
 
+@pytest.mark.integration
 def test_eval_and_p_zero_draw_nothing():
     for p, training in ((0.5, False), (0.0, True)):
         torch.manual_seed(2)
@@ -464,6 +440,7 @@ class TestPIsAnInputOfTheGraph:
         assert_same_step(function, model, x)
         assert graphs() == 2
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("name", NOISE)
     def test_noise_of_any_size_has_one_graph_and_none_another(self, name):
         make, attribute = NOISE[name]
@@ -621,6 +598,7 @@ class TestPIsAnInputOfTheGraph:
             for p in (0.1, 0.2, 0.3, 0.4, 1.0):
                 assert_same(function, lambda x, p: F.alpha_dropout(x, p, True), x, p)
 
+    @pytest.mark.integration
     def test_numbers_that_are_no_p(self):
         layer, x = td.nn.VariationalLinear(4, 4).eval(), torch.randn(3, 4)
         rows, words = torch.randn(5, 3), torch.arange(5)
@@ -709,6 +687,7 @@ class TestPIsAnInputOfTheGraph:
         assert len(ps) == 20
         assert seen == [1] + [2] * 19
 
+    @pytest.mark.integration
     def test_dtypes(self):
         model = torch.nn.Sequential(*(MODULES[k]() for k in ("Dropout", "AlphaDropout")))
         for dtype in (torch.float16, torch.bfloat16, torch.float64):
@@ -718,6 +697,7 @@ class TestPIsAnInputOfTheGraph:
                 set_p(model, p)
                 assert_same_step(function, model, x)
 
+    @pytest.mark.integration
     def test_a_complex_input_and_a_nested_one(self):
         drop = td.nn.Dropout(0.3)
         function = compiled(drop, backend="aot_eager")
@@ -751,6 +731,7 @@ class TestPIsAnInputOfTheGraph:
                     torch.testing.assert_close(got[name], expected[name])
         assert graphs() == 2
 
+    @pytest.mark.integration
     def test_dynamic_shapes(self):
         model = torch.nn.Sequential(td.nn.Dropout(0.1), td.nn.DropBlock1d(0.1, 2))
         function = compiled(model, backend="aot_eager", dynamic=True)
@@ -759,6 +740,7 @@ class TestPIsAnInputOfTheGraph:
             assert_same_step(function, model, torch.randn(5 + n, 3, 9 - n))
         assert graphs() == 1
 
+    @pytest.mark.integration
     def test_checkpointing(self):
         model = torch.nn.Sequential(Twice(), td.nn.Dropout(0.3), td.nn.AlphaDropout(0.2))
         function = compiled(
@@ -808,6 +790,7 @@ class TestPIsAnInputOfTheGraph:
         assert drop.p == 0.6
         assert drop._rate.constants[0] == 0.6
 
+    @pytest.mark.integration
     def test_what_reads_p_itself_has_it_as_a_constant(self):
         """A subclass with a forward of its own, or a function: right, at a graph for each p."""
 
@@ -822,6 +805,7 @@ class TestPIsAnInputOfTheGraph:
             assert_same_step(function, own, torch.randn(64))
             assert graphs() == n + 1
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("strict", [True, False])
     def test_an_exported_program_holds_p_as_a_number(self, strict):
         model = torch.nn.Sequential(td.nn.Dropout(0.3), td.nn.DropBlock1d(0.3, 2)).train()
@@ -863,6 +847,7 @@ class TestTheStateBesideP:
             drop.p = 0.4
         assert_same_step(compiled(drop, backend="aot_eager"), drop, torch.randn(64))
 
+    @pytest.mark.integration
     def test_made_under_other_modes_and_devices(self):
         with FakeTensorMode():
             fake = td.nn.Dropout(0.3)
@@ -954,40 +939,6 @@ def test_compiled_autograd_takes_the_backward_of_eager_calls(name):
     assert seen[4] == seen[5]  # a further seed does not need a further graph
 
 
-TRACED = {
-    **MODULES,
-    "GaussianDropout": lambda: td.nn.GaussianDropout(0.3),
-    "NMDropout": lambda: td.nn.NMDropout(1, 2),
-    "VariationalDropout": lambda: td.nn.VariationalDropout(),
-    "VariationalLinear": lambda: td.nn.VariationalLinear(6, 4),
-    "VariationalConv2d": lambda: td.nn.VariationalConv2d(3, 4, 3),
-    "ConcreteDropout": lambda: td.nn.ConcreteDropout(torch.nn.Linear(6, 4)),
-    "GRU": lambda: torch.nn.Sequential(
-        torch.nn.Flatten(2), td.nn.GRU(36, 4, zoneout_hidden=0.2), First()
-    ),
-    "LSTM": lambda: torch.nn.Sequential(
-        torch.nn.Flatten(2), td.nn.LSTM(36, 4, recurrent_dropout=0.3, zoneout_cell=0.2), First()
-    ),
-}
-
-
-class First(torch.nn.Module):
-    def forward(self, x):
-        return x[0]
-
-
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace")
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-@pytest.mark.parametrize("name", TRACED)
-def test_what_torch_jit_traces_in_training_draws_anew(name):
-    model, x = TRACED[name](), torch.randn(64, 3, 6, 6)
-    set_p(model, 0.3)
-    traced = torch.jit.trace(model, (x,), check_trace=False)
-    torch.testing.assert_close(seeded(traced, x), seeded(model, x))
-    first = traced(x)
-    assert not all(torch.equal(traced(x), first) for _ in range(30))
-
-
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_torch_jit_does_not_trace_what_removes_tokens():
@@ -998,19 +949,6 @@ def test_torch_jit_does_not_trace_what_removes_tokens():
     assert torch.equal(torch.get_rng_state(), before)
     traced = torch.jit.trace(model.eval(), (x,), check_trace=False)
     assert torch.equal(traced(x), x)
-
-
-# What is written in place becomes torch's `copy`, which has no derivative.
-@pytest.mark.parametrize("name", sorted(TRACED.keys() - {"Dropout in place"}))
-def test_what_is_functionalized_is_that_of_eager(name):
-    model, x = TRACED[name](), torch.randn(8, 3, 6, 6, requires_grad=True)
-    set_p(model, 0.3)
-    results = []
-    for call in (model, torch.func.functionalize(model)):
-        torch.manual_seed(5)
-        y = call(x)
-        results.append((y.detach(), *torch.autograd.grad(y.square().sum(), x)))
-    torch.testing.assert_close(*results)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace")

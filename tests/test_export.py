@@ -98,6 +98,7 @@ def test_it_computes_what_the_model_does_in_eval(make):
     assert list(read(program)) == []
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("make", [ours, torchs])
 def test_the_module_of_a_program(make):
     model = make()
@@ -122,6 +123,7 @@ def test_a_program_is_saved_and_decomposed_afterwards():
     torch.testing.assert_close(program.run_decompositions().module()(X), expected)
 
 
+@pytest.mark.integration
 def test_a_decomposed_program():
     """Torch's dropout is then `native_dropout`; the statistics of its norm are an output."""
     model = torch.nn.Sequential(torch.nn.BatchNorm1d(4), nn.Dropout(0.5), torch.nn.Dropout(0.5))
@@ -140,6 +142,7 @@ def test_a_program_that_is_unflattened():
     assert torch.equal(unflattened(X), model.eval()(X))
 
 
+@pytest.mark.integration
 @pytest.mark.filterwarnings("ignore:You are calling torch.compile")  # torch 2.10, of its own `cond`
 def test_branches():
     drop, torchs = nn.Dropout(0.5), torch.nn.Dropout(0.5)

@@ -142,6 +142,7 @@ class TestBits:
 
         assert_same_step(compiled(function), function, x)
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
     def test_of_a_residual_sum_which_is_rounded_once(self, fusing, dtype):
         """With a bias, whose gradient is a sum, and so not compared."""
@@ -241,6 +242,7 @@ class TestFusion:
     def test_one_kernel_has_dropout_and_its_neighbours(self, fusing):
         assert self.counts() == [(1, 1, 0), (1, 1, 0)]
 
+    @pytest.mark.integration
     def test_an_opaque_operator_divides_them(self, opaque):
         forward, backward = self.counts()
         assert forward == (2, 0, 1)
@@ -263,6 +265,7 @@ class TestFusion:
         sizes = [x.nbytes for x in kept if isinstance(x, torch.Tensor)]
         assert 16 <= sum(sizes) <= 16 + 32 + 4
 
+    @pytest.mark.integration
     def test_a_checkpointed_region(self, fusing):
         def region(x):
             return checkpoint(
@@ -313,6 +316,7 @@ def test_no_cache_serves_what_another_setting_compiled(monkeypatch):
     assert hits == [False, False, True, False, True, True]
 
 
+@pytest.mark.integration
 def test_draws_are_in_the_order_of_eager(fusing):
     """Inductor computes together what it can, and would draw in that order."""
 

@@ -1,7 +1,5 @@
 """The operators under everything torch does to a program, without torch.compile."""
 
-import itertools
-
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -85,13 +83,6 @@ class TestGradients:
         x = torch.randn(3, 4, dtype=torch.complex128, requires_grad=True)
         assert torch.autograd.gradcheck(keyed, (x,), check_forward_ad=True)
 
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-    def test_backward_is_dropout_of_the_gradient(self, dtype):
-        x = torch.randn(64, dtype=dtype, requires_grad=True)
-        gradient = torch.randn(64, dtype=dtype)
-        (got,) = torch.autograd.grad(keyed(x), x, gradient)
-        assert same_bits(got, dropout(gradient, 0.3, KEY))
-
     def test_a_gradient_does_not_depend_on_the_output(self):
         x = torch.zeros(64, requires_grad=True)
         (got,) = torch.autograd.grad(keyed(x).sum(), x)
@@ -107,20 +98,6 @@ class TestGradients:
         with backends.use(backend), hooks:
             drawn(torch.randn(1000, requires_grad=True))
         assert [t.nbytes for t in saved] == ([16] if backend == "reference" else [])
-
-    def test_p_one_has_a_zero_gradient(self):
-        x = torch.randn(16, requires_grad=True)
-        y = F.dropout(x, 1.0)
-        (got,) = torch.autograd.grad(y.sum(), x)
-        assert same_bits(y.detach(), torch.zeros(16))
-        assert same_bits(got, torch.zeros(16))
-
-    def test_no_grad_input_needs_no_graph(self):
-        assert not drawn(torch.randn(4)).requires_grad
-        with torch.no_grad():
-            assert not drawn(torch.randn(4, requires_grad=True)).requires_grad
-        with torch.inference_mode():
-            assert keyed(torch.randn(4)).is_inference()
 
 
 class TestFunctionTransforms:
@@ -153,13 +130,6 @@ class TestFunctionTransforms:
         expected = transform(lambda x: (diagonal * x * (diagonal * x) * x).sum())(x)
         torch.testing.assert_close(got, expected)
 
-    def test_grad_of_a_drawn_mask_is_the_mask_that_was_drawn(self):
-        x = torch.randn(64)
-        gradient, y = seeded(torch.func.grad_and_value(lambda x: drawn(x).sum()), x)
-        again = seeded(drawn, x)
-        assert torch.equal(gradient != 0, again != 0)
-        assert y == again.sum()
-
     @pytest.mark.parametrize("batched", [True, False])
     def test_vmap_error_raises_as_torch_does(self, batched):
         x = torch.ones(3, 8)
@@ -171,21 +141,6 @@ class TestFunctionTransforms:
         with pytest.raises(RuntimeError):
             torch.func.vmap(function, randomness="error")(x)
         assert torch.equal(torch.get_rng_state(), before)
-
-    @pytest.mark.parametrize("batched", [True, False])
-    def test_vmap_same_shares_the_mask(self, batched):
-        function = drawn if batched else (lambda row: row * 0 + drawn(torch.ones(64)))
-        y = seeded(torch.func.vmap(function, randomness="same"), torch.ones(3, 64))
-        assert torch.equal(y, seeded(drawn, torch.ones(64)).expand(3, 64))
-
-    @pytest.mark.parametrize("batched", [True, False])
-    def test_vmap_different_draws_a_mask_a_sample(self, batched):
-        function = drawn if batched else (lambda row: row * 0 + drawn(torch.ones(64)))
-        y = seeded(torch.func.vmap(function, randomness="different"), torch.ones(3, 64))
-        for one, other in itertools.combinations(y, 2):
-            assert not torch.equal(one, other)
-        torch.manual_seed(5)
-        assert torch.equal(y, torch.stack([keyless(Key.draw()) for _ in range(3)]))
 
     @pytest.mark.parametrize("in_dim", [0, 1, 2])
     def test_vmap_over_any_dimension(self, in_dim):
@@ -216,15 +171,6 @@ class TestFunctionTransforms:
         expected = seeded(torch.func.vmap(drawn, randomness="different"), torch.ones(3, 64))
         assert torch.equal(y, expected)
 
-    @pytest.mark.parametrize("randomness", ["same", "different"])
-    def test_per_sample_gradients(self, randomness):
-        x = torch.ones(3, 64)
-        per_sample = torch.func.vmap(
-            torch.func.grad(lambda row: drawn(row).sum()), randomness=randomness
-        )
-        y = seeded(torch.func.vmap(drawn, randomness=randomness), x)
-        assert torch.equal(seeded(per_sample, x), y)
-
     def test_grad_of_vmap(self):
         x = torch.ones(3, 64)
 
@@ -233,16 +179,6 @@ class TestFunctionTransforms:
 
         y = seeded(torch.func.vmap(drawn, randomness="different"), x)
         assert torch.equal(seeded(torch.func.grad(loss), x), y)
-
-    def test_vmap_of_an_alpha_map(self):
-        x = torch.randn(3, 8)
-        y = torch.func.vmap(lambda row: F.alpha_dropout(row, 0.3, True, key=KEY))(x)
-        rows = [F.alpha_dropout(row, 0.3, True, key=KEY) for row in x]
-        assert torch.equal(y, torch.stack(rows))
-
-
-def keyless(key):
-    return F.dropout(torch.ones(64), 0.3, key=key)
 
 
 class TestTracing:
@@ -253,35 +189,17 @@ class TestTracing:
         graph = make_fx(function, tracing_mode=mode)(x)
         assert torch.equal(seeded(graph, x), seeded(function, x))
 
-    def test_fx_symbolic_trace_records_one_call(self):
-        graph = torch.fx.symbolic_trace(drawn)
-        assert [n.target for n in graph.graph.nodes if n.op == "call_function"] == [F.dropout]
-        x = torch.randn(4, 6)
-        assert torch.equal(seeded(graph, x), seeded(drawn, x))
-
     @pytest.mark.parametrize("function", [keyed, drawn])
     def test_meta_tensors_have_shape_dtype_and_strides(self, function):
         x = torch.empty(2, 3, 4, 5, device="meta").to(memory_format=torch.channels_last)
         y = function(x.bfloat16())
         assert (y.device.type, y.dtype, y.stride()) == ("meta", torch.bfloat16, x.stride())
 
-    def test_fake_tensors(self):
-        with FakeTensorMode():
-            y = keyed(torch.empty(3, 4, dtype=torch.float16))
-            z = drawn(y)
-        assert (z.shape, z.dtype) == ((3, 4), torch.float16)
-
     @pytest.mark.parametrize("size", [(), (3,), (2, 3)])
     def test_fake_keys(self, size):
         with FakeTensorMode():
             keys = _keys._draw_keys(torch.empty(0, dtype=torch.int64), size)
         assert (keys.shape, keys.dtype) == ((*size, 2), torch.int64)
-
-    def test_default_device_does_not_move_the_key(self):
-        x = torch.randn(8)
-        expected = seeded(drawn, x)
-        with torch.device("meta"):
-            assert torch.equal(seeded(drawn, x), expected)
 
 
 class TestCheckpoint:
@@ -292,16 +210,6 @@ class TestCheckpoint:
         y = wrap(lambda x: function(x * 3).sin(), x)
         (gradient,) = torch.autograd.grad(y.sum(), x) if wrap is _plain else _backward(y, x)
         return y.detach(), gradient, torch.rand(1)
-
-    @pytest.mark.parametrize("reentrant", [True, False])
-    @pytest.mark.parametrize("function", [keyed, drawn])
-    def test_recomputes_the_same_mask(self, reentrant, function):
-        def wrap(f, x):
-            return checkpoint(f, x, use_reentrant=reentrant)
-
-        plain = self._run(_plain, function)
-        for got, expected in zip(self._run(wrap, function), plain, strict=True):
-            assert torch.equal(got, expected)
 
     @pytest.mark.parametrize("reentrant", [True, False])
     def test_a_key_needs_no_saved_generator(self, reentrant):
@@ -344,13 +252,6 @@ class TestRandomness:
             torch.set_num_threads(before)
         probe = mask(KEY, 0.3, (64,), MaskLayout(2**18 - 32, (1,)))
         assert torch.equal(y[2**18 - 32 : 2**18 + 32] != 0, probe)
-
-    def test_autocast_leaves_the_dtype(self):
-        x = torch.randn(8)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            y, expected = keyed(x), torch.nn.functional.dropout(x)
-        assert y.dtype == expected.dtype == torch.float32
-        assert same_bits(y, dropout(x, 0.3, KEY))
 
 
 def test_in_a_capture_the_device_draws_the_key(monkeypatch):

@@ -167,39 +167,9 @@ def test_other_tensors_are_refused(make, says):
 
 
 X = torch.randn(5, 1, 8, generator=torch.Generator().manual_seed(0))
-MEAN = torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
-KEYED = {
-    "dropout": lambda x, k: F.dropout(x, 0.5, key=k),
-    "alpha_dropout": lambda x, k: F.alpha_dropout(x, 0.5, True, key=k),
-    "dropout_add": lambda x, k: F.dropout_add(x, x, 0.5, key=k),
-    "gaussian_dropout": lambda x, k: F.gaussian_dropout(x, 0.5, key=k),
-    "zoneout": lambda x, k: F.zoneout(x, -x, 0.5, key=k),
-    "drop_block1d": lambda x, k: F.drop_block1d(x, 0.3, 2, key=k),
-    "column_dropout": lambda x, k: F.column_dropout(x, 0.3, key=k),
-    "token_dropout": lambda x, k: F.token_dropout(x, 0.5, key=k),
-    "keep_mask": lambda x, k: F.keep_mask((8,), 0.5, key=k),
-    "embedding_dropout": lambda x, k: F.embedding_dropout(torch.arange(3), MEAN, 0.5, key=k),
-    "concrete_dropout": lambda x, k: F.concrete_dropout(x, torch.tensor(0.1), key=k),
-    "variational_linear": lambda x, k: F.variational_linear(x, MEAN, MEAN, key=k),
-    "attention": lambda x, k: F.scaled_dot_product_attention(
-        x.view(4, 2), x.view(4, 2), x.view(4, 2), None, 0.5, dropout_key=k
-    ),
-    "GRU": lambda x, k: GRU(x.mT, key=k)[0],
-}
 with torch.random.fork_rng():
     torch.manual_seed(0)
     GRU = torchdropout.nn.GRU(1, 2, recurrent_dropout=0.5, zoneout_hidden=0.4)
-
-
-@pytest.mark.parametrize("name", KEYED)
-def test_under_vmap_each_sample_has_the_mask_of_its_own_key(name):
-    call = KEYED[name]
-    for make in (lambda n: Key(n, 4), lambda n: Key(4).fold_in(n), lambda n: Key(2, n)):
-        together = torch.vmap(lambda x, n, make=make: call(x, make(n)))(X, SEEDS)
-        alone = torch.stack([call(x, make(n)) for x, n in zip(X, SEEDS, strict=True)])
-        assert torch.allclose(together, alone, atol=1e-6)
-        assert torch.equal(together != 0, alone != 0)
-        assert not torch.equal(together[0], together[1])
 
 
 def test_gradients_of_each_sample_and_a_vmap_in_a_vmap():
@@ -220,6 +190,7 @@ def test_gradients_of_each_sample_and_a_vmap_in_a_vmap():
         assert torch.equal(both[i, j], call(X[i], SEEDS[i], SEEDS[j]))
 
 
+@pytest.mark.integration
 def test_compiled_a_tensor_makes_a_key_within_the_graph():
     def call(x, n):
         return torch.vmap(lambda x, n: F.dropout(x, 0.5, key=BIG.fold_in(n)))(x, n)

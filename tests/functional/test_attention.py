@@ -7,7 +7,6 @@ import math
 import pytest
 import torch
 from torch.nn import functional as torch_F
-from torch.utils.checkpoint import checkpoint
 
 from oracle import mask as defined_mask
 from torchdropout import Key, MaskLayout
@@ -17,7 +16,6 @@ from torchdropout.functional import _attention
 from torchdropout.functional._bernoulli import inverted
 from torchdropout.functional._part import Part
 from torchdropout.functional.attention import _as_autocast, attention_of_passes
-from torchdropout.verify import check_dropout
 
 KEY = Key(8, 9)
 attention = functools.partial(F.scaled_dot_product_attention, dropout_key=KEY)
@@ -187,6 +185,7 @@ def test_the_mask_is_dropouts_in_every_dtype_and_with_any_threads():
         torch.set_num_threads(threads)
 
 
+@pytest.mark.integration
 def test_the_rate_is_p():
     """Of 4 million probabilities a share of p is dropped, within 6 sigma: a chance of 2e-9.
 
@@ -250,31 +249,6 @@ def test_in_place_of_torchs_own_in_torchs_own_module(monkeypatch):
     assert torch.equal(torch_F.scaled_dot_product_attention(x, x, x), expected[1])
     assert torch.equal(seeded(layer.train(), x), seeded(layer, x))
     assert not torch.equal(layer(x), layer(x))
-
-
-def test_p_one_is_zeros_with_gradients_of_zero():
-    y = F.scaled_dot_product_attention(*QKV, None, 1.0)
-    assert torch.equal(y.detach(), torch.zeros_like(y))
-    for gradient in torch.autograd.grad(y.sum(), QKV):
-        assert torch.equal(gradient, torch.zeros_like(gradient))
-
-
-def test_randomness():
-    run = functools.partial(F.scaled_dot_product_attention, *(t.detach() for t in QKV), None, 0.3)
-    first = seeded(run)
-    assert torch.equal(first, seeded(run))
-    assert not torch.equal(first, run())
-    assert torch.equal(first, run(dropout_key=seeded(Key.draw)))
-    generators = [torch.Generator().manual_seed(1) for _ in range(2)]
-    before = torch.get_rng_state()
-    y = run(generator=generators[0])
-    assert torch.equal(y, run(dropout_key=Key.draw(generators[1])))
-    assert torch.equal(torch.get_rng_state(), before)
-    # Every way of the call draws as much from the generator as a dropout.
-    seeded(run)
-    after = torch.get_rng_state()
-    seeded(F.dropout, torch.ones(2))
-    assert torch.equal(torch.get_rng_state(), after)
 
 
 @pytest.mark.integration
@@ -517,62 +491,6 @@ def test_a_mask_of_padding_is_never_copied_for_each_query(monkeypatch):
     assert max(sizes) <= 4 * 8 * 64
 
 
-def test_transforms():
-    q, k, v = (t.detach() for t in QKV)
-    batched = torch.func.vmap(lambda q, k, v: attention(q, k, v, None, 0.3))(q, k, v)
-    each = [attention(*t, None, 0.3) for t in zip(q, k, v, strict=True)]
-    torch.testing.assert_close(batched, torch.stack(each), rtol=1e-12, atol=1e-13)
-
-    def run(x):
-        return F.scaled_dot_product_attention(q, k, v, None, 0.5) + x
-
-    xs = torch.zeros(2)
-    y = seeded(torch.func.vmap(run, randomness="different"), xs)
-    assert not torch.equal(y[0], y[1])
-    y = seeded(torch.func.vmap(run, randomness="same"), xs)
-    assert torch.equal(y[0], y[1])
-
-    def loss(q):
-        return attention(q, k[0], v[0], None, 0.3).square().sum()
-
-    grads = torch.func.vmap(torch.func.grad(loss))(q)
-    by_one = [torch.autograd.grad(loss(x), x)[0] for x in q.clone().requires_grad_().unbind()]
-    torch.testing.assert_close(grads, torch.stack(by_one), rtol=1e-11, atol=1e-12)
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("masked", [False, True])
-def test_compiles_in_one_graph(masked):
-    torch._dynamo.reset()
-    q, k, v = (t.detach().requires_grad_() for t in QKV)
-    mask = bools(2, 1, 1, 7) if masked else None
-
-    def function(q, k, v):
-        return F.scaled_dot_product_attention(q, k, v, mask, 0.3, not masked)
-
-    def step(function):
-        y = function(q, k, v)
-        return y, *torch.autograd.grad((y * y).sum(), (q, k, v))
-
-    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
-    got, expected = seeded(step, compiled), seeded(step, function)
-    for a, b in zip(got, expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-12)
-
-
-def test_checkpoint_recomputes_the_mask():
-    q, k, v = QKV
-    run = functools.partial(F.scaled_dot_product_attention, dropout_p=0.3)
-
-    def step(function):
-        y = function(q, k, v)
-        return y, *torch.autograd.grad((y * y).sum(), (q, k, v))
-
-    plain = seeded(step, run)
-    again = seeded(step, functools.partial(checkpoint, run, use_reentrant=False))
-    assert all(map(torch.equal, plain, again))
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_autocast_is_torchs(dtype):
     q, k, v = (t.detach().float().requires_grad_() for t in QKV)
@@ -584,22 +502,6 @@ def test_autocast_is_torchs(dtype):
     assert torch.equal(y, narrow)
     (gradient,) = torch.autograd.grad(y.float().sum(), q)
     assert gradient.dtype == torch.float32
-
-
-def test_tensors_without_values():
-    q, k, v = (t.detach().to("meta").requires_grad_() for t in QKV)
-    y = F.scaled_dot_product_attention(q, k, v, None, 0.3, True)
-    assert y.device.type == "meta"
-    assert y.shape == (2, 6, 5, 3)
-    assert torch.autograd.grad(y.sum(), q)[0].shape == q.shape
-
-
-def test_inference_mode():
-    expected = attention(*QKV, None, 0.3)
-    with torch.inference_mode():
-        y = attention(*QKV, None, 0.3)
-        assert y.is_inference()
-        assert torch.equal(y, expected)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -621,29 +523,20 @@ def test_without_features_each_key_has_the_same_probability():
     assert attention(q, k, v[..., :0], None, 0.3).shape == (2, 3, 0)
 
 
-def test_is_traced_as_one_call():
-    def call(q, k, v):
-        return F.scaled_dot_product_attention(q, k, value=v, dropout_p=0.3, is_causal=True)
-
-    graph = torch.fx.symbolic_trace(call)
-    calls = [node.target for node in graph.graph.nodes if node.op == "call_function"]
-    assert calls == [F.scaled_dot_product_attention]
-    assert torch.equal(seeded(graph, *QKV), seeded(call, *QKV))
-
-
 Q, K, V = (t.detach() for t in QKV)
 
 
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
+        ({"key": K.long()}, ArgumentTypeError, r"`key` to be a floating-point tensor"),
+        ({"key": K[0, 0, 0]}, ArgumentValueError, r"`key` to be of 2 dimensions or more"),
+        ({"key": K[..., :3]}, ArgumentValueError, r"`key` to be of query's 4 features, got key=<"),
         (
-            {"dropout_p": 1.5},
+            {"key": K[:, :4]},
             ArgumentValueError,
-            r"`dropout_p` to be in \[0, 1\], .* got dropout_p=1.5",
+            r"that broadcast, got shapes query=\(2, 6, 5, 4\), key",
         ),
-        ({"dropout_p": math.nan}, ArgumentValueError, r"got dropout_p=nan \(float\)"),
-        ({"dropout_p": "0.1"}, ArgumentTypeError, r"got dropout_p='0.1' \(str\)"),
         ({"is_causal": 1}, ArgumentTypeError, r"`is_causal` to be a bool, got is_causal=1 \(int\)"),
         ({"enable_gqa": None}, ArgumentTypeError, r"`enable_gqa` to be a bool, got .*None"),
         (
@@ -652,16 +545,8 @@ Q, K, V = (t.detach() for t in QKV)
             r"`scale` to be a number or None, got scale='1' \(str\)",
         ),
         ({"query": [1.0]}, ArgumentTypeError, r"`query` to be a tensor"),
-        ({"key": K.long()}, ArgumentTypeError, r"`key` to be a floating-point tensor"),
         ({"value": V.float()}, ArgumentTypeError, r"`value` to be of query's dtype, torch.float64"),
-        ({"key": K[0, 0, 0]}, ArgumentValueError, r"`key` to be of 2 dimensions or more"),
-        ({"key": K[..., :3]}, ArgumentValueError, r"`key` to be of query's 4 features, got key=<"),
         ({"value": V[..., :6, :]}, ArgumentValueError, r"`value` to be of key's length, 7"),
-        (
-            {"key": K[:, :4]},
-            ArgumentValueError,
-            r"that broadcast, got shapes query=\(2, 6, 5, 4\), key",
-        ),
         ({"value": V.to("meta")}, ArgumentValueError, r"`value` to be on query's device, cpu"),
         (
             {"enable_gqa": True, "key": K[:, :4]},
@@ -693,15 +578,6 @@ Q, K, V = (t.detach() for t in QKV)
             ArgumentValueError,
             "`attn_mask` or `is_causal`",
         ),
-        ({"dropout_key": 3}, ArgumentTypeError, r"`dropout_key` to be a torchdropout.Key, got"),
-        ({"generator": 3}, ArgumentTypeError, "`generator`"),
-        (
-            {"dropout_key": KEY, "generator": torch.Generator()},
-            ArgumentValueError,
-            "`dropout_key` or `generator`, not both",
-        ),
-        ({"layout": MaskLayout.of((5, 7))}, ArgumentValueError, r"shape \(2, 6, 5, 7\)"),
-        ({"broadcast_dims": (4,)}, ArgumentValueError, "`broadcast_dims`"),
     ],
 )
 @pytest.mark.parametrize("p", [0.0, 0.3])
@@ -720,42 +596,6 @@ def test_nested_tensors_are_refused(name):
     given[name] = torch.nested.nested_tensor([Q[0], Q[0, :3]], layout=torch.jagged)
     with pytest.raises(ArgumentTypeError, match=f"`{name}` to be a tensor that is not nested"):
         F.scaled_dot_product_attention(**given)
-
-
-@pytest.mark.slow
-def test_verified_quick():
-    assert not check_dropout(F.scaled_dot_product_attention, level="quick").findings
-
-
-@pytest.mark.slow
-def test_verified_longer():
-    assert not check_dropout(F.scaled_dot_product_attention, level="standard").findings
-
-
-def test_an_overriding_tensor_is_given_all_that_the_call_was():
-    calls = []
-
-    class Noting(torch.Tensor):
-        @classmethod
-        def __torch_function__(cls, function, types, args=(), kwargs=None):
-            calls.append((function, args, kwargs or {}))
-
-    q = torch.ones(2, 3, 4).as_subclass(Noting)
-    k, mask, generator = torch.ones(2, 5, 4), torch.zeros(3, 5), torch.Generator()
-    given = {
-        "scale": 0.5,
-        "enable_gqa": True,
-        "generator": generator,
-        "broadcast_dims": (0,),
-    }
-    F.scaled_dot_product_attention(q, k, k, mask, 0.25, True, **given)
-    F.scaled_dot_product_attention(q, k, k)
-    (function, args, kwargs), (_, _, plain) = calls
-    assert function is F.scaled_dot_product_attention
-    assert all(a is b for a, b in zip(args[:4], (q, k, k, mask), strict=True))
-    assert args[4:] == (0.25, True)
-    assert kwargs == given
-    assert plain == {}
 
 
 @pytest.mark.parametrize("p", [0.0, 0.5])

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.nn import functional as torch_F
 
 from oracle import FLOATS, same_bits, same_but_nans
 from torchdropout import Key, MaskLayout, backends
@@ -15,7 +14,6 @@ from torchdropout.errors import ArgumentTypeError, ArgumentValueError, ShapeErro
 from torchdropout.functional._blocks import seed_rate
 from torchdropout.kernels import cpu
 from torchdropout.ops import _drop_blocks
-from torchdropout.verify import check_dropout
 
 KEY = Key(5, 6)
 FUNCTIONS = {1: F.drop_block1d, 2: F.drop_block2d, 3: F.drop_block3d}
@@ -74,15 +72,6 @@ def test_every_place_is_dropped_at_the_same_rate(block, p):
     assert float((rates - p).abs().max()) < 6 * math.sqrt(p * (1 - p) / planes)
 
 
-def test_one_mask_for_all_channels():
-    shape = (3, 4, 12, 9)
-    y = F.drop_block2d(torch.ones(shape), 0.3, 3, per_channel=False, key=KEY)
-    assert torch.equal(y != 0, defined(shape, 2, 0.3, 3, shared=(1,)))
-    assert torch.equal(y, y[:, :1].expand_as(y))
-    shared = F.drop_block2d(torch.ones(shape), 0.3, 3, broadcast_dims=(0,), key=KEY)
-    assert torch.equal(shared != 0, defined(shape, 2, 0.3, 3, shared=(0,)))
-
-
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_scale_by_count(per_channel):
     x = torch.randn(16, 3, 9, 9, dtype=torch.float64)
@@ -101,59 +90,6 @@ def test_scale_by_count_where_nothing_is_kept():
         (gradient,) = torch.autograd.grad(y.sum(), x)
         assert not y.any()
         assert not gradient.any()
-
-
-@pytest.mark.parametrize("dims", [1, 2, 3])
-def test_p_zero_and_eval_return_the_input_and_draw_nothing(dims):
-    x, before = torch.randn(SHAPES[dims]), torch.get_rng_state()
-    assert FUNCTIONS[dims](x, 0.0, 3) is x
-    assert FUNCTIONS[dims](x, 0.5, 3, training=False) is x
-    assert FUNCTIONS[dims](x, 0.5, 100, training=False) is x
-    out = torch.empty_like(x)
-    assert FUNCTIONS[dims](x, 0.5, 3, training=False, out=out) is out
-    assert torch.equal(out, x)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("dims", [1, 2, 3])
-def test_p_one_is_zeros_with_a_gradient_of_zeros(dims):
-    x = torch.full(SHAPES[dims], math.inf, requires_grad=True)
-    y = FUNCTIONS[dims](x, 1.0, 3)
-    (gradient,) = torch.autograd.grad(y.sum(), x)
-    assert not y.any()
-    assert not gradient.any()
-
-
-def test_what_is_dropped_is_zero_whatever_it_was():
-    keep = F.drop_block2d(torch.ones(4, 4, 9, 9), 0.4, 3, key=KEY) != 0
-    for value in (math.inf, -math.inf, math.nan, -1.0):
-        dropped = F.drop_block2d(torch.full((4, 4, 9, 9), value), 0.4, 3, key=KEY)[~keep]
-        assert torch.equal(dropped, torch.zeros_like(dropped))
-        assert not dropped.signbit().any()
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_product_in_the_compute_type_rounded_once(dtype):
-    x = torch.randn(4, 4, 9, 9).to(dtype)
-    compute = torch.float64 if dtype == torch.float64 else torch.float32
-    keep = defined(x.shape, 2, 0.3, 3)
-    expected = torch.where(keep, (x.to(compute) * (1 / 0.7)).to(dtype), 0.0)
-    y = F.drop_block2d(x, 0.3, 3, key=KEY)
-    assert y.dtype == dtype
-    assert torch.equal(y, expected)
-
-
-@pytest.mark.parametrize("order", list(itertools.permutations(range(4)))[::5])
-@pytest.mark.parametrize("scale", ["expectation", "count"])
-def test_any_memory_layout_has_the_mask_of_contiguous(order, scale):
-    x = torch.randn(3, 4, 9, 8)
-    inverse = [order.index(d) for d in range(4)]
-    other = x.permute(order).contiguous().permute(inverse).requires_grad_()
-    y = F.drop_block2d(other, 0.3, 3, scale=scale, key=KEY)
-    assert torch.equal(y, F.drop_block2d(x, 0.3, 3, scale=scale, key=KEY))
-    assert y.stride() == torch.empty_like(other).stride()
-    (gradient,) = torch.autograd.grad(y, other, torch.ones_like(other))
-    assert gradient.stride() == other.stride()
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
@@ -177,141 +113,6 @@ def test_blocks_shared_by_a_batch_or_along_odd_strides():
         with backends.use("reference"):
             y = F.drop_block2d(x, 0.3, 4, broadcast_dims=broadcast_dims, key=Key(4))
         assert same_bits(F.drop_block2d(x, 0.3, 4, broadcast_dims=broadcast_dims, key=Key(4)), y)
-
-
-def test_a_micro_batch_has_the_mask_of_its_part_of_the_batch():
-    x = torch.randn(6, 3, 9, 8)
-    whole = F.drop_block2d(x, 0.3, 4, key=KEY)
-    layout = MaskLayout.of((6, 3, 12, 11)).at((2,))
-    assert torch.equal(F.drop_block2d(x[2:5], 0.3, 4, key=KEY, layout=layout), whole[2:5])
-    shared = F.drop_block2d(x, 0.3, 4, key=KEY, per_channel=False)
-    layout = MaskLayout.of((6, 3, 12, 11), broadcast_dims=(1,)).at((2,))
-    assert torch.equal(F.drop_block2d(x[2:5], 0.3, 4, key=KEY, layout=layout), shared[2:5])
-
-
-@pytest.mark.parametrize("scale", ["expectation", "count"])
-def test_derivatives_of_both_orders_and_modes(scale):
-    x = torch.randn(2, 2, 5, 4, dtype=torch.float64, requires_grad=True)
-
-    def drop(x):
-        return F.drop_block2d(x, 0.3, 3, scale=scale, key=KEY)
-
-    assert torch.autograd.gradcheck(drop, (x,), check_forward_ad=True, check_batched_grad=True)
-    assert torch.autograd.gradgradcheck(drop, (x,))
-
-
-def test_only_the_key_is_kept_for_the_backward():
-    kept = []
-    x = torch.randn(4, 4, 9, 9, requires_grad=True)
-    with torch.autograd.graph.saved_tensors_hooks(kept.append, lambda t: t):
-        F.drop_block2d(x, 0.3, 3)
-    assert [(t.dtype, t.numel()) for t in kept] == [(torch.int64, 2)]
-
-
-class TestVmap:
-    x = torch.randn(5, 4, 3, 8, 8)
-
-    def test_with_a_key_all_samples_share_the_mask(self):
-        y = torch.func.vmap(lambda x: F.drop_block2d(x, 0.3, 3, key=KEY))(self.x)
-        assert torch.equal(y, torch.stack([F.drop_block2d(x, 0.3, 3, key=KEY) for x in self.x]))
-
-    @pytest.mark.parametrize("scale", ["expectation", "count"])
-    def test_nested_same_within_different(self, scale):
-        def drop(x):
-            return F.drop_block2d(x, 0.3, 3, scale=scale)
-
-        same = torch.func.vmap(drop, randomness="same")
-        x = torch.stack([self.x, self.x])
-        y = torch.func.vmap(same, randomness="different")(x)
-        assert torch.equal(y == 0, (y[:, :1] == 0).expand_as(y))
-        assert not torch.equal(y[0] == 0, y[1] == 0)
-
-    def test_a_draw_for_each_sample_of_one_input(self):
-        def drop(factor):
-            return F.drop_block2d(self.x[0], 0.3, 3) * factor
-
-        y = torch.func.vmap(drop, randomness="different")(torch.ones(2))
-        assert not torch.equal(y[0], y[1])
-
-    def test_gradient_for_each_sample(self):
-        def loss(x):
-            return F.drop_block2d(x, 0.3, 3, key=KEY).sum()
-
-        gradient = torch.func.vmap(torch.func.grad(loss))(self.x)
-        ones = torch.ones_like(self.x[0])
-        assert torch.equal(gradient[2], F.drop_block2d(ones, 0.3, 3, key=KEY))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scale", ["expectation", "count"])
-def test_compiled_is_eager_for_any_p_and_size(scale):
-    def drop(x, p):
-        return F.drop_block2d(x, p, 3, scale=scale, key=KEY)
-
-    compiled = torch.compile(drop, fullgraph=True, dynamic=True)
-    for p, shape in ((0.3, (4, 3, 8, 8)), (0.1, (5, 3, 9, 11))):
-        x = torch.randn(shape, requires_grad=True)
-        gradients = []
-        for function in (drop, compiled):
-            y = function(x, p)
-            gradients.append(torch.autograd.grad(y.sum(), x)[0])
-        torch.testing.assert_close(y, drop(x, p))
-        torch.testing.assert_close(*gradients)
-
-
-def test_compiled_draws_as_eager():
-    def drop(x):
-        return F.drop_block1d(x, 0.3, 3) + F.drop_block1d(x, 0.3, 3)
-
-    compiled, x = torch.compile(drop, fullgraph=True, backend="aot_eager"), torch.randn(4, 3, 20)
-    torch.manual_seed(3)
-    expected = drop(x)
-    torch.manual_seed(3)
-    assert torch.equal(compiled(x), expected)
-
-
-def test_sources_of_randomness():
-    x = torch.ones(4, 3, 9, 9)
-    torch.manual_seed(3)
-    first, second = (F.drop_block2d(x, 0.3, 3) for _ in range(2))
-    torch.manual_seed(3)
-    assert torch.equal(F.drop_block2d(x, 0.3, 3), first)
-    assert not torch.equal(first, second)
-    before = torch.get_rng_state()
-    generator = torch.Generator().manual_seed(3)
-    assert torch.equal(F.drop_block2d(x, 0.3, 3, generator=generator), first)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("dims", [1, 2, 3])
-def test_in_place_and_out(dims):
-    x = torch.randn(SHAPES[dims])
-    expected = FUNCTIONS[dims](x, 0.3, 3, key=KEY)
-    out = torch.empty_like(x)
-    assert FUNCTIONS[dims](x, 0.3, 3, key=KEY, out=out) is out
-    assert torch.equal(out, expected)
-    assert FUNCTIONS[dims](x, 0.3, 3, True, key=KEY) is x
-    assert torch.equal(x, expected)
-
-
-def test_in_place_gradient():
-    x = torch.ones(2, 3, 9, 9, requires_grad=True)
-    y = F.drop_block2d(x * 1, 0.3, 3, True, key=KEY)
-    (gradient,) = torch.autograd.grad(y.sum(), x)
-    assert torch.equal(gradient, y)
-    before = torch.get_rng_state()
-    with pytest.raises(RuntimeError, match="leaf Variable"):
-        F.drop_block2d(x, 0.3, 3, True)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("shape", [(0, 3, 9, 9), (2, 0, 9, 9), (2, 3, 0, 9), (2, 3, 0, 0)])
-@pytest.mark.parametrize("scale", ["expectation", "count"])
-def test_empty(shape, scale):
-    x = torch.ones(shape, requires_grad=True)
-    y = F.drop_block2d(x, 0.5, 3, scale=scale)
-    (gradient,) = torch.autograd.grad(y.sum(), x)
-    assert y.shape == gradient.shape == shape
 
 
 class TestRefuses:
@@ -350,7 +151,6 @@ class TestRefuses:
             ),
             (ArgumentTypeError, r"got block_size=True \(bool\)", {"block_size": True}),
             (ArgumentValueError, r"`block_size` to be 1 or more.*=0", {"block_size": 0}),
-            (ArgumentValueError, r"`p` to be in \[0, 1\]", {"p": 1.5}),
             (ArgumentTypeError, r"`eps` .*got eps='1' \(str\)", {"eps": "1"}),
             (ArgumentValueError, r"`eps` to be a finite number", {"eps": math.nan}),
             (ArgumentValueError, r"`eps` to be a finite number", {"eps": math.inf}),
@@ -359,53 +159,12 @@ class TestRefuses:
             (ArgumentValueError, r"got scale='sample' \(str\)", {"scale": "sample"}),
             (ArgumentTypeError, r"`per_channel` to be a bool", {"per_channel": 1}),
             (ArgumentTypeError, r"`inplace` to be a bool", {"inplace": 1e-6}),
-            (ArgumentValueError, r"`broadcast_dims` to be .* below 2", {"broadcast_dims": (-1,)}),
-            (ArgumentValueError, r"not both", {"key": KEY, "generator": torch.Generator()}),
-            (
-                ArgumentValueError,
-                r"`layout` .* \(2, 3, 11, 7\)",
-                {"layout": MaskLayout.of(x.shape)},
-            ),
         ],
     )
     def test_arguments(self, error, words, given):
         F.drop_block2d(self.x, 0.5, 3, eps=0.0, key=KEY)  # the least that is accepted
         with pytest.raises(error, match=words):
             F.drop_block2d(self.x, **{"block_size": 3, **given})
-
-    @pytest.mark.parametrize("dtype", [torch.int64, torch.complex64])
-    def test_dtypes(self, dtype):
-        with pytest.raises(ArgumentTypeError, match="floating-point tensor"):
-            F.drop_block2d(self.x.to(dtype), 0.1, 3)
-
-
-def test_blocks_are_those_of_max_pooling():
-    """As other libraries do it: seeds enlarged by max pooling."""
-    seeds = ~F.keep_mask((2, 3, 13, 13), seed_rate(0.2, 5, 2), key=KEY)
-    blocks = torch_F.max_pool2d(seeds.float(), 5, stride=1)
-    y = F.drop_block2d(torch.ones(2, 3, 9, 9), 0.2, 5, key=KEY)
-    assert torch.equal(y == 0, blocks == 1)
-
-
-FORMS = [
-    F.drop_block2d,
-    lambda x, p, training: F.drop_block2d(x, p, training=training, scale="count"),
-]
-
-
-# Next to tests/verify/test_ours.py, which has both at a coarser level.
-@pytest.mark.slow
-@pytest.mark.parametrize("form", FORMS, ids=["expectation", "count"])
-def test_the_verifier_finds_nothing(form):
-    report = check_dropout(form, level="quick", spec="drop-block")
-    assert not report.findings, report.findings
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("form", FORMS, ids=["expectation", "count"])
-def test_the_verifier_finds_nothing_at_standard(form):
-    report = check_dropout(form, level="standard", spec="drop-block")
-    assert not report.findings, report.findings
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import forward_ad
-from torch.utils.checkpoint import checkpoint
 
 from oracle import FLOATS, layouts_of, mask, same_bits
 from strategies import keys, layouts, probabilities, seeds
@@ -222,31 +221,6 @@ class TestValues:
         wide = x[:1].expand(2, 3, 4, 5).contiguous()
         assert same_bits(y, composition(wide, residual, bias[:1].expand(5), key=KEY))
 
-    def test_the_inputs_are_not_modified(self, backend):
-        tensors = triple()
-        copies = [t.clone() for t in tensors]
-        x, residual, bias = tensors
-        for p, training in ((0.3, True), (0.3, False), (0.0, True), (1.0, True)):
-            y = F.dropout_add(x, residual, p, training, bias=bias)
-            assert y.data_ptr() not in [t.data_ptr() for t in tensors]
-        assert all(map(same_bits, tensors, copies))
-        assert [t._version for t in tensors] == [0, 0, 0]
-
-    def test_one_tensor_may_be_all_three(self, backend):
-        x = normal(40)
-        y = F.dropout_add(x, x, 0.3, bias=x, key=KEY)
-        assert same_bits(y, composition(x, x, x, key=KEY))
-
-    @pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 3), (2, 0, 3)])
-    def test_empty(self, backend, shape):
-        x, residual, bias = triple(shape=shape, grad=True)
-        before = torch.get_rng_state()
-        y = F.dropout_add(x, residual, 0.3, bias=bias)
-        assert y.shape == shape
-        assert not torch.equal(torch.get_rng_state(), before)  # a draw a call, whatever the shape
-        y.sum().backward()
-        assert torch.equal(bias.grad, torch.zeros(shape[-1:]))
-
 
 class TestIdentity:
     @pytest.mark.parametrize(("p", "training"), [(0.3, False), (0.0, True), (1.0, False)])
@@ -268,30 +242,8 @@ class TestIdentity:
         if bias is not None:
             assert same_bits(bias.grad, torch.full_like(bias, 6))
 
-    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
-    def test_p_one_is_the_residual(self, backend, dtypes):
-        x, residual, bias = triple(dtypes, grad=True)
-        with torch.no_grad():
-            x.fill_(torch.nan)
-        y = F.dropout_add(x, residual, 1.0, bias=bias)
-        assert same_bits(y, residual)
-        y.backward(torch.full_like(y, torch.inf))
-        assert same_bits(x.grad, torch.zeros_like(x))
-        assert bias is None or same_bits(bias.grad, torch.zeros_like(bias))
-        assert bool((residual.grad == torch.inf).all())
-
 
 class TestMask:
-    def test_drop_path(self, backend):
-        """A sample is its residual, or the residual and the whole branch scaled."""
-        x, residual, bias = triple(shape=(64, 3, 5))
-        y = F.dropout_add(x, residual, 0.25, bias=bias, key=KEY, broadcast_dims=(1, 2))
-        keep = F.keep_mask((64,), 0.25, key=KEY)
-        assert 0 < keep.sum() < 64
-        assert torch.equal(y[~keep], residual[~keep])
-        scaled = (x + bias) * torch.tensor(1 / 0.75, dtype=torch.float32)
-        assert torch.equal(y[keep], (residual + scaled)[keep])
-
     @pytest.mark.parametrize("dim", [0, 1, 2])
     def test_does_not_depend_on_the_sharding(self, backend, dim):
         x, residual, bias = triple(shape=(6, 10, 14))
@@ -330,43 +282,6 @@ class TestMask:
 
 
 class TestSource:
-    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
-    def test_draws_the_key_that_dropout_draws(self, backend, dtypes):
-        x, residual, bias = triple(dtypes)
-        torch.manual_seed(7)
-        y = F.dropout_add(x, residual, 0.3, bias=bias)
-        after = torch.get_rng_state()
-        torch.manual_seed(7)
-        kept = F.dropout(torch.ones(x.shape), 0.3) != 0
-        assert torch.equal(torch.get_rng_state(), after)
-        assert same_bits(y, definition(x, residual, bias, 0.3, kept))
-
-    def test_manual_seed_governs_it(self, backend):
-        x, residual, bias = triple()
-        torch.manual_seed(0)
-        first, second = (F.dropout_add(x, residual, bias=bias) for _ in range(2))
-        torch.manual_seed(0)
-        assert torch.equal(F.dropout_add(x, residual, bias=bias), first)
-        assert torch.equal(F.dropout_add(x, residual, bias=bias), second)
-        assert not torch.equal(first, second)
-
-    def test_gradients_do_not_change_what_is_drawn(self, backend):
-        torch.manual_seed(0)
-        expected = F.dropout_add(*triple()[:2])
-        torch.manual_seed(0)
-        assert torch.equal(F.dropout_add(*triple(grad=True)[:2]).detach(), expected)
-
-    def test_a_generator_is_drawn_from_instead(self, backend):
-        x, residual, _ = triple()
-        before = torch.get_rng_state()
-        generator = torch.Generator().manual_seed(3)
-        y = F.dropout_add(x, residual, generator=generator)
-        same = torch.Generator().manual_seed(3)
-        key = Key.draw(same)
-        assert torch.equal(generator.get_state(), same.get_state())
-        assert torch.equal(y, F.dropout_add(x, residual, key=key))
-        assert torch.equal(torch.get_rng_state(), before)
-
     @pytest.mark.parametrize("on_cpu", [True, False])
     @pytest.mark.parametrize("captures", [True, False])
     @pytest.mark.parametrize("source", [None, "key", "generator"])
@@ -405,12 +320,6 @@ class TestGradients:
         inputs = triple((torch.float64,) * 3, shape, grad=True)
         assert torch.autograd.gradcheck(function, inputs)
         assert torch.autograd.gradgradcheck(function, inputs)
-
-    def test_gradcheck_forward_and_batched(self, backend):
-        inputs = triple((torch.float64,) * 3, (2, 3), grad=True)
-        assert torch.autograd.gradcheck(
-            summed, inputs, check_forward_ad=True, check_batched_grad=True
-        )
 
     def test_gradcheck_without_bias(self, backend):
         inputs = triple((torch.float64, torch.float64, None), (2, 3), grad=True)[:2]
@@ -456,6 +365,7 @@ class TestGradients:
         bound = torch.finfo(bias.dtype).eps / 2 + 2 * torch.finfo(compute).eps
         assert bool(((got.double() / exact - 1).abs() <= bound).all())
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("dtypes", BIASED, ids=str)
     def test_do_not_depend_on_the_threads(self, dtypes, threads):
         """Sums too, with every compiled backend, of values far apart."""
@@ -521,18 +431,6 @@ class TestGradients:
             assert same_bits(got[1], expected[1])
             torch.testing.assert_close(got[2], expected[2])
 
-    def test_create_graph(self, backend):
-        inputs = triple((torch.float64,) * 3, grad=True)
-        results = []
-        for function in (summed, lambda *a: composition(*a, key=KEY)):
-            y = function(*inputs)
-            first = torch.autograd.grad((y**3).sum(), inputs, create_graph=True)
-            assert all(g.requires_grad for g in first)
-            second = torch.autograd.grad(sum((g**2).sum() for g in first), inputs)
-            results.append((*first, *second))
-        for got, expected in zip(*results, strict=True):
-            torch.testing.assert_close(got, expected)
-
     @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
     def test_create_graph_rounds_no_more_often(self, backend, dtypes):
         x, residual, _ = triple(dtypes)
@@ -543,19 +441,6 @@ class TestGradients:
         assert got.requires_grad
         (expected,) = torch.autograd.grad(summed(x, residual, None), x, g.detach())
         assert same_bits(got.detach(), expected)
-
-    def test_backward_twice_gives_the_same(self, backend):
-        inputs = triple(grad=True)
-        y = summed(*inputs).sum()
-        first = torch.autograd.grad(y, inputs, retain_graph=True)
-        assert all(map(same_bits, torch.autograd.grad(y, inputs), first))
-
-    def test_a_drawn_mask_is_that_of_the_forward(self, backend):
-        x, residual, _ = triple(grad=True)
-        y = F.dropout_add(x, torch.zeros_like(residual), 0.5)
-        torch.manual_seed(99)  # what is drawn in between does not matter
-        (gradient,) = torch.autograd.grad(y.sum(), x)
-        assert torch.equal(gradient != 0, y != 0)
 
     @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
     def test_at_most_16_bytes_are_kept_for_the_backward(self, backend, dtypes):
@@ -572,18 +457,6 @@ class TestGradients:
         y.sum().backward()
         assert x.grad is not None
 
-    def test_no_grad_and_inference_mode(self, backend):
-        inputs = triple(grad=True)
-        expected = summed(*inputs).detach()
-        with torch.no_grad():
-            y = summed(*inputs)
-        assert not y.requires_grad
-        assert torch.equal(y, expected)
-        with torch.inference_mode():
-            y = summed(*inputs)
-        assert y.is_inference()
-        assert torch.equal(y, expected)
-
 
 def seeded(function, *args):
     torch.manual_seed(5)
@@ -591,18 +464,6 @@ def seeded(function, *args):
 
 
 class TestTransforms:
-    def test_grad_vjp_jacrev_jacfwd(self):
-        inputs = triple((torch.float64,) * 3, (4, 5))
-        other = lambda *a: composition(*a, key=KEY)  # noqa: E731
-        for transform in (
-            lambda f: torch.func.grad(lambda *a: f(*a).square().sum(), (0, 1, 2))(*inputs),
-            lambda f: torch.func.vjp(f, *inputs)[1](normal(4, 5, dtype=torch.float64, seed=3)),
-            lambda f: torch.func.jacrev(f, (0, 1, 2))(*inputs),
-            lambda f: torch.func.jacfwd(f, (0, 1, 2))(*inputs),
-            lambda f: torch.func.hessian(lambda *a: f(*a).square().sum(), 2)(*inputs),
-        ):
-            torch.testing.assert_close(transform(summed), transform(other))
-
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     def test_jvp_and_dual_numbers(self, dtype):
         inputs, tangents = triple((dtype,) * 3), triple((dtype,) * 3, (6, 37))
@@ -619,18 +480,6 @@ class TestTransforms:
             assert torch.equal(
                 forward_ad.unpack_dual(summed(inputs[0], only, inputs[2])).tangent, tangents[1]
             )
-
-    def test_grad_of_a_drawn_mask_is_the_mask_that_was_drawn(self):
-        x, residual = torch.ones(64), torch.zeros(64)
-        gradient = seeded(torch.func.grad(lambda x: F.dropout_add(x, residual, 0.5).sum()), x)
-        assert torch.equal(gradient, seeded(F.dropout_add, x, residual, 0.5))
-
-    def test_vmap_error_raises_and_draws_nothing(self):
-        before = torch.get_rng_state()
-        x = torch.ones(3, 8)
-        with pytest.raises(RuntimeError, match="randomness error mode"):
-            torch.func.vmap(F.dropout_add)(x, x)
-        assert torch.equal(torch.get_rng_state(), before)
 
     @pytest.mark.parametrize("in_dims", [(0, 0, 0), (0, 0, None), (0, None, None), (None, 0, 0)])
     @pytest.mark.parametrize("randomness", ["same", "different"])
@@ -649,49 +498,6 @@ class TestTransforms:
             sample = [t[i] if d == 0 else t for t, d in zip(whole, in_dims, strict=True)]
             assert torch.equal(y[i], composition(*sample, key=key))
 
-    def test_vmap_with_a_key_shares_the_mask(self):
-        x, residual, bias = normal(3, 4, 8), normal(3, 4, 8, seed=1), normal(8, seed=2)
-        y = torch.func.vmap(summed, (0, 0, None))(x, residual, bias)
-        samples = [summed(a, b, bias) for a, b in zip(x, residual, strict=True)]
-        assert torch.equal(y, torch.stack(samples))
-
-    @pytest.mark.parametrize("randomness", ["same", "different"])
-    def test_per_sample_gradients(self, randomness):
-        def loss(bias, x):
-            return F.dropout_add(x, torch.zeros_like(x), 0.5, bias=bias).sum()
-
-        x, bias = torch.ones(3, 64), torch.zeros(64)
-        per_sample = torch.func.vmap(torch.func.grad(loss), (None, 0), randomness=randomness)
-        expected = torch.func.vmap(
-            lambda x: F.dropout_add(x, torch.zeros_like(x), 0.5), randomness=randomness
-        )
-        assert torch.equal(seeded(per_sample, bias, x), seeded(expected, x))
-
-    def test_fx_symbolic_trace_records_one_call(self):
-        def function(x, residual, bias):
-            return F.dropout_add(x, residual, 0.3, bias=bias)
-
-        graph = torch.fx.symbolic_trace(function)
-        assert [n.target for n in graph.graph.nodes if n.op == "call_function"] == [F.dropout_add]
-        inputs = triple()
-        assert torch.equal(seeded(graph, *inputs), seeded(function, *inputs))
-
-    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
-    def test_meta_tensors_have_shape_dtype_and_strides(self, dtypes):
-        inputs = [t if t is None else t.to("meta") for t in triple(dtypes)]
-        y = F.dropout_add(inputs[0], inputs[1], 0.3, bias=inputs[2])
-        assert (y.device.type, y.dtype, y.shape) == ("meta", dtypes[1], (6, 37))
-
-    def test_a_subclass_comes_back(self):
-        class Mine(torch.Tensor):
-            pass
-
-        x, residual, bias = triple()
-        for tensors in ((x.as_subclass(Mine), residual), (x, residual.as_subclass(Mine))):
-            y = F.dropout_add(*tensors, 0.3, bias=bias, key=KEY)
-            assert type(y) is Mine
-            assert torch.equal(y.as_subclass(torch.Tensor), summed(x, residual, bias))
-
 
 class TestCompile:
     @pytest.fixture(autouse=True)
@@ -707,6 +513,7 @@ class TestCompile:
         wanted = [t for t in inputs if t is not None]
         return y.detach(), *torch.autograd.grad(y.float().square().sum(), wanted), torch.rand(1)
 
+    @pytest.mark.integration
     @pytest.mark.parametrize(
         "dtypes",
         [(torch.float32,) * 3, (torch.bfloat16, torch.float32, torch.bfloat16)],
@@ -729,44 +536,6 @@ class TestCompile:
         for a, b in zip(got[1:-1], gradients, strict=True):
             torch.testing.assert_close(a, b)
         assert torch.equal(got[1] == 0, gradients[0] == 0)
-
-    def test_keys_dims_eval_and_dynamic_shapes(self):
-        def function(x, residual, bias, key, training):
-            y = F.dropout_add(x, residual, 0.3, training, bias=bias, key=key)
-            return F.dropout_add(y, x, 0.2, training, key=key, broadcast_dims=(1,))
-
-        compiled = torch.compile(function, fullgraph=True, dynamic=True, backend="aot_eager")
-        for n in (3, 5, 8):
-            inputs = triple(shape=(n, 9 + n))
-            for training in (True, False):
-                got = compiled(*inputs, Key(n), training)
-                assert torch.equal(got, function(*inputs, Key(n), training))
-
-    def test_wrong_arguments_raise_the_same_error(self):
-        compiled = torch.compile(F.dropout_add, fullgraph=True, backend="eager")
-        with pytest.raises(Exception, match="Expected `residual` to be of the input's shape"):
-            compiled(torch.ones(3), torch.ones(4))
-
-
-class TestCheckpoint:
-    @pytest.mark.parametrize("reentrant", [True, False])
-    @pytest.mark.parametrize("key", [None, KEY])
-    def test_recomputes_the_same_mask(self, backend, reentrant, key):
-        def block(x, residual, bias):
-            return F.dropout_add(x * 3, residual, 0.5, bias=bias, key=key).sin()
-
-        def again(*inputs):
-            return checkpoint(block, *inputs, use_reentrant=reentrant)
-
-        results = []
-        for function in (block, again):
-            inputs = triple(grad=True)
-            torch.manual_seed(3)
-            y = function(*inputs)
-            y.sum().backward()
-            results.append((y.detach(), *[t.grad for t in inputs], torch.rand(1)))
-        for got, expected in zip(*results, strict=True):
-            assert torch.equal(got, expected)
 
 
 def test_autocast(backend):
@@ -809,204 +578,6 @@ def test_threads_that_call_at_once_do_not_mix():
             assert torch.equal(y, composition(x, residual, bias, key=Key(i)))
 
 
-X = torch.ones(2, 3)
-HALF, BRAIN = X.half(), X.bfloat16()
-SHAPE = "Expected `residual` to be of the input's shape, (2, 3)"
-BIAS_SHAPE = "Expected `bias` to be of shape (3,), the input's last dimension"
-REAL = "to be a floating-point tensor of 16 bits or more"
-
-
-class FakeCudaGenerator(torch.Generator):
-    device = torch.device("cuda")
-
-
-def _bad(x, residual, error, expected, got, p=0.5, **kwargs):
-    return x, residual, p, kwargs, error, expected, got
-
-
-VALUE, TYPE = ArgumentValueError, ArgumentTypeError
-BAD = {
-    "residual longer": _bad(X, torch.ones(2, 4), VALUE, SHAPE, "residual=<tensor of shape (2, 4)"),
-    "residual row": _bad(X, torch.ones(3), VALUE, SHAPE, "got residual=<tensor of shape (3,)"),
-    "residual column": _bad(X, torch.ones(2, 1), VALUE, SHAPE, "residual=<tensor of shape (2, 1)"),
-    "residual of one": _bad(X, torch.ones(1, 1), VALUE, SHAPE, "residual=<tensor of shape (1, 1)"),
-    "residual 0-D": _bad(X, torch.tensor(1.0), VALUE, SHAPE, "got residual=<tensor of shape ()"),
-    "residual larger": _bad(
-        X, torch.ones(5, 2, 3), VALUE, SHAPE, "got residual=<tensor of shape (5, 2, 3)"
-    ),
-    "residual turned": _bad(X, torch.ones(3, 2), VALUE, SHAPE, "got residual=<tensor of shape (3,"),
-    "residual double": _bad(
-        X,
-        X.double(),
-        TYPE,
-        "Expected `residual` to be of dtype torch.float32 with an input of torch.float32",
-        "got residual=<tensor of shape (2, 3), torch.float64> (Tensor)",
-    ),
-    "residual single beside double": _bad(
-        X.double(), X, TYPE, "`residual` to be of dtype torch.float64 with", "torch.float32>"
-    ),
-    "residual half beside single": _bad(
-        X, HALF, TYPE, "`residual` to be of dtype torch.float32 with", "torch.float16>"
-    ),
-    "residual another half": _bad(
-        HALF,
-        BRAIN,
-        TYPE,
-        "`residual` to be of dtype torch.float16 or torch.float32 with an input of torch.float16",
-        "torch.bfloat16>",
-    ),
-    "residual double beside half": _bad(
-        BRAIN, X.double(), TYPE, "of dtype torch.bfloat16 or torch.float32 with", "torch.float64>"
-    ),
-    "residual complex": _bad(
-        X, X.cfloat(), TYPE, f"Expected `residual` {REAL}", "a tensor of torch.complex64"
-    ),
-    "residual integers": _bad(
-        X, X.int(), TYPE, f"Expected `residual` {REAL}", "got a tensor of torch.int32: convert"
-    ),
-    "residual list": _bad(X, [1.0], TYPE, "Expected `residual` to be a tensor", "[1.0] (list)"),
-    "residual none": _bad(X, None, TYPE, "Expected `residual` to be a tensor", "None (NoneType)"),
-    "residual meta": _bad(
-        X,
-        X.to("meta"),
-        VALUE,
-        "Expected `residual` to be on the input's device, cpu, and not on meta",
-        "got residual=<tensor of shape (2, 3)",
-    ),
-    "input meta": _bad(
-        X.to("meta"), X, VALUE, "`residual` to be on the input's device, meta", "not on cpu"
-    ),
-    "input complex": _bad(
-        X.cfloat(), X.cfloat(), TYPE, f"Expected `input` {REAL}", "a tensor of torch.complex64"
-    ),
-    "input integers": _bad(
-        X.long(), X.long(), TYPE, f"Expected `input` {REAL}", "a tensor of torch.int64: convert it"
-    ),
-    "input bools": _bad(X.bool(), X, TYPE, f"Expected `input` {REAL}", "a tensor of torch.bool"),
-    "input float8": _bad(
-        X.to(torch.float8_e5m2), X, TYPE, f"Expected `input` {REAL}", "torch.float8_e5m2"
-    ),
-    "input list": _bad([1.0], X, TYPE, "Expected `input` to be a tensor", "got input=[1.0] (list)"),
-    "bias short": _bad(
-        X, X, VALUE, BIAS_SHAPE, "got bias=<tensor of shape (2,), torch.f", bias=torch.ones(2)
-    ),
-    "bias of one": _bad(X, X, VALUE, BIAS_SHAPE, "tensor of shape (1,)", bias=torch.ones(1)),
-    "bias 0-D": _bad(X, X, VALUE, BIAS_SHAPE, "tensor of shape ()", bias=torch.tensor(1.0)),
-    "bias 2-D": _bad(X, X, VALUE, BIAS_SHAPE, "tensor of shape (1, 3)", bias=torch.ones(1, 3)),
-    "bias like input": _bad(X, X, VALUE, BIAS_SHAPE, "tensor of shape (2, 3)", bias=X),
-    "bias double": _bad(
-        X,
-        X,
-        TYPE,
-        "Expected `bias` to be of dtype torch.float32",
-        "got bias=<tensor of shape (3,), torch.float64> (Tensor)",
-        bias=torch.ones(3).double(),
-    ),
-    "bias half": _bad(
-        X, X, TYPE, "Expected `bias` to be of dtype", "torch.float16>", bias=torch.ones(3).half()
-    ),
-    "bias another half": _bad(
-        HALF,
-        HALF,
-        TYPE,
-        "Expected `bias` to be of dtype torch.float16 or torch.float32",
-        "torch.bfloat16>",
-        bias=torch.ones(3).bfloat16(),
-    ),
-    "bias complex": _bad(
-        X, X, TYPE, f"Expected `bias` {REAL}", "torch.complex64", bias=torch.ones(3).cfloat()
-    ),
-    "bias integers": _bad(
-        X, X, TYPE, f"Expected `bias` {REAL}", "torch.int64: convert", bias=torch.ones(3).long()
-    ),
-    "bias number": _bad(
-        X, X, TYPE, "Expected `bias` to be a tensor", "got bias=1.0 (float)", bias=1.0
-    ),
-    "bias bool": _bad(X, X, TYPE, "Expected `bias` to be a tensor", "False (bool)", bias=False),
-    "bias meta": _bad(
-        X,
-        X,
-        VALUE,
-        "Expected `bias` to be on the input's device, cpu, and not on meta",
-        "got bias=<tensor of shape (3,)",
-        bias=torch.ones(3, device="meta"),
-    ),
-    "bias beside a scalar": _bad(
-        torch.tensor(1.0),
-        torch.tensor(1.0),
-        TYPE,
-        "Expected no `bias` with an input without dimensions",
-        "got a tensor for bias",
-        bias=torch.tensor(1.0),
-    ),
-    "p nan": _bad(X, X, VALUE, "Expected `p` to be in [0, 1]", "got p=nan (float)", p=math.nan),
-    "p below": _bad(X, X, VALUE, "Expected `p` to be in [0, 1]", "got p=-0.1 (float)", p=-0.1),
-    "p above": _bad(X, X, VALUE, "Expected `p` to be in [0, 1]", "got p=2 (int)", p=2),
-    "p string": _bad(X, X, TYPE, "Expected `p` to be a number", "got p='0.5' (str)", p="0.5"),
-    "p bool": _bad(X, X, TYPE, "Expected `p` to be a number", "got p=True (bool)", p=True),
-    "p none": _bad(X, X, TYPE, "Expected `p` to be a number", "p=None (NoneType)", p=None),
-    "p tensor": _bad(X, X, TYPE, "`p` to be a number", "torch.float32> (Tensor)", p=torch.ones(1)),
-    "both": _bad(
-        X,
-        X,
-        VALUE,
-        "Expected `key` or `generator`, not both",
-        "got key=Key(seed=",
-        key=KEY,
-        generator=torch.Generator(),
-    ),
-    "key": _bad(X, X, TYPE, "Expected `key` to be a torchdropout.Key", "got key=7 (int)", key=7),
-    "generator": _bad(
-        X, X, TYPE, "Expected `generator` to be a torch.Generator", "=7 (int)", generator=7
-    ),
-    "generator elsewhere": _bad(
-        X,
-        X,
-        VALUE,
-        "Expected `generator` to be on the CPU",
-        "got a generator on cuda",
-        generator=FakeCudaGenerator(),
-    ),
-    "dims": _bad(
-        X, X, VALUE, "`broadcast_dims` to be dim", "dims=(2,) (tuple)", broadcast_dims=(2,)
-    ),
-    "dims twice": _bad(
-        X, X, VALUE, "`broadcast_dims` to be dim", "(0, -2) (tuple)", broadcast_dims=(0, -2)
-    ),
-    "layout": _bad(
-        X, X, TYPE, "`layout` to be a torchdropout.MaskLayout", "(3, 1) (tuple)", layout=(3, 1)
-    ),
-    "layout rank": _bad(
-        X, X, VALUE, "Expected `layout` to be", "(MaskLayout)", layout=MaskLayout(0, (1,))
-    ),
-    "layout and dims": _bad(
-        X,
-        X,
-        VALUE,
-        "Expected `layout` or `broadcast_dims`, not both",
-        "broadcast_dims=(0,)",
-        layout=MaskLayout.of((2, 3)),
-        broadcast_dims=(0,),
-    ),
-    "training": _bad(
-        X, X, TYPE, "Expected `training` to be a bool", "got training=1 (int)", training=1
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-@pytest.mark.parametrize("training", [True, False])
-def test_refusals_say_what_was_expected_and_what_came(case, training):
-    x, residual, p, kwargs, error, expected, got = BAD[case]
-    before = torch.get_rng_state()
-    with pytest.raises(error) as raised:
-        F.dropout_add(x, residual, p, **{"training": training, **kwargs})
-    assert expected in str(raised.value)
-    assert got in str(raised.value)
-    assert isinstance(raised.value, TorchDropoutError)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 # Once wrong: no error of the library, some after a draw: "torchdropout.masked_affine.default"
 # (NotImplementedError), "Internal error: NestedTensorImpl doesn't support sizes".
 @pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
@@ -1027,12 +598,6 @@ def test_nested_tensors_are_refused(layout, training, place):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_there_is_no_out_and_no_inplace():
-    for extra in ({"out": X}, {"inplace": True}):
-        with pytest.raises(TypeError, match="unexpected keyword argument"):
-            F.dropout_add(X, X, **extra)
-
-
 @pytest.mark.parametrize("summed", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_opcheck_of_the_backward(dtype, summed):
@@ -1044,3 +609,44 @@ def test_opcheck_of_the_backward(dtype, summed):
         test_utils=("test_schema", "test_faketensor"),
     )
     assert set(results.values()) == {"SUCCESS"}
+
+
+X, HALF, BRAIN = torch.ones(2, 3), torch.ones(2, 3).half(), torch.ones(2, 3).bfloat16()
+OF_HALF = r"to be of dtype torch.float16 or torch.float32 with an input of torch.float16, got"
+# x, residual and bias, and what is said; other tensors that do not fit are refused in
+# test_every_function.py.
+REFUSED = {
+    "a row": (
+        (X, X[0], None),
+        r"`residual` to be of the input's shape, .*got residual=<tensor of shape .3,",
+    ),
+    "a column": ((X, X[:, :1], None), r"`residual` to be of the input's shape"),
+    "half beside single": ((X, HALF, None), "`residual` to be of dtype torch.float32 with"),
+    "another half": ((HALF, BRAIN, None), f"`residual` {OF_HALF}"),
+    "double beside half": ((HALF, X.double(), None), f"`residual` {OF_HALF}"),
+    "complex": ((X.cfloat(), X.cfloat(), None), "`input` to be a floating-point tensor of 16 bits"),
+    "a bias of one": (
+        (X, X, X[0, :1]),
+        r"`bias` to be of shape \(3,\), the input's last dimension",
+    ),
+    "a bias like x": ((X, X, X), r"`bias` to be of shape \(3,\), the input's last dimension"),
+    "a narrow bias": ((X, X, HALF[0]), "`bias` to be of dtype torch.float32"),
+    "a bias of another half": (
+        (HALF, HALF, BRAIN[0]),
+        "`bias` to be of dtype torch.float16 or torch.float32, got bias",
+    ),
+    "a bias of a scalar": (
+        (X[0, 0], X[0, 0], X[0, 0]),
+        "no `bias` with an input without dimensions",
+    ),
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("case", REFUSED)
+def test_tensors_that_do_not_fit_are_refused_and_nothing_is_drawn(case, training):
+    (x, residual, bias), words = REFUSED[case]
+    before = torch.get_rng_state()
+    with pytest.raises(TorchDropoutError, match=words):
+        F.dropout_add(x, residual, 0.5, training, bias=bias)
+    assert torch.equal(torch.get_rng_state(), before)

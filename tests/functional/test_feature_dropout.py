@@ -18,33 +18,6 @@ def channels(y, lead):
 
 
 @pytest.mark.parametrize(
-    ("function", "shape", "lead"),
-    [
-        (F.dropout1d, (6, 50, 3), 2),
-        (F.dropout1d, (50, 3), 1),
-        (F.dropout2d, (6, 50, 3, 2), 2),
-        (F.dropout3d, (6, 50, 3, 2, 2), 2),
-        (F.dropout3d, (50, 3, 2, 2), 1),
-    ],
-)
-def test_whole_channels_are_dropped(function, shape, lead):
-    y = function(torch.ones(shape), 0.5, key=KEY)
-    expected = F.keep_mask(shape[:lead], 0.5, key=KEY)
-    assert torch.equal(channels(y, lead), expected * 2.0)
-
-
-@pytest.mark.parametrize("shape", [(50, 3)])
-def test_an_unbatched_sequence_is_a_batch_of_one(shape):
-    x = torch.randn(shape)
-    assert torch.equal(F.dropout1d(x, key=KEY), F.dropout1d(x[None], key=KEY)[0])
-
-
-def test_an_unbatched_volume_is_a_batch_of_one():
-    x = torch.randn(50, 3, 2, 2)
-    assert torch.equal(F.dropout3d(x, key=KEY), F.dropout3d(x[None], key=KEY)[0])
-
-
-@pytest.mark.parametrize(
     ("name", "shape", "words"),
     [
         ("dropout2d", (4, 50, 6), "assuming that channel-wise 1D dropout behavior is desired"),
@@ -92,28 +65,6 @@ def test_too_few_dimensions_raise_as_in_torch(name, shape):
         with pytest.warns(UserWarning, match=name):
             assert torch.equal(getattr(module, name)(x, 0.5, False), x)
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_broadcast_dims_share_further():
-    y = F.dropout2d(torch.ones(6, 50, 3, 2), key=KEY, broadcast_dims=(0,))
-    assert torch.equal(y, y[:1].expand_as(y))
-    assert torch.equal(channels(y, 2)[0] != 0, F.keep_mask((50,), 0.5, key=KEY))
-
-
-@pytest.mark.parametrize("name", ["dropout1d", "dropout2d", "dropout3d"])
-def test_in_place(name):
-    x = torch.randn({"dropout1d": (4, 5, 6), "dropout2d": (4, 5, 6, 2)}.get(name, (4, 5, 6, 2, 2)))
-    expected = getattr(F, name)(x, 0.5, key=KEY)
-    assert getattr(F, name)(x, 0.5, True, True, key=KEY) is x
-    assert torch.equal(x, expected)
-
-
-def test_channels_last_has_the_mask_of_contiguous():
-    x = torch.randn(4, 8, 6, 6)
-    last = x.contiguous(memory_format=torch.channels_last)
-    y = F.dropout2d(last, key=KEY)
-    assert torch.equal(y, F.dropout2d(x, key=KEY))
-    assert y.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_nested_tensor_is_refused_and_draws_nothing():

@@ -133,6 +133,7 @@ def test_under_vmap():
     assert different.shape == x.shape
 
 
+@pytest.mark.integration
 def test_compiled_p_is_an_input_of_the_graph():
     def call(x, p):
         return F.dropout(x, p, key=KEY)
@@ -149,6 +150,7 @@ def test_compiled_p_is_an_input_of_the_graph():
             compiled(X.clone().requires_grad_(), torch.full((5,), 1.5))
 
 
+@pytest.mark.integration
 def test_compiled_p_may_be_a_constant_where_sizes_are_symbols():
     """A symbol equals a size without being found by `in`."""
 

@@ -13,7 +13,6 @@ from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.functional import _map, _shards
 from torchdropout.functional._bernoulli import inverted
 from torchdropout.functional._blocks import blocks
-from torchdropout.nn import recurrent
 from torchdropout.nn import variational_dropout as layers
 
 KEY = Key(5, 6)
@@ -486,21 +485,3 @@ def test_every_process_draws_for_the_whole_table(monkeypatch):
     assert calls == [(["emb(words)", "words"], [], None, [])]
     assert asked == [["input", "weight"], ["emb(words)", "words"]]
     assert [args[1:] for args in checked] == [(True, False)]
-
-
-@pytest.mark.parametrize("kind", ["input", "state", "second state", "weight"])
-def test_a_recurrent_layer_takes_no_dtensor(monkeypatch, kind):
-    layer = nn.LSTM(4, 3, recurrent_dropout=0.5)
-    x, states = randn(5, 2, 4), (randn(1, 2, 3), randn(1, 2, 3))
-    spread = {
-        "input": x,
-        "state": states[0],
-        "second state": states[1],
-        "weight": layer.weight_ih_l0,
-    }[kind]
-    monkeypatch.setattr(recurrent, "is_spread", lambda t: t is spread)
-    name = {"input": "input", "weight": "weight_ih_l0"}.get(kind, "hx")
-    before = torch.get_rng_state()
-    with pytest.raises(ArgumentTypeError, match=f"`{name}` to be not a DTensor"):
-        layer(x, states)
-    assert torch.equal(torch.get_rng_state(), before)

@@ -1,21 +1,16 @@
 """Token dropout: which tokens are kept, by the definition, and that they are unchanged."""
 
-import copy
 import itertools
-import pickle
 
 import pytest
 import torch
-from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
-from oracle import DTYPES, layouts_of, same_bits
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout.contract.noise import DOMAIN_ORDER, word, words_range
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.kernels import counted
-from torchdropout.verify import check_dropout
 
 KEY = Key(2**63 + 5, 6)
 
@@ -55,13 +50,6 @@ def test_it_is_the_definition(p, prefix, rest):
     assert torch.equal(places, defined(KEY, 5, 13, p))
     assert torch.equal(y, taken(x, places, prefix))
     assert torch.equal(F.token_dropout(x, p, num_prefix_tokens=prefix, key=KEY), y)
-
-
-def test_ordered_is_the_same_tokens_in_the_order_of_the_sequence():
-    x = tokens()
-    y, places = F.token_dropout(x, 0.5, ordered=True, return_indices=True, key=KEY)
-    assert torch.equal(places, defined(KEY, 5, 13, 0.5).sort(1).values)
-    assert torch.equal(y, taken(x, places))
 
 
 @pytest.mark.parametrize(
@@ -121,20 +109,6 @@ def test_any_layout(layout):
     assert torch.equal(keep.nonzero()[:, 1].view(5, 5), first)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_the_choice_and_every_bit_in_every_dtype(dtype):
-    x = tokens(dtype=dtype)
-    y = F.token_dropout(x, 0.5, key=KEY)
-    assert same_bits(y, taken(x, defined(KEY, 5, 13, 0.5)))
-
-
-def test_the_choice_in_every_memory_layout():
-    x = tokens(5, 13, 2, 3)
-    expected = F.token_dropout(x, 0.5, key=KEY)
-    for other in layouts_of(x).values():
-        assert torch.equal(F.token_dropout(other, 0.5, key=KEY), expected)
-
-
 def test_the_choice_with_any_number_of_threads():
     x, threads = torch.randn(512, 600, 1), torch.get_num_threads()
     found = []
@@ -151,22 +125,6 @@ def test_the_choice_with_any_number_of_threads():
     )
 
 
-@pytest.mark.parametrize("start", [0, 2, 4])
-def test_a_micro_batch_has_the_choices_of_its_part_of_the_batch(start):
-    x = tokens()
-    whole = F.token_dropout(x, 0.3, num_prefix_tokens=2, key=KEY)
-    layout = MaskLayout.of((5, 11)).at((start,))
-    part = F.token_dropout(x[start:], 0.3, num_prefix_tokens=2, key=KEY, layout=layout)
-    assert torch.equal(part, whole[start:])
-
-
-def test_one_choice_for_all_samples():
-    x = tokens()
-    y, places = F.token_dropout(x, 0.5, broadcast_dims=(0,), return_indices=True, key=KEY)
-    assert torch.equal(places, defined(KEY, 1, 13, 0.5).expand(5, -1))
-    assert torch.equal(y, taken(x, places))
-
-
 def test_eval_and_p_zero_return_the_input_and_draw_nothing():
     x, before = tokens(), torch.get_rng_state()
     for p, training in ((0.5, False), (0.0, True), (0, False)):
@@ -175,14 +133,6 @@ def test_eval_and_p_zero_return_the_input_and_draw_nothing():
         assert y is x
         assert places is None
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_an_empty_batch_and_tokens_without_features():
-    assert F.token_dropout(torch.ones(0, 9, 3), 0.5, num_prefix_tokens=1).shape == (0, 5, 3)
-    assert F.token_dropout(torch.ones(2, 8, 0), 0.5).shape == (2, 4, 0)
-    empty = torch.ones(0, 9, 3, requires_grad=True)
-    F.token_dropout(empty, 0.5).sum().backward()
-    assert empty.grad.shape == (0, 9, 3)
 
 
 class TestGradient:
@@ -198,15 +148,6 @@ class TestGradient:
                 expected[n, at] = incoming[n, i]
         assert torch.equal(gradient, expected)
 
-    def test_of_both_orders_and_modes(self):
-        x = tokens(2, 4, 2, dtype=torch.float64).requires_grad_()
-
-        def drop(x):
-            return F.token_dropout(x, 0.5, num_prefix_tokens=1, key=KEY)
-
-        assert torch.autograd.gradcheck(drop, (x,), check_forward_ad=True, check_batched_grad=True)
-        assert torch.autograd.gradgradcheck(drop, (x,))
-
     def test_keeps_nothing_but_indices(self):
         kept = []
         x = torch.randn(4, 17, 64, requires_grad=True)
@@ -217,78 +158,9 @@ class TestGradient:
         assert {dtype for dtype, _ in kept} == {torch.int64}
         assert sum(count for _, count in kept) <= 4 * 9 + 4
 
-    @pytest.mark.parametrize("reentrant", [True, False])
-    def test_checkpointed(self, reentrant):
-        gradients = []
-        for run in (lambda f, x: f(x), lambda f, x: checkpoint(f, x, use_reentrant=reentrant)):
-            x = tokens().requires_grad_()
-            torch.manual_seed(4)
-            run(lambda x: F.token_dropout(x, 0.5).square(), x).sum().backward()
-            gradients.append(x.grad)
-        assert torch.equal(*gradients)
-        assert gradients[0].any()
-
 
 class TestTransforms:
     x = torch.randn(4, 3, 8, 2)
-
-    def test_with_a_key_all_samples_have_one_choice(self):
-        y = torch.func.vmap(lambda x: F.token_dropout(x, 0.5, key=KEY))(self.x)
-        assert torch.equal(y, torch.stack([F.token_dropout(x, 0.5, key=KEY) for x in self.x]))
-
-    def test_randomness(self):
-        def drop(x):
-            return F.token_dropout(x, 0.5, return_indices=True)[1]
-
-        same = torch.func.vmap(drop, randomness="same")(self.x)
-        assert torch.equal(same, same[:1].expand_as(same))
-        different = torch.func.vmap(drop, randomness="different")(self.x)
-        assert different.shape == (4, 3, 4)
-        assert len({tuple(row.flatten().tolist()) for row in different}) == 4
-        unbatched = torch.func.vmap(lambda _: drop(self.x[0]), randomness="different")(self.x)
-        assert len({tuple(row.flatten().tolist()) for row in unbatched}) == 4
-        with pytest.raises(RuntimeError, match="randomness error mode"):
-            torch.func.vmap(drop)(self.x)
-
-    def test_gradient_for_each_sample(self):
-        def loss(x):
-            return F.token_dropout(x, 0.5, key=KEY).square().sum()
-
-        gradient = torch.func.vmap(torch.func.grad(loss))(self.x)
-        x = self.x.clone().requires_grad_()
-        torch.stack([F.token_dropout(part, 0.5, key=KEY) for part in x]).square().sum().backward()
-        assert torch.equal(gradient, x.grad)
-
-    @pytest.mark.parametrize("ordered", [True, False])
-    def test_compiled_is_eager(self, ordered):
-        torch._dynamo.reset()
-
-        def drop(x):
-            return (
-                F.token_dropout(x, 0.5, num_prefix_tokens=1, ordered=ordered),
-                F.token_dropout(x, 0.25, return_indices=True),
-            )
-
-        compiled = torch.compile(drop, fullgraph=True, backend="aot_eager")
-        x = tokens().requires_grad_()
-        results = []
-        for function in (drop, compiled):
-            torch.manual_seed(3)
-            y, (z, places) = function(x)
-            results.append((y, z, places, torch.autograd.grad(y.sum() + z.square().sum(), x)[0]))
-        assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
-
-    @pytest.mark.slow
-    def test_compiled_for_any_size(self):
-        torch._dynamo.reset()
-
-        def drop(x):
-            return F.token_dropout(x, 0.5, num_prefix_tokens=1, key=KEY)
-
-        compiled = torch.compile(drop, fullgraph=True, dynamic=True)
-        for samples, size in ((5, 13), (7, 24), (2, 9)):
-            x = tokens(samples, size)
-            assert torch.equal(compiled(x), drop(x))
 
     def test_exported_and_without_values(self):
         module = td.nn.TokenDropout(0.5, return_indices=True).train()
@@ -315,25 +187,6 @@ class TestTransforms:
             torch.ops.torchdropout.choose.share(*share),
             torch.ops.torchdropout.choose.default(KEY.tensor(), *args),
         )
-
-    def test_a_tracer_records_one_call(self):
-        graph = torch.fx.symbolic_trace(lambda x: F.token_dropout(x, 0.5, key=None))
-        targets = [n.target for n in graph.graph.nodes if n.op == "call_function"]
-        assert targets == [F.token_dropout]
-
-
-def test_sources_of_randomness():
-    x = tokens()
-    torch.manual_seed(3)
-    first, second = (F.token_dropout(x, 0.5) for _ in range(2))
-    torch.manual_seed(3)
-    seed = int(torch.empty((), dtype=torch.int64).random_(-(2**63), None)) % 2**64
-    assert torch.equal(F.token_dropout(x, 0.5, key=Key(seed)), first)
-    assert not torch.equal(first, second)
-    before = torch.get_rng_state()
-    generator = torch.Generator().manual_seed(3)
-    assert torch.equal(F.token_dropout(x, 0.5, generator=generator), first)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_every_order_of_the_kept_is_equally_likely():
@@ -388,11 +241,6 @@ class TestRefuses:
                 {"num_prefix_tokens": 5},
             ),
             (
-                ArgumentValueError,
-                "Expected `p` to be in [0, 1], the drop probability, got p=1.7 (float).",
-                {"p": 1.7},
-            ),
-            (
                 ArgumentTypeError,
                 "Expected `ordered` to be a bool, got ordered=1 (int).",
                 {"ordered": 1},
@@ -401,20 +249,6 @@ class TestRefuses:
                 ArgumentTypeError,
                 "Expected `return_indices` to be a bool, got return_indices=None (NoneType).",
                 {"return_indices": None},
-            ),
-            (
-                ArgumentValueError,
-                "Expected `broadcast_dims` to be one that gives each place along dimension 1 its "
-                "own index, as the places kept are chosen from them, got broadcast_dims=(1,) "
-                "(tuple).",
-                {"broadcast_dims": (1,)},
-            ),
-            (
-                ArgumentValueError,
-                "Expected `layout` to be one that gives each place along dimension 1 its own "
-                "index, as the places kept are chosen from them, got layout=MaskLayout(base=0, "
-                "strides=(1, 0)) (MaskLayout).",
-                {"layout": MaskLayout(0, (1, 0))},
             ),
         ],
     )
@@ -470,19 +304,6 @@ class TestModule:
         assert module.p == module.prob == 0.25
         assert module(torch.ones(2, 9, 1)).shape == (2, 7, 1)
 
-    def test_repr_state_and_copies(self):
-        module = td.nn.TokenDropout(0.3, 2, True, True)
-        inner = "p=0.3, num_prefix_tokens=2, ordered=True, return_indices=True"
-        assert repr(module) == f"TokenDropout({inner})"
-        assert repr(td.nn.TokenDropout(0.3)) == "TokenDropout(p=0.3, num_prefix_tokens=1)"
-        assert not module.state_dict()
-        x = tokens()
-        for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
-            torch.manual_seed(1)
-            expected = module(x)[0]
-            torch.manual_seed(1)
-            assert torch.equal(other(x)[0], expected)
-
     @pytest.mark.parametrize(
         ("error", "words", "given"),
         [
@@ -496,14 +317,6 @@ class TestModule:
     def test_refused_at_construction(self, error, words, given):
         with pytest.raises(error, match=words):
             td.nn.TokenDropout(**given)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("level", ["quick", "standard"])
-@pytest.mark.parametrize("target", [td.nn.TokenDropout, F.token_dropout])
-def test_the_verifier_finds_nothing(target, level):
-    report = check_dropout(target, level=level, spec="tokens")
-    assert not report.findings, report.findings
 
 
 @pytest.mark.parametrize("base", [0, 2**34 - 7, 2**64 - 40000])

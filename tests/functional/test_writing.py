@@ -64,6 +64,7 @@ def test_overlaps_itself_never_misses_one(data):
         assert overlaps_itself(x)
 
 
+@pytest.mark.integration
 @settings(max_examples=250)
 @given(st.data())
 def test_overlaps_itself_is_exact_on_permuted_slices_of_a_dense_tensor(data):

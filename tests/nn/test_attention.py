@@ -227,17 +227,6 @@ def test_state_and_copies():
     assert isinstance(module, torch.nn.MultiheadAttention)
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize("need", [False, True])
-def test_compiles_in_one_graph(need):
-    torch._dynamo.reset()
-    module = td.nn.MultiheadAttention(8, 2, 0.3, batch_first=True)
-    x = inputs(1, batch_first=True)[0]
-    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
-    got, expected = (seeded(m, x, x, x, need_weights=need) for m in (compiled, module))
-    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_half_types_and_autocast(dtype):
     module = td.nn.MultiheadAttention(8, 2, 0.3, batch_first=True)

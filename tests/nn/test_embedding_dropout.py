@@ -1,8 +1,5 @@
 """nn.EmbeddingDropout: around an embedding, with fastai's names in its state."""
 
-import copy
-import pickle
-
 import pytest
 import torch
 
@@ -10,7 +7,6 @@ import torchdropout as td
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.functional.embedding_dropout import drop_rows
-from torchdropout.verify import check_dropout
 
 WORDS = torch.tensor([[0, 5, 1], [5, 9, 5]])
 
@@ -54,15 +50,6 @@ def test_what_the_embedding_has_is_kept():
     assert y.abs().max() <= 1 / 0.6
 
 
-def test_state_repr_and_copies():
-    module = layer()
-    assert list(module.state_dict()) == ["emb.weight"]
-    assert repr(module).startswith("EmbeddingDropout(\n  p=0.4\n  (emb): Embedding(10, 4)")
-    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
-        assert repr(other) == repr(module)
-        assert torch.equal(seeded(other, WORDS), seeded(module, WORDS))
-
-
 def test_a_tied_table_learns_from_both_uses():
     module = layer(0.5)
     decoder = torch.nn.Linear(4, 10, bias=False)
@@ -93,6 +80,7 @@ def test_wrong_arguments():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.integration
 def test_is_traced_and_compiled():
     torch._dynamo.reset()
     module = layer()
@@ -102,12 +90,3 @@ def test_is_traced_and_compiled():
     assert drop_rows in calls
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
     assert torch.equal(seeded(compiled, WORDS), seeded(module, WORDS))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("level", ["quick", "standard"])
-def test_verified(level):
-    def build(p):
-        return td.nn.EmbeddingDropout(torch.nn.Embedding(256, 4), p)
-
-    assert not check_dropout(build, level=level, spec="weights").findings

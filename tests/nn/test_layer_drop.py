@@ -1,8 +1,5 @@
 """nn.LayerDrop: a dropped branch is not computed; a kept one is added to the residual."""
 
-import copy
-import pickle
-
 import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -10,7 +7,6 @@ from torch.utils.checkpoint import checkpoint
 import torchdropout as td
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.verify import check_dropout
 
 
 class Branch(torch.nn.Module):
@@ -86,6 +82,7 @@ def test_p_one_never_computes_the_branch():
     assert module.branch.linear.weight.grad is None
 
 
+@pytest.mark.integration
 def test_one_draw_a_call_at_the_rate():
     module = layer(0.3)
     before = torch.get_rng_state()
@@ -134,19 +131,6 @@ def test_hooks_of_the_branch_run_where_it_does():
     assert seen == [True]
 
 
-def test_state_repr_and_copies():
-    module = layer(0.2, scale_by_keep=True)
-    assert list(module.state_dict()) == ["branch.linear.weight", "branch.linear.bias"]
-    shown = "LayerDrop(\n  p=0.2, scale_by_keep=True, residual=True\n  (branch): Branch("
-    assert repr(module).startswith(shown)
-    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
-        assert repr(other) == repr(module)
-        with_draw(keep=True, p=0.2)
-        y = module(X)
-        with_draw(keep=True, p=0.2)
-        assert torch.equal(other(X), y)
-
-
 def test_around_a_layer_of_a_transformer():
     inner = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     module, x = td.nn.LayerDrop(inner, 0.5, residual=False), torch.randn(2, 5, 8)
@@ -163,6 +147,7 @@ class TestCompiled:
         yield
         torch._dynamo.reset()
 
+    @pytest.mark.integration
     def test_has_the_draws_of_eager_with_a_break_of_the_graph(self):
         module = td.nn.LayerDrop(torch.nn.Linear(4, 4), 0.5)
         compiled = torch.compile(module, backend="aot_eager")
@@ -239,24 +224,6 @@ def test_a_branch_that_returns_something_else(training, branch, error, words):
     with_draw(keep=True)
     with pytest.raises(error, match=words):
         module(X)
-
-
-class Given(torch.nn.Module):
-    """Returns its second argument."""
-
-    def forward(self, x, value):
-        return value
-
-
-def added_to_zero(x, p, training):
-    """With nothing to add to, a scaled branch is x dropped as a whole."""
-    module = td.nn.LayerDrop(Given(), p, scale_by_keep=True).train(training)
-    return module(torch.zeros_like(x), x) if training and p else x
-
-
-@pytest.mark.slow
-def test_verified():
-    assert not check_dropout(added_to_zero, level="quick", spec="drop-path-batch").findings
 
 
 def test_samples_of_a_vmap_are_dropped_together():

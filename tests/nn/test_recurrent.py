@@ -511,12 +511,6 @@ def test_a_layer_of_double_precision_has_the_masks_of_single():
         torch.testing.assert_close(y.double(), wide, rtol=1e-5, atol=1e-6)
 
 
-def test_on_meta():
-    for rates in ({"recurrent_dropout": 0.4}, {"zoneout_hidden": 0.4}, {"input_dropout": 0.4}):
-        module = layer(**rates).to("meta")
-        assert module(sequence().to("meta"))[0].shape == (STEPS, BATCH, HIDDEN)
-
-
 def test_within_a_weight_drop():
     """The dropped weights are those that the steps use, by either way."""
     for rates in ({"input_dropout": 2.0**-34}, {"zoneout_hidden": 2.0**-34}, {}):

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import pickle
 
 import pytest
 import torch
@@ -115,37 +114,6 @@ class TestLayers:
         assert 0 < share < 1
         assert module.sparsity() == pytest.approx(share, rel=1e-12)
 
-    def test_state_repr_and_copies(self, which):
-        module, x = layers()[which]
-        parent = torch.nn.Linear if which < 2 else torch.nn.Conv2d
-        names = {"weight", "log_sigma2"} | ({"bias"} if module.bias is not None else set())
-        assert set(module.state_dict()) == names
-        text = repr(module)
-        assert text.endswith(f", threshold={module.threshold:g})")
-        plain = repr(parent(*([4, 3] if which < 2 else [2, 3, 3])))
-        assert text[: text.index("(")] == f"Variational{plain[: plain.index('(')]}"
-        for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
-            assert repr(other) == text
-            assert torch.equal(seeded(other, x), seeded(module, x))
-
-    @pytest.mark.integration
-    def test_is_traced_and_compiled(self, which):
-        torch._dynamo.reset()
-        module, x = layers()[which]
-        # By default a leaf for torch.fx, like all modules of torch.nn; this tracer looks inside.
-        graph = torch.fx.symbolic_trace(module)
-        assert torch.equal(seeded(graph, x), seeded(module, x))
-        compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
-        torch.testing.assert_close(seeded(compiled, x), seeded(module, x))
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
-def test_on_meta(dtype):
-    for module, x in layers():
-        expected = module(x).shape
-        y = module.to("meta", dtype)(x.to("meta", dtype))
-        assert (y.shape, y.dtype) == (expected, dtype)
-
 
 def test_takes_the_state_of_a_trained_layer():
     for parent, ours in (
@@ -160,6 +128,7 @@ def test_takes_the_state_of_a_trained_layer():
     assert layer.log_sigma2.is_meta
 
 
+@pytest.mark.integration
 def test_irrelevant_inputs_are_pruned():
     """Only the first 3 of 13 inputs matter: their weights stay, most of the others are pruned."""
     torch.manual_seed(0)
@@ -210,6 +179,7 @@ class TestDropout:
         expected = 40 * divergence(math.log(0.3 / 0.7))
         assert module.kl().item() == pytest.approx(expected, rel=1e-6)
 
+    @pytest.mark.integration
     def test_alpha_is_learned(self):
         """One of two features is harmful noise, the other is never used."""
         torch.manual_seed(0)
@@ -223,23 +193,6 @@ class TestDropout:
             optimizer.step()
         assert module.p[0] < 0.05
         assert module.p[1] > 0.9
-
-    def test_state_repr_and_copies(self):
-        module, x = td.nn.VariationalDropout(0.2, 4, weights=3), torch.randn(8, 4)
-        assert list(module.state_dict()) == ["log_alpha"]
-        assert repr(module) == "VariationalDropout(p=0.2, num_features=4, weights=3)"
-        assert "p=?" in repr(td.nn.VariationalDropout().to("meta"))
-        for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
-            assert repr(other) == repr(module)
-            assert torch.equal(seeded(other, x), seeded(module, x))
-
-    def test_is_traced_and_compiled(self):
-        torch._dynamo.reset()
-        module, x = td.nn.VariationalDropout(0.2), torch.randn(8, 4)
-        graph = torch.fx.symbolic_trace(module)
-        assert F.variational_dropout in [n.target for n in graph.graph.nodes]
-        compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
-        assert torch.equal(seeded(compiled, x), seeded(module, x))
 
 
 def test_kl_and_sparsity_of_a_model():

@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import pickle
 import sys
 import threading
 import warnings
@@ -18,7 +17,6 @@ import torchdropout as td
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.verify import check_dropout
 
 
 def seeded(function, *args, **kwargs):
@@ -415,6 +413,7 @@ class TestTransforms:
         for name, value in module.named_parameters():
             torch.testing.assert_close(gradients[name], value.grad)
 
+    @pytest.mark.integration
     @pytest.mark.parametrize("kind", ["linear", "conv", "embedding"])
     def test_compiles_in_one_graph_and_once(self, kind):
         torch._dynamo.reset()
@@ -431,6 +430,7 @@ class TestTransforms:
             assert all(map(torch.equal, found, gradients[0]))
         assert counter.frame_count == 1
 
+    @pytest.mark.integration
     def test_compiled_around_a_recurrent_layer(self):
         torch._dynamo.reset()
         module, _, x = built("lstm")
@@ -453,12 +453,6 @@ def test_conversions_of_the_whole_model():
     y, _ = module(x.double())
     assert y.dtype == torch.float64
     assert all(v.dtype == torch.float64 for v in module.module._flat_weights)
-
-
-def test_pickles_by_its_state_alone():
-    module, *_ = built("lstm")
-    with pytest.raises(RuntimeError, match="state_dict"):
-        pickle.dumps(module)
 
 
 def test_p_is_taken_at_the_call():
@@ -584,15 +578,6 @@ def test_a_failure_half_way_takes_off_what_was_put_on(monkeypatch):
         td.nn.WeightDrop(module, 0.5, ("weight", "bias"))
     assert type(module) is torch.nn.Linear
     assert set(module.state_dict()) == {"weight", "bias"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("level", ["quick", "standard"])
-def test_verified(level):
-    def build(p):
-        return td.nn.WeightDrop(torch.nn.Linear(32, 32), p, "weight")
-
-    assert not check_dropout(build, level=level, spec="weights").findings
 
 
 def test_threads_share_a_module():

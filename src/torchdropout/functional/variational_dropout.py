@@ -335,6 +335,8 @@ def check_layer_call(
             wrong_value(name, expected, tensor)
     if log_sigma2.shape != weight.shape:
         wrong_value("log_sigma2", f"of the weight's shape, {tuple(weight.shape)}", log_sigma2)
+    if log_sigma2.dtype != weight.dtype and autocast_dtype(x) is None:
+        wrong_type("log_sigma2", f"of the dtype of `weight`, {weight.dtype}", log_sigma2)
     check_bool("training", training)
     check_threshold(threshold)
     are_spread({"input": x, "weight": weight, "log_sigma2": log_sigma2, "bias": bias})
