@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -110,14 +110,6 @@ def run_verifier(*targets, select=FAST, watch=None, fork=True, **more):
     # What is tried is how processes work together, not what small faults are found.
     with mock.patch.dict(LEVELS, quick=replace(_zoo.SMALL, name="quick")):
         return isolation.verify_targets(targets, options, watch or Watch(), fork=fork, **more)
-
-
-@pytest.fixture
-def forks():
-    """For tests whose forks run a backward: the command asks the same before it forks."""
-    if not isolation.can_fork():
-        assert torch.accelerator.is_available()  # elsewhere tests/conftest.py sees to it
-        pytest.skip("autograd has threads in this process, for the devices of this machine")
 
 
 def only(outcome):
@@ -357,9 +349,10 @@ def note(tmp_path, monkeypatch):
         start(case, *arguments)
         begun["loading"].touch()
 
-    def tell_and_note(case, child, *arguments):
-        tell(case, child, *arguments)
-        if child.code is not None and RULES[child.code].name == "empty-input":
+    def tell_and_note(case, *arguments):
+        tell(case, *arguments)
+        code = case.child and case.child.code
+        if code is not None and RULES[code].name == "empty-input":
             begun["empty-input"].touch()
 
     monkeypatch.setattr(isolation, "_start", start_and_tell)
@@ -438,72 +431,6 @@ def test_wrong_rates_are_known_to_the_next_process(target, monkeypatch):
     assert results["tiny-input"].message == "{0.25}, ['empty-input']"
 
 
-# --- Several processes for a target ---------------------------------------------------------------
-
-SHARED = ("mode", "scale", "rate", "edges", "dtype", "layout-mask", "seeds-differ")
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "if training: return x * (torch.rand_like(x) >= p)",  # others need what fails
-        "if training and p == 0.5: return dropout(x, 0.6) * (0.4 / 0.5)",  # a wrong rate
-        "if x.dtype == torch.float64: os._exit(3)",  # several checks end their process
-    ],
-)
-def test_several_processes_say_what_one_says(target, text, capfd):
-    drop = target(text)
-    alone = run_verifier(drop, select=SHARED)
-    assert timeless(run_verifier(drop, select=SHARED, jobs=3)) == timeless(alone)
-
-
-@pytest.mark.integration
-@pytest.mark.usefixtures("forks")
-def test_processes_share_the_checks_of_a_target(target, tmp_path, monkeypatch):
-    tell = isolation._tell
-
-    def tell_when_all_have_loaded(case, child, watch):
-        # On a busy machine the first process would have run every check before another loads.
-        if all(other.is_loaded for other in case.children):
-            tell(case, child, watch)
-
-    monkeypatch.setattr(isolation, "_tell", tell_when_all_have_loaded)
-    by = "with open({!r}, 'a') as file: print(os.getpid(), file=file)".format(str(tmp_path / "by"))
-
-    def processes(jobs, select=SHARED):
-        (tmp_path / "by").unlink(missing_ok=True)
-        only(run_verifier(target(by), select=select, jobs=jobs))
-        return len(set((tmp_path / "by").read_text().split()))
-
-    assert processes(1) == 1
-    assert processes(3) > 1
-    assert processes(3, select=("eval-identity", "empty-input")) == 1  # too few to share
-
-
-def test_a_check_waits_for_those_it_depends_on(target, monkeypatch):
-    running, tell, hear = set(), isolation._tell, isolation._hear
-    early = []
-
-    def told(case, child, watch):
-        before = child.code
-        tell(case, child, watch)
-        if child.code != before:
-            early.extend(case.waits[child.code] - case.results.keys())
-            running.add(child.code)
-
-    def heard(case, child, message):
-        running.discard(child.code)
-        hear(case, child, message)
-
-    monkeypatch.setattr(isolation, "_tell", told)
-    monkeypatch.setattr(isolation, "_hear", heard)
-    results = only(run_verifier(target(""), select=SHARED, jobs=3))
-    assert len(results) > 20
-    assert not early
-
-
 def test_a_process_that_ends_between_two_checks_ends_the_next(target, monkeypatch):
     hear = isolation._hear
 
@@ -514,28 +441,9 @@ def test_a_process_that_ends_between_two_checks_ends_the_next(target, monkeypatc
 
     monkeypatch.setattr(isolation, "_hear", hear_when_it_has_ended)
     monkeypatch.setattr(apart.Harness, "receive", lambda self: os._exit(7))
-    for jobs in (1, 3):
-        results = only(run_verifier(target(""), select=("empty-input", "dtype-kept"), jobs=jobs))
-        assert set(failed(results).values()) == {"the process ended with exit code 7"}
-        assert len(failed(results)) == 2
-
-
-@pytest.mark.usefixtures("forks")
-def test_one_process_goes_on_where_others_cannot_load_the_target(target, tmp_path, capfd):
-    # The first that loads it stays.
-    before = f"os.mkdir({str(tmp_path / 'loaded')!r})"
-    found = failed(only(run_verifier(target("", before=before), select=SHARED, jobs=3)))
-    found.pop("layout-mask", None)  # advice on torch's dropout
-    assert found == {}
-
-
-def test_ctrl_c_ends_all_processes_of_a_target(target):
-    watch = Watch(interrupt_at="dtype-rate")
-    outcome = run_verifier(target(""), select=SHARED, jobs=3, watch=watch)
-    assert outcome.interrupted
-    (report,) = outcome.reports
-    assert report.interrupted
-    assert "drop-rate" in {check.rule.name for check in report.checks}
+    results = only(run_verifier(target(""), select=("empty-input", "dtype-kept")))
+    assert set(failed(results).values()) == {"the process ended with exit code 7"}
+    assert len(failed(results)) == 2
 
 
 @pytest.mark.integration
@@ -789,7 +697,8 @@ def test_jobs_are_done_at_once_and_reported_in_order(target, tmp_path):
 
 
 def test_jobs_share_the_threads(target):
-    names = [target("assert torch.get_num_threads() == 2", name) for name in ("a", "b")]
+    # Three of six each: a third process has nothing to do.
+    names = [target("assert torch.get_num_threads() == 3", name) for name in ("a", "b")]
     before = torch.get_num_threads()
     torch.set_num_threads(6)
     try:
@@ -887,260 +796,75 @@ def test_a_target_has_none_of_the_handlers_of_the_process_that_starts_it(target)
             signal.signal(number, handler)
 
 
-# The parent's bookkeeping, without processes
-
-# Two groups of two, of which one waits.
-MODE, SCALE, EDGES = ("TD501", "TD502"), ("TD511", "TD512"), ("TD551",)
-CODES = (*MODE, *SCALE, *EDGES)
-
-
-def result_of(code, status="ok"):
-    return CheckResult(RULES[code], status, "seen")
-
-
-def said_of(code, status="ok"):
-    """What a process says of a result."""
-    result = result_of(code, status)
-    return {name: getattr(result, name) for name in isolation._RESULT}
-
-
-def child_of(case, code=None, *, group="", is_loaded=True):
-    """A process of a case that only exists on paper; it keeps what is sent to it."""
-    process = mock.Mock()
-    process.has_ended.return_value = False
-    process.channel.receive.return_value = None
-    process.last_words.return_value = "ended so"
-    child = isolation._Child(process, 0.0, is_loaded, code, group)
-    case.children.append(child)
-    return child
+# The parent's bookkeeping of what no target does at will, without processes
 
 
 @pytest.fixture
 def case(monkeypatch):
-    """A case that has begun to load; its processes end on paper, too."""
-    monkeypatch.setattr(
-        isolation, "_end", lambda case, *children: [case.children.remove(c) for c in children]
-    )
-    return isolation._Case("a:A", began=time.monotonic())
-
-
-@pytest.fixture
-def loaded(case):
-    """The case once its target is loaded: five checks, the last of which waits for the first."""
-    waits = {code: frozenset() for code in CODES} | {EDGES[0]: frozenset(MODE[:1])}
-    heading = r.target(interrupted=True)
-    case.heading, case.waits = heading, waits
+    """A case of three checks whose target is loaded; its process ends on paper."""
+    monkeypatch.setattr(isolation.Process, "end", lambda *_: None)
+    process = mock.Mock()
+    process.has_ended.return_value = False
+    process.channel.receive.return_value = None
+    process.last_words.return_value = "ended so"
+    case = isolation._Case("a:A", r.target(interrupted=True), ("TD501", "TD502", "TD511"))
+    case.child = isolation._Child(process, time.monotonic(), is_loaded=True, code="TD501")
     return case
 
 
-def test_a_case_is_over_when_nothing_is_left(loaded):
-    assert (loaded.left, loaded.is_over) == (list(CODES), False)
-    loaded.results = {code: result_of(code) for code in CODES[:-1]}
-    assert (loaded.left, loaded.is_over) == (list(EDGES), False)
-    report = loaded.so_far(interrupted=True)
-    assert (report.interrupted, [c.rule.code for c in report.checks]) == (True, list(CODES[:-1]))
-    loaded.results = {code: result_of(code) for code in reversed(CODES)}
-    assert (loaded.left, loaded.is_over) == ([], True)
-    report = loaded.so_far(interrupted=False)
-    assert (report.interrupted, [c.rule.code for c in report.checks]) == (False, list(CODES))
-
-
-def test_a_case_that_is_not_loaded_has_no_report_and_is_not_over(case):
-    assert case.so_far(interrupted=True) is None
-    assert not case.is_over
-    case.unable = "why"
-    assert case.is_over
-
-
-@pytest.mark.parametrize(
-    ("running", "group", "ended", "expected"),
-    [
-        ((), "", (), MODE[0]),
-        ((), "scale", (), SCALE[0]),  # a group that it has begun
-        ((MODE[0],), "", (), SCALE[0]),  # a group that nobody runs
-        ((MODE[0],), "mode", (), MODE[1]),
-        ((MODE[0], SCALE[0]), "", (), MODE[1]),  # the last one waits
-        ((MODE[1], SCALE[0]), "", MODE[:1], EDGES[0]),
-        ((), "edges", (), MODE[0]),
-        ((), "edges", MODE[:1], EDGES[0]),
-        ((), "mode", MODE, SCALE[0]),
-        (SCALE, "", MODE, EDGES[0]),
-        ((*SCALE, *EDGES), "", MODE, None),
-        ((*MODE, *SCALE), "", (), None),
-    ],
-)
-def test_which_check_a_process_gets(loaded, running, group, ended, expected):
-    loaded.results = {code: result_of(code) for code in ended}
-    for code in running:
-        child_of(loaded, code, group=RULES[code].group)
-    child = child_of(loaded, group=group)
-    assert loaded.next_for(child) == expected
-
-
-@pytest.mark.parametrize(
-    ("ready", "spare", "wanted"),
-    [(0, 5, 1), (7, 5, 1), (8, 5, 2), (8, 0, 1), (40, 5, 6), (12, 5, 3), (12, 1, 2)],
-)
-def test_how_many_processes_a_target_can_use(case, ready, spare, wanted):
-    codes = list(RULES)[: ready + 3]
-    case.waits = {code: frozenset() for code in codes[:ready]}
-    assert case.wanted(spare) == 1  # it is not loaded
-    case.heading = r.target()
-    case.waits |= {code: frozenset(["TD999"]) for code in codes[ready:]}
-    assert case.wanted(spare) == wanted
-    case.is_alone = True
-    assert case.wanted(spare) == 1
-
-
-def test_what_a_process_says_is_noted(case):
-    first, second = child_of(case, is_loaded=False), child_of(case, "TD502")
-    heading = r.target(name="a:A", seconds=0.0, interrupted=True)
-    said = {name: getattr(heading, name) for name in isolation._HEADING}
-    waits = {code: ["TD501"] for code in CODES}
-    isolation._hear(case, first, ("understood", said, asdict(heading.selection), waits))
-    assert (case.heading, first.is_loaded) == (heading, True)
-    assert case.waits == {code: {"TD501"} for code in CODES}
-    isolation._hear(case, second, ("ended", said_of("TD502", "fail"), [0.5]))
-    assert case.results == {"TD502": result_of("TD502", "fail")}
-    assert second.code is None
-    second.code = "TD511"
-    isolation._hear(case, second, ("ended", said_of("TD511"), [0.1]))
-    assert case.bad_rates == {0.1, 0.5}
-    assert case.children == [first, second]
-
-
-@pytest.mark.parametrize(("others", "unable", "is_alone"), [(0, "why", False), (1, "", True)])
-def test_a_target_that_cannot_be_loaded_is_reported_if_no_process_has(
-    case, others, unable, is_alone
-):
-    child = child_of(case, is_loaded=False)
-    for _ in range(others):
-        child_of(case)
-    isolation._hear(case, child, ("unable", "why"))
-    assert (case.unable, case.is_alone) == (unable, is_alone)
-    assert child not in case.children
-
-
-def test_a_target_that_interrupts_its_process_fails_the_check(loaded):
-    child = child_of(loaded, "TD502")
-    isolation._hear(loaded, child, ("stopped",))
-    (result,) = loaded.results.values()
-    assert (result.rule.code, result.status) == ("TD502", "fail")
-    assert (result.message, result.figures) == (
-        "raised KeyboardInterrupt", {"process": "raised KeyboardInterrupt"}
-    )  # fmt: skip
-    assert loaded.children == []
-
-
-def test_a_process_is_told_one_check_at_a_time(loaded):
-    watch, child = Watch(), child_of(loaded, is_loaded=False)
-    isolation._tell(loaded, child, watch)
-    child.is_loaded, child.code = True, "TD501"
-    isolation._tell(loaded, child, watch)
-    child.process.channel.send.assert_not_called()
-    loaded.results = {"TD501": result_of("TD501", "fail"), "TD502": result_of("TD502")}
-    loaded.bad_rates, child.code = frozenset([0.5]), None
-    isolation._tell(loaded, child, watch)
-    child.process.channel.send.assert_called_once_with("TD511", ["output-shape"], [0.5])
-    assert (child.code, child.group) == ("TD511", "scale")
-    assert time.monotonic() - child.heard < 60
-    assert watch.began == [("a:A", 2, 5, "kept-scale")]
-    # One that is gone is found by what it does not say.
-    other = child_of(loaded)
-    other.process.channel.send.side_effect = BrokenPipeError
-    isolation._tell(loaded, other, watch)
-    assert other.code == "TD551"
-    loaded.results = {code: result_of(code) for code in CODES}
-    child.code = None
-    isolation._tell(loaded, child, watch)
-    assert len(watch.began) == 2
-
-
-@pytest.mark.parametrize(
-    ("code", "words", "timeout", "message", "figures"),
-    [
-        ("TD502", "ended so", None, "ended so", {"process": "ended so"}),
-        ("TD502", None, 5.0, "did not end within 5 s", {"limit": 5.0}),
-        ("TD502", None, None, "", {"process": ""}),
-        (None, "ended so", None, "ended so", {"process": "ended so"}),
-    ],
-)
-def test_the_check_of_a_process_that_is_gone_has_failed(
-    loaded, code, words, timeout, message, figures
-):
-    child = child_of(loaded, code)
-    child.heard = time.monotonic() - 3
-    isolation._gone(loaded, child, words, timeout)
-    (result,) = loaded.results.values()
-    # Between two checks it is the next.
-    assert (result.rule.code, result.status) == (code or "TD501", "fail")
-    assert (result.message, result.figures) == (message, figures)
-    assert 3 <= result.seconds < 60
-    assert not loaded.is_alone
-
-
-def test_a_process_that_is_gone_when_nothing_may_begin_leaves_the_rest_to_one(loaded):
-    loaded.results = {code: result_of(code) for code in CODES}
-    isolation._gone(loaded, child_of(loaded), "ended so")
-    assert loaded.is_alone
-    assert len(loaded.results) == 5
-
-
-@pytest.mark.parametrize(
-    ("words", "timeout", "got"),
-    [("ended so", None, "ended so"), (None, 5.0, "no end within 5 s")],
-)
-def test_a_process_that_is_gone_before_it_has_loaded(case, words, timeout, got):
-    isolation._gone(case, child_of(case, is_loaded=False), words, timeout)
-    assert case.unable == f"Expected TARGET 'a:A' to load, got: {got}"
+def said_of(code):
+    """What a process says of a result."""
+    result = CheckResult(RULES[code], "ok", "seen")
+    return {name: getattr(result, name) for name in isolation._RESULT}
 
 
 @pytest.mark.parametrize(
     ("code", "is_loaded", "ago", "timeout", "is_late"),
     [
-        ("TD502", True, 7.9, 5.0, True),
-        ("TD502", True, 6.0, 5.0, False),  # it has two seconds to stop by itself
-        ("TD502", True, 800.0, None, False),
+        ("TD501", True, 7.9, 5.0, True),
+        ("TD501", True, 6.0, 5.0, False),  # it has two seconds to stop by itself
+        ("TD501", True, 800.0, None, False),
         (None, True, 800.0, 5.0, False),  # it waits
         (None, False, 7.9, 5.0, True),
     ],
 )
 def test_a_process_may_be_late_while_it_does_something(
-    loaded, code, is_loaded, ago, timeout, is_late
+    case, code, is_loaded, ago, timeout, is_late
 ):
-    child = child_of(loaded, code, is_loaded=is_loaded)
-    child.heard = time.monotonic() - ago
-    isolation._listen(loaded, child, timeout)
-    assert (child not in loaded.children) is is_late
+    case.child.code, case.child.is_loaded = code, is_loaded
+    case.child.heard = time.monotonic() - ago
+    isolation._listen(case, timeout)
+    assert (case.child is None) is is_late
 
 
-def test_one_result_is_heard_for_each_order(loaded):
-    child = child_of(loaded, "TD502")
-    child.process.channel.receive.side_effect = [["ended", said_of("TD502"), []], None]
-    isolation._listen(loaded, child, None)
-    assert list(loaded.results) == ["TD502"]
-    child.process.channel.receive.side_effect = [["ended", said_of("TD511"), []], None]
-    isolation._listen(loaded, child, None)
-    assert loaded.results["TD501"].message == apart.SCRIBBLED
-    assert loaded.children == []
+def test_one_result_is_heard_for_each_order(case):
+    receive = case.child.process.channel.receive
+    receive.side_effect = [["ended", said_of("TD501"), []], None]
+    isolation._listen(case, None)
+    assert list(case.results) == ["TD501"]
+    receive.side_effect = [["ended", said_of("TD502"), []], None]
+    isolation._listen(case, None)
+    assert case.results["TD502"].message == apart.SCRIBBLED
+    assert case.child is None
 
 
 @pytest.mark.parametrize("has_ended", [True, False])
-def test_what_a_process_sends_before_it_ends_is_heard(loaded, has_ended):
-    child = child_of(loaded, "TD502")
+def test_what_a_process_sends_before_it_ends_is_heard(case, has_ended):
+    child = case.child
     child.heard = time.monotonic() - 800  # it is gone, and not late as well
     child.process.has_ended.return_value = has_ended
     rest = None if has_ended else EOFError  # the socket may be held open
-    child.process.channel.receive.side_effect = [["ended", said_of("TD502"), []], rest]
-    isolation._listen(loaded, child, 5.0)
-    assert loaded.results["TD502"].message == "seen"
-    assert loaded.results["TD501"].message == "ended so"
-    assert loaded.children == []
-    # From one that is gone nothing more is received: its socket is closed.
-    other = child_of(loaded, "TD551")
-    other.process.channel.receive.side_effect = [["stopped"]]
-    isolation._listen(loaded, other, None)
-    assert loaded.results["TD551"].message == "raised KeyboardInterrupt"
+    child.process.channel.receive.side_effect = [["ended", said_of("TD501"), []], rest]
+    isolation._listen(case, 5.0)
+    assert [result.message for result in case.results.values()] == ["seen", "ended so"]
+    assert case.child is None
+
+
+def test_an_order_to_a_process_that_is_gone_is_no_error(case):
+    case.child.code = None
+    case.child.process.channel.send.side_effect = BrokenPipeError
+    isolation._tell(case, Watch())
+    assert case.child.code == "TD501"
 
 
 @pytest.mark.parametrize(
@@ -1235,17 +959,18 @@ def test_what_ends_a_process_is_said(served, monkeypatch, error, said):
 def test_a_process_carries_out_orders(served):
     code = next(code for code, rule in RULES.items() if rule.name == "p-zero-identity")
     said = served("torch.nn:Dropout", [code, [], [0.25]], KeyboardInterrupt)
-    (_, heading, selection, waits), (_, result, rates), _ = said
+    (_, heading, selection, codes), (_, result, rates), _ = said
     assert [kind for kind, *_ in said] == ["understood", "ended", "stopped"]
     assert (heading["level"], heading["seed"], selection["select"]) == ("quick", 3, ())
-    assert code in waits
+    assert code in codes
     assert (result["status"], rates) == ("ok", [0.25])
 
 
 @pytest.mark.parametrize(
-    ("threads", "jobs", "each"), [(6, 3, 2), (7, 3, 2), (1, 3, 1), (3, 3, 1), (5, 1, 5)]
+    ("threads", "targets", "jobs", "each"),
+    [(6, "abc", 3, 2), (7, "abc", 3, 2), (1, "abc", 3, 1), (5, "ab", 1, 5), (5, "a", 4, 5)],
 )
-def test_the_threads_of_a_process(monkeypatch, threads, jobs, each):
+def test_the_threads_of_a_process(monkeypatch, threads, targets, jobs, each):
     seen = []
 
     def start(case, options, timeout, threads):
@@ -1254,54 +979,10 @@ def test_the_threads_of_a_process(monkeypatch, threads, jobs, each):
 
     monkeypatch.setattr(isolation, "_start", start)
     monkeypatch.setattr(isolation.torch, "get_num_threads", lambda: threads)
-    outcome = isolation._run_apart(["a", "b"], {"seed": 0}, Watch(), 5.0, jobs)
+    outcome = isolation._run_apart([*targets], {"seed": 0}, Watch(), 5.0, jobs)
     assert 0 < isolation._TICK <= 0.5  # the bars move on
     assert seen == [("a", {"seed": 0}, 5.0, each)]
     assert (outcome.reports, outcome.unable, outcome.interrupted) == ((), (), True)
-
-
-@pytest.mark.parametrize(
-    ("jobs", "targets", "ready", "started"),
-    [
-        (5, "ab", {"a": 12, "b": 12}, "abaab"),  # three can share twelve checks
-        (5, "a", {"a": 40}, "aaaaa"),
-        (1, "ab", {"a": 40}, "a"),
-        (2, "abc", {"a": 40, "b": 40}, "ab"),
-        (2, "abc", {"a": 40, "b": None}, "abc"),  # b is over, and c needs its process
-        (3, "abc", {"a": 40, "b": None}, "abca"),
-    ],
-)
-def test_processes_are_started_while_there_are_jobs(
-    monkeypatch, case, jobs, targets, ready, started
-):
-    starts, watch, cases, waits = [], Watch(), {}, []
-
-    def start(case, options, timeout, threads):
-        cases[case.target] = case
-        starts.append(case.target)
-        child_of(case)
-
-    def wait(connections, seconds):
-        waits.append(len(connections))
-        if len(waits) == 2:
-            raise KeyboardInterrupt
-        for target, count in ready.items():
-            cases[target].heading = count and r.target()
-            cases[target].waits = {code: frozenset() for code in list(RULES)[: count or 0]}
-            cases[target].unable = "" if count else "why"
-        return []
-
-    monkeypatch.setattr(isolation, "_start", start)
-    monkeypatch.setattr(isolation, "wait", wait)
-    monkeypatch.setattr(isolation, "_tell", lambda *_: None)
-    isolation._run_apart(list(targets), {}, watch, None, jobs)
-    over = [target for target, count in ready.items() if count is None]
-    assert "".join(starts) == started
-    assert watch.loading == list(dict.fromkeys(started))
-    assert watch.ended == over
-    assert waits == [min(jobs, len(targets)), len(started) - len(over)]
-    assert all(0 <= time.monotonic() - case.began < 60 for case in cases.values())
-    assert not any(case.children for case in cases.values())
 
 
 def test_what_is_printed_goes_to_stderr_and_stdout_is_as_before(capfd, monkeypatch):

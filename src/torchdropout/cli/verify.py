@@ -171,7 +171,7 @@ def _limit(timeout: float | None, level: str) -> float | None:
     type=click.IntRange(min=1),
     default=2,
     show_default=True,
-    help="Processes for the targets and their checks, where processes can be forked.",
+    help="Targets verified at the same time, where processes can be forked.",
 )
 @click.option(
     "--spec",

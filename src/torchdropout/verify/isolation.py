@@ -1,10 +1,8 @@
-"""Verifies targets, each in its own processes: a crash or a hang of one of them is a finding.
+"""Verifies targets, each in its own process: a crash or a hang of one of them is a finding.
 
 A child loads the target, and runs the checks that this process sends it, one at a time. When it
 dies or exceeds the time limit, the check that was running has failed, and another child continues
-with the rest. Several children may share the checks of a target: a check begins when those that it
-depends on have ended, and its random numbers are its own, so that the report is the same. Where
-processes cannot be forked, everything runs in this process.
+with the rest. Where processes cannot be forked, everything runs in this process.
 """
 
 from __future__ import annotations
@@ -37,7 +35,6 @@ from .runner import (
     overdue,
     selection_of,
     understood,
-    waits_for,
 )
 from .targets import resolve
 
@@ -45,8 +42,6 @@ from .targets import resolve
 GRACE = 2.0
 # Seconds between two polls of silent processes.
 _TICK = 0.1
-# Checks that must be ready for each process of a target: with fewer, no process is started.
-FEWEST = 4
 # What a process sends of a report that has not begun, and of a result.
 _HEADING = (
     "description",
@@ -115,8 +110,7 @@ def verify_targets(
         options: Arguments of `check_dropout`.
         watch: Is notified of the progress.
         timeout: Seconds for a check, and for loading a target.
-        jobs: Number of processes that verify at the same time, where processes are forked. Those
-            that no waiting target needs share the checks of the targets that run.
+        jobs: Number of targets that are verified at the same time, where processes are forked.
         fork: Whether processes are forked, on Linux: not if torch's threads have been used in
             this one, since a child does not have these threads. None: as `can_fork` says.
 
@@ -197,68 +191,49 @@ def stdout_to_stderr() -> Iterator[None]:
 # --- In other processes: the parent -------------------------------------------------------------
 
 
-@dataclass(eq=False)
+@dataclass
 class _Child:
-    """A process that runs checks of a target."""
+    """A process that runs the checks of a target."""
 
     process: Process
     heard: float
     is_loaded: bool = False
     # The check that it runs.
     code: str | None = None
-    group: str = ""
 
 
 @dataclass
 class _Case:
-    """A target, and the processes that verify it."""
+    """A target, and the process that verifies it."""
 
     target: str
     heading: TargetReport | None = None
-    # Each check, and those that must have ended before it begins.
-    waits: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    # The checks in the order of the run.
+    codes: Sequence[str] = ()
     results: dict[str, CheckResult] = field(default_factory=dict)
     bad_rates: frozenset[float] = frozenset()
     began: float = 0.0
     seconds: float = 0.0
-    children: list[_Child] = field(default_factory=list)
-    # Whether a second process could not load it, or did not stay.
-    is_alone: bool = False
+    child: _Child | None = None
     unable: str = ""
 
     @property
     def is_over(self) -> bool:
         """Whether the target needs no more work."""
-        return bool(self.unable) or (self.heading is not None and not self.left)
+        return bool(self.unable) or (self.heading is not None and self.following is None)
 
     @property
-    def left(self) -> list[str]:
-        """The checks that have not begun, and those that run."""
-        return [code for code in self.waits if code not in self.results]
+    def following(self) -> str | None:
+        """The first check without a result: the one that runs, or else the next."""
+        return next((code for code in self.codes if code not in self.results), None)
 
-    def next_for(self, child: _Child) -> str | None:
-        """A check that may begin: from the child's current group, or the first one.
-
-        Checks of a group share samples, which each process draws for itself.
-        """
-        taken = {other.code: other.group for other in self.children if other.code is not None}
-        ready = [c for c in self.left if c not in taken and self.waits[c] <= self.results.keys()]
-        own = [c for c in ready if RULES[c].group == child.group]
-        free = [c for c in ready if RULES[c].group not in taken.values()]
-        return next(iter((*own, *free, *ready)), None)
-
-    def wanted(self, spare: int) -> int:
-        """How many processes it can use, if `spare` more are allowed than it needs."""
-        if self.heading is None or self.is_alone:
-            return 1  # a target that cannot be loaded reports it once
-        ready = sum(self.waits[code] <= self.results.keys() for code in self.left)
-        return max(1, min(1 + spare, ready // FEWEST))
-
-    def so_far(self, interrupted: bool) -> TargetReport | None:
+    def so_far(self) -> TargetReport | None:
         """The report of the checks that have ended, once the target has been loaded."""
-        checks = tuple(self.results[code] for code in self.waits if code in self.results)
         return self.heading and replace(
-            self.heading, checks=checks, seconds=self.seconds, interrupted=interrupted
+            self.heading,
+            checks=tuple(self.results.values()),
+            seconds=self.seconds,
+            interrupted=self.following is not None,
         )
 
 
@@ -271,7 +246,7 @@ def _run_apart(
 ) -> RunOutcome:
     cases = [_Case(target) for target in targets]
     waiting, running = deque(cases), list[_Case]()
-    threads = max(1, torch.get_num_threads() // jobs)
+    threads = max(1, torch.get_num_threads() // max(1, min(jobs, len(targets))))
     interrupted = False
     try:
         while waiting or running:
@@ -280,18 +255,14 @@ def _run_apart(
                 running[-1].began = time.monotonic()
                 watch.begin(running[-1].target)
             for case in running:
-                spare = jobs - sum(max(1, len(c.children)) for c in running)
-                while len(case.children) < case.wanted(spare + len(case.children) - 1):
+                if case.child is None:
                     _start(case, options, timeout, threads)
-                    spare -= 1
-            wait([child.process.channel.fileno() for c in running for child in c.children], _TICK)
+            wait([c.child.process.channel.fileno() for c in running if c.child], _TICK)
             for case in running:
-                for child in list(case.children):
-                    _listen(case, child, timeout)
-                for child in case.children:
-                    _tell(case, child, watch)
+                _listen(case, timeout)
+                _tell(case, watch)
                 if case.is_over:
-                    _end(case, *case.children)
+                    _end(case)
                     watch.over(case.target)
             running = [case for case in running if not case.is_over]
             watch.tick()
@@ -299,8 +270,8 @@ def _run_apart(
         interrupted = True
     finally:
         for case in running:
-            _end(case, *case.children)
-    reports = [case.so_far(interrupted=bool(case.left)) for case in cases]
+            _end(case)
+    reports = [case.so_far() for case in cases]
     return RunOutcome(
         tuple(report for report in reports if report is not None),
         tuple(case.unable for case in cases if case.unable),
@@ -311,17 +282,19 @@ def _run_apart(
 def _start(case: _Case, options: Mapping[str, Any], timeout: float | None, threads: int) -> None:
     """Start a process that verifies the target of a case."""
     serve = partial(_serve, target=case.target, options=options, timeout=timeout, threads=threads)
-    case.children.append(_Child(Process(serve), time.monotonic()))
+    case.child = _Child(Process(serve), time.monotonic())
 
 
-def _listen(case: _Case, child: _Child, timeout: float | None) -> None:
-    """Receive what a process has sent, or note that it is gone or late."""
+def _listen(case: _Case, timeout: float | None) -> None:
+    """Receive what the process has sent, or note that it is gone or late."""
+    if (child := case.child) is None:
+        return
     process = child.process
     try:
         has_ended = process.has_ended()
-        while child in case.children and (message := process.channel.receive()) is not None:
+        while case.child and (message := process.channel.receive()) is not None:
             _hear(case, child, message)
-        if has_ended and child in case.children:
+        if has_ended and case.child:
             raise EOFError
     except (EOFError, OSError):
         _gone(case, child, process.last_words())
@@ -329,7 +302,7 @@ def _listen(case: _Case, child: _Child, timeout: float | None) -> None:
         _gone(case, child, SCRIBBLED)
     is_busy = child.code is not None or not child.is_loaded
     late = timeout is not None and time.monotonic() > child.heard + timeout + GRACE
-    if late and is_busy and child in case.children:
+    if late and is_busy and case.child:
         _gone(case, child, None, timeout)
 
 
@@ -337,12 +310,11 @@ def _hear(case: _Case, child: _Child, message: Sequence[Any]) -> None:
     """Handle one message of a process; `_serve` lists them."""
     kind, *said = message
     if kind == "understood":
-        heading, selection, waits = said
+        heading, selection, case.codes = said
         selection |= {name: tuple(selection[name]) for name in ("select", "ignore")}
         case.heading = TargetReport(
             case.target, checks=(), selection=Selection(**selection), **heading
         )
-        case.waits = {code: frozenset(others) for code, others in waits.items()}
         child.is_loaded = True
     elif kind == "ended":
         result, bad_rates = said
@@ -352,59 +324,48 @@ def _hear(case: _Case, child: _Child, message: Sequence[Any]) -> None:
         case.bad_rates |= {*bad_rates}
         child.code = None
     elif kind == "unable":
-        _end(case, child)
-        _cannot_load(case, *said)
+        _end(case)
+        (case.unable,) = said
     elif kind == "stopped":
         # Ctrl-C reaches only the parent, so the target raised this itself.
         _gone(case, child, "raised KeyboardInterrupt")
 
 
-def _tell(case: _Case, child: _Child, watch: Watch) -> None:
-    """Give a process that has nothing to do a check to run, if one may begin."""
-    if child.code is not None or not child.is_loaded:
+def _tell(case: _Case, watch: Watch) -> None:
+    """Give a process that has nothing to do the next check to run."""
+    child, code = case.child, case.following
+    if child is None or code is None or child.code is not None or not child.is_loaded:
         return
-    code = case.next_for(child)
-    if code is None:
-        return
-    child.code, child.group, child.heard = code, RULES[code].group, time.monotonic()
-    failed = {r.rule.name for r in case.results.values() if r.status == "fail"}
+    child.code, child.heard = code, time.monotonic()
+    failed = [r.rule.name for r in case.results.values() if r.status == "fail"]
     with contextlib.suppress(OSError):  # it has ended, which `_listen` will find
-        child.process.channel.send(code, [*failed], [*case.bad_rates])
-    watch.at(case.target, len(case.results), len(case.waits), RULES[code])
+        child.process.channel.send(code, failed, [*case.bad_rates])
+    watch.at(case.target, len(case.results), len(case.codes), RULES[code])
 
 
 def _gone(case: _Case, child: _Child, words: str | None, timeout: float | None = None) -> None:
     """Handle the end of a process: the check that ran has failed; the rest remains."""
-    _end(case, child)
+    _end(case)
     # A process that ends between two checks would end in the next too: without a result for it, a
     # target that always does so would be restarted forever.
-    code, seconds = child.code or case.next_for(child), time.monotonic() - child.heard
+    code, seconds = case.following, time.monotonic() - child.heard
     if not child.is_loaded:
         got = words or f"no end within {timeout:g} s"
-        _cannot_load(case, f"Expected TARGET {case.target!r} to load, got: {got}")
-    elif code is None:
-        case.is_alone = True  # another process runs the last ones
-    elif timeout is not None:
+        case.unable = f"Expected TARGET {case.target!r} to load, got: {got}"
+    elif code is not None and timeout is not None:
         case.results[code] = overdue(RULES[code], timeout, seconds)
-    else:
+    elif code is not None:
         message = words or ""
         case.results[code] = CheckResult(
             RULES[code], "fail", message, {"process": message}, "", seconds
         )
 
 
-def _cannot_load(case: _Case, why: str) -> None:
-    if case.children:
-        case.is_alone = True  # those that could go on
-    else:
-        case.unable = why
-
-
-def _end(case: _Case, *children: _Child) -> None:
-    """End processes of a case, and those they have started."""
-    for child in children:
-        case.children.remove(child)
-    Process.end(*(child.process for child in children))
+def _end(case: _Case) -> None:
+    """End the process of a case, and those it has started."""
+    if case.child is not None:
+        Process.end(case.child.process)
+        case.child = None
     case.seconds = time.monotonic() - case.began
 
 
@@ -420,7 +381,7 @@ def _serve(
 ) -> None:
     """Verify a target and report the progress.
 
-    Messages: `understood, heading, selection, waits`; `ended, result, bad_rates`; instead of more
+    Messages: `understood, heading, selection, codes`; `ended, result, bad_rates`; instead of more
     of these, `unable, why` or `stopped`.
     """
     how = dict(options)
@@ -432,13 +393,13 @@ def _serve(
         subject = resolve(target, **how)
         selection = selection_of(subject.spec, names, select, ignore)
         heading = understood(subject, level=level, seed=seed)
-        waits = waits_for(need_codes(names, subject), subject.spec)
+        codes = need_codes(names, subject)
         with begun(subject, level, seed, timeout=timeout) as run:
             harness.send(
                 "understood",
                 {name: getattr(heading, name) for name in _HEADING},
                 asdict(selection),
-                {code: [*others] for code, others in waits.items()},
+                [*codes],
             )
             while order := harness.receive():
                 code, failed, bad_rates = order

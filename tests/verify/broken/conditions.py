@@ -1,10 +1,8 @@
 """Broken in one condition only: a shape, a layout, a dtype, a size, a mode, a copy."""
 
 import copy
-import math
 
 import torch
-from torch import nn
 
 from verify.broken._common import (
     Module,
@@ -127,15 +125,6 @@ def tangent_of_dropped_elements(x, p):
 
 
 # eval
-
-
-def minus_zero_is_lost(x, p, training):
-    """Eval adds 0.0.
-
-    Trips: eval-everywhere
-    """
-    check_p(p)
-    return select(x, draw(x, p), p) if training else x + 0.0
 
 
 def eval_of_bfloat16_under_inference(x, p, training):
@@ -270,20 +259,6 @@ def block_of_a_million_again(x, p):
 
 
 # the state of a module
-
-
-class ScaleOfTheFirstP(Module):
-    """The scale is computed at construction.
-
-    Trips: module-state
-    """
-
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self._scale = scale_at(p)
-
-    def forward(self, x):
-        return x.masked_fill(draw(x, self.p), 0) * self._scale if self.training else x
 
 
 class CopiesRepeatMasks(Module):
@@ -422,59 +397,3 @@ def keys_of_the_last_tile_without_gradient(query, key, value, dropout_p):
         key = torch.cat([key[..., :whole, :], key[..., whole:, :].detach()], dim=-2)
     weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
     return select(weights, draw(weights, dropout_p), dropout_p) @ value
-
-
-class WordsNotWordTypes(nn.Module):
-    """Each place of a word is dropped on its own.
-
-    Spec: weights
-    Trips: embedding-repeats
-    """
-
-    def __init__(self, p=0.5):
-        super().__init__()
-        check_p(p)
-        self.p, self.embedding = p, nn.Embedding(4096, 16)
-
-    def forward(self, indices):
-        y = self.embedding(indices)
-        if not self.training:
-            return y
-        return y.masked_fill(torch.rand(*indices.shape, 1, device=y.device) < self.p, 0) * scale_at(
-            self.p
-        )
-
-
-def residual_as_output(x, residual, bias, p, training):
-    """The sum is written into the residual.
-
-    Spec: dropout-add
-    Trips: arguments-unmodified
-    """
-    check_p(p)
-    y = x + bias
-    if training:
-        y = select(y, draw(y, p), p)
-    if residual.requires_grad:
-        return residual + y
-    return residual + y if y.requires_grad else residual.add_(y)
-
-
-def radius_of_two(x, p, training):
-    """Two normal numbers have one radius, and angles of their own.
-
-    Spec: gaussian
-    Trips: noise-pairs
-    """
-    check_p(p)
-    if not training or p == 0:
-        return x
-    if p == 1:
-        return x * 0
-    n = x.numel()
-    radius = (
-        -2 * torch.rand(n // 2 + 1, dtype=torch.float64, device=x.device).clamp_min(1e-300).log()
-    ).sqrt()
-    angle = 2 * math.pi * torch.rand(n, dtype=torch.float64, device=x.device)
-    noise = radius.repeat_interleave(2)[:n] * angle.cos()
-    return x * (1 + math.sqrt(p / (1 - p)) * noise).reshape(x.shape).to(x.dtype)

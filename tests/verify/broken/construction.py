@@ -14,16 +14,6 @@ def takes_any_p(x, p, training):
     return select(x, draw(x, p), p) if training else x
 
 
-def says_bad_argument(x, p, training):
-    """The error does not help.
-
-    Trips: wrong-p-named
-    """
-    if not isinstance(p, float) or not 0 <= p <= 1:
-        raise ValueError("bad argument")
-    return select(x, draw(x, p), p) if training else x
-
-
 def takes_nan(x, p, training):
     """Two comparisons that NaN passes (torch's `nn.Dropout(nan)`).
 

@@ -6,15 +6,6 @@ from verify.broken._common import in_training, select
 
 
 @in_training
-def mask_on_the_cpu(x, p):
-    """The mask is made on the CPU, wherever x is.
-
-    Trips: device-followed
-    """
-    return select(x, torch.rand(x.shape, dtype=torch.float32) < p, p)
-
-
-@in_training
 def rate_on_the_cpu(x, p):
     """Numbers where x is, compared with a vector of rates that is not.
 

@@ -14,15 +14,6 @@ from verify.broken._common import (
 
 
 @in_training
-def float_mask(x, p):
-    """A float32 mask promotes half precision.
-
-    Trips: dtype-kept
-    """
-    return x * (~draw(x, p)).float() * scale_at(p)
-
-
-@in_training
 def default_dtype_mask(x, p):
     """A mask in the default dtype, right as long as that is float32 and x is too, or half.
 
@@ -34,36 +25,12 @@ def default_dtype_mask(x, p):
 
 
 @in_training
-def scale_in_dtype(x, p):
-    """1 - p computed in the dtype of x.
-
-    Trips: dtype-scale
-    """
-    one = torch.ones((), dtype=x.dtype, device=x.device)
-    keep = (
-        one - torch.tensor(p, dtype=x.dtype, device=x.device)
-        if x.dtype.itemsize == 2
-        else one * (1 - p)
-    )
-    return x.masked_fill(draw(x, p), 0) / torch.where(keep == 0, one, keep)
-
-
-@in_training
 def float32_scale(x, p):
     """The scale in float32 for float64 values.
 
     Trips: dtype-scale
     """
     return select(x.float(), draw(x, p), p).to(x.dtype)
-
-
-@in_training
-def uniform_in_dtype(x, p):
-    """Uniform numbers in the dtype of x: 8 bits in bfloat16.
-
-    Trips: dtype-rate
-    """
-    return select(x, torch.rand(x.shape, device=x.device, dtype=x.dtype) < p, p)
 
 
 def float_in_eval(x, p, training):
@@ -104,18 +71,6 @@ def float64_at_half_rate(x, p):
     Trips: dtype-rate
     """
     return select(x, draw(x, p / 2 if x.dtype == torch.float64 and p < 1 else p), p)
-
-
-@in_training
-def pairs_share_in_half(x, p):
-    """In half precision, two to a word, neighbours share a number.
-
-    Trips: dtype-independence
-    """
-    u = uniform(x).reshape(-1)
-    if x.dtype.itemsize == 2:
-        u = u[::2].repeat_interleave(2)[: u.numel()]
-    return select(x, u.reshape(x.shape) < p, p)
 
 
 @in_training

@@ -33,16 +33,6 @@ class Notebook(nn.Module):
 
 
 @in_training
-def infinite_branch(x, p):
-    """A `where` that does not take x * inf but differentiates it (Equinox).
-
-    Trips: edge-gradients
-    """
-    scale = 1 / (1 - p) if p < 1 else float("inf")
-    return torch.where(draw(x, p), 0.0, x * scale)
-
-
-@in_training
 def needs_a_largest(x, p):
     """Looks at the largest value.
 
@@ -59,16 +49,6 @@ def refuses_p_one(x, p):
     Trips: p-one-zeros
     """
     return x.masked_fill(draw(x, p), 0) * (1 / (1 - p))
-
-
-@in_training
-def scalars_pass(x, p):
-    """A 0-d input is never dropped.
-
-    Trips: tiny-input
-    """
-    drop = draw(x, p)
-    return select(x, drop & (x.ndim > 0), p) if 0 < p < 1 else select(x, drop, p)
 
 
 @in_training

@@ -6,7 +6,6 @@ from verify.broken._common import (
     Module,
     custom_gradient,
     draw,
-    in_training,
     scale_at,
     select,
     uniform,
@@ -218,25 +217,6 @@ def mask_applied_before_its_index(g, x, y, drop, scale):
     return g.masked_fill(drop.reshape(-1).roll(1).reshape(drop.shape), 0) * scale
 
 
-class MaskBufferReused(Module):
-    """One buffer holds the mask of all calls: the backward of an earlier one raises.
-
-    Trips: grad-own-call
-    """
-
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.buffer = None
-
-    def forward(self, x):
-        if not self.training:
-            return x
-        mask = (~draw(x, self.p)).to(x.dtype) * scale_at(self.p)
-        if self.buffer is None or self.buffer.shape != x.shape or self.buffer.dtype != x.dtype:
-            self.buffer = torch.empty_like(mask)
-        return x * self.buffer.copy_(mask)
-
-
 class _Unscaled(torch.autograd.Function):
     """g * mask * scale, with a derivative that forgets the scale."""
 
@@ -269,25 +249,6 @@ def second_order_of_another_mask(g, x, y, drop, scale):
     right = g.masked_fill(drop, 0) * scale
     through = g * scale
     return through + (right - through).detach()
-
-
-@custom_gradient
-def second_order_lost(g, x, y, drop, scale):
-    """The backward is cut off from the incoming gradient, in silence.
-
-    Trips: grad-second-order
-    """
-    return g.detach().masked_fill(drop, 0) * scale + 0 * g
-
-
-@in_training
-def another_kernel_without_grad(x, p):
-    """Without gradients the numbers come from another stream: a recomputation has another mask.
-
-    Trips: grad-checkpoint
-    """
-    u = uniform(x)
-    return select(x, (u if torch.is_grad_enabled() else uniform(x)) < p, p)
 
 
 class OwnCounter(Module):

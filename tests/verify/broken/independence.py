@@ -97,61 +97,6 @@ def channels_in_fours(x, p):
 
 
 @in_training
-def samples_share(x, p):
-    """All samples of a batch of images share a mask.
-
-    Trips: axis-independence
-    """
-    return select(x, draw(x[:1], p) if x.ndim == 4 else draw(x, p), p)
-
-
-class AntitheticCalls(Module):
-    """Every second call uses 1 - u of the call before.
-
-    Trips: call-independence
-    """
-
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.last = None
-
-    def where(self, x):
-        if self.last is None or self.last.shape != x.shape:
-            self.last = uniform(x)
-            return self.last < self.p
-        again, self.last = 1 - self.last, None
-        return again < self.p
-
-
-@in_training
-def every_third_derived(x, p):
-    """At p = 1/2 every third bit is the exclusive or of the two before it.
-
-    Trips: joint-counts
-    """
-    drop = draw(x, p)
-    if p == 0.5:
-        flat = drop.view(-1)
-        full = flat.numel() // 3 * 3
-        threes = flat[:full].view(-1, 3)
-        threes[:, 2] = threes[:, 0] ^ threes[:, 1]
-    return select(x, drop, p)
-
-
-@in_training
-def exactly_k(x, p):
-    """Drops exactly round(p n) elements.
-
-    Trips: count-spread
-    """
-    if x.numel() < 16:
-        return select(x, draw(x, p), p)
-    order = torch.randperm(x.numel(), device=x.device).reshape(x.shape)
-    # Rounded at random, so that the rate is right for every p and n.
-    return select(x, order < int(p * x.numel() + torch.rand(()).item()), p)
-
-
-@in_training
 def pool_of_a_thousand_masks(x, p):
     """One of 1000 masks, chosen at random.
 
@@ -242,24 +187,6 @@ def xorshift_without_output_function(x, p):
     seed = 1 + int(torch.randint(2**32 - 1, ()))
     numbers = torch.from_numpy(_xorshift(seed, x.numel()) / 2.0**32)
     return select(x, numbers.reshape(x.shape).to(x.device) < p, p)
-
-
-@in_training
-def shift_register(x, p):
-    """At p = 1/2 the bits of a shift register of length 89: x^89 + x^38 + 1.
-
-    Trips: linear-rank
-    """
-    if p != 0.5:
-        return select(x, draw(x, p), p)
-    bits = (uniform(x.new_empty(89)) < 0.5).cpu().numpy()
-    while len(bits) < x.numel():
-        # The recurrence holds for the squares of the polynomial, too: longer steps at once.
-        step = 2 ** int(np.log2(len(bits) / 89))
-        old = len(bits)
-        new = bits[old - 89 * step : old - 51 * step] ^ bits[old - 38 * step : old]
-        bits = np.concatenate([bits, new])
-    return select(x, torch.from_numpy(bits[: x.numel()]).reshape(x.shape).to(x.device), p)
 
 
 @in_training

@@ -6,15 +6,6 @@ from torch import nn
 from verify.broken._common import check_p, draw, scale_at, select
 
 
-def inplace_ignored(x, p, training, inplace=False):
-    """`inplace` is taken, and x stays as it was.
-
-    Trips: inplace-claim
-    """
-    check_p(p)
-    return select(x, draw(x, p), p) if training else x
-
-
 def inplace_unscaled(x, p, training, inplace=False):
     """What is written into x lacks the scale that the output has.
 

@@ -20,25 +20,6 @@ def memory_order(x, p):
 
 
 @in_training
-def strided_half_rate(x, p):
-    """A strided input is dropped at half the rate.
-
-    Trips: layout-rate
-    """
-    return select(x, draw(x, p if x.is_contiguous() or not 0 < p < 1 else p / 2), p)
-
-
-@in_training
-def mask_with_strides(x, p):
-    """The mask has the strides of x: copies in an expanded input share a bit.
-
-    Trips: expanded-independent
-    """
-    index = tuple(slice(0, 1) if step == 0 else slice(None) for step in x.stride())
-    return select(x, draw(x[index], p), p)
-
-
-@in_training
 def memory_order_mask(x, p):
     """torch's dropout: the mask in the order of memory. Values are selected.
 

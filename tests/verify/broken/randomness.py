@@ -21,17 +21,6 @@ def private_generator(x, p):
 
 
 @in_training
-def numpy_mask(x, p):
-    """Draws from NumPy.
-
-    Trips: seed-governs
-    """
-    return select(
-        x, torch.from_numpy(np.asarray(np.random.random(tuple(x.shape)) < p)).to(x.device), p
-    )
-
-
-@in_training
 def six_bit_seed(x, p):
     """A new seed is cut to 6 bits.
 
@@ -44,16 +33,6 @@ def six_bit_seed(x, p):
 
 
 @in_training
-def reseeds(x, p):
-    """Seeds the global generator with a number drawn from it.
-
-    Trips: no-reseed
-    """
-    torch.manual_seed(int(torch.randint(2**62, ())))
-    return select(x, draw(x, p), p)
-
-
-@in_training
 def draws_from_python(x, p):
     """Draws from Python's generator as well.
 
@@ -61,17 +40,6 @@ def draws_from_python(x, p):
     """
     random.random()
     return select(x, draw(x, p), p)
-
-
-def draws_in_eval(x, p, training):
-    """The mask is drawn before the mode is looked at.
-
-    Trips: eval-draws-nothing
-    """
-    if not 0 <= p <= 1:
-        raise ValueError(f"p is not a probability: {p}")
-    drop = draw(x, p)
-    return select(x, drop, p) if training else x
 
 
 @in_training

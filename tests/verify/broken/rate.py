@@ -15,15 +15,6 @@ def drops_the_kept(x, p):
 
 
 @in_training
-def eight_bit_threshold(x, p):
-    """p held in 8 bits, the scale nominal (flash-attention, TransformerEngine).
-
-    Trips: drop-rate
-    """
-    return select(x, torch.randint(0, 256, x.shape, device=x.device) < round(p * 256), p)
-
-
-@in_training
 def never_below_one_percent(x, p):
     """p clamped to [0.01, 0.99] "for stability".
 

@@ -52,16 +52,6 @@ def scale_in_eight_bits(x, p):
 
 
 @in_training
-def small_inputs_unscaled(x, p):
-    """A short path for few elements forgets the scale.
-
-    Trips: scale-constant
-    """
-    drop = draw(x, p)
-    return x.masked_fill(drop, 0) if x.numel() < 4 else select(x, drop, p)
-
-
-@in_training
 def scale_off_by_a_thousandth(x, p):
     """The scale is 1.001 / (1 - p).
 

@@ -24,16 +24,6 @@ def _tied(drop):
 
 
 @in_training
-def channels_not_shared(x, p):
-    """Dropout where Dropout2d was asked for: each element is dropped on its own.
-
-    Spec: dropout2d
-    Trips: shared-mask
-    """
-    return select(x, draw(x, p), p)
-
-
-@in_training
 def channels_of_three_axes(x, p):
     """One draw for each row of a plane: the last axis alone is shared (pytorch#77081).
 
@@ -468,16 +458,6 @@ def zoneout_scaled(new, old, p, training):
     return torch.where(draw(new, p), old, new * scale_at(p))
 
 
-def zoneout_without_expectation(new, old, p, training):
-    """In eval the new state comes back.
-
-    Spec: zoneout
-    Trips: states-mixed
-    """
-    check_p(p)
-    return torch.where(draw(new, p), old, new) if training else new
-
-
 def zoneout_expects_the_other(new, old, p, training):
     """In eval p is the share of the new state.
 
@@ -607,27 +587,7 @@ def neighbours_unequally_kept(x, p):
     return groups.masked_fill(order >= round(4 * (1 - p)), 0).reshape(x.shape)
 
 
-@in_training
-def neighbours_on_average(x, p):
-    """n:m that keeps n of m on average only.
-
-    Spec: n-of-m
-    Trips: fixed-count
-    """
-    return x.masked_fill(draw(x, p), 0)
-
-
 # fused
-
-
-def bias_after_dropout(x, p, training, residual, bias):
-    """The bias is added after dropout, and never dropped.
-
-    Spec: dropout-add
-    Trips: fused-composition
-    """
-    check_p(p)
-    return residual + (select(x, draw(x, p), p) if training else x) + bias
 
 
 def residual_dropped(x, p, training, residual, bias):
@@ -740,17 +700,6 @@ def attention_normalised_again(query, key, value, p, training):
         kept = weights.masked_fill(draw(weights, p), 0)
         weights = kept / kept.sum(-1, keepdim=True).clamp_min(1e-20)
     return weights @ value
-
-
-def attention_drops_the_output(query, key, value, p, training):
-    """The output is dropped, not the probabilities.
-
-    Spec: attention
-    Trips: probabilities-dropped
-    """
-    check_p(p)
-    y = _weights(query, key) @ value
-    return select(y, draw(y, p), p) if training else y
 
 
 # weights

@@ -2,7 +2,7 @@
 
 import torch
 
-from verify.broken._common import draw, in_training, scale_at, select, uniform
+from verify.broken._common import draw, in_training, scale_at, uniform
 
 
 def _chunks(x, streams):
@@ -15,24 +15,6 @@ def _chunks(x, streams):
         for i, part in enumerate(parts)
     ]
     return torch.cat(drawn).reshape(x.shape).to(x.device) if x.numel() else uniform(x)
-
-
-@in_training
-def stream_of_each_thread(x, p):
-    """Each thread has a stream of its own: right, and another mask for another number of them.
-
-    Trips: thread-mask
-    """
-    return select(x, _chunks(x, lambda i: i) < p, p)
-
-
-@in_training
-def threads_share_a_stream(x, p):
-    """All threads have the same seed: with two, the halves of a mask are equal.
-
-    Trips: thread-law
-    """
-    return select(x, _chunks(x, lambda i: 0) < p, p)
 
 
 @in_training

@@ -2,55 +2,7 @@
 
 import torch
 
-from verify.broken._common import draw, in_training, scale_at, select, uniform
-
-
-@in_training
-def writes_into_x(x, p):
-    """In place, unasked.
-
-    Trips: input-unmodified
-    """
-    drop = draw(x, p)
-    return x.masked_fill_(drop, 0).mul_(scale_at(p))
-
-
-@in_training
-def sign_turns_the_number(x, p):
-    """Negative values are compared with 1 - u: right rate, but the mask depends on x.
-
-    Trips: value-mask
-    """
-    u = uniform(x)
-    return select(x, torch.where(x < 0, 1 - u, u) < p, p)
-
-
-@in_training
-def large_values_more_often(x, p):
-    """Values between 1e3 and 1e5 are dropped more often.
-
-    Trips: value-rate
-    """
-    rate = torch.where((x > 1e3) & (x < 1e5), p + 0.2 * p * (1 - p), p)
-    return select(x, uniform(x) < rate, p)
-
-
-@in_training
-def cleans_values(x, p):
-    """NaN and infinities are cleaned up in training.
-
-    Trips: nonfinite-kept
-    """
-    return select(torch.nan_to_num(x), draw(x, p), p)
-
-
-@in_training
-def multiplies_by_mask(x, p):
-    """A product where a select belongs: inf * 0 is NaN.
-
-    Trips: nonfinite-dropped
-    """
-    return x * (~draw(x, p)).to(x.dtype) * scale_at(p)
+from verify.broken._common import draw, in_training, select, uniform
 
 
 @in_training

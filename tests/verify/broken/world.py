@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import nn
 
-from verify.broken._common import Module, check_p, draw, in_training, select
+from verify.broken._common import Module, draw, in_training, select
 
 
 @in_training
@@ -16,18 +16,6 @@ def sets_the_default_dtype(x, p):
     """
     torch.set_default_dtype(torch.float64)
     return select(x, draw(x, p), p)
-
-
-def gradients_off_in_eval(x, p, training):
-    """Eval switches gradients off, and nobody on again.
-
-    Trips: state-restored
-    """
-    check_p(p)
-    if training:
-        return select(x, draw(x, p), p)
-    torch.set_grad_enabled(False)
-    return x
 
 
 @in_training
@@ -68,21 +56,6 @@ class HookInEveryCall(Module):
 
     def forward(self, x):
         self.register_forward_hook(lambda module, given, got: None)
-        return super().forward(x)
-
-
-class ParameterScaled(Module):
-    """A parameter is scaled in place in every call (fastai's EmbeddingDropout).
-
-    Trips: state-own
-    """
-
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.weight = nn.Parameter(torch.ones(3))
-
-    def forward(self, x):
-        self.weight.data.mul_(0.9)
         return super().forward(x)
 
 

@@ -1,4 +1,4 @@
-"""A broken dropout and its fixed form for each check, shown by `explain` and the docs.
+"""A broken dropout and its fix for each check, which `explain`, the docs and the tests read.
 
 Programs are kept as text, one file per group of checks, so that importing them runs none of them.
 """

@@ -1,4 +1,4 @@
-"""An example: two short programs, one with the fault and one without."""
+"""An example: a short program with a fault, and the patch that fixes it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,34 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Example:
-    """A broken dropout as a person would write it, and its fixed form.
+    """A broken dropout as a person would write it, and what fixes it.
 
-    Each is a complete program: in a file, its last function or class is a target.
+    Both forms are complete programs: in a file, the last function or class is a target.
 
     Attributes:
-        broken: The program with the fault.
-        fixed: The program without it.
-        spec: What both claim to be; None where it is inferred.
+        patch: Both forms at once, as in a diff: after `- ` the lines of the broken form alone,
+            after `+ ` those of the fixed form alone, and after two spaces those of both.
+        spec: What both forms claim to be; None where it is inferred.
     """
 
-    broken: str
-    fixed: str
+    patch: str
     spec: str | None = None
 
+    @property
+    def broken(self) -> str:
+        """The program with the fault."""
+        return self._without("+")
 
-def example(broken: str, fixed: str, spec: str | None = None) -> Example:
-    """Make an example from texts that are indented like the surrounding code."""
-    return Example(inspect.cleandoc(broken) + "\n", inspect.cleandoc(fixed) + "\n", spec)
+    @property
+    def fixed(self) -> str:
+        """The program without it."""
+        return self._without("-")
+
+    def _without(self, sign: str) -> str:
+        lines = self.patch.splitlines()
+        return "".join(f"{line[2:]}\n" for line in lines if not line.startswith(sign))
+
+
+def example(patch: str, spec: str | None = None) -> Example:
+    """Make an example from a patch that is indented like the surrounding code."""
+    return Example(inspect.cleandoc(patch), spec)
