@@ -148,7 +148,7 @@ class Flow:
                 self._end(cls.node, self._chain(chain.parts if chain is not None else (), _NOTHING))
         for call in self.code.calls:
             if call.name == "torch.nn.Sequential":
-                for value in self.values.of(call.node, call.cls):
+                for value in self.values.finished(call):
                     self._end(call.node, self._applied(value, _Given([_NOTHING])))
         return self
 

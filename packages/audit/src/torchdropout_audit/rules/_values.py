@@ -225,6 +225,14 @@ class Values:
         self._depends = True
         return self._constants.runs(node, self._within)
 
+    def finished(self, call: Call) -> Sequence[Value]:
+        """Returns what a call builds, with what is added to the attribute that it is given to."""
+        parent = next(self.code.parents(call.node), None)
+        target = parent.targets[0] if isinstance(parent, ast.Assign) else None
+        if isinstance(target, ast.Attribute) and call.cls is not None and _place(target):
+            return [*self.attribute(call.cls, target.attr)]
+        return self.of(call.node, call.cls)
+
     def attribute(self, cls: Class, name: str, depth: int = 0) -> Iterator[Value]:
         """Yields what an attribute of a Module of the file may be."""
         for given in islice(cls.assigned(name), _MOST_ALIKE):
