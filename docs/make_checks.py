@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from torchdropout.reporting.findings import Rule
+from torchdropout.reporting.rules import fix_in_markdown
 from torchdropout.verify import CHECKS, LEVELS, RULES
 
 PAGES = Path(__file__).parent / "checks"
@@ -16,14 +17,14 @@ HEAD = """\
 # The checks
 
 Made by `python docs/make_checks.py` from the checks themselves: `torchdropout explain NAME` prints
-the same. `torchdropout verify TARGET --select NAME` runs one.
+the same, with both programs whole. `torchdropout verify TARGET --select NAME` runs one.
 
 An *error* means that a target is not a correct dropout, *advice* that it could serve its users
 better. The *statistical* checks share the false-alarm rate of a run equally; the others are exact.
 A check is skipped where one that it needs has failed.
 
-Each comes with a program that has the fault and with the same program fixed. The tests verify both:
-the first fails this check before any other, the second has no error.
+Each comes with a program that has the fault, and with the lines that fix it. The tests verify both
+programs: the first fails this check before any other, the second has no error.
 """
 
 LEVELS_HEAD = """\
@@ -108,13 +109,7 @@ def _rule(rule: Rule) -> str:
             "",
             rule.explain.strip(),
             "",
-            "Broken:",
-            "",
-            f"```python\n{rule.broken}```",
-            "",
-            "Fixed:",
-            "",
-            f"```python\n{rule.fixed}```",
+            fix_in_markdown(rule),
             "",
         ]
     )

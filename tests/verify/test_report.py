@@ -506,13 +506,21 @@ def test_an_example_without_its_fixed_form_stands_alone():
 def test_where_a_fault_was_seen_is_said_last():
     shown = dataclasses.replace(rule("drop-rate", "rate"), fixed="x = 1\n", evidence="a paper")
     assert render_rule(shown).endswith("Fixed:\n\n    x = 1\n\nSeen in: a paper\n")
-    assert render_rule_markdown(shown) == (
+
+
+def test_a_rule_in_markdown_has_its_fix_as_a_diff():
+    shown = rule("drop-rate", "rate")
+    shown = dataclasses.replace(shown, broken="x = 1\ny\n", fixed="x = 2\ny\n", evidence="a paper")
+    said = (
         "### TD500 drop-rate\n\n**The summary of drop-rate.** (error)\n\nMeasured: a call.\n\n"
-        "It matters\na lot.\n\n    code = 1\n\nTo fix: fix it.\n\n"
-        "Fixed:\n\n```python\nx = 1\n```\n\nSeen in: a paper\n"
+        "It matters\na lot.\n\n    code = 1\n\nTo fix: fix it.\n"
     )
-    plain = render_rule_markdown(dataclasses.replace(shown, fixed="", evidence=""))
-    assert plain.endswith("To fix: fix it.\n")
+    assert render_rule_markdown(shown) == (
+        f"{said}\n```diff\n-x = 1\n+x = 2\n y\n```\n\nSeen in: a paper\n"
+    )
+    alone = dataclasses.replace(shown, fixed="", evidence="")
+    assert render_rule_markdown(alone) == f"{said}\n```python\nx = 1\ny\n```\n"
+    assert render_rule_markdown(dataclasses.replace(alone, broken="")) == said
 
 
 def test_rules_are_listed_a_line_each():

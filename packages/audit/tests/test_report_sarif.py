@@ -53,12 +53,14 @@ def test_every_rule_is_told():
     assert explained == [rule.explain for rule in RULES.values()]
     assert all(explained)
     for shown, rule in zip(driver["rules"], RULES.values(), strict=True):
-        text, examples = f"{rule.summary}\n\n{rule.explain}", ""
-        if rule.broken:
-            broken, fixed = rule.broken.rstrip(), rule.fixed.rstrip()
-            examples = f"\n\nBroken:\n\n```python\n{broken}\n```"
-            examples += f"\n\nFixed:\n\n```python\n{fixed}\n```"
-        assert shown["help"] == {"text": text, "markdown": text + examples}
+        text = f"{rule.summary}\n\n{rule.explain}"
+        assert shown["help"]["text"] == text
+        said, _, fix = shown["help"]["markdown"].partition("\n\n```diff\n")
+        assert said == text
+        lines = fix.removesuffix("\n```").splitlines()
+        for sign, program in (("-", rule.broken), ("+", rule.fixed)):
+            kept = [line[1:] for line in lines if line[:1] in (sign, " ", "")]
+            assert kept == [line.rstrip() for line in program.strip().splitlines()]
     assert not RULES["syntax-error"].broken
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -27,15 +28,23 @@ def render_rule(rule: Rule, *, width: int | None = None, styled: bool = False) -
 
 
 def render_rule_markdown(rule: Rule) -> str:
-    """Renders a rule as Markdown: what `render_rule` says, under a heading of the third level."""
+    """Renders a rule as Markdown, under a heading of the third level, with its fix as a diff."""
     parts = [f"### {rule.code} {rule.name}", f"**{rule.summary}** ({rule.severity})"]
     parts.append(textwrap.dedent(rule.explain).strip())
-    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.fixed)):
-        if source:
-            parts += [title, f"```python\n{source.strip()}\n```"]
+    if rule.broken:
+        parts.append(fix_in_markdown(rule))
     if rule.evidence:
         parts.append(f"Seen in: {rule.evidence}")
     return "\n\n".join(parts) + "\n"
+
+
+def fix_in_markdown(rule: Rule) -> str:
+    """Renders the broken program of a rule, with the lines that fix it."""
+    broken, fixed = (text.strip().splitlines() for text in (rule.broken, rule.fixed))
+    if not fixed:
+        return "\n".join(["```python", *broken, "```"])
+    _, _, _, *lines = difflib.unified_diff(broken, fixed, n=len(broken), lineterm="")
+    return "\n".join(["```diff", *(line.rstrip() for line in lines), "```"])
 
 
 def render_rules(rules: Sequence[Rule], *, width: int | None = None, styled: bool = False) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from ..findings import SourceFinding, SourceReport
 from ..reporting.findings import Rule
+from ..reporting.rules import fix_in_markdown
 from ._words import ascii_json
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -52,10 +53,7 @@ def render_sarif(report: SourceReport, rules: Sequence[Rule], version: str) -> s
 
 def _rule(rule: Rule) -> dict[str, Any]:
     text = f"{rule.summary}\n\n{rule.explain}"
-    parts = [text]
-    for title, source in (("Broken:", rule.broken), ("Fixed:", rule.fixed)):
-        if source:
-            parts += [title, f"```python\n{source.rstrip()}\n```"]
+    fix = f"\n\n{fix_in_markdown(rule)}" if rule.broken else ""
     return {
         "id": rule.code,
         "name": rule.name,
@@ -63,7 +61,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "fullDescription": {"text": rule.explain},
         "defaultConfiguration": {"level": _LEVEL[rule.severity]},
         "properties": {"tags": ["dropout", rule.group]},
-        "help": {"text": text, "markdown": "\n\n".join(parts)},
+        "help": {"text": text, "markdown": text + fix},
     }
 
 
