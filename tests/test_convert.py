@@ -55,7 +55,9 @@ def test_each_of_torchs_dropouts_becomes_ours(name):
 
 def test_a_rate_that_is_a_bool_is_the_number_that_torch_takes_it_for():
     model = nn.Sequential(
-        nn.Dropout(False), nn.Dropout(True), nn.MultiheadAttention(8, 2, dropout=False)
+        nn.Dropout(False),  # torchdropout: ignore[dropout-as-flag]
+        nn.Dropout(True),  # torchdropout: ignore[dropout-as-flag]
+        nn.MultiheadAttention(8, 2, dropout=False),
     )
     conversion = convert(model)
     assert [type(m.p) for m in model[:2]] == [float, float]

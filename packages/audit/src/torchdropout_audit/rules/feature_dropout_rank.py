@@ -151,10 +151,13 @@ def _given(code: Code, before: Chain) -> tuple[Layer | None, int | None]:
 def _shaped(code: Code, layer: Layer) -> int | None:
     """Returns the number of dimensions that a `view`, a `permute`, a `flatten` or a `bmm` gives."""
     name = kind(layer)
-    if name in ("bmm", "Flatten"):
-        return 3 if name == "bmm" else 2
-    if name not in ("view", "reshape", "permute", "flatten") or layer.call is None:
+    if name == "bmm":
+        return 3
+    if name not in ("view", "reshape", "permute", "flatten", "Flatten") or layer.call is None:
         return None
+    if name == "Flatten":  # whose `start_dim` is 1 by default
+        node = layer.call.node
+        return 2 if not node.keywords and [code.value(a) for a in node.args] in ([], [1]) else None
     given = layer.call.node.args[0 if layer.call.name is None else 1 :]
     if name == "flatten":
         return 2 if len(given) == 1 and code.value(given[0]) == 1 else None
