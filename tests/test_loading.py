@@ -118,6 +118,18 @@ def test_what_cannot_be_loaded(folder, target, says):
     assert (sys.path, set(sys.modules) & {"helper", "net", "raises"}) == (before[0], set())
 
 
+def test_a_file_without_an_attribute_says_what_it_has(tmp_path):
+    file = tmp_path / "layers.py"
+    file.write_text("def _f(): ...\ndef helper(): ...\nclass Noise:\n    def drop(self): ...\n")
+    with pytest.raises(TargetError, match=rf"perhaps {file}:Noise or {file}:helper$"):
+        load(str(file))
+    file.write_text("class (:\n")
+    with pytest.raises(TargetError, match=r"got '.*layers.py' \(str\)$"):
+        load(str(file))
+    with pytest.raises(TargetError, match=r"got 'none.py' \(str\)$"):
+        load("none.py")
+
+
 @pytest.mark.parametrize("target", ["net.py:Net.inner", "./net.py:Net.inner", "net:Net.inner"])
 def test_a_target_is_loaded_with_its_neighbours(folder, target):
     thing, home = load(target)

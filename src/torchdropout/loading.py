@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import difflib
 import importlib
 import importlib.util
@@ -9,7 +11,6 @@ import itertools
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -128,11 +129,9 @@ def load(target: str) -> tuple[object, Home]:
     """
     where, colon, attribute = target.rpartition(":")
     if not (colon and where and attribute.strip()):
-        head, _, tail = target.rpartition(".")
-        near = f"; perhaps {head}:{tail}" if not colon and head and tail.isidentifier() else ""
         raise TargetError(
             "Expected TARGET as `package.module:Attribute` or `path/file.py:Attribute`, "
-            f"got {target!r} (str){near}"
+            f"got {target!r} (str){'' if colon else _near(target)}"
         )
     is_file = where.endswith(".py") or os.sep in where or "/" in where
     folder = str(Path(where).resolve().parent) if is_file else str(Path.cwd())
@@ -141,6 +140,24 @@ def load(target: str) -> tuple[object, Home]:
         module = _load_file(target, where, home) if is_file else _load_module(target, where)
         thing = _attribute(target, module, attribute)
     return thing, home if home.modules else Home()
+
+
+def _near(target: str) -> str:
+    """What may be meant without an attribute: a dot for a colon, or a name in a file."""
+    head, _, tail = target.rpartition(".")
+    if tail == "py" and Path(target).is_file():
+        with contextlib.suppress(OSError, SyntaxError, ValueError):
+            return f"; perhaps {' or '.join(f'{target}:{name}' for name in _dropouts(target)[:4])}"
+    return f"; perhaps {head}:{tail}" if head and tail.isidentifier() and tail != "py" else ""
+
+
+def _dropouts(file: str) -> list[str]:
+    """The public classes and functions of a file, those first that speak of dropout."""
+    kinds = (ast.ClassDef, ast.FunctionDef)
+    tree = ast.parse(Path(file).read_bytes())
+    found = [node for node in tree.body if isinstance(node, kinds) and node.name[0] != "_"]
+    found.sort(key=lambda node: "drop" not in ast.unparse(node).lower())
+    return [node.name for node in found] or ["Attribute"]
 
 
 def _load_file(target: str, where: str, home: Home) -> ModuleType:
@@ -168,7 +185,7 @@ def _load_module(target: str, where: str) -> ModuleType:
         return importlib.import_module(where)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _importing(target: str, where: str) -> Iterator[None]:
     """Turns whatever an import raises into an error that names the target."""
     try:

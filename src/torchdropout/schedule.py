@@ -540,7 +540,7 @@ def linear_rates(
 
 def _check_schedule(schedule: Any) -> None:
     if not callable(schedule):
-        wrong_type("schedule", "a function from the epoch to a factor", schedule)
+        wrong_type("schedule", "a function from the step or epoch to a factor", schedule)
 
 
 def _modules(given: Any) -> Iterable[torch.nn.Module]:

@@ -425,7 +425,7 @@ REFUSED = {
     "inplace": ({"inplace": "y"}, TYPE, r"`inplace` to be a bool, got inplace='y'"),
     "scale_by_keep": ({"scale_by_keep": 1}, TYPE, r"`scale_by_keep` to be a bool"),
     "mode": ({"mode": "rows"}, VALUE, "`mode` to be 'row' or 'batch', got mode='rows'"),
-    "key": ({"key": 3}, TYPE, r"key` to be a torchdropout.Key, got \w*key=3 \(int\)"),
+    "key": ({"key": 3}, TYPE, r"key` to be a torchdropout.Key, .*, got \w*key=3 \(int\)"),
     "key and generator": (
         {"key": KEY, "generator": torch.Generator()},
         VALUE,

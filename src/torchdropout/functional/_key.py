@@ -45,7 +45,7 @@ def check_key(name: str, key: Any) -> None:
     if key is None or isinstance(key, Key):
         return
     if isinstance(key, torch.Tensor) or not has_torch_function_unary(key):
-        wrong_type(name, "a torchdropout.Key", key)
+        wrong_type(name, "a torchdropout.Key, such as Key(seed=7)", key)
 
 
 def key_of(key: Key | None, generator: torch.Generator | None) -> Key | None:

@@ -55,6 +55,8 @@ def verdict_line(report: SourceReport) -> str:
     advice = len(report.findings) - errors
     counts = plural(errors, "error") + (f", {advice} advice" if advice else "")
     where = plural(report.files, "file")
+    if report.problems and not report.files:
+        return f"{plural(len(report.problems), 'problem')}: no file was read."
     if report.problems:
         where += f", {plural(len(report.problems), 'problem')}"
     done = f"{report.fixed} fixed; " if report.fixed else ""
