@@ -156,9 +156,9 @@ def test_a_graph_reads_the_rate_from_a_tensor(monkeypatch, name, compiling, expo
     expected = call(module, tensors)
     rate = module._rate
     read = []
-    traced = _module.RateModule._traced_p
+    traced = _module.RateModule._traced_rate
     monkeypatch.setattr(
-        _module.RateModule, "_traced_p", lambda self: read.append(traced(self)) or read[-1]
+        _module.RateModule, "_traced_rate", lambda self: read.append(traced(self)) or read[-1]
     )
     monkeypatch.setattr(
         sys.modules[type(module).__module__], "is_dynamo_compiling", lambda: compiling

@@ -87,7 +87,7 @@ class RateModule(WholeModule):
         """The constants of the operator, in its order."""
         raise NotImplementedError
 
-    def _traced_p(self) -> Probability:
+    def _traced_rate(self) -> Probability:
         """The tensor that a compiled graph reads as the rate; for an exported program, the number.
 
         `forward` calls it only under torch.compile, since the call costs as much as all the rest.

@@ -44,7 +44,7 @@ class AlphaDropout(DropoutModule, torch.nn.AlphaDropout):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.alpha_dropout` with this module's p and mode; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.alpha_dropout(input, p, self.training, self.inplace, key=key)
 
 
@@ -83,5 +83,5 @@ class FeatureAlphaDropout(DropoutModule, torch.nn.FeatureAlphaDropout):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.feature_alpha_dropout` with this module's p; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.feature_alpha_dropout(input, p, self.training, self.inplace, key=key)

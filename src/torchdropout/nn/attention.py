@@ -159,7 +159,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
         indices, of shape `(N, heads, L, S)`, for example those of a micro-batch.
         """
         check_key("dropout_key", dropout_key)
-        p = self._traced_p() if is_dynamo_compiling() else check_p(self.dropout, "dropout")
+        p = self._traced_rate() if is_dynamo_compiling() else check_p(self.dropout, "dropout")
         if not (self.training and drops(p)):
             return super().forward(
                 *(query, key, value, key_padding_mask, need_weights, attn_mask),

@@ -59,7 +59,7 @@ class _DropBlock(DropoutModule):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """The function of this name in `functional`, with this state; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return type(self)._function(
             input,
             *(p, self.block_size, self.inplace, self.eps, self.training),

@@ -66,7 +66,7 @@ class DropPath(DropoutModule):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.drop_path` with this module's p and mode; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.drop_path(input, p, self.training, self.scale_by_keep, key=key)
 
 
@@ -107,5 +107,5 @@ class StochasticDepth(DropoutModule):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.drop_path` with this module's p and mode; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.drop_path(input, p, self.training, mode=self.mode, key=key)

@@ -45,5 +45,5 @@ class Dropout(DropoutModule, torch.nn.Dropout):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.dropout` with this module's p and mode; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.dropout(input, p, self.training, self.inplace, key=key)

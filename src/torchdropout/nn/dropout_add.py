@@ -56,5 +56,5 @@ class DropoutAdd(DropoutModule):
         key: Key | None = None,
     ) -> torch.Tensor:
         """`functional.dropout_add` with this module's p and mode; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.dropout_add(input, residual, p, self.training, bias=bias, key=key)

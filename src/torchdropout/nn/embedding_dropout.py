@@ -77,7 +77,7 @@ class EmbeddingDropout(DropoutModule):
             scale: Multiplies the output too, in training and in eval.
             key: Names the mask; nothing is drawn.
         """
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         check_key("key", key)
         if isinstance(words, torch.Tensor) or not has_torch_function_unary(words):  # not a proxy
             check_words(words, "words")

@@ -40,7 +40,7 @@ class Dropout1d(DropoutModule, torch.nn.Dropout1d):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.dropout1d` with this module's p and mode; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.dropout1d(input, p, self.training, self.inplace, key=key)
 
 
@@ -73,7 +73,7 @@ class Dropout2d(DropoutModule, torch.nn.Dropout2d):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.dropout2d` with this module's p and mode; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.dropout2d(input, p, self.training, self.inplace, key=key)
 
 
@@ -105,5 +105,5 @@ class Dropout3d(DropoutModule, torch.nn.Dropout3d):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.dropout3d` with this module's p and mode; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.dropout3d(input, p, self.training, self.inplace, key=key)

@@ -40,5 +40,5 @@ class FeatureGaussianDropout(GaussianDropout):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.feature_gaussian_dropout` with this module's p; `key` names the noise."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.feature_gaussian_dropout(input, p, self.training, self.inplace, key=key)

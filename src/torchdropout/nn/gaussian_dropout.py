@@ -55,5 +55,5 @@ class GaussianDropout(DropoutModule):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.gaussian_dropout` with this module's p and mode; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.gaussian_dropout(input, p, self.training, self.inplace, key=key)

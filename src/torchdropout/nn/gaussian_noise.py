@@ -63,5 +63,5 @@ class GaussianNoise(RateModule):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.gaussian_noise` with this module's sigma and mode; `key` names the noise."""
-        sigma = self._traced_p() if is_dynamo_compiling() else self.sigma
+        sigma = self._traced_rate() if is_dynamo_compiling() else self.sigma
         return F.gaussian_noise(input, sigma, self.training, self.inplace, key=key)

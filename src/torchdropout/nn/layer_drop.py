@@ -99,7 +99,7 @@ class LayerDrop(RateModule):
             dropout_key: The key to use; nothing is drawn. Not `key`, which the branch may have.
             kwargs: Further keyword arguments of the branch.
         """
-        p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
+        p = self._traced_rate() if is_dynamo_compiling() else check_p(self.p)
         active = self.training and drops(p)
         check_key("dropout_key", dropout_key)
         if not active:

@@ -50,5 +50,5 @@ class LockedDropout(DropoutModule):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.locked_dropout` with this module's p and mode; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.locked_dropout(input, p, self.training, time_dim=self.time_dim, key=key)

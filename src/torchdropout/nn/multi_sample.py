@@ -82,7 +82,7 @@ class MultiSampleDropout(DropoutModule):
 
     def forward(self, x: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """The head's output: in training for the samples that `key` names, in eval for x."""
-        p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
+        p = self._traced_rate() if is_dynamo_compiling() else check_p(self.p)
         reduce = check_reduce(self.reduce)
         check_key("key", key)
         if not (self.training and drops(p)):

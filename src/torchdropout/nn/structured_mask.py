@@ -138,7 +138,7 @@ class ColumnDropout(DropoutModule):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.column_dropout` with this module's state; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return F.column_dropout(
             input,
             p,

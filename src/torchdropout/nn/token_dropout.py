@@ -100,7 +100,7 @@ class TokenDropout(DropoutModule):
         )
         return F.token_dropout(
             input,
-            self._traced_p() if traced else self.p,
+            self._traced_rate() if traced else self.p,
             self.training,
             num_prefix_tokens=self.num_prefix_tokens,
             ordered=self.ordered,

@@ -64,5 +64,5 @@ class UniformDropout(RateModule):
 
     def forward(self, input: torch.Tensor, *, key: Key | None = None) -> torch.Tensor:
         """`functional.uniform_dropout` with this module's beta and mode; `key` names the noise."""
-        beta = self._traced_p() if is_dynamo_compiling() else self.beta
+        beta = self._traced_rate() if is_dynamo_compiling() else self.beta
         return F.uniform_dropout(input, beta, self.training, self.inplace, key=key)

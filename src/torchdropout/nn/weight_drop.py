@@ -116,7 +116,7 @@ class WeightDrop(DropoutModule):
             kwargs: Arguments of the module by name.
         """
         check_key("dropout_key", dropout_key)
-        p = self._traced_p() if is_dynamo_compiling() else check_p(self.p)
+        p = self._traced_rate() if is_dynamo_compiling() else check_p(self.p)
         with _alone(self):
             drop = inverted(p)
             if not (self.training and drop.active and self.names):

@@ -56,5 +56,5 @@ class Zoneout(DropoutModule):
         self, new: torch.Tensor, old: torch.Tensor, *, key: Key | None = None
     ) -> torch.Tensor:
         """`functional.zoneout` with this module's p and mode; `key` names the mask."""
-        p = self._traced_p() if is_dynamo_compiling() else self.p
+        p = self._traced_rate() if is_dynamo_compiling() else self.p
         return zoneout(new, old, p, self.training, key=key)

@@ -49,7 +49,7 @@ class Names(Tree):
         if expr not in self._names:
             if depth > _DEEPEST:
                 return None
-            self._names[expr] = None  # for a name that stands for itself
+            self._names[expr] = None  # so that a cycle of names ends here
             self._names[expr] = self._resolve(expr, depth)
         return self._names[expr]
 

@@ -67,7 +67,7 @@ class Constants:
         if key not in self._known:
             if depth > _DEEPEST:
                 return _OPEN
-            self._known[key] = _OPEN  # for what stands for itself
+            self._known[key] = _OPEN  # so that a cycle ends here
             self._known[key] = self._of(expr, stack, depth + 1)
         return self._known[key]
 

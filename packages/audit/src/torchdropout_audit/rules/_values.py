@@ -176,7 +176,7 @@ class Values:
             return self._known_within[within]
         if depth > _DEEPEST or not self.budget.spend():
             return ()
-        self._known[key] = ()  # for what stands for itself
+        self._known[key] = ()  # so that a cycle ends here
         before, self._depends = self._depends, False
         found = tuple(dict.fromkeys(islice(self._of(expr, cls, depth + 1), _MOST_ALIKE)))
         if self._depends:
