@@ -67,6 +67,33 @@ def test_a_rate_that_is_a_bool_is_the_number_that_torch_takes_it_for():
     assert torch.equal(model[0](torch.ones(4)), torch.ones(4))
 
 
+class TestARateThatAModelHolds:
+    class Stored(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop_rate = 0.1
+
+        def forward(self, x):
+            return x
+
+    class Read(Stored):
+        def forward(self, x):
+            return [torch.nn.functional.dropout(y, self.drop_rate, self.training) for y in x]
+
+    class ReadByName(Stored):
+        def forward(self, x):
+            return torch.nn.functional.dropout(x, getattr(self, "drop_rate"), self.training)  # noqa: B009
+
+    @pytest.mark.parametrize("kind", [Read, ReadByName])
+    def test_is_named_where_its_code_reads_it(self, kind):
+        assert "holds drop_rate=0.1, perhaps for a functional call" in str(convert(kind()))
+
+    def test_is_not_named_where_it_was_only_stored(self):
+        assert convert(self.Stored()).left == ()
+        vit = torchvision.models.VisionTransformer(32, 16, 1, 2, 8, 8, dropout=0.1)
+        assert convert(vit).left == ()
+
+
 @pytest.mark.parametrize("mode", ["row", "batch"])
 def test_torchvisions_stochastic_depth(mode):
     model = nn.Sequential(torchvision.ops.StochasticDepth(0.25, mode))
@@ -353,6 +380,9 @@ class _Part(nn.Module):
             self.add_module(str(i), part)
         for name, value in attributes.items():
             setattr(self, name, value)
+
+    def forward(self, x):
+        return x, self.drop_rate, self.drop_a, self.b_drop, self.rate
 
 
 class DropSome(_Part):
@@ -892,7 +922,7 @@ class Reading(nn.Module):
 
     def forward(self, x):
         # torchdropout: ignore[functional-always-on]
-        return nn.functional.dropout(x, self.drop.p), self.p, self.other
+        return nn.functional.dropout(x, self.drop.p), self.p, self.other, self.drop_rate
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import CodeType
 from typing import Any, Literal
 
 import torch
@@ -495,7 +496,8 @@ def _remark(module: torch.nn.Module, rules: Rules) -> str:
     is_named = "drop" in kind.__name__.lower() or "StochasticDepth" in kind.__name__
     if not _torch.children(module) and (is_named or isinstance(module, _torch.DropoutBase)):
         return "no rule for this class; one can be given by `rules`"
-    return f"holds {', '.join(rates)}, perhaps for a functional call" if rates else ""
+    read = [rate for rate in rates if rate.partition("=")[0] in _used_by(kind)]
+    return f"holds {', '.join(read)}, perhaps for a functional call" if read else ""
 
 
 def _rates(module: torch.nn.Module) -> list[str]:
@@ -516,6 +518,17 @@ def _read_by(kind: Any) -> frozenset[str]:
         for one, other in pairwise(steps):
             if one.opname == other.opname == "LOAD_ATTR" and other.argval == "p":
                 found.add(one.argval)
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=256)
+def _used_by(kind: Any) -> frozenset[str]:
+    """The names of attributes that the code of a class uses once it is built."""
+    waiting = [f.__code__ for f in _transformers.methods(kind) if f.__name__ != "__init__"]
+    found: set[str] = set()
+    for code in waiting:  # which grows
+        found.update(code.co_names, (each for each in code.co_consts if isinstance(each, str)))
+        waiting += [each for each in code.co_consts if isinstance(each, CodeType)]
     return frozenset(found)
 
 
