@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from bisect import bisect_right
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function
 from ..findings import Edit, Fix
@@ -75,10 +77,10 @@ def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
     if not isinstance(target, ast.Name) or target.id.startswith("_") or statement.targets[1:]:
         return ""
     name, named = target.id, code.names_in(function.node)
-    places = sorted(named[name], key=_end)
-    later = [each for each in places if _end(each) > _end(statement)]
+    uses = _uses(code, function, name)
+    later = uses.places[bisect_right(uses.places, _end(statement), key=_end) :][:1]
     given = next(code.parents(later[0])) if later else None
-    if isinstance(given, ast.Assign) and given.targets == later[:1]:
+    if isinstance(given, ast.Assign) and given.targets == later:
         parent = next(code.parents(statement))
         blocks = [getattr(parent, field, ()) for field in ("body", "orelse", "finalbody")]
         is_beside = any(given in block and statement in block for block in blocks)
@@ -93,11 +95,24 @@ def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
             break
         if isinstance(parent, (ast.For, ast.AsyncFor, ast.While)):
             since = (parent.lineno, 0)  # what comes before it may be in the next turn
-    for each in places:
-        is_own = code.function_of(each) is function
-        if isinstance(each.ctx, ast.Load) and (_end(each) > since or not is_own):
-            return ""
-    return f"given to {name}, which is not read"
+    is_read = uses.is_read_within or (uses.last_read or since) > since
+    return "" if is_read else f"given to {name}, which is not read"
+
+
+class _Uses(NamedTuple):
+    """The uses of a name in a function, in order: made once, as a name may have thousands."""
+
+    places: list[ast.Name]
+    last_read: tuple[int, int] | None
+    is_read_within: bool  # in a function of its own
+
+
+@kept
+def _uses(code: Code, function: Function, name: str) -> _Uses:
+    places = sorted(code.names_in(function.node)[name], key=_end)
+    reads = [each for each in places if isinstance(each.ctx, ast.Load)]
+    within = any(code.function_of(each) is not function for each in reads)
+    return _Uses(places, _end(reads[-1]) if reads else None, within)
 
 
 def _end(node: ast.AST) -> tuple[int, int]:
