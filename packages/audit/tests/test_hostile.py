@@ -285,8 +285,9 @@ SHAPES |= {
         "    def forward(self, x):\n" + "        x = self.s(x)\n" * n + "        return x\n",
         "self.s = nn.Sequential(" + ", ".join(["nn.Linear(8, 8), nn.Dropout(.1)"] * n) + ")",
     ),
+    # n Sequentials of n layers are n * n layers, which the budget of the file bounds.
     "sequential_star": lambda n: (
-        "l = [" + "nn.Dropout(.1), " * n + "]\n" + "s = nn.Sequential(*l)\n" * n
+        "l = [" + "nn.Dropout(.1), " * 30 + "]\n" + "s = nn.Sequential(*l)\n" * n
     ),
     "relu_dropout": lambda n: fwd(
         ["x = F.dropout(x, .1)"] + ["x = F.relu(x)", "x = F.batch_norm(x)"] * n

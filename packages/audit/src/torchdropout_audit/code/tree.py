@@ -278,8 +278,12 @@ class Tree:
         Monte-Carlo and Bayesian dropout, and the pre-net of Tacotron 2, whose dropout stays on in
         inference (Shen et al. 2018).
         """
-        holders = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        names = [each.name for each in self.parents(node) if isinstance(each, holders)]
+        names = []
+        scope: Scope | None = self._scopes.scopes[node]
+        while scope is not None:  # there are fewer of these than of nodes around a node
+            if isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                names.append(scope.node.name)
+            scope = scope.outer
         return self.place.is_deliberate or any(map(_says_deliberate, names))
 
     @property

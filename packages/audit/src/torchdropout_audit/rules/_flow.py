@@ -261,20 +261,27 @@ class Flow:
         is_contrary: bool = False,
         undropped: Sequence[ast.stmt] | None = None,
     ) -> None:
-        before, after = dict(state.passed), dict[str, Trace]()
-        lost: dict[str, frozenset[ast.expr]] = {}
+        before = dict(state.passed)
+        ends: list[tuple[dict[str, Trace], dict[str, Trace]]] = []  # what is known, what is new
         for block in blocks:
             state.passed = {} if block is undropped else dict(before)
             self._block(block, state)
-            if block and isinstance(block[-1], _LEAVING):
-                continue
-            for name, passed in state.passed.items():
-                after[name] = after[name] | passed if name in after else passed
-                # What one option normalises, the contrary one does elsewhere.
+            if not (block and isinstance(block[-1], _LEAVING)):
+                start = {} if block is undropped else before
+                now = state.passed.items()
+                new = {n: t for n, t in now if not (n in start and start[n] is t)}
+                ends.append((state.passed, new))
+        after: dict[str, Trace] = {}
+        for known, _ in ends:
+            after.update(known)  # most names are as before
+        for name in dict.fromkeys(n for _, new in ends for n in new):
+            traces = [known[name] for known, _ in ends if name in known]
+            after[name] = reduce(operator.or_, traces)
+            if is_contrary:  # what one option normalises, the contrary one does elsewhere
                 had = before.get(name, _NOTHING).dropped
-                lost[name] = lost.get(name, _NONE) | (had - passed.dropped)
-        if is_contrary:
-            after = {name: passed.but(lost[name]) for name, passed in after.items()}
+                after[name] = after[name].but(
+                    dropped for each in traces for dropped in had - each.dropped
+                )
         state.passed = after
 
     def _bind(self, target: ast.expr, passed: Trace, state: _State) -> None:

@@ -90,13 +90,14 @@ def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
     if any(name in each.names for each in outer) or not _READERS.isdisjoint(named):
         return ""
     since = _end(statement)
+    if uses.is_read_within or (uses.last_read or since) > since:
+        return ""
     for parent in code.parents(statement):
         if parent is function.node:
             break
         if isinstance(parent, (ast.For, ast.AsyncFor, ast.While)):
             since = (parent.lineno, 0)  # what comes before it may be in the next turn
-    is_read = uses.is_read_within or (uses.last_read or since) > since
-    return "" if is_read else f"given to {name}, which is not read"
+    return "" if (uses.last_read or since) > since else f"given to {name}, which is not read"
 
 
 class _Uses(NamedTuple):
@@ -105,6 +106,7 @@ class _Uses(NamedTuple):
     places: list[ast.Name]
     last_read: tuple[int, int] | None
     is_read_within: bool  # in a function of its own
+    is_set: bool  # in this function itself
 
 
 @kept
@@ -112,7 +114,9 @@ def _uses(code: Code, function: Function, name: str) -> _Uses:
     places = sorted(code.names_in(function.node)[name], key=_end)
     reads = [each for each in places if isinstance(each.ctx, ast.Load)]
     within = any(code.function_of(each) is not function for each in reads)
-    return _Uses(places, _end(reads[-1]) if reads else None, within)
+    stores = (each for each in places if isinstance(each.ctx, ast.Store))
+    is_set = any(code.function_of(each) is function for each in stores)
+    return _Uses(places, _end(reads[-1]) if reads else None, within, is_set)
 
 
 def _end(node: ast.AST) -> tuple[int, int]:
@@ -169,8 +173,8 @@ def _severity(code: Code, call: Call, function: Function) -> Severity | None:
     for parent in code.parents(call.node):
         if isinstance(parent, (ast.For, ast.While, ast.With)):
             return None  # timed, profiled or traced
-    used = code.names_in(function.node)[x.id]
-    return "advice" if any(each.lineno > x.lineno for each in used) else None
+    used = _uses(code, function, x.id).places
+    return "advice" if used[-1].lineno > x.lineno else None
 
 
 def _fix(code: Code, call: Call, function: Function, statement: ast.stmt) -> Fix | None:
@@ -178,11 +182,10 @@ def _fix(code: Code, call: Call, function: Function, statement: ast.stmt) -> Fix
     x = _input(call)
     if not isinstance(x, ast.Name):
         return None
-    named = code.names_in(function.node)[x.id]
-    is_own = any(isinstance(e.ctx, ast.Store) and code.function_of(e) is function for e in named)
-    if x.id not in function.names and not is_own:
+    uses = _uses(code, function, x.id)
+    if x.id not in function.names and not uses.is_set:
         return None
-    if not any(isinstance(e.ctx, ast.Load) and _end(e) > _end(statement) for e in named):
+    if (uses.last_read or _end(statement)) <= _end(statement):
         return None  # it would be given to a name that is not read
     start = code.span(statement)[0]
     # The fixed program trains with dropout: intended, but a change.
