@@ -600,7 +600,7 @@ PHASES = {
     "parser": "ast.parse = waiting(ast.parse)",
     "workers": "run._Run._end = waiting(run._Run._end); run._WORTH_A_PROCESS = 0",
     "write": "os.fsync = waiting(os.fsync)",
-    "report": "command.look = waiting(command.look)",
+    "report": "command.style = waiting(command.style)",
 }
 IN_A_PHASE = """
 import ast, os, sys, time
