@@ -112,6 +112,21 @@ class _Given:
         return Trace(_NONE.union(*(each.dropped for each in every)), self.first.chains)
 
 
+@dataclass
+class _Run:
+    """What following a function has shown.
+
+    Attributes:
+        ran: The functions that were followed on the way.
+        cut: Those that were not, since a call of them is around.
+        passed: What the result has passed.
+    """
+
+    ran: set[Function]
+    cut: set[Function] = field(default_factory=set)
+    passed: Trace = _NOTHING
+
+
 class Flow:
     """Follows values through the functions of a file.
 
@@ -135,13 +150,14 @@ class Flow:
         self._depth = 0  # expressions in expressions
         self._away = 0  # how many files are on the way to this one
         self._through: dict[tuple[Call, ...], tuple[Layer | None, Trace]] = {}
-        self._followed_before: dict[Hashable, Trace] = {}
+        self._run = _Run(set())
+        self._followed_before: dict[Hashable, _Run] = {}
 
     def read(self) -> Flow:
         """Follows every function, and every `Sequential` by itself."""
         for function in self.code.functions:
             if function.name != "__init__":
-                self._body(function, _State(function.cls))
+                self._follow(function, {}, function.cls)
         for cls in self.code.classes:
             if "forward" not in cls.methods:
                 chain = self.values.chain_of(cls)
@@ -713,18 +729,28 @@ class Flow:
 
     def _follow(self, function: Function, given: dict[str, Trace], cls: Class | None) -> Trace:
         if function in self._inside or len(self._inside) > _DEEPEST:
+            self._run.cut.add(function)
             return _NOTHING
         given = {name: Trace(each.dropped) for name, each in given.items()}
         # A call in a loop, or of several Modules of one class, is followed once.
         stack = tuple(call for _, call in self.values.stack)
         dropped = frozenset(each for each in given.items() if each[1] != _NOTHING)
-        key = (function, cls, dropped, stack, tuple(self._inside), self._without > 0)
-        if key not in self._followed_before:
-            passed = self._body(function, _State(cls, given))
-            if self.values.budget.is_spent:
-                return passed
-            self._followed_before[key] = passed
-        return self._followed_before[key]
+        key = (function, cls, dropped, stack, self._without > 0)
+        # The calls around matter only where one of them is called again.
+        around = (*key, *self._inside)
+        known = self._followed_before.get(key)
+        if known is None or not known.ran.isdisjoint(self._inside):
+            known = self._followed_before.get(around)
+        if known is None:
+            before, self._run = self._run, _Run({function})
+            self._run.passed = self._body(function, _State(cls, given))
+            known, self._run = self._run, before
+            known.cut.discard(function)
+            if not self.values.budget.is_spent:
+                self._followed_before[around if known.cut else key] = known
+        self._run.ran |= known.ran
+        self._run.cut |= known.cut
+        return known.passed
 
 
 @kept
