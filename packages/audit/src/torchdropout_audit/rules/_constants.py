@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 from ..code import UNKNOWN, Call, Class, Code, Function, words
 from ._dropouts import around
@@ -29,6 +30,7 @@ _COMPARED: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
 # Words in the name of a file that has parts for models of other files.
 _SHARED = frozenset(("layer", "layers", "module", "modules", "block", "blocks", "common", "utils"))
 _OPEN: frozenset[object] = frozenset((UNKNOWN,))
+_Found = TypeVar("_Found")
 Stack = tuple[tuple[Class, Call], ...]
 """The Modules that are read, innermost first, each with the call that builds it."""
 
@@ -50,8 +52,10 @@ class Constants:
 
     def __init__(self, code: Code) -> None:
         self.code = code
-        self._known: dict[tuple[ast.expr, Stack], frozenset[object]] = {}
-        self._runs: dict[tuple[ast.AST, Stack], bool] = {}
+        self.depends = False  # whether what was asked since this was reset depends on the stack
+        # By the node, or by the node and the stack where it depends on that.
+        self._known: dict[object, frozenset[object]] = {}
+        self._runs: dict[object, bool] = {}
 
     def of(self, expr: ast.expr, stack: Stack = (), depth: int = 0) -> frozenset[object]:
         """Returns all values that an expression may have; UNKNOWN stands for those not known.
@@ -63,13 +67,32 @@ class Constants:
         """
         if isinstance(expr, ast.Constant):
             return frozenset((expr.value,))
-        key = (expr, stack)
-        if key not in self._known:
-            if depth > _DEEPEST:
-                return _OPEN
-            self._known[key] = _OPEN  # so that a cycle ends here
-            self._known[key] = self._of(expr, stack, depth + 1)
-        return self._known[key]
+        if expr not in self._known and (expr, stack) not in self._known and depth > _DEEPEST:
+            return _OPEN
+        return self._kept(self._known, expr, stack, _OPEN, lambda: self._of(expr, stack, depth + 1))
+
+    def _kept(
+        self,
+        known: dict[object, _Found],
+        node: ast.AST,
+        stack: Stack,
+        meanwhile: _Found,
+        find: Callable[[], _Found],
+    ) -> _Found:
+        """Returns what is found of a node, once for all stacks if it does not depend on them."""
+        if node in known:
+            return known[node]
+        if (node, stack) in known:
+            self.depends = True
+            return known[node, stack]
+        known[node] = meanwhile  # so that a cycle ends here
+        before, self.depends = self.depends, False
+        found = find()
+        if self.depends:
+            del known[node]
+        known[(node, stack) if self.depends else node] = found
+        self.depends |= before
+        return found
 
     def is_always(self, expr: object, values: Iterable[object], stack: Stack = ()) -> bool:
         """Whether an expression is surely one of some values."""
@@ -90,11 +113,7 @@ class Constants:
 
     def runs(self, node: ast.AST, stack: Stack = (), depth: int = 0) -> bool:
         """Whether the tests around a node, in its function, may let it run."""
-        key = (node, stack)
-        if key not in self._runs:
-            self._runs[key] = True
-            self._runs[key] = self._may_run(node, stack, depth)
-        return self._runs[key]
+        return self._kept(self._runs, node, stack, True, lambda: self._may_run(node, stack, depth))
 
     def _may_run(self, node: ast.AST, stack: Stack, depth: int) -> bool:
         for parent in islice(self.code.parents(node), _MOST_AROUND):
@@ -159,7 +178,9 @@ class Constants:
         self, function: Function, name: str, stack: Stack, depth: int
     ) -> frozenset[object]:
         """Returns what the calls of the file give a parameter, and its default."""
-        here = [call for cls, call in stack if cls is function.cls and function.name == "__init__"]
+        is_init = function.name == "__init__"
+        self.depends |= is_init
+        here = [call for cls, call in stack if cls is function.cls and is_init]
         calls = here[:1] or calls_of(self.code).get(function, [])
         found: frozenset[object] = frozenset()
         if calls:

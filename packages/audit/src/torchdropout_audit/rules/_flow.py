@@ -49,18 +49,8 @@ _ACTIVATIONS = frozenset(("act", "activation", "nonlinearity", "actv"))
 _SCALES = frozenset(("scale", "scaling", "temperature", "temp", "tau", "sqrt", "factor"))
 # Methods of tensors that are layers of a chain.
 _METHODS = frozenset(
-    ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "contiguous", "float", "mean")
-    + (
-        "view",
-        "reshape",
-        "flatten",
-        "squeeze",
-        "unsqueeze",
-        "transpose",
-        "permute",
-        "masked_fill",
-        "split",
-    )
+    ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "contiguous", "float", "mean", "split")
+    + ("view", "reshape", "flatten", "squeeze", "unsqueeze", "transpose", "permute", "masked_fill")
 )
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
@@ -119,11 +109,13 @@ class _Run:
     Attributes:
         ran: The functions that were followed on the way.
         cut: Those that were not, since a call of them is around.
+        depends: Whether it depends on the options of the Modules around.
         passed: What the result has passed.
     """
 
     ran: set[Function]
     cut: set[Function] = field(default_factory=set)
+    depends: bool = False
     passed: Trace = _NOTHING
 
 
@@ -709,6 +701,7 @@ class Flow:
         if layer.call is None or self._away >= _MOST_AWAY or len(self._through) >= _MOST_ASKED:
             return None, _NOTHING
         stack = self.values.stack
+        self.values.constants.depends |= bool(stack)
         key = (layer.call, *(call for _, call in stack))
         if key not in self._through:
             found = class_of_project(self.code, layer.call)
@@ -732,22 +725,28 @@ class Flow:
             self._run.cut.add(function)
             return _NOTHING
         given = {name: Trace(each.dropped) for name, each in given.items()}
-        # A call in a loop, or of several Modules of one class, is followed once.
-        stack = tuple(call for _, call in self.values.stack)
         dropped = frozenset(each for each in given.items() if each[1] != _NOTHING)
-        key = (function, cls, dropped, stack, self._without > 0)
-        # The calls around matter only where one of them is called again.
-        around = (*key, *self._inside)
-        known = self._followed_before.get(key)
-        if known is None or not known.ran.isdisjoint(self._inside):
-            known = self._followed_before.get(around)
-        if known is None:
+        # A call in a loop, or of several Modules of one class, is followed once. The Modules around
+        # matter where their options were asked for, the calls around where one is called again.
+        always = (function, cls, dropped, self._without > 0)
+        in_module = (*always, tuple(call for _, call in self.values.stack))
+        here = (*in_module, *self._inside)
+        constants, known = self.values.constants, None
+        for key in (always, in_module, here):
+            known = self._followed_before.get(key)
+            if known is not None and (key is here or known.ran.isdisjoint(self._inside)):
+                break
+        else:
             before, self._run = self._run, _Run({function})
+            depended, constants.depends = constants.depends, False
             self._run.passed = self._body(function, _State(cls, given))
             known, self._run = self._run, before
             known.cut.discard(function)
+            known.depends, constants.depends = constants.depends, depended
             if not self.values.budget.is_spent:
-                self._followed_before[around if known.cut else key] = known
+                key = here if known.cut else in_module if known.depends else always
+                self._followed_before[key] = known
+        constants.depends |= known.depends
         self._run.ran |= known.ran
         self._run.cut |= known.cut
         return known.passed

@@ -19,7 +19,6 @@ _MOST_STEPS = 40_000  # statements and expressions of one file, or more in a lon
 _MOST_ALIKE = 12  # values that one expression may have
 _MOST_PARTS = 200  # of one list
 _MOST_BINDINGS = 50  # of one name
-_MOST_GIVEN = 20  # arguments of one call
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 _ADDERS = frozenset(("append", "extend", "add_module", "register_module", "update"))
@@ -148,9 +147,8 @@ class Values:
         self._known_within: dict[
             tuple[ast.expr, Class | None, tuple[Call, ...]], tuple[Value, ...]
         ] = {}
-        self._constants = constants(code)
+        self.constants = constants(code)
         self._within: Stack = ()
-        self._depends = False  # whether what is read depends on `_within`
         self.budget = Budget(code)
         self._growths: dict[tuple[Function | None, str], list[_Growth]] = {}
         self._built: dict[Class, list[Call]] = {}
@@ -172,19 +170,19 @@ class Values:
             return self._known[key]
         within = (expr, cls, tuple(call for _, call in self._within))
         if within in self._known_within:
-            self._depends = True
+            self.constants.depends = True
             return self._known_within[within]
         if depth > _DEEPEST or not self.budget.spend():
             return ()
         self._known[key] = ()  # so that a cycle ends here
-        before, self._depends = self._depends, False
+        before, self.constants.depends = self.constants.depends, False
         found = tuple(dict.fromkeys(islice(self._of(expr, cls, depth + 1), _MOST_ALIKE)))
-        if self._depends:
+        if self.constants.depends:
             del self._known[key]
             self._known_within[within] = found
         else:
             self._known[key] = found
-        self._depends |= before
+        self.constants.depends |= before
         return found
 
     @contextmanager
@@ -208,22 +206,20 @@ class Values:
 
     def is_always(self, expr: object, value: object) -> bool:
         """Whether an expression is surely a value in the Module that is read."""
-        return self._constants.is_always(expr, (value,), self._within)
+        return self.constants.is_always(expr, (value,), self._within)
 
     def truth(self, test: ast.expr) -> bool | None:
         """Returns whether a test holds in the Module that is read; None if it is not known."""
-        return self._constants.truth(test, self._within)
+        return self.constants.truth(test, self._within)
 
     def sides(self, expr: ast.IfExp) -> list[ast.expr]:
         """Returns the sides of a choice that the Module that is read may take."""
-        self._depends = True
         holds = self.truth(expr.test)
         return [expr.body] * (holds is not False) + [expr.orelse] * (holds is not True)
 
     def _runs(self, node: ast.AST) -> bool:
         """Whether a statement may run in the Module that is read."""
-        self._depends = True
-        return self._constants.runs(node, self._within)
+        return self.constants.runs(node, self._within)
 
     def finished(self, call: Call) -> Sequence[Value]:
         """Returns what a call builds, with what is added to the attribute that it is given to."""
@@ -368,7 +364,7 @@ class Values:
         """Yields what the calls of a function in the file give a parameter, or its default."""
         calls = function.callers
         if function.name == "__init__" and function.cls is not None:
-            self._depends = True
+            self.constants.depends = True
             calls = self._built.get(function.cls, [])
             calls = [call for cls, call in self._within if cls is function.cls][:1] or calls
         for call in calls[:_MOST_ALIKE]:
