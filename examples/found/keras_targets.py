@@ -29,6 +29,7 @@ class Heads(torch.nn.Module):
     def __init__(self, p=0.5):
         super().__init__()
         self.p = p
+        # torchdropout: ignore[module-not-registered] - a call tells them the mode
         self.layers = [keras.layers.Dropout(p, seed=seed, autocast=False) for seed in (1, 2)]
 
     def forward(self, x):

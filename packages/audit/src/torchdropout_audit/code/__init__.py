@@ -3,7 +3,6 @@
 from .code import Code as Code
 from .code import Found as Found
 from .code import Project as Project
-from .code import is_no_module as is_no_module
 from .definitions import UNKNOWN as UNKNOWN
 from .definitions import Assigned as Assigned
 from .definitions import Call as Call

@@ -140,7 +140,7 @@ class Code(Layers, Training):
                 surely.append(cls)
             if any(map(_is_open, foreign, names)):
                 may_be.append(cls)
-            if any(map(is_no_module, names)):
+            if any(map(_is_no_module, names)):
                 never.append(cls)
         is_sure, is_open, is_none = (
             _with_all_below(each, below) for each in (surely, may_be, never)
@@ -253,12 +253,11 @@ def _is_module_name(name: str | None) -> bool:
         return False
     last = name.rpartition(".")[2]
     return (name.startswith("torch.nn.") and last[:1].isupper() and last != "Parameter") or (
-        (last in _MODULE_ROOTS or is_pretrained(last)) and not is_no_module(name)
+        (last in _MODULE_ROOTS or is_pretrained(last)) and not _is_no_module(name)
     )
 
 
-def is_no_module(name: str | None) -> bool:
-    """Whether a name is that of something else than a Module of torch, as a layer of Keras is."""
+def _is_no_module(name: str | None) -> bool:
     return name is not None and name.startswith(_NO_MODULES)
 
 

@@ -55,14 +55,14 @@ def verdict_line(report: SourceReport) -> str:
     advice = len(report.findings) - errors
     counts = plural(errors, "error") + (f", {advice} advice" if advice else "")
     where = plural(report.files, "file")
-    if report.problems and not report.files:
-        return f"{plural(len(report.problems), 'problem')}: no file was read."
     if report.problems:
         where += f", {plural(len(report.problems), 'problem')}"
     done = f"{report.fixed} fixed; " if report.fixed else ""
     done += f"{report.ignored} ignored; " if report.ignored else ""
     begun = "interrupted: " if report.interrupted else "" if report.complete else "incomplete: "
     line = f"{begun}{done}{counts} in {where} ({report.seconds:.1f} s)."
+    if report.problems and not report.files:
+        line = f"{begun}{plural(len(report.problems), 'problem')}: no file was read."
     safe = sum(f.fix is not None and f.fix.safe for f in report.findings)
     unsafe = sum(f.fix is not None and not f.fix.safe for f in report.findings)
     orders = [f"--fix to fix {safe}"] if safe else []

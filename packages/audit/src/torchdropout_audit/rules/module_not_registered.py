@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from ..code import Assigned, Class, Code, is_no_module
+from ..code import Assigned, Class, Code
 from ..findings import Edit, Fix
 from ._dropouts import builds, is_local_dropout, names_dropout, spelled
 from ._rule import Hit, kept, rule
@@ -147,9 +147,7 @@ def _is_dropout(code: Code, expr: ast.expr) -> bool | None:
     cls = code.local(expr.func)
     if isinstance(cls, Class) and cls.is_surely_module and _holds_dropout(code, cls):
         return True
-    name = code.name(expr.func) or ""
-    is_one = names_dropout(name.rpartition(".")[2]) and not is_no_module(name)
-    return False if is_one else None
+    return False if names_dropout((code.name(expr.func) or "").rpartition(".")[2]) else None
 
 
 @kept
