@@ -84,7 +84,12 @@ class TestARateThatAModelHolds:
         def forward(self, x):
             return torch.nn.functional.dropout(x, getattr(self, "drop_rate"), self.training)  # noqa: B009
 
-    @pytest.mark.parametrize("kind", [Read, ReadByName])
+    class ReadByAProperty(Stored):
+        @property
+        def p(self):
+            return self.drop_rate
+
+    @pytest.mark.parametrize("kind", [Read, ReadByName, ReadByAProperty])
     def test_is_named_where_its_code_reads_it(self, kind):
         assert "holds drop_rate=0.1, perhaps for a functional call" in str(convert(kind()))
 

@@ -123,9 +123,13 @@ def test_a_file_without_an_attribute_says_what_it_has(tmp_path):
     file.write_text("def _f(): ...\ndef helper(): ...\nclass Noise:\n    def drop(self): ...\n")
     with pytest.raises(TargetError, match=rf"perhaps {file}:Noise or {file}:helper$"):
         load(str(file))
-    file.write_text("class (:\n")
-    with pytest.raises(TargetError, match=r"got '.*layers.py' \(str\)$"):
+    file.write_text("def dropout(x):\n    return '\\d'\n")
+    with pytest.raises(TargetError, match=rf"perhaps {file}:dropout$"):
         load(str(file))
+    for text in ("class (:\n", "def f(x):\n    return " + "-" * 5_000 + "x\n"):
+        file.write_text(text)
+        with pytest.raises(TargetError, match=r"got '.*layers.py' \(str\)$"):
+            load(str(file))
     with pytest.raises(TargetError, match=r"got 'none.py' \(str\)$"):
         load("none.py")
 

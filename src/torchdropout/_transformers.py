@@ -32,6 +32,7 @@ def methods(kind: type[torch.nn.Module]) -> Iterator[Any]:
         if base is torch.nn.Module:
             return
         for value in vars(base).values():
+            value = value.fget if isinstance(value, property) else value
             function = inspect.unwrap(value) if callable(value) else value
             if inspect.isfunction(function):
                 yield function

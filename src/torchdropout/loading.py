@@ -10,6 +10,7 @@ import importlib.util
 import itertools
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +147,8 @@ def _near(target: str) -> str:
     """What may be meant without an attribute: a dot for a colon, or a name in a file."""
     head, _, tail = target.rpartition(".")
     if tail == "py" and Path(target).is_file():
-        with contextlib.suppress(OSError, SyntaxError, ValueError):
+        # The parser warns of escapes; a file may be too deep for it.
+        with contextlib.suppress(OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             return f"; perhaps {' or '.join(f'{target}:{name}' for name in _dropouts(target)[:4])}"
     return f"; perhaps {head}:{tail}" if head and tail.isidentifier() and tail != "py" else ""
 
@@ -154,7 +156,9 @@ def _near(target: str) -> str:
 def _dropouts(file: str) -> list[str]:
     """The public classes and functions of a file, those first that speak of dropout."""
     kinds = (ast.ClassDef, ast.FunctionDef)
-    tree = ast.parse(Path(file).read_bytes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(Path(file).read_bytes())
     found = [node for node in tree.body if isinstance(node, kinds) and node.name[0] != "_"]
     found.sort(key=lambda node: "drop" not in ast.unparse(node).lower())
     return [node.name for node in found] or ["Attribute"]
