@@ -379,7 +379,8 @@ class Flow:
             parts = expr.elts
             if parts and (len(parts) == 1 or isinstance(expr, ast.Tuple)):
                 first = self._value(parts[0], state)
-                return Trace(self._all(parts[1:], state).dropped | first.dropped, first.chains)
+                others = self._all(parts[1:], state).dropped - {_WEIGHTS}  # `return output, weights`
+                return Trace(first.dropped | others, first.chains)
         elif isinstance(expr, ast.Starred):
             parts = (expr.value,)
         elif isinstance(expr, ast.UnaryOp):
@@ -701,7 +702,7 @@ class Flow:
         if layer.call is None or self._away >= _MOST_AWAY or len(self._through) >= _MOST_ASKED:
             return None, _NOTHING
         stack = self.values.stack
-        self.values.constants.depends |= bool(stack)
+        self.values.constants.depends = True
         key = (layer.call, *(call for _, call in stack))
         if key not in self._through:
             found = class_of_project(self.code, layer.call)
