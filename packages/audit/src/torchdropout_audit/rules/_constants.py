@@ -67,7 +67,7 @@ class Constants:
         """
         if isinstance(expr, ast.Constant):
             return frozenset((expr.value,))
-        if expr not in self._known and (expr, stack) not in self._known and depth > _DEEPEST:
+        if depth > _DEEPEST:
             return _OPEN
         return self._kept(self._known, expr, stack, _OPEN, lambda: self._of(expr, stack, depth + 1))
 
