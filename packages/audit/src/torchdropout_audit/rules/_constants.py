@@ -52,24 +52,27 @@ class Constants:
 
     def __init__(self, code: Code) -> None:
         self.code = code
+        self._depth = 0
         self.depends = False  # whether what was asked since this was reset depends on the stack
         # By the node, or by the node and the stack where it depends on that.
         self._known: dict[object, frozenset[object]] = {}
         self._runs: dict[object, bool] = {}
 
-    def of(self, expr: ast.expr, stack: Stack = (), depth: int = 0) -> frozenset[object]:
+    def of(self, expr: ast.expr, stack: Stack = ()) -> frozenset[object]:
         """Returns all values that an expression may have; UNKNOWN stands for those not known.
 
         Args:
             expr: An expression.
             stack: The Modules that are read.
-            depth: How many expressions led to it.
         """
         if isinstance(expr, ast.Constant):
             return frozenset((expr.value,))
-        if depth > _DEEPEST:
+        if self._depth > _DEEPEST:
             return _OPEN
-        return self._kept(self._known, expr, stack, _OPEN, lambda: self._of(expr, stack, depth + 1))
+        self._depth += 1
+        found = self._kept(self._known, expr, stack, _OPEN, lambda: self._of(expr, stack))
+        self._depth -= 1
+        return found
 
     def _kept(
         self,
@@ -98,75 +101,75 @@ class Constants:
         """Whether an expression is surely one of some values."""
         return isinstance(expr, ast.expr) and self.of(expr, stack) <= frozenset(values)
 
-    def truth(self, test: ast.expr, stack: Stack = (), depth: int = 0) -> bool | None:
+    def truth(self, test: ast.expr, stack: Stack = ()) -> bool | None:
         """Returns whether a test holds; None if it is not known."""
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            inner = self.truth(test.operand, stack, depth)
+            inner = self.truth(test.operand, stack)
             return None if inner is None else not inner
         if isinstance(test, ast.BoolOp):
             ends = isinstance(test.op, ast.Or)
-            found = {self.truth(each, stack, depth) for each in test.values}
+            found = {self.truth(each, stack) for each in test.values}
             return ends if ends in found else None if None in found else not ends
-        values = self.of(test, stack, depth)
+        values = self.of(test, stack)
         truths = {None if _is_open(each) else bool(each) for each in values}
         return truths.pop() if len(truths) == 1 else None
 
-    def runs(self, node: ast.AST, stack: Stack = (), depth: int = 0) -> bool:
+    def runs(self, node: ast.AST, stack: Stack = ()) -> bool:
         """Whether the tests around a node, in its function, may let it run."""
-        return self._kept(self._runs, node, stack, True, lambda: self._may_run(node, stack, depth))
+        return self._kept(self._runs, node, stack, True, lambda: self._may_run(node, stack))
 
-    def _may_run(self, node: ast.AST, stack: Stack, depth: int) -> bool:
+    def _may_run(self, node: ast.AST, stack: Stack) -> bool:
         for parent in islice(self.code.parents(node), _MOST_AROUND):
             if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 break
             if isinstance(parent, ast.If):
-                holds = self.truth(parent.test, stack, depth)
+                holds = self.truth(parent.test, stack)
                 other = "body" if holds is False else "orelse"
                 if holds is not None and self.code.is_in(node, parent, other):
                     return False
             node = parent
         return True
 
-    def _of(self, expr: ast.expr, stack: Stack, depth: int) -> frozenset[object]:
+    def _of(self, expr: ast.expr, stack: Stack) -> frozenset[object]:
         if isinstance(expr, ast.IfExp):
-            holds = self.truth(expr.test, stack, depth)
+            holds = self.truth(expr.test, stack)
             sides = [expr.body] * (holds is not False) + [expr.orelse] * (holds is not True)
-            return self._any(sides, stack, depth)
+            return self._any(sides, stack)
         if isinstance(expr, ast.Call):
             func = expr.func
             if isinstance(func, ast.Name) and func.id in _CONVERTS and len(expr.args) == 1:
-                return self.of(expr.args[0], stack, depth)
+                return self.of(expr.args[0], stack)
         elif isinstance(expr, ast.Compare):
-            return self._compared(expr, stack, depth)
+            return self._compared(expr, stack)
         elif isinstance(expr, ast.Attribute):
-            return self._attribute(expr, stack, depth)
+            return self._attribute(expr, stack)
         elif isinstance(expr, ast.Name):
             holders = around(self.code, self.code.function_of(expr))
             holder = next((each for each in holders if expr.id in each.names), None)
             if holder is not None and len(self.code.bindings(expr)) == 1:
-                return self._parameter(holder, expr.id, stack, depth)
-            return self._any(self.code.assigned(expr), stack, depth)
+                return self._parameter(holder, expr.id, stack)
+            return self._any(self.code.assigned(expr), stack)
         return frozenset((self.code.value(expr),))
 
-    def _any(self, values: Iterable[object], stack: Stack, depth: int) -> frozenset[object]:
+    def _any(self, values: Iterable[object], stack: Stack) -> frozenset[object]:
         found: frozenset[object] = frozenset()
         for place, each in enumerate(values):
             if not isinstance(each, ast.expr) or place >= _MOST_VALUES:
                 return _OPEN
-            found |= self.of(each, stack, depth)
+            found |= self.of(each, stack)
         return found or _OPEN
 
-    def _attribute(self, expr: ast.Attribute, stack: Stack, depth: int) -> frozenset[object]:
+    def _attribute(self, expr: ast.Attribute, stack: Stack) -> frozenset[object]:
         cls = self.code.class_of(expr)
         if cls is None or not isinstance(expr.value, ast.Name) or expr.value.id != "self":
-            return self._any(self.code.assigned(expr), stack, depth)
+            return self._any(self.code.assigned(expr), stack)
         given = cls.assigned(expr.attr)[: _MOST_VALUES + 1]
-        return self._any((g.value for g in given if self.runs(g.node, stack, depth)), stack, depth)
+        return self._any((g.value for g in given if self.runs(g.node, stack)), stack)
 
-    def _compared(self, expr: ast.Compare, stack: Stack, depth: int) -> frozenset[object]:
+    def _compared(self, expr: ast.Compare, stack: Stack) -> frozenset[object]:
         compare = _COMPARED.get(type(expr.ops[0]))
-        lefts = self.of(expr.left, stack, depth)
-        rights = self.of(expr.comparators[0], stack, depth)
+        lefts = self.of(expr.left, stack)
+        rights = self.of(expr.comparators[0], stack)
         if compare is None or len(expr.ops) > 1 or any(map(_is_open, lefts | rights)):
             return _OPEN
         try:
@@ -174,9 +177,7 @@ class Constants:
         except TypeError:
             return _OPEN
 
-    def _parameter(
-        self, function: Function, name: str, stack: Stack, depth: int
-    ) -> frozenset[object]:
+    def _parameter(self, function: Function, name: str, stack: Stack) -> frozenset[object]:
         """Returns what the calls of the file give a parameter, and its default."""
         is_init = function.name == "__init__"
         self.depends |= is_init
@@ -184,7 +185,7 @@ class Constants:
         calls = here[:1] or calls_of(self.code).get(function, [])
         found: frozenset[object] = frozenset()
         if calls:
-            found = self._any((function.given(each, name) for each in calls), stack, depth)
+            found = self._any((function.given(each, name) for each in calls), stack)
         if not calls or (not here and self._is_open(function, calls)):
             default = function.defaults.get(name)
             found |= _OPEN if default is None else {ByDefault(self.code.value(default))}

@@ -379,7 +379,9 @@ class Flow:
             parts = expr.elts
             if parts and (len(parts) == 1 or isinstance(expr, ast.Tuple)):
                 first = self._value(parts[0], state)
-                others = self._all(parts[1:], state).dropped - {_WEIGHTS}  # `return output, weights`
+                others = self._all(parts[1:], state).dropped - {
+                    _WEIGHTS
+                }  # `return output, weights`
                 return Trace(first.dropped | others, first.chains)
         elif isinstance(expr, ast.Starred):
             parts = (expr.value,)

@@ -14,7 +14,7 @@ from ._dropouts import MOVES, around
 from ._layers import Layer, calls, layer_of
 from ._turns import last_turns
 
-_DEEPEST = 20  # names that stand for names, functions that call functions
+_DEEPEST = 40  # names that stand for names, functions that call functions, lists in lists
 _MOST_STEPS = 40_000  # statements and expressions of one file, or more in a longer one
 _MOST_ALIKE = 12  # values that one expression may have
 _MOST_PARTS = 200  # of one list
@@ -149,6 +149,7 @@ class Values:
         ] = {}
         self.constants = constants(code)
         self._within: Stack = ()
+        self._depth = 0
         self.budget = Budget(code)
         self._growths: dict[tuple[Function | None, str], list[_Growth]] = {}
         self._built: dict[Class, list[Call]] = {}
@@ -157,13 +158,12 @@ class Values:
         self._returns: dict[Function, list[ast.expr]] = {}
         self._index()
 
-    def of(self, expr: ast.expr, cls: Class | None, depth: int = 0) -> tuple[Value, ...]:
+    def of(self, expr: ast.expr, cls: Class | None) -> tuple[Value, ...]:
         """Returns what an expression may build.
 
         Args:
             expr: An expression.
             cls: The class whose attributes `self` has.
-            depth: How many expressions led to it.
         """
         key = (expr, cls)
         if key in self._known:
@@ -172,11 +172,13 @@ class Values:
         if within in self._known_within:
             self.constants.depends = True
             return self._known_within[within]
-        if depth > _DEEPEST or not self.budget.spend():
+        if self._depth > _DEEPEST or not self.budget.spend():
             return ()
         self._known[key] = ()  # so that a cycle ends here
         before, self.constants.depends = self.constants.depends, False
-        found = tuple(dict.fromkeys(islice(self._of(expr, cls, depth + 1), _MOST_ALIKE)))
+        self._depth += 1
+        found = tuple(dict.fromkeys(islice(self._of(expr, cls), _MOST_ALIKE)))
+        self._depth -= 1
         if self.constants.depends:
             del self._known[key]
             self._known_within[within] = found
@@ -229,14 +231,14 @@ class Values:
             return [*self.attribute(call.cls, target.attr)]
         return self.of(call.node, call.cls)
 
-    def attribute(self, cls: Class, name: str, depth: int = 0) -> Iterator[Value]:
+    def attribute(self, cls: Class, name: str) -> Iterator[Value]:
         """Yields what an attribute of a Module of the file may be."""
         for given in islice(cls.assigned(name), _MOST_ALIKE):
             if given.value is None or _adds_to(given.value, f"self.{name}"):
                 continue
             if self._runs(given.node):
-                for value in self.of(given.value, cls, depth):
-                    yield self._grown_attribute(value, cls, name, depth)
+                for value in self.of(given.value, cls):
+                    yield self._grown_attribute(value, cls, name)
 
     def picked(self, values: Iterable[Value], key: ast.expr) -> Iterator[Value]:
         """Yields what an index or a key takes out of lists."""
@@ -270,17 +272,17 @@ class Values:
         if one is None:
             return Listed((), is_chain=True)
         given = (each for call in self._inits.get(one, ()) for each in call.node.args)
-        parts = [part for each in given for part in self._given(each, cls, 0)]
+        parts = [part for each in given for part in self._given(each, cls)]
         init = one.methods["__init__"]
-        return Listed(tuple(self._grown(parts, init, "self", cls, None, None, 0)), is_chain=True)
+        return Listed(tuple(self._grown(parts, init, "self", cls, None, None)), is_chain=True)
 
     # --- Expressions ----------------------------------------------------------------------------
 
-    def _of(self, expr: ast.expr, cls: Class | None, depth: int) -> Iterator[Value]:
+    def _of(self, expr: ast.expr, cls: Class | None) -> Iterator[Value]:
         if isinstance(expr, ast.Call):
-            yield from self._called(expr, cls, depth)
+            yield from self._called(expr, cls)
         elif isinstance(expr, ast.Name):
-            yield from self._name(expr, cls, depth)
+            yield from self._name(expr, cls)
         elif isinstance(expr, ast.Attribute):
             name = self.code.name(expr)
             if name is not None:
@@ -289,20 +291,20 @@ class Values:
                 method = cls.method(expr.attr)
                 if method is not None:
                     yield Maker(target=method)
-                yield from self.attribute(cls, expr.attr, depth)
+                yield from self.attribute(cls, expr.attr)
         elif isinstance(expr, ast.Subscript):
-            yield from self.picked(self.of(expr.value, cls, depth), expr.slice)
+            yield from self.picked(self.of(expr.value, cls), expr.slice)
         elif isinstance(expr, ast.IfExp):
             for each in self.sides(expr):
-                yield from self.of(each, cls, depth)
+                yield from self.of(each, cls)
         elif isinstance(expr, ast.Lambda):
             yield Maker(target=expr)
         elif isinstance(expr, (ast.List, ast.Tuple, ast.Dict, ast.BinOp, *_COMPREHENSIONS)):
-            parts = self._elements(expr, cls, depth)
+            parts = self._elements(expr, cls)
             if parts or isinstance(expr, (ast.List, ast.Dict)):
                 yield Listed(tuple(parts))
 
-    def _name(self, name: ast.Name, cls: Class | None, depth: int) -> Iterator[Value]:
+    def _name(self, name: ast.Name, cls: Class | None) -> Iterator[Value]:
         known = self.code.name(name)
         if known is not None:
             yield Maker(known)
@@ -314,20 +316,20 @@ class Values:
         function = self.code.function_of(name)
         for holder in around(self.code, function):
             if name.id in holder.names:
-                yield from self._parameter(holder, name.id, depth)
+                yield from self._parameter(holder, name.id)
                 break
         for node, until in self._live(name):
             if isinstance(node, ast.expr):
                 if _adds_to(node, name.id) or not self._runs(node):
                     continue
-                for value in self.of(node, cls, depth):
+                for value in self.of(node, cls):
                     if isinstance(value, Listed):
                         parts = [*value.parts]
-                        grown = self._grown(parts, function, name.id, cls, node, until, depth)
+                        grown = self._grown(parts, function, name.id, cls, node, until)
                         value = replace(value, parts=tuple(grown))
                     yield value
             elif isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
-                for one, parts in self.walked(node.target, self._iterated(node.iter, cls, depth)):
+                for one, parts in self.walked(node.target, self._iterated(node.iter, cls)):
                     if one == name.id:
                         for part in parts:
                             yield from part.options
@@ -360,7 +362,7 @@ class Values:
             return node
         return next((each for each in self.code.parents(node) if isinstance(each, ast.stmt)), node)
 
-    def _parameter(self, function: Function, name: str, depth: int) -> Iterator[Value]:
+    def _parameter(self, function: Function, name: str) -> Iterator[Value]:
         """Yields what the calls of a function in the file give a parameter, or its default."""
         calls = function.callers
         if function.name == "__init__" and function.cls is not None:
@@ -370,12 +372,12 @@ class Values:
         for call in calls[:_MOST_ALIKE]:
             given = function.given(call, name)
             if isinstance(given, ast.expr):
-                yield from self.of(given, call.cls, depth)
+                yield from self.of(given, call.cls)
         default = function.defaults.get(name)
         if not calls and default is not None:
-            yield from self.of(default, function.cls, depth)
+            yield from self.of(default, function.cls)
 
-    def _called(self, call: ast.Call, cls: Class | None, depth: int) -> Iterator[Value]:
+    def _called(self, call: ast.Call, cls: Class | None) -> Iterator[Value]:
         func = call.func
         known = calls(self.code)[call]
         name = known.name or ""
@@ -386,15 +388,13 @@ class Values:
                 part
                 for argument in call.args
                 for part in (
-                    self._elements(argument, cls, depth)
-                    if name in _LISTS
-                    else self._given(argument, cls, depth)
+                    self._elements(argument, cls) if name in _LISTS else self._given(argument, cls)
                 )
             ]
             yield Listed(tuple(parts[:_MOST_PARTS]), is_chain=name == _SEQUENTIAL)
         elif last in _SAME or (not name and said in _SAME):
             for argument in call.args[:2]:
-                found = self.of(argument, cls, depth)
+                found = self.of(argument, cls)
                 yield from found
                 if found:
                     break
@@ -402,24 +402,24 @@ class Values:
                 if said in ("list", "dict", "OrderedDict"):
                     yield Listed(())
         elif name == "functools.partial" or said == "partial":
-            yield from self.of(call.args[0], cls, depth) if call.args else ()
+            yield from self.of(call.args[0], cls) if call.args else ()
         elif said == "getattr":  # what it returns is not known, apart from `getattr(nn, kind)`
             if call.args and self.code.name(call.args[0]) == "torch.nn":
                 yield Maker("torch.layer")
         elif isinstance(func, ast.Attribute) and func.attr in MOVES and not name:
-            yield from self.of(func.value, cls, depth)
+            yield from self.of(func.value, cls)
         elif name:
             yield layer_of(self.code, call, name, known)
         else:
             is_any = False
-            for maker in self.of(func, cls, depth):
+            for maker in self.of(func, cls):
                 is_any = True
-                yield from self._made(maker, call, known, cls, depth)
+                yield from self._made(maker, call, known, cls)
             if not is_any:
                 yield Layer(call, "", known)
 
     def _made(
-        self, maker: Value, call: ast.Call, known: Call, cls: Class | None, depth: int
+        self, maker: Value, call: ast.Call, known: Call, cls: Class | None
     ) -> Iterator[Value]:
         """Yields what a call of a class or function builds."""
         if not isinstance(maker, Maker):
@@ -430,10 +430,10 @@ class Values:
         elif isinstance(maker.target, Class):
             yield Made(maker.target, known)
         elif isinstance(maker.target, ast.Lambda):
-            yield from self.of(maker.target.body, cls, depth)
+            yield from self.of(maker.target.body, cls)
         elif isinstance(maker.target, Function):
             for each in self._results(maker.target)[:_MOST_ALIKE]:
-                yield from self.of(each, cls if maker.target.cls else None, depth)
+                yield from self.of(each, cls if maker.target.cls else None)
 
     def _results(self, function: Function) -> list[ast.expr]:
         if function not in self._returns:
@@ -446,45 +446,51 @@ class Values:
 
     # --- Lists ----------------------------------------------------------------------------------
 
-    def _given(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
+    def _given(self, expr: ast.expr, cls: Class | None) -> list[Part]:
         """Returns the layers that an argument of a `Sequential` stands for."""
         if isinstance(expr, ast.Starred):
-            found = self._elements(expr.value, cls, depth)
+            found = self._elements(expr.value, cls)
             is_known = found or isinstance(expr.value, (ast.List, ast.Tuple))
             return found if is_known else [Part((Layer(expr.value),), node=expr.value)]
-        options = self.of(expr, cls, depth)
+        options = self.of(expr, cls)
         listed = [each for each in options if isinstance(each, Listed) and not each.is_chain]
         if listed:  # an OrderedDict
             return [part for each in listed[:1] for part in each.parts]
         return [Part(options or (Layer(expr),), node=expr)]
 
-    def _elements(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
+    def _elements(self, expr: ast.expr, cls: Class | None) -> list[Part]:
         """Returns the elements of a list."""
-        if depth > _DEEPEST:
+        if self._depth > _DEEPEST:
             return []
+        self._depth += 1
+        found = self._read(expr, cls)
+        self._depth -= 1
+        return found
+
+    def _read(self, expr: ast.expr, cls: Class | None) -> list[Part]:
         if isinstance(expr, (ast.List, ast.Tuple)):
             found: list[Part] = []
             for each in expr.elts[:_MOST_PARTS]:
                 if isinstance(each, ast.Starred):
-                    found += self._elements(each.value, cls, depth + 1)
+                    found += self._elements(each.value, cls)
                 elif not isinstance(each, ast.Constant):
-                    found.append(self._element(each, cls, depth))
+                    found.append(self._element(each, cls))
             return found
         if isinstance(expr, ast.Dict):
             pairs = zip(expr.keys, expr.values, strict=True)
             return [
-                replace(self._element(value, cls, depth), key=self.code.pattern(key))
+                replace(self._element(value, cls), key=self.code.pattern(key))
                 for key, value in islice(pairs, _MOST_PARTS)
             ]
         if isinstance(expr, ast.BinOp):
-            left = self._elements(expr.left, cls, depth + 1)
+            left = self._elements(expr.left, cls)
             if isinstance(expr.op, ast.Mult):
-                parts = left or self._elements(expr.right, cls, depth + 1)
+                parts = left or self._elements(expr.right, cls)
                 return [replace(each, loops=(expr, *each.loops)) for each in parts]
-            return [*left, *self._elements(expr.right, cls, depth + 1)]
+            return [*left, *self._elements(expr.right, cls)]
         if isinstance(expr, ast.IfExp):
             sides = (expr.body, expr.orelse)
-            parts = [part for each in sides for part in self._elements(each, cls, depth + 1)]
+            parts = [part for each in sides for part in self._elements(each, cls)]
             return [replace(part, may_lack=True) for part in parts]
         if isinstance(expr, _COMPREHENSIONS):
             elt = expr.value if isinstance(expr, ast.DictComp) else expr.elt
@@ -492,42 +498,42 @@ class Values:
             last = expr.generators[-1]
             if isinstance(elt, ast.Name) and _names(last.target) == [elt.id]:
                 # `[m for m in layers if m is not None]` has the elements of the list
-                parts = self._elements(last.iter, cls, depth + 1)
+                parts = self._elements(last.iter, cls)
                 loops = (expr,) if len(expr.generators) > 1 else ()
                 return [replace(each, loops=(*loops, *each.loops)) for each in parts]
-            options = self.of(elt, cls, depth)
+            options = self.of(elt, cls)
             return [Part(options, key, (expr,), node=elt)] if options else []
-        for value in self.of(expr, cls, depth):
+        for value in self.of(expr, cls):
             if isinstance(value, Listed):
                 return [*value.parts]
         return []
 
-    def _element(self, expr: ast.expr, cls: Class | None, depth: int) -> Part:
+    def _element(self, expr: ast.expr, cls: Class | None) -> Part:
         """Returns one element; of a pair of a name and a layer, the layer."""
         if isinstance(expr, ast.Tuple) and len(expr.elts) == 2:
             key = self.code.pattern(expr.elts[0])
             if key is not None:
-                return Part(self.of(expr.elts[1], cls, depth), key, node=expr.elts[1])
-        options = self.of(expr, cls, depth) or (Layer(expr),)
+                return Part(self.of(expr.elts[1], cls), key, node=expr.elts[1])
+        options = self.of(expr, cls) or (Layer(expr),)
         return Part(options, node=expr)
 
     def iterated(self, expr: ast.expr, cls: Class | None) -> list[Part]:
         """Returns the elements that a loop walks; for a zip, none."""
-        return self._iterated(expr, cls, 0)
+        return self._iterated(expr, cls)
 
-    def _iterated(self, expr: ast.expr, cls: Class | None, depth: int) -> list[Part]:
+    def _iterated(self, expr: ast.expr, cls: Class | None) -> list[Part]:
         func = expr.func if isinstance(expr, ast.Call) else None
         said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
         if isinstance(expr, ast.Call) and said in ("enumerate", "zip", "items", "named_children"):
             if said in ("items", "named_children"):
-                inner = [self._elements(expr, cls, depth)]
+                inner = [self._elements(expr, cls)]
             else:
-                inner = [self._iterated(each, cls, depth) for each in expr.args]
+                inner = [self._iterated(each, cls) for each in expr.args]
             paired = Part(tuple(Listed(tuple(each)) for each in inner))
             if said != "zip":
                 return [replace(paired, options=(Listed(()), *paired.options))]
             return [paired]
-        return self._elements(expr, cls, depth)
+        return self._elements(expr, cls)
 
     def walked(self, target: ast.expr, parts: Sequence[Part]) -> Iterator[tuple[str, list[Part]]]:
         """Yields the names that a loop binds, each with the elements that it takes.
@@ -612,14 +618,14 @@ class Values:
             self._grown_places.add(place)
             listed.sort(key=lambda growth: _start(growth.node))
 
-    def _grown_attribute(self, value: Value, cls: Class, name: str, depth: int) -> Value:
+    def _grown_attribute(self, value: Value, cls: Class, name: str) -> Value:
         if not isinstance(value, Listed) or f"self.{name}" not in self._grown_places:
             return value
         parts = [*value.parts]
         methods = [m for one in cls.lineage() for m in one.methods.values()]
         self.budget.spend(len(methods))
         for method in sorted(methods, key=lambda method: method.name != "__init__"):
-            parts = self._grown(parts, method, f"self.{name}", cls, None, None, depth)
+            parts = self._grown(parts, method, f"self.{name}", cls, None, None)
         return replace(value, parts=tuple(parts))
 
     def _grown(
@@ -630,11 +636,8 @@ class Values:
         cls: Class | None,
         since: ast.AST | None,
         until: ast.AST | None,
-        depth: int,
     ) -> list[Part]:
         """Returns a list with what a function adds to it between two places."""
-        if depth > _DEEPEST:
-            return parts
         # The loops and options around the list itself are not those of its elements.
         above = {*self.code.parents(since)} if since is not None else set()
         for each in self._growths.get((function, place), ())[:_MOST_PARTS]:
@@ -645,9 +648,9 @@ class Values:
                 continue
             loops, may_lack = self._around(each.node, above)
             if each.how in ("extend", "update"):
-                added = self._elements(each.value, cls, depth)
+                added = self._elements(each.value, cls)
             else:
-                added = [self._element(each.value, cls, depth)]
+                added = [self._element(each.value, cls)]
             key = self.code.pattern(each.key)
             added = [
                 replace(
