@@ -6,6 +6,7 @@ wraps in its own column. Styles are rich's, and do not change the characters.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -32,6 +33,8 @@ _INDENT = 2
 _GAP = 2
 # With fewer columns than this for the message, the group gets its own line, not a column.
 _NARROW_MESSAGE = 48
+# A check that waits for another to pass.
+_WAITS = re.compile(r"not checked: \S+ failed")
 
 
 def render_text(
@@ -188,6 +191,10 @@ def _verdict(target: TargetReport, width: int | None, detail: Detail) -> Iterato
             f"`torchdropout explain {findings[0].name}` says why it matters and how to fix it."
         )
         yield from wrapped(pointer, width)
+    waiting = sum(_WAITS.fullmatch(check.message) is not None for check in target.checks)
+    if waiting:
+        said = "did not run because another failed: verify again after the fix."
+        yield from wrapped(f"{plural(waiting, 'check')} {said}", width)
 
 
 def _summary(report: Report, width: int | None) -> Iterator[Text]:
