@@ -131,7 +131,7 @@ def test_the_make_targets_exist():
 def test_the_numbers_of_checks_and_rules_are_those_of_the_tables(draw):
     plain = codes_of(None, parse("plain"))
     assert f"up to {len(RULES)} checks ({len(plain)} for a plain dropout)" in README
-    rules = re.findall(r"^\| TD1\d\d ", (ROOT / "docs/rules.md").read_text("utf-8"), re.MULTILINE)
+    rules = re.findall(r"^### TD1\d\d ", (ROOT / "docs/rules.md").read_text("utf-8"), re.MULTILINE)
     assert f"{len(rules)} rules ([docs/rules.md]" in README
     chosen = draw.CHECKS.split(",")
     asked = [r for r in RULES.values() if r.name in chosen or r.group in chosen]

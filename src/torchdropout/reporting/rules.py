@@ -39,12 +39,14 @@ def render_rule_markdown(rule: Rule) -> str:
 
 
 def fix_in_markdown(rule: Rule) -> str:
-    """Renders the broken program of a rule, with the lines that fix it."""
+    """Renders the lines of the broken program of a rule that are fixed, with those around them."""
     broken, fixed = (text.strip().splitlines() for text in (rule.broken, rule.fixed))
     if not fixed:
         return "\n".join(["```python", *broken, "```"])
-    _, _, _, *lines = difflib.unified_diff(broken, fixed, n=len(broken), lineterm="")
-    return "\n".join(["```diff", *(line.rstrip() for line in lines), "```"])
+    _, _, _, *lines = difflib.unified_diff(broken, fixed, n=2, lineterm="")
+    parts = ("..." if line.startswith("@@") else line.rstrip() for line in lines)
+    shown = "\n".join(parts).strip("\n")
+    return f"```diff\n{shown}\n```"
 
 
 def render_rules(rules: Sequence[Rule], *, width: int | None = None, styled: bool = False) -> str:
