@@ -43,7 +43,7 @@ def fix_in_markdown(rule: Rule) -> str:
     broken, fixed = (text.strip().splitlines() for text in (rule.broken, rule.fixed))
     if not fixed:
         return "\n".join(["```python", *broken, "```"])
-    _, _, _, *lines = difflib.unified_diff(broken, fixed, n=2, lineterm="")
+    _, _, _, *lines = difflib.unified_diff(broken, fixed, n=1, lineterm="")
     parts = ("..." if line.startswith("@@") else line.rstrip() for line in lines)
     shown = "\n".join(parts).strip("\n")
     return f"```diff\n{shown}\n```"
