@@ -578,7 +578,7 @@ def curve_table(rows: Sequence[Record]) -> str:
                 f"`{curve.check}`",
                 level,
                 f"{stated:.3g}",
-                f"{at['found']} of {at['runs']} at {float(at['size']):.3g}",
+                f"{at['found']} of {at['runs']}",
                 "" if best is None else f"{float(best['size']):.3g}",
             ]
         )
