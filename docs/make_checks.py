@@ -23,8 +23,8 @@ An *error* means that a target is not a correct dropout, *advice* that it could 
 better. The *statistical* checks share the false-alarm rate of a run equally; the others are exact.
 A check is skipped where one that it needs has failed.
 
-Each comes with a program that has the fault, and with the lines that fix it. The tests verify both
-programs: the first fails this check before any other, the second has no error.
+Each comes with what fixes a program that has the fault. The tests verify both programs: the first
+fails this check before any other, the second has no error.
 """
 
 LEVELS_HEAD = """\

@@ -39,11 +39,13 @@ def render_rule_markdown(rule: Rule) -> str:
 
 
 def fix_in_markdown(rule: Rule) -> str:
-    """Renders the lines of the broken program of a rule that are fixed, with those around them."""
+    """Renders what a fix changes in the broken program; what it adds, with the lines around."""
     broken, fixed = (text.strip().splitlines() for text in (rule.broken, rule.fixed))
     if not fixed:
         return "\n".join(["```python", *broken, "```"])
-    _, _, _, *lines = difflib.unified_diff(broken, fixed, n=1, lineterm="")
+    changes = difflib.SequenceMatcher(None, broken, fixed).get_opcodes()
+    replaced = all(tag in ("equal", "replace") for tag, *_ in changes)
+    _, _, _, *lines = difflib.unified_diff(broken, fixed, n=0 if replaced else 1, lineterm="")
     parts = ("..." if line.startswith("@@") else line.rstrip() for line in lines)
     shown = "\n".join(parts).strip("\n")
     return f"```diff\n{shown}\n```"
