@@ -94,8 +94,11 @@ def _sources() -> str:
 
 
 def _right() -> str:
-    rows = [(f"{case.title} {VERSIONS[case.package]}", _target(case), case.means) for case in RIGHT]
-    return _table(("package", "target", "kind"), rows)
+    packages: dict[str, list[str]] = {}
+    for case in RIGHT:
+        name = f"{case.title} {VERSIONS[case.package]}"
+        packages.setdefault(name, []).append(f"{_target(case)} ({case.means})")
+    return "\n".join(f"- {name}: {', '.join(targets)}" for name, targets in packages.items())
 
 
 def _target(case: Case) -> str:
