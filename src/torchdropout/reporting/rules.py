@@ -38,14 +38,20 @@ def render_rule_markdown(rule: Rule) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def fix_in_markdown(rule: Rule) -> str:
-    """Renders what a fix changes in the broken program; what it adds, with the lines around."""
+def fix_in_markdown(rule: Rule, *, whole: bool = False) -> str:
+    """Renders what a fix changes in a rule's broken program; what it adds, with the lines around.
+
+    Args:
+        rule: Whose program.
+        whole: Whether to show the program whole.
+    """
     broken, fixed = (text.strip().splitlines() for text in (rule.broken, rule.fixed))
     if not fixed:
         return "\n".join(["```python", *broken, "```"])
     changes = difflib.SequenceMatcher(None, broken, fixed).get_opcodes()
-    replaced = all(tag in ("equal", "replace") for tag, *_ in changes)
-    _, _, _, *lines = difflib.unified_diff(broken, fixed, n=0 if replaced else 1, lineterm="")
+    around = any(tag in ("insert", "delete") for tag, *_ in changes)
+    n = len(broken) if whole else int(around)
+    _, _, _, *lines = difflib.unified_diff(broken, fixed, n=n, lineterm="")
     parts = ("..." if line.startswith("@@") else line.rstrip() for line in lines)
     shown = "\n".join(parts).strip("\n")
     return f"```diff\n{shown}\n```"
