@@ -93,8 +93,8 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/forward_backward.py
 	$(BIN)/python benchmarks/plot.py --keep
 
-# The family compared with the dropouts of other packages, which are installed for it: the page of
-# this processor's maker, docs/family/peers.md or peers-amd.md.
+# The family compared with the dropouts of other packages, which are installed for it: the column of
+# this processor's maker in docs/family/peers.md.
 bench-family: $(VENV)/test.stamp
 	$(BIN)/python -m pip install --quiet --editable ".[dev,peers]"
 	$(BIN)/python benchmarks/family.py

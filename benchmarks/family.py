@@ -1,7 +1,6 @@
 """The family compared with its peers: time, bytes saved, rate, edges, half types, `manual_seed`.
 
-    python benchmarks/family.py            measure; results/family.json and docs/family/peers.md
-                                           (on a processor of AMD, peers-amd.md)
+    python benchmarks/family.py            measure; docs/family/peers.jsonl and peers.md
     python benchmarks/family.py --page     regenerate the page from the results
 
 Needs `.[dev,peers]`. A peer that cannot be imported is left out, and named.
@@ -26,7 +25,8 @@ from family_rows import FORMULA, OURS, ROWS, Function, Row, Way
 from harness import Candidate, Case, Interval, Plan
 from memory import kept_bytes
 
-PAGES = Path(__file__).parent.parent / "docs" / "family"
+PAGE = Path(__file__).parent.parent / "docs" / "family" / "peers.md"
+RESULTS = PAGE.with_suffix(".jsonl")
 THREADS = 1
 PLAN = Plan(budget_s=3.0, fewest=9, most=41)
 WITHOUT = " at p = 0"
@@ -197,9 +197,7 @@ def measure(row: Row, quick: bool) -> dict[str, Any]:
         "inputs": row.inputs,
         "p": row.p,
         "expected": row.expected(row.p),
-        "elementwise": row.elementwise,
         "works": row.works,
-        "missing": [way.name for way in row.ways if not there(way)],
         "ways": {},
     }
     for title, way in ways.items():
@@ -223,99 +221,126 @@ def measure(row: Row, quick: bool) -> dict[str, Any]:
 HEAD = """\
 # The family compared with its peers
 
-    python benchmarks/family.py
+`make bench-family` installs the peers, measures, and writes this page from [all
+results](peers.jsonl), in which a run replaces those of its processor. The runs, with {threads}
+thread:
 
-One run of that command, {threads} thread, on: {machine}.
+{machines}
 
-*Time* is that of a forward and
-a backward in float32, for ours in milliseconds and for the others as a multiple of ours: medians of
-alternating calls, with a 95 % interval; above 1, ours is faster. *Saved* is what autograd keeps for
-the backward besides the input and the parameters. *Measured* is the share of a tensor of ones that
-is dropped, or the quantity that is expected of the variant, with two standard errors; *bfloat16* is
-the same in bfloat16, with the dtype of the output if it is another. *Draws*: the generator was used
-though nothing is dropped. *Seeded*: the call repeats after `torch.manual_seed`. Where a call does
-other work as well, *dropout adds* says how many milliseconds longer it takes than the same call
-with p = 0.
+Times are those of a forward and a backward in float32, for ours in milliseconds and for the others
+as a multiple of ours: medians of alternating calls, with a 95 % interval; above 1, ours is faster.
+*Saved* is what autograd keeps for the backward besides the input and the parameters. *Differs*: a
+peer gives something else than ours at p = 1, returns another dtype for bfloat16, uses the generator
+at p = 0, or does not repeat after `torch.manual_seed`; and a share of dropped elements (or what
+takes its place) that is more than four standard errors from what is expected.
+
+{summary}
+
+{table}
+
+Where a call does other work as well, this is how many milliseconds longer it takes than the same
+call with p = 0.
+
+{additions}
 """
 
 
-def is_amd(document: dict[str, Any]) -> bool:
-    """Whether it was measured on a processor of that maker."""
-    return "AMD" in document["runs"][0]["machine"]["cpu"]
+def processor(found: dict[str, Any]) -> str:
+    """The maker of the processor that a result is from."""
+    return str(found["machine"]).partition(" ")[0].partition("(")[0]
 
 
-def path(document: dict[str, Any]) -> Path:
-    """The page of the results: each maker of processors has its own."""
-    return PAGES / ("peers-amd.md" if is_amd(document) else "peers.md")
-
-
-def page(document: dict[str, Any]) -> str:
-    """The page as text, from the results."""
-    (run,) = document["runs"]
-    about = run["machine"]
-    parts = [HEAD.format(machine=machine.describe(about), threads=THREADS)]
-    if is_amd(document):
-        parts[0] = parts[0].replace("its peers", "its peers, on an AMD processor", 1)
-    parts.append("\n".join(summary(run["results"])))
-    parts += ["\n".join(section(found)) for found in run["results"]]
-    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
-
-
-def short_of(results: list[dict[str, Any]]) -> Iterator[tuple[str, str, float]]:
-    """Peers that are faster than ours, the interval of their ratio below 1."""
+def page(results: list[dict[str, Any]]) -> str:
+    """The page as text, from the results of all processors."""
+    machines: dict[str, list[dict[str, Any]]] = {}
     for found in results:
-        for title, way in found["ways"].items():
-            if way["time_over_ours"]["high"] < 1.0:
-                yield found["variant"], title, way["time_over_ours"]["value"]
+        machines.setdefault(processor(found), []).append(found)
+    return HEAD.format(
+        threads=THREADS,
+        machines="\n".join(f"- {one[0]['machine']}" for one in machines.values()),
+        summary="\n".join(f"- {name}: {summary(one)}" for name, one in machines.items()),
+        table="\n".join(table(machines)),
+        additions="\n".join(additions(machines)),
+    )
 
 
-def summary(results: list[dict[str, Any]]) -> Iterator[str]:
-    slower = list(short_of(results))
-    peers = sum(len(found["ways"]) - 1 for found in results)
-    yield f"Of {peers} peers, {peers - len(slower)} are no faster than ours."
-    for variant, title, ratio in slower:
-        yield f"Faster: {title} at {variant}, {ratio:.2f} of our time."
-    slow = [
-        f"{found['variant']} ({title}, {way['time_over_ours']['value']:.2f}{alone(found, way)})"
+def summary(results: list[dict[str, Any]]) -> str:
+    """Which peers are faster than ours: the interval of their ratio is below 1."""
+    faster = [
+        f"{title} ({found['variant']})"
         for found in results
-        if found["elementwise"]
-        for title, way in list(found["ways"].items())[1:]
-        if way["time_over_ours"]["value"] < 5.0
+        for title, way in found["ways"].items()
+        if way["time_over_ours"]["high"] < 1.0
     ]
-    yield ""
-    yield "If a peer draws a number for each element, ours should be 5 times as fast. It is not for"
-    yield "; ".join(slow) + "."
+    peers = sum(len(found["ways"]) - 1 for found in results)
+    said = f"of {peers} peers, {peers - len(faster)} are no faster than ours"
+    return f"{said}; faster: {'; '.join(faster)}." if faster else f"{said}."
 
 
-def alone(found: dict[str, Any], way: dict[str, Any]) -> str:
-    if not way["addition"]:
-        return ""
-    ours = next(iter(found["ways"].values()))
-    theirs, own = (1e3 * each["addition"]["value"] for each in (way, ours))
-    return f", where the dropout adds {theirs:.1f} ms and ours {own:.1f} ms"
+def rows(
+    machines: dict[str, list[dict[str, Any]]],
+) -> Iterator[tuple[dict[str, Any], str, list[dict[str, Any] | None]]]:
+    """Each way of the first processor, and the same of every processor."""
+    named = [{found["variant"]: found for found in one} for one in machines.values()]
+    for variant, found in named[0].items():
+        for title in found["ways"]:
+            yield found, title, [one.get(variant, {"ways": {}})["ways"].get(title) for one in named]
 
 
-def section(found: dict[str, Any]) -> Iterator[str]:
-    shape = " x ".join(map(str, found["shape"]))
-    yield f"## {found['variant']}"
-    yield ""
-    several = f", {found['inputs']} inputs" if found["inputs"] > 1 else ""
-    yield f"`{shape}`{several}, p = {found['p']:g}; expected {found['expected']:.4g}."
-    yield ""
-    added = " dropout adds |" * found["works"]
-    yield f"| | time |{added} saved | measured | bfloat16 | p = 0 | p = 1 | seeded |"
-    yield "|---|---|" + "---|" * found["works"] + "---|---|---|---|---|---|"
-    for title, way in found["ways"].items():
-        ratio = way["time_over_ours"]
-        ours = ratio["low"] == ratio["high"] == 1.0
-        time = harness.duration(way["seconds"]) if ours else spread(ratio)
-        figure = way["figure"]
-        rate = "-" if figure is None else f"{figure[0]:.5f} ± {2 * figure[1]:.5f}"
-        cells = [time]
-        if way["addition"]:
-            cells.append(spread({k: 1e3 * v for k, v in way["addition"].items()}) + " ms")
-        cells += (size(way["saved"]), rate, way["half"], way["p_zero"], way["p_one"])
-        yield f"| {title} | {' | '.join(cells)} | {way['seeded']} |"
+def table(machines: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    yield from head("", *machines, "saved", "differs")
+    for found, title, ways in rows(machines):
+        (ours, *_), (first, *_) = found["ways"].values(), ways
+        cells = [time(way) for way in ways]
+        assert first is not None
+        name = title
+        if first is ours:
+            shape = " x ".join(map(str, found["shape"]))
+            several = f", {found['inputs']} inputs" * (found["inputs"] > 1)
+            name = f"{title}, {shape}{several}, p = {found['p']:g}"
+        yield line(name, *cells, size(first["saved"]), ", ".join(differs(found, first, ours)))
+
+
+def additions(machines: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    yield from head("", *machines)
+    for found, title, ways in rows(machines):
+        if found["works"]:
+            added = (
+                spread({k: 1e3 * v for k, v in way["addition"].items()}) for way in ways if way
+            )
+            yield line(title, *added)
+
+
+def head(*cells: str) -> Iterator[str]:
+    yield line(*cells)
+    yield "|---" * len(cells) + "|"
+
+
+def line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def differs(found: dict[str, Any], way: dict[str, Any], ours: dict[str, Any]) -> Iterator[str]:
+    """What is not as it is expected, or not as ours."""
+    if way["p_one"] != ours["p_one"]:
+        yield f"{way['p_one']} at p = 1"
+    if "draws" in way["p_zero"]:
+        yield "draws at p = 0"
+    if "," in way["half"]:
+        yield f"{way['half'].split(', ')[1]} for bfloat16"
+    if way["seeded"] != "yes":
+        yield "not seeded"
+    mean, error = way["figure"] or (0.0, 0.0)
+    if error and abs(mean - found["expected"]) > 4 * error:
+        yield f"{mean:.5f} ± {2 * error:.5f}, expected {found['expected']:.4g}"
+
+
+def time(way: dict[str, Any] | None) -> str:
+    if way is None:
+        return "-"
+    ratio = way["time_over_ours"]
+    ours = ratio["low"] == ratio["high"] == 1.0
+    return harness.duration(way["seconds"]) if ours else spread(ratio)
 
 
 def spread(ratio: dict[str, float]) -> str:
@@ -335,22 +360,22 @@ def main() -> None:
     accepted.add_argument("--page", action="store_true", help="from the results, without measuring")
     accepted.add_argument("--only", help="variants whose name contains this; no page is written")
     options = harness.parse(__file__, accepted)
+    results = [json.loads(text) for text in RESULTS.read_text().splitlines()]
     if not options.page:
         harness.become_warm()
         warnings.simplefilter("ignore")  # the peers' own
-        results = []
+        about = machine.describe(machine.record())
+        measured = []
         for row in ROWS:
             if options.only is None or options.only in row.variant:
-                results.append(measure(row, options.quick))
-                print("\n".join(section(results[-1])), flush=True)
-        run = {"machine": machine.record(), "results": results}
-        document = {"script": "family", "runs": [run]}
-        if options.only is None:
-            harness.write(options.out, document)
-    else:
-        document = json.loads(options.out.read_text())
+                measured.append({"machine": about, **measure(row, options.quick)})
+                print(json.dumps(measured[-1]), flush=True)
+        mine = processor(measured[0])
+        results = [found for found in results if processor(found) != mine] + measured
     if options.only is None and not options.quick:
-        path(document).write_text(page(document))
+        results.sort(key=processor)
+        RESULTS.write_text("".join(f"{json.dumps(found)}\n" for found in results))
+        PAGE.write_text(page(results))
 
 
 if __name__ == "__main__":

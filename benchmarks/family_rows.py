@@ -79,7 +79,6 @@ class Row:
         figure: Maps the probe's output to the dropped share, or to a substitute; its mean should
             be `expected`. None if there is nothing to count.
         expected: Maps p to the figure; by default p itself.
-        elementwise: Whether the peers draw a number for each element.
         works: Whether a call does other work besides dropping, which it also does at p = 0.
         edges: Which of p = 0 and p = 1 are possible.
     """
@@ -93,7 +92,6 @@ class Row:
     probe: Callable[[], tuple[torch.Tensor, ...]] | None = None
     figure: Callable[[torch.Tensor], float] | None = zeros
     expected: Callable[[float], float] = float
-    elementwise: bool = False
     works: bool = False
     edges: tuple[float, ...] = (0.0, 1.0)
 
@@ -333,7 +331,6 @@ ROWS = (
             Way("F.dropout", lambda p: lambda x: F.dropout(x, p), "torch"),
             Way("Dropout", keras("Dropout"), "keras"),
         ),
-        elementwise=True,
     ),
     Row(
         "dropout_add",
@@ -344,7 +341,6 @@ ROWS = (
         ),
         inputs=2,
         figure=lambda y: (y == 1).double().mean().item(),
-        elementwise=True,
         works=True,
     ),
     Row(
@@ -380,7 +376,6 @@ ROWS = (
             Way("AlphaDropout", keras("AlphaDropout"), "keras"),
         ),
         figure=lambda y: (y < 0).double().mean().item(),
-        elementwise=True,
     ),
     Row(
         "feature_alpha_dropout",
@@ -405,7 +400,6 @@ ROWS = (
         ),
         figure=spread,
         expected=lambda p: math.sqrt(p / (1 - p)),
-        elementwise=True,
         edges=(0.0,),
     ),
     Row(
@@ -416,7 +410,6 @@ ROWS = (
             Way("GaussianNoise", keras("GaussianNoise"), "keras"),
         ),
         figure=spread,
-        elementwise=True,
         edges=(0.0,),
     ),
     Row(
@@ -428,7 +421,6 @@ ROWS = (
         ),
         figure=spread,
         expected=lambda p: p / math.sqrt(3),
-        elementwise=True,
         edges=(0.0,),
     ),
     Row(
@@ -476,7 +468,6 @@ ROWS = (
             Way("DropBlock2d", lambda p: td.nn.DropBlock2d(p, block_size=7)),
             Way("DropBlock2d", trained("torchvision.ops:DropBlock2d", 7), "torchvision"),
         ),
-        elementwise=True,
     ),
     Row(
         "drop_block2d, a mask a sample",
@@ -496,7 +487,6 @@ ROWS = (
             Way("DropBlock3d", lambda p: td.nn.DropBlock3d(p, block_size=3)),
             Way("DropBlock3d", trained("torchvision.ops:DropBlock3d", 3), "torchvision"),
         ),
-        elementwise=True,
     ),
     Row(
         "locked_dropout",
@@ -530,7 +520,6 @@ ROWS = (
             Way("F.dropout of the weight", lambda p: Connected(p, F.dropout), "torch"),
         ),
         probe=identity,
-        elementwise=True,
         works=True,
     ),
     Row(
@@ -546,7 +535,6 @@ ROWS = (
         ),
         p=0.5,
         figure=None,
-        elementwise=True,
         works=True,
     ),
     Row(
@@ -581,7 +569,6 @@ ROWS = (
             Way("two of four by topk", lambda p: n_of_m, FORMULA),
         ),
         p=0.5,
-        elementwise=True,
         edges=(),
     ),
     Row(
@@ -600,7 +587,6 @@ ROWS = (
         ),
         inputs=3,
         probe=uniform_attention,
-        elementwise=True,
         works=True,
     ),
     Row(
@@ -611,7 +597,6 @@ ROWS = (
             Way("the code of Gal et al.", lambda p: Concrete(p, relaxed), FORMULA),
         ),
         figure=lambda y: (y < 0.5).double().mean().item(),
-        elementwise=True,
         edges=(),
     ),
     Row(
@@ -637,6 +622,5 @@ ROWS = (
         ),
         p=0.5,
         figure=None,
-        elementwise=True,
     ),
 )

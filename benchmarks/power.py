@@ -545,19 +545,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def alarm_table(rows: Sequence[Record]) -> str:
-    """A line per check: at the default rate, and at the loose one if its share can be measured."""
+    """A line per statistical check, at the default and at the loose rate; one for the others."""
     default = [row for row in rows if float(row["rate"]) == RATE]
     loose = {row["check"]: row for row in rows if float(row["rate"]) == LOOSE}
-    lines = []
+    exact = [row for row in default if row["rule"] == "exact"]
+    alarms = sum(int(row["accusations"]) for row in exact)
+    runs = f"{alarms} of {sum(int(row['runs']) for row in exact)}"
+    lines = [[f"{len(exact)} exact checks", runs, "-", "-", "-"]]
     for row in default:
-        beside = loose.get(row["check"])
-        measured = ["", ""]
-        if beside is not None:
-            share = int(beside["accusations"]) / int(beside["runs"])
-            measured = [f"{share:.3f} of {beside['runs']}", f"{float(beside['stated']):.3f}"]
-        alarms = f"{row['accusations']} of {row['runs']}"
-        lines.append([row["check"], row["rule"], alarms, row["upper"], *measured])
-    head = ("check", "kind", "false alarms", "rate at most", f"share at {LOOSE:g}", "share allowed")
+        if row["rule"] != "exact":
+            other = loose[row["check"]]
+            share = int(other["accusations"]) / int(other["runs"])
+            measured = f"{share:.3f} of {other['runs']}", f"{float(other['stated']):.3f}"
+            found = f"{row['accusations']} of {row['runs']}"
+            lines.append([row["check"], found, row["upper"], *measured])
+    head = ("check", "false alarms", "rate at most", f"share at {LOOSE:g}", "share allowed")
     return table(head, lines)
 
 
@@ -576,15 +578,11 @@ def curve_table(rows: Sequence[Record]) -> str:
                 f"`{curve.check}`",
                 level,
                 f"{stated:.3g}",
-                f"{at['found']} of {at['runs']} at {float(at['size']):.3g}",
+                f"{at['found']} of {at['runs']}",
                 "" if best is None else f"{float(best['size']):.3g}",
-                f"{max(float(p['seconds']) for p in points):.2g}",
             ]
         )
-    head = (
-        "fault", "check", "level", "stated size", "found there", "always found from",
-        "s per run",
-    )  # fmt: skip
+    head = ("fault", "check", "level", "stated size", "found there", "always found from")
     return table(head, lines)
 
 

@@ -5,11 +5,16 @@ says otherwise, one thread. A row of several cases shows the worst of them. With
 forced or the best there are, "must" and "reach" of a speed are halved, those of a time against a
 copy or a product, and of a time an element, doubled. A verdict is that on the figure before it is
 rounded; a figure that misses a bound has as many digits as show it.
+
+    python benchmarks/table.py           measure; docs/performance/table.csv and performance.md
+    python benchmarks/table.py --page    regenerate the page from the results
 """
 
 from __future__ import annotations
 
+import csv
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -330,14 +335,56 @@ def rows() -> list[Row]:
     return [*_forward_rows(), *_gradient_rows(), *_fused_rows(), *_shared_rows(), *_whole_rows()]
 
 
-HEADER = ("row", "must", "reach", "measured [95 %]", "verdict")
+HEADER = ("row", "must", "reach", "measured", "verdict")
 
 
-def as_markdown(lines: Sequence[Line], caption: str) -> str:
-    """The table and, under it, the machine."""
-    cells = [HEADER, tuple("---" for _ in HEADER), *(line.cells() for line in lines)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in cells)
-    return f"{table}\n\n{caption}\n"
+DOCS = Path(__file__).parents[1] / "docs"
+KEPT, PAGE = DOCS / "performance" / "table.csv", DOCS / "performance.md"
+TABLE = re.compile(r"(?<=<!-- table -->\n\n).*(?=\n\n<!-- end of table -->)", re.DOTALL)
+
+
+def keep(lines: Sequence[Line], made_on: str) -> None:
+    """Keep what was measured, in place of the rows of the same processor and backend."""
+    rows = [row for row in kept() if column(row["machine"]) != column(made_on)]
+    rows += [dict(zip(HEADER, line.cells(), strict=True), machine=made_on) for line in lines]
+    with KEPT.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ("machine", *HEADER), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def kept() -> list[dict[str, str]]:
+    """All rows that were measured."""
+    with KEPT.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def column(made_on: str) -> str:
+    """The heading of a machine's column."""
+    maker = re.split(r"[ (]", made_on, maxsplit=1)[0]
+    return f"{maker}, AVX2" if "backend avx2" in made_on else maker
+
+
+def page() -> str:
+    """The page with its table: a column a machine; a figure that is not what it must be is bold."""
+    columns: dict[str, dict[str, dict[str, str]]] = {}
+    for row in kept():
+        columns.setdefault(row["machine"], {})[row["row"]] = row
+    wide = max(columns.values(), key=lambda rows: ("backend avx512" in str(rows), len(rows)))
+    lines = [f"- {column(name)}: {name}" for name in columns]
+    lines += ["", f"| | must | {' | '.join(map(column, columns))} |"]
+    lines += ["|---" * (2 + len(columns)) + "|"]
+    for name, row in wide.items():
+        cells = [figure(rows[name]) if name in rows else "-" for rows in columns.values()]
+        lines.append(f"| {name} | {row['must']} | {' | '.join(cells)} |")
+    return TABLE.sub(lambda _: "\n".join(lines), PAGE.read_text(encoding="utf-8"))
+
+
+def figure(row: dict[str, str]) -> str:
+    """A figure with its interval, without the unit that "must" has."""
+    text = row["measured"] if row["measured"][0] in "+-" else row["measured"].partition(";")[0]
+    text = re.sub(r" (x as fast|of the time|ns an element|bytes)", "", text)
+    return f"**{text}**" if row["verdict"] == "not met" else text
 
 
 def as_table(lines: Sequence[Line], caption: str) -> Table:
@@ -350,7 +397,12 @@ def as_table(lines: Sequence[Line], caption: str) -> Table:
 
 def main() -> None:
     harness.become_warm()
-    options = harness.parse(__file__, harness.parser(__doc__))
+    accepted = harness.parser(__doc__)
+    accepted.add_argument("--page", action="store_true", help="from the results, without measuring")
+    options = harness.parse(__file__, accepted)
+    if options.page:
+        PAGE.write_text(page(), encoding="utf-8")
+        return
     narrow = backends.current() == "avx2"
     plan = harness.QUICK if options.quick else PLAN
     lines = []
@@ -363,7 +415,9 @@ def main() -> None:
         options.out,
         {"script": Path(__file__).stem, "machine": made_on, "rows": [x.as_json() for x in lines]},
     )
-    options.out.with_suffix(".md").write_text(as_markdown(lines, caption))
+    if not options.quick:
+        keep(lines, machine.describe(made_on))
+        PAGE.write_text(page(), encoding="utf-8")
     Console().print(as_table(lines, caption))
 
 

@@ -124,7 +124,7 @@ BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"
 
 @dataclass(frozen=True)
 class Speed:
-    """A row of the table in docs/performance.md: torch's time over ours.
+    """A row of docs/performance/table.csv: torch's time over ours.
 
     `met` is the row's verdict, which is that on the figure before it was rounded.
     """
@@ -138,36 +138,26 @@ class Speed:
 
 
 def speeds() -> list[Speed]:
-    """The rows of the AVX-512 table that compare with torch's dropout."""
-    page = (DOCS / "performance.md").read_text(encoding="utf-8")
-    table = page.partition("\n## AVX-512\n")[2].partition("\n## ")[0]
+    """The rows of the table that compare with torch's dropout, on this machine."""
     pattern = re.compile(
-        r"^\| (?P<name>[^|]*?)(?:, against (?:`F\.dropout`|torch's composition)|, gradients or not)"
-        r" \| at least (?P<must>[\d.]+) x as fast \| [\d.]+ "
-        r"\| (?P<measured>[\d.]+) x as fast \[(?P<low>[\d.]+), (?P<high>[\d.]+)\][^|]*"
-        r"\| (?P<verdict>not met|met)",
-        re.MULTILINE,
+        r"(.*?)(?:, against (?:`F\.dropout`|torch's composition)|, gradients or not)"
     )
-    return [
-        Speed(
-            row["name"].replace("`", "").replace("never slower than torch,", "slowest of"),
-            *(float(row[key]) for key in _FIGURES),
-            met=row["verdict"] == "met",
-        )
-        for row in pattern.finditer(table)
-    ]
-
-
-_FIGURES = ("must", "measured", "low", "high")
+    number = re.compile(r"[\d.]+")
+    found = []
+    for row in read(DOCS / "performance" / "table.csv"):
+        compared = pattern.fullmatch(row["row"])
+        if compared and row["machine"] == machine():
+            name = compared[1].replace("`", "").replace("never slower than torch,", "slowest of")
+            measured, low, high = map(float, number.findall(row["measured"])[:3])
+            must = float(number.findall(row["must"])[0])
+            found.append(Speed(name, must, measured, low, high, row["verdict"] != "not met"))
+    return found
 
 
 def machine() -> str:
-    """The line under that table: processor, versions, date."""
-    page = (DOCS / "performance.md").read_text(encoding="utf-8")
-    table = page.partition("\n## AVX-512\n")[2]
-    found = re.search(r"^.*; backend avx512; .*$", table, re.MULTILINE)
-    assert found is not None
-    return found[0]
+    """The machine of the rows that the README shows: processor, versions, date."""
+    machines = [row["machine"] for row in read(DOCS / "performance" / "table.csv")]
+    return next(name for name in machines if name.startswith("AMD") and "avx512" in name)
 
 
 def speed(file: Path) -> None:

@@ -17,14 +17,14 @@ HEAD = """\
 # The checks
 
 Made by `python docs/make_checks.py` from the checks themselves: `torchdropout explain NAME` prints
-the same, with both programs whole. `torchdropout verify TARGET --select NAME` runs one.
+the same, with the whole programs. `torchdropout verify TARGET --select NAME` runs one.
 
 An *error* means that a target is not a correct dropout, *advice* that it could serve its users
 better. The *statistical* checks share the false-alarm rate of a run equally; the others are exact.
 A check is skipped where one that it needs has failed.
 
-Each comes with a program that has the fault, and with the lines that fix it. The tests verify both
-programs: the first fails this check before any other, the second has no error.
+Each comes with what fixes a program that has the fault. The tests verify both programs: the first
+fails this check before any other, the second has no error.
 """
 
 LEVELS_HEAD = """\
@@ -43,7 +43,7 @@ def pages() -> dict[str, str]:
     rules = list(RULES.values())
     groups = {name: list(members) for name, members in groupby(rules, lambda rule: rule.group)}
     contents = "```{toctree}\n:hidden:\n\n" + "".join(f"{name}\n" for name in groups) + "```\n"
-    index = "\n".join([HEAD, _levels(), _index(rules), contents])
+    index = "\n".join([HEAD, _levels(), _index(groups), contents])
     return {
         "index.md": index,
         **{f"{name}.md": _group(name, members) for name, members in groups.items()},
@@ -67,19 +67,12 @@ def _levels() -> str:
     return LEVELS_HEAD + "".join(rows)
 
 
-def _index(rules: list[Rule]) -> str:
-    lines = ["## All of them", "", "| code | check | group | severity | requires |"]
-    lines += ["|---|---|---|---|---|"]
-    lines += [
-        f"| {rule.code} | [{rule.name}]({rule.group}.md#{_anchor(rule)}) | {rule.group} "
-        f"| {rule.severity} | {_cell(rule.summary)} |"
-        for rule in rules
-    ]
+def _index(groups: dict[str, list[Rule]]) -> str:
+    lines = ["## All of them", "", "| group | checks |", "|---|---|"]
+    for name, rules in groups.items():
+        links = [f"[{_title(rule)}]({name}.md#{_anchor(rule)})" for rule in rules]
+        lines.append(f"| [{name}]({name}.md) | {', '.join(links)} |")
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _title(rule: Rule) -> str:

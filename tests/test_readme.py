@@ -93,19 +93,12 @@ def joined(text):
 
 
 def test_the_speeds_of_the_chart_are_those_of_the_table(draw):
-    page = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
-    table = page.partition("\n## AVX-512\n")[2].partition("\n## ")[0]
-    against_torch = [
-        line
-        for line in table.splitlines()
-        if re.search(r"against `F\.dropout`|torch's composition|slower than torch", line)
-    ]
     rows = draw.speeds()
-    assert len(rows) == len(against_torch) > 10
-    for row, line in zip(rows, against_torch, strict=True):
-        assert f"| {row.measured:g} x as fast [{row.low:.3g}, {row.high:.3g}]" in line
-        assert f"at least {row.must:g} x as fast" in line
-        assert row.met != line.endswith("| not met |")
+    assert len(rows) > 10
+    page = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    for row in rows:
+        figure = f"{row.measured:g} [{row.low:.3g}, {row.high:.3g}]"
+        assert f"| {figure if row.met else f'**{figure}**'} |" in page
     chart = (ROOT / "docs/plots/readme-speed.svg").read_text(encoding="utf-8")
     texts = re.findall(r">([^<>]+)</text>", chart)
     assert [text for text in texts if text in {row.name for row in rows}] == [r.name for r in rows]
@@ -117,8 +110,6 @@ def test_the_speeds_of_the_chart_are_those_of_the_table(draw):
     assert draw.machine() in texts
     slowest, fastest = (f(row.measured for row in rows) for f in (min, max))
     assert f"{slowest:.2g} to {fastest:.2g} times as fast as torch's dropout" in README
-    assert sum(not row.met for row in rows) == 4
-    assert "four of the rows shown miss the value that is required of them:" in README
 
 
 def test_what_it_installs_exists():
@@ -140,7 +131,7 @@ def test_the_make_targets_exist():
 def test_the_numbers_of_checks_and_rules_are_those_of_the_tables(draw):
     plain = codes_of(None, parse("plain"))
     assert f"up to {len(RULES)} checks ({len(plain)} for a plain dropout)" in README
-    rules = re.findall(r"^\| TD1\d\d ", (ROOT / "docs/rules.md").read_text("utf-8"), re.MULTILINE)
+    rules = re.findall(r"^### TD1\d\d ", (ROOT / "docs/rules.md").read_text("utf-8"), re.MULTILINE)
     assert f"{len(rules)} rules ([docs/rules.md]" in README
     chosen = draw.CHECKS.split(",")
     asked = [r for r in RULES.values() if r.name in chosen or r.group in chosen]

@@ -67,7 +67,7 @@ def test_the_code_of_a_page_runs(page, monkeypatch):
 
 def test_each_variant_page_has_code_that_runs():
     variants = set((DOCS / "family").glob("*.md"))
-    variants -= {DOCS / f"family/{name}.md" for name in ("index", "peers", "peers-amd")}
+    variants -= {DOCS / f"family/{name}.md" for name in ("index", "peers")}
     assert len(variants) > 20
     assert [page.stem for page in variants if not steps(page.read_text(encoding="utf-8"))] == []
 

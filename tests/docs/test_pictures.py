@@ -77,7 +77,7 @@ def test_a_page_shows_its_picture_under_its_title(name):
 
 def test_every_variant_has_a_picture():
     pages = {page.stem for page in (DOCS / "family").glob("*.md")}
-    assert pages - {"index", "convert", "export", "peers", "peers-amd"} == set(p.PICTURES)
+    assert pages - {"index", "convert", "export", "peers"} == set(p.PICTURES)
 
 
 @pytest.mark.slow  # draws them all; `make docs` runs it

@@ -1,4 +1,4 @@
-"""What the audit of sources finds in other people's packages: the table behind `docs/found.md`."""
+"""What the audit of sources finds in other people's packages: a table of `docs/found.md`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class Source:
     """A file of a package and what is found in it.
 
     Attributes:
-        title: The title of its section.
-        package: Distribution whose version the page gives, and that the tests need.
+        title: What it is.
+        package: Distribution, with a version in `VERSIONS`, that the tests need.
         paths: Files, from the folder where the package is installed.
         found: Names of all rules that find something there.
         means: What it means, in the words of the page.
         snippet: Code that shows it on the real package; prints `shows`.
-        shows: What the snippet prints, with the versions of the page.
+        shows: What the snippet prints, with those versions.
         module: That the snippet needs.
     """
 
@@ -37,7 +37,7 @@ SOURCES = (
         ("timm/models/tnt.py",),
         frozenset({"inplace-dropout-after-activation"}),
         "Softmax keeps its output for backward, and `nn.Dropout(inplace=True)` writes over it. "
-        "With a rate above 0 the first backward pass raises. timm 0.4.12 has the same text.",
+        "With a rate above 0 the first backward pass raises.",
         """\
 import torch, timm
 
@@ -57,8 +57,7 @@ except RuntimeError as error:
         ("monai/networks/blocks/crossattention.py", "monai/networks/blocks/selfattention.py"),
         frozenset({"attention-dropout-ungated"}),
         "With `use_flash_attention=True` the rate is passed to `scaled_dot_product_attention` in "
-        "every mode; without it an `nn.Dropout` acts, which knows the mode. Two predictions of "
-        "one model in eval differ.",
+        "every mode.",
         """\
 import torch
 from monai.networks.blocks import CrossAttentionBlock, SABlock
@@ -79,7 +78,7 @@ for block in (SABlock, CrossAttentionBlock):
         "vit-pytorch",
         ("vit_pytorch/vivit.py",),
         frozenset({"attention-dropout-ungated"}),
-        "The fault is the same, with `use_flash_attn=True` as the default.",
+        "As MONAI; `use_flash_attn=True` is the default.",
         """\
 import torch
 from vit_pytorch.vivit import Attention
@@ -99,7 +98,7 @@ for flash in (False, True):
         ("neuralforecast/models/patchtst.py",),
         frozenset({"attention-dropout-ungated"}),
         "The rate of an `nn.Dropout` is read, `dropout_p=self.attn_dropout.p`, and its mode is "
-        "not. The class was run alone, from its source: the package needs Ray.",
+        "not.",
         """\
 import sys
 
@@ -123,9 +122,8 @@ print(torch.equal(model(q, q.mT, q)[0], model(q, q.mT, q)[0]))
         ("espnet2/asr/ctc.py", "espnet/nets/pytorch_backend/rnn/encoders.py"),
         frozenset({"functional-always-on"}),
         "`forward` calls `F.dropout(x, p=...)` without `training`: the loss that validation "
-        "reports is a random one, and `RNNP` encodes with dropout in decoding. The transducer's "
-        "auxiliary CTC loss has the same fault, as do FunASR's copies of the three. espnet#3539 "
-        "fixed ESPnet 1's CTC loss; a comment on espnet#1784 is about the encoder's.",
+        "reports is a random one, and `RNNP` encodes with dropout in decoding. FunASR's copies do "
+        "so, too. (espnet#3539, espnet#1784)",
         """\
 import numpy, torch
 from espnet2.asr.ctc import CTC
@@ -189,9 +187,8 @@ except TypeError as error:
         "transformers",
         ("transformers/models/blt/modeling_blt.py",),
         frozenset({"double-dropout"}),
-        "The local encoder applies `F.dropout` at `config.dropout` to the same states twice, with "
-        "only positions computed in between: at 0.5 three quarters are dropped. Kosmos-2.5's text "
-        "decoder does so, too.",
+        "The local encoder applies `F.dropout` to the same states twice: at 0.5 three quarters are "
+        "dropped. Kosmos-2.5's text decoder does so, too.",
         """\
 import torch
 from transformers.models.blt.modeling_blt import BltLocalEncoder, BltLocalEncoderConfig
@@ -240,8 +237,7 @@ print(torch.equal(model(words)[0], model(words)[0]))
         ("GCL/augmentors/functional.py",),
         frozenset({"functional-always-on", "keep-probability-as-p"}),
         "`F.dropout(x, p=1. - drop_prob)`: at 0.1, 90 % are dropped. That it drops in every mode "
-        "is intended: it augments data. The function was run alone, from its source: the package "
-        "needs DGL.",
+        "is intended: it augments data.",
         """\
 import sys
 

@@ -1,7 +1,7 @@
-"""What the verifier finds in other people's dropouts: the table behind `docs/found.md`.
+"""What the verifier finds in other people's dropouts: a table of `docs/found.md`.
 
 A case names a target, what a run at level `quick` finds in it, and what that means. `record.py`
-runs all cases and writes the page; `test_found.py` holds each case to its findings.
+writes the page; `test_found.py` holds each case to its findings.
 """
 
 from __future__ import annotations
@@ -13,22 +13,48 @@ EXAMPLES = "examples/found"
 # A compiled dropout takes seconds for each shape and p.
 COMPILED = "output-shape,train-stochastic,kept-scale,drop-rate,dtype-rate,dtype-scale"
 
+# What the cases were tried with, by distribution.
+VERSIONS = {
+    "PyGCL": "0.1.2",
+    "braindecode": "1.8.1",
+    "deepchem": "2.8.0",
+    "equinox": "0.13.8",
+    "espnet": "202511",
+    "fastai": "2.8.12",
+    "flax": "0.12.8",
+    "keras": "3.15.1",
+    "kornia": "0.9.0",
+    "monai": "1.6.1",
+    "neuralforecast": "3.3.0",
+    "pytorch-nlp": "0.5.0",
+    "pytorch-widedeep": "1.7.0",
+    "segmentation-models-pytorch": "0.6.0",
+    "timm": "1.0.31",
+    "torch": "2.13.0",
+    "torch-geometric": "2.8.1",
+    "torchvision": "0.28.0",
+    "transformers": "5.24.0",
+    "tsai": "1.0.1",
+    "vit-pytorch": "1.26.11",
+    "x-transformers": "2.31.10",
+}
+
 
 @dataclass(frozen=True)
 class Case:
     """A target and what is found in it.
 
     Attributes:
-        title: The title of its section.
-        package: Distribution whose version the page gives.
+        title: What it is.
+        package: Distribution, with a version in `VERSIONS`.
         target: As on the command line; empty, where only the snippet is to be seen.
         errors: Names of all checks that end in an error.
         means: What it means, in the words of the page.
-        upstream: Whether the authors know.
+        upstream: Threads of the authors that are known to us.
         options: Options of the command line, besides the level.
         modules: Modules that must be installed.
         snippet: Code that shows the same without the verifier; prints `shows`.
-        shows: What the snippet prints, with the versions of the page.
+        shows: What the snippet prints, with those versions.
         backend: The backend of Keras, where it runs on Keras.
     """
 
@@ -63,10 +89,8 @@ FOUND = (
         "torch",
         f"{EXAMPLES}/torch_targets.py:compiled",
         frozenset({"dtype-rate"}),
-        "The program compares `rand_like(x)` with p in the dtype of x. bfloat16 holds 0.99 as "
-        "0.98828 and 0.999 as 1, and these are the rates: the mean of y is 1.17 x, then 0. Eager "
-        "is right.",
-        "No thread known to us.",
+        "It compares `rand_like(x)` with p in the dtype of x: bfloat16 holds 0.99 as 0.98828 "
+        "and 0.999 as 1, and these are the rates. Eager is right.",
         options=("--select", COMPILED),
         snippet="""\
 import torch
@@ -83,12 +107,9 @@ for p in (0.99, 0.999):
         "torch",
         f"{EXAMPLES}/torch_targets.py:MonteCarloEncoder",
         frozenset({"grad-mode"}),
-        "The layer is in eval and its dropouts are in training, as Monte Carlo dropout sets them. "
-        "Under `no_grad` the layer takes its fast path, which checks only its own mode and skips "
-        "them: all samples are equal and the uncertainty is zero, without a warning. With "
-        "gradients recorded the samples differ.",
-        "The fast path is known to look at the mode of the layer only: pytorch#88806, "
-        "pytorch#88831.",
+        "The layer is in eval and its dropouts are in training. Under `no_grad` the layer takes "
+        "its fast path, which skips them: all samples are equal, without a warning.",
+        "pytorch#88806, pytorch#88831",
         options=("--select", "output-shape,train-stochastic,grad-mode"),
         snippet="""\
 import torch
@@ -109,9 +130,8 @@ print("grad", round(torch.stack([layer(x) for _ in range(16)]).std(0).mean().ite
         "torch",
         "",
         frozenset(),
-        "Both are built without an error: a search over p that goes wrong fails at the first call "
-        "in training, or never.",
-        "No thread known to us.",
+        "`nn.MultiheadAttention(8, 1, dropout=1.5)` and `nn.Dropout(nan)` are built without an "
+        "error.",
         snippet="""\
 import torch
 torch.nn.MultiheadAttention(8, 1, dropout=1.5)
@@ -126,9 +146,7 @@ print("built")
         "torch.nn:AlphaDropout",
         frozenset({"inplace-claim"}),
         "The module accepts `inplace`, shows it in its repr and does not pass it on: x is "
-        "unchanged. `F.alpha_dropout(inplace=True)` does write into x. `nn.FeatureAlphaDropout` "
-        "is the same. Everything else about both is right.",
-        "No thread known to us.",
+        "unchanged. `F.alpha_dropout(inplace=True)` does write into x.",
         snippet="""\
 import torch
 for kind in (torch.nn.AlphaDropout, torch.nn.FeatureAlphaDropout, torch.nn.Dropout):
@@ -144,7 +162,7 @@ print(torch.nn.functional.alpha_dropout(x, 0.5, True, inplace=True) is x)
         "torch",
         "torch.nn:FeatureAlphaDropout",
         frozenset({"inplace-claim"}),
-        "It has the fault of `nn.AlphaDropout`.",
+        "As `nn.AlphaDropout`.",
     ),
     Case(
         "The notebook's JustDropoutModelImpl",
@@ -153,20 +171,17 @@ print(torch.nn.functional.alpha_dropout(x, 0.5, True, inplace=True) is x)
         frozenset({"p-one-zeros", "edge-gradients", "dtype-kept"}),
         "Dropout as it is often taught. At p=1 the scale is infinite and 0 * inf is NaN; the "
         "float32 mask promotes half precision; the mask is made on the CPU wherever x is, which "
-        "level standard finds; no p is refused. The distribution of its masks, its scale and its "
-        "gradient are right.",
+        "level `standard` finds; no p is refused.",
     ),
     Case(
         "transformers: DropPath, in 43 copies",
         "transformers",
         "transformers.models.swin.modeling_swin:SwinDropPath",
         frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
-        "It computes `floor(rand + keep_prob)` in the dtype of x. In bfloat16, rand + keep_prob is "
-        "rounded to steps of 1/128 near 2, so at small p one sample in 256 is multiplied by 2 and "
-        "none is dropped; p=0.999 drops all. At p=1, `x.div(0) * 0` is NaN. Swin, BEiT, ConvNeXt, "
-        "DINOv2, SegFormer and 38 more models contain the same code. timm's DropPath draws with "
-        "`bernoulli_` and is right.",
-        "No thread known to us.",
+        "It computes `floor(rand + keep_prob)` in the dtype of x: in bfloat16, at small p, one "
+        "sample in 256 is multiplied by 2 and none is dropped; p=0.999 drops all. At p=1, "
+        "`x.div(0) * 0` is NaN. Swin, BEiT, ConvNeXt, DINOv2, SegFormer and 38 more models "
+        "contain the same code.",
         options=("--spec", "drop-path"),
         modules=("transformers",),
         snippet="""\
@@ -185,9 +200,8 @@ print(SwinDropPath(1.0).train()(x).isnan().all())
         "transformers",
         "transformers.models.sew_d.modeling_sew_d:StableDropout",
         frozenset({"p-one-zeros", "edge-gradients"}),
-        "`1.0 / (1 - dropout)` raises ZeroDivisionError at p=1, and any p is accepted when it is "
-        "built. DeBERTa, for which it was written, has `nn.Dropout` in this version.",
-        "No thread known to us.",
+        "`1.0 / (1 - dropout)` raises ZeroDivisionError at p=1, and any p is accepted when it "
+        "is built.",
         modules=("transformers",),
     ),
     Case(
@@ -197,7 +211,6 @@ print(SwinDropPath(1.0).train()(x).isnan().all())
         frozenset({"p-one-zeros", "edge-gradients"}),
         "The constructor accepts rate=1, the call raises ZeroDivisionError: "
         "`((1 - rate) * ...) ** -0.5`.",
-        "No thread known to us.",
         options=("--spec", "alpha"),
         modules=("keras",),
         backend="torch",
@@ -207,11 +220,9 @@ print(SwinDropPath(1.0).train()(x).isnan().all())
         "keras",
         "",
         frozenset(),
-        "The fault is the same, with `sqrt(rate / (1 - rate))`. The verifier does not check "
-        "Gaussian dropout at p=1, where its variance has no value; but a rate that the constructor "
-        "accepts should not end the first training step.",
-        "The division by zero at p=1 was pointed out when the layer was written, in 2015: "
-        "keras#351.",
+        "As `AlphaDropout`, with `sqrt(rate / (1 - rate))`. The verifier does not check "
+        "Gaussian dropout at p=1.",
+        "keras#351",
         modules=("keras",),
         snippet="""\
 import keras, torch
@@ -229,13 +240,10 @@ except ZeroDivisionError as error:
         "keras",
         f"{EXAMPLES}/keras_targets.py:Heads",
         frozenset({"mask-repeats", "seed-governs"}),
-        "The two layers have the seeds 1 and 2. A layer's generator holds a seed and a counter, "
-        "and the torch backend seeds torch with their sum: the second call of one layer has the "
-        "mask of the first call of the other. Layers with seeds base, base + 1, ... share masks "
-        "one step apart. On the JAX backend the pair itself is the key, as its source says. "
-        "`seed-governs` is by design: a layer with a seed does not follow `torch.manual_seed`.",
-        "The sum came with keras-core#434, whose author was not sure of it; keras-core#650 on the "
-        "seeds in general is open.",
+        "A layer's generator holds a seed and a counter, and the torch backend seeds torch with "
+        "their sum: layers with the seeds 1 and 2 share masks, one step apart. `seed-governs` "
+        "is by design: a layer with a seed does not follow `torch.manual_seed`.",
+        "keras-core#434, keras-core#650",
         modules=("keras",),
         snippet="""\
 import keras, torch
@@ -252,9 +260,8 @@ print(torch.equal(one(x, training=True), two(x, training=True)))
         "equinox",
         f"{EXAMPLES}/jax_targets.py:equinox_dropout",
         frozenset({"edge-gradients"}),
-        "The output at p=1 is right, its gradient is NaN: `where(mask, x / q, 0)` differentiates "
-        "the branch with q = 0, too. Flax returns zeros early, with a comment that says why.",
-        "No thread known to us.",
+        "The output at p=1 is right, its gradient is NaN: `where(mask, x / q, 0)` "
+        "differentiates the branch with q = 0, too.",
         modules=("jax", "equinox", "flax"),
         snippet="""\
 import equinox, jax
@@ -269,8 +276,7 @@ print(drop(x, key=key), jax.grad(lambda x: drop(x, key=key).sum())(x))
         "fastai",
         "fastai.text.models.awdlstm:RNNDropout",
         frozenset({"p-one-zeros", "edge-gradients"}),
-        "The mask is divided by 1 - p = 0: NaN. The sharing along the sequence is right.",
-        "No thread known to us.",
+        "The mask is divided by 1 - p = 0: NaN.",
         modules=("fastai.text.models.awdlstm",),
     ),
     Case(
@@ -278,10 +284,9 @@ print(drop(x, key=key), jax.grad(lambda x: drop(x, key=key).sum())(x))
         "fastai",
         f"{EXAMPLES}/fastai_targets.py:Embedding",
         frozenset({"eval-identity", "grad-mask", "p-one-zeros", "edge-gradients", "empty-input"}),
-        "For an embedding without `padding_idx` it passes -1, which torch reads as the last row: "
-        "the last word of the vocabulary gets no gradient, in training and in eval. AWD-LSTM sets "
-        "`padding_idx` and is not affected. At p=1 everything is NaN.",
-        "No thread known to us.",
+        "For an embedding without `padding_idx` it passes -1, which torch reads as the last "
+        "row: the last word of the vocabulary gets no gradient, in training and in eval. At p=1 "
+        "everything is NaN.",
         modules=("fastai.text.models.awdlstm",),
         snippet="""\
 import torch
@@ -298,8 +303,7 @@ print(dropout.emb.weight.grad.flatten())
         f"{EXAMPLES}/fastai_targets.py:ScaledEmbedding",
         frozenset({"eval-identity", "input-unmodified"}),
         "`scale=` is applied in place, to the weight itself in eval or at p=0: the embedding "
-        "grows with each call. In eval only the gradient of the last word is wrong, as above.",
-        "No thread known to us.",
+        "grows with each call.",
         options=("--select", "output-shape,eval-identity,input-unmodified"),
         modules=("fastai.text.models.awdlstm",),
         snippet="""\
@@ -318,9 +322,7 @@ print([dropout(torch.tensor([0]), scale=2).item() for _ in range(3)])
         "Block centres are drawn on the whole plane, but their density is computed for the part "
         "where a block fits: on 16 x 16 with blocks of 7, 0.184 of the elements are dropped at "
         "0.1. timm calls the argument the probability of dropping a block; the paper, and "
-        "torchvision, mean the fraction of elements. The paper's density ignores that blocks "
-        "overlap, and so is an approximation itself.",
-        "pytorch-image-models#2620 changed other parts of it.",
+        "torchvision, mean the fraction of elements.",
         modules=("timm",),
         snippet="""\
 import torch
@@ -338,7 +340,6 @@ print(f"{(DropBlock2d(0.1, 7).train()(x) == 0).double().mean():.3f}")
         frozenset({"drop-rate"}),
         "p is documented as the probability of an element to be dropped. It follows the paper, "
         "whose density ignores that blocks overlap: 0.093 at 0.1, 0.210 at 0.25.",
-        "No thread known to us.",
         modules=("torchvision",),
         snippet="""\
 import torch
@@ -355,11 +356,9 @@ for p in (0.1, 0.25):
         "timm",
         f"{EXAMPLES}/timm_targets.py:patch_of_ten",
         frozenset({"drop-rate"}),
-        "`int(L * (1. - prob))` truncates: 10 * (1 - 0.8) is 1.9999999999999996, so 1 patch of 10 "
-        "is kept where 2 were requested, and 19 of 200 at 0.9. x-transformers' `dropout_seq` "
-        "truncates likewise. Rates that are multiples of 1/8 are right, and so is the choice of "
-        "patches.",
-        "No thread known to us.",
+        "`int(L * (1. - prob))` truncates: 1 patch of 10 is kept at 0.8 in place of 2, and 19 "
+        "of 200 at 0.9. x-transformers' `dropout_seq` truncates likewise. Rates that are "
+        "multiples of 1/8 are right.",
         options=("--spec", "tokens:group=10", "--select", "output-shape,drop-rate"),
         modules=("timm",),
         snippet="""\
@@ -378,7 +377,6 @@ print(PatchDropout(0.9, num_prefix_tokens=0).train()(torch.ones(1, 200, 1)).shap
         "Whether a layer runs is drawn from Python's `random`: `torch.manual_seed` does not "
         "govern it, data loading that uses `random` changes it, and a checkpointed recomputation, "
         "which restores torch's generator only, may skip another layer.",
-        "No thread known to us.",
         options=("--select", "output-shape,foreign-generators"),
         modules=("x_transformers",),
     ),
@@ -388,10 +386,7 @@ print(PatchDropout(0.9, num_prefix_tokens=0).train()(torch.ones(1, 200, 1)).shap
         f"{EXAMPLES}/tsai_targets.py:FullEmbeddingDropout",
         frozenset({"eval-identity", "shared-mask", "p-one-zeros", "edge-gradients"}),
         "Its `forward` does not look at the mode: a TabTransformer with `drop_whole_embed=True` "
-        "predicts with dropped embeddings. pytorch-widedeep's class, which it was copied from, "
-        "checks the mode. At p=1 the mask is 0 / 0. The class was run alone, from its source: the "
-        "package needs more than torch.",
-        "No thread known to us.",
+        "predicts with dropped embeddings. At p=1 the mask is 0 / 0.",
         options=("--spec", "columns:axes=3"),
         snippet="""\
 import sys
@@ -408,10 +403,7 @@ print(FullEmbeddingDropout(0.5).eval()(torch.ones(1, 8, 1)).flatten())
         "pytorch-widedeep",
         f"{EXAMPLES}/widedeep_targets.py:FullEmbeddingDropout",
         frozenset({"p-one-zeros", "edge-gradients"}),
-        "p=1 is accepted, and its mask is 0 / 0. One mask for all samples of a batch is what the "
-        "class means to draw. It was run alone, from its source: the package needs gensim and "
-        "spaCy.",
-        "No thread known to us.",
+        "p=1 is accepted, and its mask is 0 / 0.",
         options=("--spec", "columns:axes=3"),
         snippet="""\
 import sys
@@ -427,9 +419,7 @@ print(FullEmbeddingDropout(1.0)(torch.ones(1, 2, 1)).flatten())
         "pytorch-nlp",
         "torchnlp.nn:LockedDropout",
         frozenset({"p-one-zeros", "edge-gradients"}),
-        "At p=1 the mask is 0 / 0, as in fastai's `RNNDropout`. Its time-first masks are right at "
-        "every other p.",
-        "No thread known to us.",
+        "At p=1 the mask is 0 / 0.",
         modules=("torchnlp",),
         snippet="""\
 import torch
@@ -444,9 +434,8 @@ print(LockedDropout(1.0)(torch.ones(2, 1, 2)).flatten())
         "segmentation_models_pytorch.encoders._efficientnet:drop_connect",
         frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
         "It computes `floor(keep_prob + rand)` in the dtype of x, as in the copies of "
-        "transformers: in bfloat16 a small p drops nothing and doubles one sample in 256. At p=1, "
-        "`inputs / 0 * 0` is NaN. It takes images only, and is verified on them.",
-        "No thread known to us.",
+        "transformers: in bfloat16 a small p drops nothing and doubles one sample in 256. At "
+        "p=1, `inputs / 0 * 0` is NaN.",
         modules=("segmentation_models_pytorch",),
         snippet="""\
 import torch
@@ -462,9 +451,7 @@ print(drop_connect(x, 0.001, True).unique(), drop_connect(x, 1.0, True).isnan().
         "monai",
         "monai.networks.nets.efficientnet:drop_connect",
         frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
-        "The fault is the same, for any number of axes. MONAI's `DropPath` draws with `bernoulli_` "
-        "and is right.",
-        "No thread known to us.",
+        "As segmentation-models-pytorch, for any number of axes.",
         modules=("monai",),
         snippet="""\
 import torch
@@ -480,9 +467,7 @@ print(drop_connect(x, 0.001, True).unique(), drop_connect(x, 1.0, True).isnan().
         "tsai",
         f"{EXAMPLES}/tsai_targets.py:DropPath",
         frozenset({"p-one-zeros", "edge-gradients", "dtype-scale", "dtype-rate"}),
-        "The fault is the same. It was copied from timm, which has since replaced `floor` by "
-        "`bernoulli_`.",
-        "No thread known to us.",
+        "As the copies in transformers.",
         options=("--spec", "drop-path"),
     ),
     Case(
@@ -492,9 +477,7 @@ print(drop_connect(x, 0.001, True).unique(), drop_connect(x, 1.0, True).isnan().
         frozenset({"kept-scale", "p-one-zeros", "edge-gradients"}),
         "`dropout_prob` is documented as the probability of dropping each channel. A call drops "
         "`max(1, int(channels * dropout_prob))` of them, the same ones in all samples of the "
-        "batch, and scales by the number that is left: 1 of 22 channels at 0.01 and at 0.09. At 1 "
-        "it divides by zero. The class was run alone, from its source: the package needs MNE.",
-        "No thread known to us.",
+        "batch: 1 of 22 at 0.01 and at 0.09. At 1 it divides by zero.",
         options=("--spec", "dropout1d"),
         snippet="""\
 import sys

@@ -14,7 +14,7 @@ from verify._zoo import SMALL, quick_share, with_needed
 
 
 class InScope(nn.Module):
-    """A model in a scope with a new step for each call, as in docs/scale.md."""
+    """A model in a scope with a new step for each call, as docs/scale.md describes it."""
 
     def __init__(self, model):
         super().__init__()

@@ -516,8 +516,10 @@ def test_a_rule_in_markdown_has_its_fix_as_a_diff():
         "It matters\na lot.\n\n    code = 1\n\nTo fix: fix it.\n"
     )
     assert render_rule_markdown(shown) == (
-        f"{said}\n```diff\n-x = 1\n+x = 2\n y\n```\n\nSeen in: a paper\n"
+        f"{said}\n```diff\n-x = 1\n+x = 2\n```\n\nSeen in: a paper\n"
     )
+    added = dataclasses.replace(shown, fixed="x = 1\nz\ny\n")
+    assert "\n```diff\n x = 1\n+z\n y\n```\n" in render_rule_markdown(added)
     alone = dataclasses.replace(shown, fixed="", evidence="")
     assert render_rule_markdown(alone) == f"{said}\n```python\nx = 1\ny\n```\n"
     assert render_rule_markdown(dataclasses.replace(alone, broken="")) == said

@@ -38,13 +38,23 @@ def render_rule_markdown(rule: Rule) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def fix_in_markdown(rule: Rule) -> str:
-    """Renders the broken program of a rule, with the lines that fix it."""
+def fix_in_markdown(rule: Rule, *, whole: bool = False) -> str:
+    """Renders what a fix changes in a rule's broken program; what it adds, with the lines around.
+
+    Args:
+        rule: Whose program.
+        whole: Whether to show the program whole.
+    """
     broken, fixed = (text.strip().splitlines() for text in (rule.broken, rule.fixed))
     if not fixed:
         return "\n".join(["```python", *broken, "```"])
-    _, _, _, *lines = difflib.unified_diff(broken, fixed, n=len(broken), lineterm="")
-    return "\n".join(["```diff", *(line.rstrip() for line in lines), "```"])
+    changes = difflib.SequenceMatcher(None, broken, fixed).get_opcodes()
+    around = any(tag in ("insert", "delete") for tag, *_ in changes)
+    n = len(broken) if whole else int(around)
+    _, _, _, *lines = difflib.unified_diff(broken, fixed, n=n, lineterm="")
+    parts = ("..." if line.startswith("@@") else line.rstrip() for line in lines)
+    shown = "\n".join(parts).strip("\n")
+    return f"```diff\n{shown}\n```"
 
 
 def render_rules(rules: Sequence[Rule], *, width: int | None = None, styled: bool = False) -> str:

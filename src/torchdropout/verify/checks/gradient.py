@@ -45,9 +45,8 @@ def grad_mask(ctx: Context) -> Seen:
 
     A mask that is drawn anew in the backward pass, by a recomputation that did not restore the
     generator (pytorch#190717, pytorch#190758, OLMo-core#828, guided-diffusion#167), gives the
-    gradients of a different function. Training is slower or ends at a worse loss, and no error is
-    raised. A backward that masks the incoming gradient in place changes it for the other branches
-    that get the same tensor, such as the skip of a residual connection.
+    gradients of a different function, and no error. A backward that masks the incoming gradient in
+    place changes it for the other branches that get the same tensor.
 
     To fix: save the mask, or its seed and offset, and use them in backward; compute there on a new
     tensor (`g * mask`, not `g.mul_(mask)`).
@@ -187,11 +186,10 @@ def grad_own_call(ctx: Context) -> Seen:
     twice; two calls on one tensor with one backward; and a gradient after a module was put into
     eval and got another p.
 
-    A module may store its mask as an attribute or by its input, and a backward may recompute it
-    from the generator's current state. Both are right only if every forward is followed by its own
-    backward. With weight sharing, gradient accumulation, siamese networks and two views of one
-    batch (SimCSE) it is not. A backward that reads p or the mode from the module is wrong, too: a
-    schedule, or a validation between forward and backward, changes both.
+    A module that stores its mask on itself, or a backward that recomputes it from the generator's
+    current state, is right only if every forward is followed by its own backward. With weight
+    sharing, gradient accumulation and two views of one batch (SimCSE) it is not. A backward that
+    reads p or the mode from the module is wrong after a schedule or a validation.
 
     To fix: save the mask, or its key, and the scale in the autograd context
     (`ctx.save_for_backward`), not on the module.

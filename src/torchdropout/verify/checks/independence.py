@@ -53,8 +53,8 @@ def lag_independence(ctx: Context) -> Seen:
     of many short calls differ.
 
     Kernels that draw one random word for several elements, or whose counter wraps, repeat or mirror
-    the mask at a fixed distance: groups of 4 (pytorch#198333), bands of rows (xformers#724). The
-    effective number of independent units shrinks, and no test of the rate reveals it.
+    the mask at a fixed distance: groups of 4 (pytorch#198333), bands of rows (xformers#724). No
+    test of the rate reveals it.
 
     To fix: give each element its own random bits; with a counter-based generator, its own counter.
     """
@@ -101,9 +101,8 @@ def axis_independence(ctx: Context) -> Seen:
     3-D and 5-D ones at two distances.
 
     One mask for all samples of a batch, for groups of 4 channels (pytorch#198333) or for bands of
-    32 rows (xformers#724) halves the work of the kernel and removes most of the noise that dropout
-    is meant to add. Shared masks are right where they are requested, as in Dropout2d; plain dropout
-    shares nothing.
+    32 rows (xformers#724) removes most of the noise that dropout is meant to add. Shared masks are
+    right where they are requested, as in Dropout2d.
 
     To fix: draw the mask in the full shape of x.
     """
@@ -342,7 +341,7 @@ def linear_rank(ctx: Context) -> Seen:
 
     A shift register, an xorshift generator without an output function or the low bits of a linear
     congruential generator give each bit as the exclusive or of a few earlier ones. All small
-    patterns then occur as often as they should; a matrix of such bits is far from full rank.
+    patterns then occur as often as they should.
 
     To fix: use a generator with a non-linear output function: Philox, PCG, xoshiro** or a cipher.
     """

@@ -26,8 +26,7 @@ def drop_rate(ctx: Context) -> Seen:
 
     Thresholds held in 8 bits (flash attention, TransformerEngine) move p by up to 1/256 while the
     scale stays nominal; a comparison in bfloat16 drops everything at p=0.999; p mistaken for the
-    keep probability drops 1-p (apex#816). The mean of y is then not x, and the test with p=0.5 and
-    a tolerance of 0.05 that most libraries use still passes.
+    keep probability drops 1-p (apex#816). A test with p=0.5 and a tolerance of 0.05 still passes.
 
     To fix: compare uniform numbers of at least 24 bits with p, in float32 or in integers.
     """
@@ -61,9 +60,8 @@ def position_rate(ctx: Context) -> Seen:
     Measured: exact binomial tests of each of the 131 places of many small calls, of the places of
     large calls with the same index modulo 2, 4, 8, ... 256, and of 64 parts of them.
 
-    A vectorised kernel that handles the last elements separately, a lane whose random word is used
-    twice, or a chunk that a thread leaves out gives the right rate overall, but no dropout or too
-    much of it in some places, always the same ones.
+    Code for the last elements, a lane whose random word is used twice, or a chunk that a thread
+    leaves out gives the right rate overall, and another in some places, always the same ones.
 
     To fix: derive the random number from the index of the element, and test sizes that are not a
     multiple of the vector width.

@@ -15,11 +15,11 @@ def kept_scale(ctx: Context) -> Seen:
 
     Measured: float32 values of both signs at every p of the grid, against the quotient in float64.
     Dividing by 1 - p, multiplying by 1 / (1 - p), and a mask that contains the rounded scale all
-    stay within 3 ulp; the tolerance allows for p held in float32.
+    stay within 3 ulp.
 
-    The scale keeps the expectation of y equal to x, so that eval needs no change. No scale, the
-    scale 1/p (p mistaken for the keep probability: apex#816, theanets#123), or a scale computed
-    from the number that happened to be kept trains a network that differs from the evaluated one.
+    No scale, the scale 1/p (p mistaken for the keep probability: apex#816, theanets#123), or a
+    scale computed from the number that happened to be kept trains a network that differs from the
+    evaluated one.
 
     To fix: `torch.where(dropped, 0, x / (1 - p))`.
     """

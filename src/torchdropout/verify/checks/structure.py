@@ -407,16 +407,13 @@ def noise_law(ctx: Context) -> Seen:
     """The noise that x is multiplied by, or that is added to it, has the requested distribution.
 
     Measured: at every p, how often the noise lies below each of the 31 quantiles at multiples of
-    1/32 (the statistic of Kolmogorov and Smirnov, at points where its distribution is known
-    exactly), how often between two neighbouring quantiles, and how often in its outer thousandths;
-    and the gradient, which has the same noise. Quantiles that rounding moves are left out. Gaussian
-    dropout: normal, mean 1, variance p / (1 - p). Uniform dropout: uniform from 1 - p to 1 + p.
-    Gaussian noise: normal, mean 0, standard deviation p, added. Concrete dropout: the relaxed mask
-    at temperature 0.1.
+    1/32, how often between two neighbouring ones, and how often in its outer thousandths; and the
+    gradient, which has the same noise. Gaussian dropout: normal, mean 1, variance p / (1 - p).
+    Uniform dropout: uniform from 1 - p to 1 + p. Gaussian noise: normal, mean 0, standard deviation
+    p, added. Concrete dropout: the relaxed mask at temperature 0.1.
 
-    Using p as the variance, confusing variance and standard deviation, or uniform noise leaves the
-    mean right and regularises by an amount that was not requested. Tests of mean and variance alone
-    pass noise of any shape.
+    Using p as the variance, or uniform noise, leaves the mean right and regularises by an amount
+    that was not requested. Tests of mean and variance alone pass noise of any shape.
 
     To fix: `x * (1 + sqrt(p / (1 - p)) * torch.randn_like(x))`.
     """

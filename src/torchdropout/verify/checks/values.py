@@ -193,14 +193,13 @@ def inplace_claim(ctx: Context) -> Seen:
     """With `inplace=True` the target writes into x, and returns what it wrote.
 
     Measured: calls in training with `inplace=True`: x afterwards against y, its memory against that
-    of y, and y against 0 and x / (1 - p); the first y after a second call; a second call on y; and
-    a call in eval. Gradients through y and through x; and after an operation that needs its
-    output for its own backward, an error of autograd or the right gradient.
+    of y, and y against 0 and x / (1 - p); a second call; a call in eval; gradients through y and
+    through x; and after an operation that needs its output for its own backward, an error of
+    autograd or the right gradient.
 
     A target that accepts `inplace` and returns a new tensor costs the memory that the caller meant
-    to save; one that writes half of the values destroys activations. One that writes past autograd
-    (`x.data`, NumPy, a kernel that marks nothing) leaves x without a history, or the operation
-    before it with an output that is not its own: both give wrong gradients and no error.
+    to save. One that writes past autograd (`x.data`, NumPy, a kernel that marks nothing) gives
+    wrong gradients and no error.
 
     To fix: write into x with in-place operations of torch, or `ctx.mark_dirty`, and return x; or
     remove the argument.

@@ -53,7 +53,7 @@ def render_sarif(report: SourceReport, rules: Sequence[Rule], version: str) -> s
 
 def _rule(rule: Rule) -> dict[str, Any]:
     text = f"{rule.summary}\n\n{rule.explain}"
-    fix = f"\n\n{fix_in_markdown(rule)}" if rule.broken else ""
+    fix = f"\n\n{fix_in_markdown(rule, whole=True)}" if rule.broken else ""
     return {
         "id": rule.code,
         "name": rule.name,

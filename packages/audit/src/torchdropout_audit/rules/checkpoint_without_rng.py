@@ -51,13 +51,12 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
     """A checkpoint around a dropout restores the state of the random generators.
 
     The rule looks at `checkpoint`, `checkpoint_sequential` and `checkpoint_wrapper` with
-    `preserve_rng_state=False` around code that, as far as this file shows, contains a dropout: a
-    module or a function of this file, a list of modules in a loop, a Transformer layer with its
-    default of 0.1. It is advice if the rate is a parameter that is 0 by default.
+    `preserve_rng_state=False` around code that, as far as this file shows, contains a dropout. It
+    is advice if the rate is a parameter that is 0 by default.
 
     A checkpoint runs the forward a second time in the backward pass. Without the state of the
-    generators, that run draws another mask: the gradients belong to another sample than the loss,
-    and flow through places that were dropped. Training gets worse, or diverges, without an error.
+    generators, that run draws another mask: the gradients belong to another sample than the loss.
+    Training gets worse, or diverges, without an error.
 
     To fix: leave `preserve_rng_state` at its default, True, or make it True when the rate is above
     0.

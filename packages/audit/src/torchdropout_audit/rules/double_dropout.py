@@ -49,14 +49,14 @@ _ELEMENTS = frozenset(("Dropout", "dropout", "AlphaDropout", "alpha_dropout"))
 def double_dropout(code: Code) -> Iterator[Hit]:
     """A dropout is not applied to the result of another dropout.
 
-    The rule looks at the layers of a Sequential, or of a list that grows and becomes one, and at
-    the layers that a function applies in turn to one value. It sees a second dropout under an
-    option, in the next turn of a loop, and after a method or a Module of the project that ends with
-    a dropout. `view`, `squeeze`, `x[:, 0]` and other changes of the shape may be in between. A
-    chain of several dropouts is reported once, at the second.
+    The rule looks at the layers of a Sequential, or of a list that becomes one, and at the layers
+    that a function applies in turn to one value. It sees a second dropout under an option, in the
+    next turn of a loop, and after a method or a Module of the project that ends with a dropout.
+    Changes of the shape may be in between. A chain of several dropouts is reported once, at the
+    second.
 
     Two dropouts of p and q drop 1 - (1 - p)(1 - q): twice 0.5 drops 0.75, and no number in the
-    source says so. Most often one of them was left behind when a layer between them was removed.
+    source says so.
 
     To fix: keep one, with the intended rate.
     """

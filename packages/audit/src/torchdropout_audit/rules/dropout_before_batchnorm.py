@@ -61,15 +61,12 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     layers that a function applies in turn to a value. It follows the value through sums and
     concatenations, options such as `if self.use_bn`, methods of the class, Modules of the project,
     and the next iteration of a loop. Layers in between make no difference, except another
-    normalisation. If other Modules of the file build a block, the rule takes the rate and the
-    options that they pass: a block that is never built with a rate has no dropout, and one with
-    `norm=None` has no BatchNorm.
+    normalisation.
 
     These are not reported: alpha dropout, which keeps the variance; dropout that is on in
     evaluation, too; stochastic depth; the dropout of an attention's weights; functions for
-    predictions (`infer`); and a BatchNorm in a function or a block under `torch.no_grad`. Nor is a
-    BatchNorm that runs only where the rate is 0 (`if self.drop.p == 0`), or that divides by the
-    variance of the batch in eval, too (`F.batch_norm(..., training=True)`).
+    predictions (`infer`); and a BatchNorm that is under `torch.no_grad`, that runs only where the
+    rate is 0, or that divides by the variance of the batch in eval, too.
 
     Dropout raises the variance in training, not in eval. BatchNorm stores the variance of training
     and divides by it in eval, where it is too large: behind a standard normal input, a ReLU and a

@@ -46,21 +46,17 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
     """A dropout that a Module builds is applied.
 
     The rule looks for an attribute that nothing in the file reads, in a Module with a `forward`. It
-    is assigned a dropout or a `ModuleList` of dropouts.
-
-    A read counts wherever it is: in the class, its bases and its subclasses, in a decorator of a
-    method, on another object, or by its name (`getattr(self, "drop")`). Two things are not reads. A
-    class may ask whether it has such an attribute (`if self.drop is not None`), and the attribute
-    may hold the rate before it holds the dropout (`self.drop = nn.Dropout(self.drop)`).
+    is assigned a dropout or a `ModuleList` of dropouts. A read counts wherever it is: in the class,
+    its bases and its subclasses, on another object, or by its name (`getattr(self, "drop")`), but
+    not a question whether there is such an attribute (`if self.drop is not None`).
 
     A class that loops over its children or gives itself to a function is skipped. So is one that
-    runs a method of a base in another file, `self.encode(x)` or `super().forward(x)`, unless the
-    project has that file, and the base does not read the attribute either. A dropout is also
-    skipped if a comment, on its line or on the line above, says that it is unused or kept for
-    compatibility, or if its call is commented out below a comment in words.
+    runs a method of a base in another file, unless the project has that file, and the base does not
+    read the attribute either. A dropout is also skipped if a comment, on its line or on the line
+    above, says that it is unused or kept for compatibility, or if its call is commented out below a
+    comment in words.
 
-    The rate is an argument, is printed with the model and tuned, and has no effect. Either the line
-    that applies the dropout is missing, or the dropout is left over.
+    The rate is an argument, is printed with the model and tuned, and has no effect.
 
     To fix: apply it in `forward`, or remove it, together with the parameter for its rate.
     """

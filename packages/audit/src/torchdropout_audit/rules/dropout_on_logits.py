@@ -60,16 +60,15 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
     The rule reports a dropout before a softmax or a cross entropy, with at most a change of shape,
-    a scale, a mask or a ReLU in between, even if functions of the file lie between them, and one
-    between a Linear or a convolution and a sigmoid that is returned.
-
-    It also reports a dropout right after a Linear or a convolution whose result a function returns,
-    or that ends a Sequential, if it is shown to give logits: it has as many outputs as there are
-    classes, labels or words of a vocabulary, or it is named classifier or logits.
+    a scale, a mask or a ReLU in between, and one between a Linear or a convolution and a sigmoid
+    that is returned. It also reports a dropout right after a Linear or a convolution whose result a
+    function returns, or that ends a Sequential, if it is shown to give logits: it has as many
+    outputs as there are classes, labels or words of a vocabulary, or it is named classifier or
+    logits.
 
     A dropped logit becomes 0, which is a score like any other: the right class loses its score at
-    random, the loss cannot become small, and no gradient flows through the dropped logit. In an
-    attention, too, a score of 0 does not mean "no attention".
+    random, and no gradient flows through it. In an attention, too, a score of 0 does not mean "no
+    attention".
 
     To fix: put the dropout before the last layer; in an attention, after the softmax.
     """

@@ -54,26 +54,20 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     """A parameter for a dropout is used.
 
     The rule looks at a parameter such as `dropout`, `drop_rate` or `attn_drop` of a constructor, a
-    function or a method. It reports one whose name does not appear in the body, or that is replaced
-    before it is read. It also reports one that a Module stores in an attribute that the file does
-    not read, except to say what the Module is (`extra_repr`). The rate is an argument, it is tuned
-    and recorded, and it has no effect: the dropout has a rate of its own, or is missing.
+    function or a method, whose name does not appear in the body, that is replaced before it is
+    read, or that a Module stores in an attribute that the file does not read. The rate is tuned and
+    recorded, and it has no effect: the dropout has a rate of its own, or is missing.
 
-    Some functions have a reason to accept more than they use, and are skipped: a stub, an abstract
-    class, an override, a method that the file does not call, a callback, and a function with a
-    decorator. So are a constructor that saves all its arguments (`locals()`,
-    `save_hyperparameters()`), and one that swallows `**kwargs` and whose rate is 0 by default,
-    unless a call of the file passes another rate. So is a function whose parameters have a comment,
-    or whose docstring says, that something is "unused", "deprecated" or "for compatibility", and
-    one whose use is commented out below a comment in words.
+    Some functions have a reason to accept more than they use, and are skipped: stubs, abstract
+    classes, overrides, callbacks, decorated functions, methods that the file does not call,
+    constructors that save all their arguments, and those that swallow `**kwargs` and whose rate is
+    0 by default. So are functions with other unused parameters, unless a call of the file gives the
+    rate; those where a comment or the docstring says that something is "unused", "deprecated" or
+    "for compatibility"; and those whose use is commented out below a comment in words.
 
-    A class is skipped if another file of the project stores it or derives from it, since that file
-    may build it as it builds others. A base class is skipped if a subclass in the file mentions the
-    parameter other than to pass it to the base. A file without any training is skipped if its path
-    says inference, `runtime/` or `onnx/`.
-
-    A function with other unused parameters is skipped as well, unless a call of the file gives it a
-    rate: it keeps the signature of others.
+    A class is skipped if another file of the project stores it or derives from it, or if a subclass
+    in the file mentions the parameter other than to pass it to the base. A file without any
+    training is skipped if its path says inference, `runtime/` or `onnx/`.
 
     To fix: pass it to the dropout, or remove it.
     """

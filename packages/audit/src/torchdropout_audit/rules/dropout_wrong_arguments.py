@@ -141,14 +141,11 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     `dropout_p`.
 
     In calls of torch's dropouts, attention, Transformer layers and RNNs, the rule looks for a
-    keyword that does not exist, for missing required arguments, and for more positional arguments
-    than there are parameters. It also looks for a dropout module of a class that is called without
-    an input, or with `p` or `training`, and for a dropout module in place of the rate, as in
-    `nn.LSTM(8, 8, 2, dropout=self.dropout)` after `self.dropout = nn.Dropout(p)`. Each of these
-    raises an error when it is called, which may be in a branch that no test runs.
-
-    A call with `*args` or `**kwargs` is skipped where they may hold what is missing, and so is a
-    call that is expected to raise.
+    keyword that does not exist, for missing required arguments, and for too many positional ones.
+    It also looks for a dropout module that is called without an input, or with `p` or `training`,
+    and for a dropout module in place of the rate. Each of these raises an error when it is called,
+    which may be in a branch that no test runs. A call with `*args` or `**kwargs` is skipped where
+    they may hold what is missing, and so is a call that is expected to raise.
 
     To fix: rename the keyword, or pass what is missing; in place of a module pass its rate,
     `self.dropout.p`.

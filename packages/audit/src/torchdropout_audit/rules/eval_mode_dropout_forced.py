@@ -47,16 +47,15 @@ _MOST_TESTS = 50  # of one module
 def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
     """Code that turns dropout on in eval, for MC dropout, reaches every kind of it.
 
-    The rule looks at `m.train()` or `m.training = True` under a test of m's class that some of
-    torch's dropouts pass and others do not: `type(m) == nn.Dropout`, `isinstance(m, nn.Dropout)`,
-    `m.__class__.__name__.startswith("Dropout")`. It also looks at those under a test of the name
-    from `named_modules`.
+    The rule looks at `m.train()` or `m.training = True` under a test of m's class, or of its name
+    in `named_modules`, that some of torch's dropouts pass and others do not: `type(m) ==
+    nn.Dropout`, `isinstance(m, nn.Dropout)`, `m.__class__.__name__.startswith("Dropout")`.
 
     `isinstance(m, nn.Dropout)` is false for Dropout1d, Dropout2d, Dropout3d, AlphaDropout and
     FeatureAlphaDropout, and a name that begins with "Dropout" excludes the alpha kinds. A dropout
-    that is missed stays deterministic, and the spread of the samples is too small; if none is
-    reached, the spread is 0. No test of classes reaches functional dropout, and the dropout inside
-    LSTM, GRU and MultiheadAttention needs `train()` on that module.
+    that is missed stays deterministic, and the spread of the samples is too small. No test of
+    classes reaches functional dropout, and the dropout inside LSTM, GRU and MultiheadAttention
+    needs `train()` on that module.
 
     To fix: `isinstance(m, nn.modules.dropout._DropoutNd)` is true for all six; add the modules that
     contain a dropout of their own, and check that two passes differ.

@@ -87,22 +87,15 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     """Code that puts a model in eval mode puts it back before training goes on.
 
     The rule looks at a loop that calls `.backward()`, or `.step()` of an optimizer, and in which a
-    model is put in eval mode, by the loop itself or by a function of the file that it calls. It
-    reports the `eval()`, even if that is in the function.
-
-    A `train()` in the loop, or in a function that it calls, is accepted.
-
-    The model must be one that is trained: this file calls its `train()` or passes on its
-    `parameters()`. A model with frozen parameters is not trained, nor is a loss function, nor a
-    model in a loop that only moves its input by `x.grad`, or whose optimizer is built for other
-    models.
+    model that is trained is put in eval mode, by the loop itself or by a function of the file that
+    it calls. It reports the `eval()`. A `train()` in the loop, or in a function that it calls, is
+    accepted. A model is trained if this file calls its `train()` or passes on its `parameters()`.
 
     The rule also looks at a function outside of classes, such as `predict(model, x)`, that is
     passed a model, puts it in eval mode, uses it, and returns with it still in that mode. That is
     not reported if the name of the function or the file announces it (`evaluate`, `onnx.py`), if
-    the file puts any model in training mode, if the model is returned, or if all callers are in the
-    file and own the model. Nor is it if the file shows no training, such as an optimizer or a loss,
-    and no name says that training asks for the result (`accuracy`, `scoring.py`).
+    the file puts any model in training mode or shows no training, if the model is returned, or if
+    all callers are in the file and own the model.
 
     From the first evaluation on, dropout is off and BatchNorm's statistics do not change, while
     training continues: nothing fails, and only the first epoch is regularised.

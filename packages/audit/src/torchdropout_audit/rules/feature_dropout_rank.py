@@ -59,17 +59,15 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
 
     The rule looks at the nearest layer before the dropout that determines the dimensions: a
     convolution, a pooling, a `flatten`, a `view` or `permute` with all dimensions, or a `bmm`. Only
-    layers that keep a shape (activations, LayerNorm, plain dropout), or that change the order of
-    its dimensions, such as `transpose`, may be in between. The input of a BatchNorm1d right after a
-    Linear is a matrix. If the layer before the dropout says nothing about the dimensions, the rule
-    looks at the nearest one after it.
+    layers that keep a shape, or that change the order of its dimensions, may be in between. If the
+    layer before the dropout says nothing about the dimensions, the rule looks at the nearest one
+    after it.
 
     These modules drop whole slices of dimension 1, and use the number of dimensions to tell whether
-    there is a batch. Measured on torch 2.13: Dropout2d warns on 3-D input and drops as Dropout1d
-    would; Dropout3d mistakes the samples of 4-D input for channels and drops whole samples, and
-    Dropout1d does the same with 2-D input; Dropout1d fails on 4-D input. Linear, RNN and Embedding
-    have their features in the last dimension: after them, dimension 1 is time, and without a time
-    dimension whole samples are dropped.
+    there is a batch. On torch 2.13 Dropout2d warns on 3-D input and drops as Dropout1d would;
+    Dropout3d on 4-D input and Dropout1d on 2-D input drop whole samples; Dropout1d fails on 4-D
+    input. Linear, RNN and Embedding have their features in the last dimension: after them,
+    dimension 1 is time, and without a time dimension whole samples are dropped.
 
     To fix: use the dropout with as many dimensions as the layer before it; after a Linear or an
     RNN, use plain Dropout, or transpose first.

@@ -56,15 +56,14 @@ def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
     """No in-place dropout follows an activation whose backward uses its output.
 
     The rule looks for a dropout with `inplace=True` right after ReLU, Tanh, Sigmoid or a softmax,
-    or after ELU, CELU, SELU, LeakyReLU or RReLU in place: in a Sequential, in a list that grows and
-    becomes one, or applied in turn to one value. A p that is known to be 0 is skipped. It is advice
-    in a function that is not known to run in a Module.
+    or after ELU, CELU, SELU, LeakyReLU or RReLU in place: in a Sequential, in a list that becomes
+    one, or applied in turn to one value. A p that is known to be 0 is skipped. It is advice in a
+    function that is not known to run in a Module.
 
     These activations keep their output for backward, and the dropout overwrites it: training stops
     with "one of the variables needed for gradient computation has been modified by an inplace
-    operation". In evaluation, and with p=0, nothing fails, so the error appears when the rate is
-    first raised. GELU, SiLU, LeakyReLU out of place, Hardswish and linear layers keep their input
-    instead, and are not reported.
+    operation". In evaluation, and with p=0, nothing fails. GELU, SiLU, Hardswish and linear layers
+    keep their input instead, and are not reported.
 
     To fix: remove `inplace=True` from the dropout. The activation may stay in place.
     """

@@ -49,9 +49,8 @@ def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
 
     The rule looks at a function whose name says dropout, and at its calls in the same file that run
     at each step of a Module: `drop_path(x, self.drop_prob)`. If the function's parameter `training`
-    defaults to True, such a call drops in evaluation, too; if it defaults to False, the call never
-    drops. If the function has no such parameter and applies a random mask whatever the mode, the
-    call drops in evaluation, too.
+    defaults to True, or it has none and applies a random mask whatever the mode, such a call drops
+    in evaluation, too; if it defaults to False, the call never drops.
 
     A call that always drops is not reported if it is under a test of training, or if its rate
     depends on one. Code whose name says Monte-Carlo or Bayesian is skipped.

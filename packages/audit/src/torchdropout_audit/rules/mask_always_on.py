@@ -41,16 +41,16 @@ FIXED = BROKEN.replace(
 def mask_always_on(code: Code) -> Iterator[Hit]:
     """A dropout made by hand drops in training only.
 
-    The rule looks for a tensor that is multiplied by random numbers compared with a rate
-    (`x * (torch.rand_like(x) > self.p)`) or by a Bernoulli draw (`torch.bernoulli`, `bernoulli_`),
-    or in which such a mask sets values to zero (`masked_fill`, `torch.where`, `x[mask] = 0`). It is
-    reported if it runs at each step of a Module, and no test of training decides. `model.eval()`
-    does not stop it: predictions are random, and nothing warns.
+    The rule looks for a tensor that is multiplied by random numbers compared with a rate (`x *
+    (torch.rand_like(x) > self.p)`) or by a Bernoulli draw, or in which such a mask sets values to
+    zero (`masked_fill`, `torch.where`, `x[mask] = 0`). It is reported if it runs at each step of a
+    Module, and no test of training decides. `model.eval()` does not stop it: predictions are
+    random, and nothing warns.
 
     It counts as dropout if the rate has a name such as `drop_prob` or `keep_prob`, or a plain one
     such as `p` in a class or a function whose name says dropout. The rule skips a draw of one
-    number for a whole layer, a rate that the caller passes, a mask under a flag, a mask with a
-    seed, and code whose name says Monte-Carlo or Bayesian.
+    number for a whole layer, a rate that the caller passes, a mask under a flag or with a seed, and
+    code whose name says Monte-Carlo or Bayesian.
 
     To fix: return the input unless `self.training`, or use `nn.Dropout`, which does.
     """

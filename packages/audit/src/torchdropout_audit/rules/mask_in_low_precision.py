@@ -41,16 +41,16 @@ _FLOOR = "a rate of 0.01 drops 1.17 %, and a rate of 0 doubles 0.4 % of the valu
 def mask_in_low_precision(code: Code) -> Iterator[Hit]:
     """The random numbers of a mask have the precision of float32.
 
-    The rule looks at uniform numbers that are compared with a drop rate (`torch.rand_like(x) > p`),
-    or to which the rate to keep is added before `floor`, and that have the dtype of an input:
-    `rand_like(x)`, `rand(shape, dtype=x.dtype)`. It counts as dropout if the rate, or the function
-    or class around it, is named after dropout.
+    The rule looks at uniform numbers that have the dtype of an input (`rand_like(x)`, `rand(shape,
+    dtype=x.dtype)`) and are compared with a drop rate, or to which the rate to keep is added before
+    `floor`. It counts as dropout if the rate, or the function or class around it, is named after
+    dropout.
 
     Under autocast or in a model that was cast, the input is in bfloat16 or float16. Uniform numbers
-    in bfloat16 have 8 bits, so that the rate is rounded: `rand_like(x) > 0.01` drops 1.2 % and not
-    1 %, and `rand_like(x) > 0` drops 0.2 %. `floor(1 + rand)` is 2 for 0.4 % of the numbers, since
-    the sum is rounded up: with a rate of 0, these values are doubled. In float16 the differences
-    are an eighth of that. These figures are from four million numbers of torch 2.13 on a CPU.
+    in bfloat16 have 8 bits: `rand_like(x) > 0.01` drops 1.2 % and not 1 %, and `floor(1 + rand)` is
+    2 for 0.4 % of the numbers, so that with a rate of 0 these values are doubled. In float16 the
+    differences are an eighth of that. These figures are from four million numbers of torch 2.13 on
+    a CPU.
 
     To fix: draw in float32, the default of `torch.rand`, or draw the mask by `bernoulli_(keep)`,
     which is exact in every dtype.

@@ -45,17 +45,14 @@ _NOT_SCALED = frozenset(
 def mask_not_scaled(code: Code) -> Iterator[Hit]:
     """A dropout made by hand divides by the probability to keep.
 
-    With rate p the layer sets a share p of the values to zero in training and none in evaluation.
-    Unless the values that are kept are divided by 1 - p, the sums that the next layer sees in
-    evaluation are 1 / (1 - p) times as large.
-
     The rule looks for a mask as `mask-always-on` does. It is an error if the values are divided by
-    the probability to drop, p, in place of 1 - p: the two are equal at 0.5 only.
+    the probability to drop, p, in place of 1 - p. It is advice if the mask is under a test of
+    training and nothing in the class or the function divides, is named a scale, multiplies by the
+    probability to keep in evaluation, or gives the dropped places another value, as zoneout does.
+    Dropout of words, nodes, features, inputs or noise is not reported: it is not scaled on purpose.
 
-    It is advice if the mask is under a test of training and its values are not scaled. That is,
-    nothing in the class or the function divides, is named a scale, multiplies by the probability to
-    keep in evaluation, or gives the dropped places another value, as zoneout does. Dropout of
-    words, nodes, features, inputs or noise is not reported: it is not scaled on purpose.
+    Unless the values that are kept are divided by 1 - p, the sums that the next layer sees in
+    evaluation are 1 / (1 - p) times as large as in training.
 
     To fix: divide by `1 - p`, or use `nn.Dropout`, which does.
     """

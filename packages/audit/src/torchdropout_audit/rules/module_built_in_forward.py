@@ -51,12 +51,11 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
     The rule looks in methods of a Module that have an input, and in functions of the file that
     `forward` calls. It reports `nn.Dropout(p)(x)`, `drop = nn.Dropout(p)` if it is then called, and
     `self.drop = nn.Dropout(p)` in `forward` itself. In a function outside of classes it is advice.
-
     It reports nothing if a test of training decides, if the function sets a mode, or if a name such
     as `MCDropout` says that dropout is always on.
 
-    A new module is in training mode, whatever the mode of the model: `model.eval()` can only reach
-    a module that an earlier step built. Predictions are random, without any warning.
+    A new module is in training mode, whatever the mode of the model. Predictions are random,
+    without any warning.
 
     To fix: build the module in `__init__`, or call `F.dropout(x, p, self.training)`.
     """

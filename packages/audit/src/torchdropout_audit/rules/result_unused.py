@@ -39,14 +39,13 @@ _FUNCTIONS = frozenset((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
 def result_unused(code: Code) -> Iterator[Hit]:
     """The result of a dropout is used.
 
-    The rule looks for a call of a dropout that is a statement by itself,
-    `F.dropout(x, p, self.training)` or `self.drop(x)`. It also looks for a result that is assigned
-    to a name which is not read, or which gets another value first: `out = self.drop(x)`, then
-    `out = self.fc(x)`. The dropout must not be in place, and the file must not register a forward
-    hook, which may read the result. It is advice outside a Module.
+    The rule looks for a call of a dropout that is a statement by itself, `F.dropout(x, p,
+    self.training)` or `self.drop(x)`, and for a result that is assigned to a name which is not
+    read, or which gets another value first. The dropout must not be in place, and the file must not
+    register a forward hook, which may read the result. It is advice outside a Module.
 
-    Dropout returns a new tensor and does not change its input. Such a line only advances the random
-    generator: the model is trained without dropout.
+    Dropout returns a new tensor and does not change its input: the model is trained without
+    dropout.
 
     To fix: `x = self.drop(x)`, and read x from there on.
     """

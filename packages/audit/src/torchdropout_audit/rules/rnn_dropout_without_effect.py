@@ -40,19 +40,14 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
 
     The rule looks for `nn.RNN`, `nn.LSTM` or `nn.GRU`, one of torchdropout's, or one chosen by its
     name (`getattr(nn, kind)`), with a dropout above 0 and one layer, which is the default. The
-    number of layers is followed through names and the calls of the file.
-
-    It is advice in three cases. First, there is surely one layer, and the rate is not known.
-    Second, all calls in other files of the project ask for one layer. Third, the default of a
-    parameter says that there is one layer, and that of another that the rate is above 0.
-
-    Nothing is reported if the number of layers is not known, if two places give different ones, or
-    if a test looks at it.
+    number of layers is followed through names and the calls of the file. It is advice if the rate
+    is not known, if the calls in other files of the project ask for one layer, or if defaults of
+    parameters say so. Nothing is reported if the number of layers is not known, if two places give
+    different ones, or if a test looks at it (`dropout=p if layers > 1 else 0`).
 
     The dropout of an RNN acts between its layers, on the output of each but the last. With one
-    layer it acts nowhere; torch warns once, when the module is built. Another dropout of the same
-    rate next to the RNN does not change this, and the RNN is reported all the same. Code that
-    allows for one layer says `dropout=p if layers > 1 else 0`, which is not reported.
+    layer it acts nowhere; torch warns once, when the module is built. Another dropout next to the
+    RNN does not change this.
 
     To fix: give it no dropout, and drop its output if nothing does, or use more layers.
     """

@@ -48,12 +48,8 @@ def train_overridden(code: Code) -> Iterator[Hit]:
 
     The rule looks for a Module without an `eval()` of its own whose `train()` has no parameter for
     the mode, needs more than one argument, runs a training with its argument, or ignores it and
-    puts everything in training mode.
-
-    `Module.eval()` is `self.train(False)`, and a parent's `eval()` and `train()` call `train(mode)`
-    of each child. A `train()` without a parameter raises TypeError. One whose parameter is the
-    number of epochs starts to train. One that ignores it, `super().train()`, leaves the dropouts on
-    in evaluation.
+    puts everything in training mode. `Module.eval()` is `self.train(False)`, and a parent's
+    `eval()` and `train()` call `train(mode)` of each child.
 
     A `train()` that does nothing, or always passes False, freezes the module: it is not reported.
     Nor is a class with a base in another file, which may have an `eval()` of its own.

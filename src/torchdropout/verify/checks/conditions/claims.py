@@ -37,8 +37,7 @@ def values_everywhere(ctx: Context) -> Seen:
 
     A kernel has a path for contiguous inputs, for the last elements, for half precision, for rows
     that are wide. Each can be wrong while the others are right, and a test on a contiguous float32
-    matrix of 1024 columns takes one of them. A flag or a buffer that a call leaves behind affects
-    the next, also after an error.
+    matrix takes one of them.
 
     To fix: test the case that the message names; most such faults are in the code that selects a
     path, or in its last iteration.
@@ -76,8 +75,8 @@ def gradient_everywhere(ctx: Context) -> Seen:
     which need not be the same.
 
     The incoming gradient of a sum is expanded, that of a transposed product transposed, that of a
-    slice has gaps. A backward kernel that reads it as contiguous memory, that leaves the last
-    elements out, or that computes float64 in float32 gives wrong gradients and no error.
+    slice has gaps. A backward kernel that reads it as contiguous memory gives wrong gradients and
+    no error.
 
     To fix: in backward, treat the incoming gradient as forward treats x: by logical place.
     """

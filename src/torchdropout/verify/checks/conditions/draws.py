@@ -45,10 +45,9 @@ def draws_everywhere(ctx: Context) -> Seen:
     no two places have the same draws in all calls, or opposite ones, or the draws that the other
     has one call later.
 
-    Neighbours, rows, heads or samples share draws if a kernel uses one random word for two
-    elements, or an offset omits a dimension: often for one dtype, one layout, or only if a
-    size is not a multiple of the vector's. The last elements are always kept or dropped if the last
-    iteration is wrong. Two calls overlap if a generator advances by less than a call used.
+    Places share draws if a kernel uses one random word for two elements, or an offset omits a
+    dimension: often for one dtype, one layout, or sizes that are not a multiple of the vector's.
+    Two calls overlap if a generator advances by less than a call used.
 
     To fix: derive the random number from the whole index of an element, in every path.
     """
@@ -128,10 +127,8 @@ def large_call(ctx: Context) -> Seen:
     rows: values and gradient; and, in about 80 calls on each at p=1/2 (none at quick), the drops of
     each place, and whether two places share their draws.
 
-    Large tensors take other paths: several threads, streaming stores, 32-bit offsets, a second
-    block of random numbers; a grid of CUDA has at most 65,535 rows of blocks, and a loop over
-    vectors leaves a remainder. Test inputs are small, and these paths are first taken in
-    training.
+    Large tensors take other paths: threads, streaming stores, 32-bit offsets, at most 65,535 rows
+    of blocks in a grid of CUDA. Test inputs are small, and these paths are first taken in training.
 
     To fix: test a size above each limit in the code, and not only below.
     """

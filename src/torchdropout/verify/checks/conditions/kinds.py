@@ -31,14 +31,13 @@ def attention_everywhere(ctx: Context) -> Seen:
     """Every attention weight is dropped by its own draw, whatever the numbers of heads and keys.
 
     Measured: with equal scores and the identity as values the output is the masked weights: all of
-    them, for six shapes from one to 1025 keys, one to five heads, and lengths that no tile divides;
-    values, the gradient of the values, the rate of each place, and whether two share their draws.
-    With other scores, the gradients of the queries and the keys, against the mask of y.
+    them, for six shapes from one to 1025 keys and one to five heads; values, the gradient of the
+    values, the rate of each place, and whether two share their draws. With other scores, the
+    gradients of the queries and the keys, against the mask of y.
 
     Kernels compute attention tile by tile. An offset that leaves out the head, the sample or the
-    tile gives them the masks of others, and the last tile, which is not full, has code of its own.
-    The backward computes the weights anew, and needs the mask in two places: for the values, and
-    for the scores, from which queries and keys get their gradients.
+    tile gives them the masks of others, the last tile has code of its own, and the backward needs
+    the mask in two places.
 
     To fix: number the weights by (sample, head, query, key), and draw by that number.
     """

@@ -65,15 +65,14 @@ def module_state(ctx: Context) -> Seen:
     """A module stays the same dropout when copied, stored, loaded, converted or given another p.
 
     Measured: a module after `copy.deepcopy`, `pickle`, `torch.save`, `load_state_dict` and
-    `double`, and after its p was set to another: values, rate and eval; a copy's masks are its own;
-    `train()`, `eval()` and a parent's `train()` set the mode, and return the module. Where it has
-    no parameters, also after `half`, `bfloat16` and `double`, on inputs of that dtype and on
-    float32, where the same seed must drop the same places as before.
+    `double`, and after its p was set: values, rate and eval; a copy's masks are its own; `train()`,
+    `eval()` and a parent's `train()` set the mode, and return the module. Where it has no
+    parameters, also after `half` and `bfloat16`, where the same seed must drop the same places as
+    before.
 
-    Layers are deep-copied to build a stack, pickled to reach a worker, and given another p by a
-    schedule. A layer that keeps its generator or its scale from construction then repeats the masks
-    of its copies, or scales by the old 1 / (1 - p). One that holds p in a buffer has another p once
-    the model is converted: 0.1001 in bfloat16 for 0.1.
+    A layer that keeps its generator or its scale from construction repeats the masks of its copies,
+    or scales by the old 1 / (1 - p). One that holds p in a buffer has another p once the model is
+    converted: 0.1001 in bfloat16 for 0.1.
 
     To fix: keep p as an attribute (a Python number), and nothing else; compute the scale in each
     call.
