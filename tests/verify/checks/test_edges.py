@@ -21,11 +21,11 @@ def at(edge, rule):
     [
         (
             lambda x: put(x, _0=0.0, _1=0.0, _9=7.0),
-            "p=0: 3 of 65536 values changed in training, 2 are 0, after 0 were right",
+            "p=0: training changed 3 of 65536 values, of which 2 became 0",
         ),
         (
             lambda x: put(x, _65535=NAN),
-            "p=0: 1 of 65536 values changed in training, 0 are 0, after 0 were right",
+            "p=0: training changed 1 of 65536 values, of which 0 became 0",
         ),
     ],
 )
@@ -61,7 +61,7 @@ def test_how_many_were_right_at_0():
 
     said = fault("p-zero-identity", at(0, later), zeros=3 << 20, most=1 << 23).message
     assert said == (
-        "p=0: 1 of 1048576 values changed in training, 1 are 0, after 2097152 were right"
+        "p=0: training changed 1 of 1048576 values, of which 1 became 0; it left the 2097152 before as they were"
     )
 
 

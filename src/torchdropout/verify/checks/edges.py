@@ -42,8 +42,8 @@ def p_zero_identity(ctx: Context) -> Seen:
             changed = int((y.detach().double() != x.double()).sum())
             zeros = int((y.detach() == 0).sum())
             raise Fault(
-                f"p=0: {changed} of {size} values changed in training, {zeros} are 0, "
-                f"after {start} were right",
+                f"p=0: training changed {changed} of {size} values, of which {zeros} became 0"
+                + (f"; it left the {start} before as they were" if start else ""),
                 changed=changed,
                 zeros=zeros,
             )
