@@ -61,7 +61,8 @@ def test_how_many_were_right_at_0():
 
     said = fault("p-zero-identity", at(0, later), zeros=3 << 20, most=1 << 23).message
     assert said == (
-        "p=0: training changed 1 of 1048576 values, of which 1 became 0; it left the 2097152 before as they were"
+        "p=0: training changed 1 of 1048576 values, of which 1 became 0; "
+        "it left the 2097152 before as they were"
     )
 
 
