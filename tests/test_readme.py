@@ -1,5 +1,6 @@
 """The README keeps its promises: its code runs, it shows what is printed, its figures are those."""
 
+import doctest
 import importlib.util
 import re
 import sys
@@ -31,6 +32,12 @@ def draw():
 
 def test_it_is_short():
     assert len(README.splitlines()) < 120
+
+
+def test_the_first_lines_print_what_they_show():
+    example = doctest.DocTestParser().get_doctest(README, {}, "README.md", None, 0)
+    assert len(example.examples) == 2
+    assert doctest.DocTestRunner().run(example).failed == 0
 
 
 @pytest.mark.integration
