@@ -35,7 +35,8 @@ def test_it_is_short():
 
 
 def test_the_first_lines_print_what_they_show():
-    example = doctest.DocTestParser().get_doctest(README, {}, "README.md", None, 0)
+    (block,) = re.findall(r"```pycon\n(.*?)```", README, re.DOTALL)
+    example = doctest.DocTestParser().get_doctest(block, {}, "README.md", None, 0)
     assert len(example.examples) == 2
     assert doctest.DocTestRunner().run(example).failed == 0
 
