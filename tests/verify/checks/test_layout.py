@@ -1,16 +1,15 @@
 """What the checks of layouts say of what is wrong in one of them."""
 
-import math
-
 import pytest
 import torch
 
-from torchdropout.verify import stats
 from torchdropout.verify.checks import layout
 from verify.broken._common import draw, select
-from verify.checks._alone import fault, halves, made, noted, put, reason, recorded, run
+from verify.checks._alone import fault, halves, made, noted, put, reason, run
 
 X = torch.arange(6.0 * 5 * 16 * 12).reshape(6, 5, 16, 12)
+
+
 STRIDES = {
     "transposed": (960, 1, 5, 80),
     "channels_last": (960, 1, 60, 5),
@@ -19,16 +18,6 @@ STRIDES = {
     "first axis last": (1, 1152, 72, 6),
     "expanded": (16, 0, 1, 0),
 }
-
-
-def test_the_layouts_are_those_of_their_names():
-    found = layout._strided(X)
-    assert {name: x.stride() for name, x in found.items()} == {
-        name: stride for name, stride in STRIDES.items() if name != "expanded"
-    }
-    assert all(torch.equal(x, X) for x in found.values())
-    whole = found["every second element"]._base
-    assert whole is None or whole.isnan().sum() == X.numel()
 
 
 def test_what_lies_between_every_second_element_is_nan():
@@ -92,24 +81,6 @@ def test_a_mask_that_depends_on_the_layout(name):
     assert found.figures == {"layout": name, "differ": 5760}
 
 
-def test_the_seed_is_the_same_for_all_layouts():
-    seeds = []
-
-    def drop(x, p):
-        seeds.append(torch.initial_seed())
-        return halves(x, p)
-
-    assert run("layout-mask", made(drop)).message == "one mask for all layouts"
-    assert seeds == [5] * 6
-
-
-@pytest.mark.parametrize("p", [0.5, 0.99, 0.999])
-def test_a_mask_is_large_enough_to_be_told_apart(p):
-    ((_, shape, *_),) = recorded("layout-mask", p).calls
-    told = max(256, stats.bits_to_tell(p, 1, 1e-10))
-    assert shape == (6, 5, 16, max(12, math.ceil(told / 480)))
-
-
 # --- Device ---------------------------------------------------------------------------------------
 
 
@@ -152,17 +123,3 @@ def test_what_has_parameters_is_moved_by_its_owner():
     assert reason("device-followed", WithWeight, compiled=True) == (
         "the target has parameters, which its owner moves to a device"
     )
-
-
-@pytest.mark.parametrize(
-    ("message", "is_mismatch"),
-    [
-        ("Expected all tensors to be on the same device", True),
-        ("found two different devices cuda:0, cpu", True),
-        ("Unhandled FakeTensor Device Propagation, found two devices", True),
-        ("no such device", False),
-        ("different devices", False),
-    ],
-)
-def test_two_devices_are_known_by_the_message(message, is_mismatch):
-    assert layout._is_mismatch(RuntimeError(message)) is is_mismatch

@@ -7,8 +7,6 @@ import torch
 
 from torchdropout.verify.checks import _reading as reading
 from torchdropout.verify.context import Fault, Skip
-from torchdropout.verify.specs.names import SPECS
-from torchdropout.verify.subject import PLAIN
 
 NAN = math.nan
 
@@ -46,48 +44,6 @@ def test_a_wrong_value_is_told_with_the_first_of_them(y, said, figures, what):
     assert caught.value.figures["p"] == 0.5
 
 
-@pytest.mark.parametrize(
-    ("y", "kept", "ulps"),
-    [
-        ([2.0, 0.0, 6.0], [True, False, True], 0.0),
-        ([2.0, 0.0, 6.0 + 2.0**-20], [True, False, True], 2.0),
-        ([0.0, 0.0, 0.0], [False] * 3, 0.0),
-    ],
-)
-def test_values_are_kept_within_some_ulps(y, kept, ulps):
-    found, error = reading.split(torch.tensor([1.0, 2.0, 3.0]), torch.tensor(y), 0.5)
-    assert found.tolist() == kept
-    assert error == ulps
-
-
-@pytest.mark.parametrize(
-    ("factor", "looks"),
-    [(1.0, True), (1 + 0.9e-3, True), (1 + 1.1e-3, False), (1 - 1.1e-3, False), (1.2, False)],
-)
-def test_what_looks_unscaled_is_x_to_a_thousandth_where_kept(factor, looks):
-    x = torch.tensor([-1.0, 2.0, 3.0])
-    with pytest.raises(Fault) as caught:
-        reading.split(x, torch.tensor([-1.0, 0.0, 3.0]) * factor, 0.5)
-    assert ("it looks unscaled" in caught.value.message) is looks
-
-
-def test_a_thousandth_is_unscaled_too():
-    given, kept = torch.tensor([1000.0]), torch.tensor([True])
-    assert reading._is_unscaled(given, torch.tensor([1001.0]).double(), kept)
-
-
-@pytest.mark.parametrize(
-    ("spec", "scaled"),
-    [
-        ("dropout2d", True), ("drop-path", True), ("alpha", False),
-        ("gaussian", False), ("attention", True),
-    ],
-)  # fmt: skip
-def test_which_kinds_have_values_of_0_and_scaled_ones(spec, scaled):
-    assert reading.is_scaled(SPECS[spec]) is scaled
-    assert reading.is_scaled(PLAIN)
-
-
 class Writes(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
@@ -109,40 +65,6 @@ def test_a_backward_that_writes_into_the_incoming_gradient_is_told():
         "other operation that gets it"
     )
     assert caught.value.figures == {"changed": 2}
-
-
-def test_a_gradient_is_taken_once_and_is_no_function_unless_that_is_asked_for():
-    leaf, other = (torch.ones(3, requires_grad=True) for _ in range(2))
-    y = leaf.exp()
-    with pytest.raises(RuntimeError, match="appears to not have been used"):
-        reading.gradients(y, [other], torch.ones(3), retain_graph=True)
-    found = reading.gradients(y, [other], torch.ones(3), retain_graph=True, allow_unused=True)
-    assert found == (None,)
-    (grad,) = reading.gradients(y, [leaf], torch.ones(3))
-    assert not grad.requires_grad
-    with pytest.raises(RuntimeError, match="a second time"):
-        reading.gradients(y, [leaf], torch.ones(3))
-
-
-@pytest.mark.parametrize(
-    ("y", "x", "same"),
-    [
-        (torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0]), True),
-        (torch.tensor([1.0, 2.5]), torch.tensor([1.0, 2.0]), False),
-        (torch.tensor([NAN, 2.0]), torch.tensor([NAN, 2.0]), True),
-        (torch.tensor([NAN, 2.5]), torch.tensor([NAN, 2.0]), False),
-        (torch.tensor([12345.0, 2.0]), torch.tensor([NAN, 2.0]), False),
-        (torch.tensor([NAN, 2.0]), torch.tensor([12345.0, 2.0]), False),
-        (torch.tensor([0.0, 2.0]), torch.tensor([NAN, 2.0]), False),
-        (torch.tensor([1.0, 2.0], dtype=torch.float64), torch.tensor([1.0, 2.0]), True),
-        (torch.tensor([1.0, 2.0]).half(), torch.tensor([1.0, 2.0]), True),
-        (torch.tensor([1.1, 2.0]).half(), torch.tensor([1.1, 2.0]), False),
-        (torch.tensor([math.inf]), torch.tensor([math.inf]), True),
-        (torch.tensor([math.inf]), torch.tensor([-math.inf]), False),
-    ],
-)
-def test_values_are_the_same_with_nan_at_the_same_places(y, x, same):
-    assert reading.same_values(y, x) is same
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,8 @@ from torchdropout.verify.checks.conditions import claims
 from torchdropout.verify.conditions import Condition
 from torchdropout.verify.context import Fault, Skip
 from verify.checks._alone import Gradient, context, fault, halves, made, put, reason, run
-from verify.correct import specs
 
 ALL = of.DTYPES
-
-
-@pytest.mark.parametrize("dtype", ALL)
-def test_the_bits_of_a_tensor(dtype):
-    x = torch.tensor([[0.0, -0.0, math.nan], [1.0, math.inf, -2.0]], dtype=dtype)
-    bits = claims._bits(x.T)
-    assert bits.shape == (3, 2)
-    assert bits.element_size() == x.element_size()
-    assert torch.equal(bits, claims._bits(x).T)
-    assert bits[0, 0] == 0 != bits[1, 0]
 
 
 def where(change, **levels):
@@ -81,11 +70,6 @@ def test_autocast_may_choose_another_dtype():
     assert seen.message.endswith(" conditions of p, shape, layout, dtype, mode, before")
 
 
-@pytest.mark.parametrize("name", ["values-everywhere", "gradient-everywhere", "draws-everywhere"])
-def test_nothing_is_random_at_1(name):
-    assert reason(name, torch.nn.Dropout(1.0)) == "the instance has p=1: nothing is random"
-
-
 # --- One gradient ---------------------------------------------------------------------------------
 
 X = torch.arange(1.0, 13).reshape(3, 4)
@@ -139,16 +123,6 @@ def test_a_gradient_that_is_wrong(derivative, change, said):
 def test_an_output_that_is_cut_off():
     with pytest.raises(Fault, match="y does not require a gradient where x does"):
         gradient(made(lambda x, p: halves(x, p).detach()))
-
-
-def test_a_dtype_of_autocast_is_no_fault():
-    def drop(x, p):
-        y = halves(x, p)
-        return y.bfloat16() if torch.is_autocast_enabled("cpu") else y
-
-    with pytest.raises(Skip, match="autocast chose another dtype"):
-        gradient(made(drop), "gradient under autocast")
-    gradient(made(drop), "gradient")
 
 
 @pytest.mark.parametrize(
@@ -240,84 +214,7 @@ def test_a_target_without_forward_mode():
         gradient(made(raises), "forward mode")
 
 
-@pytest.mark.parametrize("words", ["no forward AD here", "no jvp here"])
-def test_an_error_that_names_forward_mode_refuses_it(words):
-    def raises(x, p):
-        raise RuntimeError(words)
-
-    with pytest.raises(Skip, match="no forward mode"):
-        gradient(made(raises), "forward mode")
-
-
-def test_an_effect_that_is_decoded_has_none():
-    with pytest.raises(Skip, match="its effect is decoded by a function without forward mode"):
-        gradient(specs.alpha, "forward mode", spec="alpha")
-    gradient(torch.nn.Dropout1d, "gradient", spec="dropout1d", shape=(3, 4))
-
-
 # --- Which conditions -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("compiled", [False, True])
-def test_which_derivatives_are_compared(compiled, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        claims, "everywhere", lambda ctx, factors, claim: asked.append(factors) or ([], 0)
-    )
-    seen = run("gradient-everywhere", torch.nn.Dropout, compiled=compiled)
-    assert seen.message == (
-        "0 conditions of p, shape, layout, incoming, dtype; "
-        "0 conditions of p, shape, layout, dtype, derivative"
-    )
-    first, others = asked
-    assert first["derivative"] == ["gradient"]
-    assert tuple(first["incoming"]) == of.LAYOUTS
-    assert "incoming" not in others
-    forward = ["forward mode"] if compiled else []
-    assert others["derivative"] == ["second derivative", *forward, "gradient under autocast"]
-
-
-def test_a_made_input_has_the_gradient_alone(monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        claims, "everywhere", lambda ctx, factors, claim: asked.append(factors) or ([], 3)
-    )
-    seen = run("gradient-everywhere", specs.attention, spec="attention")
-    assert [factors["derivative"] for factors in asked] == [["gradient"]]
-    assert seen.message.endswith("; 3 refused by the target")
-    assert reason("gradient-everywhere", torch.nn.Dropout, spec="drop-block") == (
-        "scale-common checks the scale"
-    )
-
-
-@pytest.mark.parametrize(
-    ("derivative", "layout"), [*(("gradient", at) for at in of.LAYOUTS), ("forward mode", "offset")]
-)
-def test_the_incoming_gradient_of_a_sum_has_one_sign(derivative, layout, monkeypatch):
-    condition = Condition(
-        {"p": 0.5, "shape": (4, 3, 5, 5), "layout": layout, "derivative": derivative}
-    )
-    given = []
-
-    def everywhere(ctx, factors, claim):
-        claim(condition)
-        return [condition], 0
-
-    def gradient(ctx, built, x, upstream, condition):
-        given.append(("gradient", x, upstream))
-
-    def tangent(ctx, built, x, upstream, condition):
-        given.append(("forward mode", x, upstream))
-
-    monkeypatch.setattr(claims, "everywhere", everywhere)
-    monkeypatch.setattr(claims, "_demand_gradient", gradient)
-    monkeypatch.setattr(claims, "_demand_tangent", tangent)
-    run("gradient-everywhere", torch.nn.Dropout)
-    assert [name for name, *_ in given] == [derivative] * 2
-    for _, x, upstream in given:
-        assert bool((upstream > 0).all()) is layout.startswith("expanded")
-        assert not torch.equal(x.abs(), upstream.abs())
-        assert x.min() < 0
 
 
 def test_what_has_no_gradient_or_no_eval():
@@ -327,24 +224,6 @@ def test_what_has_no_gradient_or_no_eval():
     drop.has_gradient = False
     assert "gradient" in reason("gradient-everywhere", drop)
     assert "eval" in reason("eval-everywhere", drop)
-
-
-@pytest.mark.parametrize(
-    ("target", "spec", "p"),
-    [
-        (torch.nn.Dropout, None, [0.001, 0.5]),
-        (torch.nn.Dropout(0.3), None, (0.3,)),
-        (specs.n_of_m, "n-of-m", [0.25, 0.5]),
-        (specs.tokens, "tokens", [0.125, 0.5]),
-    ],
-)
-def test_eval_is_compared_at_two_p(target, spec, p, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        claims, "everywhere", lambda ctx, factors, claim: asked.append(factors) or ([], 0)
-    )
-    run("eval-everywhere", target, spec=spec)
-    assert asked[0]["p"] == p
 
 
 def evaluated(rule, *, spec=None, **levels):
@@ -358,41 +237,6 @@ def evaluated(rule, *, spec=None, **levels):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claims, "everywhere", one)
         return run("eval-everywhere", rule, spec=spec)
-
-
-@pytest.mark.parametrize("dtype", ALL)
-def test_eval_has_special_values_from_the_second_on(dtype):
-    given = []
-    evaluated(made(evaluation=lambda x, p: given.append(x.clone()) or x), dtype=dtype)
-    (x,) = given
-    assert x.dtype == dtype
-    assert [i for i in range(30) if x[i] == 0 and torch.signbit(x[i])] == [1, 12, 23]
-    assert [i for i in range(30) if x[i] == math.inf] == [2, 13, 24]
-    assert [i for i in range(30) if x[i].isnan()] == [3, 14, 25]
-    assert [i for i in range(30) if x[i] == 0 and not torch.signbit(x[i])] == [4, 15, 26]
-
-
-@pytest.mark.parametrize(
-    ("spec", "special"), [("dropout-add", False), ("zoneout", False), ("alpha", True)]
-)
-def test_which_kinds_get_special_values(spec, special):
-    given = []
-
-    def note(x):
-        given.append(bool((~x.isfinite()).any()))
-        return x
-
-    def alpha(x, p, training):
-        return note(x)
-
-    def add(x, p, training, residual, bias):
-        return residual + note(x) + bias
-
-    def zoneout(new, old, p, training):
-        return p * old + (1 - p) * note(new)
-
-    evaluated({"alpha": alpha, "dropout-add": add, "zoneout": zoneout}[spec], spec=spec)
-    assert given == [special]
 
 
 @pytest.mark.parametrize(
@@ -411,11 +255,3 @@ def test_which_kinds_get_special_values(spec, special):
 def test_values_that_change_in_eval(rule, said):
     with pytest.raises(Fault, match=said):
         evaluated(made(evaluation=lambda x, p: rule(x)))
-
-
-def test_the_bits_of_nan_may_change():
-    def drop(x, p):
-        return torch.where(x.isnan(), -x, x)
-
-    seen = evaluated(made(evaluation=drop))
-    assert seen.message == "1 conditions of p, shape, layout, dtype, mode, before"

@@ -6,15 +6,11 @@ import re
 import pytest
 import torch
 
-from torchdropout.verify import stats
 from torchdropout.verify.checks.conditions import kinds
-from torchdropout.verify.context import Fault, Skip
-from torchdropout.verify.registry import STATISTICAL
-from verify._zoo import SMALL
-from verify.checks._alone import context, counted, fault, noted, put, reason, run
+from torchdropout.verify.context import Fault
+from verify.checks._alone import context, fault, put
 from verify.correct import specs
 
-SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check that counts
 SHAPES = [
     (1, 1, 1, 3), (2, 3, 5, 7), (2, 2, 16, 16), (1, 5, 33, 17), (1, 2, 130, 65), (1, 1, 3, 1025),
 ]  # fmt: skip
@@ -31,35 +27,6 @@ def attention(change):
         return attend(query, key, value, p, training, lambda w: change(w, p))
 
     return target
-
-
-def test_the_weights_of_six_shapes():
-    target, calls = noted(specs.attention)
-    found = counted("attention-everywhere", target, spec="attention")
-    assert {(*q[:3], k[2]) for q, k, *_ in calls} == set(SHAPES)
-    for (query, key, value, p, training), times in calls.items():
-        size = math.prod(query[:3]) * key[2]
-        # One call with other scores.
-        assert times == kinds.calls_to_tell(0.5, size, SHARE / 72) + 1
-        assert (query[3], key, value[:3], value[3]) == (8, (*query[:2], key[2], 8), key[:3], key[2])
-        assert (p, training) == (0.5, True)
-    assert {size for _, size in found.shares} == {12 * 6}
-    assert sum("all places" in label for label, *_ in found.tests) == 6
-    assert found.tests[0][0].startswith("1 samples, 1 heads, 1 queries, 3 keys, all places")
-
-
-@pytest.mark.parametrize("has_gradient", [True, False])
-def test_the_gradients_of_each_shape_are_compared(has_gradient, monkeypatch):
-    def target(query, key, value, p, training):
-        return specs.attention(query, key, value, p, training)
-
-    target.has_gradient, asked = has_gradient, []
-    monkeypatch.setattr(kinds, "ATTENTION", SHAPES[:2])
-    monkeypatch.setattr(kinds, "_demand_value_gradient", lambda *given: asked.append("values"))
-    monkeypatch.setattr(kinds, "_demand_score_gradients", lambda *given: asked.append(given[2]))
-    seen = run("attention-everywhere", target, spec="attention")
-    assert seen.sees == "any two weights that share their draws, in 2 shapes"
-    assert asked == (["values", SHAPES[0], "values", SHAPES[1]] if has_gradient else [])
 
 
 @pytest.mark.parametrize(
@@ -106,22 +73,6 @@ def test_heads_that_share_their_draws():
     )
 
 
-@pytest.mark.parametrize(
-    ("error", "is_right"), [(0.0, True), (0.9e-3, True), (-0.9e-3, True), (1.1e-3, False)]
-)
-def test_a_weight_may_be_a_thousandth_off(error, is_right):
-    weights = torch.tensor([[0.0, 2.0, 2.0 * (1 + error)]])
-    if is_right:
-        assert kinds._demand_weights(weights, "here", 0.5).tolist() == [[False, True, True]]
-    else:
-        with pytest.raises(Fault) as caught:
-            kinds._demand_weights(weights, "here", 0.5)
-        assert caught.value.message == (
-            "here: 1 of 3 weights are neither 0 nor scaled by 1 / (1 - p), such as 2.0022, "
-            "expected 2"
-        )
-
-
 class Values(torch.autograd.Function):
     """Weights of values, with a gradient of the values that is its own."""
 
@@ -163,11 +114,6 @@ def test_a_gradient_of_values_that_is_wrong(change, said):
     with pytest.raises(Fault) as caught:
         value_gradient(change)
     assert caught.value.message.startswith(said)
-
-
-def test_a_gradient_of_values_may_be_rounded():
-    value_gradient(lambda g: g * (1 + 9e-5))
-    value_gradient(lambda g: g + 0.9e-6)
 
 
 class Scores(torch.autograd.Function):
@@ -222,30 +168,6 @@ def test_gradients_of_scores_that_are_wrong(change, said):
     with pytest.raises(Fault) as caught:
         scored(change)
     assert caught.value.message.startswith(said)
-
-
-def test_what_is_no_softmax_of_products_has_no_scores_to_compare():
-    def target(query, key, value, p, training):
-        weights = torch.softmax((query @ key.mT).tanh() + query.sum(), -1)
-        return weights * (torch.rand(weights.shape) >= p) / (1 - p) @ value
-
-    ctx = context(target, spec="attention")
-    kinds._demand_score_gradients(ctx, ctx.build(0.5).target, (2, 3, 5, 7), "here", 0.5)
-
-
-@pytest.mark.parametrize("scale", [1.0, 0.25])
-def test_the_scale_of_scores(scale):
-    products = torch.tensor([[[0.0, 1.0, 3.0], [5.0, 5.05, -9.0]]], dtype=torch.float64)
-    weights = torch.softmax(scale * products, -1)
-    kept = torch.tensor([[[True, True, True], [True, True, False]]])
-    assert kinds._scale_of_scores(products, weights * 2, kept) == pytest.approx(scale)
-    # From the row whose two kept products differ most, and from no fewer than a tenth.
-    weights[0, 1] *= torch.tensor([1.0, 7.0, 1.0])
-    assert kinds._scale_of_scores(products, weights, kept) == pytest.approx(scale)
-    assert math.isnan(kinds._scale_of_scores(products[:, 1:], weights[:, 1:], kept[:, 1:]))
-    far = torch.tensor([[[0.0, 0.11, 3.0]]], dtype=torch.float64)
-    found = kinds._scale_of_scores(far, torch.softmax(far * scale, -1), kept[:, 1:])
-    assert found == pytest.approx(scale)
 
 
 @pytest.mark.parametrize(
@@ -306,18 +228,6 @@ def repeats(module, monkeypatch):
     return kinds.embedding_repeats.run(ctx)
 
 
-@pytest.mark.parametrize(("rows", "some"), [(100, 64), (64, 64), (20, 20)])
-def test_rows_of_an_embedding_are_looked_up_three_times(rows, some, monkeypatch):
-    module = Words(rows=rows)
-    module.eval()
-    seen = repeats(module, monkeypatch)
-    assert seen.message == f"{some} rows, three times each in a call"
-    assert len(module.given) == 8
-    first = torch.arange(some)
-    assert all(torch.equal(g, torch.cat([first, first.flip(0), first])) for g in module.given)
-    assert module.training
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -331,12 +241,6 @@ def test_rows_of_an_embedding_that_differ(change, said, monkeypatch):
     with pytest.raises(Fault) as caught:
         repeats(Words(change=change), monkeypatch)
     assert caught.value.message.startswith(said)
-
-
-@pytest.mark.parametrize("module", [None, torch.nn.Linear(2, 2)])
-def test_a_module_without_an_embedding_has_no_rows(module, monkeypatch):
-    with pytest.raises(Skip, match="the target is not an embedding"):
-        repeats(module, monkeypatch)
 
 
 def test_an_embedding_that_differs_once_in_eight_calls(monkeypatch):
@@ -393,41 +297,7 @@ def test_an_argument_that_is_written_to(spec, name, size, changed, mode):
     assert found.message == f"{changed} of {size} values of `{name}` changed in {mode}"
 
 
-def test_an_argument_that_a_kind_has():
-    shapes = {
-        "dropout-add": (specs.dropout_add, ((24, 20), 0.5, True, (24, 20), (20,))),
-        "zoneout": (specs.zoneout, ((24, 20), (24, 20), 0.5, True)),
-        "attention": (specs.attention, ((2, 2, 5, 8), (2, 2, 9, 8), (2, 2, 9, 8), 0.5, True)),
-    }
-    for spec, (rule, first) in shapes.items():
-        target, calls = noted(rule)
-        run("arguments-unmodified", target, spec=spec)
-        in_eval = tuple(False if part is True else part for part in first)
-        assert calls == {first: 1, in_eval: 1}
-    assert reason("arguments-unmodified", torch.nn.Dropout) == "it takes no tensor except x"
-
-
 # --- Pairs of noise -------------------------------------------------------------------------------
-
-LAGS = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
-
-
-def test_noise_is_compared_in_sign_and_size():
-    found = counted("noise-pairs", specs.gaussian, spec="gaussian")
-    each = SHARE / 22
-    needed = min(stats.size_for(0.5, 2 * SMALL.correlation, each), SMALL.most)
-    n = math.ceil(needed / 512) * 512
-    assert found.tests == [
-        test
-        for what in ("on different sides of the median", "of which one is in the middle half")
-        for test in (
-            *((f"lag {lag}, pairs {what}", 2 * n // (2 * lag) * lag, 0.5, 2.0**-24)
-              for lag in LAGS),
-            (f"halves of a call, pairs {what}", n, 0.5, 2.0**-24),
-        )
-    ]  # fmt: skip
-    seen = 2 * stats.smallest_seen(n, 0.5, each)
-    assert found.seen.sees == f"a correlation of {seen:.2g} of signs or sizes"
 
 
 def noise(make):
@@ -458,27 +328,3 @@ def noise(make):
 def test_noise_whose_numbers_depend_on_each_other(make, said):
     found = fault("noise-pairs", noise(make), spec="gaussian")
     assert found.message.startswith(f"p=0.5, {said}")
-
-
-@pytest.mark.parametrize(
-    ("target", "spec", "why"),
-    [
-        (
-            specs.feature_gaussian,
-            "feature-gaussian",
-            "applies only to continuous noise of one number for each element",
-        ),
-        (
-            specs.alpha,
-            "alpha",
-            "applies only to continuous noise of one number for each element",
-        ),
-        (
-            specs.relaxed,
-            "concrete",
-            "p=0.5: rounding decides where a number is in the distribution",
-        ),
-    ],
-)
-def test_what_has_no_such_noise(target, spec, why):
-    assert reason("noise-pairs", target, spec=spec) == why

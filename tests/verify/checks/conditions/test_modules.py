@@ -5,11 +5,8 @@ import copy
 import pytest
 import torch
 
-from torchdropout.verify import stats
 from torchdropout.verify.checks.conditions import modules
 from torchdropout.verify.context import Fault, Skip
-from torchdropout.verify.registry import STATISTICAL
-from torchdropout.verify.wrapped import Checkpointed
 from verify.broken._common import draw, select
 from verify.checks._alone import context, counted, fault, made, put, reason, run
 from verify.correct import specs
@@ -33,34 +30,6 @@ class Drop(torch.nn.Module):
 
 
 COPIES = ["copy.deepcopy", "pickle", "torch.save", "load_state_dict", "double"]
-
-
-def test_a_module_is_compared_after_each_copy_and_conversion():
-    found = counted("module-state", Drop)
-    labels = [label for label, *_ in found.tests]
-    assert labels == [*COPIES, "half", "bfloat16", "double", "`p` was set"]
-    # A copy is called twice on 4096 elements; a converted one once on 65536.
-    assert [n for _, n, *_ in found.tests] == [8192] * 5 + [65536] * 3 + [8192]
-    assert [rate for _, _, rate, _ in found.tests] == [0.23] * 8 + [0.61]
-    assert {tests for _, tests in found.shares} == {9}
-    share = 1e-6 * 0.99 / STATISTICAL / 9
-    assert found.seen.sees == f"a rate error of {stats.smallest_seen(8192, 0.23, share):.2g}"
-
-
-def test_an_instance_has_its_own_p_alone():
-    found = counted("module-state", Drop(0.3))
-    assert [label for label, *_ in found.tests] == [*COPIES, "half", "bfloat16", "double"]
-    assert {rate for _, _, rate, _ in found.tests} == {0.3}
-
-
-class Groups(Drop):
-    def forward(self, x):
-        return specs.n_of_m(x, self.p, self.training)
-
-
-def test_its_p_is_one_that_is_held_exactly():
-    found = counted("module-state", Groups, spec="n-of-m")
-    assert {rate for _, _, rate, _ in found.tests} == {0.25}
 
 
 class Weighed(Drop):
@@ -283,53 +252,9 @@ def test_what_is_no_fault_of_a_conversion(target):
     run("module-state", target)
 
 
-class First(OfDtype):
-    """It drops the first places of float32, and more of them after a conversion."""
-
-    more = 0
-
-    def where(self, x):
-        count = round(self.p * x.numel())
-        if x.dtype == torch.float32 != self.mark.dtype:
-            count += self.more
-        return torch.arange(x.numel()) < count
-
-
-@pytest.mark.parametrize(
-    ("n", "more", "is_rounded"),
-    [
-        # Other draws would differ at half of the places: fewer than a quarter of these are rounded.
-        (400, 0, False),
-        (400, 1, True),
-        (400, 49, True),
-        (400, 50, False),
-        # From 100 of them on that is not by chance.
-        (200, 24, True),
-        (198, 24, False),
-    ],
-)
-def test_how_many_places_are_dropped_differently_by_a_rounded_p(n, more, is_rounded, monkeypatch):
-    monkeypatch.setattr(First, "more", more)
-    monkeypatch.setattr(modules, "MANY", n)
-    ctx = context(First(0.5))
-    monkeypatch.setattr(ctx, "draws", lambda requested: requested)
-    if is_rounded:
-        with pytest.raises(Fault, match=f"after half: the same seed drops {more} of {n} places"):
-            modules._demand_converted(ctx, ctx.build(0.5), ctx.family(3))
-    else:
-        modules._demand_converted(ctx, ctx.build(0.5), ctx.family(3))
-
-
 class DropsNothing(Drop):
     def where(self, x):
         return torch.zeros_like(x, dtype=torch.bool)
-
-
-def test_the_drops_of_a_copy_are_counted():
-    ctx = context(Drop(0.5))
-    built, family = ctx.build(0.5), ctx.family(1)
-    modules._demand_same(ctx, built, built.again(DropsNothing(0.5), 0.5), "it", family)
-    assert [(test.label, test.count, test.n) for test in family.tests] == [("it", 0, 8192)]
 
 
 def test_masks_that_are_equal_by_chance_are_no_fault():
@@ -426,13 +351,6 @@ def test_a_copy_has_what_was_loaded():
 )
 def test_what_it_does_not_apply_to(target, spec, why):
     assert reason("module-state", target, spec=spec) == why
-
-
-def test_a_wrapped_module_cannot_be_called_as_another():
-    ctx = context(Drop(0.3))
-    ctx.subject = Checkpointed(ctx.subject)
-    with pytest.raises(Skip, match="the target is not a module"):
-        modules.module_state.run(ctx)
 
 
 def test_a_module_is_not_changed_by_it():
