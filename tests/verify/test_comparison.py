@@ -842,20 +842,6 @@ def test_what_a_policy_says(aspect, target, expected):
         assert said(aspect, target) == expected
 
 
-def test_a_mask_that_no_seed_governs_is_said_to_be_none():
-    own = np.random.default_rng(0)
-
-    def target(x, p, training):
-        return x * torch.from_numpy(own.random(tuple(x.shape)) >= p)
-
-    for aspect in ("mask for a seed", "mask in other layouts"):
-        assert said(aspect, target) == "not governed by torch's seed"
-    torch.manual_seed(2026)
-    bits = np.packbits(torch.rand(2, 4096).numpy() >= 0.5)
-    name = hashlib.blake2b(bits.tobytes(), digest_size=4).hexdigest()
-    assert said("mask for a seed", masked) == f"mask {name}" != f"mask {ALL_KEPT}"
-
-
 @pytest.mark.parametrize(
     ("aspect", "target", "why"),
     [

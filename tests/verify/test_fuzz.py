@@ -228,30 +228,6 @@ def verify_made(seeds):
     return verified, passed
 
 
-# The first error of a function that returns this in training, where that is not `output-shape`.
-FIRST = {
-    "dropout": None,
-    "unscaled": "kept-scale",
-    "other dtype": "kept-scale",
-    "parameter": "grad-mask",
-    "detached": "grad-mask",
-    **dict.fromkeys(
-        ["x", "zeros", "odd", "sparse", "nan", "inf", "expanded", "in place"], "train-stochastic"
-    ),
-}
-
-
-@pytest.mark.parametrize("returns", RETURNS)
-def test_what_each_return_is_found_out_by(returns, capfd):
-    def target(x, p, training):
-        return RETURNS[returns](x, p) if training else x
-
-    report = check_subject(resolve(target), level=TINY, seed=1)
-    first = next((f.name for f in report.findings if f.severity == "error"), None)
-    assert first == FIRST.get(returns, "output-shape")
-    assert report.passed == (first is None)
-
-
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("count", "right"), [(60, 0), pytest.param(1000, 1, marks=pytest.mark.slow)]

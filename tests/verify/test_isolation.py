@@ -723,22 +723,3 @@ def test_a_target_has_none_of_the_handlers_of_the_process_that_starts_it(target)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-
-
-def test_what_is_printed_goes_to_stderr_and_stdout_is_as_before(capfd, monkeypatch):
-    stdout = open(1, "w", closefd=False)  # noqa: SIM115
-    monkeypatch.setattr(sys, "stdout", stdout)
-    print("before")  # in the buffer
-    descriptors = os.listdir("/proc/self/fd")  # noqa: PTH208
-    with isolation.stdout_to_stderr():
-        stdout.flush()  # as a target may
-        print("from Python")
-        os.write(1, b"from native code\n")
-    assert sys.stdout is stdout
-    stdout.flush()
-    assert os.listdir("/proc/self/fd") == descriptors  # noqa: PTH208
-    os.write(1, b"afterwards\n")
-    out, err = capfd.readouterr()
-    assert (out, err) == ("before\nafterwards\n", "from Python\nfrom native code\n")

@@ -235,8 +235,6 @@ def test_figures_at_the_edges_are_drawn(figures):
     assert ET.fromstring(drawn(figures).svg).tag == "svg"
 
 
-
-
 def test_an_svg_has_short_numbers_and_neither_metadata_nor_names_of_xml():
     svg = drawn(r.lags(l4=0.25)).svg
     for path in re.findall(r'\sd="[^"]*"', svg):

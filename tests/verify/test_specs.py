@@ -392,6 +392,16 @@ def test_a_target_that_writes_into_its_input_is_seen_through_the_view():
     assert torch.equal(x, torch.full((4, 6), 2.0))
 
 
+def test_a_batch_that_is_not_scaled_is_read_in_training_alone():
+    def target(x, drop_prob, training):
+        return x.clone()
+
+    x = torch.tensor([1.0, 1.5])
+    built = resolve(target, spec="drop-path-batch:unscaled").build(0.5)
+    assert built.call(x, False).tolist() == [1, 1.5]
+    assert built.call(x, True).tolist() == [2, 3]
+
+
 @pytest.mark.parametrize("spec", ["plain:unscaled", "dropout1d:unscaled"])
 def test_what_is_written_into_is_read_against_what_it_was(spec):
     def target(x, p, training):

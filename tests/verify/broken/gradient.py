@@ -191,15 +191,6 @@ def backward_scaled_by_p(g, x, y, drop, scale):
 
 
 @custom_gradient
-def backward_scaled_twice(g, x, y, drop, scale):
-    """The saved mask holds the scale, and the product is scaled again.
-
-    Trips: grad-scale
-    """
-    return g.masked_fill(drop, 0) * scale * scale
-
-
-@custom_gradient
 def backward_in_half(g, x, y, drop, scale):
     """The incoming gradient goes through bfloat16.
 

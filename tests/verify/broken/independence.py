@@ -48,18 +48,6 @@ def rewound_by_half(x, p):
 
 
 @in_training
-def rows_in_bands(x, p):
-    """Rows 32 apart share a mask (xformers#724).
-
-    Trips: mask-repeats
-    """
-    if x.ndim != 2 or x.shape[0] <= 32:
-        return select(x, draw(x, p), p)
-    band = draw(x[:32], p)
-    return select(x, band.repeat(x.shape[0] // 32 + 1, 1)[: x.shape[0]], p)
-
-
-@in_training
 def copies_its_neighbour(x, p):
     """One bit in ten is its predecessor's.
 
@@ -94,16 +82,6 @@ def channels_in_fours(x, p):
     if x.ndim != 4 or x.shape[1] % 4:
         return select(x, draw(x, p), p)
     return select(x, draw(x[:, ::4], p).repeat_interleave(4, dim=1), p)
-
-
-@in_training
-def pool_of_a_thousand_masks(x, p):
-    """One of 1000 masks, chosen at random.
-
-    Trips: few-masks
-    """
-    seed = int(torch.randint(1000, ()))
-    return select(x, uniform(x, torch.Generator().manual_seed(seed)) < p, p)
 
 
 @functools.cache
@@ -199,15 +177,6 @@ def one_row_for_all(x, p):
 
 
 @in_training
-def whole_rows(x, p):
-    """The mask of a matrix is one column, broadcast: whole rows are dropped.
-
-    Trips: mask-repeats
-    """
-    return select(x, draw(x[:, :1], p) if x.ndim == 2 else draw(x, p), p)
-
-
-@in_training
 def channels_share(x, p):
     """All channels of an image share a mask.
 
@@ -225,15 +194,6 @@ def whole_channels(x, p):
     return select(x, draw(x[:, :, :1, :1], p) if x.ndim == 4 else draw(x, p), p)
 
 
-@in_training
-def columns_share(x, p):
-    """The last axis is not in the mask of an image.
-
-    Trips: axis-independence
-    """
-    return select(x, draw(x[..., :1], p) if x.ndim == 4 else draw(x, p), p)
-
-
 def _copied(drop, copied):
     """Where `copied`, the bit of the last place that is not."""
     places = torch.arange(len(drop), device=drop.device)
@@ -247,29 +207,6 @@ def markov_chain(x, p):
     Trips: lag-independence
     """
     copied = torch.rand(x.numel(), device=x.device) < 0.1
-    return select(x, _copied(draw(x, p).reshape(-1), copied).reshape(x.shape), p)
-
-
-@in_training
-def markov_chain_weak(x, p):
-    """A bit stays with probability .005.
-
-    Trips: lag-independence
-    Level: standard
-    """
-    copied = torch.rand(x.numel(), device=x.device) < 0.005
-    return select(x, _copied(draw(x, p).reshape(-1), copied).reshape(x.shape), p)
-
-
-@in_training
-def runs_of_eight(x, p):
-    """One group of eight in twenty has one bit for all.
-
-    Trips: lag-independence
-    """
-    groups = torch.rand(x.numel() // 8 + 1, device=x.device) < 0.05
-    copied = groups.repeat_interleave(8)[: x.numel()]
-    copied[::8] = False
     return select(x, _copied(draw(x, p).reshape(-1), copied).reshape(x.shape), p)
 
 
@@ -366,15 +303,6 @@ def tail_restarts_the_counter(x, p):
     if x.numel() > 8 and rest:
         u[-rest:] = u[:rest]
     return select(x, u.reshape(x.shape) < p, p)
-
-
-@in_training
-def steps_share(x, p):
-    """All steps of a batch of sequences share a mask.
-
-    Trips: axis-independence
-    """
-    return select(x, draw(x[:, :1], p) if x.ndim == 3 else draw(x, p), p)
 
 
 @in_training

@@ -43,15 +43,6 @@ def draws_from_python(x, p):
 
 
 @in_training
-def python_seed(x, p):
-    """Each call is seeded from Python's generator.
-
-    Trips: seed-governs
-    """
-    return select(x, uniform(x, torch.Generator().manual_seed(random.getrandbits(62))) < p, p)
-
-
-@in_training
 def clock_seed(x, p):
     """Each call is seeded with the time.
 

@@ -24,15 +24,6 @@ def never_below_one_percent(x, p):
 
 
 @in_training
-def rate_a_little_high(x, p):
-    """Drops p + p (1 - p) / 20.
-
-    Trips: drop-rate
-    """
-    return select(x, draw(x, p + 0.05 * p * (1 - p)), p)
-
-
-@in_training
 def tail_never_dropped(x, p):
     """The elements left over by vectors of eight are copied.
 
@@ -41,18 +32,6 @@ def tail_never_dropped(x, p):
     drop = draw(x, p)
     if 0 < p < 1 and x.numel() > 8 and (rest := x.numel() % 8):
         drop.view(-1)[-rest:] = False
-    return select(x, drop, p)
-
-
-@in_training
-def first_never_dropped(x, p):
-    """The first element of a call is always kept.
-
-    Trips: position-rate
-    """
-    drop = draw(x, p)
-    if 0 < p < 1 and x.numel() > 8:
-        drop.view(-1)[0] = False
     return select(x, drop, p)
 
 
@@ -75,24 +54,6 @@ def half_percent_high(x, p):
     Trips: drop-rate
     """
     return select(x, draw(x, min(1.0, 1.005 * p)), p)
-
-
-@in_training
-def half_percent_low(x, p):
-    """Drops with probability 0.995 p, except at p=1.
-
-    Trips: drop-rate
-    """
-    return select(x, draw(x, 0.995 * p if p < 1 else p), p)
-
-
-@in_training
-def seven_bit_threshold(x, p):
-    """p held in 7 bits.
-
-    Trips: drop-rate
-    """
-    return select(x, torch.randint(0, 128, x.shape, device=x.device) < round(p * 128), p)
 
 
 @in_training
@@ -126,15 +87,6 @@ def per_mille(x, p):
 
 
 @in_training
-def small_p_forgotten(x, p):
-    """p below 1 % is taken for 0.
-
-    Trips: drop-rate
-    """
-    return select(x, draw(x, p if p >= 0.01 else 0.0), p)
-
-
-@in_training
 def keep_probability_in_bfloat16(x, p):
     """1 - p rounded to bfloat16, where 0.001 is lost.
 
@@ -142,15 +94,6 @@ def keep_probability_in_bfloat16(x, p):
     """
     keep = torch.tensor(1 - p).bfloat16().item() if p < 1 else 0.0
     return select(x, uniform(x) >= keep, p)
-
-
-@in_training
-def float16_numbers(x, p):
-    """Uniform numbers of float16, multiples of 2^-11, for every dtype.
-
-    Trips: drop-rate
-    """
-    return select(x, torch.rand(x.shape, device=x.device, dtype=torch.float16) < p, p)
 
 
 @in_training
@@ -183,18 +126,6 @@ def p_is_a_logit_temperature(x, p):
     u = uniform(x).double().clamp(1e-12, 1 - 1e-12)
     odds = torch.logit(torch.tensor(p, dtype=torch.float64))
     return select(x, 1.02 * odds + torch.logit(u) > 0, p)
-
-
-@in_training
-def lanes_two_percent(x, p):
-    """In vectors of four, two lanes have a rate 2 % too high, two 2 % too low.
-
-    Trips: position-rate
-    Level: standard
-    """
-    off = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(x.numel() // 4 + 1)[: x.numel()]
-    rate = p + (0.02 * p * off if 0 < p < 0.9 else 0.0 * off)
-    return select(x, uniform(x) < rate.reshape(x.shape).to(x.device), p)
 
 
 @in_training

@@ -52,15 +52,6 @@ def scale_in_eight_bits(x, p):
 
 
 @in_training
-def scale_off_by_a_thousandth(x, p):
-    """The scale is 1.001 / (1 - p).
-
-    Trips: kept-scale
-    """
-    return select(x, draw(x, p), p) * 1.001
-
-
-@in_training
 def scale_off_by_a_ten_thousandth(x, p):
     """The scale is 0.9999 / (1 - p).
 
@@ -79,15 +70,6 @@ def scale_in_float16(x, p):
 
 
 @in_training
-def scale_in_bfloat16(x, p):
-    """The scale is rounded to bfloat16, whatever the dtype of x.
-
-    Trips: kept-scale
-    """
-    return x.masked_fill(draw(x, p), 0) * torch.tensor(scale_at(p)).bfloat16().item()
-
-
-@in_training
 def epsilon_in_the_scale(x, p):
     """1 / (1 - p + 1e-6), against division by zero: shows where p is near 1.
 
@@ -97,32 +79,12 @@ def epsilon_in_the_scale(x, p):
 
 
 @in_training
-def scaled_twice(x, p):
-    """The mask holds the scale, and the product is scaled again.
-
-    Trips: kept-scale
-    """
-    return select(select(x, draw(x, p), p), torch.zeros_like(x, dtype=torch.bool), p)
-
-
-@in_training
 def scaled_for_variance(x, p):
     """1 / sqrt(1 - p) keeps the second moment, not the mean.
 
     Trips: kept-scale
     """
     return x.masked_fill(draw(x, p), 0) * scale_at(p) ** 0.5
-
-
-@in_training
-def sum_kept(x, p):
-    """Scaled so that the sum of sizes is kept.
-
-    Trips: kept-scale
-    """
-    kept = x.masked_fill(draw(x, p), 0)
-    sizes = kept.detach().abs().sum()
-    return kept * torch.where(sizes > 0, x.detach().abs().sum() / sizes.clamp_min(1e-30), 0.0)
 
 
 @in_training

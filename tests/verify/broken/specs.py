@@ -54,16 +54,6 @@ def channels_tied_to_their_neighbours(x, p):
     return select(x, _tied(_draw(x, x.shape[:2], p))[..., None, None], p)
 
 
-@in_training
-def channels_unscaled(x, p):
-    """What is kept is not scaled.
-
-    Spec: dropout2d
-    Trips: kept-scale
-    """
-    return x.masked_fill(_draw(x, (*x.shape[:2], 1, 1), p), 0)
-
-
 # drop path
 
 
@@ -151,36 +141,6 @@ def masked_and_scaled(x, p):
     return select(x, _draw(x, (1, x.shape[1]), p), p)
 
 
-@in_training
-def unscaled_at_another_rate(x, p):
-    """An unscaled mask that drops p^2.
-
-    Spec: plain:unscaled
-    Trips: drop-rate
-    """
-    return x.masked_fill(draw(x, p * p if p < 1 else p), 0)
-
-
-@in_training
-def steps_not_locked(x, p):
-    """Locked dropout with a mask for each step.
-
-    Spec: locked
-    Trips: shared-mask
-    """
-    return select(x, draw(x, p), p)
-
-
-@in_training
-def rows_of_an_embedding_in_parts(x, p):
-    """Elements of an embedding's rows are dropped, not rows.
-
-    Spec: embedding
-    Trips: shared-mask
-    """
-    return select(x, draw(x, p), p)
-
-
 # alpha
 
 _ALPHA = -1.7580993408473766
@@ -222,27 +182,6 @@ def alpha_without_shift(x, p):
 
 
 @_alpha_in_training
-def alpha_without_slope(x, p):
-    """The slope a is left out: the variance grows.
-
-    Spec: alpha
-    Trips: alpha-moments
-    """
-    return torch.where(draw(x, p), _ALPHA, x) - p * _ALPHA
-
-
-@_alpha_in_training
-def alpha_of_the_keep_probability(x, p):
-    """The constants are those of 1 - p.
-
-    Spec: alpha
-    Trips: alpha-moments
-    """
-    a, b = _constants(1 - p)
-    return torch.where(draw(x, p), _ALPHA, x) * a + b
-
-
-@_alpha_in_training
 def alpha_rounded(x, p):
     """alpha' is -1.758, in all constants.
 
@@ -251,27 +190,6 @@ def alpha_rounded(x, p):
     """
     a = ((1 - p) * (1 + p * 1.758**2)) ** -0.5
     return torch.where(draw(x, p), -1.758, x) * a + a * p * 1.758
-
-
-@_alpha_in_training
-def alpha_scaled(x, p):
-    """Inverted dropout around alpha': scaled by 1 / (1 - p) and no more.
-
-    Spec: alpha
-    Trips: alpha-moments
-    """
-    return torch.where(draw(x, p), _ALPHA, x) * scale_at(p) - _ALPHA * p * scale_at(p)
-
-
-@_alpha_in_training
-def features_alpha_in_parts(x, p):
-    """Elements become alpha', not whole channels.
-
-    Spec: feature-alpha
-    Trips: shared-mask
-    """
-    a, b = _constants(p)
-    return torch.where(draw(x, p), _ALPHA, x) * a + b
 
 
 # Gaussian
@@ -289,27 +207,6 @@ def gaussian_of_variance_p(x, p):
     Trips: noise-law
     """
     return _times(x, 1 + math.sqrt(p) * torch.randn(x.shape, device=x.device))
-
-
-@in_training
-def feature_gaussian_of_variance(x, p):
-    """The same, with one draw a channel.
-
-    Spec: feature-gaussian
-    Trips: noise-law
-    """
-    noise = torch.randn((*x.shape[:2], *[1] * (x.ndim - 2)), device=x.device)
-    return _times(x, 1 + math.sqrt(p) * noise)
-
-
-@in_training
-def gaussian_of_deviation(x, p):
-    """p / (1 - p) is taken for the standard deviation.
-
-    Spec: gaussian
-    Trips: noise-law
-    """
-    return _times(x, 1 + p * scale_at(p) * torch.randn(x.shape, device=x.device))
 
 
 @in_training
@@ -334,27 +231,6 @@ def gaussian_shared(x, p):
     return _times(x, 1 + math.sqrt(p * scale_at(p)) * noise)
 
 
-@in_training
-def gaussian_added(x, p):
-    """The noise is added to x, and not multiplied with it.
-
-    Spec: gaussian
-    Trips: noise-law
-    """
-    return x + (math.sqrt(p * scale_at(p)) * torch.randn(x.shape, device=x.device)).to(x.dtype)
-
-
-@in_training
-def gaussian_clipped(x, p):
-    """The noise is cut at 0, so that no sign changes: its mean moves.
-
-    Spec: gaussian
-    Trips: noise-law
-    """
-    noise = 1 + math.sqrt(p * scale_at(p)) * torch.randn(x.shape, device=x.device)
-    return _times(x, noise.clamp_min(0))
-
-
 # uniform, added, relaxed
 
 
@@ -366,36 +242,6 @@ def uniform_of_half_the_width(x, p):
     Trips: noise-law
     """
     return _times(x, 1 + p / 2 * (2 * uniform(x) - 1))
-
-
-@in_training
-def uniform_is_normal(x, p):
-    """Normal noise of the right variance.
-
-    Spec: uniform
-    Trips: noise-law
-    """
-    return _times(x, 1 + p / math.sqrt(3) * torch.randn(x.shape, device=x.device))
-
-
-@in_training
-def noise_of_variance_sigma(x, p):
-    """sigma is taken for the variance.
-
-    Spec: gaussian-noise
-    Trips: noise-law
-    """
-    return x + (math.sqrt(p) * torch.randn(x.shape, device=x.device)).to(x.dtype)
-
-
-@in_training
-def noise_in_proportion(x, p):
-    """The noise is multiplied with x, and not added to it.
-
-    Spec: gaussian-noise
-    Trips: noise-law
-    """
-    return _times(x, 1 + p * torch.randn(x.shape, device=x.device))
 
 
 @in_training
@@ -433,29 +279,7 @@ def relaxed_of_the_keep_probability(x, p):
     return _times(x, _relaxed(x, 1 - p, 0.1) / p)
 
 
-@in_training
-def relaxed_made_hard(x, p):
-    """The mask is rounded to 0 and 1: plain dropout.
-
-    Spec: concrete
-    Trips: noise-law
-    """
-    return _times(x, _relaxed(x, p, 0.1).round() / (1 - p))
-
-
 # zoneout
-
-
-def zoneout_scaled(new, old, p, training):
-    """The new state is scaled as dropout scales.
-
-    Spec: zoneout
-    Trips: states-mixed
-    """
-    check_p(p)
-    if not training:
-        return p * old + (1 - p) * new
-    return torch.where(draw(new, p), old, new * scale_at(p))
 
 
 def zoneout_expects_the_other(new, old, p, training):
@@ -601,19 +425,6 @@ def residual_dropped(x, p, training, residual, bias):
     return select(total, draw(total, p), p) if training else total
 
 
-def residual_scaled(x, p, training, residual, bias):
-    """Where x is dropped the residual is, too.
-
-    Spec: dropout-add
-    Trips: fused-composition
-    """
-    check_p(p)
-    if not training:
-        return residual + x + bias
-    drop = draw(x, p)
-    return (residual + (x + bias) * scale_at(p)).masked_fill(drop, 0)
-
-
 class _BiasOfOneRow(torch.autograd.Function):
     """x + bias, with the gradient of the first row alone for bias."""
 
@@ -666,17 +477,6 @@ def heads_share(query, key, value, p, training):
     return (select(weights, draw(weights[:, :1], p), p) if training else weights) @ value
 
 
-def queries_share(query, key, value, p, training):
-    """All queries of a head lose the same keys.
-
-    Spec: attention
-    Trips: mask-repeats
-    """
-    check_p(p)
-    weights = _weights(query, key)
-    return (select(weights, draw(weights[:, :, :1], p), p) if training else weights) @ value
-
-
 def attention_live_in_eval(query, key, value, p, training):
     """`dropout_p` is handed on in eval, too (pytorch#124464, torchtune#1791).
 
@@ -710,20 +510,6 @@ class _Linear(nn.Linear):
         super().__init__(32, 16)
         check_p(p)
         self.p = p
-
-
-class NeighbouringWeightsTied(_Linear):
-    """A weight goes the way of its neighbour with probability .1.
-
-    Spec: weights
-    Trips: lag-independence
-    """
-
-    def forward(self, x):
-        weight = self.weight
-        if self.training:
-            weight = select(weight, _tied(draw(weight, self.p)), self.p)
-        return F.linear(x, weight, self.bias)
 
 
 class WeightsUnscaled(_Linear):

@@ -1,20 +1,12 @@
 """What the checks of a kind measure, and what they say of what is wrong."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from torchdropout.verify.checks import structure
-from torchdropout.verify.context import Fault
 from verify.checks._alone import fault, made, noted, put, reason, run
 from verify.correct import specs
-
-CONTEXT = SimpleNamespace(
-    normal=lambda *shape: torch.linspace(0.5, 2, math.prod(shape)).reshape(shape),
-    subject=SimpleNamespace(has_gradient=True),
-)
 
 # --- Shared draws ---------------------------------------------------------------------------------
 
@@ -260,136 +252,101 @@ def test_choices_that_are_not_uniform(order, found):
 # --- Fused ----------------------------------------------------------------------------------------
 
 
-def fused(p=0.5, change=lambda y: y, gradients=lambda *g: g, has_bias=True):
-    """Check `residual + dropout(x + bias)` of 6 x 4 places, of which every third is dropped."""
-    # The first x is -bias: with and without a drop there, y is the residual.
-    x = put(torch.arange(24.0).reshape(6, 4) + 1, _0=-1.0).requires_grad_()
-    residual = (torch.arange(24.0).reshape(6, 4) * 3 + 50).requires_grad_()
-    bias = (torch.arange(4.0) + 1).requires_grad_()
-    keep = torch.arange(24).reshape(6, 4) % 3 > 0 if p else torch.ones(6, 4).bool()
+class Fused(torch.autograd.Function):
+    """`residual + dropout(x + bias)`, of which y and the gradients are changed."""
 
-    class Fused(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x, residual, bias):
-            return change(residual + (x + bias) * keep / (1 - p))
+    @staticmethod
+    def forward(ctx, x, residual, bias, scale, change, gradients):
+        ctx.save_for_backward(scale)
+        ctx.gradients = gradients
+        return change(residual + (x + bias) * scale)
 
-        @staticmethod
-        def backward(ctx, g):
-            of_x = g * keep / (1 - p)
-            return gradients(of_x, g.clone(), of_x.sum(0))
-
-    leaves = [x, residual, bias]
-    structure._fused(CONTEXT, p, Fused.apply(*leaves), leaves, has_bias)
+    @staticmethod
+    def backward(ctx, g):
+        of_x = g * ctx.saved_tensors[0]
+        return *ctx.gradients(of_x, g.clone(), of_x.sum(0)), None, None, None
 
 
-@pytest.mark.parametrize("p", [0.0, 0.5, 0.9])
-def test_a_fused_dropout_that_is_right(p):
-    fused(p)
-    fused(p, gradients=lambda x, r, b: (x * (1 + 2.0**-23), r, b * (1 + 2.0**-20)))
+def fused(change=lambda y: y, gradients=lambda *g: g):
+    def drop(x, residual, bias, p, training):
+        drop = (torch.rand(x.shape) < p) if training else torch.zeros(x.shape, dtype=torch.bool)
+        scale = torch.ones(x.shape).masked_fill(drop, 0) / (1 - p if training else 1)
+        return Fused.apply(x, residual, bias, scale, change, gradients)
+
+    return drop
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda y: put(y, _1=0.0, _2=7.0), "2 of 24 values are neither the residual nor"),
-        (lambda y: put(y, _0=7.0), "1 of 24 values are neither the residual nor"),
-    ],
-)
-def test_values_that_are_not_the_sum(change, said):
-    with pytest.raises(Fault) as caught:
-        fused(change=change)
-    assert caught.value.message == f"p=0.5: {said} residual + (x + bias) / (1 - p)"
-    assert caught.value.figures == {"p": 0.5}
-
-
-@pytest.mark.parametrize("p", [0.0, 0.5])
-def test_a_bias_that_is_not_added(p):
-    def change(y):
-        x, residual = (
-            torch.arange(24.0).reshape(6, 4) + 1,
-            torch.arange(24.0).reshape(6, 4) * 3 + 50,
-        )
-        return torch.where(y == residual, residual, residual + x / (1 - p))
-
-    with pytest.raises(Fault, match=r"1 - p.; the bias is not added$"):
-        fused(p, change=change)
+def no_bias(x, residual, bias, p, training):
+    return residual + torch.nn.functional.dropout(x, p, training)
 
 
 @pytest.mark.parametrize(
-    ("gradients", "wrong"),
+    ("target", "said"),
     [
-        (lambda x, r, b: (x, r * 1.5, b), ["residual"]),
-        (lambda x, r, b: (x, None, b), ["residual"]),
-        (lambda x, r, b: (put(x, _1=0.0), r, b), ["x"]),
-        (lambda x, r, b: (put(x, _0=1.0), r, b), ["x"]),
-        (lambda x, r, b: (None, r, b), ["x"]),
-        (lambda x, r, b: (x, r, put(b, _3=0.0)), ["bias"]),
-        (lambda x, r, b: (x, r, b + 1e-3), ["bias"]),
-        (lambda x, r, b: (x, r, None), ["bias"]),
-        (lambda x, r, b: (x * 2, r * 2, b * 2), ["residual", "x", "bias"]),
-        (lambda x, r, b: (x * (1 + 2.0**-19), r, b), ["x"]),
+        (fused(lambda y: put(y, _1=0.0, _2=99.0)), "2 of 3072 values are neither the residual nor"),
+        (fused(lambda y: y * (1 + 2.0**-20)), " values are neither the residual nor"),
+        (no_bias, "1 - p); the bias is not added"),
+        (fused(gradients=lambda x, r, b: (x, r * 1.5, b)), ": the gradient of residual is wrong"),
+        (fused(gradients=lambda x, r, b: (x, None, b)), ": the gradient of residual is wrong"),
+        (fused(gradients=lambda x, r, b: (put(x, _1=9.0), r, b)), ": the gradient of x is wrong"),
+        (fused(gradients=lambda x, r, b: (x * (1 + 2.0**-19), r, b)), " gradient of x is wrong"),
+        (fused(gradients=lambda x, r, b: (None, r, b)), ": the gradient of x is wrong"),
+        (fused(gradients=lambda x, r, b: (x, r, b + 1e-2)), ": the gradient of bias is wrong"),
+        (fused(gradients=lambda x, r, b: (x, r, None)), ": the gradient of bias is wrong"),
+        (
+            fused(gradients=lambda x, r, b: (x * 2, r * 2, b * 2)),
+            ": the gradient of residual and x and bias is wrong",
+        ),
     ],
 )
-@pytest.mark.parametrize("p", [0.0, 0.5])
-def test_gradients_of_a_fused_dropout_that_are_wrong(p, gradients, wrong):
-    with pytest.raises(Fault) as caught:
-        fused(p, gradients=gradients)
-    assert caught.value.message == f"p={p:g}: the gradient of {' and '.join(wrong)} is wrong"
-    assert caught.value.figures == {"p": p, "wrong": wrong}
+def test_a_fused_dropout_that_is_wrong(target, said):
+    assert said in fault("fused-composition", target, spec="dropout-add").message
 
 
-def test_a_bias_that_is_not_there_has_no_gradient():
-    fused(gradients=lambda x, r, b: (x, r, None), has_bias=False)
+def test_a_fused_dropout_that_is_right():
+    run("fused-composition", fused(), spec="dropout-add")
+    rounded = fused(gradients=lambda x, r, b: (x, r, b * (1 + 2.0**-20)))
+    run("fused-composition", rounded, spec="dropout-add")
 
 
 # --- Zoneout --------------------------------------------------------------------------------------
 
 
-def mixed(training, change):
-    leaves = new, old = [torch.linspace(a, a + 1, 50).requires_grad_() for a in (1, 5)]
-    is_old = torch.arange(50) % 3 == 0
-    y = torch.where(is_old, old, new) if training else 0.25 * old + 0.75 * new
-    structure._mixed(CONTEXT, 0.25, change(y), leaves, training)
+def steeper(state):
+    return state.detach() + (1 + 2.0**-19) * (state - state.detach())
+
+
+def zoneout(training=lambda y: y, evaluation=lambda y: y, old_as=lambda s: s, new_as=lambda s: s):
+    def drop(new, old, p, is_training):
+        old, new = old_as(old), new_as(new)
+        if is_training:
+            return training(torch.where(torch.rand(new.shape) < p, old, new))
+        return evaluation(p * old + (1 - p) * new)
+
+    def target(new, old, p, training):
+        return drop(new, old, p, training)
+
+    return target
 
 
 @pytest.mark.parametrize(
-    ("training", "message"),
+    ("target", "said"),
     [
-        (True, "p=0.25, training: 2 of 50 values are neither the new nor the old state"),
-        (False, "p=0.25, eval: 2 of 50 values are not p * old + (1 - p) * new"),
+        (
+            zoneout(lambda y: put(y, _0=99.0, _7=99.0)),
+            "training: 2 of 3072 values are neither the new nor the old state",
+        ),
+        (
+            zoneout(evaluation=lambda y: put(y, _0=99.0, _7=99.0)),
+            "eval: 2 of 3072 values are not p * old + (1 - p) * new",
+        ),
+        (zoneout(old_as=steeper), "training: the gradient of the old state is wrong"),
+        (zoneout(new_as=steeper), "training: the gradient of the new state is wrong"),
+        (zoneout(old_as=torch.Tensor.detach), "the gradient of the old state is wrong"),
     ],
 )
-def test_states_that_are_mixed_wrongly(training, message):
-    with pytest.raises(Fault) as caught:
-        mixed(training, lambda y: put(y, _0=3.0, _7=3.0))
-    assert caught.value.message == message
-    assert caught.value.figures == {"p": 0.25}
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("state", ["new", "old"])
-def test_a_state_whose_gradient_is_wrong(training, state):
-    mode = "training" if training else "eval"
-    leaves = new, old = [torch.linspace(a, a + 1, 50).requires_grad_() for a in (1, 5)]
-    is_old = torch.arange(50) % 3 == 0
-    given = {"new": new, "old": old}
-    steeper = (1 + 2.0**-19) * (given[state] - given[state].detach())
-    given[state] = given[state].detach() + steeper
-    y = torch.where(is_old, given["old"], given["new"])
-    y = y if training else 0.25 * given["old"] + 0.75 * given["new"]
-    with pytest.raises(Fault) as caught:
-        structure._mixed(CONTEXT, 0.25, y, leaves, training)
-    assert caught.value.message == f"p=0.25, {mode}: the gradient of the {state} state is wrong"
-    assert caught.value.figures == {"p": 0.25}
-
-
-def test_a_state_without_a_gradient():
-    leaves = new, old = [torch.linspace(a, a + 1, 50).requires_grad_() for a in (1, 5)]
-    with pytest.raises(Fault, match="the gradient of the old state is wrong"):
-        structure._mixed(CONTEXT, 0.25, 0.75 * new + (0.25 * old).detach(), leaves, False)
-    none = SimpleNamespace(normal=CONTEXT.normal, subject=SimpleNamespace(has_gradient=False))
-    y = (0.75 * new + 0.25 * old).detach()
-    structure._mixed(none, 0.25, y, leaves, False)
+def test_states_that_are_mixed_wrongly(target, said):
+    assert said in fault("states-mixed", target, spec="zoneout").message
 
 
 # --- Noise ----------------------------------------------------------------------------------------
@@ -445,31 +402,6 @@ def test_the_gradient_of_added_noise_is_the_incoming_one():
     found = fault("noise-law", drop, spec="gaussian-noise")
     assert found.message == "p=0.1: the gradient has other noise than y"
 
-
-@pytest.mark.parametrize(
-    ("name", "target", "spec", "why"),
-    [
-        ("noise-law", specs.channels, "dropout2d", "applies only to continuous noise"),
-        ("alpha-moments", specs.channels, "dropout2d", "applies only to alpha dropout"),
-        (
-            "alpha-moments",
-            specs.feature_alpha,
-            "feature-alpha",
-            "applies only where each element has its own draw; kept-scale checks the values",
-        ),
-        (
-            "alpha-moments",
-            torch.nn.AlphaDropout(0.001),
-            "alpha",
-            "applies only at p from .01 to .99",
-        ),
-    ],
-)
-def test_kinds_that_a_check_does_not_apply_to(name, target, spec, why):
-    assert reason(name, target, spec=spec) == why
-
-
-# --- Alpha ----------------------------------------------------------------------------------------
 
 # --- Attention ------------------------------------------------------------------------------------
 

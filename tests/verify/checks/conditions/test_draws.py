@@ -6,13 +6,10 @@ import pytest
 import torch
 
 from torchdropout.verify import stats
-from torchdropout.verify.checks.conditions import draws
-from torchdropout.verify.context import Fault
 from torchdropout.verify.registry import STATISTICAL
 from verify.broken._common import draw, select
 from verify.checks._alone import (
     Gradient,
-    context,
     fault,
     halves,
     made,
@@ -22,16 +19,33 @@ from verify.checks._alone import (
 SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check that counts
 
 
-# --- The masks of calls ---------------------------------------------------------------------------
+# --- Each place -----------------------------------------------------------------------------------
 
 
-def test_values_that_are_nan():
-    ctx = context(torch.nn.Dropout)
-    outputs = [torch.ones(3), torch.tensor([0.0, math.nan, math.nan])]
-    with pytest.raises(Fault, match="2 of 6 values are NaN"):
-        draws._own_masks(ctx, outputs, 0.5)
-    found = draws._own_masks(ctx, [torch.ones(2, 2), torch.zeros(2, 2)], 0.5)
-    assert found.tolist() == [[True] * 4, [False] * 4]
+def at_the_end(change):
+    """A right one whose last places are changed in calls on at least 1000 elements."""
+    return made(lambda x, p: change(select(x, draw(x, p), p)) if x.numel() > 1000 else x * 0)
+
+
+def split_channels(x, p):
+    return select(x, draw(x, p), p)
+
+
+@pytest.mark.parametrize(
+    ("target", "spec", "said"),
+    [
+        (made(lambda x, p: x * math.nan), None, " values are NaN"),
+        (made(split_channels), "dropout2d", "a draw is kept in part along the axes marked * of"),
+        (made(lambda x, p: select(x, draw(x, p) & (x.numel() < 1000), p)), None, " dropped"),
+        (
+            made(lambda x, p: select(x, draw(x[..., :1], p), p) if x.ndim else x),
+            None,
+            " places apart, which differ: ",
+        ),
+    ],
+)
+def test_places_that_are_wrong_in_some_condition(target, spec, said):
+    assert said in fault("draws-everywhere", target, spec=spec).message
 
 
 # --- A large call ---------------------------------------------------------------------------------

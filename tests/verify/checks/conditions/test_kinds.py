@@ -9,7 +9,6 @@ import torch
 from torchdropout.verify.checks.conditions import kinds
 from torchdropout.verify.context import Fault
 from verify.checks._alone import context, fault, put
-from verify.correct import specs
 
 SHAPES = [
     (1, 1, 1, 3), (2, 3, 5, 7), (2, 2, 16, 16), (1, 5, 33, 17), (1, 2, 130, 65), (1, 1, 3, 1025),
@@ -71,128 +70,6 @@ def test_heads_that_share_their_draws():
     assert found.message.startswith(
         "p=0.5, 2 samples, 2 heads, 16 queries, 16 keys, pairs 256 places apart, which differ: 0 of"
     )
-
-
-class Values(torch.autograd.Function):
-    """Weights of values, with a gradient of the values that is its own."""
-
-    @staticmethod
-    def forward(ctx, value, weights, change):
-        ctx.save_for_backward(weights)
-        ctx.change = change
-        return weights @ value
-
-    @staticmethod
-    def backward(ctx, g):
-        (weights,) = ctx.saved_tensors
-        return ctx.change(weights.mT @ g), None, None
-
-
-def value_gradient(change):
-    kept = (torch.arange(2 * 3 * 4 * 5) % 3 > 0).reshape(2, 3, 4, 5)
-    kept[0, 0, :, 0] = False  # the first five values have a gradient of 0
-    value = torch.eye(5).expand(2, 3, 5, 5).contiguous().requires_grad_()
-    weights = Values.apply(value, kept * 2.0, change)
-    ctx = context(torch.nn.Dropout)
-    kinds._demand_value_gradient(ctx, weights, value, kept, "here", 0.5)
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (
-            lambda g: put(g, _0=99.0, _7=99.0),
-            "here: 2 of 150 gradients of the values are not",
-        ),
-        (lambda g: g * 1.001, "here: "),
-        (lambda g: put(g, _0=math.nan), "here: 1 of 150 gradients of the values are not"),
-        (lambda g: put(g, _0=2e-6), "here: 1 of 150 gradients of the values are not"),
-        (lambda g: g[:1], "the gradient of the values raised "),
-    ],
-)
-def test_a_gradient_of_values_that_is_wrong(change, said):
-    with pytest.raises(Fault) as caught:
-        value_gradient(change)
-    assert caught.value.message.startswith(said)
-
-
-class Scores(torch.autograd.Function):
-    """Products of queries and keys, with gradients that are their own."""
-
-    @staticmethod
-    def forward(ctx, query, key, change):
-        ctx.save_for_backward(query, key)
-        ctx.change = change
-        return query @ key.mT
-
-    @staticmethod
-    def backward(ctx, g):
-        query, key = ctx.saved_tensors
-        return (*ctx.change(g @ key, g.mT @ query), None)
-
-
-def scored(change, scale=0.5):
-    def target(query, key, value, p, training):
-        weights = torch.softmax(scale * Scores.apply(query, key, change), -1)
-        mask = torch.rand(weights.shape) >= p
-        return (weights * mask / (1 - p) if training else weights) @ value
-
-    ctx = context(target, spec="attention")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        kinds._demand_score_gradients(ctx, ctx.build(0.5).target, (2, 3, 5, 7), "here", 0.5)
-
-
-@pytest.mark.parametrize("scale", [1.0, 0.5, 8**-0.5])
-def test_gradients_of_scores_that_are_right(scale):
-    scored(lambda q, k: (q, k), scale)
-    scored(lambda q, k: (q * (1 + 9e-5), k * (1 + 9e-5)), scale)
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (
-            lambda q, k: (put(q, _0=99.0), k),
-            "here: 1 of 240 gradients of the queries are",
-        ),
-        (lambda q, k: (q, put(k, _1=99.0, _5=9.0)), "here: 2 of 336 gradients of the keys are not"),
-        (lambda q, k: (q, k * 1.01), "here: "),
-        (lambda q, k: (q * math.nan, k), "here: 240 of 240 gradients of the queries"),
-        (lambda q, k: (None, k), "here: the queries have no gradient"),
-        (lambda q, k: (q, None), "here: the keys have no gradient"),
-        (lambda q, k: (q[:1], k), "the gradient of the queries and keys raised "),
-    ],
-)
-def test_gradients_of_scores_that_are_wrong(change, said):
-    with pytest.raises(Fault) as caught:
-        scored(change)
-    assert caught.value.message.startswith(said)
-
-
-@pytest.mark.parametrize(
-    ("y", "said"),
-    [
-        (lambda y: y[:, :1], "expected an output of shape (2, 3, 5, 7), got (2, 1, 5, 7)"),
-        (lambda y: None, "expected an output of shape (2, 3, 5, 7), got NoneType"),
-        (lambda y: [], "expected an output of shape (2, 3, 5, 7), got list"),
-        (lambda y: 1 // 0, "attention of 3 heads, 5 queries and 7 keys raised ZeroDivisionError"),
-    ],
-)
-def test_an_attention_that_gives_something_else(y, said):
-    ctx = context(specs.attention, spec="attention")
-
-    class Built:
-        @staticmethod
-        def call(query, training, key, value):
-            return y(query @ key.mT @ value)
-
-    query, key = torch.zeros(2, 3, 5, 8), torch.zeros(2, 3, 7, 8)
-    with pytest.raises(Fault) as caught:
-        kinds._attend(ctx, Built, query, key, torch.zeros(2, 3, 7, 7))
-    assert caught.value.message.startswith(said)
-    Built.call = staticmethod(lambda query, training, key, value: (query @ key.mT @ value, 1))
-    assert kinds._attend(ctx, Built, query, key, torch.zeros(2, 3, 7, 7)).shape == (2, 3, 5, 7)
 
 
 # --- Embeddings -----------------------------------------------------------------------------------

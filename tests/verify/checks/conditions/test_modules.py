@@ -1,15 +1,13 @@
 """What `module-state` says of a module that is another after it was copied, loaded or converted."""
 
 import copy
+import functools
 
 import pytest
 import torch
 
-from torchdropout.verify.checks.conditions import modules
-from torchdropout.verify.context import Fault, Skip
 from verify.broken._common import draw, select
-from verify.checks._alone import context, counted, fault, made, put, reason, run
-from verify.correct import specs
+from verify.checks._alone import counted, fault, put, run
 
 
 class Drop(torch.nn.Module):
@@ -252,21 +250,12 @@ def test_what_is_no_fault_of_a_conversion(target):
     run("module-state", target)
 
 
-class DropsNothing(Drop):
-    def where(self, x):
-        return torch.zeros_like(x, dtype=torch.bool)
-
-
-def test_masks_that_are_equal_by_chance_are_no_fault():
-    ctx = context(DropsNothing(1e-5), most=1 << 24)
-    built = ctx.build(1e-5)
-    modules._demand_same(ctx, built, built, "it", ctx.family(1))
-
-
 class Odd(torch.nn.Dropout):
     """Its modes are wrong in some way."""
 
-    how = ""
+    def __init__(self, p=0.5, *, how):
+        super().__init__(p)
+        self.how = how
 
     def train(self, mode=True):
         super().train(mode)
@@ -280,9 +269,12 @@ class Odd(torch.nn.Dropout):
 
 
 class Unreached(torch.nn.Module):
-    def __init__(self, mode):
+    def __init__(self, p=0.5, *, mode):
         super().__init__()
-        self.reached, self.inner = not mode, torch.nn.Dropout()
+        self.reached, self.inner = not mode, torch.nn.Dropout(p)
+
+    def forward(self, x):
+        return self.inner(x)
 
     def train(self, mode=True):
         self.training = mode
@@ -302,55 +294,13 @@ class Unreached(torch.nn.Module):
     ],
 )
 def test_modes_that_are_wrong(how, message):
-    module = Odd()
-    module.how = how
-    with pytest.raises(Fault) as caught:
-        modules._demand_modes(module)
-    assert caught.value.message == message
+    assert fault("module-state", functools.partial(Odd, how=how)).message == message
 
 
 @pytest.mark.parametrize("mode", [False, True])
 def test_a_parent_that_does_not_reach_a_part(mode):
-    with pytest.raises(Fault) as caught:
-        modules._demand_modes(Unreached(mode))
-    assert caught.value.message == f"train({mode}) of a parent does not reach it"
-    modules._demand_modes(torch.nn.Dropout())
-
-
-@pytest.mark.parametrize("make", [modules._pickled, modules._saved])
-def test_what_cannot_be_stored(make):
-    with pytest.raises(Skip, match=r"^it cannot be (pickled|saved)$"):
-        make(Unpicklable())
-    module = torch.nn.Linear(2, 2)
-    stored = make(module)
-    assert stored is not module
-    assert torch.equal(stored.weight, module.weight)
-
-
-class Fresh(torch.nn.Linear):
-    def __deepcopy__(self, memo):
-        return Fresh(2, 2)
-
-
-def test_a_copy_has_what_was_loaded():
-    module = Fresh(2, 2)
-    found = modules._loaded(module)
-    assert torch.equal(found.weight, module.weight)
-    assert found.weight is not module.weight
-
-
-@pytest.mark.parametrize(
-    ("target", "spec", "why"),
-    [
-        (made(), None, "the target is not a module"),
-        (torch.nn.Dropout(1.0), None, "the instance has p=1: nothing is random"),
-        (torch.nn.Dropout(0.0), None, "the instance has p=0: nothing is random"),
-        (specs.tokens, "tokens", "the target is not a module"),
-        (Drop(0.3), "plain:bits=8", "its rate is not held exactly"),
-    ],
-)
-def test_what_it_does_not_apply_to(target, spec, why):
-    assert reason("module-state", target, spec=spec) == why
+    found = fault("module-state", functools.partial(Unreached, mode=mode))
+    assert found.message == f"train({mode}) of a parent does not reach it"
 
 
 def test_a_module_is_not_changed_by_it():

@@ -48,11 +48,6 @@ def test_one_pair_of_places_with_the_same_draws():
     )
 
 
-def test_places_that_alternate_share_their_draws():
-    found = np.repeat([[True, False] * 33], 2, axis=0).T
-    assert _places.sharing(found) == ("the same draws", [(0, 1)])
-
-
 def test_places_that_are_always_kept_are_reported_by_their_rate():
     found = bits()
     found[:, 7] = found[:, 30] = True
