@@ -311,12 +311,13 @@ def test_calls_that_repeat_each_other_are_no_sample():
         generator = torch.Generator().manual_seed(0)
         return x.masked_fill(torch.rand(x.shape, generator=generator) < p, 0) if training else x
 
-    comparison = compare_laws(one_mask, one_mask)
+    comparison = compare_laws(one_mask, Below)
     (row,) = (row for row in comparison.rows if row.group == "law")
     assert row.differs is None
     assert "train-stochastic fails" in row.a
+    assert row.b == "not looked at"
     assert not comparison.same
-    assert "1 not compared: no verdict." in render_comparison(comparison)
+    assert "; b: not looked at: all\n" in render_comparison(comparison)
 
 
 # Whatever the target does

@@ -65,32 +65,6 @@ def test_a_backward_that_takes_its_gradient_for_contiguous(strides, name):
     assert found.message.startswith(f"gradient from {name} one: p=0.5: 240 of 480 values are")
 
 
-def random_gradient(change):
-    def drop(x, p):
-        mask = draw(x, p)
-        return Gradient.apply(x, select(x, mask, p), lambda g: change(select(g, mask, p), x))
-
-    return made(drop)
-
-
-def test_gradients_at_zero_that_are_something_else():
-    target = random_gradient(lambda g, x: put(g, _0=NAN, _1=7.0, _2=7.0))
-    found = fault("grad-at-zero", target)
-    assert found.message == (
-        "p=0.5: at x = 0, 2 of 6135 gradients are neither 0 nor the incoming gradient / (1 - p)"
-    )
-    assert found.figures == {"p": 0.5}
-
-
-def test_gradients_at_zero_may_be_rounded():
-    run("grad-at-zero", random_gradient(lambda g, x: g * (1 + 2.0**-23)))
-
-
-def test_gradients_that_are_lost_where_x_is_zero():
-    found = fault("grad-at-zero", random_gradient(lambda g, x: g.masked_fill(x == 0, 0)))
-    assert found.message.startswith("p=0.5, x = 0: 1 of 6135 gradients are zero, expected 0.5")
-
-
 @pytest.mark.parametrize(
     ("size", "gradient", "said"),
     [(1e-38, NAN, "1e-38"), (1e37, math.inf, "1e+37"), (1e-3, -math.inf, "0.001")],
@@ -106,59 +80,6 @@ def test_a_gradient_that_is_not_finite_at_some_size(size, gradient, said):
     found = fault("grad-finite", target)
     assert found.message == (f"p=0.5: 128 of 1024 gradients are not finite, the first at x={said}")
     assert found.figures == {"p": 0.5, "x": pytest.approx(size)}
-
-
-class Numbered:
-    """The backwards of a dropout, by the numbers of the call and of its backward, from 1."""
-
-    def __init__(self, change):
-        self.change, self.calls = change, 0
-
-    def __call__(self, x, p):
-        self.calls += 1
-        call, backwards, mask = self.calls, [], draw(x, p)
-
-        def backward(g):
-            backwards.append(g)
-            return self.change(select(g, mask, p), call, len(backwards))
-
-        return Gradient.apply(x, select(x, mask, p), backward)
-
-
-@pytest.mark.parametrize("number", [1, 2])
-@pytest.mark.parametrize("attempt", [1, 2])
-def test_a_gradient_with_the_mask_of_another_call(number, attempt):
-    def change(g, call, backward):
-        return torch.zeros_like(g) if (call, backward) == (number, attempt) else g
-
-    found = fault("grad-own-call", made(Numbered(change)))
-    kept = found.figures["differ"]
-    assert found.message == (
-        f"p=0.5: gradient {attempt} of call {number} of 2 has another mask than its forward at "
-        f"{kept} of 256 places"
-    )
-    assert 64 < kept < 192
-    assert found.figures["p"] == 0.5
-
-
-@pytest.mark.parametrize("number", [3, 4])
-def test_the_gradient_of_two_calls_on_one_tensor_is_the_sum(number):
-    def change(g, call, backward):
-        return g + put(torch.zeros_like(g), _0=1.0, _9=-1.0) if call == number else g
-
-    found = fault("grad-own-call", made(Numbered(change)))
-    assert found.message == (
-        "p=0.5: two calls on one tensor, then one backward: 2 of 256 gradients are not the sum of "
-        "those of the two calls"
-    )
-    assert found.figures == {"p": 0.5, "wrong": 2}
-
-
-def test_a_call_that_writes_into_its_input_has_no_sum():
-    seen = run(
-        "grad-own-call", made(lambda x, p: x.mul_(select(torch.ones_like(x), draw(x, p), p)))
-    )
-    assert seen.message == "two calls, then two gradients of each: own masks"
 
 
 class Later(torch.nn.Module):

@@ -115,7 +115,7 @@ def test_a_stretch_that_repeats(p):
     flat[second : second + width] = flat[first : first + width]
     flat[second + width] = ~flat[first + width]
     flat[second - 1] = ~flat[first - 1]
-    assert run("mask-repeats", torch.nn.Dropout(p)).message.endswith(" bits repeat in 65536")
+    assert run("mask-repeats", torch.nn.Dropout(p)).message.startswith("no ")
     found = fault("mask-repeats", OfParts(p, flat))
     if p == 0.5:
         assert found.message == (

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from torchdropout.verify.checks import layout
-from verify.broken._common import draw, select
-from verify.checks._alone import fault, halves, made, noted, put, reason, run
+from verify.checks._alone import fault, halves, made, put, reason, run
 
 X = torch.arange(6.0 * 5 * 16 * 12).reshape(6, 5, 16, 12)
 
@@ -41,33 +40,6 @@ def test_values_that_are_right_in_all_layouts():
     assert run("layout-values", made(halves)).message == ", ".join(STRIDES)
 
 
-@pytest.mark.parametrize("name", ["transposed", "channels_last", "first axis last"])
-def test_a_rate_that_is_wrong_in_one_layout(name):
-    strides = layout._strided(torch.ones(1, 24, 20, 28))[name].stride()
-
-    def drop(x, p):
-        return select(x, draw(x, 0.3 if x.stride() == strides else p), p)
-
-    found = fault("layout-rate", made(drop))
-    assert found.message.startswith(f"p=0.5, {name}: 0.")
-    assert "of 13440 dropped, expected 0.5" in found.message
-
-
-@pytest.mark.parametrize("axis", [0, 1])
-def test_elements_that_share_memory_and_their_draws(axis):
-    def drop(x, p):
-        mask = draw(x, p)
-        if x.stride()[axis] == 0:
-            mask = mask.narrow(axis, 0, 1).expand_as(mask)
-        return select(x, mask, p)
-
-    found = fault("expanded-independent", made(drop))
-    name = ("first axis", "last axis")[axis]
-    assert found.message.startswith(
-        f"p=0.5, expanded along the {name}: 0 of 4608 neighbours differ, expected 0.5"
-    )
-
-
 @pytest.mark.parametrize("name", [name for name in STRIDES if name != "expanded"])
 def test_a_mask_that_depends_on_the_layout(name):
     def drop(x, p):
@@ -97,10 +69,8 @@ def test_a_mask_that_is_made_on_the_cpu(rule, said):
 
 
 def test_a_mask_that_follows_the_device_of_x():
-    target, calls = noted(made(lambda x, p: x))
-    seen = run("device-followed", target, compiled=True)
+    seen = run("device-followed", made(lambda x, p: x), compiled=True)
     assert seen.message == "the device of x, on fake tensors"
-    assert calls == {((6, 4), 0.5, True): 1}
 
 
 def test_what_cannot_be_run_on_fake_tensors():

@@ -63,34 +63,6 @@ def test_eval_that_changes_something(target, message):
     assert fault("eval-identity", target).message == message
 
 
-def numbered(same):
-    """The masks of calls, numbered from 1, of which these two are the same."""
-    count = 0
-
-    def drop(x, p):
-        nonlocal count
-        count += 1
-        generator = torch.Generator().manual_seed(same[0] if count == same[1] else count)
-        return select(x, torch.rand(x.shape, generator=generator) < p, p)
-
-    return made(drop)
-
-
-@pytest.mark.parametrize("same", [(1, 2), (1, 8), (3, 7), (7, 8)])
-def test_two_calls_with_one_mask(same):
-    found = fault("train-stochastic", numbered(same))
-    assert found.message == (
-        f"p=0.5, training: calls {same[0]} and {same[1]} of 8 gave the same output"
-    )
-    assert found.figures == {"p": 0.5, "calls": 8}
-
-
-def test_an_input_that_comes_back():
-    found = fault("train-stochastic", made(lambda x, p: x))
-    assert found.message == "p=0.5, training: the input came back unchanged in training"
-    assert found.figures == {"p": 0.5}
-
-
 def test_one_call_of_eight_that_does_nothing():
     calls = []
 
@@ -128,24 +100,3 @@ class Counts(torch.nn.Module):
 )
 def test_a_mode_that_is_lost_after_some_switches(wrong_in, message):
     assert fault("mode-switch", Counts(0.5, wrong_in)).message == message
-
-
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        (
-            made(lambda x, p: select(x, draw(x, p), p) if torch.is_grad_enabled() else x),
-            "p=0.5, training under no_grad: the input came back unchanged in training",
-        ),
-        (
-            made(lambda x, p: x if torch.is_inference_mode_enabled() else select(x, draw(x, p), p)),
-            "p=0.5, training under inference_mode: the input came back unchanged in training",
-        ),
-        (
-            made(evaluation=lambda x, p: x if torch.is_grad_enabled() else put(x, _0=9.0)),
-            "p=0.5, eval under no_grad: 1 of 256 values changed, 0 are 0",
-        ),
-    ],
-)
-def test_a_guard_that_is_taken_for_a_mode(target, message):
-    assert fault("grad-mode", target).message == message

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from verify.checks._alone import fault, made, noted, put, reason, run
+from verify.checks._alone import fault, made, put, reason, run
 from verify.correct import specs
 
 # --- Shared draws ---------------------------------------------------------------------------------
@@ -74,10 +74,9 @@ CUT_OFF = (5, slice(0, 4), slice(11, 16))
 
 
 def test_blocks_that_are_whole():
-    target, calls = noted(blocks(*WHOLE, CUT_OFF))
+    target = blocks(*WHOLE, CUT_OFF)
     seen = run("block-shape", target, spec="drop-block")
     assert seen.message == "whole blocks of 7 x 7, 2048 planes"
-    assert calls == {((2048, 1, 16, 16), 0.05, True): 1}
 
 
 @pytest.mark.parametrize(
@@ -140,10 +139,9 @@ def by_sample(y):
     ],
 )
 def test_scales_that_compensate_for_what_was_dropped(scale):
-    target, calls = noted(scaled_blocks(scale))
+    target = scaled_blocks(scale)
     seen = run("scale-common", target, spec="drop-block")
     assert seen.message.startswith("one scale per call or sample")
-    assert {shape for shape, *_ in calls} == {(64, 1, 16, 16)}
 
 
 KEPT = 1 - (16 + 64) / 256, 1 - 16 / 256  # of the samples with an even number, and an odd one
@@ -425,6 +423,3 @@ def test_an_attention_may_return_its_weights_too():
 
     seen = run("probabilities-dropped", attend, spec="attention")
     assert seen.message == "equal columns of v give equal outputs"
-    target, calls = noted(specs.attention)
-    run("probabilities-dropped", target, spec="attention")
-    assert calls == {((2, 2, 4, 8), (2, 2, 32, 8), (2, 2, 32, 8), 0.5, True): 1}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from verify.broken._common import draw, select
-from verify.checks._alone import counted, fault, put, run
+from verify.checks._alone import fault, put, run
 
 
 class Drop(torch.nn.Module):
@@ -25,63 +25,6 @@ class Drop(torch.nn.Module):
 
     def evaluate(self, x):
         return x
-
-
-COPIES = ["copy.deepcopy", "pickle", "torch.save", "load_state_dict", "double"]
-
-
-class Weighed(Drop):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.weight = torch.nn.Parameter(torch.ones(1))
-
-
-class WithPart(Drop):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.inner = torch.nn.Identity()
-
-
-class Unpicklable(Drop):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.rule = lambda x: x
-
-    def __deepcopy__(self, memo):
-        return type(self)(self.p)
-
-
-class TwiceHeld(Drop):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.keep = 1 - p
-
-    def where(self, x):
-        return draw(x, 1 - self.keep)
-
-
-class Private(Drop):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self._same = p
-
-
-@pytest.mark.parametrize(
-    ("target", "labels"),
-    [
-        (Weighed, [*COPIES, "`p` was set"]),
-        (WithPart, [*COPIES, "half", "bfloat16", "double"]),
-        (
-            Unpicklable,
-            ["copy.deepcopy", "load_state_dict", "double", "half", "bfloat16", "double",
-             "`p` was set"],
-        ),
-        (TwiceHeld, [*COPIES, "half", "bfloat16", "double", "`p` and `keep` was set"]),
-        (Private, [*COPIES, "half", "bfloat16", "double"]),
-    ],
-)  # fmt: skip
-def test_which_changes_a_module_is_compared_after(target, labels):
-    assert [label for label, *_ in counted("module-state", target).tests] == labels
 
 
 class Cut(Drop):
