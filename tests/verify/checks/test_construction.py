@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from torchdropout.verify.checks.construction import _helps
 from verify.checks._alone import fault, run
 
 ALL = ["nan", "inf", "-1.0", "-0.1", "1.5", "'0.1'", "None"]
@@ -88,4 +87,13 @@ def test_an_error_that_does_not_help(p):
     ],
 )
 def test_a_message_helps_by_the_word_the_value_or_its_type(message, p, helps):
-    assert _helps(message, p) is helps
+    def drop(x, given, training):
+        if not isinstance(given, float) or not 0 <= given <= 1:
+            is_it = given is p or given == p
+            raise ValueError(message if is_it else "not a probability")
+        return x
+
+    if helps:
+        run("wrong-p-named", drop)
+    else:
+        assert message in fault("wrong-p-named", drop).message

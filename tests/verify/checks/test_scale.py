@@ -1,6 +1,9 @@
 """What the checks of the scale say of what is wrong."""
 
+import re
+
 import pytest
+import torch
 
 from verify.broken._common import draw, select
 from verify.checks._alone import fault, halves, made, put, run
@@ -38,3 +41,17 @@ def test_a_scale_that_depends_on_the_shape(shape):
         return select(x, draw(x, 0.0), p) * (1.5 if x.shape == shape else 1)
 
     assert fault("scale-constant", made(drop)).message.startswith(f"shape {shape}: p=0.5: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda x, p: x.masked_fill(draw(x, p), 0), "such as .*, expected .*; it looks unscaled"),
+        (lambda x, p: put(halves(x, p), _0=torch.nan, _2=torch.nan), ": 2 of .*; 2 are NaN"),
+        (lambda x, p: put(halves(x, p), _1=7.0), ": 1 of .* values are neither .* such as 7, "),
+    ],
+)
+def test_what_is_said_of_wrong_values(change, said):
+    found = fault("kept-scale", made(change))
+    assert re.search(said, found.message)
+    assert found.figures["wrong"] >= 1
