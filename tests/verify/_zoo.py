@@ -1,10 +1,9 @@
 """Finds the broken and the correct dropouts, and reads what their docstrings say of them.
 
-A docstring may hold, a line each:
-
-- `Trips: check-name`: the check that must be the first to report it (broken ones only).
-- `Spec: name`: what it claims to be, where that is not plain dropout.
-- `Level: name`: the level at which its fault is seen, where that is not the coarsest.
+The docstring of a broken one begins with the check that must be the first to report it, what the
+dropout claims to be if that is not plain dropout, and the level at which its fault is seen if that
+is not the coarsest: "few-masks: ...", "shared-mask of dropout2d: ...", "drop-rate at quick: ...".
+That of a correct one may hold a line `Spec: name`, and one `Level: name`.
 """
 
 import importlib
@@ -98,10 +97,17 @@ class Member:
         return frozenset(near) - LONG | with_needed(self.trips, spec)
 
 
-def said(target, what):
-    """What a docstring says under a name, or None."""
-    found = re.search(rf"^{what}: (\S+)$", inspect.getdoc(target) or "", re.MULTILINE)
-    return found and found.group(1)
+TRIPS = re.compile(r"(?P<trips>[a-z-]+)(?: of (?P<spec>\S+))?(?: at (?P<level>\w+))?: ")
+
+
+def said(target, kind):
+    """The check that a docstring names, or None, the spec and the level."""
+    doc = inspect.getdoc(target) or ""
+    if kind == "broken":
+        found = TRIPS.match(doc)
+        return found.groups() if found and found["trips"] in ORDER else (None, None, None)
+    lines = [re.search(rf"^{what}: (\S+)$", doc, re.MULTILINE) for what in ("Spec", "Level")]
+    return None, *(line and line.group(1) for line in lines)
 
 
 def members(kind):
@@ -110,10 +116,11 @@ def members(kind):
     for path in sorted((HERE / kind).glob("[!_]*.py")):
         module = importlib.import_module(f"verify.{kind}.{path.stem}")
         for name, target in vars(module).items():
-            trips = said(target, "Trips")
-            if name.startswith("_") or not callable(target) or (kind == "broken" and not trips):
+            if name.startswith("_") or not callable(target):
+                continue
+            trips, spec, level = said(target, kind)
+            if kind == "broken" and not trips:
                 continue
             assert name not in found, f"{name} is in two files"
-            spec, level = said(target, "Spec"), said(target, "Level")
             found[name] = Member(name, path.stem, target, trips, spec, level)
     return found
