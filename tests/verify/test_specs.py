@@ -12,6 +12,7 @@ from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetErr
 from torchdropout.verify import SPECS, check_subject
 from torchdropout.verify.context import Fault
 from torchdropout.verify.specs import PLAIN, infer, parse
+from torchdropout.verify.specs.effect import AnyScale, Gaussian, Scaled
 from torchdropout.verify.subject import Spec
 from torchdropout.verify.targets import resolve
 from verify._zoo import COARSE, SHORT, with_needed
@@ -565,6 +566,45 @@ def test_a_fused_target_without_a_bias_is_verified_without(run_checks):
     assert run_checks(resolve(add, spec="dropout-add"), only=SHORT).passed
     found = run_checks(resolve(drops_both, spec="dropout-add"), only=SHORT).findings
     assert [f.name for f in found if f.severity == "error"] == ["fused-composition"]
+
+
+# What is read from an output
+
+QUANTILE = float(Gaussian().of(0.25).ppf(0.25))
+KEPT = 4 / 3  # 1 / (1 - p)
+
+
+@pytest.mark.parametrize(
+    ("effect", "y", "read"),
+    [
+        (Scaled(), [5.0, 0.0, 7.0, 1.0], [5.0, 0.0, 7.0, 1.0]),
+        (Scaled(unscaled=True), [1.0, 0.0, 2.0, -1.0], [KEPT, 0, 2 * KEPT, -KEPT]),
+        (
+            Scaled(unscaled=True, inverse=False),
+            [1.0, 0.0, 2 * KEPT, 1e-20],
+            [KEPT, 0, 2 * KEPT**2, KEPT * 1e-20],
+        ),
+        (Scaled(bits=3), [KEPT, 0.0, 2 * KEPT, -KEPT], [KEPT, 0, 2 * KEPT, -KEPT]),
+        (AnyScale(), [5.0, 0.0, 10.0, -5.0], [KEPT, 0, 2 * KEPT, -KEPT]),
+        (
+            Gaussian(),
+            [QUANTILE + 0.1, -1.5 * QUANTILE + 1.5, 2 * QUANTILE, -QUANTILE - 2],
+            [KEPT, 0, 0, -KEPT],
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_read_as_the_dropout_it_stands_for(effect, y, read):
+    """With the gradient of that dropout, and as it is where nothing is random."""
+    x = torch.tensor([1.0, -1.5, 2.0, -1.0], dtype=torch.float64)
+    y = torch.tensor(y, dtype=torch.float64, requires_grad=True)
+    found = effect.decode(x, y, 0.25)
+    assert found.tolist() == pytest.approx(read, rel=1e-12)
+    found.sum().backward()
+    steep = found.detach() / y.detach()
+    kept = steep.isfinite() & (steep != 0)
+    assert torch.allclose(y.grad[kept], steep[kept])
+    assert effect.decode(x, y, 0.0) is effect.decode(x, y, 1.0) is y
 
 
 # The parts of a view
