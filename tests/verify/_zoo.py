@@ -3,7 +3,7 @@
 The docstring of a broken one begins with the check that must be the first to report it, what the
 dropout claims to be if that is not plain dropout, and the level at which its fault is seen if that
 is not the coarsest: "few-masks: ...", "shared-mask of dropout2d: ...", "drop-rate at quick: ...".
-That of a correct one may hold a line `Spec: name`, and one `Level: name`.
+That of a correct one that is not plain begins with what it is, and the level: "dropout2d: ...".
 """
 
 import importlib
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torchdropout.verify import CHECKS, Level
+from torchdropout.verify import CHECKS, SPECS, Level
 from torchdropout.verify.targets import resolve
 
 HERE = Path(__file__).parent
@@ -97,17 +97,18 @@ class Member:
         return frozenset(near) - LONG | with_needed(self.trips, spec)
 
 
-TRIPS = re.compile(r"(?P<trips>[a-z-]+)(?: of (?P<spec>\S+))?(?: at (?P<level>\w+))?: ")
+SAID = {
+    "broken": re.compile(r"(?P<trips>[a-z-]+)(?: of (?P<spec>\S+))?(?: at (?P<level>\w+))?: "),
+    "correct": re.compile(r"(?P<spec>[a-z0-9-]+(:\S+)?)(?: at (?P<level>\w+))?: "),
+}
 
 
 def said(target, kind):
-    """The check that a docstring names, or None, the spec and the level."""
-    doc = inspect.getdoc(target) or ""
-    if kind == "broken":
-        found = TRIPS.match(doc)
-        return found.groups() if found and found["trips"] in ORDER else (None, None, None)
-    lines = [re.search(rf"^{what}: (\S+)$", doc, re.MULTILINE) for what in ("Spec", "Level")]
-    return None, *(line and line.group(1) for line in lines)
+    """The check that a docstring names, the spec and the level, or what there is of these."""
+    found = SAID[kind].match(inspect.getdoc(target) or "")
+    parts = found.groupdict() if found else {}
+    known = parts.get("trips") in ORDER or parts.get("spec", "").partition(":")[0] in SPECS
+    return [parts.get(part) for part in ("trips", "spec", "level")] if known else [None] * 3
 
 
 def members(kind):
@@ -122,5 +123,6 @@ def members(kind):
             if kind == "broken" and not trips:
                 continue
             assert name not in found, f"{name} is in two files"
+            spec = None if spec == "plain" else spec
             found[name] = Member(name, path.stem, target, trips, spec, level)
     return found
