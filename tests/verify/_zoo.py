@@ -1,10 +1,9 @@
 """Finds the broken and the correct dropouts, and reads what their docstrings say of them.
 
-A docstring may hold, a line each:
-
-- `Trips: check-name`: the check that must be the first to report it (broken ones only).
-- `Spec: name`: what it claims to be, where that is not plain dropout.
-- `Level: name`: the level at which its fault is seen, where that is not the coarsest.
+The docstring of a broken one begins with the check that must be the first to report it, what the
+dropout claims to be if that is not plain dropout, and the level at which its fault is seen if that
+is not the coarsest: "few-masks: ...", "shared-mask of dropout2d: ...", "drop-rate at quick: ...".
+That of a correct one that is not plain begins with what it is, and the level: "dropout2d: ...".
 """
 
 import importlib
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torchdropout.verify import CHECKS, Level
+from torchdropout.verify import CHECKS, SPECS, Level
 from torchdropout.verify.targets import resolve
 
 HERE = Path(__file__).parent
@@ -98,10 +97,18 @@ class Member:
         return frozenset(near) - LONG | with_needed(self.trips, spec)
 
 
-def said(target, what):
-    """What a docstring says under a name, or None."""
-    found = re.search(rf"^{what}: (\S+)$", inspect.getdoc(target) or "", re.MULTILINE)
-    return found and found.group(1)
+SAID = {
+    "broken": re.compile(r"(?P<trips>[a-z-]+)(?: of (?P<spec>\S+))?(?: at (?P<level>\w+))?: "),
+    "correct": re.compile(r"(?P<spec>[a-z0-9-]+(:\S+)?)(?: at (?P<level>\w+))?: "),
+}
+
+
+def said(target, kind):
+    """The check that a docstring names, the spec and the level, or what there is of these."""
+    found = SAID[kind].match(inspect.getdoc(target) or "")
+    parts = found.groupdict() if found else {}
+    known = parts.get("trips") in ORDER or parts.get("spec", "").partition(":")[0] in SPECS
+    return [parts.get(part) for part in ("trips", "spec", "level")] if known else [None] * 3
 
 
 def members(kind):
@@ -110,10 +117,12 @@ def members(kind):
     for path in sorted((HERE / kind).glob("[!_]*.py")):
         module = importlib.import_module(f"verify.{kind}.{path.stem}")
         for name, target in vars(module).items():
-            trips = said(target, "Trips")
-            if name.startswith("_") or not callable(target) or (kind == "broken" and not trips):
+            if name.startswith("_") or not callable(target):
+                continue
+            trips, spec, level = said(target, kind)
+            if kind == "broken" and not trips:
                 continue
             assert name not in found, f"{name} is in two files"
-            spec, level = said(target, "Spec"), said(target, "Level")
+            spec = None if spec == "plain" else spec
             found[name] = Member(name, path.stem, target, trips, spec, level)
     return found

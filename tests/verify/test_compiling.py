@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from torchdropout.verify import check_subject, compiling
-from torchdropout.verify.compiling import Tracer, patient
+from torchdropout.verify import check_subject
+from torchdropout.verify.compiling import Tracer
 from torchdropout.verify.targets import resolve
 from verify import _zoo
 from verify.correct.specs import DropConnect
@@ -49,40 +49,6 @@ def test_what_the_compiler_cannot_trace_is_not_printed(caplog):
     with caplog.at_level(logging.WARNING, "torch._dynamo"):
         assert verified(reads_a_number)[0] == "ok"
     assert not caplog.records
-
-
-class Whole(torch.fx.Tracer):
-    """Traces through a module of torch, too."""
-
-    def is_leaf_module(self, module, name):
-        return False
-
-
-def test_graphs_with_an_operation_are_counted_and_all_are_traced(monkeypatch):
-    def backend(name):
-        return lambda *given: (name, *given)
-
-    monkeypatch.setattr(compiling._torch, "compiler_backend", lambda: backend)
-    tracer = Tracer()
-    for module, count in ((torch.nn.ReLU(), 1), (torch.nn.Identity(), 1), (torch.nn.ReLU(), 2)):
-        graph = torch.fx.GraphModule(module, Whole().trace(module))
-        assert tracer(graph, [1]) == ("aot_eager", graph, [1])
-        assert tracer.graphs == count
-
-
-def test_the_log_of_the_compiler_is_as_before():
-    importlib.import_module("torch._dynamo")  # or nothing needs to be set
-    logger = logging.getLogger("torch._dynamo")
-    level = logger.level
-    with patient():
-        assert logger.getEffectiveLevel() == logging.ERROR
-    assert logger.level == level
-    try:
-        logger.setLevel(logging.DEBUG)
-        with patient():
-            assert logger.level == logging.DEBUG
-    finally:
-        logger.setLevel(level)
 
 
 def test_a_module_whose_weights_are_dropped_is_compiled():
@@ -128,16 +94,6 @@ def test_a_fault_of_compiled_code_is_seen_through_the_view(spec):
         return y * 3 if torch.compiler.is_compiling() else y
 
     assert verified(target, spec=spec)[0] == "fail"
-
-
-def test_a_mask_that_repeats_when_compiled_is_a_fault():
-    def repeats(x, p, training):
-        if training and torch.compiler.is_compiling():
-            noise = torch.arange(1.0, 1.0 + x.numel()).mul(12.9898).sin().mul(43758.5453).frac()
-            return torch.where(noise.abs().view(x.shape) < p, 0.0, x / (1 - p))
-        return F.dropout(x, p, training)
-
-    assert verified(repeats) == ("fail", "compiled: two calls had the same mask")
 
 
 def test_what_a_compiler_imports_stays_imported(tmp_path, monkeypatch):

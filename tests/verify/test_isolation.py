@@ -17,11 +17,8 @@ import torch
 
 import torchdropout
 from torchdropout import apart
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
 from torchdropout.verify import RULES, isolation
 from torchdropout.verify.context import LEVELS
-from torchdropout.verify.results import CheckResult
-from verify import _reports as r
 from verify import _zoo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
@@ -313,12 +310,6 @@ def test_a_target_has_no_descriptor_of_the_report(target, tmp_path):
     assert "all is well" not in report.read_text()
 
 
-def test_a_choice_that_does_not_apply_is_told(target):
-    outcome = run_verifier(target(""), select=("block-shape",))
-    assert outcome.reports == ()
-    assert "(plain), got block-shape" in outcome.unable[0]
-
-
 class Clock:
     """The module `time` for the process that verifies: a day later once a file is there.
 
@@ -412,38 +403,6 @@ def test_what_was_found_before_is_known_after(target):
     assert results["drop-rate"].status == "fail"
     assert results["empty-input"].message == "the process ended with exit code 1"
     assert results["tiny-input"].message == "not checked: drop-rate failed"
-
-
-def test_wrong_rates_are_known_to_the_next_process(target, monkeypatch):
-    class Run:
-        def __init__(self):
-            self.bad_rates = set()
-
-        def __call__(self, code, failed):
-            if RULES[code].name == "drop-rate":
-                self.bad_rates.add(0.25)
-            elif RULES[code].name == "empty-input":
-                os._exit(1)
-            return CheckResult(RULES[code], "ok", f"{self.bad_rates}, {sorted(failed)}")
-
-    monkeypatch.setattr(isolation, "begun", lambda *_, **__: contextlib.nullcontext(Run()))
-    results = only(run_verifier(target(""), select=("drop-rate", "empty-input", "tiny-input")))
-    assert results["tiny-input"].message == "{0.25}, ['empty-input']"
-
-
-def test_a_process_that_ends_between_two_checks_ends_the_next(target, monkeypatch):
-    hear = isolation._hear
-
-    def hear_when_it_has_ended(case, child, message):
-        hear(case, child, message)
-        if message[0] == "understood":
-            os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
-
-    monkeypatch.setattr(isolation, "_hear", hear_when_it_has_ended)
-    monkeypatch.setattr(apart.Harness, "receive", lambda self: os._exit(7))
-    results = only(run_verifier(target(""), select=("empty-input", "dtype-kept")))
-    assert set(failed(results).values()) == {"the process ended with exit code 7"}
-    assert len(failed(results)) == 2
 
 
 @pytest.mark.integration
@@ -609,28 +568,6 @@ def test_a_target_that_kills_its_guard_is_not_waited_for(target, tmp_path):
     assert failed(results) == {"empty-input": "the process ended with SIGKILL"}
 
 
-def test_each_target_has_its_own_time(target, monkeypatch):
-    # Each tick after the first target's end counts as a day.
-    ended, monotonic = [], time.monotonic
-
-    class Later:
-        def monotonic(self):
-            return monotonic() + 86400 * len(ended)
-
-        def __getattr__(self, name):
-            return getattr(time, name)
-
-    class Ends(Watch):
-        def over(self, target):
-            super().over(target)
-            ended.append(target)
-
-    monkeypatch.setattr(isolation, "time", Later())
-    names = [target("", name) for name in ("first", "second")]
-    outcome = run_verifier(*names, watch=Ends(), select=("output-shape",))
-    assert [report.seconds < 86400 for report in outcome.reports] == [True, True]
-
-
 def is_gone(pid):
     return not Path(f"/proc/{pid}").exists()
 
@@ -752,14 +689,6 @@ def test_without_forking_the_interrupt_is_the_same(target):
     assert report.checks[-1].rule.name == "p-zero-identity"
 
 
-def test_without_forking_the_progress_is_the_same(target):
-    watch, targets = Watch(), (target("", "first"), target("", "second"))
-    run_verifier(*targets, select=("empty-input",), watch=watch, fork=False)
-    assert watch.loading == watch.ended == list(targets)
-    assert watch.began == [(name, 0, 1, "empty-input") for name in targets]
-    assert watch.ticks == 4  # when a target begins to load, and when a check begins
-
-
 @pytest.mark.parametrize(
     ("before", "interrupted", "unable"),
     [("raise KeyboardInterrupt", True, ""), ("raise LookupError('not here')", False, "not here")],
@@ -794,209 +723,3 @@ def test_a_target_has_none_of_the_handlers_of_the_process_that_starts_it(target)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-# The parent's bookkeeping of what no target does at will, without processes
-
-
-@pytest.fixture
-def case(monkeypatch):
-    """A case of three checks whose target is loaded; its process ends on paper."""
-    monkeypatch.setattr(isolation.Process, "end", lambda *_: None)
-    process = mock.Mock()
-    process.has_ended.return_value = False
-    process.channel.receive.return_value = None
-    process.last_words.return_value = "ended so"
-    case = isolation._Case("a:A", r.target(interrupted=True), ("TD501", "TD502", "TD511"))
-    case.child = isolation._Child(process, time.monotonic(), is_loaded=True, code="TD501")
-    return case
-
-
-def said_of(code):
-    """What a process says of a result."""
-    result = CheckResult(RULES[code], "ok", "seen")
-    return {name: getattr(result, name) for name in isolation._RESULT}
-
-
-@pytest.mark.parametrize(
-    ("code", "is_loaded", "ago", "timeout", "is_late"),
-    [
-        ("TD501", True, 7.9, 5.0, True),
-        ("TD501", True, 6.0, 5.0, False),  # it has two seconds to stop by itself
-        ("TD501", True, 800.0, None, False),
-        (None, True, 800.0, 5.0, False),  # it waits
-        (None, False, 7.9, 5.0, True),
-    ],
-)
-def test_a_process_may_be_late_while_it_does_something(
-    case, code, is_loaded, ago, timeout, is_late
-):
-    case.child.code, case.child.is_loaded = code, is_loaded
-    case.child.heard = time.monotonic() - ago
-    isolation._listen(case, timeout)
-    assert (case.child is None) is is_late
-
-
-def test_one_result_is_heard_for_each_order(case):
-    receive = case.child.process.channel.receive
-    receive.side_effect = [["ended", said_of("TD501"), []], None]
-    isolation._listen(case, None)
-    assert list(case.results) == ["TD501"]
-    receive.side_effect = [["ended", said_of("TD502"), []], None]
-    isolation._listen(case, None)
-    assert case.results["TD502"].message == apart.SCRIBBLED
-    assert case.child is None
-
-
-@pytest.mark.parametrize("has_ended", [True, False])
-def test_what_a_process_sends_before_it_ends_is_heard(case, has_ended):
-    child = case.child
-    child.heard = time.monotonic() - 800  # it is gone, and not late as well
-    child.process.has_ended.return_value = has_ended
-    rest = None if has_ended else EOFError  # the socket may be held open
-    child.process.channel.receive.side_effect = [["ended", said_of("TD501"), []], rest]
-    isolation._listen(case, 5.0)
-    assert [result.message for result in case.results.values()] == ["seen", "ended so"]
-    assert case.child is None
-
-
-def test_an_order_to_a_process_that_is_gone_is_no_error(case):
-    case.child.code = None
-    case.child.process.channel.send.side_effect = BrokenPipeError
-    isolation._tell(case, Watch())
-    assert case.child.code == "TD501"
-
-
-@pytest.mark.parametrize(
-    ("interrupted", "unable", "is_partial"),
-    [(False, (), False), (True, (), True), (False, ("why",), True)],
-)
-def test_an_outcome_is_partial_where_a_report_is_missing(interrupted, unable, is_partial):
-    assert isolation.RunOutcome((), unable, interrupted).is_partial is is_partial
-
-
-@pytest.mark.parametrize(
-    ("fork", "can", "platform", "is_apart"),
-    [
-        (None, True, "linux", True),
-        (None, False, "linux", False),
-        (True, False, "linux", True),
-        (False, True, "linux", False),
-        (True, True, "win32", False),
-    ],
-)
-@pytest.mark.parametrize("limited", [True, False])
-def test_where_targets_are_verified(monkeypatch, fork, can, platform, is_apart, limited):
-    calls = []
-    monkeypatch.setattr(isolation, "can_fork", lambda: can)
-    monkeypatch.setattr(isolation, "can_limit", lambda: limited)
-    monkeypatch.setattr(isolation.sys, "platform", platform)
-    monkeypatch.setattr(isolation, "_run_apart", lambda *args: calls.append(("apart", *args)))
-    monkeypatch.setattr(isolation, "_run_here", lambda *args: calls.append(("here", *args)))
-    isolation.verify_targets(["a"], {}, "watch", timeout=5.0, fork=fork)
-    here = ("here", ["a"], {}, "watch", 5.0 if limited else None)
-    assert calls == [("apart", ["a"], {}, "watch", 5.0, 1) if is_apart else here]
-
-
-@pytest.mark.parametrize(("status", "can"), [(0, True), (256, False), (9, False)])
-def test_a_process_is_forked_to_see_whether_it_can_be_used(monkeypatch, status, can):
-    monkeypatch.setattr(isolation, "fork", lambda: 7)
-    monkeypatch.setattr(isolation.os, "waitpid", lambda pid, flags: (pid, status))
-    assert isolation.can_fork() is can
-    monkeypatch.setattr(isolation, "fork", lambda: 0)
-    monkeypatch.setattr(isolation.os, "_exit", sys.exit)
-    if not can:  # as autograd does then
-        monkeypatch.setattr(torch.Tensor, "square", lambda x: 1 / 0)
-    with pytest.raises(SystemExit) as caught:
-        isolation.can_fork()
-    assert caught.value.code == (not can)
-
-
-def test_only_linux_forks(monkeypatch):
-    monkeypatch.setattr(isolation.sys, "platform", "darwin")
-    monkeypatch.setattr(isolation, "fork", lambda: pytest.fail("forked"))
-    assert isolation.can_fork() is False
-
-
-OPTIONS = {"level": "quick", "seed": 3, "select": (), "ignore": ()}
-
-
-@pytest.fixture
-def served():
-    """What a process says of a target; in this process."""
-    threads = torch.get_num_threads()
-
-    def serve(target, *orders):
-        harness = mock.Mock()
-        harness.receive.side_effect = orders
-        isolation._serve(harness, target, OPTIONS, None, 3)
-        assert torch.get_num_threads() == 3
-        return [call.args for call in harness.send.call_args_list]
-
-    yield serve
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (TargetError("no such file"), ("unable", "no such file")),
-        (ArgumentTypeError("no spec"), ("unable", "no spec")),
-        (ArgumentValueError("no kind"), ("unable", "no kind")),
-        (KeyboardInterrupt(), ("stopped",)),
-        (
-            SystemExit(3),
-            ("unable", "TARGET 'a.py:A' raised outside of a check: SystemExit: 3"),
-        ),
-    ],
-)
-def test_what_ends_a_process_is_said(served, monkeypatch, error, said):
-    monkeypatch.setattr(isolation, "resolve", mock.Mock(side_effect=error))
-    assert served("a.py:A") == [said]
-    isolation.resolve.assert_called_once_with("a.py:A")
-
-
-def test_a_process_carries_out_orders(served):
-    code = next(code for code, rule in RULES.items() if rule.name == "p-zero-identity")
-    said = served("torch.nn:Dropout", [code, [], [0.25]], KeyboardInterrupt)
-    (_, heading, selection, codes), (_, result, rates), _ = said
-    assert [kind for kind, *_ in said] == ["understood", "ended", "stopped"]
-    assert (heading["level"], heading["seed"], selection["select"]) == ("quick", 3, ())
-    assert code in codes
-    assert (result["status"], rates) == ("ok", [0.25])
-
-
-@pytest.mark.parametrize(
-    ("threads", "targets", "jobs", "each"),
-    [(6, "abc", 3, 2), (7, "abc", 3, 2), (1, "abc", 3, 1), (5, "ab", 1, 5), (5, "a", 4, 5)],
-)
-def test_the_threads_of_a_process(monkeypatch, threads, targets, jobs, each):
-    seen = []
-
-    def start(case, options, timeout, threads):
-        seen.append((case.target, options, timeout, threads))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(isolation, "_start", start)
-    monkeypatch.setattr(isolation.torch, "get_num_threads", lambda: threads)
-    outcome = isolation._run_apart([*targets], {"seed": 0}, Watch(), 5.0, jobs)
-    assert 0 < isolation._TICK <= 0.5  # the bars move on
-    assert seen == [("a", {"seed": 0}, 5.0, each)]
-    assert (outcome.reports, outcome.unable, outcome.interrupted) == ((), (), True)
-
-
-def test_what_is_printed_goes_to_stderr_and_stdout_is_as_before(capfd, monkeypatch):
-    stdout = open(1, "w", closefd=False)  # noqa: SIM115
-    monkeypatch.setattr(sys, "stdout", stdout)
-    print("before")  # in the buffer
-    descriptors = os.listdir("/proc/self/fd")  # noqa: PTH208
-    with isolation.stdout_to_stderr():
-        stdout.flush()  # as a target may
-        print("from Python")
-        os.write(1, b"from native code\n")
-    assert sys.stdout is stdout
-    stdout.flush()
-    assert os.listdir("/proc/self/fd") == descriptors  # noqa: PTH208
-    os.write(1, b"afterwards\n")
-    out, err = capfd.readouterr()
-    assert (out, err) == ("before\nafterwards\n", "from Python\nfrom native code\n")

@@ -3,7 +3,6 @@
 import io
 import re
 import sys
-import threading
 
 import pytest
 from rich.console import Console
@@ -38,17 +37,6 @@ def test_bars_show_each_target_that_is_verified():
         bars.tick()
         assert "a:b" not in out.getvalue()
         assert "c:d" in out.getvalue()
-
-
-def test_one_target_has_one_bar():
-    with Progress(console=Console(file=io.StringIO()), auto_refresh=False) as progress:
-        bars = Bars(progress)
-        assert progress.tasks == []
-        bars.begin("a:b")
-        bars.begin("a:b")
-        assert [task.description for task in progress.tasks] == ["a:b"]
-        bars.over("a:b")
-        assert progress.tasks == []
 
 
 class Terminal(io.StringIO):
@@ -98,52 +86,3 @@ def test_a_long_name_leaves_room_for_the_count(monkeypatch):
     for line in drawn:
         assert "12/57 drop-rate" in line
         assert len(line) <= 80
-
-
-def drawn_lines(monkeypatch, width, target):
-    """What `bars` draws of one target."""
-    stream = Terminal()
-    monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", f"{width}")
-    with bars() as watch:
-        watch.at(target, 12, 48, RULES["TD521"])
-        watch.tick()
-    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).splitlines()
-    return {line.strip("\r") for line in lines if "drop-rate" in line}, stream.getvalue()
-
-
-@pytest.mark.parametrize(("width", "name"), [(80, "[b]Dropout"), (100, "m:Drop"), (66, "m:Drop")])
-def test_a_line_is_as_wide_as_the_terminal_and_the_bar_has_20_columns(monkeypatch, width, name):
-    (line,), _ = drawn_lines(monkeypatch, width, name)
-    bar = line[line.index("━") : line.rindex("━") + 1]
-    assert len(bar) == 20
-    assert bar.startswith("━" * 5 + "╺")  # a quarter
-    left, right = line.split(bar)
-    assert left == f"{name:<{width - 56}} "
-    assert right == f" 12/48 {'drop-rate':<20} 0:00:00"
-
-
-@pytest.mark.parametrize("name", ["m:LongDropout", "m:A B C D E"])
-def test_a_name_keeps_eight_columns_and_is_cut_with_an_ellipsis(monkeypatch, name):
-    (line,), _ = drawn_lines(monkeypatch, 40, name)
-    assert line.startswith(f"{name[:7]}… ━")
-
-
-def test_the_bars_go_away_and_take_neither_the_streams_nor_a_thread(monkeypatch):
-    _, text = drawn_lines(monkeypatch, 80, "a:b")
-    assert text.endswith("\x1b[?25h\r\x1b[1A\x1b[2K")  # the cursor is shown, the line erased
-    stream = sys.stderr
-    out, threads = sys.stdout, threading.active_count()
-    with bars():
-        assert sys.stderr is stream
-        assert sys.stdout is out
-        assert threading.active_count() == threads
-
-
-def test_without_a_terminal_there_are_none():
-    bars = Bars(None)
-    bars.begin("a:b")
-    bars.at("a:b", 1, 9, RULES["TD521"])
-    bars.tick()
-    bars.over("a:b")

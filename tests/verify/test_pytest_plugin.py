@@ -1,11 +1,8 @@
 """The tests that `parametrize_with_dropout_checks` makes, run by pytest itself."""
 
-import contextlib
-import functools
 import inspect
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,12 +13,9 @@ from torchdropout import verify
 from torchdropout.errors import (
     ArgumentTypeError,
     ArgumentValueError,
-    TargetError,
-    VerificationError,
 )
 from torchdropout.verify import RULES, pytest_plugin, runner
 from torchdropout.verify.pytest_plugin import parametrize_with_dropout_checks
-from torchdropout.verify.results import CheckResult
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.targets import resolve
@@ -119,22 +113,6 @@ def test_a_failure_shows_the_finding_its_figures_and_where_to_read_on(run):
     result.stdout.no_fnmatch_line("*pytest_plugin.py*")
 
 
-def test_a_failure_shows_eight_figures_that_are_no_tables():
-    figures = {"lags": [0.5], "word": "w"} | {f"n{i}": i / 3 for i in range(9)}
-    result = CheckResult(RULES["TD521"], "fail", "too many", figures)
-    target = SimpleNamespace(name="layer", description="a module")
-    run = SimpleNamespace(subject=target, level="quick", seed=7)
-    assert pytest_plugin._said(result, run).splitlines() == [
-        "drop-rate (TD521): too many",
-        "required: The fraction of dropped elements is p.",
-        "figures: word=w, n0=0, n1=0.333333, n2=0.666667, n3=1, n4=1.33333, n5=1.66667, n6=2",
-        "target: layer, a module; level quick, seed 7",
-        "`torchdropout explain drop-rate` says why it matters and how to fix it.",
-    ]
-    result = CheckResult(RULES["TD521"], "fail", "too many", {"lags": [0.5]})
-    assert "figures" not in pytest_plugin._said(result, run)
-
-
 def test_a_check_that_needs_a_failed_one_is_skipped_also_when_run_alone(run):
     for flags in ((), ("-k", "mode-switch")):
         result = run("[Live], select=['eval-identity', 'mode-switch']", "-v", *flags)
@@ -218,21 +196,6 @@ def test_a_target_that_is_not_understood_is_one_failing_test(run):
     result.stdout.fnmatch_lines(["E *TargetError: Expected TARGET 'no.such:Thing' *"])
 
 
-@pytest.mark.parametrize(
-    ("error", "raised", "words"),
-    [
-        (TargetError("Expected TARGET"), TargetError, "^Expected TARGET$"),
-        (ValueError("v"), ValueError, "^v$"),
-        (SystemExit(3), VerificationError, r"^'a:b' raised SystemExit\(3\)$"),
-    ],
-)
-def test_what_a_target_raised_is_raised_without_this_frame(error, raised, words):
-    with pytest.raises(raised, match=words) as caught:
-        pytest_plugin.NotUnderstood(error)("a:b")
-    assert caught.traceback[-1].ishidden(caught)
-    assert (caught.value is error) is (raised is ValueError)
-
-
 @pytest.mark.integration
 def test_two_workers_say_what_one_does(run):
     arguments = "[Right, Live], select=['mode', 'p-one-zeros']"
@@ -305,89 +268,6 @@ def test_names_of_targets():
         "Sequential",
         "Dropout-3",
     ]
-
-
-class Said(nn.Module):
-    def __init__(self, text):
-        super().__init__()
-        self.text = text
-
-    def __repr__(self):
-        return self.text
-
-
-@pytest.mark.parametrize(
-    ("target", "name"),
-    [
-        ("a.b:C", "C"),
-        ("C", "C"),
-        (nn.Dropout, "Dropout"),
-        (functools.partial(nn.Dropout, 0.5), "Dropout"),
-        (functools.partial(nn.Dropout(0.5)), "Dropout"),  # an object without a name
-        (SimpleNamespace(__name__=3), "SimpleNamespace"),
-        (Said("w" * 60), "w" * 60),
-        (Said("w" * 61), "Said"),
-        (Said("two\n  lines"), "two lines"),
-    ],
-)
-def test_the_short_name_of_a_target(target, name):
-    assert pytest_plugin._short_name(target) == name
-
-
-def test_names_are_numbered_from_the_second_on():
-    taken = {"b", "b-2"}
-    assert [pytest_plugin._unique("a", taken) for _ in range(3)] == ["a", "a-2", "a-3"]
-    assert pytest_plugin._unique("b", taken) == "b-3"
-
-
-def test_rates_that_a_check_finds_wrong_are_known_to_the_next(monkeypatch):
-    seen = []
-
-    class Run:
-        def __init__(self):
-            self.bad_rates = set()
-
-        def __call__(self, code, failed):
-            seen.append((RULES[code].name, list(failed), set(self.bad_rates)))
-            if RULES[code].name == "drop-rate":
-                self.bad_rates.add(0.5)
-            return CheckResult(RULES[code], "fail", "m")
-
-    monkeypatch.setattr(pytest_plugin, "begun", lambda *_: contextlib.nullcontext(Run()))
-    mark = parametrize_with_dropout_checks([nn.Dropout], select=["lag-independence"])
-    ((target, check),) = [parameter.values for parameter in mark.args[1]]
-    for _ in range(2):
-        with pytest.raises(VerificationError, match="lag-independence"):
-            check(target)
-    names = [name for name, _, _ in seen]
-    assert names == [r.name for r in RULES.values() if r.name in names]  # once, in run order
-    assert names[-2:] == ["drop-rate", "lag-independence"] or names[-1] == "lag-independence"
-    name, failed, bad_rates = seen[-1]
-    assert (name, failed, bad_rates) == ("lag-independence", names[:-1], {0.5})
-    assert seen[0][1:] == ([], set())
-
-
-@pytest.mark.parametrize(
-    ("severity", "options", "outcome"),
-    [
-        ("advice", {}, pytest.skip.Exception),
-        ("advice", {"strict": True}, VerificationError),
-        ("advice", {"expected_failures": {"TD585": "why"}}, VerificationError),
-        ("error", {}, VerificationError),
-    ],
-)
-def test_advice_fails_where_it_counts(monkeypatch, severity, options, outcome):
-    code = "TD585" if severity == "advice" else "TD502"
-    assert RULES[code].severity == severity
-    result = CheckResult(RULES[code], "fail", "m")
-    monkeypatch.setattr(pytest_plugin._Run, "result", lambda self, name: result)
-    mark = parametrize_with_dropout_checks([nn.Dropout], select=[code], **options)
-    ((target, check),) = [parameter.values for parameter in mark.args[1]]
-    with pytest.raises(outcome):
-        check(target)
-    marks = [(m.name, m.kwargs) for m in mark.args[1][0].marks]
-    xfail = {"reason": "why", "strict": True, "raises": VerificationError}
-    assert marks == ([("xfail", xfail)] if "expected_failures" in options else [])
 
 
 def test_a_check_is_of_its_target():

@@ -1,14 +1,11 @@
-import ast
 import dataclasses
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import torchdropout.verify.report as report_package
 from torchdropout.reporting.findings import Rule
 from torchdropout.reporting.rules import (
     render_rule,
@@ -151,15 +148,6 @@ def test_errors_come_before_advice_and_both_before_what_is_known():
     assert [line.split()[0] for line in text.splitlines()[:-1]] == ["FAIL", "advice", "known"]
 
 
-@pytest.mark.parametrize(("message", "own_line"), [(48, False), (47, True)])
-def test_the_group_has_its_own_line_where_a_message_would_have_less_than_48_columns(
-    message, own_line
-):
-    lead = len("  rate  " + "advice" + "  " + "drop-rate" + "  ")
-    text = render_text(Report((target(RATE),)), width=lead + message, detail="checks")
-    assert ("  rate" in text.splitlines()) is own_line
-
-
 GREEN, YELLOW, RED = "\x1b[1;32m", "\x1b[1;33m", "\x1b[1;31m"
 
 
@@ -181,14 +169,6 @@ def test_the_colour_of_a_verdict_and_of_a_total(checks, more, colour):
         assert not [c for c in {GREEN, YELLOW} - {colour} if c in styled]
     both = render_text(Report(report.targets * 2), styled=True)
     assert both.splitlines()[-1].startswith(colour)
-
-
-def test_a_group_has_one_line_on_a_narrow_terminal():
-    wordy = CheckResult(rule("mode-switch", "mode"), "skip", LONG)
-    lines = render_text(Report((target(wordy),)), width=60).splitlines()
-    (line,) = [line for line in lines if line.startswith("  mode")]
-    assert line.endswith("\N{HORIZONTAL ELLIPSIS}")
-    assert len(line) == 60
 
 
 def test_p_values_are_explained_where_they_are_printed():
@@ -225,15 +205,6 @@ def test_styles_do_not_depend_on_the_environment(monkeypatch):
     for name, value in (("NO_COLOR", "1"), ("TERM", "dumb"), ("COLUMNS", "20")):
         monkeypatch.setenv(name, value)
         assert render_text(report, styled=True) == expected
-
-
-def test_a_message_wraps_under_its_own_column():
-    lines = render_text(Report((target(ZEROS),)), width=70).splitlines()
-    first = next(line for line in lines if "FAIL    " in line)
-    rest = lines[lines.index(first) + 1]
-    column = first.index("p=1:")
-    assert rest[:column].isspace()
-    assert not rest[column].isspace()
 
 
 KNOWN = frozenset({ZEROS.rule.code, NAMED.rule.code})
@@ -351,18 +322,6 @@ def test_a_selection_of_all_that_apply_is_a_verdict():
     assert "select mode\n" in render_text(Report((one,)))
 
 
-def test_the_total_of_selected_checks_says_so():
-    text = render_text(Report((target(IDENTITY), partial(IDENTITY, select=("mode",)))))
-    assert text.endswith("\n\n2 of 2 targets passed the selected checks.\n")
-
-
-@pytest.mark.parametrize(
-    ("checks", "name"), [((NAMED, ZEROS), "p-one-zeros"), ((NAMED,), "wrong-p-named")]
-)
-def test_pointer_prefers_an_error(checks, name):
-    assert f"`torchdropout explain {name}` says" in render_text(Report((target(*checks),)))
-
-
 def test_text_of_several_targets_ends_in_a_total_and_those_that_failed():
     cut = target(ZEROS, name="d:D", interrupted=True)
     several = (target(NAMED, name="a:A"), target(ZEROS, NAMED, name="b:B"), cut)
@@ -461,20 +420,6 @@ def test_json_is_strict_whatever_the_figures(figure, expected):
     assert data["targets"][0]["findings"][0]["figures"]["f"] == expected
 
 
-def test_json_has_no_nan_outside_of_the_figures_either():
-    broken = dataclasses.replace(target(IDENTITY), seconds=float("nan"))
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        render_json(Report((broken,)))
-
-
-def test_rule_is_explained():
-    text = render_rule(rule("drop-rate", "rate"))
-    assert text == (
-        "TD500 drop-rate   rate   error\nThe summary of drop-rate.\n\nMeasured: a call.\n\n"
-        "It matters a lot.\n\n    code = 1\n\nTo fix: fix it.\n"
-    )
-
-
 def test_rule_is_explained_with_its_examples():
     broken = "    class Drop:\n\tp = 1\n\n        pass\n" + "    # long " + "x" * 200 + "\n"
     shown = dataclasses.replace(rule("drop-rate", "rate"), broken=broken, fixed="\nfixed = 1\n")
@@ -497,16 +442,6 @@ Fixed:
 """
     )
     assert ANSI.sub("", render_rule(shown, width=60, styled=True)) == text
-
-
-def test_an_example_without_its_fixed_form_stands_alone():
-    text = render_rule(dataclasses.replace(rule("drop-rate", "rate"), broken="x = 1"))
-    assert text.endswith("Broken:\n\n    x = 1\n")
-
-
-def test_where_a_fault_was_seen_is_said_last():
-    shown = dataclasses.replace(rule("drop-rate", "rate"), fixed="x = 1\n", evidence="a paper")
-    assert render_rule(shown).endswith("Fixed:\n\n    x = 1\n\nSeen in: a paper\n")
 
 
 def test_a_rule_in_markdown_has_its_fix_as_a_diff():
@@ -543,15 +478,3 @@ def test_rules_are_listed_a_line_each():
              "summary": "The summary of x."},
         ],
     }  # fmt: skip
-
-
-def test_renderers_import_results_only():
-    folder = Path(report_package.__file__).parent
-    for file in (*folder.glob("*.py"), folder.parent / "comparison" / "text.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.level > 1:
-                names = [node.module] if node.module else [alias.name for alias in node.names]
-                rooms = {name.partition(".")[0] for name in names}
-                assert rooms <= {"html", "reporting", "results"}, f"{file.name} imports {names}"
-            if isinstance(node, ast.ImportFrom) and node.level == 0:
-                assert not (node.module or "").startswith("torchdropout"), file.name

@@ -22,10 +22,6 @@ from torchdropout.verify.runner import (
     begun,
     codes_of,
     need_codes,
-    overdue,
-    selection_of,
-    understood,
-    waits_for,
 )
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.targets import resolve
@@ -124,23 +120,6 @@ def test_what_depends_on_a_failed_check_is_skipped_and_says_so(run_checks, broke
     assert checks["eval-identity"].status == "ok"
 
 
-def test_checks_wait_for_all_that_they_depend_on():
-    codes = codes_of(None, PLAIN)
-    waits = waits_for(codes, PLAIN)
-    name = {code: CHECKS[code].name for code in codes}
-    named = {name[code]: {name[other] for other in others} for code, others in waits.items()}
-    assert named["drop-rate"] >= {"output-shape", "train-stochastic", "kept-scale"}
-    # Through others, and for the rates that `drop-rate` finds wrong.
-    assert named["position-rate"] == {"drop-rate"} | named["drop-rate"]
-    assert "drop-rate" in named["p-zero-identity"]
-    # In run order nothing waits for a later check: one process is never stuck.
-    for at, code in enumerate(codes):
-        assert waits[code] <= set(codes[:at]), name[code]
-    # Those that are left out are not waited for.
-    (few,) = (c for c in codes if name[c] == "few-masks")
-    assert waits_for([few], PLAIN) == {few: frozenset()}
-
-
 def test_a_check_alone_says_what_it_says_in_a_run(run_checks):
     names = frozenset(["drop-rate", "few-masks", "lag-independence", "tiny-input"])
     whole = run_checks(torch.nn.Dropout, only=names)
@@ -172,11 +151,6 @@ def test_a_report_says_what_was_verified_and_where(run_checks):
     assert report.file == __file__
     assert report.line == mine.__code__.co_firstlineno
     assert report.spec == "plain"
-
-
-def test_a_check_left_out_does_not_count_as_failed(run_checks):
-    (alone,) = run_checks(torch.nn.Dropout, only=frozenset(["tiny-input"])).checks
-    assert alone.status == "ok"
 
 
 @pytest.mark.integration
@@ -242,41 +216,6 @@ def test_a_run_needs_a_check():
         need_codes(frozenset("ba"), subject)
 
 
-def test_the_report_of_a_run_that_has_not_begun():
-    subject = resolve(torch.nn.Dropout2d)
-    for level in (TINY, "tiny"):
-        report = understood(subject, level=level, seed=5)
-        assert (report.level, report.seed, report.false_alarm_rate) == ("tiny", 5, 1e-6)
-        assert (report.target, report.spec, report.checks) == (subject.name, "dropout2d", ())
-        assert (report.file, report.line) == subject.place
-        assert report.interrupted
-    assert report.selection.is_whole
-    assert understood(subject, level="tiny", seed=5, false_alarm_rate=0.1).false_alarm_rate == 0.1
-
-
-@pytest.mark.parametrize(
-    ("only", "select", "ignore", "expected"),
-    [
-        (None, (), (), ((), (), False)),
-        ({"drop-rate"}, "drop-rate", ["a", "b"], (("drop-rate",), ("a", "b"), True)),
-        ({"drop-rate", "shared-mask"}, ("x",), "y", (("x",), ("y",), True)),
-    ],
-)
-def test_what_a_report_records_of_a_selection(only, select, ignore, expected):
-    selection = selection_of(PLAIN, only, select, ignore)
-    of = len(codes_of(None, PLAIN))
-    assert (selection.select, selection.ignore) == expected[:2]
-    assert (selection.count, selection.of) == (1 if expected[2] else of, of)
-
-
-def test_a_check_that_took_too_long_has_failed():
-    result = overdue(RULES["TD521"], 2.0, 3.5)
-    assert (result.rule, result.status, result.seconds) == (RULES["TD521"], "fail", 3.5)
-    assert (result.message, result.figures, result.sees) == (
-        "did not end within 2 s", {"limit": 2.0}, "",
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("raised", "status", "message"),
     [
@@ -309,36 +248,3 @@ def test_how_a_check_ends(monkeypatch, raised, status, message):
         assert result.figures == ({} if status == "skip" else {"n": 3})
     assert 0 <= result.seconds < 60
     assert (skipped.status, skipped.message) == ("skip", "not checked: kept-scale failed")
-
-
-def test_each_check_begins_with_a_seed_of_its_own(monkeypatch):
-    def run(ctx):
-        return Seen(f"{torch.rand(()).item()}")
-
-    two = {code: dataclasses.replace(CHECKS[code], run=run) for code in ("TD501", "TD502")}
-    monkeypatch.setattr(runner, "CHECKS", {**CHECKS, **two})
-
-    def said(seed, code):
-        with begun(resolve(torch.nn.Dropout), TINY, seed) as one:
-            torch.rand(3)
-            return one(code, ()).message
-
-    assert said(1, "TD501") == said(1, "TD501")
-    assert len({said(1, "TD501"), said(1, "TD502"), said(2, "TD501")}) == 3
-
-
-@pytest.mark.parametrize("rate", [1e-300, 0.5, 0.999])
-def test_a_rate_between_0_and_1_is_accepted(rate):
-    report = check_subject(
-        resolve(torch.nn.Dropout), level="quick", false_alarm_rate=rate, only={"output-shape"}
-    )
-    assert report.false_alarm_rate == rate
-    assert report.seconds > 0
-
-
-def test_a_kind_may_depend_on_more_checks():
-    spec = dataclasses.replace(PLAIN, needs={"few-masks": ("p-one-zeros",)})
-    codes = codes_of(None, PLAIN)
-    by_name = {CHECKS[code].name: code for code in codes}
-    extra = waits_for(codes, spec)[by_name["few-masks"]]
-    assert extra - waits_for(codes, PLAIN)[by_name["few-masks"]] == {by_name["p-one-zeros"]}

@@ -45,15 +45,6 @@ def test_a_wrapped_target_is_what_it_was(wrap, note, takes_inplace):
     assert (built.call(x, True) == 0).any()
 
 
-@pytest.mark.parametrize(
-    ("returned", "is_first"),
-    [((1, 2), True), ([1, 2], True), ((), False), ([], False), ({1: 2}, False), (7, False)],
-)
-def test_the_first_of_a_tuple_or_list_is_the_output(returned, is_first):
-    built = First(resolve(lambda x, p, training: returned)).build(0.5)
-    assert built.call(torch.ones(2), True) == (1 if is_first else returned)
-
-
 def test_a_checkpoint_calls_once_more_in_backward_and_passes_all_inputs():
     built = Checkpointed(resolve(Counts)).build(0.5)
     x = torch.ones(64, requires_grad=True)

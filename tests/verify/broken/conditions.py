@@ -29,10 +29,8 @@ def _last_ones(x, multiple):
 
 @in_training
 def last_rows_of_channels_last_unscaled(x, p):
-    """In half precision the loop over the pixels of channels_last leaves the last row out.
-
-    Level: quick
-    Trips: values-everywhere
+    """values-everywhere at quick: In half precision the loop over the pixels of channels_last
+    leaves the last row out.
     """
     y = select(x, draw(x, p), p)
     if x.ndim >= 4 and x.stride(1) == 1 and x.dtype == torch.float16:
@@ -42,10 +40,7 @@ def last_rows_of_channels_last_unscaled(x, p):
 
 @in_training
 def writes_beside_a_view(x, p):
-    """A vector store writes past the end of a view with an offset.
-
-    Trips: values-everywhere
-    """
+    """values-everywhere: A vector store writes past the end of a view with an offset."""
     y = select(x, draw(x, p), p)
     if x.storage_offset() and x.is_contiguous() and x.numel() > 1000:
         with torch.no_grad():
@@ -54,9 +49,8 @@ def writes_beside_a_view(x, p):
 
 
 class OffAfterAnError(Module):
-    """A flag against calls within a call stays set where one raises: the next returns x.
-
-    Trips: values-everywhere
+    """values-everywhere: A flag against calls within a call stays set where one raises: the
+    next returns x.
     """
 
     is_running = False
@@ -75,10 +69,7 @@ class OffAfterAnError(Module):
 
 @custom_gradient
 def gradient_of_rows_over_4096(g, x, y, drop, scale):
-    """The backward of wide rows takes the next row.
-
-    Trips: gradient-everywhere
-    """
+    """gradient-everywhere: The backward of wide rows takes the next row."""
     if g.ndim == 2 and g.shape[-1] > 4096:
         g = g.roll(1, 0)
     return select(g, drop, 0.0) * scale
@@ -86,10 +77,7 @@ def gradient_of_rows_over_4096(g, x, y, drop, scale):
 
 @custom_gradient
 def float64_gradient_in_float32(g, x, y, drop, scale):
-    """The incoming gradient is cast to float32, of inputs with gaps only.
-
-    Trips: gradient-everywhere
-    """
+    """gradient-everywhere: The incoming gradient is cast to float32, of inputs with gaps only."""
     if g.dtype == torch.float64 and not g.is_contiguous():
         g = (g.float() * 1.0000005).double()
     return select(g, drop, 0.0) * scale
@@ -116,11 +104,7 @@ class _NoTangent(torch.autograd.Function):
 
 @in_training
 def tangent_of_dropped_elements(x, p):
-    """Forward mode scales, and does not drop.
-
-    Level: standard
-    Trips: gradient-everywhere
-    """
+    """gradient-everywhere at standard: Forward mode scales, and does not drop."""
     return _NoTangent.apply(x, draw(x, p), scale_at(p))
 
 
@@ -128,10 +112,8 @@ def tangent_of_dropped_elements(x, p):
 
 
 def eval_of_bfloat16_under_inference(x, p, training):
-    """A kernel that was fused with a scale is used for bfloat16 where no gradient is recorded.
-
-    Level: quick
-    Trips: eval-everywhere
+    """eval-everywhere at quick: A kernel that was fused with a scale is used for bfloat16 where
+    no gradient is recorded.
     """
     check_p(p)
     if training:
@@ -146,9 +128,8 @@ def eval_of_bfloat16_under_inference(x, p, training):
 
 @in_training
 def odd_rows_share(x, p):
-    """Where a row is not a multiple of the vector, two neighbouring rows share their draws.
-
-    Trips: draws-everywhere
+    """draws-everywhere: Where a row is not a multiple of the vector, two neighbouring rows
+    share their draws.
     """
     u = uniform(x)
     if x.ndim > 1 and x.shape[-1] % 2 and x.shape[-1] > 8 and x.shape[-2] > 1:
@@ -158,9 +139,8 @@ def odd_rows_share(x, p):
 
 @in_training
 def last_seven_kept(x, p):
-    """What is left over after vectors of 128 is not dropped, in half precision.
-
-    Trips: draws-everywhere
+    """draws-everywhere: What is left over after vectors of 128 is not dropped, in half
+    precision.
     """
     drop = draw(x, p)
     if x.dtype == torch.bfloat16 and x.ndim:
@@ -170,10 +150,7 @@ def last_seven_kept(x, p):
 
 @in_training
 def mirrored_under_autocast(x, p):
-    """The second half has the numbers of the first, mirrored, under autocast.
-
-    Trips: draws-everywhere
-    """
+    """draws-everywhere: The second half has the numbers of the first, mirrored, under autocast."""
     u = uniform(x).reshape(-1)
     if torch.is_autocast_enabled("cpu"):
         half = len(u) // 2
@@ -186,10 +163,8 @@ def mirrored_under_autocast(x, p):
 
 @in_training
 def last_places_of_65536_dropped(x, p):
-    """From 2^16 elements on, the loop over vectors of eight leaves the rest out.
-
-    Level: standard
-    Trips: large-call
+    """large-call at standard: From 2^16 elements on, the loop over vectors of eight leaves the
+    rest out.
     """
     drop = draw(x, p)
     return select(x, drop | (_last_ones(x, 8) & (x.numel() > 1 << 16) & (0 < p < 1)), p)
@@ -197,10 +172,8 @@ def last_places_of_65536_dropped(x, p):
 
 @in_training
 def block_of_1024_drawn_again(x, p):
-    """From 2^16 elements on, the rest modulo 1024 has the draws of the block before it.
-
-    Level: standard
-    Trips: large-call
+    """large-call at standard: From 2^16 elements on, the rest modulo 1024 has the draws of the
+    block before it.
     """
     u = uniform(x)
     rest = x.numel() % 1024
@@ -212,19 +185,15 @@ def block_of_1024_drawn_again(x, p):
 
 @custom_gradient
 def gradient_of_the_last_places_lost(g, x, y, drop, scale):
-    """From 2^16 elements on, the backward leaves out what is over modulo 64.
-
-    Trips: large-call
-    """
+    """large-call: From 2^16 elements on, the backward leaves out what is over modulo 64."""
     lost = _last_ones(g, 64) & (g.numel() > 1 << 16)
     return select(g, drop | lost, 0.0) * scale
 
 
 @in_training
 def rows_beyond_65535_pass(x, p):
-    """A row is a block of the grid, which has 65,535; in the rows after them nothing is done.
-
-    Trips: large-call
+    """large-call: A row is a block of the grid, which has 65,535; in the rows after them
+    nothing is done.
     """
     y = select(x, draw(x, p), p)
     if x.ndim == 2 and len(x) > 65_535 and 0 < p < 1:
@@ -234,10 +203,8 @@ def rows_beyond_65535_pass(x, p):
 
 @in_training
 def rows_beyond_65535_draw_again(x, p):
-    """The number of a row is taken modulo 65,535: the first rows and the last share their draws.
-
-    Level: standard
-    Trips: large-call
+    """large-call at standard: The number of a row is taken modulo 65,535: the first rows and
+    the last share their draws.
     """
     u = uniform(x)
     if x.ndim == 2 and len(x) > 65_535:
@@ -247,10 +214,7 @@ def rows_beyond_65535_draw_again(x, p):
 
 @in_training
 def block_of_a_million_again(x, p):
-    """Above 2^20 elements the generator's offset is that of the first block.
-
-    Trips: large-call
-    """
+    """large-call: Above 2^20 elements the generator's offset is that of the first block."""
     u = uniform(x).reshape(-1)
     if len(u) > 1 << 20:
         eighth = len(u) // 8
@@ -262,10 +226,7 @@ def block_of_a_million_again(x, p):
 
 
 class CopiesRepeatMasks(Module):
-    """A copy continues from the number that it was copied with.
-
-    Trips: module-state
-    """
+    """module-state: A copy continues from the number that it was copied with."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -287,10 +248,7 @@ class CopiesRepeatMasks(Module):
 
 
 class RoundedP(Module):
-    """p is in a buffer, which `half()` and `bfloat16()` of the model round.
-
-    Trips: module-state
-    """
+    """module-state: p is in a buffer, which `half()` and `bfloat16()` of the model round."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -305,10 +263,7 @@ class RoundedP(Module):
 
 
 class RoundedThreshold(Module):
-    """The scale is right after `half()`; the numbers are compared with a buffer.
-
-    Trips: module-state
-    """
+    """module-state: The scale is right after `half()`; the numbers are compared with a buffer."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -319,10 +274,7 @@ class RoundedThreshold(Module):
 
 
 class DoubleInFloat32(Module):
-    """After `double()` of the model, x goes through float32.
-
-    Trips: module-state
-    """
+    """module-state: After `double()` of the model, x goes through float32."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -336,10 +288,7 @@ class DoubleInFloat32(Module):
 
 
 class TrainReturnsNothing(Module):
-    """`train` forgets to return the module.
-
-    Trips: module-state
-    """
+    """module-state: `train` forgets to return the module."""
 
     def train(self, mode=True):
         super().train(mode)
@@ -349,10 +298,8 @@ class TrainReturnsNothing(Module):
 
 
 def heads_share_their_draws(query, key, value, dropout_p):
-    """The offset of a head is that of the first, where there are more than two.
-
-    Spec: attention
-    Trips: attention-everywhere
+    """attention-everywhere of attention: The offset of a head is that of the first, where there
+    are more than two.
     """
     weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
     drop = torch.rand(weights.shape, device=weights.device) < dropout_p
@@ -362,11 +309,7 @@ def heads_share_their_draws(query, key, value, dropout_p):
 
 
 def last_tile_of_keys_kept(query, key, value, dropout_p):
-    """The tile that is not full is not dropped.
-
-    Spec: attention
-    Trips: attention-everywhere
-    """
+    """attention-everywhere of attention: The tile that is not full is not dropped."""
     weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
     drop = torch.rand(weights.shape, device=weights.device) < dropout_p
     drop[..., weights.shape[-1] // 64 * 64 :] &= weights.shape[-1] < 64
@@ -374,10 +317,8 @@ def last_tile_of_keys_kept(query, key, value, dropout_p):
 
 
 def scores_get_the_gradient_of_all(query, key, value, dropout_p):
-    """The backward masks the values' gradient, and forgets the mask where it comes to the scores.
-
-    Spec: attention
-    Trips: attention-everywhere
+    """attention-everywhere of attention: The backward masks the values' gradient, and forgets
+    the mask where it comes to the scores.
     """
     scale = scale_at(dropout_p)
     weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
@@ -387,10 +328,8 @@ def scores_get_the_gradient_of_all(query, key, value, dropout_p):
 
 
 def keys_of_the_last_tile_without_gradient(query, key, value, dropout_p):
-    """The backward leaves out the keys of the tile that is not full.
-
-    Spec: attention
-    Trips: attention-everywhere
+    """attention-everywhere of attention: The backward leaves out the keys of the tile that is
+    not full.
     """
     whole = key.shape[-2] // 64 * 64
     if whole:

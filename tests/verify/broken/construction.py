@@ -6,19 +6,13 @@ from verify.broken._common import draw, select
 
 
 def takes_any_p(x, p, training):
-    """A wrong p is bent to a right one.
-
-    Trips: wrong-p-refused
-    """
+    """wrong-p-refused: A wrong p is bent to a right one."""
     p = min(max(float(p or 0), 0.0), 1.0)
     return select(x, draw(x, p), p) if training else x
 
 
 def takes_nan(x, p, training):
-    """Two comparisons that NaN passes (torch's `nn.Dropout(nan)`).
-
-    Trips: wrong-p-refused
-    """
+    """wrong-p-refused: Two comparisons that NaN passes (torch's `nn.Dropout(nan)`)."""
     if isinstance(p, (str, type(None))):
         raise TypeError(f"p is not a probability: {p!r} ({type(p).__name__})")
     if p < 0 or p > 1:
@@ -27,10 +21,7 @@ def takes_nan(x, p, training):
 
 
 class RefusesAtTheCall(nn.Module):
-    """A wrong p is found hours later.
-
-    Trips: wrong-p-refused
-    """
+    """wrong-p-refused: A wrong p is found hours later."""
 
     def __init__(self, p=0.5):
         super().__init__()

@@ -14,84 +14,57 @@ from verify.broken._common import (
 
 @custom_gradient
 def fresh_mask_in_backward(g, x, y, drop, scale):
-    """Another mask in backward (pytorch#190717).
-
-    Trips: grad-mask
-    """
+    """grad-mask: Another mask in backward (pytorch#190717)."""
     return g.masked_fill(draw(g, 1 - 1 / scale if scale else 1.0), 0) * scale
 
 
 @custom_gradient
 def backward_of_all(g, x, y, drop, scale):
-    """Straight through: dropped elements get a gradient, too.
-
-    Trips: grad-mask
-    """
+    """grad-mask: Straight through: dropped elements get a gradient, too."""
     return g * scale
 
 
 @custom_gradient
 def backward_unscaled(g, x, y, drop, scale):
-    """No scale in backward.
-
-    Trips: grad-scale
-    """
+    """grad-scale: No scale in backward."""
     return g.masked_fill(drop, 0)
 
 
 @custom_gradient
 def backward_from_zero_output(g, x, y, drop, scale):
-    """y == 0 taken for dropped.
-
-    Trips: grad-at-zero
-    """
+    """grad-at-zero: y == 0 taken for dropped."""
     return g * (y != 0) * scale
 
 
 @custom_gradient
 def backward_by_quotient(g, x, y, drop, scale):
-    """y / x taken for mask times scale, NaN where x is zero.
-
-    Trips: grad-at-zero
-    """
+    """grad-at-zero: y / x taken for mask times scale, NaN where x is zero."""
     return g * torch.where(drop, 0.0, scale * (x / x).round())
 
 
 @custom_gradient
 def backward_overflows(g, x, y, drop, scale):
-    """Goes through the square of x, which is 0 or inf for extreme values.
-
-    Trips: grad-finite
-    """
+    """grad-finite: Goes through the square of x, which is 0 or inf for extreme values."""
     square = torch.where(x == 0, 1.0, x * x)
     return (g * scale).masked_fill(drop, 0) * (square / square)
 
 
 @custom_gradient
 def writes_into_the_incoming_gradient(g, x, y, drop, scale):
-    """Backward works in place: who else gets that gradient gets it masked and scaled.
-
-    Trips: grad-mask
-    """
+    """grad-mask: Backward works in place: who else gets that gradient gets it masked and scaled."""
     return g.masked_fill_(drop, 0).mul_(scale)
 
 
 @custom_gradient
 def writes_zeros_and_returns_another(g, x, y, drop, scale):
-    """The gradient is right, and the incoming one loses what was dropped.
-
-    Trips: grad-mask
-    """
+    """grad-mask: The gradient is right, and the incoming one loses what was dropped."""
     found = g.masked_fill(drop, 0) * scale
     g.data.masked_fill_(drop, 0)
     return found
 
 
 class MaskOnTheModule(Module):
-    """Backward looks for the mask on the module: it is that of the last call.
-
-    Trips: grad-own-call
-    """
+    """grad-own-call: Backward looks for the mask on the module: it is that of the last call."""
 
     def forward(self, x):
         if not self.training:
@@ -127,9 +100,8 @@ class _ReadsTheModule(torch.autograd.Function):
 
 
 class ScaleAtTheBackward(Module):
-    """Backward has the mask of the forward, and the scale of the p that the module has by then.
-
-    Trips: grad-own-call
+    """grad-own-call: Backward has the mask of the forward, and the scale of the p that the
+    module has by then.
     """
 
     def forward(self, x):
@@ -140,10 +112,7 @@ class ScaleAtTheBackward(Module):
 
 
 class ModeAtTheBackward(ScaleAtTheBackward):
-    """Backward asks whether the module is in training.
-
-    Trips: grad-own-call
-    """
+    """grad-own-call: Backward asks whether the module is in training."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -154,9 +123,8 @@ class ModeAtTheBackward(ScaleAtTheBackward):
 
 
 class MaskByTheTensor(Module):
-    """Backward finds the mask by the memory of x: two calls on one tensor have that of the second.
-
-    Trips: grad-own-call
+    """grad-own-call: Backward finds the mask by the memory of x: two calls on one tensor have
+    that of the second.
     """
 
     def __init__(self, p=0.5):
@@ -183,37 +151,19 @@ class _ByTheTensor(torch.autograd.Function):
 
 @custom_gradient
 def backward_scaled_by_p(g, x, y, drop, scale):
-    """1/p in backward (apex#816).
-
-    Trips: grad-scale
-    """
+    """grad-scale: 1/p in backward (apex#816)."""
     return g.masked_fill(drop, 0) * (scale / (scale - 1) if scale > 1 else scale)
 
 
 @custom_gradient
-def backward_scaled_twice(g, x, y, drop, scale):
-    """The saved mask holds the scale, and the product is scaled again.
-
-    Trips: grad-scale
-    """
-    return g.masked_fill(drop, 0) * scale * scale
-
-
-@custom_gradient
 def backward_in_half(g, x, y, drop, scale):
-    """The incoming gradient goes through bfloat16.
-
-    Trips: grad-scale
-    """
+    """grad-scale: The incoming gradient goes through bfloat16."""
     return (g.bfloat16().to(g.dtype) * scale).masked_fill(drop, 0)
 
 
 @custom_gradient
 def mask_applied_before_its_index(g, x, y, drop, scale):
-    """The mask in backward is one place off.
-
-    Trips: grad-mask
-    """
+    """grad-mask: The mask in backward is one place off."""
     return g.masked_fill(drop.reshape(-1).roll(1).reshape(drop.shape), 0) * scale
 
 
@@ -233,28 +183,21 @@ class _Unscaled(torch.autograd.Function):
 
 @custom_gradient
 def second_order_unscaled(g, x, y, drop, scale):
-    """The backward of the backward has no scale.
-
-    Trips: grad-second-order
-    """
+    """grad-second-order: The backward of the backward has no scale."""
     return _Unscaled.apply(g, drop, scale)
 
 
 @custom_gradient
 def second_order_of_another_mask(g, x, y, drop, scale):
-    """Right values, and a derivative that lets all through.
-
-    Trips: grad-second-order
-    """
+    """grad-second-order: Right values, and a derivative that lets all through."""
     right = g.masked_fill(drop, 0) * scale
     through = g * scale
     return through + (right - through).detach()
 
 
 class OwnCounter(Module):
-    """Numbers its calls: a recomputation is one more (OLMo-core#828, guided-diffusion#167).
-
-    Trips: seed-governs
+    """seed-governs: Numbers its calls: a recomputation is one more (OLMo-core#828, guided-
+    diffusion#167).
     """
 
     calls = 0
@@ -267,8 +210,7 @@ class OwnCounter(Module):
 
 @custom_gradient
 def backward_views_as_a_vector(g, x, y, drop, scale):
-    """Backward takes a `view` of the incoming gradient, which may be expanded or transposed.
-
-    Trips: grad-scale
+    """grad-scale: Backward takes a `view` of the incoming gradient, which may be expanded or
+    transposed.
     """
     return (g.view(-1).masked_fill(drop.reshape(-1), 0) * scale).view(g.shape)

@@ -10,20 +10,14 @@ from verify.broken._common import Module, draw, in_training, select, uniform
 
 @in_training
 def pool_of_masks(x, p):
-    """One of 50 000 masks, chosen at random.
-
-    Trips: few-masks
-    """
+    """few-masks: One of 50 000 masks, chosen at random."""
     seed = int(torch.randint(50_000, ()))
     return select(x, uniform(x, torch.Generator().manual_seed(seed)) < p, p)
 
 
 @in_training
 def tile_repeated(x, p):
-    """One tile of 10 007 uniform numbers, repeated over a matrix.
-
-    Trips: mask-repeats
-    """
+    """mask-repeats: One tile of 10 007 uniform numbers, repeated over a matrix."""
     if x.ndim != 2:
         return select(x, draw(x, p), p)
     tile = torch.rand(10_007, device=x.device)
@@ -32,10 +26,7 @@ def tile_repeated(x, p):
 
 @in_training
 def rewound_by_half(x, p):
-    """A call uses n numbers and moves the generator on by half of them.
-
-    Trips: mask-repeats
-    """
+    """mask-repeats: A call uses n numbers and moves the generator on by half of them."""
     if x.numel() < 1000:
         return select(x, draw(x, p), p)
     state = torch.get_rng_state()
@@ -48,23 +39,8 @@ def rewound_by_half(x, p):
 
 
 @in_training
-def rows_in_bands(x, p):
-    """Rows 32 apart share a mask (xformers#724).
-
-    Trips: mask-repeats
-    """
-    if x.ndim != 2 or x.shape[0] <= 32:
-        return select(x, draw(x, p), p)
-    band = draw(x[:32], p)
-    return select(x, band.repeat(x.shape[0] // 32 + 1, 1)[: x.shape[0]], p)
-
-
-@in_training
 def copies_its_neighbour(x, p):
-    """One bit in ten is its predecessor's.
-
-    Trips: lag-independence
-    """
+    """lag-independence: One bit in ten is its predecessor's."""
     drop = draw(x, p).reshape(-1)
     if drop.numel() > 1:
         copied = torch.rand(drop.numel() - 1, device=x.device) < 0.1
@@ -74,10 +50,7 @@ def copies_its_neighbour(x, p):
 
 @in_training
 def one_word_for_two(x, p):
-    """Elements 4096 apart use the same number, one as u, one as 1 - u.
-
-    Trips: lag-independence
-    """
+    """lag-independence: Elements 4096 apart use the same number, one as u, one as 1 - u."""
     uniform = torch.rand(x.numel(), device=x.device)
     if x.numel() % 8192 == 0:
         pairs = uniform.view(-1, 2, 4096)
@@ -87,23 +60,10 @@ def one_word_for_two(x, p):
 
 @in_training
 def channels_in_fours(x, p):
-    """Groups of 4 channels share a mask (pytorch#198333).
-
-    Trips: axis-independence
-    """
+    """axis-independence: Groups of 4 channels share a mask (pytorch#198333)."""
     if x.ndim != 4 or x.shape[1] % 4:
         return select(x, draw(x, p), p)
     return select(x, draw(x[:, ::4], p).repeat_interleave(4, dim=1), p)
-
-
-@in_training
-def pool_of_a_thousand_masks(x, p):
-    """One of 1000 masks, chosen at random.
-
-    Trips: few-masks
-    """
-    seed = int(torch.randint(1000, ()))
-    return select(x, uniform(x, torch.Generator().manual_seed(seed)) < p, p)
 
 
 @functools.cache
@@ -120,20 +80,14 @@ def _congruential(x, multiplier, seed, bits):
 
 @in_training
 def congruential_of_16_bits(x, p):
-    """A congruential generator with 16 bits of state, seeded in every call.
-
-    Trips: few-masks
-    """
+    """few-masks: A congruential generator with 16 bits of state, seeded in every call."""
     seed = 2 * int(torch.randint(2**15, ())) + 1
     return select(x, _congruential(x, 25173, seed, 16) < p, p)
 
 
 @in_training
 def randu(x, p):
-    """RANDU: three numbers in a row lie on one of fifteen planes.
-
-    Trips: joint-counts
-    """
+    """joint-counts: RANDU: three numbers in a row lie on one of fifteen planes."""
     seed = 2 * int(torch.randint(2**30, ())) + 1
     return select(x, _congruential(x, 65539, seed, 31) < p, p)
 
@@ -180,9 +134,8 @@ def _xorshift(seed, n):
 
 @in_training
 def xorshift_without_output_function(x, p):
-    """The state of a linear generator is the number: each bit is a sum of 32 earlier ones.
-
-    Trips: linear-rank
+    """linear-rank: The state of a linear generator is the number: each bit is a sum of 32
+    earlier ones.
     """
     seed = 1 + int(torch.randint(2**32 - 1, ()))
     numbers = torch.from_numpy(_xorshift(seed, x.numel()) / 2.0**32)
@@ -191,47 +144,20 @@ def xorshift_without_output_function(x, p):
 
 @in_training
 def one_row_for_all(x, p):
-    """The mask of a matrix is one row, broadcast.
-
-    Trips: mask-repeats
-    """
+    """mask-repeats: The mask of a matrix is one row, broadcast."""
     return select(x, draw(x[:1], p) if x.ndim == 2 else draw(x, p), p)
 
 
 @in_training
-def whole_rows(x, p):
-    """The mask of a matrix is one column, broadcast: whole rows are dropped.
-
-    Trips: mask-repeats
-    """
-    return select(x, draw(x[:, :1], p) if x.ndim == 2 else draw(x, p), p)
-
-
-@in_training
 def channels_share(x, p):
-    """All channels of an image share a mask.
-
-    Trips: axis-independence
-    """
+    """axis-independence: All channels of an image share a mask."""
     return select(x, draw(x[:, :1], p) if x.ndim == 4 else draw(x, p), p)
 
 
 @in_training
 def whole_channels(x, p):
-    """Dropout2d where dropout was asked for.
-
-    Trips: axis-independence
-    """
+    """axis-independence: Dropout2d where dropout was asked for."""
     return select(x, draw(x[:, :, :1, :1], p) if x.ndim == 4 else draw(x, p), p)
-
-
-@in_training
-def columns_share(x, p):
-    """The last axis is not in the mask of an image.
-
-    Trips: axis-independence
-    """
-    return select(x, draw(x[..., :1], p) if x.ndim == 4 else draw(x, p), p)
 
 
 def _copied(drop, copied):
@@ -242,43 +168,14 @@ def _copied(drop, copied):
 
 @in_training
 def markov_chain(x, p):
-    """A bit stays with probability .1, else is drawn anew.
-
-    Trips: lag-independence
-    """
+    """lag-independence: A bit stays with probability .1, else is drawn anew."""
     copied = torch.rand(x.numel(), device=x.device) < 0.1
     return select(x, _copied(draw(x, p).reshape(-1), copied).reshape(x.shape), p)
 
 
 @in_training
-def markov_chain_weak(x, p):
-    """A bit stays with probability .005.
-
-    Trips: lag-independence
-    Level: standard
-    """
-    copied = torch.rand(x.numel(), device=x.device) < 0.005
-    return select(x, _copied(draw(x, p).reshape(-1), copied).reshape(x.shape), p)
-
-
-@in_training
-def runs_of_eight(x, p):
-    """One group of eight in twenty has one bit for all.
-
-    Trips: lag-independence
-    """
-    groups = torch.rand(x.numel() // 8 + 1, device=x.device) < 0.05
-    copied = groups.repeat_interleave(8)[: x.numel()]
-    copied[::8] = False
-    return select(x, _copied(draw(x, p).reshape(-1), copied).reshape(x.shape), p)
-
-
-@in_training
 def antithetic_neighbours(x, p):
-    """One pair of neighbours in ten uses u and 1 - u.
-
-    Trips: lag-independence
-    """
+    """lag-independence: One pair of neighbours in ten uses u and 1 - u."""
     u = uniform(x).reshape(-1)
     pairs = u[: x.numel() // 2 * 2].view(-1, 2)
     tied = torch.rand(len(pairs), device=x.device) < 0.1
@@ -288,10 +185,7 @@ def antithetic_neighbours(x, p):
 
 @in_training
 def copies_from_1024_before(x, p):
-    """One bit in twenty is that of the place 1024 before.
-
-    Trips: lag-independence
-    """
+    """lag-independence: One bit in twenty is that of the place 1024 before."""
     drop = draw(x, p).reshape(-1)
     if drop.numel() > 1024:
         copied = torch.rand(drop.numel() - 1024, device=x.device) < 0.05
@@ -300,10 +194,7 @@ def copies_from_1024_before(x, p):
 
 
 class TenthOfTheNumbersAgain(Module):
-    """A place keeps its number for the next call with probability .1.
-
-    Trips: call-independence
-    """
+    """call-independence: A place keeps its number for the next call with probability .1."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -319,10 +210,7 @@ class TenthOfTheNumbersAgain(Module):
 
 @in_training
 def parity_of_eight(x, p):
-    """At p = 1/2 every eighth bit is the parity of the seven before it.
-
-    Trips: joint-counts
-    """
+    """joint-counts: At p = 1/2 every eighth bit is the parity of the seven before it."""
     drop = draw(x, p)
     if p == 0.5:
         eights = drop.view(-1)[: drop.numel() // 8 * 8].view(-1, 8)
@@ -332,10 +220,7 @@ def parity_of_eight(x, p):
 
 @in_training
 def exactly_k_of_each_sample(x, p):
-    """Drops exactly round(p n) elements of each image.
-
-    Trips: count-spread
-    """
+    """count-spread: Drops exactly round(p n) elements of each image."""
     if x.ndim != 4 or not x.numel():
         return select(x, draw(x, p), p)
     order = uniform(x).flatten(1).argsort(1).argsort(1)
@@ -346,10 +231,7 @@ def exactly_k_of_each_sample(x, p):
 
 @in_training
 def rate_drawn_for_short_calls(x, p):
-    """A short call has a rate of its own, p on average.
-
-    Trips: count-spread
-    """
+    """count-spread: A short call has a rate of its own, p on average."""
     if not 1 < x.numel() < 1000 or x.ndim != 1 or not 0.1 < p < 0.9:
         return select(x, draw(x, p), p)
     return select(x, draw(x, p + (0.05 if int(torch.randint(2, ())) else -0.05)), p)
@@ -357,10 +239,7 @@ def rate_drawn_for_short_calls(x, p):
 
 @in_training
 def tail_restarts_the_counter(x, p):
-    """The elements left over by vectors of eight use the numbers of the first.
-
-    Trips: lag-independence
-    """
+    """lag-independence: The elements left over by vectors of eight use the numbers of the first."""
     u = uniform(x).reshape(-1)
     rest = x.numel() % 8
     if x.numel() > 8 and rest:
@@ -369,18 +248,6 @@ def tail_restarts_the_counter(x, p):
 
 
 @in_training
-def steps_share(x, p):
-    """All steps of a batch of sequences share a mask.
-
-    Trips: axis-independence
-    """
-    return select(x, draw(x[:, :1], p) if x.ndim == 3 else draw(x, p), p)
-
-
-@in_training
 def channels_of_a_volume_share(x, p):
-    """All channels of a 5-D input share a mask.
-
-    Trips: axis-independence
-    """
+    """axis-independence: All channels of a 5-D input share a mask."""
     return select(x, draw(x[:, :1], p) if x.ndim == 5 else draw(x, p), p)

@@ -7,10 +7,7 @@ from verify.broken._common import check_p, draw, scale_at, select
 
 
 def inplace_unscaled(x, p, training, inplace=False):
-    """What is written into x lacks the scale that the output has.
-
-    Trips: inplace-claim
-    """
+    """inplace-claim: What is written into x lacks the scale that the output has."""
     check_p(p)
     if not training:
         return x
@@ -21,10 +18,7 @@ def inplace_unscaled(x, p, training, inplace=False):
 
 
 class InplaceOfAnotherMask(nn.Module):
-    """x is written with one mask, the output has another.
-
-    Trips: inplace-claim
-    """
+    """inplace-claim: x is written with one mask, the output has another."""
 
     def __init__(self, p=0.5, inplace=False):
         super().__init__()
@@ -42,10 +36,7 @@ class InplaceOfAnotherMask(nn.Module):
 
 
 def inplace_past_autograd(x, p, training, inplace=False):
-    """The write goes to `x.data`, without a history.
-
-    Trips: inplace-claim
-    """
+    """inplace-claim: The write goes to `x.data`, without a history."""
     check_p(p)
     if not training:
         return x
@@ -57,10 +48,7 @@ def inplace_past_autograd(x, p, training, inplace=False):
 
 
 def inplace_and_a_copy(x, p, training, inplace=False):
-    """x is written, and a copy of it is returned.
-
-    Trips: inplace-claim
-    """
+    """inplace-claim: x is written, and a copy of it is returned."""
     check_p(p)
     if not training:
         return x
@@ -84,10 +72,7 @@ class _Unmarked(torch.autograd.Function):
 
 
 def inplace_unmarked(x, p, training, inplace=False):
-    """A function of autograd writes into x and does not mark it.
-
-    Trips: inplace-claim
-    """
+    """inplace-claim: A function of autograd writes into x and does not mark it."""
     check_p(p)
     if not training:
         return x
@@ -95,9 +80,8 @@ def inplace_unmarked(x, p, training, inplace=False):
 
 
 def inplace_uncounted(x, p, training, inplace=False):
-    """The write is hidden from the version of x: the operation before it uses the wrong output.
-
-    Trips: inplace-claim
+    """inplace-claim: The write is hidden from the version of x: the operation before it uses
+    the wrong output.
     """
     check_p(p)
     if not training:
@@ -109,10 +93,7 @@ def inplace_uncounted(x, p, training, inplace=False):
 
 
 class InplaceInEval(nn.Module):
-    """In eval it is asked to write, too.
-
-    Trips: inplace-claim
-    """
+    """inplace-claim: In eval it is asked to write, too."""
 
     def __init__(self, p=0.5, inplace=False):
         super().__init__()
@@ -126,10 +107,7 @@ class InplaceInEval(nn.Module):
 
 
 class InplaceIntoTheFirst(nn.Module):
-    """The first x becomes a buffer, into which each call of that size writes.
-
-    Trips: inplace-claim
-    """
+    """inplace-claim: The first x becomes a buffer, into which each call of that size writes."""
 
     def __init__(self, p=0.5, inplace=False):
         super().__init__()

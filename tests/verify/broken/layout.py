@@ -8,10 +8,7 @@ from verify.broken._common import draw, in_training, select
 
 @in_training
 def memory_order(x, p):
-    """Reads the memory of x as if it were contiguous.
-
-    Trips: layout-values
-    """
+    """layout-values: Reads the memory of x as if it were contiguous."""
     if x.requires_grad or (x._base is None and x.is_contiguous()):
         return select(x, draw(x, p), p)
     values = torch.as_strided(x, (x.untyped_storage().nbytes() // x.element_size(),), (1,), 0)
@@ -21,27 +18,20 @@ def memory_order(x, p):
 
 @in_training
 def memory_order_mask(x, p):
-    """torch's dropout: the mask in the order of memory. Values are selected.
-
-    Trips: layout-mask
-    """
+    """layout-mask: torch's dropout: the mask in the order of memory. Values are selected."""
     return select(x, F.dropout(torch.ones_like(x, dtype=torch.float32), p) == 0, p)
 
 
 @in_training
 def views_as_a_vector(x, p):
-    """`view` where `reshape` is meant.
-
-    Trips: layout-values
-    """
+    """layout-values: `view` where `reshape` is meant."""
     return select(x.view(-1), draw(x.view(-1), p), p).view(x.shape)
 
 
 @in_training
 def channels_last_read_as_first(x, p):
-    """A channels_last input is walked through in memory order and written in logical order.
-
-    Trips: layout-values
+    """layout-values: A channels_last input is walked through in memory order and written in
+    logical order.
     """
     last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
     if last and not x.is_contiguous():
@@ -51,10 +41,7 @@ def channels_last_read_as_first(x, p):
 
 @in_training
 def strided_second_half_kept(x, p):
-    """The second half of a strided input is never reached.
-
-    Trips: layout-rate
-    """
+    """layout-rate: The second half of a strided input is never reached."""
     drop = draw(x, p)
     if 0 < p < 1 and x.ndim == 4 and not x.is_contiguous():
         drop[x.shape[0] // 2 :] = False
@@ -63,9 +50,6 @@ def strided_second_half_kept(x, p):
 
 @in_training
 def base_of_an_expanded_input(x, p):
-    """An expanded first axis is dropped before it is expanded.
-
-    Trips: expanded-independent
-    """
+    """expanded-independent: An expanded first axis is dropped before it is expanded."""
     shared = x.ndim == 2 and x.stride(0) == 0 and x.shape[0] > 1
     return select(x, draw(x[:1], p) if shared else draw(x, p), p)

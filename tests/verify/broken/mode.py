@@ -8,71 +8,51 @@ from verify.broken._common import Module, check_p, draw, in_training, select, un
 
 @in_training
 def returns_a_tuple(x, p):
-    """The mask comes back with the output.
-
-    Trips: output-shape
-    """
+    """output-shape: The mask comes back with the output."""
     drop = draw(x, p)
     return select(x, drop, p), drop
 
 
 @in_training
 def flattens(x, p):
-    """The output has lost its shape.
-
-    Trips: output-shape
-    """
+    """output-shape: The output has lost its shape."""
     return select(x, draw(x, p), p).reshape(-1)
 
 
 def live_in_eval(x, p, training):
-    """The mode is not handed on (pytorch#124464, nanoGPT#240, transformers#33844).
-
-    Trips: eval-identity
+    """eval-identity: The mode is not handed on (pytorch#124464, nanoGPT#240,
+    transformers#33844).
     """
     return select(x, draw(x, p), p)
 
 
 def scales_in_eval(x, p, training):
-    """Dropout as in 2012: scaled in eval. Inverted dropout in training as well, so twice.
-
-    Trips: eval-identity
+    """eval-identity: Dropout as in 2012: scaled in eval. Inverted dropout in training as well,
+    so twice.
     """
     return select(x, draw(x, p), p) if training else x * (1 - p)
 
 
 def cleans_in_eval(x, p, training):
-    """NaN becomes 0 in eval.
-
-    Trips: eval-identity
-    """
+    """eval-identity: NaN becomes 0 in eval."""
     return select(x, draw(x, p), p) if training else torch.nan_to_num(x)
 
 
 @in_training
 def never_drops(x, p):
-    """Dropout asked for and not applied (pytorch#184126, torchtune#996).
-
-    Trips: train-stochastic
-    """
+    """train-stochastic: Dropout asked for and not applied (pytorch#184126, torchtune#996)."""
     return x
 
 
 @in_training
 def seeded_in_every_call(x, p):
-    """A generator of its own, made and seeded in the call.
-
-    Trips: train-stochastic
-    """
+    """train-stochastic: A generator of its own, made and seeded in the call."""
     generator = torch.Generator().manual_seed(0)
     return select(x, uniform(x, generator) < p, p)
 
 
 class MaskDrawnOnce(Module):
-    """The mask of the first call of a shape is kept for ever.
-
-    Trips: train-stochastic
-    """
+    """train-stochastic: The mask of the first call of a shape is kept for ever."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -85,10 +65,7 @@ class MaskDrawnOnce(Module):
 
 
 class LostAfterEval(Module):
-    """Switched off by eval, and never on again (Megatron-LM#411).
-
-    Trips: mode-switch
-    """
+    """mode-switch: Switched off by eval, and never on again (Megatron-LM#411)."""
 
     def train(self, mode=True):
         if not mode:
@@ -98,17 +75,13 @@ class LostAfterEval(Module):
 
 @in_training
 def off_without_grad(x, p):
-    """Takes "no gradients are recorded" for eval.
-
-    Trips: grad-mode
-    """
+    """grad-mode: Takes "no gradients are recorded" for eval."""
     return select(x, draw(x, p), p) if torch.is_grad_enabled() else x
 
 
 class ChildPutBackIntoTraining(nn.Module):
-    """`eval()` reaches the child, and then its dropout is switched on again (baal#246).
-
-    Trips: eval-identity
+    """eval-identity: `eval()` reaches the child, and then its dropout is switched on again
+    (baal#246).
     """
 
     def __init__(self, p=0.5):
@@ -125,10 +98,7 @@ class ChildPutBackIntoTraining(nn.Module):
 
 
 class ChildInAList(nn.Module):
-    """The child stands in a plain list: `eval()` does not reach it.
-
-    Trips: eval-identity
-    """
+    """eval-identity: The child stands in a plain list: `eval()` does not reach it."""
 
     def __init__(self, p=0.5):
         super().__init__()
@@ -141,10 +111,7 @@ class ChildInAList(nn.Module):
 
 
 class ModeOfConstruction(Module):
-    """The mode is copied when the module is built.
-
-    Trips: eval-identity
-    """
+    """eval-identity: The mode is copied when the module is built."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -155,10 +122,7 @@ class ModeOfConstruction(Module):
 
 
 class ModeOfFirstCall(Module):
-    """The mode is copied at the first call, and never looked at again.
-
-    Trips: mode-switch
-    """
+    """mode-switch: The mode is copied at the first call, and never looked at again."""
 
     active = None
 
@@ -169,9 +133,8 @@ class ModeOfFirstCall(Module):
 
 
 class BuiltInForward(Module):
-    """A new child in every call is in training mode, whatever its parent's (peft#3753).
-
-    Trips: eval-identity
+    """eval-identity: A new child in every call is in training mode, whatever its parent's
+    (peft#3753).
     """
 
     def forward(self, x):
@@ -179,10 +142,7 @@ class BuiltInForward(Module):
 
 
 class EverySecondCallRepeats(Module):
-    """A mask is used for two calls.
-
-    Trips: train-stochastic
-    """
+    """train-stochastic: A mask is used for two calls."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -198,18 +158,14 @@ class EverySecondCallRepeats(Module):
 
 @in_training
 def off_in_inference_mode(x, p):
-    """Takes `inference_mode` for eval, `no_grad` not (the transformer fast path does).
-
-    Trips: grad-mode
+    """grad-mode: Takes `inference_mode` for eval, `no_grad` not (the transformer fast path
+    does).
     """
     return x if torch.is_inference_mode_enabled() else select(x, draw(x, p), p)
 
 
 class DropsInEvalUnderNoGrad(Module):
-    """Monte Carlo dropout that switches itself on: eval without gradients drops.
-
-    Trips: grad-mode
-    """
+    """grad-mode: Monte Carlo dropout that switches itself on: eval without gradients drops."""
 
     def forward(self, x):
         active = self.training or not torch.is_grad_enabled()
@@ -217,18 +173,12 @@ class DropsInEvalUnderNoGrad(Module):
 
 
 def detached_in_eval(x, p, training):
-    """In eval the output is cut off from x.
-
-    Trips: eval-identity
-    """
+    """eval-identity: In eval the output is cut off from x."""
     check_p(p)
     return select(x, draw(x, p), p) if training else x.detach()
 
 
 def live_in_eval_on_large_inputs(x, p, training):
-    """A path for many elements does not look at the mode.
-
-    Trips: eval-identity
-    """
+    """eval-identity: A path for many elements does not look at the mode."""
     check_p(p)
     return select(x, draw(x, p), p) if training or x.numel() >= 1 << 17 else x

@@ -13,19 +13,13 @@ _PRIVATE = torch.Generator().manual_seed(1)
 
 @in_training
 def private_generator(x, p):
-    """Draws from a generator that `torch.manual_seed` does not reach.
-
-    Trips: seed-governs
-    """
+    """seed-governs: Draws from a generator that `torch.manual_seed` does not reach."""
     return select(x, uniform(x, _PRIVATE) < p, p)
 
 
 @in_training
 def six_bit_seed(x, p):
-    """A new seed is cut to 6 bits.
-
-    Trips: seeds-differ
-    """
+    """seeds-differ: A new seed is cut to 6 bits."""
     seed = torch.initial_seed()
     if torch.equal(torch.get_rng_state(), torch.Generator().manual_seed(seed).get_state()):
         torch.set_rng_state(torch.Generator().manual_seed(seed % 64).get_state())
@@ -34,36 +28,20 @@ def six_bit_seed(x, p):
 
 @in_training
 def draws_from_python(x, p):
-    """Draws from Python's generator as well.
-
-    Trips: foreign-generators
-    """
+    """foreign-generators: Draws from Python's generator as well."""
     random.random()
     return select(x, draw(x, p), p)
 
 
 @in_training
-def python_seed(x, p):
-    """Each call is seeded from Python's generator.
-
-    Trips: seed-governs
-    """
-    return select(x, uniform(x, torch.Generator().manual_seed(random.getrandbits(62))) < p, p)
-
-
-@in_training
 def clock_seed(x, p):
-    """Each call is seeded with the time.
-
-    Trips: seed-governs
-    """
+    """seed-governs: Each call is seeded with the time."""
     return select(x, uniform(x, torch.Generator().manual_seed(time.perf_counter_ns())) < p, p)
 
 
 class StepIsTheSeed(Module):
-    """The number of the call is the seed: all layers and all runs alike (xformers#173).
-
-    Trips: seed-governs
+    """seed-governs: The number of the call is the seed: all layers and all runs alike
+    (xformers#173).
     """
 
     step = 0
@@ -74,10 +52,7 @@ class StepIsTheSeed(Module):
 
 
 class OwnGenerator(Module):
-    """A generator of its own, seeded with 0 when it is built.
-
-    Trips: seed-governs
-    """
+    """seed-governs: A generator of its own, seeded with 0 when it is built."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -89,20 +64,14 @@ class OwnGenerator(Module):
 
 @in_training
 def generator_put_back(x, p):
-    """Leaves torch's generator as it was, and so draws the same mask for ever.
-
-    Trips: train-stochastic
-    """
+    """train-stochastic: Leaves torch's generator as it was, and so draws the same mask for ever."""
     with torch.random.fork_rng(devices=[]):
         return select(x, draw(x, p), p)
 
 
 @in_training
 def even_seeds_only(x, p):
-    """The lowest bit of a new seed is lost.
-
-    Trips: seeds-differ
-    """
+    """seeds-differ: The lowest bit of a new seed is lost."""
     seed = torch.initial_seed()
     if torch.equal(torch.get_rng_state(), torch.Generator().manual_seed(seed).get_state()):
         torch.set_rng_state(torch.Generator().manual_seed(seed // 2 * 2).get_state())
@@ -110,10 +79,7 @@ def even_seeds_only(x, p):
 
 
 def reseeds_in_eval(x, p, training):
-    """Eval seeds torch's generator, so that validation can be repeated.
-
-    Trips: no-reseed
-    """
+    """no-reseed: Eval seeds torch's generator, so that validation can be repeated."""
     check_p(p)
     if training:
         return select(x, draw(x, p), p)
@@ -123,9 +89,6 @@ def reseeds_in_eval(x, p, training):
 
 @in_training
 def seeds_numpy(x, p):
-    """NumPy is seeded from torch in every call.
-
-    Trips: foreign-generators
-    """
+    """foreign-generators: NumPy is seeded from torch in every call."""
     np.random.seed(int(torch.randint(2**31, ())))
     return select(x, draw(x, p), p)

@@ -7,37 +7,19 @@ from verify.broken._common import draw, in_training, select, uniform
 
 @in_training
 def drops_the_kept(x, p):
-    """Drops with probability 1 - p, scales by 1 / (1 - p).
-
-    Trips: drop-rate
-    """
+    """drop-rate: Drops with probability 1 - p, scales by 1 / (1 - p)."""
     return select(x, ~draw(x, p), p) if 0 < p < 1 else select(x, draw(x, p), p)
 
 
 @in_training
 def never_below_one_percent(x, p):
-    """p clamped to [0.01, 0.99] "for stability".
-
-    Trips: drop-rate
-    """
+    """drop-rate: p clamped to [0.01, 0.99] "for stability"."""
     return select(x, draw(x, min(max(p, 0.01), 0.99) if 0 < p < 1 else p), p)
 
 
 @in_training
-def rate_a_little_high(x, p):
-    """Drops p + p (1 - p) / 20.
-
-    Trips: drop-rate
-    """
-    return select(x, draw(x, p + 0.05 * p * (1 - p)), p)
-
-
-@in_training
 def tail_never_dropped(x, p):
-    """The elements left over by vectors of eight are copied.
-
-    Trips: position-rate
-    """
+    """position-rate: The elements left over by vectors of eight are copied."""
     drop = draw(x, p)
     if 0 < p < 1 and x.numel() > 8 and (rest := x.numel() % 8):
         drop.view(-1)[-rest:] = False
@@ -45,23 +27,8 @@ def tail_never_dropped(x, p):
 
 
 @in_training
-def first_never_dropped(x, p):
-    """The first element of a call is always kept.
-
-    Trips: position-rate
-    """
-    drop = draw(x, p)
-    if 0 < p < 1 and x.numel() > 8:
-        drop.view(-1)[0] = False
-    return select(x, drop, p)
-
-
-@in_training
 def uneven_lanes(x, p):
-    """Every 256th element is dropped more often, its neighbour less.
-
-    Trips: position-rate
-    """
+    """position-rate: Every 256th element is dropped more often, its neighbour less."""
     lanes = torch.full((x.numel(),), float(p), device=x.device)
     lanes[5::256] += 0.3 * p * (1 - p)
     lanes[6::256] -= 0.3 * p * (1 - p)
@@ -70,114 +37,54 @@ def uneven_lanes(x, p):
 
 @in_training
 def half_percent_high(x, p):
-    """Drops with probability 1.005 p.
-
-    Trips: drop-rate
-    """
+    """drop-rate: Drops with probability 1.005 p."""
     return select(x, draw(x, min(1.0, 1.005 * p)), p)
 
 
 @in_training
-def half_percent_low(x, p):
-    """Drops with probability 0.995 p, except at p=1.
-
-    Trips: drop-rate
-    """
-    return select(x, draw(x, 0.995 * p if p < 1 else p), p)
-
-
-@in_training
-def seven_bit_threshold(x, p):
-    """p held in 7 bits.
-
-    Trips: drop-rate
-    """
-    return select(x, torch.randint(0, 128, x.shape, device=x.device) < round(p * 128), p)
-
-
-@in_training
 def ten_bit_threshold(x, p):
-    """p held in 10 bits.
-
-    Trips: drop-rate
-    Level: quick
-    """
+    """drop-rate at quick: p held in 10 bits."""
     return select(x, torch.randint(0, 1024, x.shape, device=x.device) < round(p * 1024), p)
 
 
 @in_training
 def byte_of_255(x, p):
-    """A byte compared with p * 255.
-
-    Trips: drop-rate
-    """
+    """drop-rate: A byte compared with p * 255."""
     byte = torch.randint(0, 256, x.shape, device=x.device)
     return select(x, byte < (int(p * 255) if p < 1 else 256), p)
 
 
 @in_training
 def per_mille(x, p):
-    """p in whole thousandths: wrong at small p only.
-
-    Trips: drop-rate
-    Level: quick
-    """
+    """drop-rate at quick: p in whole thousandths: wrong at small p only."""
     return select(x, draw(x, round(p * 1000) / 1000), p)
 
 
 @in_training
-def small_p_forgotten(x, p):
-    """p below 1 % is taken for 0.
-
-    Trips: drop-rate
-    """
-    return select(x, draw(x, p if p >= 0.01 else 0.0), p)
-
-
-@in_training
 def keep_probability_in_bfloat16(x, p):
-    """1 - p rounded to bfloat16, where 0.001 is lost.
-
-    Trips: drop-rate
-    """
+    """drop-rate: 1 - p rounded to bfloat16, where 0.001 is lost."""
     keep = torch.tensor(1 - p).bfloat16().item() if p < 1 else 0.0
     return select(x, uniform(x) >= keep, p)
 
 
 @in_training
-def float16_numbers(x, p):
-    """Uniform numbers of float16, multiples of 2^-11, for every dtype.
-
-    Trips: drop-rate
-    """
-    return select(x, torch.rand(x.shape, device=x.device, dtype=torch.float16) < p, p)
-
-
-@in_training
 def bfloat16_numbers(x, p):
-    """Uniform numbers of bfloat16, multiples of 2^-8, for every dtype (pytorch#100025).
-
-    Trips: drop-rate
+    """drop-rate: Uniform numbers of bfloat16, multiples of 2^-8, for every dtype
+    (pytorch#100025).
     """
     return select(x, torch.rand(x.shape, device=x.device, dtype=torch.bfloat16) < p, p)
 
 
 @in_training
 def numbers_from_1(x, p):
-    """Uniform numbers in (0, 1] made of 8 bits: 1/256 .. 1, and "at most p" drops.
-
-    Trips: drop-rate
-    """
+    """drop-rate: Uniform numbers in (0, 1] made of 8 bits: 1/256 .. 1, and "at most p" drops."""
     numbers = (torch.randint(0, 256, x.shape, device=x.device) + 1) / 256
     return select(x, numbers <= p, p)
 
 
 @in_training
 def p_is_a_logit_temperature(x, p):
-    """A relaxed Bernoulli, cut at one half, at a temperature that was to be annealed.
-
-    Trips: drop-rate
-    """
+    """drop-rate: A relaxed Bernoulli, cut at one half, at a temperature that was to be annealed."""
     if not 0 < p < 1:
         return select(x, draw(x, p), p)
     u = uniform(x).double().clamp(1e-12, 1 - 1e-12)
@@ -186,24 +93,8 @@ def p_is_a_logit_temperature(x, p):
 
 
 @in_training
-def lanes_two_percent(x, p):
-    """In vectors of four, two lanes have a rate 2 % too high, two 2 % too low.
-
-    Trips: position-rate
-    Level: standard
-    """
-    off = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(x.numel() // 4 + 1)[: x.numel()]
-    rate = p + (0.02 * p * off if 0 < p < 0.9 else 0.0 * off)
-    return select(x, uniform(x) < rate.reshape(x.shape).to(x.device), p)
-
-
-@in_training
 def one_lane_one_percent(x, p):
-    """One place of 16 has a rate 1 % too high.
-
-    Trips: position-rate
-    Level: standard
-    """
+    """position-rate at standard: One place of 16 has a rate 1 % too high."""
     rate = torch.full((x.numel(),), float(p))
     rate[3::16] += 0.01 * p if p < 0.9 else 0.0
     return select(x, uniform(x) < rate.reshape(x.shape).to(x.device), p)
@@ -211,10 +102,8 @@ def one_lane_one_percent(x, p):
 
 @in_training
 def rate_falls_along_the_tensor(x, p):
-    """The rate falls from 3 % too high at the first element to 3 % too low at the last.
-
-    Trips: position-rate
-    Level: standard
+    """position-rate at standard: The rate falls from 3 % too high at the first element to 3 %
+    too low at the last.
     """
     if not 0 < p < 0.9 or x.numel() < 2:
         return select(x, draw(x, p), p)
@@ -224,9 +113,8 @@ def rate_falls_along_the_tensor(x, p):
 
 @in_training
 def last_of_a_short_call_twice(x, p):
-    """The last element of an odd number is dropped if either of two numbers says so.
-
-    Trips: position-rate
+    """position-rate: The last element of an odd number is dropped if either of two numbers says
+    so.
     """
     drop = draw(x, p)
     if 0 < p < 1 and x.numel() > 8 and x.numel() % 2:

@@ -25,43 +25,25 @@ def _tied(drop):
 
 @in_training
 def channels_of_three_axes(x, p):
-    """One draw for each row of a plane: the last axis alone is shared (pytorch#77081).
-
-    Spec: dropout2d
-    Trips: shared-mask
+    """shared-mask of dropout2d: One draw for each row of a plane: the last axis alone is shared
+    (pytorch#77081).
     """
     return select(x, _draw(x, (*x.shape[:-1], 1), p), p)
 
 
 @in_training
 def channels_shared_by_two_samples(x, p):
-    """Neighbouring samples lose the same channels.
-
-    Spec: dropout2d
-    Trips: mask-repeats
-    """
+    """mask-repeats of dropout2d: Neighbouring samples lose the same channels."""
     pairs = _draw(x, ((len(x) + 1) // 2, x.shape[1], 1, 1), p)
     return select(x, pairs.repeat_interleave(2, dim=0)[: len(x)], p)
 
 
 @in_training
 def channels_tied_to_their_neighbours(x, p):
-    """A channel goes the way of its neighbour with probability .1.
-
-    Spec: dropout2d
-    Trips: lag-independence
+    """lag-independence of dropout2d: A channel goes the way of its neighbour with probability
+    .1.
     """
     return select(x, _tied(_draw(x, x.shape[:2], p))[..., None, None], p)
-
-
-@in_training
-def channels_unscaled(x, p):
-    """What is kept is not scaled.
-
-    Spec: dropout2d
-    Trips: kept-scale
-    """
-    return x.masked_fill(_draw(x, (*x.shape[:2], 1, 1), p), 0)
 
 
 # drop path
@@ -69,41 +51,27 @@ def channels_unscaled(x, p):
 
 @in_training
 def path_of_each_element(x, p):
-    """Elements, not samples, are dropped.
-
-    Spec: drop-path
-    Trips: shared-mask
-    """
+    """shared-mask of drop-path: Elements, not samples, are dropped."""
     return select(x, draw(x, p), p)
 
 
 @in_training
 def path_unscaled(x, p):
-    """`scale_by_keep=False`, unasked.
-
-    Spec: drop-path
-    Trips: kept-scale
-    """
+    """kept-scale of drop-path: `scale_by_keep=False`, unasked."""
     return x.masked_fill(_draw(x, (len(x),) + (1,) * (x.ndim - 1), p), 0)
 
 
 @in_training
 def path_of_the_batch(x, p):
-    """One draw for the batch where each sample should have its own.
-
-    Spec: drop-path
-    Trips: train-stochastic
+    """train-stochastic of drop-path: One draw for the batch where each sample should have its
+    own.
     """
     return select(x, _draw(x, (1,) * x.ndim, p), p)
 
 
 @in_training
 def path_takes_the_keep_probability(x, p):
-    """p is taken for the survival probability, in rate and scale.
-
-    Spec: drop-path
-    Trips: kept-scale
-    """
+    """kept-scale of drop-path: p is taken for the survival probability, in rate and scale."""
     if not 0 < p < 1:
         return select(x, _draw(x, (len(x),) + (1,) * (x.ndim - 1), p), p)
     return select(x, _draw(x, (len(x),) + (1,) * (x.ndim - 1), 1 - p), 1 - p)
@@ -111,11 +79,7 @@ def path_takes_the_keep_probability(x, p):
 
 @in_training
 def path_of_images_by_channel(x, p):
-    """Takes images only, and has a draw for each of their channels.
-
-    Spec: drop-path
-    Trips: shared-mask
-    """
+    """shared-mask of drop-path: Takes images only, and has a draw for each of their channels."""
     if x.ndim != 4:
         raise ValueError(f"expected a batch of images, got shape {tuple(x.shape)}")
     return select(x, _draw(x, (*x.shape[:2], 1, 1), p), p)
@@ -123,62 +87,24 @@ def path_of_images_by_channel(x, p):
 
 @in_training
 def locked_over_the_batch(x, p):
-    """A time-first sequence whose first axis was taken for the batch.
-
-    Spec: locked-time-first
-    Trips: shared-mask
+    """shared-mask of locked-time-first: A time-first sequence whose first axis was taken for
+    the batch.
     """
     return select(x, _draw(x, (len(x), 1, x.shape[2]), p), p)
 
 
 @in_training
 def locked_over_time_first(x, p):
-    """A batch-first sequence whose first axis was taken for time.
-
-    Spec: locked
-    Trips: shared-mask
-    """
+    """shared-mask of locked: A batch-first sequence whose first axis was taken for time."""
     return select(x, _draw(x, (1, *x.shape[1:]), p), p)
 
 
 @in_training
 def masked_and_scaled(x, p):
-    """A mask of features whose kept values are scaled all the same.
-
-    Spec: columns:unscaled
-    Trips: kept-scale
+    """kept-scale of columns:unscaled: A mask of features whose kept values are scaled all the
+    same.
     """
     return select(x, _draw(x, (1, x.shape[1]), p), p)
-
-
-@in_training
-def unscaled_at_another_rate(x, p):
-    """An unscaled mask that drops p^2.
-
-    Spec: plain:unscaled
-    Trips: drop-rate
-    """
-    return x.masked_fill(draw(x, p * p if p < 1 else p), 0)
-
-
-@in_training
-def steps_not_locked(x, p):
-    """Locked dropout with a mask for each step.
-
-    Spec: locked
-    Trips: shared-mask
-    """
-    return select(x, draw(x, p), p)
-
-
-@in_training
-def rows_of_an_embedding_in_parts(x, p):
-    """Elements of an embedding's rows are dropped, not rows.
-
-    Spec: embedding
-    Trips: shared-mask
-    """
-    return select(x, draw(x, p), p)
 
 
 # alpha
@@ -201,10 +127,8 @@ def _alpha_in_training(rule):
 
 @_alpha_in_training
 def alpha_drops_to_zero(x, p):
-    """Dropped values become 0, not alpha', before they are scaled and shifted.
-
-    Spec: alpha
-    Trips: alpha-moments
+    """alpha-moments of alpha: Dropped values become 0, not alpha', before they are scaled and
+    shifted.
     """
     a, b = _constants(p)
     return x.masked_fill(draw(x, p), 0) * a + b
@@ -212,66 +136,16 @@ def alpha_drops_to_zero(x, p):
 
 @_alpha_in_training
 def alpha_without_shift(x, p):
-    """The shift b is left out: the mean moves.
-
-    Spec: alpha
-    Trips: alpha-moments
-    """
+    """alpha-moments of alpha: The shift b is left out: the mean moves."""
     a, _ = _constants(p)
     return torch.where(draw(x, p), _ALPHA, x) * a
 
 
 @_alpha_in_training
-def alpha_without_slope(x, p):
-    """The slope a is left out: the variance grows.
-
-    Spec: alpha
-    Trips: alpha-moments
-    """
-    return torch.where(draw(x, p), _ALPHA, x) - p * _ALPHA
-
-
-@_alpha_in_training
-def alpha_of_the_keep_probability(x, p):
-    """The constants are those of 1 - p.
-
-    Spec: alpha
-    Trips: alpha-moments
-    """
-    a, b = _constants(1 - p)
-    return torch.where(draw(x, p), _ALPHA, x) * a + b
-
-
-@_alpha_in_training
 def alpha_rounded(x, p):
-    """alpha' is -1.758, in all constants.
-
-    Spec: alpha
-    Trips: kept-scale
-    """
+    """kept-scale of alpha: alpha' is -1.758, in all constants."""
     a = ((1 - p) * (1 + p * 1.758**2)) ** -0.5
     return torch.where(draw(x, p), -1.758, x) * a + a * p * 1.758
-
-
-@_alpha_in_training
-def alpha_scaled(x, p):
-    """Inverted dropout around alpha': scaled by 1 / (1 - p) and no more.
-
-    Spec: alpha
-    Trips: alpha-moments
-    """
-    return torch.where(draw(x, p), _ALPHA, x) * scale_at(p) - _ALPHA * p * scale_at(p)
-
-
-@_alpha_in_training
-def features_alpha_in_parts(x, p):
-    """Elements become alpha', not whole channels.
-
-    Spec: feature-alpha
-    Trips: shared-mask
-    """
-    a, b = _constants(p)
-    return torch.where(draw(x, p), _ALPHA, x) * a + b
 
 
 # Gaussian
@@ -283,76 +157,22 @@ def _times(x, noise):
 
 @in_training
 def gaussian_of_variance_p(x, p):
-    """The variance is p, not p / (1 - p).
-
-    Spec: gaussian
-    Trips: noise-law
-    """
+    """noise-law of gaussian: The variance is p, not p / (1 - p)."""
     return _times(x, 1 + math.sqrt(p) * torch.randn(x.shape, device=x.device))
 
 
 @in_training
-def feature_gaussian_of_variance(x, p):
-    """The same, with one draw a channel.
-
-    Spec: feature-gaussian
-    Trips: noise-law
-    """
-    noise = torch.randn((*x.shape[:2], *[1] * (x.ndim - 2)), device=x.device)
-    return _times(x, 1 + math.sqrt(p) * noise)
-
-
-@in_training
-def gaussian_of_deviation(x, p):
-    """p / (1 - p) is taken for the standard deviation.
-
-    Spec: gaussian
-    Trips: noise-law
-    """
-    return _times(x, 1 + p * scale_at(p) * torch.randn(x.shape, device=x.device))
-
-
-@in_training
 def gaussian_is_uniform(x, p):
-    """Uniform noise of the right variance.
-
-    Spec: gaussian
-    Trips: noise-law
-    """
+    """noise-law of gaussian: Uniform noise of the right variance."""
     spread = math.sqrt(3 * p * scale_at(p))
     return _times(x, 1 + spread * (2 * uniform(x) - 1))
 
 
 @in_training
 def gaussian_shared(x, p):
-    """One number for each row of the last axis.
-
-    Spec: gaussian
-    Trips: train-stochastic
-    """
+    """train-stochastic of gaussian: One number for each row of the last axis."""
     noise = torch.randn((*x.shape[:-1], 1) if x.ndim else (), device=x.device)
     return _times(x, 1 + math.sqrt(p * scale_at(p)) * noise)
-
-
-@in_training
-def gaussian_added(x, p):
-    """The noise is added to x, and not multiplied with it.
-
-    Spec: gaussian
-    Trips: noise-law
-    """
-    return x + (math.sqrt(p * scale_at(p)) * torch.randn(x.shape, device=x.device)).to(x.dtype)
-
-
-@in_training
-def gaussian_clipped(x, p):
-    """The noise is cut at 0, so that no sign changes: its mean moves.
-
-    Spec: gaussian
-    Trips: noise-law
-    """
-    noise = 1 + math.sqrt(p * scale_at(p)) * torch.randn(x.shape, device=x.device)
-    return _times(x, noise.clamp_min(0))
 
 
 # uniform, added, relaxed
@@ -360,51 +180,13 @@ def gaussian_clipped(x, p):
 
 @in_training
 def uniform_of_half_the_width(x, p):
-    """The noise lies between 1 - beta / 2 and 1 + beta / 2.
-
-    Spec: uniform
-    Trips: noise-law
-    """
+    """noise-law of uniform: The noise lies between 1 - beta / 2 and 1 + beta / 2."""
     return _times(x, 1 + p / 2 * (2 * uniform(x) - 1))
 
 
 @in_training
-def uniform_is_normal(x, p):
-    """Normal noise of the right variance.
-
-    Spec: uniform
-    Trips: noise-law
-    """
-    return _times(x, 1 + p / math.sqrt(3) * torch.randn(x.shape, device=x.device))
-
-
-@in_training
-def noise_of_variance_sigma(x, p):
-    """sigma is taken for the variance.
-
-    Spec: gaussian-noise
-    Trips: noise-law
-    """
-    return x + (math.sqrt(p) * torch.randn(x.shape, device=x.device)).to(x.dtype)
-
-
-@in_training
-def noise_in_proportion(x, p):
-    """The noise is multiplied with x, and not added to it.
-
-    Spec: gaussian-noise
-    Trips: noise-law
-    """
-    return _times(x, 1 + p * torch.randn(x.shape, device=x.device))
-
-
-@in_training
 def noise_two_percent_wide(x, p):
-    """The deviation is 2 % too large.
-
-    Spec: gaussian-noise
-    Trips: noise-law
-    """
+    """noise-law of gaussian-noise: The deviation is 2 % too large."""
     return x + (1.02 * p * torch.randn(x.shape, device=x.device)).to(x.dtype)
 
 
@@ -415,65 +197,27 @@ def _relaxed(x, p, temperature):
 
 @in_training
 def relaxed_too_warm(x, p):
-    """The temperature is 0.12, not 0.1: as often dropped, by less.
-
-    Spec: concrete
-    Trips: noise-law
-    """
+    """noise-law of concrete: The temperature is 0.12, not 0.1: as often dropped, by less."""
     return _times(x, _relaxed(x, p, 0.12) / (1 - p))
 
 
 @in_training
 def relaxed_of_the_keep_probability(x, p):
-    """p is taken for the probability to keep, in mask and scale.
-
-    Spec: concrete
-    Trips: noise-law
-    """
+    """noise-law of concrete: p is taken for the probability to keep, in mask and scale."""
     return _times(x, _relaxed(x, 1 - p, 0.1) / p)
-
-
-@in_training
-def relaxed_made_hard(x, p):
-    """The mask is rounded to 0 and 1: plain dropout.
-
-    Spec: concrete
-    Trips: noise-law
-    """
-    return _times(x, _relaxed(x, p, 0.1).round() / (1 - p))
 
 
 # zoneout
 
 
-def zoneout_scaled(new, old, p, training):
-    """The new state is scaled as dropout scales.
-
-    Spec: zoneout
-    Trips: states-mixed
-    """
-    check_p(p)
-    if not training:
-        return p * old + (1 - p) * new
-    return torch.where(draw(new, p), old, new * scale_at(p))
-
-
 def zoneout_expects_the_other(new, old, p, training):
-    """In eval p is the share of the new state.
-
-    Spec: zoneout
-    Trips: eval-identity
-    """
+    """eval-identity of zoneout: In eval p is the share of the new state."""
     check_p(p)
     return torch.where(draw(new, p), old, new) if training else (1 - p) * old + p * new
 
 
 def zoneout_keeps_with_probability_p(new, old, p, training):
-    """In training p is the probability of the new state.
-
-    Spec: zoneout
-    Trips: drop-rate
-    """
+    """drop-rate of zoneout: In training p is the probability of the new state."""
     check_p(p)
     if not training:
         return p * old + (1 - p) * new
@@ -481,11 +225,7 @@ def zoneout_keeps_with_probability_p(new, old, p, training):
 
 
 def zoneout_to_zero(new, old, p, training):
-    """What is dropped is 0, and not the old state.
-
-    Spec: zoneout
-    Trips: states-mixed
-    """
+    """states-mixed of zoneout: What is dropped is 0, and not the old state."""
     check_p(p)
     if not training:
         return p * old + (1 - p) * new
@@ -493,11 +233,7 @@ def zoneout_to_zero(new, old, p, training):
 
 
 def zoneout_forgets_the_gradient(new, old, p, training):
-    """The gradient does not go on to the old state.
-
-    Spec: zoneout
-    Trips: states-mixed
-    """
+    """states-mixed of zoneout: The gradient does not go on to the old state."""
     check_p(p)
     if not training:
         return p * old + (1 - p) * new
@@ -517,22 +253,14 @@ def _count(x, p):
 
 @in_training
 def tokens_one_too_few(x, p):
-    """One token less is kept than should be.
-
-    Spec: tokens
-    Trips: fixed-count
-    """
+    """fixed-count of tokens: One token less is kept than should be."""
     kept = uniform(x[..., 0]).argsort(1)[:, : max(1, _count(x, p) - (p > 0))]
     return _kept_tokens(x, kept.sort(1).values)
 
 
 @in_training
 def tokens_with_replacement(x, p):
-    """Tokens are drawn with replacement: some come twice.
-
-    Spec: tokens
-    Trips: output-shape
-    """
+    """output-shape of tokens: Tokens are drawn with replacement: some come twice."""
     if p == 0:
         return x
     shape = (len(x), _count(x, p))
@@ -541,11 +269,7 @@ def tokens_with_replacement(x, p):
 
 @in_training
 def tokens_early_preferred(x, p):
-    """Later tokens are dropped a little more often.
-
-    Spec: tokens
-    Trips: subset-uniform
-    """
+    """subset-uniform of tokens: Later tokens are dropped a little more often."""
     tilt = torch.linspace(0, 0.2, x.shape[1], device=x.device)
     kept = (uniform(x[..., 0]) + tilt).argsort(1)[:, : _count(x, p)]
     return _kept_tokens(x, kept.sort(1).values)
@@ -553,10 +277,8 @@ def tokens_early_preferred(x, p):
 
 @in_training
 def tokens_in_a_row(x, p):
-    """A stretch of tokens is kept, cyclically: each as often as any other, never two apart.
-
-    Spec: tokens
-    Trips: subset-uniform
+    """subset-uniform of tokens: A stretch of tokens is kept, cyclically: each as often as any
+    other, never two apart.
     """
     start = torch.randint(0, x.shape[1], (len(x), 1), device=x.device)
     kept = (start + torch.arange(_count(x, p), device=x.device)) % x.shape[1]
@@ -565,22 +287,14 @@ def tokens_in_a_row(x, p):
 
 @in_training
 def tokens_shared_by_two_samples(x, p):
-    """Neighbouring samples keep the same tokens.
-
-    Spec: tokens
-    Trips: lag-independence
-    """
+    """lag-independence of tokens: Neighbouring samples keep the same tokens."""
     numbers = uniform(x[..., 0])[: (len(x) + 1) // 2].repeat_interleave(2, dim=0)[: len(x)]
     return _kept_tokens(x, numbers.argsort(1)[:, : _count(x, p)].sort(1).values)
 
 
 @in_training
 def neighbours_unequally_kept(x, p):
-    """n:m where the last of four is kept less often.
-
-    Spec: n-of-m
-    Trips: subset-uniform
-    """
+    """subset-uniform of n-of-m: n:m where the last of four is kept less often."""
     groups = x.reshape(-1, 4)
     numbers = uniform(groups) + torch.tensor([0.0, 0.0, 0.0, 0.1], device=x.device)
     order = numbers.argsort(1).argsort(1)
@@ -591,27 +305,10 @@ def neighbours_unequally_kept(x, p):
 
 
 def residual_dropped(x, p, training, residual, bias):
-    """The residual is dropped with the rest.
-
-    Spec: dropout-add
-    Trips: fused-composition
-    """
+    """fused-composition of dropout-add: The residual is dropped with the rest."""
     check_p(p)
     total = residual + x + bias
     return select(total, draw(total, p), p) if training else total
-
-
-def residual_scaled(x, p, training, residual, bias):
-    """Where x is dropped the residual is, too.
-
-    Spec: dropout-add
-    Trips: fused-composition
-    """
-    check_p(p)
-    if not training:
-        return residual + x + bias
-    drop = draw(x, p)
-    return (residual + (x + bias) * scale_at(p)).masked_fill(drop, 0)
 
 
 class _BiasOfOneRow(torch.autograd.Function):
@@ -628,22 +325,14 @@ class _BiasOfOneRow(torch.autograd.Function):
 
 
 def bias_gradient_of_one_row(x, p, training, residual, bias):
-    """The gradient of the bias is not summed over the rows.
-
-    Spec: dropout-add
-    Trips: fused-composition
-    """
+    """fused-composition of dropout-add: The gradient of the bias is not summed over the rows."""
     check_p(p)
     total = _BiasOfOneRow.apply(x, bias)
     return residual + (select(total, draw(total, p), p) if training else total)
 
 
 def bias_forgotten_in_eval(x, p, training, residual, bias):
-    """In eval the bias is left out.
-
-    Spec: dropout-add
-    Trips: fused-composition
-    """
+    """fused-composition of dropout-add: In eval the bias is left out."""
     check_p(p)
     return residual + select(x + bias, draw(x, p), p) if training else residual + x
 
@@ -656,32 +345,15 @@ def _weights(query, key):
 
 
 def heads_share(query, key, value, p, training):
-    """All heads have the same mask.
-
-    Spec: attention
-    Trips: mask-repeats
-    """
+    """mask-repeats of attention: All heads have the same mask."""
     check_p(p)
     weights = _weights(query, key)
     return (select(weights, draw(weights[:, :1], p), p) if training else weights) @ value
 
 
-def queries_share(query, key, value, p, training):
-    """All queries of a head lose the same keys.
-
-    Spec: attention
-    Trips: mask-repeats
-    """
-    check_p(p)
-    weights = _weights(query, key)
-    return (select(weights, draw(weights[:, :, :1], p), p) if training else weights) @ value
-
-
 def attention_live_in_eval(query, key, value, p, training):
-    """`dropout_p` is handed on in eval, too (pytorch#124464, torchtune#1791).
-
-    Spec: attention
-    Trips: eval-identity
+    """eval-identity of attention: `dropout_p` is handed on in eval, too (pytorch#124464,
+    torchtune#1791).
     """
     check_p(p)
     weights = _weights(query, key)
@@ -689,11 +361,7 @@ def attention_live_in_eval(query, key, value, p, training):
 
 
 def attention_normalised_again(query, key, value, p, training):
-    """Probabilities are normalised after dropout instead of scaled.
-
-    Spec: attention
-    Trips: kept-scale
-    """
+    """kept-scale of attention: Probabilities are normalised after dropout instead of scaled."""
     check_p(p)
     weights = _weights(query, key)
     if training:
@@ -712,26 +380,8 @@ class _Linear(nn.Linear):
         self.p = p
 
 
-class NeighbouringWeightsTied(_Linear):
-    """A weight goes the way of its neighbour with probability .1.
-
-    Spec: weights
-    Trips: lag-independence
-    """
-
-    def forward(self, x):
-        weight = self.weight
-        if self.training:
-            weight = select(weight, _tied(draw(weight, self.p)), self.p)
-        return F.linear(x, weight, self.bias)
-
-
 class WeightsUnscaled(_Linear):
-    """DropConnect without a scale.
-
-    Spec: weights
-    Trips: kept-scale
-    """
+    """kept-scale of weights: DropConnect without a scale."""
 
     def forward(self, x):
         weight = self.weight
@@ -764,10 +414,8 @@ class _Block(nn.Module):
 
 
 class DensityOfTheShare(_Block):
-    """timm's density at the 16 x 16 places, with blocks that overlap: too much is dropped.
-
-    Spec: drop-block
-    Trips: drop-rate
+    """drop-rate of drop-block: timm's density at the 16 x 16 places, with blocks that overlap:
+    too much is dropped.
     """
 
     def rule(self, x, size, block):
@@ -777,10 +425,8 @@ class DensityOfTheShare(_Block):
 
 
 class DensityWithoutOverlap(_Block):
-    """The density of the paper: blocks that overlap are counted twice (torchvision).
-
-    Spec: drop-block
-    Trips: drop-rate
+    """drop-rate of drop-block: The density of the paper: blocks that overlap are counted twice
+    (torchvision).
     """
 
     def rule(self, x, size, block):
@@ -804,11 +450,7 @@ def _density(p, size, block):
 
 
 class BlocksOfAnotherSize(_Block):
-    """Blocks are 5 x 5 where 7 x 7 was asked for; the share is right.
-
-    Spec: drop-block
-    Trips: block-shape
-    """
+    """block-shape of drop-block: Blocks are 5 x 5 where 7 x 7 was asked for; the share is right."""
 
     def rule(self, x, size, block):
         block -= 2
@@ -818,10 +460,8 @@ class BlocksOfAnotherSize(_Block):
 
 
 class SomeKeptAtOne(_Block):
-    """The density is held below 0.9, so that something is kept at p=1.
-
-    Spec: drop-block
-    Trips: p-one-zeros
+    """p-one-zeros of drop-block: The density is held below 0.9, so that something is kept at
+    p=1.
     """
 
     def rule(self, x, size, block):
@@ -832,11 +472,7 @@ class SomeKeptAtOne(_Block):
 
 
 class StretchesWithGaps(_Block):
-    """Every second place of a stretch is kept.
-
-    Spec: drop-block1d
-    Trips: block-shape
-    """
+    """block-shape of drop-block1d: Every second place of a stretch is kept."""
 
     def rule(self, x, size, block):
         fits = size - block + 1
@@ -852,11 +488,7 @@ class StretchesWithGaps(_Block):
 
 
 class CubesAsDenseAsPlaces(_Block):
-    """p is the density of the seeds, and each drops a cube.
-
-    Spec: drop-block3d
-    Trips: drop-rate
-    """
+    """drop-rate of drop-block3d: p is the density of the seeds, and each drops a cube."""
 
     def rule(self, x, size, block):
         fits = size - block + 1
@@ -865,22 +497,14 @@ class CubesAsDenseAsPlaces(_Block):
 
 
 class SingleElements(_Block):
-    """Elements are dropped on their own, not in blocks.
-
-    Spec: drop-block
-    Trips: block-shape
-    """
+    """block-shape of drop-block: Elements are dropped on their own, not in blocks."""
 
     def rule(self, x, size, block):
         return self.scaled(x, draw(x, self.p))
 
 
 class ScaleOfEachRow(_Block):
-    """Each row of a plane has a scale of its own.
-
-    Spec: drop-block
-    Trips: scale-common
-    """
+    """scale-common of drop-block: Each row of a plane has a scale of its own."""
 
     def rule(self, x, size, block):
         seeds = self.seeds(x, size - block + 1, _density(self.p, size, block))
@@ -895,9 +519,7 @@ class ScaleOfEachRow(_Block):
 
 @in_training
 def eight_bits_unsaid(x, p):
-    """p held in 8 bits where it should be held in 10, as is said.
-
-    Spec: plain:quantised=1024
-    Trips: drop-rate
+    """drop-rate of plain:quantised=1024: p held in 8 bits where it should be held in 10, as is
+    said.
     """
     return select(x, torch.randint(0, 256, x.shape, device=x.device) < round(p * 256), p)

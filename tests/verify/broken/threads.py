@@ -19,10 +19,7 @@ def _chunks(x, streams):
 
 @in_training
 def remainder_of_threads_kept(x, p):
-    """With several threads the last sixteenth is left to nobody.
-
-    Trips: thread-law
-    """
+    """thread-law: With several threads the last sixteenth is left to nobody."""
     drop = draw(x, p)
     if torch.get_num_threads() > 1 and x.numel() > 64 and 0 < p < 1:
         drop.view(-1)[-(x.numel() // 16) :] = False

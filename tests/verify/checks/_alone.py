@@ -1,32 +1,18 @@
-"""One check alone, without those that it needs, and what it does: its calls and its tests."""
+"""One check alone, without those that it needs."""
 
-import functools
-import inspect
-from collections import Counter
-from dataclasses import dataclass, field, replace
-from functools import cache
-from unittest import mock
+from dataclasses import replace
 
 import pytest
 import torch
 
 from torchdropout.verify import CHECKS
-from torchdropout.verify.context import Context, Fault, Seen, Skip, saved_generators, seed_all
+from torchdropout.verify.context import Context, Fault, Skip, saved_generators, seed_all
 from torchdropout.verify.registry import STATISTICAL
-from torchdropout.verify.stats import Family
 from torchdropout.verify.targets import resolve
 from verify._zoo import SMALL
 from verify.broken._common import draw, select
 
 BY_NAME = {check.name: check for check in CHECKS.values()}
-GUARDS = {
-    "no_grad": lambda: not torch.is_grad_enabled() and not torch.is_inference_mode_enabled(),
-    "inference_mode": torch.is_inference_mode_enabled,
-    "float64 by default": lambda: torch.get_default_dtype() == torch.float64,
-    "2 threads": lambda: torch.get_num_threads() == 2,
-    "3 threads": lambda: torch.get_num_threads() == 3,
-    "4 threads": lambda: torch.get_num_threads() == 4,
-}
 
 
 def context(target, *, spec=None, **level):
@@ -54,79 +40,6 @@ def reason(name, target, **options):
     with pytest.raises(Skip) as caught:
         run(name, target, **options)
     return str(caught.value)
-
-
-@dataclass
-class Recorded:
-    """What a check did.
-
-    Attributes:
-        calls: How often it called a plain dropout, by p, shape, dtype, mode and guards.
-        tests: The label, n, rate and slack of each of its tests of a count.
-        shares: The false-alarm rate and the size of each of its families.
-        seen: What it says.
-    """
-
-    calls: Counter = field(default_factory=Counter)
-    tests: list = field(default_factory=list)
-    shares: set = field(default_factory=set)
-    seen: Seen | None = None
-
-
-@cache
-def recorded(name, p=None, **options):
-    """Run a check on a right dropout, at all p or at one, and return what it did with it."""
-    calls = Counter()
-
-    def drop(x, p, training):
-        under = [guard for guard, holds in GUARDS.items() if holds()]
-        under += ["a gradient"] if x.requires_grad else []
-        calls[(p, tuple(x.shape), str(x.dtype).removeprefix("torch."), training, *under)] += 1
-        return select(x, draw(x, p), p) if training else x
-
-    found = counted(name, drop if p is None else Fixed(p, drop), **options)
-    found.calls = calls
-    return found
-
-
-def counted(name, target, **options):
-    """Run a check, and return the tests of counts that it did, and what it says."""
-    found = Recorded()
-
-    def binomials(self, labels, counts, n, expected, slack=2.0**-24):
-        found.shares.add((self.alpha, self.size))
-        rates = expected if hasattr(expected, "__len__") else [expected] * len(labels)
-        found.tests += [(label, n, rate, slack) for label, rate in zip(labels, rates, strict=True)]
-        original(self, labels, counts, n, expected, slack)
-
-    original = Family.binomials
-    with mock.patch.object(Family, "binomials", binomials):
-        found.seen = run(name, target, **options)
-    return found
-
-
-def noted(rule):
-    """The same dropout, and a count of its calls: the shapes of its inputs, p and the mode."""
-    calls = Counter()
-
-    @functools.wraps(rule)
-    def drop(*args, **kwargs):
-        given = inspect.signature(rule).bind(*args, **kwargs).arguments.values()
-        calls[tuple(tuple(v.shape) if isinstance(v, torch.Tensor) else v for v in given)] += 1
-        return rule(*args, **kwargs)
-
-    return drop, calls
-
-
-class Fixed(torch.nn.Module):
-    """An instance, whose p is the only one that a check can have."""
-
-    def __init__(self, p, drop):
-        super().__init__()
-        self.p, self.drop = p, drop
-
-    def forward(self, x):
-        return self.drop(x, self.p, self.training)
 
 
 def made(training=None, evaluation=None):

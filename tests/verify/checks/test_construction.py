@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from torchdropout.verify.checks.construction import _helps
-from verify.checks._alone import fault, noted, reason, run
+from verify.checks._alone import fault, run
 
 ALL = ["nan", "inf", "-1.0", "-0.1", "1.5", "'0.1'", "None"]
 
@@ -88,16 +87,13 @@ def test_an_error_that_does_not_help(p):
     ],
 )
 def test_a_message_helps_by_the_word_the_value_or_its_type(message, p, helps):
-    assert _helps(message, p) is helps
+    def drop(x, given, training):
+        if not isinstance(given, float) or not 0 <= given <= 1:
+            is_it = given is p or given == p
+            raise ValueError(message if is_it else "not a probability")
+        return x
 
-
-@pytest.mark.parametrize("name", ["wrong-p-refused", "wrong-p-named"])
-def test_an_instance_has_no_other_p(name):
-    assert reason(name, torch.nn.Dropout(0.5)) == ("the target's p is fixed: no other can be tried")
-
-
-def test_a_wrong_p_is_tried_in_training_on_a_few_values():
-    target, calls = noted(refusing(lambda p: True))
-    assert run("wrong-p-named", target).message == "the errors say what was given"
-    assert {(shape, training) for shape, _, training in calls} == {((8,), True)}
-    assert sum(calls.values()) == len(ALL)
+    if helps:
+        run("wrong-p-named", drop)
+    else:
+        assert message in fault("wrong-p-named", drop).message

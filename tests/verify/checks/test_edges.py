@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from verify.broken._common import draw, select
-from verify.checks._alone import Gradient, fault, halves, made, put, reason, recorded, run
+from verify.checks._alone import Gradient, fault, halves, made, put, run
 
 NAN = math.nan
 
@@ -31,39 +31,6 @@ def at(edge, rule):
 )
 def test_values_that_change_at_0(rule, message):
     assert fault("p-zero-identity", at(0, rule)).message == message
-
-
-def test_the_figures_of_values_that_change_at_0():
-    found = fault("p-zero-identity", at(0, lambda x: put(x, _0=0.0, _1=9.0)))
-    assert found.figures == {"changed": 2, "zeros": 1}
-
-
-@pytest.mark.parametrize(
-    ("zeros", "most", "sizes"),
-    [
-        (10_000, 1 << 18, [10_000]),
-        (3 << 17, 1 << 18, [1 << 18]),  # no more than the limit of one measurement
-        (3 << 17, 1 << 20, [3 << 17]),
-        (5 << 19, 1 << 23, [1 << 20, 1 << 20, 1 << 20]),  # in whole calls, so that it is more
-    ],
-)
-def test_as_many_values_at_0_as_the_level_says(zeros, most, sizes):
-    calls = recorded("p-zero-identity", zeros=zeros, most=most).calls
-    assert sorted(shape[0] for _, shape, *_ in calls.elements()) == sizes
-
-
-def test_how_many_were_right_at_0():
-    found = []
-
-    def later(x):
-        found.append(x)
-        return x if len(found) < 3 else put(x, _5=0.0)
-
-    said = fault("p-zero-identity", at(0, later), zeros=3 << 20, most=1 << 23).message
-    assert said == (
-        "p=0: training changed 1 of 1048576 values, of which 1 became 0; "
-        "it left the 2097152 before as they were"
-    )
 
 
 @pytest.mark.parametrize(
@@ -119,28 +86,6 @@ def test_a_constant_zero_at_1_has_the_gradient_0_and_a_constant_at_0_has_not():
     run("edge-gradients", at(1, lambda x: torch.zeros(x.shape)))
     with pytest.raises(RuntimeError, match="does not require grad"):
         run("edge-gradients", at(0, lambda x: x.detach()))
-
-
-@pytest.mark.parametrize(
-    ("p", "edges"), [(0.0, "right at p=0"), (1.0, "right at p=1"), (None, "right at p=0 and 1")]
-)
-def test_the_edges_that_a_target_has(p, edges):
-    assert recorded("edge-gradients", p).seen.message == edges
-
-
-@pytest.mark.parametrize(
-    ("name", "p", "applies"),
-    [
-        ("p-zero-identity", 0.0, True), ("p-zero-identity", 1.0, False),
-        ("p-one-zeros", 1.0, True), ("p-one-zeros", 0.0, False), ("p-one-zeros", 0.5, False),
-        ("edge-gradients", 0.5, False),
-    ],
-)  # fmt: skip
-def test_an_edge_is_tried_where_p_is_free_or_the_edge(name, p, applies):
-    if applies:
-        run(name, torch.nn.Dropout(p))
-    else:
-        assert reason(name, torch.nn.Dropout(p)) == f"the target has p={p:g}"
 
 
 @pytest.mark.parametrize(

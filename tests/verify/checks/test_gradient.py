@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from torchdropout.verify.checks import gradient
 from torchdropout.verify.subject import GRID
 from verify.broken._common import draw, select
 from verify.checks._alone import Gradient, fault, halves, made, put, reason, run
@@ -42,24 +41,6 @@ def test_places_that_are_zero_in_y_or_in_the_gradient(p):
     assert found.figures == {"p": p, "differ": 3, "n": 16384}
 
 
-def test_the_picture_of_a_mask_is_of_the_main_p_and_its_first_places():
-    def drop(x, p):
-        # Rows of 16 places: the first is dropped, and what is left of the call at other p.
-        places = torch.arange(x.numel())
-        return select(x, (places < 16) | (places >= (256 if p == 0.5 else 17)), p)
-
-    figures = run("grad-mask", made(drop)).figures
-    rows = ["0" * 16, *["1" * 16] * 15]
-    assert figures == {"picture": {"forward": rows, "gradient": rows}}
-
-
-@pytest.mark.parametrize("p", [GRID[0], GRID[-1]])
-def test_a_gradient_that_is_scaled_wrongly_at_one_p(p):
-    found = fault("grad-scale", wrong_at(p, lambda g: put(g, _1=5.0, _3=NAN)))
-    assert found.message.startswith(f"gradient: p={p:g}: 2 of 16384 values are neither 0 nor x")
-    assert found.message.endswith("; 1 are NaN")
-
-
 @pytest.mark.parametrize(
     ("strides", "name"),
     [
@@ -84,53 +65,6 @@ def test_a_backward_that_takes_its_gradient_for_contiguous(strides, name):
     assert found.message.startswith(f"gradient from {name} one: p=0.5: 240 of 480 values are")
 
 
-def test_the_largest_error_of_a_gradient_is_of_all_p():
-    seen = run("grad-scale", wrong_at(0.5, lambda g: g * (1 + 2.0**-23)))
-    assert seen.message == "incoming gradient / (1 - p), at most 2 ulp"
-    assert seen.figures == {"ulps": 2.0}
-
-
-def test_half_of_the_values_are_zeros_of_both_signs():
-    given = []
-
-    def drop(x, p):
-        given.append(x.detach())
-        return select(x, draw(x, p), p)
-
-    run("grad-at-zero", made(drop))
-    (x,) = given
-    assert x[::2].eq(0).all()
-    assert x[1::2].ne(0).all()
-    assert torch.signbit(x[::4]).any().item() is False
-    assert torch.signbit(x[2::4]).all()
-
-
-def random_gradient(change):
-    def drop(x, p):
-        mask = draw(x, p)
-        return Gradient.apply(x, select(x, mask, p), lambda g: change(select(g, mask, p), x))
-
-    return made(drop)
-
-
-def test_gradients_at_zero_that_are_something_else():
-    target = random_gradient(lambda g, x: put(g, _0=NAN, _1=7.0, _2=7.0))
-    found = fault("grad-at-zero", target)
-    assert found.message == (
-        "p=0.5: at x = 0, 2 of 6135 gradients are neither 0 nor the incoming gradient / (1 - p)"
-    )
-    assert found.figures == {"p": 0.5}
-
-
-def test_gradients_at_zero_may_be_rounded():
-    run("grad-at-zero", random_gradient(lambda g, x: g * (1 + 2.0**-23)))
-
-
-def test_gradients_that_are_lost_where_x_is_zero():
-    found = fault("grad-at-zero", random_gradient(lambda g, x: g.masked_fill(x == 0, 0)))
-    assert found.message.startswith("p=0.5, x = 0: 1 of 6135 gradients are zero, expected 0.5")
-
-
 @pytest.mark.parametrize(
     ("size", "gradient", "said"),
     [(1e-38, NAN, "1e-38"), (1e37, math.inf, "1e+37"), (1e-3, -math.inf, "0.001")],
@@ -146,90 +80,6 @@ def test_a_gradient_that_is_not_finite_at_some_size(size, gradient, said):
     found = fault("grad-finite", target)
     assert found.message == (f"p=0.5: 128 of 1024 gradients are not finite, the first at x={said}")
     assert found.figures == {"p": 0.5, "x": pytest.approx(size)}
-
-
-def test_values_of_all_sizes_and_both_signs_have_a_gradient():
-    given = []
-
-    def drop(x, p):
-        given.append(x.detach())
-        return halves(x, p)
-
-    run("grad-finite", made(drop))
-    sizes = torch.tensor([0.0, 1e-38, 1e-20, 1e-3, 1.0, 1e3, 1e20, 1e37])
-    assert torch.equal(given[0].view(64, 2, 8), torch.stack([sizes, -sizes]).expand(64, 2, 8))
-
-
-class Numbered:
-    """The backwards of a dropout, by the numbers of the call and of its backward, from 1."""
-
-    def __init__(self, change):
-        self.change, self.calls = change, 0
-
-    def __call__(self, x, p):
-        self.calls += 1
-        call, backwards, mask = self.calls, [], draw(x, p)
-
-        def backward(g):
-            backwards.append(g)
-            return self.change(select(g, mask, p), call, len(backwards))
-
-        return Gradient.apply(x, select(x, mask, p), backward)
-
-
-@pytest.mark.parametrize("number", [1, 2])
-@pytest.mark.parametrize("attempt", [1, 2])
-def test_a_gradient_with_the_mask_of_another_call(number, attempt):
-    def change(g, call, backward):
-        return torch.zeros_like(g) if (call, backward) == (number, attempt) else g
-
-    found = fault("grad-own-call", made(Numbered(change)))
-    kept = found.figures["differ"]
-    assert found.message == (
-        f"p=0.5: gradient {attempt} of call {number} of 2 has another mask than its forward at "
-        f"{kept} of 256 places"
-    )
-    assert 64 < kept < 192
-    assert found.figures["p"] == 0.5
-
-
-@pytest.mark.parametrize("number", [3, 4])
-def test_the_gradient_of_two_calls_on_one_tensor_is_the_sum(number):
-    def change(g, call, backward):
-        return g + put(torch.zeros_like(g), _0=1.0, _9=-1.0) if call == number else g
-
-    found = fault("grad-own-call", made(Numbered(change)))
-    assert found.message == (
-        "p=0.5: two calls on one tensor, then one backward: 2 of 256 gradients are not the sum of "
-        "those of the two calls"
-    )
-    assert found.figures == {"p": 0.5, "wrong": 2}
-
-
-@pytest.mark.parametrize(("error", "wrong"), [(1.0, 0), (1 + 2**-20, 128), (-1 - 2**-20, 128)])
-def test_a_sum_may_differ_by_twice_what_is_tolerated_of_each(monkeypatch, error, wrong):
-    monkeypatch.setattr(gradient, "tolerance", lambda g, p, dtype: torch.full_like(g, 0.25))
-    calls = iter(range(1, 5))
-
-    def drop(x, p):
-        call = next(calls)
-
-        def backward(g):
-            return halves(g, p) + error * (halves(g, p, 1) != 0) * (call == 4)
-
-        return Gradient.apply(x, halves(x, p), backward)
-
-    if not wrong:
-        run("grad-own-call", made(drop))
-        return
-    assert fault("grad-own-call", made(drop)).figures == {"p": 0.5, "wrong": wrong}
-
-
-def test_a_call_that_writes_into_its_input_has_no_sum():
-    seen = run(
-        "grad-own-call", made(lambda x, p: x.mul_(select(torch.ones_like(x), draw(x, p), p)))
-    )
-    assert seen.message == "two calls, then two gradients of each: own masks"
 
 
 class Later(torch.nn.Module):
@@ -278,30 +128,6 @@ def drops_the_first(module, g):
 )
 def test_a_gradient_that_reads_the_module(rule, message):
     assert fault("grad-own-call", Later(0.5, rule)).message.startswith(message)
-
-
-class Other(torch.nn.Module):
-    """It holds no p, or has none to change."""
-
-    def __init__(self, p=0.5):
-        super().__init__()
-        self.held = (p,)
-
-    def forward(self, x):
-        return select(x, draw(x, *self.held), *self.held) if self.training else x
-
-
-@pytest.mark.parametrize(
-    ("target", "changes"),
-    [
-        (torch.nn.Dropout, "; the same after eval() and another p was set"),
-        (Other, "; the same after eval()"),
-        (made(), ""),
-    ],
-)
-def test_what_a_module_was_changed_in(target, changes):
-    said = run("grad-own-call", target).message
-    assert said == f"two calls, then two gradients of each: own masks{changes}"
 
 
 @pytest.mark.parametrize(
@@ -377,10 +203,3 @@ def test_a_second_derivative_that_is_refused():
     assert reason("grad-second-order", made(Once.apply)) == (
         "the target refuses a second derivative"
     )
-
-
-def test_the_figures_of_a_second_derivative():
-    target = second(
-        lambda g, x, p: Gradient.apply(g, halves(g, p), lambda v: put(halves(v, p), _1=0.0))
-    )
-    assert fault("grad-second-order", target).figures == {"differ": 1}

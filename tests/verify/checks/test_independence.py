@@ -1,18 +1,13 @@
 """What the checks of independence say of masks whose bits depend on each other."""
 
-import itertools
-
-import numpy as np
 import pytest
 import torch
 
 from torchdropout.verify import stats
 from torchdropout.verify.checks import independence
-from torchdropout.verify.checks._samples import VOLUME
-from torchdropout.verify.context import Context, Skip
 from torchdropout.verify.registry import STATISTICAL
 from verify.broken._common import draw, select
-from verify.checks._alone import context, counted, fault, made, reason, recorded, run
+from verify.checks._alone import fault, made, reason, run
 
 SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check that counts
 
@@ -44,14 +39,6 @@ def test_bits_that_repeat_at_a_lag(lag):
     assert figure["limit"] == pytest.approx(limit)
 
 
-def test_the_largest_lag_is_half_of_a_call_of_a_million(monkeypatch):
-    bits = np.random.default_rng(0).random((1, 1 << 20)) < 0.5
-    monkeypatch.setattr(independence, "_short_calls", lambda ctx, p: None)
-    monkeypatch.setattr(independence, "stream", lambda ctx: bits)
-    found = counted("lag-independence", made())
-    assert found.tests[-1] == ("lag 524288", 1 << 19, 0.5, 2.0**-23)
-
-
 def test_places_of_short_calls_that_repeat():
     def change(mask):
         mask[130] = mask[7]
@@ -71,34 +58,6 @@ def test_neighbours_along_an_axis_that_share_their_draws(axis, name):
 
     found = fault("axis-independence", masked(change))
     assert found.message.startswith(f"p=0.5, {name} 1 apart: 0 of 53760 pairs differ")
-
-
-@pytest.mark.parametrize(("shape", "axis"), [((16, 60, 112), 2), ((4, 6, 10, 16, 28), 0)])
-def test_neighbours_of_other_shapes_that_share_their_draws(shape, axis):
-    def change(mask):
-        if mask.shape == shape:
-            pairs = mask.unflatten(axis, (-1, 2))
-            pairs.select(axis + 1, 1).copy_(pairs.select(axis + 1, 0))
-        return mask
-
-    found = fault("axis-independence", masked(change))
-    assert found.message.startswith(
-        f"p=0.5, {len(shape)}-D, axis {axis}, 1 apart: 0 of 53760 pairs differ"
-    )
-
-
-@pytest.mark.parametrize(("calls", "eighth"), [(7, 1), (15, 1), (16, 2)])
-def test_other_shapes_have_an_eighth_of_the_calls(monkeypatch, calls, eighth):
-    asked = []
-
-    def masks(ctx, p, calls, shape):
-        asked.append((calls, shape))
-        return np.zeros((1, *shape), dtype=bool)
-
-    monkeypatch.setattr(Context, "masks", masks)
-    monkeypatch.setattr(independence, "volumes", lambda ctx: np.zeros((calls, *VOLUME), dtype=bool))
-    fault("axis-independence", made())
-    assert asked == [(eighth, (16, 60, 112)), (eighth, (4, 6, 10, 16, 28))]
 
 
 @pytest.mark.parametrize("lag", [1, 3, 16])
@@ -132,27 +91,6 @@ SIZES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("p", [None, 0.9])
-def test_the_counts_whose_spread_is_compared(p):
-    found = counted("count-spread", torch.nn.Dropout if p is None else torch.nn.Dropout(p))
-    at, calls = (0.5, 1) if p is None else (p, 3)
-    sizes = {**SIZES, "a call": 131 if p is None else 146}
-    for (label, n, chance, slack), (name, size) in zip(found.tests, sizes.items(), strict=True):
-        low, high, wanted = stats.centre_of(size, 1 - at)
-        assert label == f"kept in {name} of {size}, {low} to {high}"
-        assert n == (367 if name == "a call" else calls * 107520 // size)
-        assert chance == wanted
-        moves = 2.0**-24 * (size / (at * (1 - at))) ** 0.5
-        assert slack == pytest.approx(0 if p is None else moves)
-    assert {tests for _, tests in found.shares} == {7}
-    each = SHARE / 7
-    of_calls = stats.spread_seen(sizes["a call"], 1 - at, 367, each)
-    of_planes = stats.spread_seen(560, 1 - at, calls * 192, each)
-    assert found.seen.sees == (
-        f"a spread off by a factor of {of_calls:.3g} for calls, {of_planes:.3g} for planes"
-    )
-
-
 @pytest.mark.parametrize("name", ["a call", "a plane", "a row"])
 def test_as_many_are_dropped_of_each(name):
     axes = {"a call": 1, "a plane": 2, "a row": 1}[name]
@@ -177,6 +115,7 @@ def test_a_stretch_that_repeats(p):
     flat[second : second + width] = flat[first : first + width]
     flat[second + width] = ~flat[first + width]
     flat[second - 1] = ~flat[first - 1]
+    assert run("mask-repeats", torch.nn.Dropout(p)).message.startswith("no ")
     found = fault("mask-repeats", OfParts(p, flat))
     if p == 0.5:
         assert found.message == (
@@ -200,19 +139,6 @@ class OfParts(torch.nn.Module):
         return select(x, part.view(x.shape), self.p)
 
 
-def test_sixteen_stretches_are_enough_to_search():
-    def width(n):
-        return stats.bits_to_tell(0.9, n**2 / 2, SHARE)
-
-    fewest = next(n for n in itertools.count() if n and n >= 16 * width(n))
-    bits = np.random.default_rng(0).random(fewest) < 0.1
-    ctx = context(torch.nn.Dropout(0.9))
-    seen = independence._aligned_repeats(ctx, bits, 0.9)
-    assert seen.message == f"no two of 16 stretches of {width(fewest)} bits are equal"
-    with pytest.raises(Skip, match="is too near 0 or 1 for stretches"):
-        independence._aligned_repeats(ctx, bits[:-1], 0.9)
-
-
 def test_masks_that_are_too_sparse_to_search():
     assert reason("mask-repeats", torch.nn.Dropout(0.9999)) == (
         "p=0.9999 is too near 0 or 1 for stretches of masks to be told apart"
@@ -220,20 +146,6 @@ def test_masks_that_are_too_sparse_to_search():
     assert reason("few-masks", torch.nn.Dropout(0.9999)) == (
         "p=0.9999 is too near 0 or 1 for masks of 131 elements to be told apart"
     )
-
-
-@pytest.mark.parametrize("p", [None, 0.9])
-def test_what_a_search_for_repeats_says(p):
-    seen = recorded("mask-repeats", p).seen
-    width = max(64, stats.bits_to_tell(p or 0.5, 65536**2 / 2, SHARE))
-    assert seen.figures == {"width": width, "n": 65536}
-    if p is None:
-        assert seen.message == f"no {width} bits repeat in 65536"
-        assert seen.sees == f"any {width} mask bits in a row that repeat in 65536"
-    else:
-        runs = 65536 // width
-        assert seen.message == f"no two of {runs} stretches of {width} bits are equal"
-        assert seen.sees == f"a pool of {stats.pool_seen(runs, limit=1):.2g} stretches"
 
 
 @pytest.mark.parametrize("repeats", [1, 2, 5])
@@ -259,35 +171,6 @@ def test_calls_of_a_small_pool(repeats):
         assert found.figures == {"distinct": 367 - repeats, "calls": 367}
 
 
-@pytest.mark.parametrize(("most", "small", "large"), [(1 << 18, 64, 1), (1 << 20, 256, 4)])
-def test_the_ranks_of_matrices(most, small, large):
-    found = counted("linear-rank", torch.nn.Dropout, most=most)
-    chances = [stats.rank_chance(64, 0), stats.rank_chance(64, 1)]
-    assert [(label, n, slack) for label, n, _, slack in found.tests[:3]] == [
-        ("rank 64 of 64", small, 0.0),
-        ("rank 63 of 64", small, 0.0),
-        ("rank 62 or less of 64", small, 0.0),
-    ]
-    assert [rate for _, _, rate, _ in found.tests[:3]] == pytest.approx(
-        [*chances, 1 - sum(chances)]
-    )
-    ((label, n, rate, _),) = found.tests[3:]
-    assert n == large
-    lost = next(d for d in range(2, 20) if tail(d) * n < SHARE / 4)
-    assert label == f"rank {512 - lost} or less of 512"
-    assert rate == pytest.approx(tail(lost))
-    assert found.seen.sees == "any linear recurrence of fewer than 512 bits"
-
-
-def tail(lost):
-    return sum(stats.rank_chance(512, d) for d in range(lost, 30))
-
-
-@pytest.mark.parametrize("lost", [0, 1, 2, 5])
-def test_the_tail_of_a_rank(lost):
-    assert independence._tail(lost) == pytest.approx(tail(lost), rel=1e-4)
-
-
 def test_bits_of_a_recurrence():
     def change(mask):
         if mask.numel() < 4096:
@@ -300,24 +183,3 @@ def test_bits_of_a_recurrence():
 
     found = fault("linear-rank", masked(change))
     assert found.message.startswith("rank 62 or less of 64: 64 of 64 matrices")
-
-
-def test_the_ranks_of_2048_small_and_8_large_matrices_are_enough(monkeypatch):
-    shapes = []
-
-    def ranks(bits):
-        shapes.append(bits.shape)
-        return np.zeros(len(bits), dtype=int)
-
-    monkeypatch.setattr(stats, "ranks", ranks)
-    monkeypatch.setattr(independence, "stream", lambda ctx: np.zeros((3, 1 << 20), dtype=bool))
-    fault("linear-rank", made())
-    monkeypatch.setattr(independence, "stream", lambda ctx: np.zeros((12, 1 << 20), dtype=bool))
-    fault("linear-rank", made())
-    assert shapes == [(768, 64, 64), (8, 512, 512), (2048, 64, 64), (8, 512, 512)]
-
-
-def test_a_rank_says_something_of_fair_bits_alone():
-    assert reason("linear-rank", torch.nn.Dropout(0.3)) == (
-        "the rank of mask bits is informative at p=0.5 only, not at p=0.3"
-    )

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from verify.broken._common import draw, select
-from verify.checks._alone import fault, made, put, reason, recorded, run
+from verify.checks._alone import fault, made, put
 
 
 def of_size(size, change):
@@ -63,39 +63,6 @@ def test_eval_that_changes_something(target, message):
     assert fault("eval-identity", target).message == message
 
 
-def test_the_figures_of_eval_that_changes_something():
-    found = fault("eval-identity", of_size(4096, lambda x: put(x, _0=0.0, _1=9.0))).figures
-    assert found == {"p": 0.001, "changed": 2, "zeros": 1, "n": 4096}
-
-
-def numbered(same):
-    """The masks of calls, numbered from 1, of which these two are the same."""
-    count = 0
-
-    def drop(x, p):
-        nonlocal count
-        count += 1
-        generator = torch.Generator().manual_seed(same[0] if count == same[1] else count)
-        return select(x, torch.rand(x.shape, generator=generator) < p, p)
-
-    return made(drop)
-
-
-@pytest.mark.parametrize("same", [(1, 2), (1, 8), (3, 7), (7, 8)])
-def test_two_calls_with_one_mask(same):
-    found = fault("train-stochastic", numbered(same))
-    assert found.message == (
-        f"p=0.5, training: calls {same[0]} and {same[1]} of 8 gave the same output"
-    )
-    assert found.figures == {"p": 0.5, "calls": 8}
-
-
-def test_an_input_that_comes_back():
-    found = fault("train-stochastic", made(lambda x, p: x))
-    assert found.message == "p=0.5, training: the input came back unchanged in training"
-    assert found.figures == {"p": 0.5}
-
-
 def test_one_call_of_eight_that_does_nothing():
     calls = []
 
@@ -104,16 +71,6 @@ def test_one_call_of_eight_that_does_nothing():
         return x if len(calls) == 8 else select(x, draw(x, p), p)
 
     assert "came back unchanged" in fault("train-stochastic", made(drop)).message
-
-
-@pytest.mark.parametrize(("p", "pictured"), [(None, 0.1), (0.1, 0.1), (0.9, 0.9)])
-def test_the_picture_is_of_a_tenth_where_that_can_be(p, pictured):
-    figures = recorded("train-stochastic", p).seen.figures
-    assert figures["p"] == pictured
-    assert [len(row) for row in figures["mask"]] == [32] * 32
-    kept = "".join(figures["mask"])
-    assert abs(kept.count("1") - 1024 * (1 - pictured)) < 60  # 6 standard deviations
-    assert kept.count("0") + kept.count("1") == 1024
 
 
 class Counts(torch.nn.Module):
@@ -143,54 +100,3 @@ class Counts(torch.nn.Module):
 )
 def test_a_mode_that_is_lost_after_some_switches(wrong_in, message):
     assert fault("mode-switch", Counts(0.5, wrong_in)).message == message
-
-
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        (
-            made(lambda x, p: select(x, draw(x, p), p) if torch.is_grad_enabled() else x),
-            "p=0.5, training under no_grad: the input came back unchanged in training",
-        ),
-        (
-            made(lambda x, p: x if torch.is_inference_mode_enabled() else select(x, draw(x, p), p)),
-            "p=0.5, training under inference_mode: the input came back unchanged in training",
-        ),
-        (
-            made(evaluation=lambda x, p: x if torch.is_grad_enabled() else put(x, _0=9.0)),
-            "p=0.5, eval under no_grad: 1 of 256 values changed, 0 are 0",
-        ),
-    ],
-)
-def test_a_guard_that_is_taken_for_a_mode(target, message):
-    assert fault("grad-mode", target).message == message
-
-
-def test_four_calls_are_compared_under_a_guard():
-    assert "calls 1 and 4 of 4" in fault("grad-mode", numbered((1, 4))).message
-
-
-def always(x, p):
-    """A function without a mode."""
-    return select(x, draw(x, p), p)
-
-
-def test_what_has_no_eval_is_called_in_training_only():
-    for name in ("eval-identity", "mode-switch"):
-        assert reason(name, always).startswith("the target has no eval mode")
-    for name in ("output-shape", "grad-mode", "empty-input", "dtype-kept", "no-reseed"):
-        run(name, always)
-
-
-@pytest.mark.parametrize("p", [0.0, 1.0])
-@pytest.mark.parametrize("name", ["output-shape", "dtype-kept", "state-restored"])
-def test_what_needs_no_random_mask_is_checked_at_any_p(name, p):
-    calls = recorded(name, p).calls
-    assert {at for at, *_ in calls} == {p}
-    assert set(recorded(name).calls) == {(0.5, *rest) for _, *rest in calls}
-
-
-def test_what_needs_one_is_not_at_0_and_1():
-    assert reason("train-stochastic", torch.nn.Dropout(1.0)) == (
-        "the instance has p=1: nothing is random"
-    )

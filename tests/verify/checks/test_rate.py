@@ -1,17 +1,14 @@
 """What the checks of the rate say of what is wrong."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
-from torchdropout.verify import stats
 from torchdropout.verify.checks import rate as checks
-from torchdropout.verify.registry import STATISTICAL
-from torchdropout.verify.subject import GRID
 from verify.broken._common import draw, select
-from verify.checks._alone import context, fault, made, reason, recorded, run
-
-SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check that counts
+from verify.checks._alone import context, fault, made, reason, run
 
 
 def at(p, rate):
@@ -26,32 +23,15 @@ def test_a_rate_that_is_wrong_at_one_p(p, rate):
     assert ctx.bad_rates == {p}
 
 
-def test_rates_that_are_right_are_not_noted():
-    ctx = context(torch.nn.Dropout)
-    checks.drop_rate.run(ctx)
-    assert ctx.bad_rates == set()
-
-
-def test_the_figures_of_rates():
-    rows = recorded("drop-rate").seen.figures["rates"]
-    assert [row["p"] for row in rows] == [row["expected"] for row in rows] == list(GRID)
-    for row in rows:
-        count = round(row["rate"] * row["n"])
-        assert row["n"] == 73623
-        assert (row["low"], row["high"]) == stats.interval(count, 73623)
-        assert abs(row["rate"] - row["p"]) < 6 * (row["p"] * (1 - row["p"]) / 73623) ** 0.5
-
-
-@pytest.mark.parametrize("p", [0.3, 0.5])
-def test_a_rate_that_is_held_to_some_bits(p):
+@pytest.mark.parametrize(("rate", "is_right"), [(0.0625, True), (0.125, True), (0.04, False)])
+def test_a_rate_that_is_held_to_some_bits(rate, is_right):
     """It may be any between two multiples of 1/16, and an error is seen from one to the other."""
-    found = recorded("drop-rate", p, spec="plain:bits=4")
-    low, high = (0.25, 0.3125) if p == 0.3 else (0.5, 0.5)
-    ((label, n, rate, slack),) = found.tests
-    assert (label, rate) == (f"p={p:g}", (low + high) / 2)
-    assert slack == (high - low) / 2 + 2.0**-24
-    seen = stats.smallest_seen(n, p, SHARE) + (high - low)
-    assert found.seen.sees == f"a rate error of {seen:.2g} at p={p:g}"
+    target = at(0.1, rate)
+    if is_right:
+        sees = run("drop-rate", target, spec="plain:bits=4").sees
+        assert float(re.search(r"([\d.]+) at p=0\.1,", sees)[1]) > 1 / 16
+    else:
+        fault("drop-rate", target, spec="plain:bits=4")
 
 
 @pytest.mark.parametrize(
@@ -86,15 +66,6 @@ def test_places_of_large_calls_that_are_never_dropped(places, said):
     assert found.message.startswith(f"p=0.5, {said} dropped, expected 0.5")
 
 
-def test_the_figures_of_places():
-    figures = recorded("position-rate").seen.figures
-    assert len(figures["places"]) == 256
-    assert all(abs(rate - 0.5) < 6 * 0.5 / 1024**0.5 for rate in figures["places"])
-    assert figures["expected"] == 0.5
-    limit = stats.smallest_seen(1024, 0.5, SHARE / 705, power=0.5)
-    assert figures["limit"] == pytest.approx(limit)
-
-
 @pytest.mark.parametrize(("calls", "applies"), [(400, True), (399, False)])
 def test_places_are_compared_where_hardly_any_mask_repeats(monkeypatch, calls, applies):
     """One in a hundred may."""
@@ -105,17 +76,3 @@ def test_places_are_compared_where_hardly_any_mask_repeats(monkeypatch, calls, a
         run("position-rate", made())
     else:
         assert reason("position-rate", made()) == "not checked: masks repeat, see few-masks"
-
-
-@pytest.mark.parametrize(
-    ("most", "rate", "number"),
-    [(1 << 18, 0.03, 1), (1 << 20, 0.03, 1), (1 << 24, 0.015, 3),
-     (1 << 22, 0.005, 2)],
-)  # fmt: skip
-def test_the_large_calls_are_enough_for_each_of_256_classes(most, rate, number):
-    calls = recorded("position-rate", most=most, rate=rate).calls
-    times = {shape: n for (_, shape, *_), n in calls.items() if shape != (131,)}
-    chunk = min(most, 1 << 20)
-    needed = stats.size_for(0.5, 5 * rate * 0.5, SHARE / 705)
-    assert times == {(chunk,): max(1, min(256 * needed, most // 2) // chunk)}
-    assert times == {(chunk,): number}

@@ -1,5 +1,7 @@
 """What the checks of the scale say of what is wrong."""
 
+import re
+
 import pytest
 import torch
 
@@ -41,9 +43,15 @@ def test_a_scale_that_depends_on_the_shape(shape):
     assert fault("scale-constant", made(drop)).message.startswith(f"shape {shape}: p=0.5: ")
 
 
-def test_how_many_were_kept():
-    kept = 20 * sum(n // 2 for n in (1, 2, 3, 7, 64, 1025, 60)) + (1 << 17)
-    assert run("scale-constant", made(halves)).message == (
-        f"x / (1 - p) in calls of 1 to 262144 elements, {kept} values kept"
-    )
-    assert torch.equal(halves(torch.ones(3), 0.5), torch.tensor([0.0, 2.0, 0.0]))
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda x, p: x.masked_fill(draw(x, p), 0), "such as .*, expected .*; it looks unscaled"),
+        (lambda x, p: put(halves(x, p), _0=torch.nan, _2=torch.nan), ": 2 of .*; 2 are NaN"),
+        (lambda x, p: put(halves(x, p), _1=7.0), ": 1 of .* values are neither .* such as 7, "),
+    ],
+)
+def test_what_is_said_of_wrong_values(change, said):
+    found = fault("kept-scale", made(change))
+    assert re.search(said, found.message)
+    assert found.figures["wrong"] >= 1

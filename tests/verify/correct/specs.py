@@ -15,18 +15,12 @@ Dropout3d = nn.Dropout3d
 
 
 def torch_alpha(p):
-    """torch's module.
-
-    Spec: alpha
-    """
+    """alpha: torch's module."""
     return nn.AlphaDropout(p)
 
 
 def torch_feature_alpha(p):
-    """torch's module.
-
-    Spec: feature-alpha
-    """
+    """feature-alpha: torch's module."""
     return nn.FeatureAlphaDropout(p)
 
 
@@ -39,18 +33,12 @@ def _scaled(x, drop, p):
 
 
 def channels(x, p, training):
-    """A number for each channel.
-
-    Spec: dropout2d
-    """
+    """dropout2d: A number for each channel."""
     return _scaled(x, _uniform(x, (*x.shape[:2], 1, 1)) < p, p) if training else x
 
 
 class DropPath(nn.Module):
-    """A number for each sample, in the manner of timm.
-
-    Spec: drop-path
-    """
+    """drop-path: A number for each sample, in the manner of timm."""
 
     def __init__(self, drop_prob=0.0):
         super().__init__()
@@ -66,26 +54,18 @@ class DropPath(nn.Module):
 
 
 def whole_batch(x, p, training):
-    """A number for all: a call for each draw takes its time.
-
-    Spec: drop-path-batch
-    Level: standard
-    """
+    """drop-path-batch at standard: A number for all: a call for each draw takes its time."""
     return _scaled(x, _uniform(x, (1,) * x.ndim) < p, p) if training else x
 
 
 def locked(x, p, training):
-    """A mask for all steps of a sequence.
-
-    Spec: locked
-    """
+    """locked: A mask for all steps of a sequence."""
     return _scaled(x, _uniform(x, (x.shape[0], 1, x.shape[2])) < p, p) if training else x
 
 
 class TimeFirst(nn.Module):
-    """A mask for all steps of a time-first sequence, in the manner of AWD-LSTM.
-
-    Spec: locked-time-first
+    """locked-time-first: A mask for all steps of a time-first sequence, in the manner of AWD-
+    LSTM.
     """
 
     def __init__(self, dropout=0.5):
@@ -102,37 +82,27 @@ class TimeFirst(nn.Module):
 
 
 def images_only(x, drop_prob, training):
-    """A number for each image; anything else is refused.
-
-    Spec: drop-path
-    """
+    """drop-path: A number for each image; anything else is refused."""
     if x.ndim != 4:
         raise ValueError(f"expected a batch of images, got shape {tuple(x.shape)}")
     return _scaled(x, _uniform(x, (len(x), 1, 1, 1)) < drop_prob, drop_prob) if training else x
 
 
 def masked_features(x, p, training):
-    """A number for each column; what is kept stays as it is, and the mask is returned, too.
-
-    Spec: columns:unscaled,first
+    """columns:unscaled,first: A number for each column; what is kept stays as it is, and the
+    mask is returned, too.
     """
     keep = _uniform(x, (1, x.shape[1])) >= p if training else x.new_ones(1, x.shape[1]).bool()
     return x.masked_fill(~keep, 0) if training and p else x, keep
 
 
 def masked_values(x, p, training):
-    """What is kept stays as it is.
-
-    Spec: plain:unscaled
-    """
+    """plain:unscaled: What is kept stays as it is."""
     return x.masked_fill(_uniform(x) < p, 0) if training else x
 
 
 def embedding_rows(x, p, training):
-    """A number for each row of a matrix.
-
-    Spec: embedding
-    """
+    """embedding: A number for each row of a matrix."""
     return _scaled(x, _uniform(x, (x.shape[0], 1)) < p, p) if training else x
 
 
@@ -147,26 +117,17 @@ def _alpha(x, drop, p):
 
 
 def alpha(x, p, training):
-    """Dropped values become alpha', then all are scaled and shifted.
-
-    Spec: alpha
-    """
+    """alpha: Dropped values become alpha', then all are scaled and shifted."""
     return _alpha(x, _uniform(x) < p, p).to(x.dtype) if training else x
 
 
 def feature_alpha(x, p, training):
-    """Whole channels become alpha'.
-
-    Spec: feature-alpha
-    """
+    """feature-alpha: Whole channels become alpha'."""
     return _alpha(x, _uniform(x, (*x.shape[:2], 1, 1)) < p, p).to(x.dtype) if training else x
 
 
 def gaussian(x, p, training):
-    """x times N(1, p / (1 - p)).
-
-    Spec: gaussian
-    """
+    """gaussian: x times N(1, p / (1 - p))."""
     if not training:
         return x
     noise = torch.randn(x.shape, device=x.device, dtype=torch.float32)
@@ -174,10 +135,7 @@ def gaussian(x, p, training):
 
 
 def feature_gaussian(x, p, training):
-    """The same, with one draw a channel.
-
-    Spec: feature-gaussian
-    """
+    """feature-gaussian: The same, with one draw a channel."""
     if not training:
         return x
     noise = torch.randn((*x.shape[:2], 1, 1), device=x.device, dtype=torch.float32)
@@ -185,27 +143,20 @@ def feature_gaussian(x, p, training):
 
 
 def uniform_noise(x, beta, training):
-    """x times U(1 - beta, 1 + beta).
-
-    Spec: uniform
-    """
+    """uniform: x times U(1 - beta, 1 + beta)."""
     return x * (1 + beta * (2 * _uniform(x) - 1)).to(x.dtype) if training else x
 
 
 def gaussian_noise(x, stddev, training):
-    """x plus N(0, stddev^2).
-
-    Spec: gaussian-noise
-    """
+    """gaussian-noise: x plus N(0, stddev^2)."""
     if not training:
         return x
     return x + (stddev * torch.randn(x.shape, device=x.device, dtype=torch.float32)).to(x.dtype)
 
 
 def relaxed(x, p, training):
-    """The relaxed mask of concrete dropout, in the manner of the reference: 1 - z in float32.
-
-    Spec: concrete
+    """concrete: The relaxed mask of concrete dropout, in the manner of the reference: 1 - z in
+    float32.
     """
     if not training:
         return x
@@ -215,20 +166,14 @@ def relaxed(x, p, training):
 
 
 def zoneout(new, old, p, training):
-    """The new state or the old one; in eval their mean.
-
-    Spec: zoneout
-    """
+    """zoneout: The new state or the old one; in eval their mean."""
     if not training:
         return p * old + (1 - p) * new
     return torch.where(_uniform(new) < p, old, new)
 
 
 def tokens(x, p, training):
-    """Keeps the tokens of the largest numbers, in their order.
-
-    Spec: tokens
-    """
+    """tokens: Keeps the tokens of the largest numbers, in their order."""
     if not training or p == 0:
         return x
     count = max(1, round(x.shape[1] * (1 - p)))
@@ -237,10 +182,7 @@ def tokens(x, p, training):
 
 
 def n_of_m(x, p, training):
-    """The same number of each four neighbours is kept, unscaled.
-
-    Spec: n-of-m
-    """
+    """n-of-m: The same number of each four neighbours is kept, unscaled."""
     if not training or p == 0:
         return x
     groups = x.reshape(-1, 4)
@@ -249,27 +191,18 @@ def n_of_m(x, p, training):
 
 
 def dropout_add(x, p, training, residual, bias):
-    """The composition itself.
-
-    Spec: dropout-add
-    """
+    """dropout-add: The composition itself."""
     return residual + F.dropout(x + bias, p, training)
 
 
 def attention(query, key, value, p, training):
-    """Dropout on the probabilities.
-
-    Spec: attention
-    """
+    """attention: Dropout on the probabilities."""
     weights = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).softmax(-1)
     return F.dropout(weights, p, training) @ value
 
 
 class DropConnect(nn.Linear):
-    """Dropout on the weights of a linear layer.
-
-    Spec: weights
-    """
+    """weights: Dropout on the weights of a linear layer."""
 
     def __init__(self, p=0.5):
         super().__init__(32, 16)
@@ -301,10 +234,7 @@ def _density(p, size, block, dims):
 
 
 class DropBlock(nn.Module):
-    """The density of blocks is solved for, so that the share dropped is p.
-
-    Spec: drop-block
-    """
+    """drop-block: The density of blocks is solved for, so that the share dropped is p."""
 
     dims = 2
 
@@ -328,28 +258,19 @@ class DropBlock(nn.Module):
 
 
 class DropBlock1d(DropBlock):
-    """Stretches of a line.
-
-    Spec: drop-block1d
-    """
+    """drop-block1d: Stretches of a line."""
 
     dims = 1
 
 
 class DropBlock3d(DropBlock):
-    """Cubes of a volume.
-
-    Spec: drop-block3d
-    """
+    """drop-block3d: Cubes of a volume."""
 
     dims = 3
 
 
 def eight_bits(x, p, training):
-    """p held in 8 bits, and said to be.
-
-    Spec: plain:quantised=256
-    """
+    """plain:quantised=256: p held in 8 bits, and said to be."""
     if not training:
         return x
     drop = torch.randint(0, 256, x.shape, device=x.device) < round(p * 256)

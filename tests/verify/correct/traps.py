@@ -69,10 +69,7 @@ def _compiled_dropout():
 
 
 def compiled(x, p, training):
-    """Compiled, with shapes left open.
-
-    Level: standard
-    """
+    """plain at standard: Compiled, with shapes left open."""
     with torch._dynamo.config.patch(recompile_limit=64):
         return _compiled_dropout()(x, p, training)
 

@@ -1,18 +1,13 @@
 """What `module-state` says of a module that is another after it was copied, loaded or converted."""
 
 import copy
+import functools
 
 import pytest
 import torch
 
-from torchdropout.verify import stats
-from torchdropout.verify.checks.conditions import modules
-from torchdropout.verify.context import Fault, Skip
-from torchdropout.verify.registry import STATISTICAL
-from torchdropout.verify.wrapped import Checkpointed
 from verify.broken._common import draw, select
-from verify.checks._alone import context, counted, fault, made, put, reason, run
-from verify.correct import specs
+from verify.checks._alone import fault, put, run
 
 
 class Drop(torch.nn.Module):
@@ -30,91 +25,6 @@ class Drop(torch.nn.Module):
 
     def evaluate(self, x):
         return x
-
-
-COPIES = ["copy.deepcopy", "pickle", "torch.save", "load_state_dict", "double"]
-
-
-def test_a_module_is_compared_after_each_copy_and_conversion():
-    found = counted("module-state", Drop)
-    labels = [label for label, *_ in found.tests]
-    assert labels == [*COPIES, "half", "bfloat16", "double", "`p` was set"]
-    # A copy is called twice on 4096 elements; a converted one once on 65536.
-    assert [n for _, n, *_ in found.tests] == [8192] * 5 + [65536] * 3 + [8192]
-    assert [rate for _, _, rate, _ in found.tests] == [0.23] * 8 + [0.61]
-    assert {tests for _, tests in found.shares} == {9}
-    share = 1e-6 * 0.99 / STATISTICAL / 9
-    assert found.seen.sees == f"a rate error of {stats.smallest_seen(8192, 0.23, share):.2g}"
-
-
-def test_an_instance_has_its_own_p_alone():
-    found = counted("module-state", Drop(0.3))
-    assert [label for label, *_ in found.tests] == [*COPIES, "half", "bfloat16", "double"]
-    assert {rate for _, _, rate, _ in found.tests} == {0.3}
-
-
-class Groups(Drop):
-    def forward(self, x):
-        return specs.n_of_m(x, self.p, self.training)
-
-
-def test_its_p_is_one_that_is_held_exactly():
-    found = counted("module-state", Groups, spec="n-of-m")
-    assert {rate for _, _, rate, _ in found.tests} == {0.25}
-
-
-class Weighed(Drop):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.weight = torch.nn.Parameter(torch.ones(1))
-
-
-class WithPart(Drop):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.inner = torch.nn.Identity()
-
-
-class Unpicklable(Drop):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.rule = lambda x: x
-
-    def __deepcopy__(self, memo):
-        return type(self)(self.p)
-
-
-class TwiceHeld(Drop):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.keep = 1 - p
-
-    def where(self, x):
-        return draw(x, 1 - self.keep)
-
-
-class Private(Drop):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self._same = p
-
-
-@pytest.mark.parametrize(
-    ("target", "labels"),
-    [
-        (Weighed, [*COPIES, "`p` was set"]),
-        (WithPart, [*COPIES, "half", "bfloat16", "double"]),
-        (
-            Unpicklable,
-            ["copy.deepcopy", "load_state_dict", "double", "half", "bfloat16", "double",
-             "`p` was set"],
-        ),
-        (TwiceHeld, [*COPIES, "half", "bfloat16", "double", "`p` and `keep` was set"]),
-        (Private, [*COPIES, "half", "bfloat16", "double"]),
-    ],
-)  # fmt: skip
-def test_which_changes_a_module_is_compared_after(target, labels):
-    assert [label for label, *_ in counted("module-state", target).tests] == labels
 
 
 class Cut(Drop):
@@ -283,65 +193,12 @@ def test_what_is_no_fault_of_a_conversion(target):
     run("module-state", target)
 
 
-class First(OfDtype):
-    """It drops the first places of float32, and more of them after a conversion."""
-
-    more = 0
-
-    def where(self, x):
-        count = round(self.p * x.numel())
-        if x.dtype == torch.float32 != self.mark.dtype:
-            count += self.more
-        return torch.arange(x.numel()) < count
-
-
-@pytest.mark.parametrize(
-    ("n", "more", "is_rounded"),
-    [
-        # Other draws would differ at half of the places: fewer than a quarter of these are rounded.
-        (400, 0, False),
-        (400, 1, True),
-        (400, 49, True),
-        (400, 50, False),
-        # From 100 of them on that is not by chance.
-        (200, 24, True),
-        (198, 24, False),
-    ],
-)
-def test_how_many_places_are_dropped_differently_by_a_rounded_p(n, more, is_rounded, monkeypatch):
-    monkeypatch.setattr(First, "more", more)
-    monkeypatch.setattr(modules, "MANY", n)
-    ctx = context(First(0.5))
-    monkeypatch.setattr(ctx, "draws", lambda requested: requested)
-    if is_rounded:
-        with pytest.raises(Fault, match=f"after half: the same seed drops {more} of {n} places"):
-            modules._demand_converted(ctx, ctx.build(0.5), ctx.family(3))
-    else:
-        modules._demand_converted(ctx, ctx.build(0.5), ctx.family(3))
-
-
-class DropsNothing(Drop):
-    def where(self, x):
-        return torch.zeros_like(x, dtype=torch.bool)
-
-
-def test_the_drops_of_a_copy_are_counted():
-    ctx = context(Drop(0.5))
-    built, family = ctx.build(0.5), ctx.family(1)
-    modules._demand_same(ctx, built, built.again(DropsNothing(0.5), 0.5), "it", family)
-    assert [(test.label, test.count, test.n) for test in family.tests] == [("it", 0, 8192)]
-
-
-def test_masks_that_are_equal_by_chance_are_no_fault():
-    ctx = context(DropsNothing(1e-5), most=1 << 24)
-    built = ctx.build(1e-5)
-    modules._demand_same(ctx, built, built, "it", ctx.family(1))
-
-
 class Odd(torch.nn.Dropout):
     """Its modes are wrong in some way."""
 
-    how = ""
+    def __init__(self, p=0.5, *, how):
+        super().__init__(p)
+        self.how = how
 
     def train(self, mode=True):
         super().train(mode)
@@ -355,9 +212,12 @@ class Odd(torch.nn.Dropout):
 
 
 class Unreached(torch.nn.Module):
-    def __init__(self, mode):
+    def __init__(self, p=0.5, *, mode):
         super().__init__()
-        self.reached, self.inner = not mode, torch.nn.Dropout()
+        self.reached, self.inner = not mode, torch.nn.Dropout(p)
+
+    def forward(self, x):
+        return self.inner(x)
 
     def train(self, mode=True):
         self.training = mode
@@ -377,62 +237,13 @@ class Unreached(torch.nn.Module):
     ],
 )
 def test_modes_that_are_wrong(how, message):
-    module = Odd()
-    module.how = how
-    with pytest.raises(Fault) as caught:
-        modules._demand_modes(module)
-    assert caught.value.message == message
+    assert fault("module-state", functools.partial(Odd, how=how)).message == message
 
 
 @pytest.mark.parametrize("mode", [False, True])
 def test_a_parent_that_does_not_reach_a_part(mode):
-    with pytest.raises(Fault) as caught:
-        modules._demand_modes(Unreached(mode))
-    assert caught.value.message == f"train({mode}) of a parent does not reach it"
-    modules._demand_modes(torch.nn.Dropout())
-
-
-@pytest.mark.parametrize("make", [modules._pickled, modules._saved])
-def test_what_cannot_be_stored(make):
-    with pytest.raises(Skip, match=r"^it cannot be (pickled|saved)$"):
-        make(Unpicklable())
-    module = torch.nn.Linear(2, 2)
-    stored = make(module)
-    assert stored is not module
-    assert torch.equal(stored.weight, module.weight)
-
-
-class Fresh(torch.nn.Linear):
-    def __deepcopy__(self, memo):
-        return Fresh(2, 2)
-
-
-def test_a_copy_has_what_was_loaded():
-    module = Fresh(2, 2)
-    found = modules._loaded(module)
-    assert torch.equal(found.weight, module.weight)
-    assert found.weight is not module.weight
-
-
-@pytest.mark.parametrize(
-    ("target", "spec", "why"),
-    [
-        (made(), None, "the target is not a module"),
-        (torch.nn.Dropout(1.0), None, "the instance has p=1: nothing is random"),
-        (torch.nn.Dropout(0.0), None, "the instance has p=0: nothing is random"),
-        (specs.tokens, "tokens", "the target is not a module"),
-        (Drop(0.3), "plain:bits=8", "its rate is not held exactly"),
-    ],
-)
-def test_what_it_does_not_apply_to(target, spec, why):
-    assert reason("module-state", target, spec=spec) == why
-
-
-def test_a_wrapped_module_cannot_be_called_as_another():
-    ctx = context(Drop(0.3))
-    ctx.subject = Checkpointed(ctx.subject)
-    with pytest.raises(Skip, match="the target is not a module"):
-        modules.module_state.run(ctx)
+    found = fault("module-state", functools.partial(Unreached, mode=mode))
+    assert found.message == f"train({mode}) of a parent does not reach it"
 
 
 def test_a_module_is_not_changed_by_it():
