@@ -186,15 +186,12 @@ def test_an_installation_that_fails_fails_the_job(runner):
     assert code not in (0, 2)
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_the_page_shows_how(runner):
     [shown] = (
         text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.S) if "uses: OWNER/" in text
     )
     [_, step] = yaml.safe_load(shown)
     assert step["uses"] == "OWNER/torchdropout@REVISION"
-    runner.put("src/old.py")
-    repository(runner.folder, "origin/main")
     runner.put("src/new.py")
     runner.put("tests/new.py")
     runner.put("docs/new.py")

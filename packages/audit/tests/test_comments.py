@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from _reports import finding
-from torchdropout_audit.comments import ON_PURPOSE, rules_named_at, suppress
+from torchdropout_audit.comments import ON_PURPOSE, suppress
 from torchdropout_audit.fix import fix_all, parses
 from torchdropout_audit.registry import FINDERS, RULES
 from torchdropout_audit.source import audit_text
@@ -359,16 +359,6 @@ def test_whatever_the_text_comments_alone_are_taken_out(parts):
     assert ast.dump(ast.parse(done.text)) == ast.dump(ast.parse(text))
     if "\\" not in text:  # what continues a line needs one after it
         assert not any(f.name == "unused-ignore" and f.fix for f in audit(done.text))
-
-
-def test_the_rules_that_a_comment_names_at_a_place():
-    text = "x = 1\ny = 2  # torchdropout: ignore[TD123, p-zero]\n"
-    first, second = text.index("TD123"), text.index("p-zero")
-    for place in range(len(text)):
-        name = "p-one" if first <= place <= first + 5 else ""
-        name = "p-zero" if second <= place <= second + 6 else name
-        assert rules_named_at(text, place) == ({name} if name else set()), place
-    assert rules_named_at("x = 1\n", 2) == frozenset()
 
 
 @pytest.mark.parametrize("lines", [0, 999, 1001, 3000])

@@ -820,48 +820,6 @@ def test_of_many_findings_the_first_are_reported_and_errors_before_advice(monkey
     assert not audit_data(data, "a.py")[0].complete
 
 
-@pytest.mark.integration
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="it does not limit memory")
-def test_a_file_that_takes_too_much_memory_is_a_problem():
-    """In a process of its own, since what others have freed is not taken anew."""
-    write(a=BAD, b=BAD + "a," * 150_000, c=BAD)
-    code = """
-from torchdropout_audit import run
-run.MOST_MEMORY = 20_000_000
-report = run.audit_paths(["."], jobs=1, cache=False)
-print(*(finding.path for finding in report.findings))
-print(*report.problems, sep="\\n")
-bytearray(100_000_000)  # the limit was for that file
-"""
-    path = os.pathsep.join(filter(None, sys.path))
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    paths, problem = done.stdout.splitlines()
-    assert paths == "a.py c.py"
-    said = "b.py: not audited: it takes more than 0.02 GB, or more memory than there is"
-    assert problem == said
-
-
-def test_memory_that_is_full_in_a_rule_is_a_problem_of_the_file(monkeypatch):
-    finders = dict(FINDERS)
-
-    def fail(code):
-        raise MemoryError
-        yield
-
-    finders["p-one"] = type(finders["p-one"])(finders["p-one"].rule, fail)
-    monkeypatch.setattr("torchdropout_audit.source.FINDERS", finders)
-    write(a=BAD)
-    report = audit_paths(["."], cache=False)
-    assert "a.py: not audited: it takes more than" in report.problems[0]
-    assert report.files == 0
-
-
 def killed_for_a(task):
     if task.path == "a.py":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -56,7 +56,6 @@ from .reporting.output import need_writable, style, write
 from .reporting.rules import render_rule, render_rules, render_rules_json
 from .run import Fixing, audit_data, audit_paths
 from .settings import FORMATS, TABLE, need_patterns
-from .signals import raised
 
 _RULES = tuple(RULES.values())
 _RENDERERS: Mapping[str, Callable[[SourceReport], str]] = {
@@ -115,12 +114,6 @@ _CHUNK = 1_000_000  # bytes of stdin
     "`exclude` in a pyproject.toml.",
 )
 @click.option("--extend-exclude", multiple=True, metavar="PATTERN", help="Leave these out as well.")
-@click.option(
-    "--since",
-    metavar="REVISION",
-    help="Audit only files that are new or have changed since a revision of git; with `...` after "
-    "it, since the branch left that revision.",
-)
 @click.option("--no-gitignore", is_flag=True, help="Audit files that git ignores, too.")
 @click.option(
     "--statistics",
@@ -194,9 +187,8 @@ def audit(
     a line.
 
     Exit code: 0 no error, 1 errors (--strict: advice; --diff: something to fix), 2 nothing could be
-    audited, 130 interrupted, 143 ended by SIGTERM.
+    audited, 130 interrupted.
     """
-    ended = context.with_resource(raised())
     if listing or explain is not None:
         _describe(explain, form)
         return OK
@@ -205,8 +197,6 @@ def audit(
     paths = paths or settings.get("paths", ()) or (".",)
     if _STDIN in paths and len(paths) > 1:
         raise click.UsageError("Expected `-` to be the only PATH")
-    if how["since"] is not None and _STDIN in paths:
-        raise click.UsageError("Expected --since with files and folders, got `-`")
     if add_ignores and (fix or unsafe_fixes):
         raise click.UsageError("Expected --add-ignores or fixes, not both")
     is_form_given = context.get_parameter_source("form") is ParameterSource.COMMANDLINE
@@ -245,25 +235,19 @@ def audit(
         data = _read_stdin()
         report, fixed = audit_data(data, stdin_filename, **shared)
     else:
-        try:
-            with _bar(quiet=quiet) as progress:
-                report = audit_paths(
-                    paths,
-                    exclude=exclude,
-                    respect_gitignore=not how["no_gitignore"],
-                    since=how["since"],
-                    jobs=how["jobs"],
-                    cache=not no_cache,
-                    progress=progress,
-                    **shared,
-                )
-        except WRONG as error:  # raised by --since
-            raise click.UsageError(str(error)) from error
-        if how["since"] is not None and report.complete and not (report.files or report.problems):
-            tell(f"no file has changed since {how['since']}")
+        with _bar(quiet=quiet) as progress:
+            report = audit_paths(
+                paths,
+                exclude=exclude,
+                respect_gitignore=not how["no_gitignore"],
+                jobs=how["jobs"],
+                cache=not no_cache,
+                progress=progress,
+                **shared,
+            )
     if diff:
         is_shown = _show(changes, report, output)
-        return _exit_code(report, bool(changes), ended) if is_shown else CANNOT_RUN
+        return _exit_code(report, bool(changes)) if is_shown else CANNOT_RUN
     if form == "text":  # the other formats hold them
         for problem in report.problems:
             tell(problem)
@@ -276,7 +260,7 @@ def audit(
     elif not _publish(report, output, rendered, quiet):
         return CANNOT_RUN
     failed = not report.passed or bool(strict and report.findings)
-    return _exit_code(report, failed and not exit_zero, ended)
+    return _exit_code(report, failed and not exit_zero)
 
 
 def _serve() -> int:
@@ -369,9 +353,9 @@ def _pass_on(source: bytes) -> None:
         stream.flush()
 
 
-def _exit_code(report: SourceReport, failed: bool, ended: list[int]) -> int:
+def _exit_code(report: SourceReport, failed: bool) -> int:
     if report.interrupted:
-        return 128 + ended[0] if ended else INTERRUPTED
+        return INTERRUPTED
     # `errors` has no advice, which is given for Python 2 and for one cell of a notebook.
     unread = {f.path for f in report.errors if f.code in (SYNTAX_ERROR.code, UNREADABLE.code)}
     if (report.problems or unread) and report.files <= len(unread):

@@ -276,19 +276,6 @@ def add_ignores(text: str, findings: Sequence[SourceFinding]) -> tuple[str, int]
     return text, count
 
 
-def rules_named_at(text: str, offset: int) -> frozenset[str]:
-    """Returns the names of the rules that a comment names at a place, in characters.
-
-    Example:
-        >>> rules_named_at("x = 1  # torchdropout: ignore[TD123]", 33)
-        frozenset({'p-one'})
-    """
-    if not _MENTION.search(text):
-        return frozenset()
-    entries = [entry for directive in _read(text)[0] for entry in directive.entries or ()]
-    return frozenset().union(*(e.rules for e in entries if e.start <= offset <= e.end))
-
-
 # --- Reading ------------------------------------------------------------------------------------
 
 

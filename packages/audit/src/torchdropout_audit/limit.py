@@ -1,21 +1,14 @@
-"""Limits on the processor time and the memory of a piece of work."""
+"""A limit on the processor time of a piece of work."""
 
 from __future__ import annotations
 
 import ctypes
-import re
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
-
-try:
-    import resource
-except ImportError:  # on Windows
-    resource = None  # type: ignore[assignment]
 
 
 class TooLongError(BaseException):
@@ -48,50 +41,6 @@ def within(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
-
-
-@contextmanager
-def below(size: int) -> Iterator[None]:
-    """Raises `MemoryError` when the work inside takes more than this many bytes.
-
-    What the process has when the work begins is not counted. The limit is the system's, and holds
-    for all threads; there is none except on Linux, outside the main thread, or where the process
-    has a lower one already.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    used = _address_space() if is_main else None
-    if used is None:
-        yield
-        return
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    lower = [limit for limit in before if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min([used + size, *lower]), before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-def is_reached() -> bool:
-    """Whether this process has come near the limit on its memory, if there is one."""
-    if resource is None:
-        return False
-    most = resource.getrlimit(resource.RLIMIT_AS)[0]
-    peak = re.search(rb"^VmPeak:\s*(\d+) kB", _read("/proc/self/status"), re.MULTILINE)
-    return most != resource.RLIM_INFINITY and peak is not None and int(peak[1]) * 1024 > 0.9 * most
-
-
-def _address_space() -> int | None:
-    """Returns the bytes of addresses that this process has; None where that is not known."""
-    pages = _read("/proc/self/statm").split()[:1]
-    return int(pages[0]) * resource.getpagesize() if pages else None
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError:
-        return b""
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from typing import Any
 
 from .files import Source, UnreadableError
 from .findings import SourceFinding
-from .limit import is_reached
 
 # A character that nobody types marks what is not Python.
 _MARK = "#\ue000"
@@ -231,8 +230,6 @@ def _error_of(text: str) -> SyntaxError | None:
     except SyntaxError as error:
         return error
     except (RecursionError, MemoryError):
-        if is_reached():
-            raise
         return SyntaxError("nested too deep for Python's parser")
     except ValueError as error:  # a null byte
         return SyntaxError(str(error))

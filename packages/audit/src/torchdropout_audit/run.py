@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Literal
 
 from .cache import Cache, asking_key_of, folder_for, key_of
-from .changes import changed as changed_since
 from .comments import NOT_IGNORED, add_ignores, suppress
 from .dependencies import Asked
 from .files import (
@@ -31,7 +30,7 @@ from .files import (
 )
 from .findings import SourceFinding, SourceReport, excerpt
 from .fix import Fixed, fix_all, without_tried
-from .limit import TooLongError, below, within
+from .limit import TooLongError, within
 from .notebooks import Notebook
 from .patterns import Patterns
 from .project import Project, project_of
@@ -88,9 +87,6 @@ MOST = 2_000_000
 MOST_SECONDS = 20.0
 """Seconds of the processor that a file may take; one of 2,000,000 characters takes up to 10."""
 
-MOST_MEMORY = 4_000_000_000
-"""Bytes of memory that a file may take; one of 2,000,000 characters takes up to 1,500,000,000."""
-
 MOST_FINDINGS = 1_000
 """Findings of a file that are reported."""
 
@@ -124,7 +120,6 @@ def audit_paths(
     per_file_ignores: Mapping[str, Collection[str]] | None = None,
     root: str | Path | None = None,
     respect_gitignore: bool = True,
-    since: str | None = None,
     jobs: int | None = None,
     cache: bool = True,
     fix: Fixing | None = None,
@@ -143,7 +138,6 @@ def audit_paths(
         per_file_ignores: For a pattern, names of rules that do not apply to files it matches.
         root: The folder that patterns are relative to; with None, the current one.
         respect_gitignore: False to audit what git ignores.
-        since: A revision of git: only files that have changed since then, or are new, are audited.
         jobs: The number of processes; with None, one per processor, at most 8.
         cache: Whether to use and save earlier findings.
         fix: Whether to fix files: `"safe"` where only one thing can be meant, `"unsafe"` where
@@ -157,10 +151,6 @@ def audit_paths(
         where a rule could not be applied to a whole file, or where a file has more than
         `MOST_FINDINGS` findings: those are reported, errors first.
 
-    Raises:
-        ArgumentValueError: `since` is not a revision, a path is not in a work tree, or there is no
-            git.
-
     Example:
         >>> audit_paths(["no/such/place"], cache=False).problems
         ('no/such/place: no such file or folder',)
@@ -172,9 +162,6 @@ def audit_paths(
         files, problems = find_files(
             paths, exclude=exclude, root=root, respect_gitignore=respect_gitignore
         )
-        if since is not None:
-            files, others = changed_since(files, paths, since, respect_gitignore=respect_gitignore)
-            problems += others
     except KeyboardInterrupt:
         seconds = time.monotonic() - began
         return SourceReport((), 0, seconds=seconds, complete=False, interrupted=True)
@@ -351,9 +338,6 @@ class _Run:
         except OSError as error:
             self._end(path, _unread(path, error))
             return None
-        except MemoryError:
-            self._end(path, _Outcome(problem=too_large(path), is_audited=False))
-            return None
         if not is_of_interest:
             self._end(path, _Outcome())
             return None
@@ -430,10 +414,6 @@ def _unread(path: str, error: OSError) -> _Outcome:
     return _Outcome(problem=f"{path}: {said}{why(error)}", is_audited=False)
 
 
-def _failed(path: str, error: Exception) -> _Outcome:
-    return _Outcome(problem=f"{path}: the audit failed: {_said(error)}", is_audited=False)
-
-
 def too_long(path: str) -> str:
     """Says that a file is not audited, as the time is over."""
     return f"{path}: not audited: it takes more than {MOST_SECONDS:g} s of the processor"
@@ -442,12 +422,6 @@ def too_long(path: str) -> str:
 def too_many(findings: Sequence[SourceFinding]) -> str:
     """Says that not all findings of a file are reported."""
     return f"{len(findings):,} findings, of which {MOST_FINDINGS:,} are reported, errors first"
-
-
-def too_large(path: str) -> str:
-    """Says that a file is not audited, as there is no memory left for it."""
-    most = f"{MOST_MEMORY / 1e9:g} GB, or more memory than there is"
-    return f"{path}: not audited: it takes more than {most}"
 
 
 def _crashed(task: _Task, error: CrashError) -> _Outcome:
@@ -464,18 +438,15 @@ def _outcome_of(task: _Task, read: Callable[[], bytes]) -> _Outcome:
     """Audits the bytes of one file within its limits; does not raise."""
     path = task.path
     try:
-        with _uncollected(), below(MOST_MEMORY), within(MOST_SECONDS):
+        with _uncollected(), within(MOST_SECONDS):
             return _audited(task, read())
     except OSError as error:
         return _unread(path, error)
     except TooLongError:
         return _Outcome(problem=too_long(path), is_audited=False)
-    except MemoryError:
-        said = too_large(path)
     except Exception as error:  # a fault of the audit: the other files are still audited
-        return _failed(path, error)
-    gc.collect()  # a tree is a circle
-    return _Outcome(problem=said, is_audited=False)
+        said = f"{path}: the audit failed: {_said(error)}"
+        return _Outcome(problem=said, is_audited=False)
 
 
 @contextmanager

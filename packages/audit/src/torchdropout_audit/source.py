@@ -8,7 +8,6 @@ from collections.abc import Collection
 
 from .code import Code, Project, parsed
 from .findings import Fix, SourceFinding, excerpt
-from .limit import is_reached
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
 
@@ -78,8 +77,6 @@ def audit_rules(
     except SyntaxError as error:
         return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)], {}
     except (RecursionError, MemoryError):
-        if is_reached():
-            raise  # else the stack of Python's parser is full, which is a MemoryError, too
         return [_unparsed(text, path, "nested too deep for Python's parser")], {}
     except ValueError as error:
         return [_unparsed(text, path, str(error))], {}
@@ -89,8 +86,6 @@ def audit_rules(
         if rules is None or name in rules:
             try:
                 found += [_placed(code, name, hit) for hit in finder.find(code)]
-            except MemoryError:  # the others need as much
-                raise
             except Exception as error:  # the other rules are still applied
                 faults[name] = error
             for what, most in code.limits.items():
