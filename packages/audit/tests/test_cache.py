@@ -19,7 +19,7 @@ FIX = Fix("add training=self.training", (Edit(3, 3, "é"), Edit(5, 9, "")), safe
 FOUND = [
     SourceFinding("a.py", 1, 2, 3, 4, "TD101", "a-name", "error", "said", "hint", "x = 1", FIX),
     SourceFinding(
-        "a.py", 5, 6, 7, 8, "TD999", "b-name", "advice", "said \ud800", cell=3, region=(1, 2, 3, 4)
+        "a.py", 5, 6, 7, 8, "TD999", "b-name", "advice", "said \ud800", cell=3, file_line=7
     ),
 ]
 KEY = b"key" * 10

@@ -13,7 +13,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -22,7 +22,6 @@ from types import TracebackType
 from typing import Any
 
 from .code import Place
-from .dependencies import Asked
 from .findings import Edit, Fix, SourceFinding
 from .reporting.settings import FILE
 
@@ -87,10 +86,9 @@ def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
     return said.digest()
 
 
-def asking_key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
-    """Hashes the same, and where the file is, for findings that depend on other files, too."""
-    place = os.fsencode(os.path.realpath(path))
-    return hashlib.sha256(key_of(data, path, rules) + place).digest()
+def asking_key_of(key: bytes, path: str, others: bytes) -> bytes:
+    """Hashes the same, where the file is, and a hash of the other files of its project."""
+    return hashlib.sha256(key + others + os.fsencode(os.path.realpath(path))).digest()
 
 
 @cache
@@ -125,15 +123,13 @@ class Cache:
                 self._database = _opened(self._folder / "audit.sqlite")
         return self
 
-    def get(
-        self, key: bytes, is_same: Callable[[Asked], bool] | None = None
-    ) -> list[SourceFinding] | None:
-        """Returns the findings under a key; None if the key is unknown, or they are of the past.
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to remember by."""
+        return self._database is not None
 
-        Args:
-            key: The key.
-            is_same: Whether other files still say what the findings depend on.
-        """
+    def get(self, key: bytes) -> list[SourceFinding] | None:
+        """Returns the findings under a key; None if the key is unknown."""
         if self._database is None:
             return None
         with suppress(Exception):
@@ -141,27 +137,16 @@ class Cache:
                 "SELECT used, findings FROM found WHERE key = ?", (key,)
             ).fetchone()
             if row is not None:
-                kept = json.loads(row[1])
-                if isinstance(kept, dict):
-                    asked = Asked(**kept["asked"])
-                    if is_same is None or not is_same(asked):
-                        return None
-                    kept = kept["findings"]
-                found = [_finding(data) for data in kept]
+                found = [_finding(data) for data in json.loads(row[1])]
                 if row[0] < time.time() - _DAY:
                     self._used.append(key)
                 return found
         return None
 
-    def put(
-        self, key: bytes, findings: Iterable[SourceFinding], asked: Asked | None = None
-    ) -> None:
-        """Remembers findings under a key, and what they depend on in other files."""
+    def put(self, key: bytes, findings: Iterable[SourceFinding]) -> None:
+        """Remembers findings under a key."""
         if self._database is not None:
-            kept: Any = [asdict(finding) for finding in findings]
-            if asked is not None:
-                kept = {"asked": asdict(asked), "findings": kept}
-            self._new[key] = json.dumps(kept)
+            self._new[key] = json.dumps([asdict(finding) for finding in findings])
 
     def __exit__(
         self,
@@ -236,6 +221,4 @@ def _finding(data: Mapping[str, Any]) -> SourceFinding:
     fix = data["fix"]
     if fix is not None:
         fix = Fix(fix["does"], tuple(Edit(**edit) for edit in fix["edits"]), fix["safe"])
-    region = data["region"]
-    region = None if region is None else (region[0], region[1], region[2], region[3])
-    return SourceFinding(**{**data, "fix": fix, "region": region})
+    return SourceFinding(**{**data, "fix": fix})
