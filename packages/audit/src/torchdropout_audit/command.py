@@ -356,7 +356,7 @@ def _pass_on(source: bytes) -> None:
 def _exit_code(report: SourceReport, failed: bool) -> int:
     if report.interrupted:
         return INTERRUPTED
-    # `errors` has no advice, which is given for Python 2 and for one cell of a notebook.
+    # `errors` has no advice, which is given for an older Python and for one cell of a notebook.
     unread = {f.path for f in report.errors if f.code in (SYNTAX_ERROR.code, UNREADABLE.code)}
     if (report.problems or unread) and report.files <= len(unread):
         return CANNOT_RUN
