@@ -26,8 +26,6 @@ from .report import (
     render_github,
     render_json,
     render_sarif,
-    render_statistics,
-    render_statistics_json,
     render_text,
 )
 from .report._words import verdict_line
@@ -63,8 +61,7 @@ _RENDERERS: Mapping[str, Callable[[SourceReport], str]] = {
     "sarif": functools.partial(render_sarif, rules=_RULES, version=__version__),
     "github": render_github,
 }
-_Detail = Literal["quiet", "source", "rules", "statistics"]
-_STATISTICS = ("text", "json")
+_Detail = Literal["quiet", "source", "rules"]
 PYGLS = "pygls>=2,<3"
 """What the extra `lsp` installs."""
 
@@ -115,11 +112,6 @@ _CHUNK = 1_000_000  # bytes of stdin
 )
 @click.option("--extend-exclude", multiple=True, metavar="PATTERN", help="Leave these out as well.")
 @click.option("--no-gitignore", is_flag=True, help="Audit files that git ignores, too.")
-@click.option(
-    "--statistics",
-    is_flag=True,
-    help="Print only how often each rule was found, as text or JSON.",
-)
 @formats(*FORMATS)
 @output_option("Write the report to a file, all of it or nothing; the verdict goes to stderr.")
 @quiet_option("Print findings without their source line, and no progress.")
@@ -165,7 +157,6 @@ def audit(
     unsafe_fixes: bool,
     add_ignores: bool,
     diff: bool,
-    statistics: bool,
     form: str,
     output: Path | None,
     quiet: bool,
@@ -202,13 +193,6 @@ def audit(
     is_form_given = context.get_parameter_source("form") is ParameterSource.COMMANDLINE
     if diff and is_form_given:
         raise click.UsageError("Expected --diff or --format, not both")
-    if statistics:
-        if diff:
-            raise click.UsageError("Expected --diff or --statistics, not both")
-        if form not in _STATISTICS and is_form_given:
-            names = " or ".join(_STATISTICS)
-            raise click.UsageError(f"Expected --statistics with --format {names}, got {form}")
-        form = form if form in _STATISTICS else "text"  # the format in the settings is for reports
     try:
         rules = chosen(how.pop("select"), how.pop("ignore"))
         exclude = (*how["exclude"], *how["extend_exclude"])
@@ -254,7 +238,8 @@ def audit(
     is_filter = fixed is not None and fixing is not None
     if is_filter:  # the source goes to stdout, and the report to stderr or a file
         _pass_on(fixed or b"")
-    rendered = functools.partial(_rendered, report, form, _detail(quiet, verbose, statistics))
+    detail: _Detail = "quiet" if quiet else "rules" if verbose else "source"
+    rendered = functools.partial(_rendered, report, form, detail)
     if is_filter and output is None:
         click.echo(rendered(), err=True, nl=False)
     elif not _publish(report, output, rendered, quiet):
@@ -292,15 +277,7 @@ def _describe(name: str | None, form: str) -> None:
     write(render_rule(rule, **style()))
 
 
-def _detail(quiet: bool, verbose: bool, statistics: bool) -> _Detail:
-    """Returns what is printed of a finding; `statistics`: nothing but how many there are."""
-    return "statistics" if statistics else "quiet" if quiet else "rules" if verbose else "source"
-
-
 def _rendered(report: SourceReport, form: str, detail: _Detail, **how: Any) -> str:
-    if detail == "statistics":
-        is_json = form == "json"
-        return render_statistics_json(report) if is_json else render_statistics(report, **how)
     return _RENDERERS[form](report) if form != "text" else render_text(report, detail=detail, **how)
 
 
