@@ -12,7 +12,6 @@ import json
 import os
 import stat
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -25,9 +24,8 @@ from .code import Place
 from .findings import Edit, Fix, SourceFinding
 from .reporting.settings import FILE
 
-_MOST = 50_000  # texts that are remembered; the least recently used are forgotten first
-_DAY = 86_400
-_TABLE = "CREATE TABLE IF NOT EXISTS found (key BLOB PRIMARY KEY, used INTEGER, findings TEXT)"
+_MOST = 50_000  # texts that are remembered; the oldest are forgotten first
+_TABLE = "CREATE TABLE IF NOT EXISTS found (key BLOB PRIMARY KEY, findings TEXT)"
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -114,7 +112,6 @@ class Cache:
         self._folder = folder
         self._database: Any = None
         self._new: dict[bytes, str] = {}
-        self._used: list[bytes] = []
 
     def __enter__(self) -> Cache:
         if self._folder is not None:
@@ -133,14 +130,10 @@ class Cache:
         if self._database is None:
             return None
         with suppress(Exception):
-            row = self._database.execute(
-                "SELECT used, findings FROM found WHERE key = ?", (key,)
-            ).fetchone()
+            query = "SELECT findings FROM found WHERE key = ?"
+            row = self._database.execute(query, (key,)).fetchone()
             if row is not None:
-                found = [_finding(data) for data in json.loads(row[1])]
-                if row[0] < time.time() - _DAY:
-                    self._used.append(key)
-                return found
+                return [_finding(data) for data in json.loads(row[0])]
         return None
 
     def put(self, key: bytes, findings: Iterable[SourceFinding]) -> None:
@@ -157,24 +150,17 @@ class Cache:
         if self._database is None:
             return
         with suppress(Exception):
-            if self._new or self._used:
+            if self._new:
                 self._keep()
         with suppress(Exception):
             self._database.close()
 
     def _keep(self) -> None:
-        now = int(time.time())
         with self._database as database:  # a transaction: all or nothing
-            database.executemany(
-                "UPDATE found SET used = ? WHERE key = ?", [(now, key) for key in self._used]
-            )
-            database.executemany(
-                "INSERT OR REPLACE INTO found VALUES (?, ?, ?)",
-                [(key, now, found) for key, found in self._new.items()],
-            )
+            database.executemany("INSERT OR REPLACE INTO found VALUES (?, ?)", self._new.items())
             database.execute(
-                "DELETE FROM found WHERE key IN"
-                " (SELECT key FROM found ORDER BY used DESC LIMIT -1 OFFSET ?)",
+                "DELETE FROM found WHERE rowid IN"
+                " (SELECT rowid FROM found ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
                 (_MOST,),
             )
 
@@ -210,7 +196,7 @@ def _connected(path: Path) -> Any:
     database = sqlite3.connect(path, timeout=1)
     try:
         database.execute(_TABLE)
-        database.execute("SELECT key, used, findings FROM found LIMIT 1").fetchone()
+        database.execute("SELECT key, findings FROM found LIMIT 1").fetchone()
     except BaseException:
         database.close()
         raise

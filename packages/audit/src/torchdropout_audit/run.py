@@ -169,16 +169,12 @@ def audit_paths(
     except KeyboardInterrupt:
         interrupted = True
     outcomes = [run.outcomes[path] for path in files if path in run.outcomes]
-    fixed, ignored = _counted(sum(outcome.fixed for outcome in outcomes), fix)
-    return SourceReport(
-        tuple(finding for outcome in outcomes for finding in outcome.findings),
-        sum(outcome.is_audited for outcome in outcomes),
-        (*problems, *(outcome.problem for outcome in outcomes if outcome.problem)),
-        time.monotonic() - began,
-        fixed,
-        not interrupted and all(outcome.is_whole for outcome in outcomes),
-        ignored,
-        interrupted,
+    report = _report(outcomes, began, fix)
+    return replace(
+        report,
+        problems=(*problems, *report.problems),
+        complete=report.complete and not interrupted,
+        interrupted=interrupted,
     )
 
 
@@ -220,22 +216,20 @@ def audit_data(
         if change is not None:
             data, outcome = change.new, replace(change.after, fixed=change.fixed)
         outcome = run.tried(outcome)
-    fixed, ignored = _counted(outcome.fixed, fix)
-    report = SourceReport(
-        outcome.findings,
-        int(outcome.is_audited),
-        (outcome.problem,) if outcome.problem else (),
+    return _report([outcome], began, fix), data
+
+
+def _report(outcomes: Sequence[_Outcome], began: float, fix: Fixing | None) -> SourceReport:
+    fixed = sum(outcome.fixed for outcome in outcomes)
+    return SourceReport(
+        tuple(finding for outcome in outcomes for finding in outcome.findings),
+        sum(outcome.is_audited for outcome in outcomes),
+        tuple(outcome.problem for outcome in outcomes if outcome.problem),
         time.monotonic() - began,
-        fixed,
-        outcome.is_whole,
-        ignored,
+        0 if fix == "ignores" else fixed,
+        all(outcome.is_whole for outcome in outcomes),
+        fixed if fix == "ignores" else 0,
     )
-    return report, data
-
-
-def _counted(count: int, fix: Fixing | None) -> tuple[int, int]:
-    """Returns how many findings were fixed, and how many were silenced."""
-    return (0, count) if fix == "ignores" else (count, 0)
 
 
 @dataclass(frozen=True)

@@ -229,13 +229,7 @@ class Names(Tree):
             return Pattern(next(ends), False, next(ends))
         if isinstance(expr, ast.BinOp) and isinstance(expr.op, (ast.Add, ast.Mod)):
             left = self.pattern(expr.left)
-            if left is None:
-                return None
-            if isinstance(expr.op, ast.Mod):
-                return Pattern(left.start.partition("%")[0], False)
-            right = self.pattern(expr.right)
-            end = "" if right is None else right.start if right.is_whole else right.end
-            return Pattern(left.start, False, end)
+            return None if left is None else Pattern(left.start.partition("%")[0], False)
         func = expr.func if isinstance(expr, ast.Call) else None
         if isinstance(func, ast.Attribute) and func.attr == "format":
             left = self.pattern(func.value)

@@ -27,8 +27,8 @@ class Training(Names):
     def gated(self, node: ast.AST) -> bool:
         """Whether a test of training decides if a node runs.
 
-        The test may be in an `if`, a conditional expression, an `and` or `or`, a `while`, or an
-        earlier statement that leaves the block; or the node is in a function that, by its
+        The test may be in an `if`, a conditional expression, an `and` or `or`, a `while`, a `match`
+        or an earlier statement that leaves the block; or the node is in a function that, by its
         name or by all its calls in this file, runs only in training. In doubt the answer is True.
 
         Args:
