@@ -6,9 +6,8 @@ import ast
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, lru_cache, partial
-from itertools import islice, takewhile
+from itertools import takewhile
 from pathlib import Path
 
 from .code import Call, Class, Code, Found, Function, Place
@@ -26,8 +25,6 @@ _MOST_NAMES = 50_000  # names that are looked up
 _DEEPEST = 20  # names that are imports of others
 _MOST_PARTS = 20  # parts of a dotted name
 _MOST_STARS = 5  # modules of which all names are imported
-_MOST_ADDED = 5  # folders that a file adds to the path
-_ADDS = re.compile(rb"""sys\.path\.(?:append|insert)\([^\n]*?["']([\w./-]+)["']\s*\)""")
 _LOOKING = frozenset(("isinstance", "issubclass"))
 _WORTH_AN_INDEX = 200  # searches that take about as long as an index of all words
 _WORDS = re.compile(rb"\w+")
@@ -54,7 +51,6 @@ class Project:
         self._top = root.parent if (root / "__init__.py").exists() else root
         self._depth = 0
         self._sources = Sources(root)
-        self._folders: dict[Path, Sequence[Path]] = {}
         self._counted = 0  # searches for all files
         self._codes: dict[Path, Code | None] = {}
         self._forget()
@@ -164,7 +160,7 @@ class Project:
         if place is None:
             return None
         file, parts = place
-        return self._in(file, parts) or self._in_its_package(file, parts)
+        return self._in(file, parts)
 
     def _in(self, file: Path, parts: Sequence[str]) -> Found | None:
         """Returns what a name stands for in a file, with what follows it."""
@@ -188,19 +184,6 @@ class Project:
                 return found
         return None
 
-    def _in_its_package(self, file: Path, parts: Sequence[str]) -> Found | None:
-        """Returns what a name stands for if a package exports a class under its module's name.
-
-        An example is `from .Encoder import Encoder` in its `__init__.py`.
-        """
-        name = file.stem
-        init, module = self._read(file.parent / "__init__.py"), self._read(file)
-        if init is None or module is None or not isinstance(module.defined(name), Class):
-            return None
-        own = f".{name}.{name}"
-        is_passed_on = any(f".{each}".endswith(own) for each in init.passed_on(name))
-        return self._in(file, (name, *parts)) if is_passed_on else None
-
     def _resolve(self, path: Path, name: str) -> tuple[Path, list[str]] | None:
         """Returns the file that a name is in, and what follows the file in the name."""
         level = len(name) - len(name.lstrip("."))
@@ -217,25 +200,7 @@ class Project:
             if found is not None:
                 return found
             folder = folder.parent
-        for folder in self._added(path):
-            found = _module(folder, parts)
-            if found is not None:
-                return found
         return None
-
-    def _added(self, path: Path) -> Sequence[Path]:
-        """Returns the folders of the project that a file adds to `sys.path`, as far as it says."""
-        if path not in self._folders:
-            text = b""
-            with suppress(OSError):  # a text alone
-                text = read_bytes(path, MOST_BYTES)
-            said = [
-                m[1].decode(errors="replace") for m in islice(_ADDS.finditer(text), _MOST_ADDED)
-            ]
-            starts = (path.parent, self._root)
-            joined = (_absolute(str(at / each)) for each in said for at in starts)
-            self._folders[path] = [each for each in joined if self._is_inside(each)]
-        return self._folders[path]
 
     def _is_inside(self, folder: Path) -> bool:
         return folder == self._top or self._top in folder.parents
