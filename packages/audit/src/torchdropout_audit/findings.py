@@ -56,7 +56,7 @@ def _shortened(words: str) -> str:
     """Returns a message without its middle, if it is long: it may quote source text."""
     if len(words) <= _LONGEST_WORDS:
         return words
-    return words[: _LONGEST_WORDS - _TAIL] + CUT + words[1 - _TAIL :]
+    return words[: _LONGEST_WORDS - _TAIL] + CUT + words[-_TAIL:]
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,8 @@ _NO_MODULES = (
     "enum.", "collections.", "numpy.", "sklearn.", "unittest.", "triton.",
 )  # fmt: skip
 _MODULE_ROOTS = frozenset(
-    (
-        "LightningModule",
-        "MessagePassing",
-        "ModelMixin",
-        "DataParallel",
-        "ScriptModule",
-        "GraphModule",
-    )
+    ("LightningModule", "MessagePassing", "ModelMixin", "DataParallel", "ScriptModule")
+    + ("GraphModule",)
 )
 
 
