@@ -43,20 +43,11 @@ Fixing = Literal["safe", "unsafe", "ignores"]
 
 WORDS = (
     *(b"ropout", b"rop_path", b"rop_prob", b"rop_rate", b"roprate", b"rop_out", b"_drop"),
-    *(
-        b"drop_p",
-        b"drop=0",
-        b"drop: float",
-        b"pdrop",
-        b"wdrop",
-        b"ropRat",
-        b"ropPro",
-        b"ropConnect",
-    ),
-    *(b"keep_prob", b"ropPath", b"ropBlock", b"rop_block", b"tochasticDepth", b"tochastic_depth"),
-    *(b"scaled_dot_product_attention", b"efficient_attention", b"attn_func", b"MultiheadAttention"),
+    *(b"drop_p", b"drop=0", b"drop: float", b"pdrop", b"wdrop", b"ropRat", b"ropPro"),
+    *(b"ropConnect", b"keep_prob", b"ropPath", b"ropBlock", b"rop_block", b"tochasticDepth"),
+    *(b"tochastic_depth", b"scaled_dot_product_attention", b"efficient_attention", b"attn_func"),
     *(b"LSTM", b"GRU", b"RNN", b"TransformerEncoder", b"TransformerDecoder", b"Transformer("),
-    b"preserve_rng_state",
+    *(b"MultiheadAttention", b"preserve_rng_state"),
 )
 """A file that contains none of these breaks no rule, and is not parsed."""
 
