@@ -36,7 +36,7 @@ class Facts:
 
     def _decide(self, goal: Fact) -> None:
         said: dict[Fact, bool] = {}  # as far as is known
-        relying: dict[Fact, list[Fact]] = {}  # what was told that a fact does not hold
+        relying: dict[Fact, list[Fact]] = {}  # what has relied on a false one
         waiting = [goal]
         while waiting:
             first = waiting.pop()
