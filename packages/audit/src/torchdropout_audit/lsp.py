@@ -141,12 +141,12 @@ class Server(LanguageServer):
         await asyncio.sleep(pause)
         if self._turns.get(uri) is not turn:
             return
-        audited = await self.audited(uri)
-        if audited is not None and self._turns.get(uri) is turn:
+        audited = self.audited(uri)
+        if audited is not None:
             shown = [_diagnostic(audited, finding) for finding in audited.found]
             self._publish(uri, audited.version, shown)
 
-    async def audited(self, uri: str) -> Audited | None:
+    def audited(self, uri: str) -> Audited | None:
         """Returns a document as it is now, audited; None if it is not Python or not open."""
         document = self.workspace.text_documents.get(unquote(uri))
         if document is None or not _is_python(document):
@@ -155,7 +155,7 @@ class Server(LanguageServer):
         if known is None or known.text != document.source:
             units = str(self.workspace.position_codec.encoding)
             known = Audited(document.source, document.version, units)
-            problem = await asyncio.to_thread(self._audit, uri, known)
+            problem = self._audit(uri, known)
             if problem and problem not in self._said:
                 self._said.add(problem)
                 said = f"torchdropout: {problem}"
@@ -247,17 +247,13 @@ def make_server() -> Server:
         types.TEXT_DOCUMENT_CODE_ACTION,
         types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix, FIX_ALL]),
     )
-    async def code_actions(
-        ls: Server, params: types.CodeActionParams
-    ) -> list[types.CodeAction] | None:
-        audited = await ls.audited(params.text_document.uri)
-        if audited is None:
-            return None
-        return await asyncio.to_thread(lambda: list(_actions(params, audited)))
+    def code_actions(ls: Server, params: types.CodeActionParams) -> list[types.CodeAction] | None:
+        audited = ls.audited(params.text_document.uri)
+        return None if audited is None else list(_actions(params, audited))
 
     @server.feature(types.TEXT_DOCUMENT_HOVER)
-    async def hover(ls: Server, params: types.HoverParams) -> types.Hover | None:
-        audited = await ls.audited(params.text_document.uri)
+    def hover(ls: Server, params: types.HoverParams) -> types.Hover | None:
+        audited = ls.audited(params.text_document.uri)
         at = types.Range(params.position, params.position)
         names = dict.fromkeys(f.name for f in audited.at(at)) if audited is not None else ()
         pages = "\n---\n\n".join(render_rule_markdown(RULES[name]) for name in names)

@@ -78,23 +78,11 @@ class Names(Tree):
                 found.add(canonical(binding.target))
             elif binding.kind == "parameter":
                 return None
-            elif self._is_fallback(binding.node):
-                continue
             elif binding.kind == "value" and _names(binding.node):
                 found.add(self._of_value(binding.node, depth))
             elif not is_none(binding.node):  # `except ImportError: flash_attn_func = None`
                 return None
         return found.pop() if len(found) == 1 else None
-
-    def _is_fallback(self, node: ast.AST) -> bool:
-        """Whether it stands for what cannot be imported: `except ImportError: nn = object`."""
-        for parent in self.parents(node):
-            if isinstance(parent, ast.ExceptHandler):
-                said = "" if parent.type is None else ast.dump(parent.type)
-                return "ImportError" in said or "ModuleNotFoundError" in said
-            if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                break
-        return False
 
     def _of_value(self, value: ast.AST | None, depth: int) -> str | None:
         """Returns the qualified name of what an assigned expression stands for."""

@@ -35,7 +35,7 @@ def rates(code: Code) -> Iterator[tuple[Call, str, ast.expr]]:
         for parameter in (RATES[name], *FURTHER_RATES.get(name, ())):
             given = call.argument(parameter)
             if isinstance(given, ast.expr) and given not in bound:
-                bound.add(given)  # by a `partial` or a dict, for several calls
+                bound.add(given)  # by a dict, for several calls
                 yield call, parameter, given
 
 

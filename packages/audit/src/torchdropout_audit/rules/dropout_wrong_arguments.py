@@ -166,9 +166,7 @@ def wrong_arguments(code: Code, call: Call) -> Hit | None:
         The first reason; None if there is none, or if the signature is not known.
     """
     signature = _SIGNATURES.get(call.name or "")
-    if signature is None or call.partial is not None:  # a partial binds what a call lacks
-        return None
-    return next(_wrong(code, call, signature), None)
+    return None if signature is None else next(_wrong(code, call, signature), None)
 
 
 def _applied(code: Code, call: Call) -> Hit | None:
