@@ -20,7 +20,6 @@ from _fixtures import FILES, cases
 from torchdropout_audit import run as run_module
 from torchdropout_audit import workers
 from torchdropout_audit.findings import SourceReport
-from torchdropout_audit.fix import Fixed
 from torchdropout_audit.limit import TooLongError
 from torchdropout_audit.registry import FINDERS, RULES
 from torchdropout_audit.run import WORDS, audit_data, audit_paths, may_break_a_rule
@@ -709,7 +708,7 @@ def test_a_file_that_may_not_be_written_is_told(monkeypatch):
 
 def test_a_character_that_the_encoding_lacks(monkeypatch):
     Path("a.py").write_bytes(b"# coding: ascii\n" + FIXABLE.replace("é", "e").encode())
-    monkeypatch.setattr(run_module, "fix_all", lambda text, *_: Fixed(text + "# é", 1, ()))
+    monkeypatch.setattr(run_module, "fix_all", lambda text, *_: (text + "# é", 1))
     report = audit_paths(["."], fix="safe")
     assert "a.py: not fixed: 'ascii' codec can't encode" in report.problems[0]
     assert (report.fixed, len(report.findings)) == (0, 1)
@@ -718,7 +717,7 @@ def test_a_character_that_the_encoding_lacks(monkeypatch):
 def test_a_fix_that_does_not_help_is_not_offered_again_in_that_run(monkeypatch):
     write(a=FIXABLE)
     with monkeypatch.context() as patched:
-        patched.setattr(run_module, "fix_all", lambda text, *_: Fixed(text, 0, ()))
+        patched.setattr(run_module, "fix_all", lambda text, *_: (text, 0))
         assert [f.fix for f in audit_paths(["."], fix="safe").findings] == [None]
     # It is remembered as it was found.
     assert [f.fix is not None for f in audit_paths(["."]).findings] == [True]
@@ -770,7 +769,7 @@ def test_a_fix_that_would_be_read_as_another_text_is_not_made(monkeypatch):
     """In UTF-7 the new text is encoded, and decoded, and is not what was to be written."""
     data = b"# coding: iso2022_kr\n" + FIXABLE.replace("é", "e").encode()
     Path("a.py").write_bytes(data)
-    monkeypatch.setattr(run_module, "fix_all", lambda text, *_: Fixed(text + "# \x0e\n", 1, ()))
+    monkeypatch.setattr(run_module, "fix_all", lambda text, *_: (text + "# \x0e\n", 1))
     report = audit_paths(["."], fix="safe")
     assert Path("a.py").read_bytes() == data
     assert "a.py: not fixed: " in report.problems[0]

@@ -303,7 +303,7 @@ def _actions(params: types.CodeActionParams, audited: Audited) -> Iterator[types
                 yield from [action] if count else []
     if _is_asked(FIX_ALL, asked) and any(f.fix is not None and f.fix.safe for f in audited.found):
         with suppressed(TooLongError):  # of what the fixes make
-            new = fix_all(text, audited.audit).text
+            new = fix_all(text, audited.audit)[0]
             yield made("torchdropout: fix all that is safe to fix", new)
 
 

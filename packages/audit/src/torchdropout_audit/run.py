@@ -27,7 +27,7 @@ from .files import (
     write_over,
 )
 from .findings import SourceFinding, SourceReport, excerpt
-from .fix import Fixed, fix_all, without_tried
+from .fix import fix_all, without_tried
 from .limit import TooLongError, within
 from .notebooks import Notebook
 from .patterns import Patterns
@@ -462,19 +462,18 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     if task.fix is None:
         return outcome
     if task.fix == "ignores":
-        fixed = Fixed(*add_ignores(text, found), ())
+        new, count = add_ignores(text, found)
     else:
-        fixed = fix_all(text, lambda new: _found(new, task, project)[0], task.fix == "unsafe")
-    if not fixed.count:
+        new, count = fix_all(text, lambda new: _found(new, task, project)[0], task.fix == "unsafe")
+    if not count:
         return outcome
-    new = fixed.text
     try:
         new_text = new if notebook is None else notebook.fixed(new)
         new_data = source.rewritten(data, new_text)
     except ValueError as error:  # a character that the encoding lacks, or cells without bounds
         return outcome.but(path, f"not fixed: {error}")
     after = _audited(replace(task, fix=None, is_saved=False), new_data)
-    change = _Change(data, new_data, source.text, new_text, fixed.count, after)
+    change = _Change(data, new_data, source.text, new_text, count, after)
     return replace(outcome, change=change)
 
 
