@@ -66,9 +66,11 @@ def modules() -> dict[str, Any]:
 
 
 def by_place(function: Any) -> tuple[str, ...]:
-    """The parameters that can be given by position."""
+    """The parameters that can be given by position; after a rate of attention or an RNN, none."""
     parameters = inspect.signature(function).parameters.values()
-    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    last = next((at for at, name in enumerate(names) if name in ("dropout", "dropout_p")), None)
+    return tuple(names if last is None else names[: last + 1])
 
 
 def by_keyword(function: Any) -> tuple[str, ...]:

@@ -28,9 +28,7 @@ def finding(**changes):
 ADVICE = finding(
     line=50, end_line=50, code="TD123", name="p-one", severity="advice", fix=None, hint=""
 )
-IN_NOTEBOOK = finding(
-    path="note books/a.ipynb", cell=3, line=2, end_line=2, region=(31, 10, 31, 30)
-)
+IN_NOTEBOOK = finding(path="note books/a.ipynb", cell=3, line=2, end_line=2, file_line=31)
 
 
 def report(*findings, **more):

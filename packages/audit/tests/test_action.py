@@ -154,8 +154,6 @@ def test_options(runner):
     code, said = runner(args="--format=sarif --output out.sarif")
     assert code == 1
     assert "TD122" in (runner.folder / "out.sarif").read_text()
-    code, said = runner(args="--statistics")
-    assert said.startswith("1  TD122 p-out-of-range")
     assert runner(args="--diff")[0] == 0
     code, said = runner(args="*.py; echo ran")
     assert code == 2
@@ -186,15 +184,12 @@ def test_an_installation_that_fails_fails_the_job(runner):
     assert code not in (0, 2)
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_the_page_shows_how(runner):
     [shown] = (
         text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.S) if "uses: OWNER/" in text
     )
     [_, step] = yaml.safe_load(shown)
     assert step["uses"] == "OWNER/torchdropout@REVISION"
-    runner.put("src/old.py")
-    repository(runner.folder, "origin/main")
     runner.put("src/new.py")
     runner.put("tests/new.py")
     runner.put("docs/new.py")

@@ -19,7 +19,7 @@ FIX = Fix("add training=self.training", (Edit(3, 3, "é"), Edit(5, 9, "")), safe
 FOUND = [
     SourceFinding("a.py", 1, 2, 3, 4, "TD101", "a-name", "error", "said", "hint", "x = 1", FIX),
     SourceFinding(
-        "a.py", 5, 6, 7, 8, "TD999", "b-name", "advice", "said \ud800", cell=3, region=(1, 2, 3, 4)
+        "a.py", 5, 6, 7, 8, "TD999", "b-name", "advice", "said \ud800", cell=3, file_line=7
     ),
 ]
 KEY = b"key" * 10
@@ -43,7 +43,7 @@ def keep(folder, *keys, findings=FOUND):
 
 def rows(folder):
     database = sqlite3.connect(folder / "audit.sqlite")
-    found = database.execute("SELECT key, used, findings FROM found").fetchall()
+    found = database.execute("SELECT key, findings FROM found").fetchall()
     database.close()
     return found
 
@@ -222,12 +222,10 @@ def test_a_python_without_sqlite(folder, monkeypatch):
     assert kept(folder) is None
 
 
-def test_what_was_not_asked_for_longest_is_forgotten(folder, monkeypatch):
-    keep(folder, b"1", b"2", b"3")
-    for key, days in ((b"1", 9), (b"2", 8), (b"3", 7)):
-        edit(folder, "UPDATE found SET used = used - ? WHERE key = ?", days * 86_400, key)
-    assert kept(folder, b"1") == FOUND  # asked for: it is fresh again
+def test_the_oldest_are_forgotten(folder, monkeypatch):
     monkeypatch.setattr(cache_module, "_MOST", 3)
+    keep(folder, b"1", b"2", b"3")
+    keep(folder, b"1")  # it is new again
     keep(folder, b"4")
     assert {row[0] for row in rows(folder)} == {b"1", b"3", b"4"}
 
@@ -295,7 +293,7 @@ def test_an_audit_that_failed_is_not_remembered(project, monkeypatch):
 
 def test_a_poisoned_cache_runs_nothing(project, tmp_path):
     audit_paths(["."])
-    for _, _, findings in rows(tmp_path / "cache"):
+    for _, findings in rows(tmp_path / "cache"):
         assert isinstance(json.loads(findings), list)  # plain data: nothing to unpickle
     assert [p.name for p in (tmp_path / "cache").iterdir()] == ["audit.sqlite"]
 

@@ -346,7 +346,6 @@ def test_settings_are_what_the_command_line_leaves_open(asked, capsys, tmp_path)
         "per_file_ignores": {"tests/**": {"p-one"}},
         "root": tmp_path.resolve(),
         "respect_gitignore": True,
-        "since": None,
         "jobs": 2,
         "cache": True,
         "fix": None,
@@ -620,10 +619,8 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.integration
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_signal_to_end_leaves_a_report_and_nothing_else(monkeypatch, folder, phase, name):
-    number = getattr(signal, name)
+def test_ctrl_c_leaves_a_report_and_nothing_else(monkeypatch, folder, phase):
     program = IN_A_PHASE.format(phase=PHASES[phase])
     monkeypatch.setitem(globals(), "PROGRAM", ("-c", program))
     text = BAD + "x = [1, 2, 3]\n" * (4_000 if phase == "workers" else 1)
@@ -634,9 +631,9 @@ def test_a_signal_to_end_leaves_a_report_and_nothing_else(monkeypatch, folder, p
     listed = ["ps", "-o", "pid=", "--ppid", str(process.pid)]
     children = subprocess.run(listed, capture_output=True, text=True).stdout.split()
     assert len(children) == (2 if phase == "workers" else 0)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, err.strip()) == (128 + number, "")
+    assert (process.returncode, err.strip()) == (130, "")
     assert out.startswith("interrupted: ") or phase in ("workers", "report")
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)
     assert sorted(each.name for each in folder.iterdir()) == [f"f{i}.py" for i in range(6)]

@@ -9,7 +9,7 @@ from torchdropout.verify.settings import TABLE as VERIFY_TABLE
 from torchdropout.verify.settings import read_config as read_verify_config
 from torchdropout_audit.__main__ import main
 from torchdropout_audit.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout_audit.settings import TABLE, read_config
+from torchdropout_audit.settings import TABLE
 
 BAD = """\
 from torch import nn
@@ -54,7 +54,7 @@ format = "sarif"
 
 
 def test_everything_that_can_be_set(project):
-    assert read_config(project(WHOLE)) == {
+    assert TABLE.read(project(WHOLE)) == {
         "paths": ("src", "tools/one.py"),
         "select": ("TD1", "TD12"),
         "ignore": ("p-one",),
@@ -65,9 +65,9 @@ def test_everything_that_can_be_set(project):
         "format": "sarif",
         "per-file-ignores": {"tests/**": {"training-literal", "p-zero"}},
     }
-    assert set(TABLE.keys) == set(read_config(project(WHOLE)))
+    assert set(TABLE.keys) == set(TABLE.read(project(WHOLE)))
     least = project("[tool.torchdropout.audit]\njobs = 1\nstrict = false\n")
-    assert read_config(least) == {"jobs": 1, "strict": False}
+    assert TABLE.read(least) == {"jobs": 1, "strict": False}
 
 
 def test_the_verifier_passes_it_over(project):
@@ -79,7 +79,7 @@ def test_paths_are_from_the_file(project, tmp_path, monkeypatch):
     path = project(WHOLE)
     (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path / "docs")
-    assert read_config(path)["paths"] == tuple(
+    assert TABLE.read(path)["paths"] == tuple(
         os.path.join("..", *parts)  # noqa: PTH118
         for parts in (["src"], ["tools", "one.py"])
     )
@@ -116,7 +116,7 @@ def test_the_nearest_file_with_the_table_counts(project, tmp_path):
 def test_what_is_wrong_is_told_with_the_file(project, line, error, words):
     path = project(f"[tool.torchdropout.audit]\n{line}\n")
     with pytest.raises(error) as caught:
-        read_config(path)
+        TABLE.read(path)
     for word in (str(path), *words):
         assert word in str(caught.value)
 
@@ -143,12 +143,12 @@ def test_no_file_outside_is_fixed(tmp_path, monkeypatch, capsys):
 )
 def test_a_value_in_the_place_of_a_table(project, text):
     with pytest.raises(ArgumentTypeError, match="to be a table, got 1"):
-        read_config(project(text))
+        TABLE.read(project(text))
 
 
 def test_no_table(project):
     with pytest.raises(ArgumentValueError, match=r"a table \[tool.torchdropout.audit\]"):
-        read_config(project("[tool.torchdropout]\n"))
+        TABLE.read(project("[tool.torchdropout]\n"))
 
 
 @pytest.mark.parametrize(

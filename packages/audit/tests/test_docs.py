@@ -8,7 +8,7 @@ import pytest
 
 from torchdropout import cli
 from torchdropout_audit.registry import RULES
-from torchdropout_audit.settings import TABLE, read_config
+from torchdropout_audit.settings import TABLE
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "audit.md").read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def test_what_the_page_prints_is_printed(said, tmp_path, monkeypatch, capsys):
 def test_the_settings_of_the_page_are_settings(tmp_path):
     path = tmp_path / "pyproject.toml"
     path.write_text(TOML[0])
-    assert set(read_config(path)) == set(TABLE.keys)
+    assert set(TABLE.read(path)) == set(TABLE.keys)
 
 
 def test_every_rule_that_the_page_names_is_there():

@@ -15,7 +15,7 @@ import torch.nn
 from _fixtures import FILES, cases
 from torchdropout_audit.comments import suppress
 from torchdropout_audit.files import Source
-from torchdropout_audit.fix import apply_fixes, fix_all, parses
+from torchdropout_audit.fix import fix_all, parses
 from torchdropout_audit.notebooks import Notebook
 from torchdropout_audit.registry import FINDERS, RULES
 from torchdropout_audit.run import audit_data
@@ -135,16 +135,14 @@ def check(text, counts):
         for edit in finding.fix.edits if finding.fix else ():
             assert 0 <= edit.start <= edit.end <= len(text)
     for unsafe in (False, True):
-        fixed = fix_all(text, audit, unsafe)
-        counts["fixed"] += fixed.count
-        if not fixed.count:
-            assert fixed.text == text
+        fixed, count = fix_all(text, audit, unsafe)
+        counts["fixed"] += count
+        if not count:
+            assert fixed == text
             continue
         assert is_python
-        assert parses(fixed.text)
-        again = fix_all(fixed.text, audit, unsafe)
-        assert (again.text, again.count) == (fixed.text, 0)
-        assert apply_fixes(fixed.text, fixed.findings, unsafe) == (fixed.text, 0)
+        assert parses(fixed)
+        assert fix_all(fixed, audit, unsafe) == (fixed, 0)
 
 
 def check_notebook(chance, text, counts):

@@ -15,7 +15,6 @@ OLD = [
     "exec code in scope",
     "try:\n    f()\nexcept IOError, e:\n    pass",
     "try:\n    f()\nexcept (IOError, OSError), error:\n    pass",
-    "try:\n    f()\nexcept (IOError,\n        OSError), e:\n    pass\nprint 'x'",
     "raise ValueError, 'no'",
     "raise nn.Error, 'no', trace",
     "x = `y`",
@@ -25,9 +24,11 @@ OLD = [
     "s = ur'x'",
     "def f(a, (b, c)):\n    return a",
     "sort(key=lambda (k, v): v)",
-    "if x:\n        y = 1\n\tz = 2\nprint 'x'",
     "if x:\n        y = 1\n\tz = 2",
-    "def f():\n    if x:\n\ty = 1\n        z = 2",
+    "x.cuda(async=True)",
+    "async = True",
+    "def f(x, async=False):\n    return x.cuda(async=async)",
+    "x = x.async",
 ]
 NEW = [
     "print('loss'",
@@ -38,12 +39,7 @@ NEW = [
     "f(a b)",
     "'print x",
     "x = 'a <> b' 1",
-    'if x:\n        y = f"{x}"\n\tz = 2',
-    "def f(x: int):\n        y = 1\n\tz = 2",
-    "def f(*, x):\n        y = 1\n\tz = 2",
-    "if x:\n      y = 1\n\tz = 2",
-    "x.cuda(async=True",
-    "x.cuda(async=True y)",
+    "async def f(: pass",
     "except IOError as e:",
     "raise ValueError from",
     "print(x) y",
@@ -56,36 +52,14 @@ NEW = [
 def test_python_2_is_advice(text):
     (found,) = audit_text(HEAD + text + "\n")
     assert (found.name, found.severity) == ("syntax-error", "advice")
-    assert found.message.startswith("Python 2, which is not audited: ")
+    assert found.message.startswith("an older Python, which is not audited: ")
 
 
 @pytest.mark.parametrize("text", NEW)
 def test_a_mistake_is_an_error(text):
     (found,) = audit_text(HEAD + text + "\n")
     assert (found.name, found.severity) == ("syntax-error", "error")
-    assert "Python 2" not in found.message
-
-
-def test_tabs_are_explained():
-    (found,) = audit_text(HEAD + "if x:\n        y = 1\n\tz = 2\n")
-    assert found.hint == "a tab is 8 columns there: indent with spaces alone"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "x.cuda(async=True)",
-        "async = True",
-        "def f(x, async=False):\n    return x.cuda(async=async)",
-        "x = x.async",
-        "async def f():\n    async with x:\n        pass\n\n\ng(async=True)",
-    ],
-)
-def test_async_as_a_name_is_advice(text):
-    (found,) = audit_text(HEAD + text + "\n")
-    assert (found.name, found.severity) == ("syntax-error", "advice")
-    assert found.message.startswith("Python 3.6, which is not audited: ")
-    assert found.hint == "async is a keyword since Python 3.7: .cuda(non_blocking=True)"
+    assert "older Python" not in found.message
 
 
 BROKEN = {"a.py": "import torch.nn\ntorch.nn.Dropout(", "b.py": "# Dropout \xff"}

@@ -77,15 +77,10 @@ def test_a_result():
     assert sarif(r.report(r.ADVICE))["results"][0]["level"] == "warning"
 
 
-def test_a_cell_has_the_region_in_the_file():
+def test_a_cell_has_the_line_in_the_file():
     (result,) = sarif(r.report(r.IN_NOTEBOOK))["results"]
     (location,) = result["locations"]
-    assert location["physicalLocation"]["region"] == {
-        "startLine": 31,
-        "startColumn": 10,
-        "endLine": 31,
-        "endColumn": 30,
-    }
+    assert location["physicalLocation"]["region"] == {"startLine": 31}
     assert location["physicalLocation"]["artifactLocation"]["uri"] == "note%20books/a.ipynb"
     assert location["logicalLocations"] == [{"fullyQualifiedName": "cell 3"}]
     assert result["message"]["text"].startswith("cell 3, line 2: ")

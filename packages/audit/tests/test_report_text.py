@@ -219,62 +219,6 @@ def test_nothing_steers_the_terminal():
     assert len(text.splitlines()) == 4
 
 
-# --- Copies -------------------------------------------------------------------------------------
-
-COPIES = [
-    r.finding(path=f"models/m{n}.py", line=line, end_line=line, source=f"  {way} = f({n})")
-    for n in range(51)
-    for line, way in ((100 + n, "x"), (300 + n, "y"))
-]
-
-
-def test_near_copies_are_one_finding_each_with_the_places():
-    other = r.finding(path="z.py", message="another")
-    text = render_text(r.report(*COPIES, other))
-    assert text.count("functional-always-on") == 3
-    assert (
-        "    and 50 like it, in 50 files: models/m1.py:101, models/m2.py:102, models/m3.py:103, "
-        "models/m4.py:104, models/m5.py:105, ...; -v prints all\n"
-    ) in text
-    assert text.splitlines()[-1].startswith("103 errors in 212 files")
-
-
-@pytest.mark.parametrize("files", [3, 6, 7])
-def test_which_places_of_copies_are_named(files):
-    lines = render_text(r.report(*COPIES[0 : 2 * files : 2])).splitlines()
-    more = ", ...; -v prints all" if files == 7 else ""
-    places = ", ".join(f"models/m{n}.py:{100 + n}" for n in range(1, min(files, 6)))
-    assert lines[0].startswith("models/m0.py:100:9  TD101 ")
-    assert lines[3] == f"    and {files - 1} like it, in {files - 1} files: {places}{more}"
-    assert len(lines) == 5
-
-
-def test_findings_that_are_alike_in_two_files_are_two():
-    text = render_text(r.report(*COPIES[:4]))
-    assert text.count("functional-always-on") == 4
-    assert "like it" not in text
-
-
-def test_findings_of_another_kind_are_no_copies():
-    advice = r.finding(path="b.py", severity="advice")
-    unfixed = r.finding(path="c.py", fix=None)
-    text = render_text(r.report(COPIES[0], advice, unfixed, r.finding(path="d.py", source="y")))
-    assert text.count("functional-always-on") == 4
-
-
-@pytest.mark.parametrize("detail", ["quiet", "rules"])
-def test_copies_are_printed_in_full_on_request(detail):
-    text = render_text(r.report(*COPIES), detail=detail)
-    assert "like it" not in text
-    assert all(f"models/m{n}.py:{100 + n}:9" in text for n in range(51))
-
-
-def test_the_places_of_copies_wrap():
-    lines = render_text(r.report(*COPIES), width=60).splitlines()
-    assert max(map(cell_len, lines)) <= 60
-    assert any("50 like it" in line for line in lines)
-
-
 @pytest.mark.parametrize("width", [None, 80, 300])
 def test_of_a_line_that_a_finding_keeps_in_part_the_mark_stands_below_what_it_marks(width):
     for count in (3, 40, 400):  # shorter and longer than what is kept

@@ -12,8 +12,7 @@ import json
 import os
 import stat
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -22,13 +21,11 @@ from types import TracebackType
 from typing import Any
 
 from .code import Place
-from .dependencies import Asked
 from .findings import Edit, Fix, SourceFinding
 from .reporting.settings import FILE
 
-_MOST = 50_000  # texts that are remembered; the least recently used are forgotten first
-_DAY = 86_400
-_TABLE = "CREATE TABLE IF NOT EXISTS found (key BLOB PRIMARY KEY, used INTEGER, findings TEXT)"
+_MOST = 50_000  # texts that are remembered; the oldest are forgotten first
+_TABLE = "CREATE TABLE IF NOT EXISTS found (key BLOB PRIMARY KEY, findings TEXT)"
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -87,10 +84,9 @@ def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
     return said.digest()
 
 
-def asking_key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
-    """Hashes the same, and where the file is, for findings that depend on other files, too."""
-    place = os.fsencode(os.path.realpath(path))
-    return hashlib.sha256(key_of(data, path, rules) + place).digest()
+def asking_key_of(key: bytes, path: str, others: bytes) -> bytes:
+    """Hashes the same, where the file is, and a hash of the other files of its project."""
+    return hashlib.sha256(key + others + os.fsencode(os.path.realpath(path))).digest()
 
 
 @cache
@@ -116,7 +112,6 @@ class Cache:
         self._folder = folder
         self._database: Any = None
         self._new: dict[bytes, str] = {}
-        self._used: list[bytes] = []
 
     def __enter__(self) -> Cache:
         if self._folder is not None:
@@ -125,43 +120,26 @@ class Cache:
                 self._database = _opened(self._folder / "audit.sqlite")
         return self
 
-    def get(
-        self, key: bytes, is_same: Callable[[Asked], bool] | None = None
-    ) -> list[SourceFinding] | None:
-        """Returns the findings under a key; None if the key is unknown, or they are of the past.
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to remember by."""
+        return self._database is not None
 
-        Args:
-            key: The key.
-            is_same: Whether other files still say what the findings depend on.
-        """
+    def get(self, key: bytes) -> list[SourceFinding] | None:
+        """Returns the findings under a key; None if the key is unknown."""
         if self._database is None:
             return None
         with suppress(Exception):
-            row = self._database.execute(
-                "SELECT used, findings FROM found WHERE key = ?", (key,)
-            ).fetchone()
+            query = "SELECT findings FROM found WHERE key = ?"
+            row = self._database.execute(query, (key,)).fetchone()
             if row is not None:
-                kept = json.loads(row[1])
-                if isinstance(kept, dict):
-                    asked = Asked(**kept["asked"])
-                    if is_same is None or not is_same(asked):
-                        return None
-                    kept = kept["findings"]
-                found = [_finding(data) for data in kept]
-                if row[0] < time.time() - _DAY:
-                    self._used.append(key)
-                return found
+                return [_finding(data) for data in json.loads(row[0])]
         return None
 
-    def put(
-        self, key: bytes, findings: Iterable[SourceFinding], asked: Asked | None = None
-    ) -> None:
-        """Remembers findings under a key, and what they depend on in other files."""
+    def put(self, key: bytes, findings: Iterable[SourceFinding]) -> None:
+        """Remembers findings under a key."""
         if self._database is not None:
-            kept: Any = [asdict(finding) for finding in findings]
-            if asked is not None:
-                kept = {"asked": asdict(asked), "findings": kept}
-            self._new[key] = json.dumps(kept)
+            self._new[key] = json.dumps([asdict(finding) for finding in findings])
 
     def __exit__(
         self,
@@ -172,24 +150,17 @@ class Cache:
         if self._database is None:
             return
         with suppress(Exception):
-            if self._new or self._used:
+            if self._new:
                 self._keep()
         with suppress(Exception):
             self._database.close()
 
     def _keep(self) -> None:
-        now = int(time.time())
         with self._database as database:  # a transaction: all or nothing
-            database.executemany(
-                "UPDATE found SET used = ? WHERE key = ?", [(now, key) for key in self._used]
-            )
-            database.executemany(
-                "INSERT OR REPLACE INTO found VALUES (?, ?, ?)",
-                [(key, now, found) for key, found in self._new.items()],
-            )
+            database.executemany("INSERT OR REPLACE INTO found VALUES (?, ?)", self._new.items())
             database.execute(
-                "DELETE FROM found WHERE key IN"
-                " (SELECT key FROM found ORDER BY used DESC LIMIT -1 OFFSET ?)",
+                "DELETE FROM found WHERE rowid IN"
+                " (SELECT rowid FROM found ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
                 (_MOST,),
             )
 
@@ -225,7 +196,7 @@ def _connected(path: Path) -> Any:
     database = sqlite3.connect(path, timeout=1)
     try:
         database.execute(_TABLE)
-        database.execute("SELECT key, used, findings FROM found LIMIT 1").fetchone()
+        database.execute("SELECT key, findings FROM found LIMIT 1").fetchone()
     except BaseException:
         database.close()
         raise
@@ -236,6 +207,4 @@ def _finding(data: Mapping[str, Any]) -> SourceFinding:
     fix = data["fix"]
     if fix is not None:
         fix = Fix(fix["does"], tuple(Edit(**edit) for edit in fix["edits"]), fix["safe"])
-    region = data["region"]
-    region = None if region is None else (region[0], region[1], region[2], region[3])
-    return SourceFinding(**{**data, "fix": fix, "region": region})
+    return SourceFinding(**{**data, "fix": fix})

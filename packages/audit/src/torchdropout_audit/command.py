@@ -26,8 +26,6 @@ from .report import (
     render_github,
     render_json,
     render_sarif,
-    render_statistics,
-    render_statistics_json,
     render_text,
 )
 from .report._words import verdict_line
@@ -56,7 +54,6 @@ from .reporting.output import need_writable, style, write
 from .reporting.rules import render_rule, render_rules, render_rules_json
 from .run import Fixing, audit_data, audit_paths
 from .settings import FORMATS, TABLE, need_patterns
-from .signals import raised
 
 _RULES = tuple(RULES.values())
 _RENDERERS: Mapping[str, Callable[[SourceReport], str]] = {
@@ -64,8 +61,7 @@ _RENDERERS: Mapping[str, Callable[[SourceReport], str]] = {
     "sarif": functools.partial(render_sarif, rules=_RULES, version=__version__),
     "github": render_github,
 }
-_Detail = Literal["quiet", "source", "rules", "statistics"]
-_STATISTICS = ("text", "json")
+_Detail = Literal["quiet", "source", "rules"]
 PYGLS = "pygls>=2,<3"
 """What the extra `lsp` installs."""
 
@@ -115,18 +111,7 @@ _CHUNK = 1_000_000  # bytes of stdin
     "`exclude` in a pyproject.toml.",
 )
 @click.option("--extend-exclude", multiple=True, metavar="PATTERN", help="Leave these out as well.")
-@click.option(
-    "--since",
-    metavar="REVISION",
-    help="Audit only files that are new or have changed since a revision of git; with `...` after "
-    "it, since the branch left that revision.",
-)
 @click.option("--no-gitignore", is_flag=True, help="Audit files that git ignores, too.")
-@click.option(
-    "--statistics",
-    is_flag=True,
-    help="Print only how often each rule was found, as text or JSON.",
-)
 @formats(*FORMATS)
 @output_option("Write the report to a file, all of it or nothing; the verdict goes to stderr.")
 @quiet_option("Print findings without their source line, and no progress.")
@@ -172,7 +157,6 @@ def audit(
     unsafe_fixes: bool,
     add_ignores: bool,
     diff: bool,
-    statistics: bool,
     form: str,
     output: Path | None,
     quiet: bool,
@@ -194,9 +178,8 @@ def audit(
     a line.
 
     Exit code: 0 no error, 1 errors (--strict: advice; --diff: something to fix), 2 nothing could be
-    audited, 130 interrupted, 143 ended by SIGTERM.
+    audited, 130 interrupted.
     """
-    ended = context.with_resource(raised())
     if listing or explain is not None:
         _describe(explain, form)
         return OK
@@ -205,20 +188,11 @@ def audit(
     paths = paths or settings.get("paths", ()) or (".",)
     if _STDIN in paths and len(paths) > 1:
         raise click.UsageError("Expected `-` to be the only PATH")
-    if how["since"] is not None and _STDIN in paths:
-        raise click.UsageError("Expected --since with files and folders, got `-`")
     if add_ignores and (fix or unsafe_fixes):
         raise click.UsageError("Expected --add-ignores or fixes, not both")
     is_form_given = context.get_parameter_source("form") is ParameterSource.COMMANDLINE
     if diff and is_form_given:
         raise click.UsageError("Expected --diff or --format, not both")
-    if statistics:
-        if diff:
-            raise click.UsageError("Expected --diff or --statistics, not both")
-        if form not in _STATISTICS and is_form_given:
-            names = " or ".join(_STATISTICS)
-            raise click.UsageError(f"Expected --statistics with --format {names}, got {form}")
-        form = form if form in _STATISTICS else "text"  # the format in the settings is for reports
     try:
         rules = chosen(how.pop("select"), how.pop("ignore"))
         exclude = (*how["exclude"], *how["extend_exclude"])
@@ -245,38 +219,33 @@ def audit(
         data = _read_stdin()
         report, fixed = audit_data(data, stdin_filename, **shared)
     else:
-        try:
-            with _bar(quiet=quiet) as progress:
-                report = audit_paths(
-                    paths,
-                    exclude=exclude,
-                    respect_gitignore=not how["no_gitignore"],
-                    since=how["since"],
-                    jobs=how["jobs"],
-                    cache=not no_cache,
-                    progress=progress,
-                    **shared,
-                )
-        except WRONG as error:  # raised by --since
-            raise click.UsageError(str(error)) from error
-        if how["since"] is not None and report.complete and not (report.files or report.problems):
-            tell(f"no file has changed since {how['since']}")
+        with _bar(quiet=quiet) as progress:
+            report = audit_paths(
+                paths,
+                exclude=exclude,
+                respect_gitignore=not how["no_gitignore"],
+                jobs=how["jobs"],
+                cache=not no_cache,
+                progress=progress,
+                **shared,
+            )
     if diff:
         is_shown = _show(changes, report, output)
-        return _exit_code(report, bool(changes), ended) if is_shown else CANNOT_RUN
+        return _exit_code(report, bool(changes)) if is_shown else CANNOT_RUN
     if form == "text":  # the other formats hold them
         for problem in report.problems:
             tell(problem)
     is_filter = fixed is not None and fixing is not None
     if is_filter:  # the source goes to stdout, and the report to stderr or a file
         _pass_on(fixed or b"")
-    rendered = functools.partial(_rendered, report, form, _detail(quiet, verbose, statistics))
+    detail: _Detail = "quiet" if quiet else "rules" if verbose else "source"
+    rendered = functools.partial(_rendered, report, form, detail)
     if is_filter and output is None:
         click.echo(rendered(), err=True, nl=False)
     elif not _publish(report, output, rendered, quiet):
         return CANNOT_RUN
     failed = not report.passed or bool(strict and report.findings)
-    return _exit_code(report, failed and not exit_zero, ended)
+    return _exit_code(report, failed and not exit_zero)
 
 
 def _serve() -> int:
@@ -308,15 +277,7 @@ def _describe(name: str | None, form: str) -> None:
     write(render_rule(rule, **style()))
 
 
-def _detail(quiet: bool, verbose: bool, statistics: bool) -> _Detail:
-    """Returns what is printed of a finding; `statistics`: nothing but how many there are."""
-    return "statistics" if statistics else "quiet" if quiet else "rules" if verbose else "source"
-
-
 def _rendered(report: SourceReport, form: str, detail: _Detail, **how: Any) -> str:
-    if detail == "statistics":
-        is_json = form == "json"
-        return render_statistics_json(report) if is_json else render_statistics(report, **how)
     return _RENDERERS[form](report) if form != "text" else render_text(report, detail=detail, **how)
 
 
@@ -369,10 +330,10 @@ def _pass_on(source: bytes) -> None:
         stream.flush()
 
 
-def _exit_code(report: SourceReport, failed: bool, ended: list[int]) -> int:
+def _exit_code(report: SourceReport, failed: bool) -> int:
     if report.interrupted:
-        return 128 + ended[0] if ended else INTERRUPTED
-    # `errors` has no advice, which is given for Python 2 and for one cell of a notebook.
+        return INTERRUPTED
+    # `errors` has no advice, which is given for an older Python and for one cell of a notebook.
     unread = {f.path for f in report.errors if f.code in (SYNTAX_ERROR.code, UNREADABLE.code)}
     if (report.problems or unread) and report.files <= len(unread):
         return CANNOT_RUN

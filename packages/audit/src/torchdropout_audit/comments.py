@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from .files import UNREADABLE
 from .findings import Edit, Fix, SourceFinding, excerpt
-from .registry import CHOICE, FINDERS, SYNTAX_ERROR, UNUSED_IGNORE
+from .registry import CHOICE, FINDERS, RULES, SYNTAX_ERROR, UNUSED_IGNORE
 
 NOT_IGNORED = frozenset({SYNTAX_ERROR.name, UNREADABLE.name, UNUSED_IGNORE.name})
 """Rules that `add_ignores` skips: a comment cannot silence them, or would hide one to delete."""
@@ -41,7 +41,8 @@ _DIRECTIVE = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[^\s,]+")
-_MOST_LINES = 1_000  # that a directive is listed under, each
+_Place = tuple[str, int]
+_FILE: _Place = ("file", 0)
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SPACES = (
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
@@ -62,7 +63,6 @@ class _Entry:
     start: int
     end: int
     rules: frozenset[str]
-    is_used: bool = False
 
 
 @dataclass
@@ -74,7 +74,7 @@ class _Directive:
         start: Where its part of the comment begins, in the text.
         end: Where that part ends.
         marked_end: Where the directive itself ends, without a reason.
-        lines: The first and last line it applies to; None for the file.
+        place: What it applies to: a line, the statement that begins on one, or the file.
         entries: What is in its brackets; None if it has none.
         is_closed: False if the closing bracket is missing.
     """
@@ -83,66 +83,23 @@ class _Directive:
     start: int
     end: int
     marked_end: int
-    lines: tuple[int, int] | None
+    place: _Place
     entries: list[_Entry] | None
     is_closed: bool
-    is_used: bool = False
 
     @property
     def is_list(self) -> bool:
         """Whether it has brackets to which a name can be added."""
         return self.entries is not None and self.is_closed
 
-    def silences(self, name: str) -> bool:
-        """Whether it silences a rule where it applies; if so, remembers that it was used."""
+    @property
+    def rules(self) -> frozenset[str]:
+        """The rules that it silences where it applies."""
         if self.verb == "mc-dropout":
-            return name in ON_PURPOSE
+            return ON_PURPOSE
         if self.entries is None:
-            self.is_used = True
-            return True
-        naming = [entry for entry in self.entries if name in entry.rules]
-        for entry in naming:
-            entry.is_used = True
-        return bool(naming)
-
-
-class _Spoken:
-    """The directives by their lines; each is looked at once for a rule on a line."""
-
-    def __init__(self, directives: Sequence[_Directive]) -> None:
-        self._of_file: list[_Directive] = []
-        self._of_many: list[tuple[range, _Directive]] = []  # lines
-        self._by_line: dict[int, list[_Directive]] = {}
-        for each in directives:
-            if each.lines is None:
-                self._of_file.append(each)
-                continue
-            span = _from(*each.lines)
-            if len(span) > _MOST_LINES:
-                self._of_many.append((span, each))
-                continue
-            for line in span:
-                self._by_line.setdefault(line, []).append(each)
-        self._known: dict[tuple[str, int | None], bool] = {}
-
-    def silences(self, name: str, first: int, last: int) -> bool:
-        """Whether a rule is silenced on a line; all that silence it are used."""
-        # Each is asked, so that of two equal comments neither counts as unused.
-        lines = [None, *(line for line in _from(first, last) if line in self._by_line)]
-        many = [d for span, d in self._of_many if first < span.stop and span.start <= last]
-        said = [self._is_silent(name, line) for line in lines] + [d.silences(name) for d in many]
-        return any(said)
-
-    def _is_silent(self, name: str, line: int | None) -> bool:
-        if (name, line) not in self._known:
-            asked = self._of_file if line is None else self._by_line[line]
-            said = [each.silences(name) for each in asked]
-            self._known[name, line] = any(said)
-        return self._known[name, line]
-
-
-def _from(first: int, last: int) -> range:
-    return range(first, last + 1)
+            return frozenset(RULES)
+        return frozenset().union(*(entry.rules for entry in self.entries))
 
 
 @dataclass
@@ -164,6 +121,12 @@ class _Layout:
     def begun(self, line: int) -> int:
         """Returns how many statements begin on a line or above it."""
         return bisect_right(self.statements, line, key=lambda lines: lines[0])
+
+    def places(self, first: int, last: int) -> list[_Place]:
+        """Returns what a directive may apply to so that it counts for some lines of a statement."""
+        start, end = self.statement(first)
+        lines = range(first, min(last, end) + 1)
+        return [_FILE, ("statement", start), *(("line", line) for line in lines)]
 
     def room(self, first: int, last: int) -> int | None:
         """Returns the line at whose end a comment silences findings on some lines, if any does."""
@@ -212,22 +175,24 @@ def suppress(
     directives, layout = _read(text)
     if not directives:
         return list(findings)
-    spoken = _Spoken(directives)
+    silenced: dict[_Place, set[str]] = {}
+    for directive in directives:
+        silenced.setdefault(directive.place, set()).update(directive.rules)
     left = []
+    used: set[tuple[_Place, str]] = set()
     for finding in findings:
         # A finding on a class is about its head: a comment inside the class does not silence it.
-        last = min(finding.end_line, layout.statement(finding.line)[1])
-        if not spoken.silences(finding.name, finding.line, last):
-            left.append(finding)
+        places = layout.places(finding.line, finding.end_line)
+        hits = {(p, finding.name) for p in places if finding.name in silenced.get(p, ())}
+        used |= hits
+        left += [] if hits else [finding]
     is_whole = not any(finding.code == SYNTAX_ERROR.code for finding in findings)
     if is_whole and (rules is None or UNUSED_IGNORE.name in rules):
-        keeping = [d for d in directives if _names_unused(d)]
-        is_kept = any(d.lines is None for d in keeping)
-        spans = {d.lines for d in keeping if d.lines is not None}
-        kept = {line for span in spans for line in _from(*span)}
-        for directive in () if is_kept else directives:
-            if layout.place(directive.start)[0] not in kept:
-                left += _unused(directive, path, rules, layout)
+        kept = {directive.place for directive in directives if _names_unused(directive)}
+        for directive in directives:
+            line = layout.place(directive.start)[0]
+            if not _names_unused(directive) and kept.isdisjoint(layout.places(line, line)):
+                left += _unused(directive, path, rules, layout, used)
     return sorted(left, key=lambda each: (each.line, each.column, each.code))
 
 
@@ -276,19 +241,6 @@ def add_ignores(text: str, findings: Sequence[SourceFinding]) -> tuple[str, int]
     return text, count
 
 
-def rules_named_at(text: str, offset: int) -> frozenset[str]:
-    """Returns the names of the rules that a comment names at a place, in characters.
-
-    Example:
-        >>> rules_named_at("x = 1  # torchdropout: ignore[TD123]", 33)
-        frozenset({'p-one'})
-    """
-    if not _MENTION.search(text):
-        return frozenset()
-    entries = [entry for directive in _read(text)[0] for entry in directive.entries or ()]
-    return frozenset().union(*(e.rules for e in entries if e.start <= offset <= e.end))
-
-
 # --- Reading ------------------------------------------------------------------------------------
 
 
@@ -325,16 +277,15 @@ def _read(text: str) -> tuple[list[_Directive], _Layout]:
     found = []
     for line, column, comment, is_alone, is_above in comments:
         offset = layout.starts[line - 1] + column
-        lines = _spoken_of(layout, line, is_alone)
+        place = _spoken_of(layout, line, is_alone)
         for part in _PART.finditer(comment):
             match = _DIRECTIVE.match(part.group())
             if match is not None:
                 is_of_file = match["verb"].lower() == "ignore-file" or (
                     match["verb"].lower() == "mc-dropout" and is_alone and is_above
                 )
-                found.append(
-                    _directive(match, offset + part.start(), part, None if is_of_file else lines)
-                )
+                at = _FILE if is_of_file else place
+                found.append(_directive(match, offset + part.start(), part, at))
     return found, layout
 
 
@@ -349,21 +300,19 @@ def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
         return
 
 
-def _spoken_of(layout: _Layout, line: int, is_alone: bool) -> tuple[int, int]:
+def _spoken_of(layout: _Layout, line: int, is_alone: bool) -> _Place:
     first, last = layout.statement(line)
     if first < line == last:  # after the end of a statement with several lines
-        return first, last
+        return "statement", first
     if not is_alone:
-        return line, line
+        return "line", line
     if first < line:  # inside a statement: applies to the next line
-        return line, line + 1
+        return "line", line + 1
     after = layout.begun(line)
-    return line, layout.statements[after][1] if after < len(layout.statements) else line
+    return "statement", layout.statements[after][0] if after < len(layout.statements) else line
 
 
-def _directive(
-    match: re.Match[str], start: int, part: re.Match[str], lines: tuple[int, int] | None
-) -> _Directive:
+def _directive(match: re.Match[str], start: int, part: re.Match[str], place: _Place) -> _Directive:
     entries = None
     if match["list"] is not None:
         at = start + match.start("names")
@@ -376,7 +325,7 @@ def _directive(
         start,
         start + len(part.group().rstrip()),
         start + match.end() - (len(match.group()) - len(match.group().rstrip())),
-        lines,
+        place,
         entries,
         match["list"] is None or match["closed"] is not None,
     )
@@ -386,8 +335,15 @@ def _directive(
 
 
 def _unused(
-    directive: _Directive, path: str, rules: Collection[str] | None, layout: _Layout
+    directive: _Directive,
+    path: str,
+    rules: Collection[str] | None,
+    layout: _Layout,
+    used: set[tuple[_Place, str]],
 ) -> Iterator[SourceFinding]:
+    def is_used(named: frozenset[str]) -> bool:
+        return any((directive.place, rule) in used for rule in named)
+
     if directive.verb == "mc-dropout":  # states an intention, whether or not a rule would report it
         return
     applied = set(FINDERS) if rules is None else set(rules)
@@ -396,7 +352,7 @@ def _unused(
         said = f"`{directive.verb}` has no closing bracket, and silences nothing"
     elif directive.entries is not None and not directive.entries:
         said = f"`{directive.verb}` names no rule, and silences nothing"
-    elif directive.entries is None and (directive.is_used or not applied >= set(FINDERS)):
+    elif directive.entries is None and (is_used(directive.rules) or not applied >= set(FINDERS)):
         return
     if not directive.entries:
         yield _finding(said, directive.start, directive.marked_end, whole, path, layout)
@@ -405,7 +361,7 @@ def _unused(
     idle = [
         (place, each)
         for place, each in enumerate(entries)
-        if not each.is_used and (not each.rules or each.rules & applied)
+        if not is_used(each.rules) and (not each.rules or each.rules & applied)
     ]
     for place, entry in idle:
         if entry.rules:

@@ -26,34 +26,10 @@ MOST_BYTES = 500_000_000
 
 # Folders that do not hold the project's own source. They are skipped below a named folder only.
 NOT_SOURCE = frozenset(
-    [
-        ".bzr",
-        ".direnv",
-        ".eggs",
-        ".git",
-        ".hg",
-        ".ipynb_checkpoints",
-        ".mypy_cache",
-        ".nox",
-        ".pants.d",
-        ".pyenv",
-        ".pytest_cache",
-        ".pytype",
-        ".ruff_cache",
-        ".svn",
-        ".tox",
-        ".venv",
-        ".vscode",
-        "__pycache__",
-        "__pypackages__",
-        "_build",
-        "buck-out",
-        "build",
-        "dist",
-        "node_modules",
-        "site-packages",
-        "venv",
-    ]
+    (".bzr", ".direnv", ".eggs", ".git", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox")
+    + (".pants.d", ".pyenv", ".pytest_cache", ".pytype", ".ruff_cache", ".svn", ".tox", ".venv")
+    + (".vscode", "__pycache__", "__pypackages__", "_build", "buck-out", "build", "dist")
+    + ("node_modules", "site-packages", "venv")
 )
 
 

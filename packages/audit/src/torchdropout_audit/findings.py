@@ -56,7 +56,7 @@ def _shortened(words: str) -> str:
     """Returns a message without its middle, if it is long: it may quote source text."""
     if len(words) <= _LONGEST_WORDS:
         return words
-    return words[: _LONGEST_WORDS - _TAIL] + CUT + words[1 - _TAIL :]
+    return words[: _LONGEST_WORDS - _TAIL] + CUT + words[-_TAIL:]
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,7 @@ class SourceFinding:
         source: The first line of the marked text; of a long one, an `excerpt`.
         fix: The fix, if there is one.
         cell: The cell of a notebook, from 1; 0 in other files. Lines count from the cell's first.
-        region: For a notebook, the place in its JSON text, for tools that know no cells: line,
-            column, end line and end column.
+        file_line: For a notebook, the line in its JSON text, for tools that know no cells.
         source_column: The column of the first character of `source`, from 1.
     """
 
@@ -126,7 +125,7 @@ class SourceFinding:
     source: str = ""
     fix: Fix | None = None
     cell: int = 0
-    region: tuple[int, int, int, int] | None = None
+    file_line: int = 0
     source_column: int = 1
 
     def __post_init__(self) -> None:

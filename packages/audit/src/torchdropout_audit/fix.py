@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
 from .code import parsed
@@ -13,24 +13,9 @@ from .findings import Edit, Fix, SourceFinding
 _MOST_ROUNDS = 10  # of fixes that overlap, one is applied per round
 
 
-@dataclass(frozen=True)
-class Fixed:
-    """A text after the fixes.
-
-    Attributes:
-        text: The text.
-        count: How many findings were fixed.
-        findings: The findings that are left; see `without_tried`.
-    """
-
-    text: str
-    count: int
-    findings: tuple[SourceFinding, ...]
-
-
 def fix_all(
     text: str, audit: Callable[[str], Sequence[SourceFinding]], unsafe: bool = False
-) -> Fixed:
+) -> tuple[str, int]:
     """Fixes a text until no fix is left.
 
     Args:
@@ -39,7 +24,7 @@ def fix_all(
         unsafe: Whether to apply fixes that may change what the program does.
 
     Returns:
-        The fixed text; fixing it again changes nothing.
+        The fixed text, which no further run changes, and how many findings were fixed.
     """
     found, count = audit(text), 0
     for _ in range(_MOST_ROUNDS):
@@ -50,7 +35,7 @@ def fix_all(
         if _count_fixable(left, unsafe) >= _count_fixable(found, unsafe):
             break  # a fix that does not help would be applied for ever
         text, found, count = new, left, count + made
-    return Fixed(text, count, without_tried(found, unsafe))
+    return text, count
 
 
 def without_tried(

@@ -11,7 +11,7 @@ import json
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -19,7 +19,6 @@ from typing import Any
 
 from .files import Source, UnreadableError
 from .findings import SourceFinding
-from .limit import is_reached
 
 # A character that nobody types marks what is not Python.
 _MARK = "#\ue000"
@@ -45,10 +44,6 @@ _PIECE = re.compile(
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _REST = re.compile(r"[^\r\n]*")  # of a line
 _WHITE = re.compile(r"[ \t\n\r]*")
-# A pair of surrogates is one character.
-_ESCAPE = re.compile(
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\."
-)
 _decode = json.JSONDecoder().raw_decode
 
 
@@ -58,26 +53,6 @@ class _Cell:
     source: str
     text: str  # the source with what is not Python behind marks
     error: SyntaxError | None = None
-
-
-class _Places:
-    """Where in the file the characters of a cell are."""
-
-    def __init__(self, file: str, starts: list[int], cell: _Cell, start: int, end: int) -> None:
-        self._starts = starts
-        self._lines = [0, *(each.end() for each in _LINE_END.finditer(cell.source))]
-        is_string = file[start] == '"'
-        strings = [(start, end)] if is_string else _elements(file, start)
-        self._offsets = [at for begin, _ in strings for at in _characters(file, begin)]
-        # After the last character: the quote that ends it.
-        self._offsets.append(strings[-1][1] - 1 if strings else start)
-
-    def of(self, line: int, column: int) -> tuple[int, int]:
-        """Returns the line and column in the file of a place in the cell, all from 1."""
-        first = self._lines[min(line, len(self._lines)) - 1]
-        offset = self._offsets[min(first + column - 1, len(self._offsets) - 1)]
-        at = bisect_right(self._starts, offset) - 1
-        return at + 1, offset - self._starts[at] + 1
 
 
 class Notebook:
@@ -99,7 +74,6 @@ class Notebook:
             UnreadableError: It is not a notebook, or its format is older than 4.
         """
         self._file = source.text
-        self._known: dict[int, _Places] = {}
         self._cells = list(_code_cells(_parsed(source.text)))
         self.text = "".join(f"{_SEPARATOR}{cell.text}\n" for cell in self._cells)
         # The line end is included: it may join with a `\\r` at the end of the cell.
@@ -117,31 +91,21 @@ class Notebook:
         at = max(bisect_right(self._before, finding.line - 1) - 1, 0)
         before = self._before[at]
         line, end_line = (max(each - before, 1) for each in (finding.line, finding.end_line))
-        places = self._places(self._cells[at])
-        start = places.of(line, finding.column)
-        end = places.of(end_line, finding.end_column)
-        return replace(
-            finding,
-            cell=self._cells[at].number,
-            line=line,
-            end_line=end_line,
-            region=(*start, *max(start, end)),
-        )
-
-    def _places(self, cell: _Cell) -> _Places:
-        if cell.number not in self._known:
-            start, end = self._spans[cell.number]
-            self._known[cell.number] = _Places(self._file, self._starts, cell, start, end)
-        return self._known[cell.number]
+        number = self._cells[at].number
+        lines = self._file_lines[number]
+        file_line = lines[min(line, len(lines)) - 1]
+        return replace(finding, cell=number, line=line, end_line=end_line, file_line=file_line)
 
     @cached_property
-    def _spans(self) -> dict[int, tuple[int, int]]:
-        return _spans_of_sources(self._file)
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        """Where the lines of the file begin."""
-        return [0, *(end.end() for end in _LINE_END.finditer(self._file))]
+    def _file_lines(self) -> Mapping[int, Sequence[int]]:
+        """For each cell, the lines of the file that hold its lines."""
+        starts = [0, *(end.end() for end in _LINE_END.finditer(self._file))]
+        found = {}
+        for number, (start, _) in _spans_of_sources(self._file).items():
+            is_list = self._file[start] == "["
+            places = [at for at, _ in _elements(self._file, start)] if is_list else []
+            found[number] = [bisect_right(starts, at) for at in places or [start]]
+        return found
 
     def fixed(self, text: str) -> str:
         """Returns the file with another text in place of its own.
@@ -231,8 +195,6 @@ def _error_of(text: str) -> SyntaxError | None:
     except SyntaxError as error:
         return error
     except (RecursionError, MemoryError):
-        if is_reached():
-            raise
         return SyntaxError("nested too deep for Python's parser")
     except ValueError as error:  # a null byte
         return SyntaxError(str(error))
@@ -287,15 +249,6 @@ def _end_of_statement(source: str, at: int) -> int:
 def _lines(text: str) -> list[str]:
     """Splits into lines as Python's parser counts them."""
     return _LINE_END.split(text)
-
-
-def _characters(file: str, at: int) -> Iterator[int]:
-    """Yields where each character of a JSON string is in the file, by its escape."""
-    at += 1
-    while file[at] != '"':
-        escape = _ESCAPE.match(file, at)
-        yield at
-        at = escape.end() if escape is not None else at + 1
 
 
 # --- Writing ------------------------------------------------------------------------------------

@@ -6,14 +6,13 @@ import ast
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, lru_cache, partial
-from itertools import islice, takewhile
+from itertools import takewhile
 from pathlib import Path
 
 from .code import Call, Class, Code, Found, Function, Place
-from .dependencies import MOST_BYTES, Asked, Sources
-from .files import UnreadableError, read_source
+from .dependencies import MOST_BYTES, Sources
+from .files import NOT_SOURCE, UnreadableError, read_source
 from .reporting.reading import read_bytes
 
 _MARKS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
@@ -26,8 +25,6 @@ _MOST_NAMES = 50_000  # names that are looked up
 _DEEPEST = 20  # names that are imports of others
 _MOST_PARTS = 20  # parts of a dotted name
 _MOST_STARS = 5  # modules of which all names are imported
-_MOST_ADDED = 5  # folders that a file adds to the path
-_ADDS = re.compile(rb"""sys\.path\.(?:append|insert)\([^\n]*?["']([\w./-]+)["']\s*\)""")
 _LOOKING = frozenset(("isinstance", "issubclass"))
 _WORTH_AN_INDEX = 200  # searches that take about as long as an index of all words
 _WORDS = re.compile(rb"\w+")
@@ -54,7 +51,6 @@ class Project:
         self._top = root.parent if (root / "__init__.py").exists() else root
         self._depth = 0
         self._sources = Sources(root)
-        self._folders: dict[Path, Sequence[Path]] = {}
         self._counted = 0  # searches for all files
         self._codes: dict[Path, Code | None] = {}
         self._forget()
@@ -76,9 +72,6 @@ class Project:
         self._codes = {}
         self._size = 0  # of all of them, in characters
         self._found: dict[tuple[Path, str], Found | None] = {}
-        # What each of them has asked for, whichever file that was for; None stands for a search.
-        self._asked: dict[Path, set[Path | None]] = {}
-        self._is_open = False  # whether a folder that is not walked may hold what was asked for
 
     def opened(self, text: str, path: str) -> Code:
         """Returns a file that is audited, as it is read; it may be kept for other files.
@@ -101,25 +94,10 @@ class Project:
         if self._codes.get(_real(Path(code.path))) is not code:
             code.close()
 
-    def asked(self, path: str) -> Asked | None:
-        """Returns what the findings of a file depend on; None if not all of that is known."""
-        home = _real(Path(path))
-        found: set[Path | None] = {home}
-        waiting: list[Path | None] = [home]
-        while waiting:
-            last = waiting.pop()
-            new = self._asked.get(last, set()) - found if last is not None else set()
-            found |= new
-            waiting += new
-        files = {each for each in found if each is not None and each != home}
-        return None if self._is_open else self._sources.asked(files, None in found)
-
-    def still(self, asked: Asked) -> bool:
-        """Whether all that was asked is the same."""
-        return self._sources.still(asked)
-
-    def _depends(self, home: Path, *others: Path | None) -> None:
-        self._asked.setdefault(home, set()).update(others)
+    @property
+    def digest(self) -> bytes:
+        """A hash of all files; empty if not all are known."""
+        return self._sources.digest
 
     def find(self, code: Code, name: str) -> Found | None:
         """Returns what a qualified name of a source stands for in another file of the project."""
@@ -140,7 +118,7 @@ class Project:
         self.questions += 1
         home = _real(Path(code.path))
         found: list[tuple[Code, Call]] = []
-        for path in self._mentioning(home, target.name, rb"\b%b\b"):
+        for path in self._mentioning(target.name):
             other = self._read(path)
             if other is None or other.is_test or _real(path) == home:
                 continue
@@ -182,8 +160,7 @@ class Project:
         if place is None:
             return None
         file, parts = place
-        self._depends(_real(path), _real(file), _real(file.parent / "__init__.py"))
-        return self._in(file, parts) or self._in_its_package(file, parts)
+        return self._in(file, parts)
 
     def _in(self, file: Path, parts: Sequence[str]) -> Found | None:
         """Returns what a name stands for in a file, with what follows it."""
@@ -207,24 +184,10 @@ class Project:
                 return found
         return None
 
-    def _in_its_package(self, file: Path, parts: Sequence[str]) -> Found | None:
-        """Returns what a name stands for if a package exports a class under its module's name.
-
-        An example is `from .Encoder import Encoder` in its `__init__.py`.
-        """
-        name = file.stem
-        init, module = self._read(file.parent / "__init__.py"), self._read(file)
-        if init is None or module is None or not isinstance(module.defined(name), Class):
-            return None
-        own = f".{name}.{name}"
-        is_passed_on = any(f".{each}".endswith(own) for each in init.passed_on(name))
-        return self._in(file, (name, *parts)) if is_passed_on else None
-
     def _resolve(self, path: Path, name: str) -> tuple[Path, list[str]] | None:
         """Returns the file that a name is in, and what follows the file in the name."""
         level = len(name) - len(name.lstrip("."))
         parts = [each for each in name[level:].split(".") if each]
-        self._is_open |= self._sources.leaves_out(parts)
         folder = path.parent
         if level:
             for _ in range(level - 1):
@@ -237,25 +200,7 @@ class Project:
             if found is not None:
                 return found
             folder = folder.parent
-        for folder in self._added(path):
-            found = _module(folder, parts)
-            if found is not None:
-                return found
         return None
-
-    def _added(self, path: Path) -> Sequence[Path]:
-        """Returns the folders of the project that a file adds to `sys.path`, as far as it says."""
-        if path not in self._folders:
-            text = b""
-            with suppress(OSError):  # a text alone
-                text = read_bytes(path, MOST_BYTES)
-            said = [
-                m[1].decode(errors="replace") for m in islice(_ADDS.finditer(text), _MOST_ADDED)
-            ]
-            starts = (path.parent, self._root)
-            joined = (_absolute(str(at / each)) for each in said for at in starts)
-            self._folders[path] = [each for each in joined if self._is_inside(each)]
-        return self._folders[path]
 
     def _is_inside(self, folder: Path) -> bool:
         return folder == self._top or self._top in folder.parents
@@ -281,25 +226,13 @@ class Project:
         except (SyntaxError, ValueError, RecursionError, MemoryError, OSError, UnreadableError):
             return None
 
-    def _mentioning(
-        self,
-        home: Path,
-        name: str,
-        pattern: bytes,
-    ) -> list[Path]:
-        """Returns the files that mention a name in a pattern; none if too many do.
-
-        Args:
-            home: The file that asks.
-            name: The name, which is a word or several in the pattern.
-            pattern: What the file has, with the name in it.
-        """
-        self._depends(home, None)
+    def _mentioning(self, name: str) -> list[Path]:
+        """Returns the files that mention a name; none if too many do."""
         self._searches += 1
         if self._searches > _MOST_SEARCHES:
             return []
         word = name.encode(errors="replace")
-        said = re.compile(pattern % re.escape(word))
+        said = re.compile(rb"\b%b\b" % re.escape(word))
         texts = self._sources.texts
         places = self._with_word(word)
         found = [path for path in places if word in texts[path] and said.search(texts[path])]
@@ -327,8 +260,9 @@ def _module(folder: Path, parts: Sequence[str]) -> tuple[Path, list[str]] | None
     """Returns the file that the longest beginning of a name stands for, and the rest."""
     for count in range(min(len(parts), _MOST_PARTS), 0, -1):
         base = folder.joinpath(*parts[:count])
-        for file in (f"{base}.py", base / "__init__.py"):
-            if os.path.isfile(file):  # noqa: PTH113 - a name may be too long for a path
+        for file, within in ((f"{base}.py", count - 1), (base / "__init__.py", count)):
+            is_source = NOT_SOURCE.isdisjoint(parts[:within])
+            if is_source and os.path.isfile(file):  # noqa: PTH113 - it may be too long for a path
                 return Path(file), list(parts[count:])
     return None
 

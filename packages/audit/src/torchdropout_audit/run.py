@@ -11,14 +11,11 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from .cache import Cache, asking_key_of, folder_for, key_of
-from .changes import changed as changed_since
 from .comments import NOT_IGNORED, add_ignores, suppress
-from .dependencies import Asked
 from .files import (
     MOST_BYTES,
     UNREADABLE,
@@ -30,8 +27,8 @@ from .files import (
     write_over,
 )
 from .findings import SourceFinding, SourceReport, excerpt
-from .fix import Fixed, fix_all, without_tried
-from .limit import TooLongError, below, within
+from .fix import fix_all, without_tried
+from .limit import TooLongError, within
 from .notebooks import Notebook
 from .patterns import Patterns
 from .project import Project, project_of
@@ -45,38 +42,12 @@ Fixing = Literal["safe", "unsafe", "ignores"]
 """How files are changed: by safe fixes, by all fixes, or by comments that silence what is found."""
 
 WORDS = (
-    b"ropout",
-    b"rop_path",
-    b"rop_prob",
-    b"rop_rate",
-    b"roprate",
-    b"rop_out",
-    b"_drop",
-    b"drop_p",
-    b"drop=0",
-    b"drop: float",
-    b"pdrop",
-    b"wdrop",
-    b"ropRat",
-    b"ropPro",
-    b"ropConnect",
-    b"keep_prob",
-    b"ropPath",
-    b"ropBlock",
-    b"rop_block",
-    b"tochasticDepth",
-    b"tochastic_depth",
-    b"scaled_dot_product_attention",
-    b"efficient_attention",
-    b"attn_func",
-    b"preserve_rng_state",
-    b"LSTM",
-    b"GRU",
-    b"RNN",
-    b"MultiheadAttention",
-    b"TransformerEncoder",
-    b"TransformerDecoder",
-    b"Transformer(",
+    *(b"ropout", b"rop_path", b"rop_prob", b"rop_rate", b"roprate", b"rop_out", b"_drop"),
+    *(b"drop_p", b"drop=0", b"drop: float", b"pdrop", b"wdrop", b"ropRat", b"ropPro"),
+    *(b"ropConnect", b"keep_prob", b"ropPath", b"ropBlock", b"rop_block", b"tochasticDepth"),
+    *(b"tochastic_depth", b"scaled_dot_product_attention", b"efficient_attention", b"attn_func"),
+    *(b"LSTM", b"GRU", b"RNN", b"TransformerEncoder", b"TransformerDecoder", b"Transformer("),
+    *(b"MultiheadAttention", b"preserve_rng_state"),
 )
 """A file that contains none of these breaks no rule, and is not parsed."""
 
@@ -87,9 +58,6 @@ MOST = 2_000_000
 
 MOST_SECONDS = 20.0
 """Seconds of the processor that a file may take; one of 2,000,000 characters takes up to 10."""
-
-MOST_MEMORY = 4_000_000_000
-"""Bytes of memory that a file may take; one of 2,000,000 characters takes up to 1,500,000,000."""
 
 MOST_FINDINGS = 1_000
 """Findings of a file that are reported."""
@@ -124,7 +92,6 @@ def audit_paths(
     per_file_ignores: Mapping[str, Collection[str]] | None = None,
     root: str | Path | None = None,
     respect_gitignore: bool = True,
-    since: str | None = None,
     jobs: int | None = None,
     cache: bool = True,
     fix: Fixing | None = None,
@@ -143,7 +110,6 @@ def audit_paths(
         per_file_ignores: For a pattern, names of rules that do not apply to files it matches.
         root: The folder that patterns are relative to; with None, the current one.
         respect_gitignore: False to audit what git ignores.
-        since: A revision of git: only files that have changed since then, or are new, are audited.
         jobs: The number of processes; with None, one per processor, at most 8.
         cache: Whether to use and save earlier findings.
         fix: Whether to fix files: `"safe"` where only one thing can be meant, `"unsafe"` where
@@ -157,10 +123,6 @@ def audit_paths(
         where a rule could not be applied to a whole file, or where a file has more than
         `MOST_FINDINGS` findings: those are reported, errors first.
 
-    Raises:
-        ArgumentValueError: `since` is not a revision, a path is not in a work tree, or there is no
-            git.
-
     Example:
         >>> audit_paths(["no/such/place"], cache=False).problems
         ('no/such/place: no such file or folder',)
@@ -172,9 +134,6 @@ def audit_paths(
         files, problems = find_files(
             paths, exclude=exclude, root=root, respect_gitignore=respect_gitignore
         )
-        if since is not None:
-            files, others = changed_since(files, paths, since, respect_gitignore=respect_gitignore)
-            problems += others
     except KeyboardInterrupt:
         seconds = time.monotonic() - began
         return SourceReport((), 0, seconds=seconds, complete=False, interrupted=True)
@@ -184,16 +143,12 @@ def audit_paths(
     except KeyboardInterrupt:
         interrupted = True
     outcomes = [run.outcomes[path] for path in files if path in run.outcomes]
-    fixed, ignored = _counted(sum(outcome.fixed for outcome in outcomes), fix)
-    return SourceReport(
-        tuple(finding for outcome in outcomes for finding in outcome.findings),
-        sum(outcome.is_audited for outcome in outcomes),
-        (*problems, *(outcome.problem for outcome in outcomes if outcome.problem)),
-        time.monotonic() - began,
-        fixed,
-        not interrupted and all(outcome.is_whole for outcome in outcomes),
-        ignored,
-        interrupted,
+    report = _report(outcomes, began, fix)
+    return replace(
+        report,
+        problems=(*problems, *report.problems),
+        complete=report.complete and not interrupted,
+        interrupted=interrupted,
     )
 
 
@@ -235,22 +190,20 @@ def audit_data(
         if change is not None:
             data, outcome = change.new, replace(change.after, fixed=change.fixed)
         outcome = run.tried(outcome)
-    fixed, ignored = _counted(outcome.fixed, fix)
-    report = SourceReport(
-        outcome.findings,
-        int(outcome.is_audited),
-        (outcome.problem,) if outcome.problem else (),
+    return _report([outcome], began, fix), data
+
+
+def _report(outcomes: Sequence[_Outcome], began: float, fix: Fixing | None) -> SourceReport:
+    fixed = sum(outcome.fixed for outcome in outcomes)
+    return SourceReport(
+        tuple(finding for outcome in outcomes for finding in outcome.findings),
+        sum(outcome.is_audited for outcome in outcomes),
+        tuple(outcome.problem for outcome in outcomes if outcome.problem),
         time.monotonic() - began,
-        fixed,
-        outcome.is_whole,
-        ignored,
+        0 if fix == "ignores" else fixed,
+        all(outcome.is_whole for outcome in outcomes),
+        fixed if fix == "ignores" else 0,
     )
-    return report, data
-
-
-def _counted(count: int, fix: Fixing | None) -> tuple[int, int]:
-    """Returns how many findings were fixed, and how many were silenced."""
-    return (0, count) if fix == "ignores" else (count, 0)
 
 
 @dataclass(frozen=True)
@@ -285,7 +238,6 @@ class _Outcome:
     problem: str = ""
     is_audited: bool = True
     key: bytes = b""
-    asked: Asked | None = None
     change: _Change | None = None
     fixed: int = 0
     is_whole: bool = True  # all rules were applied to it, and all findings are reported
@@ -330,7 +282,7 @@ class _Run:
         tasks.sort(key=lambda task: min(_LONG - task.size, 0))
         for task, outcome in _outcomes(tasks, jobs):
             if outcome.key:
-                cache.put(outcome.key, outcome.findings, outcome.asked)
+                cache.put(outcome.key, outcome.findings)
             self._end(task.path, self._written(task, outcome, cache))
 
     def audit_data(self, path: str, data: bytes) -> _Outcome:
@@ -351,25 +303,20 @@ class _Run:
         except OSError as error:
             self._end(path, _unread(path, error))
             return None
-        except MemoryError:
-            self._end(path, _Outcome(problem=too_large(path), is_audited=False))
-            return None
         if not is_of_interest:
             self._end(path, _Outcome())
             return None
-        known = cache.get(key_of(data, path, rules))
-        if known is None:
-            known = cache.get(asking_key_of(data, path, rules), partial(self._is_same, path))
+        key = key_of(data, path, rules)
+        known = cache.get(key)
+        if known is None and cache.is_open:
+            others = project_of(path, self._number).digest
+            known = cache.get(asking_key_of(key, path, others))
         if known is not None:  # perhaps by another path, from another folder
             known = [replace(finding, path=path) for finding in known]
         if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
             return _Task(path, rules, self._fix, len(data), self._number)
         self._end(path, _Outcome(tuple(known)))
         return None
-
-    def _is_same(self, path: str, asked: Asked) -> bool:
-        """Whether other files still say what the findings of a file depend on."""
-        return project_of(path, self._number).still(asked)
 
     def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
         """Writes the fixed file, if there is one, and returns the outcome after that."""
@@ -430,10 +377,6 @@ def _unread(path: str, error: OSError) -> _Outcome:
     return _Outcome(problem=f"{path}: {said}{why(error)}", is_audited=False)
 
 
-def _failed(path: str, error: Exception) -> _Outcome:
-    return _Outcome(problem=f"{path}: the audit failed: {_said(error)}", is_audited=False)
-
-
 def too_long(path: str) -> str:
     """Says that a file is not audited, as the time is over."""
     return f"{path}: not audited: it takes more than {MOST_SECONDS:g} s of the processor"
@@ -442,12 +385,6 @@ def too_long(path: str) -> str:
 def too_many(findings: Sequence[SourceFinding]) -> str:
     """Says that not all findings of a file are reported."""
     return f"{len(findings):,} findings, of which {MOST_FINDINGS:,} are reported, errors first"
-
-
-def too_large(path: str) -> str:
-    """Says that a file is not audited, as there is no memory left for it."""
-    most = f"{MOST_MEMORY / 1e9:g} GB, or more memory than there is"
-    return f"{path}: not audited: it takes more than {most}"
 
 
 def _crashed(task: _Task, error: CrashError) -> _Outcome:
@@ -464,18 +401,15 @@ def _outcome_of(task: _Task, read: Callable[[], bytes]) -> _Outcome:
     """Audits the bytes of one file within its limits; does not raise."""
     path = task.path
     try:
-        with _uncollected(), below(MOST_MEMORY), within(MOST_SECONDS):
+        with _uncollected(), within(MOST_SECONDS):
             return _audited(task, read())
     except OSError as error:
         return _unread(path, error)
     except TooLongError:
         return _Outcome(problem=too_long(path), is_audited=False)
-    except MemoryError:
-        said = too_large(path)
     except Exception as error:  # a fault of the audit: the other files are still audited
-        return _failed(path, error)
-    gc.collect()  # a tree is a circle
-    return _Outcome(problem=said, is_audited=False)
+        said = f"{path}: the audit failed: {_said(error)}"
+        return _Outcome(problem=said, is_audited=False)
 
 
 @contextmanager
@@ -511,14 +445,13 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     broken = _broken_cells(notebook, path) if notebook is not None and is_applied else ()
     project = project_of(path, task.run)
     found, faults = _found(text, task, project)
-    asked = None
     if project.questions:  # other files may change
-        asked = project.asked(path) if task.is_saved else None
-        key = b"" if asked is None else asking_key_of(data, path, task.rules)
+        others = project.digest if task.is_saved else b""
+        key = asking_key_of(key, path, others) if others else b""
     findings = sorted((*broken, *found), key=lambda f: (f.line, f.column, f.code))
     kept = reported(findings)
     placed = kept if notebook is None else map(notebook.placed, kept)
-    outcome = _Outcome(tuple(placed), key=key, asked=asked, is_whole=len(kept) == len(findings))
+    outcome = _Outcome(tuple(placed), key=key, is_whole=len(kept) == len(findings))
     if not outcome.is_whole:
         outcome = outcome.but(path, too_many(findings))
     if faults:
@@ -529,19 +462,18 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     if task.fix is None:
         return outcome
     if task.fix == "ignores":
-        fixed = Fixed(*add_ignores(text, found), ())
+        new, count = add_ignores(text, found)
     else:
-        fixed = fix_all(text, lambda new: _found(new, task, project)[0], task.fix == "unsafe")
-    if not fixed.count:
+        new, count = fix_all(text, lambda new: _found(new, task, project)[0], task.fix == "unsafe")
+    if not count:
         return outcome
-    new = fixed.text
     try:
         new_text = new if notebook is None else notebook.fixed(new)
         new_data = source.rewritten(data, new_text)
     except ValueError as error:  # a character that the encoding lacks, or cells without bounds
         return outcome.but(path, f"not fixed: {error}")
     after = _audited(replace(task, fix=None, is_saved=False), new_data)
-    change = _Change(data, new_data, source.text, new_text, fixed.count, after)
+    change = _Change(data, new_data, source.text, new_text, count, after)
     return replace(outcome, change=change)
 
 

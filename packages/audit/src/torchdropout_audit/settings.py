@@ -14,27 +14,6 @@ from .reporting.settings import Table, exactly, inside, one_of, processes, strin
 FORMATS = ("text", "json", "sarif", "github")
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Reads the settings of a file.
-
-    The paths to audit are relative to the file, and are returned relative to the current folder;
-    patterns stay relative to the file. Neither reaches out of the folder of the file.
-
-    Args:
-        path: A TOML file with a table `[tool.torchdropout.audit]`.
-
-    Returns:
-        The values under their keys, those that are set.
-
-    Raises:
-        ArgumentTypeError: A value has a type that its key does not accept; the message names the
-            file.
-        ArgumentValueError: The file cannot be read, lacks the table, or has an unknown key or
-            value.
-    """
-    return TABLE.read(path)
-
-
 def need_patterns(argument: str, patterns: Sequence[str]) -> None:
     """Raises `ArgumentValueError` if one of the patterns is not a pattern."""
     for pattern in patterns:

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Collection
 
-from .code import Code, Project, parsed
+from .code import Code, Project
 from .findings import Fix, SourceFinding, excerpt
-from .limit import is_reached
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
 
-_OLD_STATEMENT = re.compile(
-    r"\s*(?:print\s+(?:[\"'\w%]|u?r?[\"'])[^=]*$|print\s*>>|exec\s+[\"'\w]|raise\s+[\w.]+\s*,"
-    r"|except\s+(?:\w[\w.]*|\([^)]*\))\s*,\s*\w+\s*:)"
-)
 _OLD = re.compile(
     # Statements, also after a colon; backticks; `<>`; 0777 and 10L; ur"".
-    rf"(?:^|:|;)(?:{_OLD_STATEMENT.pattern})|`|<>|\b0[0-7]+\b|\b\d+[lL]\b|\b[uU][rR]''"
+    r"(?:^|:|;)\s*(?:print\s+(?:[\"'\w%]|u?r?[\"'])[^=]*$|print\s*>>|exec\s+[\"'\w]"
+    r"|raise\s+[\w.]+\s*,|except\s+(?:\w[\w.]*|\([^)]*\))\s*,\s*\w+\s*:)"
+    r"|`|<>|\b0[0-7]+\b|\b\d+[lL]\b|\b[uU][rR]''"
     # Parameters that are unpacked: def f(a, (b, c)): and lambda (a, b):
     r"|\bdef\s+\w+\s*\((?:[^()]*,)?\s*\([\w\s,]+\)|\blambda\s*(?:[\w\s,]*,)?\s*\([\w\s,]+\)\s*:"
+    # Python 3.6 has `async` as a name: x.cuda(async=True).
+    r"|\basync\b(?!\s+(?:def|for|with)\b)"
 )
-# Python 3.6 has `async` as a name: x.cuda(async=True).
-_NAME_ASYNC = re.compile(r"\basync\b(?!\s+(?:def|for|with)\b)")
-_NOT_IN_2 = (
-    *(ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Nonlocal, ast.YieldFrom, ast.MatMult),
-    *(ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await, ast.Match),
-)
+_OLD_MESSAGES = ("Missing parentheses in call to", "inconsistent use of tabs")
 
 
 class CutError(Exception):
@@ -78,8 +71,6 @@ def audit_rules(
     except SyntaxError as error:
         return [_unparsed(text, path, error.msg, error.lineno or 1, error.offset or 1)], {}
     except (RecursionError, MemoryError):
-        if is_reached():
-            raise  # else the stack of Python's parser is full, which is a MemoryError, too
         return [_unparsed(text, path, "nested too deep for Python's parser")], {}
     except ValueError as error:
         return [_unparsed(text, path, str(error))], {}
@@ -89,8 +80,6 @@ def audit_rules(
         if rules is None or name in rules:
             try:
                 found += [_placed(code, name, hit) for hit in finder.find(code)]
-            except MemoryError:  # the others need as much
-                raise
             except Exception as error:  # the other rules are still applied
                 faults[name] = error
             for what, most in code.limits.items():
@@ -133,9 +122,9 @@ def _length(fix: Fix) -> int:
 
 def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1) -> SourceFinding:
     rule = SYNTAX_ERROR
-    older, hint = _older(text, message, line)
-    if older:
-        message = f"{older}, which is not audited: {message}"
+    is_older = _is_older(text, message, line)
+    if is_older:
+        message = f"an older Python, which is not audited: {message}"
     content = _line(text, line)
     offset = min(column - 1, len(content))
     source, source_column = excerpt(content, offset, offset + 1)
@@ -147,64 +136,17 @@ def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1
         column + 1,
         rule.code,
         rule.name,
-        "advice" if older else rule.severity,
+        "advice" if is_older else rule.severity,
         message,
-        hint,
-        source,
+        source=source,
         source_column=source_column,
     )
 
 
-def _older(text: str, message: str, line: int) -> tuple[str, str]:
-    """Returns the Python that a source is written for, and a hint; empty if it is an error there.
-
-    Args:
-        text: The source.
-        message: What the parser says.
-        line: Where.
-    """
-    if is_python_2(text, message, line):
-        return "Python 2", ""
-    # Python 2 takes a tab for 8 columns; Python 3 refuses to mix them with spaces.
-    if "indent" in message and _is_of_2(text.expandtabs(8)):
-        return "Python 2", "a tab is 8 columns there: indent with spaces alone"
-    if _NAME_ASYNC.search(text) and parsed(_NAME_ASYNC.sub("async_", text)):
-        return "Python 3.6", "async is a keyword since Python 3.7: .cuda(non_blocking=True)"
-    return "", ""
-
-
-def _is_of_2(text: str) -> bool:
-    """Whether a source parses, and has nothing that Python 2 lacks."""
-    tree = parsed(text)
-    return tree is not None and not any(
-        isinstance(node, _NOT_IN_2)
-        or (isinstance(node, ast.arg) and node.annotation is not None)
-        or (isinstance(node, ast.arguments) and node.kwonlyargs)
-        for node in ast.walk(tree)
-    )
-
-
-def is_python_2(text: str, message: str, line: int) -> bool:
-    """Whether a source does not parse because it is written in Python 2.
-
-    Args:
-        text: The source.
-        message: What the parser of Python 3 says.
-        line: Where.
-
-    Example:
-        >>> is_python_2("print 'x'", "Missing parentheses in call to 'print'", 1)
-        True
-        >>> is_python_2("print('x'", "'(' was never closed", 1)
-        False
-    """
-    if message.startswith("Missing parentheses in call to"):
-        return True
-    if _OLD.search(_STRING.sub("''", _line(text, line))):
-        return True
-    # Python 2 takes a tab for 8 columns; Python 3 refuses to mix them.
-    is_mixed = "indent" in message or "multiple exception" in message
-    return is_mixed and any(map(_OLD_STATEMENT.match, _LINE_END.split(text)))
+def _is_older(text: str, message: str, line: int) -> bool:
+    """Whether a source does not parse because it is written for an older Python."""
+    said = _STRING.sub("''", _line(text, line))
+    return message.startswith(_OLD_MESSAGES) or _OLD.search(said) is not None
 
 
 def _line(text: str, number: int) -> str:

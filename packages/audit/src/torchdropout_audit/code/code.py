@@ -24,14 +24,8 @@ _NO_MODULES = (
     "enum.", "collections.", "numpy.", "sklearn.", "unittest.", "triton.",
 )  # fmt: skip
 _MODULE_ROOTS = frozenset(
-    (
-        "LightningModule",
-        "MessagePassing",
-        "ModelMixin",
-        "DataParallel",
-        "ScriptModule",
-        "GraphModule",
-    )
+    ("LightningModule", "MessagePassing", "ModelMixin", "DataParallel", "ScriptModule")
+    + ("GraphModule",)
 )
 
 
@@ -154,12 +148,7 @@ class Code(Layers, Training):
     def _link(self) -> None:
         for node in self.inside(self.tree, ast.Call):
             holders = (self.function_of(node), self.class_of(node))
-            name, bound = self.name(node.func), None
-            if name is None and (bound := self.partial(node.func)) is not None:
-                name = self.name(bound.args[0])
-                if not _is_function(name):
-                    name = bound = None
-            call = Call(node, name, *holders, self.spread(node), bound)
+            call = Call(node, self.name(node.func), *holders, self.spread(node))
             self.calls.append(call)
             called = self._called(node.func)
             if called is not None:
@@ -218,11 +207,6 @@ class Project(Protocol):
 
     def calls(self, code: Code, target: Class | Function) -> Sequence[tuple[Code, Call]] | None:
         """Returns the calls of a class or function in other files; None if not all are known."""
-
-
-def _is_function(name: str | None) -> bool:
-    """Whether a qualified name is that of a function, and not of a class."""
-    return name is not None and not name.rpartition(".")[2][:1].isupper()
 
 
 def _with_all_below(classes: list[Class], below: Mapping[Class, list[Class]]) -> set[Class]:

@@ -199,7 +199,6 @@ class Call:
         function: The innermost function around it.
         cls: The class whose method, or function nested in one, it is in.
         spread: What `**options` gives, where that is a dict that is written down and not changed.
-        partial: The `functools.partial(f, name=value)` that is called; `name` is that of f.
     """
 
     node: ast.Call
@@ -207,7 +206,6 @@ class Call:
     function: Function | None
     cls: Class | None
     spread: Mapping[str, ast.expr] | None = None
-    partial: ast.Call | None = None
 
     def argument(self, name: str) -> ast.expr | Unknown | None:
         """Returns the argument for a parameter, by position or by name.
@@ -222,8 +220,6 @@ class Call:
         found = _argument(self.node, places.index(name) if name in places else None, name)
         if found is UNKNOWN and self.spread is not None:
             found = self.spread.get(name)
-        if found is None and self.partial is not None:
-            found = next((k.value for k in self.partial.keywords if k.arg == name), None)
         return found
 
 

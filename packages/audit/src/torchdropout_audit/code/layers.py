@@ -1,4 +1,4 @@
-"""Lists, dicts and partials that a source writes down."""
+"""Lists and dicts that a source writes down."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_DICTS = 4  # `**options` of one call
 
 
 class Layers(Names):
-    """A source in which lists, dicts and partials can be read."""
+    """A source in which lists and dicts can be read."""
 
     def is_sequential(self, cls: Class) -> bool:
         """Whether a class is a `Sequential`: the one base that it, or a base here, has elsewhere.
@@ -25,17 +25,6 @@ class Layers(Names):
         bases = (base for one in cls.lineage() for base in one.node.bases)
         foreign = [self.name(each) for each in bases if not isinstance(self.local(each), Class)]
         return foreign == ["torch.nn.Sequential"]
-
-    def listed(self, expr: ast.expr) -> list[ast.expr] | None:
-        """Returns the elements of a list or tuple; None if not written down, or changed later."""
-        if isinstance(expr, ast.Name):
-            values = self.assigned(expr)
-            if len(values) != 1 or values[0] is None or expr.id in self._changed:
-                return None
-            expr = values[0]
-        if not isinstance(expr, (ast.List, ast.Tuple)):
-            return None
-        return None if any(isinstance(e, ast.Starred) for e in expr.elts) else list(expr.elts)
 
     def spread(self, call: ast.Call) -> Mapping[str, ast.expr] | None:
         """Returns what `**options` gives a call, where it is a dict that is written down.
@@ -67,34 +56,6 @@ class Layers(Names):
                 return None
             found.update(pairs)
         return found
-
-    def partial(self, func: ast.expr) -> ast.Call | None:
-        """Returns the `functools.partial(f, name=value)` that a call calls; None for another.
-
-        One that binds arguments by position, or by `**options`, is not returned.
-
-        Args:
-            func: What is called: `partial(f)`, or a name or an attribute of self for it.
-        """
-        if not self._has_partials:
-            return None
-        made: ast.expr | None = func
-        if not isinstance(func, ast.Call):
-            values = [
-                each
-                for each in self.assigned(func)
-                if not isinstance(each, ast.Constant) or each.value is not None
-            ]
-            made = values[0] if len(values) == 1 else None
-        if not isinstance(made, ast.Call) or len(made.args) != 1:
-            return None
-        if self.name(made.func) != "functools.partial" or any(k.arg is None for k in made.keywords):
-            return None
-        return made
-
-    @cached_property
-    def _has_partials(self) -> bool:
-        return "functools" in self.text
 
     @cached_property
     def _changed(self) -> frozenset[str]:

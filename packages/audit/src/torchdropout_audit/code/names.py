@@ -78,33 +78,16 @@ class Names(Tree):
                 found.add(canonical(binding.target))
             elif binding.kind == "parameter":
                 return None
-            elif self._is_fallback(binding.node):
-                continue
-            elif binding.kind == "value" and _names(binding.node):
+            elif binding.kind == "value" and isinstance(binding.node, (ast.Name, ast.Attribute)):
                 found.add(self._of_value(binding.node, depth))
             elif not is_none(binding.node):  # `except ImportError: flash_attn_func = None`
                 return None
         return found.pop() if len(found) == 1 else None
 
-    def _is_fallback(self, node: ast.AST) -> bool:
-        """Whether it stands for what cannot be imported: `except ImportError: nn = object`."""
-        for parent in self.parents(node):
-            if isinstance(parent, ast.ExceptHandler):
-                said = "" if parent.type is None else ast.dump(parent.type)
-                return "ImportError" in said or "ModuleNotFoundError" in said
-            if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                break
-        return False
-
     def _of_value(self, value: ast.AST | None, depth: int) -> str | None:
         """Returns the qualified name of what an assigned expression stands for."""
-        named = _names(value)
-        if isinstance(named, ast.Call):  # getattr(F, "dropout", None)
-            holder = self._name(named.args[0], depth + 1)
-            attr = named.args[1]
-            assert isinstance(attr, ast.Constant)
-            return None if holder is None else canonical(f"{holder}.{attr.value!s}")
-        return None if named is None else self._name(named, depth + 1)
+        is_name = isinstance(value, (ast.Name, ast.Attribute))
+        return self._name(value, depth + 1) if is_name else None  # type: ignore[arg-type]
 
     def _starred(self, name: str) -> str | None:
         if name not in self._stars:
@@ -229,13 +212,7 @@ class Names(Tree):
             return Pattern(next(ends), False, next(ends))
         if isinstance(expr, ast.BinOp) and isinstance(expr.op, (ast.Add, ast.Mod)):
             left = self.pattern(expr.left)
-            if left is None:
-                return None
-            if isinstance(expr.op, ast.Mod):
-                return Pattern(left.start.partition("%")[0], False)
-            right = self.pattern(expr.right)
-            end = "" if right is None else right.start if right.is_whole else right.end
-            return Pattern(left.start, False, end)
+            return None if left is None else Pattern(left.start.partition("%")[0], False)
         func = expr.func if isinstance(expr, ast.Call) else None
         if isinstance(func, ast.Attribute) and func.attr == "format":
             left = self.pattern(func.value)
@@ -293,21 +270,3 @@ class Names(Tree):
         if isinstance(expr.op, ast.Div) and right != 0:
             return left / right
         return UNKNOWN
-
-
-def _names(value: ast.AST | None) -> ast.expr | None:
-    """Returns what an expression names: `f`, of `f if test else None` and of `getattr(m, "f")`."""
-    if isinstance(value, ast.IfExp):
-        sides = [each for each in (value.body, value.orelse) if not is_none(each)]
-        value = sides[0] if len(sides) == 1 else None
-    if isinstance(value, (ast.Name, ast.Attribute)):
-        return value
-    is_read = (
-        isinstance(value, ast.Call)
-        and isinstance(value.func, ast.Name)
-        and value.func.id == "getattr"
-        and (len(value.args) == 2 or (len(value.args) == 3 and is_none(value.args[2])))
-        and isinstance(value.args[1], ast.Constant)
-        and isinstance(value.args[1].value, str)
-    )
-    return value if is_read else None  # type: ignore[return-value]

@@ -46,16 +46,9 @@ OTHER_OFF: dict[str, tuple[str, ...]] = {
 }
 """Those of other packages whose `training` defaults to False."""
 
-MODULES = tuple(
-    f"torch.nn.{name}"
-    for name in (
-        "Dropout",
-        "Dropout1d",
-        "Dropout2d",
-        "Dropout3d",
-        "AlphaDropout",
-        "FeatureAlphaDropout",
-    )
+MODULES = (
+    *(f"torch.nn.Dropout{d}" for d in ("", "1d", "2d", "3d")),
+    *("torch.nn.AlphaDropout", "torch.nn.FeatureAlphaDropout"),
 )
 """torch's dropout modules."""
 
@@ -98,6 +91,11 @@ _ATTENTION: Mapping[str, tuple[str, ...]] = {
     "xformers.ops.memory_efficient_attention": ("query", "key", "value", "attn_bias", "p", "scale"),
 }  # fmt: skip
 
+_BLOCKS = (
+    *("torch.nn.MultiheadAttention", "torchdropout.nn.MultiheadAttention", "torch.nn.Transformer"),
+    *("torch.nn.TransformerEncoderLayer", "torch.nn.TransformerDecoderLayer"),
+)
+
 ATTENTION: Mapping[str, str] = {
     name: "p" if "p" in parameters else "dropout_p" for name, parameters in _ATTENTION.items()
 }
@@ -107,27 +105,12 @@ RATES: Mapping[str, str] = {
     **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout", *MODULES), "p"),
     **{
         name: rate
-        for name, parameters in {
-            **OTHER_MODULES,
-            **OTHER_ON,
-            **OTHER_OFF,
-            **_own(None),
-            **_AROUND,
-        }.items()
+        for known in (OTHER_MODULES, OTHER_ON, OTHER_OFF, _own(None), _AROUND)
+        for name, parameters in known.items()
         for rate in ("p", "drop_prob")
         if rate in parameters
     },
-    **dict.fromkeys(RNNS, "dropout"),
-    **dict.fromkeys(
-        (
-            "torch.nn.MultiheadAttention",
-            "torchdropout.nn.MultiheadAttention",
-            "torch.nn.Transformer",
-            "torch.nn.TransformerEncoderLayer",
-            "torch.nn.TransformerDecoderLayer",
-        ),
-        "dropout",
-    ),
+    **dict.fromkeys((*RNNS, *_BLOCKS), "dropout"),
     **ATTENTION,
     MULTI_HEAD: "dropout_p",
 }
@@ -172,10 +155,7 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
 _HOMES = (
     (re.compile(r"torch\.nn\.modules\.(?:\w+\.)?(?=[A-Z])"), "torch.nn."),
     (re.compile(r"torch\.functional\."), "torch."),
-    (
-        re.compile(r"torchvision\.ops\.(?:stochastic_depth|drop_block)\.(?=\w)"),
-        "torchvision.ops.",
-    ),
+    (re.compile(r"torchvision\.ops\.(?:stochastic_depth|drop_block)\."), "torchvision.ops."),
     (re.compile(r"timm\.(?:models\.layers|layers)\.(?:drop\.)?(?=\w)"), "timm.layers."),
     (re.compile(r"flash_attn\.flash_attn_interface\."), "flash_attn."),
     (re.compile(r"torchdropout\.nn\.\w+\.(?=[A-Z])"), "torchdropout.nn."),

@@ -14,13 +14,6 @@ from .words import speaks_of_training, trains, words
 
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
 _OBJECTS = frozenset(("self", "module", "model", "layer", "net", "cls", "ctx"))
-_EVALUATES_TEXT = frozenset(("builtins.eval", "ast.literal_eval", "pandas.eval"))
-# Modes of a model that learns in some and not in others.
-_PHASES = frozenset(
-    ("fit", "sample", "forward", "decode", "greedy", "beam", "rollout", "loss", "tensor", "teacher")
-    + ("forcing", "rl", "xe", "on", "off", "run", "demo", "debug", "live", "pretrain", "finetune")
-    + ("init", "extract", "embed", "encode", "feature", "features", "none", "default", "normal")
-)
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
@@ -70,9 +63,6 @@ class Training(Names):
         elif isinstance(parent, ast.Match):
             if (yield "depends", parent.subject):
                 return True
-        elif isinstance(parent, ast.Subscript):  # {True: noisy(x), False: x}[self.training]
-            if node is parent.value and (yield "depends", parent.slice):
-                return True
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
             trains(parent.name) or (yield "called", parent)
         ):
@@ -102,7 +92,7 @@ class Training(Names):
             return False
         ends = isinstance(before, ast.Assert) or before in self._exits
         test = before.test if ends and isinstance(before, (ast.Assert, ast.If)) else None
-        if test is not None and not _also_asks(test) and (yield "depends", test):
+        if test is not None and (yield "depends", test):
             return True
         return (yield "left", before)
 
@@ -124,8 +114,6 @@ class Training(Names):
             if isinstance(node, ast.Constant):
                 if isinstance(node.value, str) and speaks_of_training(node.value):
                     return True
-                continue
-            if self._evaluates_text(node) or _is_other_mode(node):
                 continue
             if isinstance(node, ast.Name):
                 if speaks_of_training(node.id) or (yield "name", self.bound(node)):
@@ -152,13 +140,6 @@ class Training(Names):
             ]
         return False
 
-    def _evaluates_text(self, node: ast.AST) -> bool:
-        """Whether a node is Python's `eval`, which has nothing to do with evaluation mode."""
-        if isinstance(node, ast.Name) and node.id == "eval" and not self.bindings(node):
-            return True
-        said = node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
-        return said.endswith("eval") and self.name(node) in _EVALUATES_TEXT
-
     def _name_depends(self, bound: Bound) -> Steps:
         for binding in bound.bindings:
             if binding.kind in ("parameter", "import", "def"):
@@ -166,9 +147,6 @@ class Training(Names):
             if (yield "gated", binding.node):
                 return True
             source = _source_of(binding.node)
-            is_at_import = self._scopes.scopes.get(source) is self._scopes.module
-            if is_at_import and self._is_of_machine(source):
-                continue
             if (yield "depends", source):
                 return True
         return False
@@ -184,29 +162,11 @@ class Training(Names):
             # In `__init__` a Module is always in training mode.
             is_made = each.function is not None and each.function.name == "__init__"
             value = each.value
-            if is_made and value is not None:
-                if any(map(_is_own_mode, ast.walk(value))):
-                    continue
-                if self._is_of_machine(value) and not (yield "gated", each.node):
-                    continue
+            if is_made and value is not None and any(map(_is_own_mode, ast.walk(value))):
+                continue
             if (yield "gated", each.node) or (value is not None and (yield "depends", value)):
                 return True
         return False
-
-    def _is_of_machine(self, value: ast.AST) -> bool:
-        """Whether a value is what a function of another file says without arguments.
-
-        Called once, at import or in `__init__`, it cannot know the mode of a later call:
-        `use_fused_attn()`, `is_flash_attn_available()`.
-        """
-        if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not):
-            value = value.operand
-        if not isinstance(value, ast.Call) or value.args or value.keywords:
-            return False
-        func = value.func
-        said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
-        is_plain = isinstance(func, ast.Name) or self.name(func) is not None
-        return is_plain and self.local(func) is None and not speaks_of_training(said)
 
     def _call_speaks(self, node: ast.Call) -> bool:
         """Whether a function that is not in this file may use the mode."""
@@ -234,41 +194,6 @@ _STEPS: Mapping[str, Callable[[Training, Any], Steps]] = {
     "name": Training._name_depends,
     "attribute": Training._attribute_depends,
 }
-
-
-def _is_other_mode(node: ast.AST) -> bool:
-    """Whether a node asks for a mode that is not that of training: `mode != "bilinear"`."""
-    if not isinstance(node, ast.Compare) or len(node.comparators) != 1:
-        return False
-    left = node.left
-    last = words(_said(left))[-1:] if isinstance(left, (ast.Name, ast.Attribute)) else ()
-    if last != ("mode",) or speaks_of_training("_".join(words(_said(left))[:-1])):
-        return False
-    given = node.comparators[0]
-    texts = given.elts if isinstance(given, (ast.Tuple, ast.List, ast.Set)) else [given]
-    return all(
-        isinstance(each, ast.Constant)
-        and isinstance(each.value, str)
-        and not speaks_of_training(each.value)
-        and _PHASES.isdisjoint(words(each.value))
-        for each in texts
-    )
-
-
-def _also_asks(test: ast.expr) -> bool:
-    """Whether a test leaves in evaluation only if a rate is 0, too: `not training and not p`."""
-    if not isinstance(test, ast.BoolOp) or not isinstance(test.op, ast.And):
-        return False
-    if len(test.values) != 2:
-        return False
-    modes = [
-        isinstance(each, ast.UnaryOp)
-        and isinstance(each.op, ast.Not)
-        and isinstance(each.operand, (ast.Name, ast.Attribute))
-        and words(_said(each.operand))[-1:] == ("training",)
-        for each in test.values
-    ]
-    return any(modes) and any(map(is_no_rate, test.values))
 
 
 def is_no_rate(test: ast.expr) -> bool:

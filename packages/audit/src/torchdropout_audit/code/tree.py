@@ -9,7 +9,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from typing import Any, TypeVar, overload
 
 from .definitions import Class, Function
@@ -22,7 +21,6 @@ _Three = TypeVar("_Three", bound=ast.AST)
 _TRAINS = re.compile(r"backward|\.train\(|(?i:optim|loss|criterion|trainer|training_step)")
 _BOM = "\ufeff"
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_STEP = 512  # characters
 _DELIBERATE = frozenset(
     ("mc", "monte", "carlo", "montecarlo", "bayes", "bayesian", "uncertainty", "always")
 )
@@ -117,8 +115,7 @@ class Tree:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the parser, about escapes
             self.tree = ast.parse(text.removeprefix(_BOM))
-        # For a line that is not ASCII, the bytes before each of its parts.
-        self._line_steps: dict[int, list[int]] = {}
+        self._lines: dict[int, bytes] = {}  # in which Python counts columns
         self._scopes = Scopes(self.tree)
         self._before: dict[ast.AST, ast.AST | None] = {}
         self._blocks: dict[ast.AST, dict[ast.AST, str]] = {}
@@ -313,16 +310,10 @@ class Tree:
         start = self._starts[line - 1]
         if self.text.isascii():
             return start + column
-        if line not in self._line_steps:
+        if line not in self._lines:
             end = self._starts[line] if line < len(self._starts) else len(self.text)
-            parts = (self.text[at : min(at + _STEP, end)] for at in range(start, end, _STEP))
-            sizes = (len(part.encode(errors="surrogatepass")) for part in parts)
-            self._line_steps[line] = list(accumulate(sizes, initial=0))
-        steps = self._line_steps[line]
-        at = max(min(bisect_right(steps, column) - 1, len(steps) - 2), 0)
-        start += at * _STEP
-        part = self.text[start : start + _STEP].encode(errors="surrogatepass")
-        return start + len(part[: column - steps[at]].decode(errors="replace"))
+            self._lines[line] = self.text[start:end].encode(errors="surrogatepass")
+        return start + len(self._lines[line][:column].decode(errors="replace"))
 
     def position(self, offset: int) -> tuple[int, int]:
         """Returns the line and column of a character, both from 1."""

@@ -27,7 +27,7 @@ def render_sarif(report: SourceReport, rules: Sequence[Rule], version: str) -> s
 
     Returns:
         JSON text. Paths that are not absolute are relative to `%SRCROOT%`. The region of a finding
-        in a notebook is that in its JSON text; the message names the cell and the line in it.
+        in a notebook is the line in its JSON text; the message names the cell and the line in it.
 
     Reference:
         OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0", 2020.
@@ -72,12 +72,14 @@ def _result(finding: SourceFinding, places: dict[str, int]) -> dict[str, Any]:
     if finding.cell:
         message = f"cell {finding.cell}, line {finding.line}: {message}"
         location["logicalLocations"] = [{"fullyQualifiedName": f"cell {finding.cell}"}]
-    place = finding.region
-    if not finding.cell:
-        place = (finding.line, finding.column, finding.end_line, finding.end_column)
-    if place is not None:
-        names = ("startLine", "startColumn", "endLine", "endColumn")
-        physical["region"] = dict(zip(names, place, strict=True))
+        physical["region"] = {"startLine": finding.file_line}
+    else:
+        physical["region"] = {
+            "startLine": finding.line,
+            "startColumn": finding.column,
+            "endLine": finding.end_line,
+            "endColumn": finding.end_column,
+        }
     made: dict[str, Any] = {
         "ruleId": finding.code,
         "level": _LEVEL[finding.severity],

@@ -6,9 +6,8 @@ follows. With a width, messages wrap, and a long source line is cut around the m
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 from rich.cells import cell_len
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from ..findings import CUT, SourceFinding, SourceReport
 from ..registry import RULES
-from ..reporting.lines import clean, fill, joined, plural, wrapped
+from ..reporting.lines import clean, fill, joined, wrapped
 from ._words import file_of, tags, verdict_line, verdict_style
 
 _STYLE = {"error": "bold red", "advice": "yellow"}
@@ -25,8 +24,6 @@ _TAB = 4
 _LONGEST = 120  # cells of a source line when the width is not known
 _LEAST = 24
 _BEFORE = 16  # cells shown before the mark when the beginning of a line is cut off
-_COPIES = 3  # files with the same finding, from which on it is printed once
-_SHOWN = 5
 
 
 def render_text(
@@ -42,58 +39,17 @@ def render_text(
         report: What to render.
         width: Columns of the terminal; with None nothing wraps.
         styled: Whether to add ANSI colours.
-        detail: `"source"`: each finding with its source line, and findings that are alike in three
-            files or more once; `"rules"`: each finding, and what its rule requires; `"quiet"`: the
-            findings without their source.
+        detail: `"source"`: each finding with its source line; `"rules"`: what its rule requires,
+            too; `"quiet"`: the findings without their source.
 
     Returns:
         Lines that each end in a newline.
     """
     lines: list[Text] = []
-    for finding, others in _grouped(report.findings, detail):
+    for finding in report.findings:
         lines += _finding(finding, width, detail)
-        lines += _also(others, width)
     lines += wrapped(verdict_line(report), width, verdict_style(report))
     return joined(lines, styled)
-
-
-def _grouped(
-    findings: Sequence[SourceFinding], detail: str
-) -> Iterator[tuple[SourceFinding, list[SourceFinding]]]:
-    """Yields the findings in order, each with those that it stands for, in copies of its file."""
-    if detail != "source":  # in the other forms each is printed
-        yield from ((finding, []) for finding in findings)
-        return
-    alike: dict[tuple[str, ...], list[SourceFinding]] = {}
-    for finding in findings:
-        alike.setdefault(_likeness(finding), []).append(finding)
-    for finding in findings:
-        group = alike[_likeness(finding)]
-        is_group = len({each.path for each in group}) >= _COPIES
-        if not is_group:
-            yield finding, []
-        elif finding is group[0]:
-            yield finding, group[1:]
-
-
-def _likeness(finding: SourceFinding) -> tuple[str, ...]:
-    """Returns what findings in copies of a file have in common; numbers may differ."""
-    said = (finding.message, finding.hint, finding.source)
-    fix = "" if finding.fix is None else f"{finding.fix.does}{finding.fix.safe}"
-    return (finding.code, finding.severity, fix) + tuple(
-        re.sub(r"\d+", "0", " ".join(each.split())) for each in said
-    )
-
-
-def _also(others: Sequence[SourceFinding], width: int | None) -> Iterator[Text]:
-    """Yields a line of how many more there are, and where the first of them are."""
-    if not others:
-        return
-    files = len({each.path for each in others})
-    places = [f"{file_of(each)}:{each.line}" for each in others[:_SHOWN]]
-    more = ", ...; -v prints all" if len(others) > _SHOWN else ""
-    said = f"and {len(others)} like it, in {plural(files, 'file')}: {', '.join(places)}{more}"
-    yield from _dim(said, width)
 
 
 def _dim(said: str, width: int | None) -> Iterator[Text]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from typing import TypeGuard
 
 from ..code import FURTHER_RATES, MODULES, OTHER_MODULES, RATES, Call, Class, Code, Function, words
@@ -35,7 +35,7 @@ def rates(code: Code) -> Iterator[tuple[Call, str, ast.expr]]:
         for parameter in (RATES[name], *FURTHER_RATES.get(name, ())):
             given = call.argument(parameter)
             if isinstance(given, ast.expr) and given not in bound:
-                bound.add(given)  # by a `partial` or a dict, for several calls
+                bound.add(given)  # by a dict, for several calls
                 yield call, parameter, given
 
 
@@ -85,60 +85,6 @@ def called(code: Code, module: ast.expr) -> ast.Call | None:
     if isinstance(parent, ast.Attribute) and parent.attr == "forward":
         module, parent = parent, next(parents)
     return parent if isinstance(parent, ast.Call) and parent.func is module else None
-
-
-def one_of(code: Code, func: ast.expr, allowed: Container[str]) -> str | None:
-    """Returns the name of one of several allowed functions: `F.dropout2d if wide else ...`.
-
-    Args:
-        code: The file.
-        func: What is called, whose name is not known.
-        allowed: Names that can take each other's place.
-    """
-    values: list[ast.expr | None] = []
-    table = func.value if isinstance(func, ast.Subscript) else None  # KINDS[kind]
-    if isinstance(func, ast.Call) and isinstance(func.func, ast.Attribute):
-        table = func.func.value if func.func.attr == "get" else None  # KINDS.get(kind)
-    if table is not None:
-        named = code.assigned(table)
-        values = [*_held(named[0] if len(named) == 1 else table)]
-        if isinstance(func, ast.Call):
-            values += func.args[1:]
-    elif isinstance(func, ast.Call):  # getattr(F, "dropout")
-        is_own = isinstance(func.func, ast.Name) and func.func.id == "getattr"
-        pattern = code.pattern(func.args[1]) if is_own and len(func.args) > 1 else None
-        if pattern is not None and pattern.is_whole:
-            name = f"{code.name(func.args[0])}.{pattern.start}"
-            return name if name in allowed else None
-    else:
-        values = code.assigned(func)
-        holder = code.function_of(func)
-        if isinstance(func, ast.Name) and holder is not None and func.id in holder.defaults:
-            values = [holder.defaults[func.id]]
-    names = {
-        code.name(side) if side is not None else None
-        for each in values
-        if not _is_text(code, each)  # self.cell = cell, before it is a class
-        for side in ((each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,))
-    }
-    if not names or not all(each is not None and each in allowed for each in names):
-        return None
-    return min(each for each in names if each)
-
-
-def _is_text(code: Code, expr: ast.expr | None) -> bool:
-    """Whether an expression is a parameter whose default is a text."""
-    function = code.function_of(expr) if isinstance(expr, ast.Name) else None
-    default = None if function is None else function.defaults.get(expr.id)  # type: ignore
-    return isinstance(default, ast.Constant) and isinstance(default.value, str)
-
-
-def _held(expr: ast.expr | None) -> Iterator[ast.expr]:
-    """Yields the values of a dict that is written down."""
-    if isinstance(expr, ast.Dict):
-        yield from expr.values
-    elif isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "dict" and not expr.args:
-        yield from (each.value for each in expr.keywords)
 
 
 def around(code: Code, function: Function | None) -> list[Function]:

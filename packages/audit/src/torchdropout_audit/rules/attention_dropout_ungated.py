@@ -45,7 +45,7 @@ def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
     `scaled_dot_product_attention`, flash-attention's functions and xformers'
     `memory_efficient_attention` do not see a Module's mode: they drop whenever the rate is not 0. A
     model that passes `dropout_p=self.p` drops in evaluation. So does one that calls the function
-    through an attribute, or through a `functools.partial`, which may bind the rate.
+    through an attribute.
 
     It is an error if a Module passes a constant or an attribute, directly or through local
     variables or one call within the file, and no test of training decides on it. It is advice if

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from ..code import ATTENTION, FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Code
-from ._dropouts import default_of
+from ._layers import calls
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -51,8 +51,9 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
     """A checkpoint around a dropout restores the state of the random generators.
 
     The rule looks at `checkpoint`, `checkpoint_sequential` and `checkpoint_wrapper` with
-    `preserve_rng_state=False` around code that, as far as this file shows, contains a dropout. It
-    is advice if the rate is a parameter that is 0 by default.
+    `preserve_rng_state=False` around code that, as far as this file shows, contains a dropout: a
+    module or a function of this file, a list of modules in a loop, a Transformer layer with its
+    default of 0.1.
 
     A checkpoint runs the forward a second time in the backward pass. Without the state of the
     generators, that run draws another mask: the gradients belong to another sample than the loss.
@@ -69,15 +70,13 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
         by_name = (each.value for each in call.node.keywords if each.arg == parameter)
         what = next(by_name, call.node.args[0] if call.node.args else None)
         known = None if what is None else code.local(what)
-        found = None if what is None else _drop(code, known.node if known else what)
-        if what is not None and found is not None:
-            drop, is_on = found
+        drop = None if what is None else _drop(code, known.node if known else what)
+        if what is not None and drop is not None:
             line = f"{_said(code, drop.func)} on line {drop.lineno}"
             yield Hit(
                 call.node,
                 f"the second run of {_said(code, what)} draws other masks than the first ({line})",
                 "leave preserve_rng_state at True",
-                severity=None if is_on else "advice",
             )
 
 
@@ -87,15 +86,12 @@ def _said(code: Code, expr: ast.expr) -> str:
 
 
 @kept
-def _drop(code: Code, what: ast.AST) -> tuple[ast.Call, bool] | None:
+def _drop(code: Code, what: ast.AST) -> ast.Call | None:
     """Returns a dropout that a piece of code builds or runs, as far as the file shows.
 
     Each name in it is followed to its values, to the list that it loops over, and to the function
-    or class of the file that it names. With the dropout comes whether its rate is not a parameter
-    that is 0 by default; such a one is preferred.
+    or class of the file that it names.
     """
-    calls = _calls(code)
-    found: list[Call] = []
     waiting: list[ast.AST] = [what]
     seen: set[ast.AST] = set()
     while waiting and len(seen) < _MOST:
@@ -104,22 +100,16 @@ def _drop(code: Code, what: ast.AST) -> tuple[ast.Call, bool] | None:
             continue
         seen.add(node)
         for each in (node, *code.inside(node, ast.Call, ast.Name, ast.Attribute)):
-            if isinstance(each, ast.Call) and _acts(code, calls[each]):
-                found.append(calls[each])
-            elif isinstance(each, (ast.Name, ast.Attribute)):
+            if isinstance(each, ast.Call) and _acts(code, calls(code)[each]):
+                return each
+            if isinstance(each, (ast.Name, ast.Attribute)):
                 known = code.local(each)
                 bound = code.bindings(each) if isinstance(each, ast.Name) else ()
                 loops = (one.node for one in bound if isinstance(one.node, _LOOPS))
                 waiting += [loop.iter for loop in loops]
                 waiting += [value for value in code.assigned(each) if value is not None]
                 waiting += [] if known is None else [known.node]
-    on = [each for each in found if _is_on(code, each)]
-    return ((on or found)[0].node, bool(on)) if found else None
-
-
-@kept
-def _calls(code: Code) -> dict[ast.Call, Call]:
-    return {call.node: call for call in code.calls}
+    return None
 
 
 def _acts(code: Code, call: Call) -> bool:
@@ -139,9 +129,3 @@ def _acts(code: Code, call: Call) -> bool:
     if not isinstance(given, ast.expr):
         return name not in _OFF_BY_DEFAULT
     return code.value(given) not in (0, None)
-
-
-def _is_on(code: Code, call: Call) -> bool:
-    """Whether the rate of a dropout is not a parameter that is 0 by default."""
-    rate = call.argument(RATES[call.name or ""])
-    return not isinstance(rate, ast.expr) or default_of(code, rate) != 0

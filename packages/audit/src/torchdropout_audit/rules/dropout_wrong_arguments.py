@@ -12,7 +12,6 @@ from ..code import (
     FUNCTIONAL_ON,
     MODULES,
     MULTI_HEAD,
-    RATES,
     RNNS,
     SDPA,
     Call,
@@ -141,17 +140,17 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     `dropout_p`.
 
     In calls of torch's dropouts, attention, Transformer layers and RNNs, the rule looks for a
-    keyword that does not exist, for missing required arguments, and for too many positional ones.
-    It also looks for a dropout module that is called without an input, or with `p` or `training`,
-    and for a dropout module in place of the rate. Each of these raises an error when it is called,
-    which may be in a branch that no test runs. A call with `*args` or `**kwargs` is skipped where
-    they may hold what is missing, and so is a call that is expected to raise.
+    keyword that does not exist, and for missing required arguments. It also looks for a dropout
+    module of a class that is called without an input, or with `p` or `training`. Each of these
+    raises an error when it is called, which may be in a branch that no test runs.
 
-    To fix: rename the keyword, or pass what is missing; in place of a module pass its rate,
-    `self.dropout.p`.
+    A call with `*args` or `**kwargs` is skipped where they may hold what is missing, and so is a
+    call that is expected to raise.
+
+    To fix: rename the keyword, or pass what is missing.
     """
     for call in code.calls:
-        found = wrong_arguments(code, call) or _applied(code, call) or _module_as_rate(code, call)
+        found = wrong_arguments(code, call) or _applied(code, call)
         if found is not None and not is_refused(code, call.node):
             yield found
 
@@ -167,29 +166,7 @@ def wrong_arguments(code: Code, call: Call) -> Hit | None:
         The first reason; None if there is none, or if the signature is not known.
     """
     signature = _SIGNATURES.get(call.name or "")
-    if signature is None or call.partial is not None:  # a partial binds what a call lacks
-        return None
-    return next(_wrong(code, call, signature), None)
-
-
-def _module_as_rate(code: Code, call: Call) -> Hit | None:
-    """Finds a dropout module that is given as the rate."""
-    parameter = RATES.get(call.name or "", "")
-    given = call.argument(parameter) if call.name in _SIGNATURES and parameter else None
-    written = (*call.node.args, *(each.value for each in call.node.keywords))
-    if not isinstance(given, ast.expr) or given not in written or not _is_built(code, given):
-        return None  # a partial or a dict has it
-    is_named = not isinstance(given, ast.Call)
-    text = code.text_of(given)
-    callee, end = code.text_of(call.node.func), code.span(given)[1]
-    is_late = call.name == "torch.nn.MultiheadAttention"
-    raises = "its forward raises an error" if is_late else "the call raises an error"
-    return Hit(
-        given,
-        f"{text} is a dropout module, and {callee} takes a number as {parameter}: {raises}",
-        f"{text}.p" if is_named else "give the rate",
-        Fix(f"give {text}.p", (Edit(end, end, ".p"),)) if is_named else None,
-    )
+    return None if signature is None else next(_wrong(code, call, signature), None)
 
 
 def _applied(code: Code, call: Call) -> Hit | None:
@@ -254,20 +231,10 @@ def _is_taken(call: Call, signature: _Signature, name: str) -> bool:
 
 
 def _counted(code: Code, call: Call, signature: _Signature, callee: str) -> Iterator[Hit]:
-    """Finds what is missing, and what is too much."""
+    """Finds what is missing."""
     node = call.node
     given = {each.arg for each in node.keywords}
-    if any(isinstance(each, ast.Starred) for each in node.args):
-        return
-    if signature.places and len(node.args) > len(signature.places):
-        yield Hit(
-            node,
-            f"{callee} takes at most {len(signature.places)} arguments by position: the call "
-            "raises a TypeError",
-            f"the last is {signature.places[-1]}",
-        )
-        return
-    if None in given:
+    if None in given or any(isinstance(each, ast.Starred) for each in node.args):
         return
     missing = [
         each for each in signature.places[len(node.args) : signature.needed] if each not in given

@@ -157,18 +157,21 @@ def _holds(code: Code, test: ast.expr, module: str, kind: str) -> bool | None:
     if _is_type(test.left, module):
         return _is_one_of(code, test.comparators[0], kind, derived=False)
     if _is_name(test.left, module):
-        names = code.listed(test.comparators[0]) or test.comparators
-        return kind in map(code.value, names)
+        return kind in map(code.value, _elements(test.comparators[0]))
     return None
 
 
 def _is_one_of(code: Code, classes: ast.expr, kind: str, *, derived: bool) -> bool | None:
-    listed = code.listed(classes) or [classes]
+    listed = _elements(classes)
     names = [code.name(each) for each in listed]
     if f"torch.nn.{kind}" in names or (derived and _BASE in names):
         return True
     is_known = all(n or code.local(c) for n, c in zip(names, listed, strict=True))
     return False if is_known else None
+
+
+def _elements(expr: ast.expr) -> list[ast.expr]:
+    return expr.elts if isinstance(expr, (ast.Tuple, ast.List)) else [expr]
 
 
 def _is_name(expr: ast.expr, module: str) -> bool:

@@ -40,17 +40,8 @@ def fit(model, loader, valid, optimizer, epochs):
 # What a name of a function announces: it evaluates, or makes something of a trained model.
 _ANNOUNCED = frozenset(
     ("eval", "evaluate", "evaluation", "valid", "validate", "validation", "test", "testing", "main")
-    + (
-        "metric",
-        "metrics",
-        "score",
-        "benchmark",
-        "profile",
-        "demo",
-        "infer",
-        "inference",
-        "summary",
-    )
+    + ("metric", "metrics", "score", "benchmark", "profile", "demo", "infer", "inference")
+    + ("summary",)
     + ("load", "export", "convert", "onnx", "trace", "script", "freeze", "adapt", "quantize")
     + ("prepare", "build", "make", "create", "setup", "init", "deploy", "save", "run", "apply")
 )
@@ -64,14 +55,8 @@ _SHOWS_TRAINING = re.compile(
 _DEEPEST_NAME = 8  # attributes of attributes
 _MOST_CALLERS = 100  # of one function, that are looked at
 _LOSSES = frozenset(("criterion", "loss"))
-_NOT_USES = MOVES | {
-    "train",
-    "requires_grad_",
-    "apply",
-    "parameters",
-    "named_parameters",
-    "modules",
-}
+_NOT_USES = MOVES | {"train", "requires_grad_", "apply", "modules"}
+_NOT_USES |= {"parameters", "named_parameters"}
 
 
 @rule(

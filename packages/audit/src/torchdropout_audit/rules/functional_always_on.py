@@ -47,8 +47,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     `torch.nn.functional.dropout`, `dropout1d`, `dropout2d`, `dropout3d` and
     `multi_head_attention_forward`, and torchvision's `stochastic_depth` and `drop_block2d`, have
     `training=True` by default: unlike `nn.Dropout` they do not see `model.eval()`. Predictions are
-    then random, and nothing warns about it. A call of a `functools.partial` that does not set
-    `training` is the same mistake. So is `training=self.train` or `training=self.train()`.
+    then random, and worse than those of the model without dropout; nothing warns about it.
+    `training=self.train` or `training=self.train()` is the same mistake.
 
     It is an error in a method of a Module, and in a function that such a method calls in the same
     file; elsewhere it is advice. It is not reported if a test of training decides (`if

@@ -6,8 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from ..code import Assigned, Class, Code
-from ..findings import Edit, Fix
-from ._dropouts import builds, is_local_dropout, names_dropout, spelled
+from ._dropouts import builds, is_local_dropout, names_dropout
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -30,7 +29,6 @@ FIXED = BROKEN.replace(
 _DISPLAYS = (ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.DictComp)
 _MAKERS = frozenset(("list", "tuple", "dict", "OrderedDict"))
 _ADDERS = frozenset(("append", "extend", "insert", "update", "setdefault"))
-_ONLY_OF_LISTS = frozenset(("sort", "copy", "index", "remove", "count", "clear", "reverse"))
 _READERS = frozenset(("len", "zip", "enumerate", "reversed", "range", "print", "isinstance", "any"))
 _OVERRIDDEN = ("train", "eval", "children", "modules")
 _REGISTERING = frozenset(("add_module", "register_module", "_modules", "__dict__"))
@@ -88,8 +86,7 @@ def _found(code: Code, cls: Class, name: str) -> Iterator[Hit]:
         f"the dropouts in {name} are in a plain {kind}: eval() does not reach them, so they drop "
         "in eval too",
         f"make it an nn.Module{'Dict' if kind in ('dict', 'OrderedDict') else 'List'}",
-        _fix(code, given, uses) if all(isinstance(e, ast.Call) for e in elements) else None,
-        "error" if True in found else "advice",
+        severity="error" if True in found else "advice",
     )
 
 
@@ -198,25 +195,3 @@ def _is_passed_on(code: Code, use: ast.expr) -> bool:
             return False
         node = parent
     return False
-
-
-def _fix(code: Code, given: Sequence[Assigned], uses: Sequence[ast.Attribute]) -> Fix | None:
-    """Makes every list that the attribute is assigned an `nn.ModuleList`."""
-    made = spelled(code, "torch.nn.ModuleList")
-    lists = [each for each in given if not isinstance(each.node, ast.AugAssign)]  # it has `+=`
-    if made is None or any(_needs_list(code, use) for use in uses):
-        return None
-    edits: list[Edit] = []
-    for each in lists:
-        if not isinstance(each.value, (ast.List, ast.ListComp)) or each.function is None:
-            return None
-        start, end = code.span(each.value)
-        edits += [Edit(start, start, f"{made}("), Edit(end, end, ")")]
-    # The keys of the state dict and the methods of the list change with it.
-    return Fix("make it an nn.ModuleList", tuple(edits), safe=False)
-
-
-def _needs_list(code: Code, use: ast.AST) -> bool:
-    """Whether a use calls a method that a ModuleList lacks."""
-    parent = next(code.parents(use))
-    return isinstance(parent, ast.Attribute) and parent.attr in _ONLY_OF_LISTS

@@ -64,7 +64,7 @@ def training_literal(code: Code) -> Iterator[Hit]:
             continue
         if stands_in_for_attention(call.function, p) and not is_reached(code, call.function, p):
             continue
-        marked.add(training)  # one that a `partial` binds may be called often
+        marked.add(training)  # one that a dict gives may be in several calls
         does = "drops in eval too" if training.value else "never drops"
         yield Hit(
             training, f"training is always {training.value}: the call {does}", "self.training"
