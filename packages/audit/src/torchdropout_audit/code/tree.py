@@ -23,6 +23,8 @@ _BOM = "\ufeff"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _DELIBERATE = frozenset(
     ("mc", "monte", "carlo", "montecarlo", "bayes", "bayesian", "uncertainty", "always")
+    # Augmentations of data, whose caller is the training loop.
+    + ("augment", "augmentation", "augmentations", "augmenter", "augmentor", "augmentors")
 )
 
 
@@ -272,8 +274,8 @@ class Tree:
     def is_deliberate(self, node: ast.AST) -> bool:
         """Whether a name around a node, or the path, says that dropout is always on.
 
-        Monte-Carlo and Bayesian dropout, and the pre-net of Tacotron 2, whose dropout stays on in
-        inference (Shen et al. 2018).
+        Monte-Carlo and Bayesian dropout, augmentations of data, and the pre-net of Tacotron 2,
+        whose dropout stays on in inference (Shen et al. 2018).
         """
         names = []
         scope: Scope | None = self._scopes.scopes[node]

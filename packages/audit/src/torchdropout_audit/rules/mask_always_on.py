@@ -50,7 +50,7 @@ def mask_always_on(code: Code) -> Iterator[Hit]:
     It counts as dropout if the rate has a name such as `drop_prob` or `keep_prob`, or a plain one
     such as `p` in a class or a function whose name says dropout. The rule skips a draw of one
     number for a whole layer, a rate that the caller passes, a mask under a flag or with a seed, and
-    code whose name says Monte-Carlo or Bayesian.
+    code whose name says Monte-Carlo, Bayesian or augmentation.
 
     To fix: return the input unless `self.training`, or use `nn.Dropout`, which does.
     """
