@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from audit import name_and_version
+
 from torchdropout_audit.run import audit_paths
 
 RESULTS = Path(__file__).parents[1] / "docs" / "audit" / "cost.csv"

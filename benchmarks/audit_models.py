@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from torchdropout.audit import AuditedSites, sites
+from torchdropout.audit_model import AuditedSites, sites
 
 TABLE = Path(__file__).parents[1] / "docs" / "audit" / "models.csv"
 COLUMNS = ("model", "sites", "calls", "kinds", "seconds", "rule", "severity", "count", "example",

@@ -25,8 +25,9 @@ from torch import nn
 from transformer import FEEDFORWARD, HEADS, FusedEncoderLayer, torch_layer
 
 import torchdropout.functional as td
-from torchdropout import convert, info
-from torchdropout.kernels import devices
+from torchdropout import convert
+from torchdropout._core.kernels import devices
+from torchdropout._tools import info
 
 P = 0.1
 HALF = torch.bfloat16

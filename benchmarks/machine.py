@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 import torchdropout as td
-from torchdropout import backends, info
+from torchdropout import backends
+from torchdropout._tools import info
 
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 VARIABLES = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "OMP_", "GOMP_", "KMP_", "TORCHDROPOUT_")

@@ -23,8 +23,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri, ndtri_exp
 
-from torchdropout.contract import noise
-from torchdropout.contract.noise import Law
+from torchdropout._core.contract import noise
+from torchdropout._core.contract.noise import Law
 
 Array = NDArray[np.float64]
 

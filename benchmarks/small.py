@@ -22,7 +22,7 @@ from forward import OURS, TORCH
 from harness import Candidate, Case
 
 import torchdropout.functional as td
-from torchdropout import direct
+from torchdropout._core import direct
 
 FUNCTION, SHORT, NODE = "empty Function", "empty Function, short", "x.view_as(x)"
 OUT, COMPILED, KERNEL = f"{OURS}, out=", "_C.dropout", "_C.affine, out="

@@ -73,16 +73,16 @@ autodoc_inherit_docstrings = False
 # Where a name that a docstring or a signature mentions has its entry.
 SHOWN_AS = {
     "torchdropout.random.Key": "torchdropout.Key",
-    "torchdropout.contract.layout.MaskLayout": "torchdropout.MaskLayout",
+    "torchdropout._core.contract.layout.MaskLayout": "torchdropout.MaskLayout",
 }
 ROOMS = (
     "torchdropout",
     "torchdropout.errors",
     "torchdropout.reporting.findings",
-    "torchdropout.scope",
-    "torchdropout.mc",
+    "torchdropout.models.scope",
+    "torchdropout.models.mc",
     "torchdropout.verify",
-    "torchdropout.audit",
+    "torchdropout.audit_model",
     "torchdropout_audit",
 )
 

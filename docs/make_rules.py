@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torchdropout.audit.rules import RULES as MODEL_RULES
+from torchdropout.audit_model.rules import RULES as MODEL_RULES
 from torchdropout.reporting.rules import render_rule_markdown
 from torchdropout_audit.registry import RULES as SOURCE_RULES
 

@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from torchdropout.kernels import triton
+from torchdropout._core.kernels import triton
 
 
 def found() -> str:

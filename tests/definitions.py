@@ -12,7 +12,7 @@ import torch
 
 from noise_oracle import noisy, numbers
 from oracle import _scaled, dropout, mask
-from torchdropout.contract.noise import DOMAIN_ORDER, Law, word
+from torchdropout._core.contract.noise import DOMAIN_ORDER, Law, word
 
 
 def _compute(x):

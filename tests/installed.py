@@ -11,7 +11,7 @@ import sys
 import torch
 
 import torchdropout as td
-from torchdropout.contract.seed import as_int64
+from torchdropout._core.contract.seed import as_int64
 from vectors import KEEP, NOISE
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from torchdropout.contract import keep_bit, threshold, uniform
-from torchdropout.contract.noise import Law, noise, word
+from torchdropout._core.contract import keep_bit, threshold, uniform
+from torchdropout._core.contract.noise import Law, noise, word
 
-PATH = Path(__file__).parents[1] / "src" / "torchdropout" / "contract" / "vectors.txt"
+PATH = Path(__file__).parents[1] / "src" / "torchdropout" / "_core" / "contract" / "vectors.txt"
 
 HEADER = """\
 # Known answers for every backend. Lines starting with # are comments; numbers are hexadecimal.

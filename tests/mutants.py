@@ -1,7 +1,7 @@
 """Changes the sources in small ways, one at a time, and lists what no quick test notices.
 
     python tests/mutants.py                      200 mutations of all sources, drawn with seed 0
-    python tests/mutants.py --seed 7 --count 40 src/torchdropout/mc packages/audit/src
+    python tests/mutants.py --seed 7 --count 40 src/torchdropout/models/mc packages/audit/src
 
 Each mutation is made in a copy of the checkout, where tests run until one fails: those of the
 file's own name first, then those of its folder, then all quick tests. A mutation that makes them
@@ -32,7 +32,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("src/torchdropout", "packages/audit/src")
-LEFT_OUT = "src/torchdropout/kernels/triton"
+LEFT_OUT = "src/torchdropout/_core/kernels/triton"
 QUICK = "not integration and not slow and not peers"
 PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", QUICK)
 LIMIT = 900.0  # seconds of one run of the tests

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from torchdropout import Key, MaskLayout
-from torchdropout.contract.noise import Law, noise
+from torchdropout._core.contract.noise import Law, noise
 
 cached_noise = functools.lru_cache(maxsize=1 << 18)(noise)
 

@@ -30,7 +30,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils._pytree import tree_leaves, tree_map
 
-from torchdropout import Key, backends, ops
+from torchdropout import Key, backends
+from torchdropout._core import ops
 
 assert ops  # it defines the operators
 NAN, INF = float("nan"), float("inf")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from torchdropout import Key, MaskLayout
-from torchdropout.contract import keep_bit
+from torchdropout._core.contract import keep_bit
 
 cached_keep_bit = functools.lru_cache(maxsize=1 << 18)(keep_bit)
 

@@ -10,8 +10,8 @@ import torch
 
 from oracle import DTYPES
 from torchdropout import MaskLayout
-from torchdropout.contract import row_major, scale
-from torchdropout.contract.seed import as_int64
+from torchdropout._core.contract import row_major, scale
+from torchdropout._core.contract.seed import as_int64
 
 
 def reach(shape, strides):

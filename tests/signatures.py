@@ -12,8 +12,14 @@ from typing import Any
 
 MODULES = (
     "torchdropout",
-    *(f"torchdropout.{name}" for name in ("functional", "nn", "mc", "convert", "schedule")),
-    *(f"torchdropout.{name}" for name in ("export", "onnx", "backends", "verify", "audit")),
+    *(
+        f"torchdropout.{name}"
+        for name in ("functional", "nn", "models.mc", "models.convert", "models.schedule")
+    ),
+    *(
+        f"torchdropout.{name}"
+        for name in ("models.export", "models.onnx", "_core.backends", "verify", "audit_model")
+    ),
 )
 
 

@@ -842,7 +842,7 @@ def test_a_shell_asks_the_program(monkeypatch, capsys):
 # The exit code of each line; forks share what takes long: to import everything.
 OUTPUT_TO = """
     import gc, json, os, sys
-    import torchdropout.audit, torchdropout.cli.verify, torchdropout.verify
+    import torchdropout.audit_model, torchdropout.cli.verify, torchdropout.verify
     from torchdropout.__main__ import main
     gc.freeze()  # or each fork looks for garbage among what was imported, at its end
 

@@ -10,8 +10,9 @@ import pytest
 
 import torchdropout
 import torchdropout_audit
-from torchdropout import cli, extras
-from torchdropout.audit.rules import RULES as MODEL_RULES
+from torchdropout import cli
+from torchdropout._tools import extras
+from torchdropout.audit_model.rules import RULES as MODEL_RULES
 from torchdropout_audit.registry import RULES as SOURCE_RULES
 
 SOURCES = [str(Path(module.__file__).parents[1]) for module in (torchdropout, torchdropout_audit)]

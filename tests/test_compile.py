@@ -16,7 +16,7 @@ from oracle import DTYPES, dropout, layouts_of, same_bits
 from strategies import keys
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError
-from torchdropout.schedule import DropoutScheduler, Linear
+from torchdropout.models.schedule import DropoutScheduler, Linear
 
 
 @pytest.fixture(autouse=True)

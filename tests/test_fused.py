@@ -11,9 +11,9 @@ from torch.utils.checkpoint import checkpoint
 import torchdropout as td
 from oracle import layouts_of, same_but_nans
 from torchdropout import functional as F
-from torchdropout.contract.layout import sizes_drawn
-from torchdropout.kernels import reference
-from torchdropout.ops import _keep_bits, _masked_affine
+from torchdropout._core.contract.layout import sizes_drawn
+from torchdropout._core.kernels import reference
+from torchdropout._core.ops import _keep_bits, _masked_affine
 
 KEY = td.Key(2**63 + 5, 2**40 + 1)
 REAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16)

@@ -28,7 +28,7 @@ print(*sorted({{name.split(".")[0] for name in set(sys.modules) - before}}))
 """
 
 
-@pytest.mark.parametrize("module", ["torchdropout", "torchdropout.mc"])
+@pytest.mark.parametrize("module", ["torchdropout", "torchdropout.models.mc"])
 def test_the_package_loads_nothing_heavier_than_torch(processes, module):
     status, text = processes.run(LOADED_BY.format(module=module))
     assert status == 0, text
@@ -120,7 +120,7 @@ def test_public_names():
     for name in ("Key", "MaskLayout", "keep_mask", "functional", "nn"):
         assert hasattr(td, name)
     # The modules, and not their functions, which would hide them.
-    assert td.convert is importlib.import_module("torchdropout.convert")
+    assert td.convert is importlib.import_module("torchdropout.models.convert")
     assert td.schedule.DropoutScheduler
 
 
@@ -142,8 +142,8 @@ def test_a_module_is_called_as_what_it_is_there_for():
 TYPED = """
 import torch
 import torchdropout as td
-from torchdropout.convert import Conversion, convert
-from torchdropout.schedule import DropoutScheduler, Linear
+from torchdropout.models.convert import Conversion, convert
+from torchdropout.models.schedule import DropoutScheduler, Linear
 
 model = torch.nn.Sequential(td.nn.DropPath(drop_prob=0.1))
 conversion: Conversion = td.convert(model, dry_run=True)

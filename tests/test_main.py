@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from torchdropout import __main__ as program
-from torchdropout.extras import missing
+from torchdropout._tools.extras import missing
 
 ROOT = Path(__file__).parents[1]
 PATH = os.pathsep.join([str(ROOT / "src"), str(ROOT / "packages" / "audit" / "src")])

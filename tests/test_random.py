@@ -9,11 +9,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import torchdropout
-from torchdropout import Key, ops
+from torchdropout import Key
 from torchdropout import functional as F
-from torchdropout.contract import philox4x32
+from torchdropout._core import ops
+from torchdropout._core.contract import philox4x32
+from torchdropout._core.ops import _keys
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.ops import _keys
 
 BIG = Key(2**64 - 1, 2**60 - 1)
 

@@ -29,4 +29,4 @@ export PYTHONPATH=src:packages/audit/src TORCHDROPOUT_BACKEND=reference OMP_NUM_
 "$own" -c 'import torch, triton; print("torch", torch.__version__, "Triton", triton.__version__)'
 [ $# -gt 0 ] || set -- -m "not slow"
 # What one process compiles for a GPU, another would compile again.
-"$own" -m pytest -n auto --dist loadgroup "$@" tests/kernels/test_triton.py
+"$own" -m pytest -n auto --dist loadgroup "$@" tests/_core/kernels/test_triton.py

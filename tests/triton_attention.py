@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
 from torchdropout import functional as F
-from torchdropout.kernels import triton
+from torchdropout._core.kernels import triton
 
 KEY = td.Key(8, 9)
 ran = {"attention": 0, "attention_backward": 0}

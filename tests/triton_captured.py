@@ -15,11 +15,11 @@ import torch
 
 import torchdropout as td
 from torchdropout import functional as F
-from torchdropout import ops
+from torchdropout._core import ops
+from torchdropout._core.kernels import reference
+from torchdropout._core.kernels.triton import walk
+from torchdropout._core.ops import _keys
 from torchdropout.errors import ArgumentValueError
-from torchdropout.kernels import reference
-from torchdropout.kernels.triton import walk
-from torchdropout.ops import _keys
 
 LIKE = torch.randn(4, 6, 8, generator=torch.Generator().manual_seed(2))
 SIGMA = torch.full((8, 8), -3.0)

@@ -27,13 +27,13 @@ import torch
 
 import torchdropout as td
 from torchdropout import backends
-from torchdropout.contract.keep import uniform
-from torchdropout.contract.layout import row_major
-from torchdropout.contract.noise import Law
-from torchdropout.contract.seed import as_int64
+from torchdropout._core.contract.keep import uniform
+from torchdropout._core.contract.layout import row_major
+from torchdropout._core.contract.noise import Law
+from torchdropout._core.contract.seed import as_int64
+from torchdropout._core.kernels import add, counted, noise, reference, triton
+from torchdropout._core.ops import _drop_blocks, seed_sizes
 from torchdropout.functional import _attention
-from torchdropout.kernels import add, counted, noise, reference, triton
-from torchdropout.ops import _drop_blocks, seed_sizes
 
 # Seeds and streams with and without bit 31, or of more than 32 bits.
 KEYS = (
@@ -759,7 +759,7 @@ def damaged(folder, file, old, new):
     text = (package / file).read_text()
     assert old in text, old
     (package / file).write_text(text.replace(old, new))
-    own = f"torchdropout.kernels.{Path(folder).name}"
+    own = f"torchdropout._core.kernels.{Path(folder).name}"
     spec = importlib.util.spec_from_file_location(own, package / "__init__.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[own] = module

@@ -23,9 +23,9 @@ import triton
 from triton.backends.compiler import GPUTarget
 
 import torchdropout as td
-from torchdropout.contract.layout import row_major
-from torchdropout.kernels import triton as ours
-from torchdropout.ops import seed_sizes
+from torchdropout._core.contract.layout import row_major
+from torchdropout._core.kernels import triton as ours
+from torchdropout._core.ops import seed_sizes
 
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
@@ -76,7 +76,7 @@ def cases():
     }
     every = [(torch.float32, name) for name in maps]
     every += [(dtype, "one row") for dtype in ours.DTYPES[1:]]
-    laws = {f", {law.name.lower()}": int(law) for law in td.contract.noise.Law}
+    laws = {f", {law.name.lower()}": int(law) for law in td._core.contract.noise.Law}
     for dtype, name in every:
         shape, strides = maps[name]
         x = numbers(shape, dtype)

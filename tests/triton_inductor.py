@@ -32,7 +32,7 @@ from torch.fx.passes.fake_tensor_prop import FakeTensorProp
 import torchdropout as td
 import triton_compiled
 from torchdropout import functional as F
-from torchdropout.ops import _masked_affine
+from torchdropout._core.ops import _masked_affine
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 H100 = SimpleNamespace(

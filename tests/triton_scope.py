@@ -19,7 +19,7 @@ from torch.nn import functional as torch_F
 
 import torchdropout as td
 from keyed_parts import FUNCTIONS, MODULES, ROUNDED, SCOPE, Calls, X
-from torchdropout.kernels import triton
+from torchdropout._core.kernels import triton
 
 TORCHS = {
     "torch: dropout": lambda x: torch_F.dropout(x, 0.4),
@@ -102,7 +102,7 @@ def main() -> None:
             for one, two in zip(found, expected, strict=True):
                 if not same(one, two, exact):
                     differ.append((name, other))
-    home = "torchdropout.kernels.triton."
+    home = "torchdropout._core.kernels.triton."
     ran = sorted(name.removeprefix(home) for name in sys.modules if name.startswith(home))
     print(
         json.dumps(

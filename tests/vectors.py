@@ -10,7 +10,7 @@ UNIFORM: list[tuple[int, int, int, int]] = []
 KEEP: list[tuple[int, int, int, int, str]] = []
 NOISE: list[tuple[int, int, int, int, int, float]] = []  # law, seed, stream, index, word, number
 
-for _line in files("torchdropout").joinpath("contract/vectors.txt").read_text().splitlines():
+for _line in files("torchdropout").joinpath("_core/contract/vectors.txt").read_text().splitlines():
     if not _line.startswith("#"):
         _kind, *_fields = _line.split()
         if _kind == "philox":

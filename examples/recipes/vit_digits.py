@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import torchdropout as td
-from torchdropout.schedule import linear_drop_path
+from torchdropout.models.schedule import linear_drop_path
 
 SIDE, PATCH, CLASSES = 8, 2, 10
 WIDTH, DEPTH, HEADS = 64, 3, 4

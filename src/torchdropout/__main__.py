@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from .extras import missing, packages_of
+from ._tools.extras import missing, packages_of
 from .reporting.streams import unwritable
 
 _INTERRUPTED = 130
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.name not in packages_of(""):  # installed but broken: its own error says more
             raise
         if given == ["info"]:
-            from .info import text  # it needs no extra
+            from ._tools.info import text  # it needs no extra
 
             try:
                 print(text(), flush=True)

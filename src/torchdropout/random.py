@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from . import _torch
-from ._validate import check_generator, check_unsigned, wrong_type
-from .contract.keep import DOMAIN_FOLD, STREAM_BITS, words, words_tensor
-from .contract.seed import as_int64, draw_seeds
+from ._core import _torch
+from ._core._validate import check_generator, check_unsigned, wrong_type
+from ._core.contract.keep import DOMAIN_FOLD, STREAM_BITS, words, words_tensor
+from ._core.contract.seed import as_int64, draw_seeds
 
 
 @dataclass(frozen=True, order=True)

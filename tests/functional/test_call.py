@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from torchdropout import Key, MaskLayout, backends, direct, ops
-from torchdropout.contract.noise import Law
+from torchdropout import Key, MaskLayout, backends
+from torchdropout._core import direct, ops
+from torchdropout._core.contract.noise import Law
 from torchdropout.errors import ArgumentTypeError
 from torchdropout.functional import _bernoulli
 from torchdropout.functional._bernoulli import bernoulli, inverted, unscaled

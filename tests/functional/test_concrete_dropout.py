@@ -10,7 +10,7 @@ from scipy import integrate, special, stats
 
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
-from torchdropout.contract.noise import Law, noise
+from torchdropout._core.contract.noise import Law, noise
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
 KEY = Key(8, 9)

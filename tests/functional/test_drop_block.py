@@ -10,10 +10,10 @@ import torch
 from oracle import FLOATS, same_bits, same_but_nans
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
+from torchdropout._core.kernels import cpu
+from torchdropout._core.ops import _drop_blocks
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, ShapeError
 from torchdropout.functional._blocks import seed_rate
-from torchdropout.kernels import cpu
-from torchdropout.ops import _drop_blocks
 
 KEY = Key(5, 6)
 FUNCTIONS = {1: F.drop_block1d, 2: F.drop_block2d, 3: F.drop_block3d}

@@ -13,8 +13,9 @@ from torch.autograd import forward_ad
 
 from oracle import FLOATS, layouts_of, mask, same_bits
 from strategies import keys, layouts, probabilities, seeds
-from torchdropout import Key, MaskLayout, backends, direct
+from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
+from torchdropout._core import direct
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
 from torchdropout.functional import _bernoulli
 

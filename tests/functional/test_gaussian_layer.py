@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from torchdropout import Key
-from torchdropout.contract.noise import Law
+from torchdropout._core.contract.noise import Law
 from torchdropout.functional import _gaussian_layer as layer
 from torchdropout.functional._learned import NoiseIndices
 

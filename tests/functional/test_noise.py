@@ -11,7 +11,7 @@ import torch
 
 from torchdropout import Key
 from torchdropout import functional as F
-from torchdropout.contract.noise import Law
+from torchdropout._core.contract.noise import Law
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
 KEY = Key(8, 9)

@@ -8,8 +8,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from oracle import same_bits
-from torchdropout import Key, direct
+from torchdropout import Key
 from torchdropout import functional as F
+from torchdropout._core import direct
 from torchdropout.functional import _rate
 from torchdropout.functional._bernoulli import inverted, unscaled
 from torchdropout.functional._blocks import block_constants

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from oracle import same_bits
-from torchdropout import Key, MaskLayout, _validate
+from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
+from torchdropout._core import _validate
+from torchdropout._core.ops import _masked_affine
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.functional import _bernoulli
-from torchdropout.ops import _masked_affine
 
 KEY = Key(5, 2**40 + 1)
 RATES = torch.tensor([0.0, 0.1, 0.5, 1 - 2**-20, 1.0])

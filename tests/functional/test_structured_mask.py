@@ -7,11 +7,12 @@ import torch
 
 import torchdropout as td
 from oracle import FLOATS, same_bits, same_but_nans
-from torchdropout import Key, MaskLayout, backends, ops
+from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
-from torchdropout.contract.noise import DOMAIN_ORDER, word
+from torchdropout._core import ops
+from torchdropout._core.contract.noise import DOMAIN_ORDER, word
+from torchdropout._core.kernels import counted
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.kernels import counted
 
 KEY = Key(2**63 + 5, 2**59 + 6)
 

@@ -8,9 +8,9 @@ import torch
 import torchdropout as td
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
-from torchdropout.contract.noise import DOMAIN_ORDER, word, words_range
+from torchdropout._core.contract.noise import DOMAIN_ORDER, word, words_range
+from torchdropout._core.kernels import counted
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.kernels import counted
 
 KEY = Key(2**63 + 5, 6)
 

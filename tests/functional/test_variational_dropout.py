@@ -12,7 +12,7 @@ from scipy import integrate, stats
 from oracle import FLOATS, layouts_of, same_bits
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
-from torchdropout.contract.noise import Law, noise
+from torchdropout._core.contract.noise import Law, noise
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, ShapeError
 from torchdropout.functional.variational_dropout import kl_of, log_alpha_of
 

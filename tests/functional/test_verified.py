@@ -7,7 +7,7 @@ import torch
 
 from torchdropout import functional as F
 from torchdropout import nn
-from torchdropout._validate import check_p
+from torchdropout._core._validate import check_p
 from torchdropout.verify import check_dropout
 
 

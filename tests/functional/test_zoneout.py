@@ -68,7 +68,7 @@ def test_each_gradient_goes_where_the_value_came_from():
 @pytest.mark.parametrize("fast", [True, False])
 def test_only_the_key_is_kept_for_the_backward(fast, monkeypatch):
     if not fast:
-        monkeypatch.setattr("torchdropout.direct.takes", lambda x: False)
+        monkeypatch.setattr("torchdropout._core.direct.takes", lambda x: False)
     new, old = states(requires_grad=True, shape=(64, 65))
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
@@ -80,7 +80,7 @@ def test_only_the_key_is_kept_for_the_backward(fast, monkeypatch):
 
 def test_a_key_in_a_tensor_is_held_by_autograd_alone(monkeypatch):
     """Which frees it after the backward, and whose hooks may store it elsewhere."""
-    monkeypatch.setattr("torchdropout.direct.takes", lambda x: False)
+    monkeypatch.setattr("torchdropout._core.direct.takes", lambda x: False)
     new, old = states(requires_grad=True)
     y = F.zoneout(new, old, 0.4)
     first = torch.autograd.grad(y.sum(), (new, old), retain_graph=True)

@@ -1,7 +1,7 @@
 """What needs a GPU: `make gpu`. Without one all of it is skipped.
 
 Where `TEST_DEVICE` is `cpu`, some cases of `TestBits` and `TestOpcheck` run in the interpreter,
-so that a fault of these tests is met before a GPU is: `tests/kernels/test_triton.py` does so.
+so that a fault of these tests is met before a GPU is: `tests/_core/kernels/test_triton.py` does so.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torchdropout as td
 from accelerator import DEVICE, GPU, needs_cuda, needs_gpu, needs_gpu_itself
 from torchdropout import Key
 from torchdropout import functional as F
+from torchdropout._core.kernels import add, devices, triton
+from torchdropout._core.ops import _masked_affine
 from torchdropout.errors import ArgumentValueError
-from torchdropout.kernels import add, devices, triton
-from torchdropout.ops import _masked_affine
 from torchdropout.verify import check_subject
 from torchdropout.verify.targets import resolve
 from triton_cases import AGREE, CASES, agree, operator_of

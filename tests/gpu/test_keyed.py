@@ -14,7 +14,7 @@ import torchdropout as td
 from accelerator import DEVICE, needs_gpu
 from torchdropout import functional as F
 from torchdropout import mc
-from torchdropout.kernels import devices
+from torchdropout._core.kernels import devices
 
 X = torch.rand(16, 6, 8, generator=torch.Generator().manual_seed(0))
 

@@ -8,8 +8,8 @@ import torch
 import torchdropout as td
 from family import IDENTITIES
 from torchdropout import nn
-from torchdropout.convert import convert
 from torchdropout.errors import ArgumentTypeError
+from torchdropout.models.convert import convert
 
 quantization = pytest.importorskip("torch.ao.quantization")
 pytestmark = [

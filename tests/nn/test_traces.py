@@ -5,7 +5,7 @@ import torch
 from torch.fx.experimental.optimization import remove_dropout
 
 from torchdropout import nn
-from torchdropout.convert import convert
+from torchdropout.models.convert import convert
 
 X = torch.ones(2, 8, 6)
 

@@ -9,8 +9,8 @@ import torch
 import torch._dynamo.utils
 
 import torchdropout as td
-from torchdropout.convert import convert
-from torchdropout.schedule import DropoutScheduler, Linear
+from torchdropout.models.convert import convert
+from torchdropout.models.schedule import DropoutScheduler, Linear
 
 TIMM = {
     "vit_tiny_patch16_224": 32,

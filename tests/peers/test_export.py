@@ -7,8 +7,8 @@ import torch
 import torchdropout as td
 from family import First
 from torchdropout import nn
-from torchdropout.audit import sites
-from torchdropout.export import read, to_eval
+from torchdropout.audit_model import sites
+from torchdropout.models.export import read, to_eval
 
 X = torch.ones(40, 50, 60)
 P = 0.3

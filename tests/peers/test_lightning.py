@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import torchdropout as td
-from torchdropout.schedule import DropoutScheduler, Linear
+from torchdropout.models.schedule import DropoutScheduler, Linear
 
 lightning = pytest.importorskip("lightning")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice, and torch's on its pytree

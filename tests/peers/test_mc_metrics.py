@@ -8,7 +8,7 @@ import torch
 from matplotlib import pyplot
 
 from torchdropout import mc
-from torchdropout.mc import plot
+from torchdropout.models.mc import plot
 
 PAGE = Path(__file__).parents[2] / "docs" / "mc.md"
 CLASSES = 3

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import scripts
-from torchdropout.audit import sites
+from torchdropout.audit_model import sites
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs" / "audit" / "models.csv"

@@ -9,7 +9,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 import torchdropout as td
 from torchdropout.errors import SiteError
-from torchdropout.scope._watch import NORMS
+from torchdropout.models.scope._watch import NORMS
 
 IDS = torch.randint(3, 50, (8, 7), generator=torch.Generator().manual_seed(0))
 IMAGES = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))

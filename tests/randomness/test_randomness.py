@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from torchdropout.contract import uniform
+from torchdropout._core.contract import uniform
 
 HERE = Path(__file__).parent
 KEY = (0x123456789ABCDEF0, 0xFEDCBA987654321)

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import torchdropout
-from torchdropout import apart
+from torchdropout._tools import apart
 from torchdropout.verify import RULES, isolation
 from torchdropout.verify.context import LEVELS
 from verify import _zoo

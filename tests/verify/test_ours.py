@@ -50,7 +50,7 @@ FORMS = [td.Dropout, F.dropout, into_out, in_place, added_to_zero, channels_of_o
 
 
 def _slow_on_others(name):
-    """tests/kernels compares the bits of the others with those of this one."""
+    """tests/_core/kernels compares the bits of the others with those of this one."""
     slow = len(backends.available()) > 1 and name != backends.current()
     return pytest.param(name, marks=pytest.mark.slow) if slow else name
 

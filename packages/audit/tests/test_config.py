@@ -155,7 +155,7 @@ def test_no_table(project):
     "name",
     [
         "Tool.torchdropout.audit", "TOOL.torchdropout", "tools.torchdropout.audit",
-        "torchdropout.audit", "'tool.torchdropout.audit'", "tool.'torchdropout.audit'",
+        "torchdropout.audit_model", "'tool.torchdropout.audit'", "tool.'torchdropout.audit_model'",
         "tool.torchdropout.Audit", "tool.torchdroput.audit", "tool.Torchdropout.audit",
         "tool.torch-dropout", "tool.torchdropout_audit", "Tool.torchdroput",
     ],

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from .._tools.extras import missing, needs, packages_of
 from .._version import __version__
-from ..extras import missing, needs, packages_of
 from ..reporting.command import CANNOT_RUN, HELP, run_command, version_option
 
 # The module of each command, imported on demand: its requirements may not be installed.

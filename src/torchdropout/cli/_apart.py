@@ -9,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 
-from ..apart import SCRIBBLED, Harness, Process
+from .._tools.apart import SCRIBBLED, Harness, Process
 from ..errors import TargetError, TorchDropoutError
 
 _TICK = 0.1  # seconds between two looks at a silent process

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from ..extras import packages_of
+from .._tools.extras import packages_of
 from ..reporting.command import OK, completing, formats
 from ..reporting.findings import Rule
 from ..reporting.output import style, write
@@ -17,7 +17,7 @@ from ..reporting.selection import close_to
 
 # The tables of rules, and a command that needs what each imports.
 _CHECKS = (("..verify.registry", "verify"),)
-_RULES = (("torchdropout_audit.registry", "rules"), ("..audit.rules", "rules"))
+_RULES = (("torchdropout_audit.registry", "rules"), ("..audit_model.rules", "rules"))
 
 
 @click.command()
@@ -72,7 +72,7 @@ def rules(form: str) -> int:
 @formats("text", "json")
 def info(form: str) -> int:
     """Show versions, the backend and why it was chosen, and threads."""
-    from ..info import gather, text  # it imports torch
+    from .._tools.info import gather, text  # it imports torch
 
     write(json.dumps(gather()) if form == "json" else text())
     return OK

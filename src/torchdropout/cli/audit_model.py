@@ -11,17 +11,12 @@ from typing import Any
 
 import click
 
-from ..audit import AuditedSite, AuditedSites
-from ..audit.load import Input, load_model, read_inputs
-from ..audit.report import (
-    render_sites,
-    render_sites_html,
-    render_sites_json,
-    verdict_line,
-)
-from ..audit.run import find_sites
+from .._tools.loading import one_line
+from ..audit_model import AuditedSite, AuditedSites
+from ..audit_model.load import Input, load_model, read_inputs
+from ..audit_model.report import render_sites, render_sites_html, render_sites_json, verdict_line
+from ..audit_model.run import find_sites
 from ..errors import TargetError
-from ..loading import one_line
 from ..reporting.command import (
     CANNOT_RUN,
     ERRORS,

@@ -13,10 +13,11 @@ from typing import Any
 import click
 from torch.export import ExportedProgram
 
-from ..audit.load import load_model, read_inputs
+from .._tools.loading import one_line, target_error
+from ..audit_model.load import load_model, read_inputs
 from ..errors import TorchDropoutError
-from ..loading import one_line, target_error
-from ..mc import plan as make_plan
+from ..models.mc import plan as make_plan
+from ..models.scope.interface import BatchDims
 from ..reporting.command import (
     CANNOT_RUN,
     ERRORS,
@@ -31,7 +32,6 @@ from ..reporting.command import (
 )
 from ..reporting.lines import clean
 from ..reporting.output import need_writable
-from ..scope.interface import BatchDims
 from ._apart import apart
 
 

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .. import _torch, ops
-from ..contract.keep import compute_dtype
-from ..contract.layout import row_major
-from ..contract.seed import as_int64
-from ..kernels.devices import anywhere, require
+from .._core import _torch, ops
+from .._core.contract.keep import compute_dtype
+from .._core.contract.layout import row_major
+from .._core.contract.seed import as_int64
+from .._core.kernels.devices import anywhere, require
 from ..random import Key
 from ._bernoulli import bernoulli
 from ._map import KeyedMap, by_operator, compute

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from .. import _torch, direct, ops
-from .._validate import check_input, check_rates, has_gradient, is_captured, wrong_type
-from ..contract.keep import scale
+from .._core import _torch, direct, ops
+from .._core._validate import check_input, check_rates, has_gradient, is_captured, wrong_type
+from .._core.contract.keep import scale
 from ..random import Key
 from ._key import key_numbers
 from ._learned import check_parameter

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from .. import ops
-from ..contract.keep import scale
+from .._core import ops
+from .._core.contract.keep import scale
 from ._map import KeyedMap
 from ._rate import Probability, Rate, check_probability
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from .. import direct
-from .._validate import check_bool, check_dense, check_input, refuse_nested, wrong_type
+from .._core import direct
+from .._core._validate import check_bool, check_dense, check_input, refuse_nested, wrong_type
 from ._bernoulli import inverted
 from ._indices import mask_map
 from ._key import check_source, drawn, undrawn_on_error

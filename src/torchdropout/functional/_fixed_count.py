@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from .. import ops
-from .._validate import is_integer, plain, wrong_type, wrong_value
-from ..contract.keep import count_kept as count_kept
-from ..contract.layout import row_major
+from .._core import ops
+from .._core._validate import is_integer, plain, wrong_type, wrong_value
+from .._core.contract.keep import count_kept as count_kept
+from .._core.contract.layout import row_major
 from ._indices import mask_map
 from ._rate import Probability, Rate
 

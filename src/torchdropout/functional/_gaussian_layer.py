@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from .. import _torch
-from ..contract.keep import compute_dtype
-from ..contract.noise import Law
+from .._core import _torch
+from .._core.contract.keep import compute_dtype
+from .._core.contract.noise import Law
 from ._autocast import autocast_dtype
 from ._learned import NoiseIndices
 

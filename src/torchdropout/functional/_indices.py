@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._validate import check_dims, wrong_type
-from ..contract.layout import MaskLayout, row_major
-from ..contract.seed import as_int64
+from .._core._validate import check_dims, wrong_type
+from .._core.contract.layout import MaskLayout, row_major
+from .._core.contract.seed import as_int64
 from ..errors import ArgumentValueError
 from ._part import Part
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import torch
 from torch.overrides import has_torch_function_unary
 
-from .. import direct, ops
-from .._validate import check_generator, wrong_type
-from ..contract.seed import refuse_capture
+from .._core import direct, ops
+from .._core._validate import check_generator, wrong_type
+from .._core.contract.seed import refuse_capture
 from ..errors import ArgumentValueError
 from ..random import Key
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from .. import _torch, ops
-from .._validate import REAL, broadcasts, check_dense, refuse_nested, wrong_type, wrong_value
-from ..contract.keep import compute_dtype
-from ..contract.layout import row_major, sizes_drawn
-from ..contract.noise import Law
+from .._core import _torch, ops
+from .._core._validate import REAL, broadcasts, check_dense, refuse_nested, wrong_type, wrong_value
+from .._core.contract.keep import compute_dtype
+from .._core.contract.layout import row_major, sizes_drawn
+from .._core.contract.noise import Law
 from ..random import Key
 from ._indices import mask_map
 from ._key import drawn

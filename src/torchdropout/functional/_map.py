@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .._validate import check_dense
-from ..contract.layout import row_major
+from .._core._validate import check_dense
+from .._core.contract.layout import row_major
 from ..random import Key
 from ._key import drawn, undrawn_on_error
 from ._shards import by_parts, is_spread

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .. import _torch
+from .._core import _torch
 from ..errors import ArgumentValueError
 from ._map import KeyedMap, by_operator
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from .. import direct, ops
-from .._validate import check_number, wrong_value
-from ..contract.noise import Law
+from .._core import direct, ops
+from .._core._validate import check_number, wrong_value
+from .._core.contract.noise import Law
 from ..random import Key
 from ._key import key_numbers
 from ._map import KeyedMap

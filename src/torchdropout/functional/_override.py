@@ -10,7 +10,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import handle_torch_function, has_torch_function, has_torch_function_unary
 
-from .. import _torch
+from .._core import _torch
 
 P = ParamSpec("P")
 

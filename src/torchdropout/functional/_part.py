@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch.compiler import is_dynamo_compiling
 
-from ..contract.seed import as_int64
+from .._core.contract.seed import as_int64
 from ..errors import ArgumentValueError, SiteError
 from ..random import Key, move
 

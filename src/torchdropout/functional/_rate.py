@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch.compiler import is_dynamo_compiling
 
-from .. import _torch
-from .._validate import check_p
+from .._core import _torch
+from .._core._validate import check_p
 
 
 class Rate(NamedTuple):

@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
-from ..contract.seed import as_int64
+from .._core.contract.seed import as_int64
 from ..random import Key
 from ._bernoulli import inverted
 from ._map import by_operator, compute

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from .. import _torch
-from .._validate import check_dense, wrong_type, wrong_value
-from ..contract.layout import row_major
-from ..contract.seed import as_int64
+from .._core import _torch
+from .._core._validate import check_dense, wrong_type, wrong_value
+from .._core.contract.layout import row_major
+from .._core.contract.seed import as_int64
 from ..errors import ArgumentValueError
 
 _MODULE = "torch.distributed.tensor"

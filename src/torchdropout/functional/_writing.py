@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from .. import _torch
-from .._validate import got, wrong_type, wrong_value
+from .._core import _torch
+from .._core._validate import got, wrong_type, wrong_value
 from ..errors import ArgumentValueError
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch.compiler import is_dynamo_compiling
 
-from .._validate import check_input
-from ..contract.layout import MaskLayout
+from .._core._validate import check_input
+from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import bernoulli, traced
 from ._call import apply

@@ -12,7 +12,7 @@ import torch
 # one below would make it call itself.
 from torch.nn.functional import scaled_dot_product_attention as torch_attention
 
-from .._validate import (
+from .._core._validate import (
     broadcasts,
     check_bool,
     check_generator,
@@ -23,7 +23,7 @@ from .._validate import (
     wrong_type,
     wrong_value,
 )
-from ..contract.layout import MaskLayout, row_major
+from .._core.contract.layout import MaskLayout, row_major
 from ..errors import ArgumentValueError
 from ..random import Key
 from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_blocks

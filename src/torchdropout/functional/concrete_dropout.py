@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .._validate import check_number, wrong_value
-from ..contract.layout import MaskLayout
-from ..contract.noise import Law
+from .._core._validate import check_number, wrong_value
+from .._core.contract.layout import MaskLayout
+from .._core.contract.noise import Law
 from ..random import Key
 from ._call import check_call
 from ._learned import NoiseIndices, check_parameter, multiplied

@@ -8,8 +8,8 @@ from typing import Any, Literal, cast
 
 import torch
 
-from .. import ops
-from .._validate import (
+from .._core import ops
+from .._core._validate import (
     check_bool,
     check_dims,
     check_number,
@@ -18,7 +18,7 @@ from .._validate import (
     wrong_type,
     wrong_value,
 )
-from ..contract.layout import MaskLayout, row_major
+from .._core.contract.layout import MaskLayout, row_major
 from ..random import Key
 from ._blocks import blocks
 from ._call import apply, check_call

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ..contract.layout import MaskLayout
+from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import inverted
 from ._call import apply

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import torch
 
-from .._validate import check_bool, check_input, wrong_type, wrong_value
-from ..contract.layout import MaskLayout
+from .._core._validate import check_bool, check_input, wrong_type, wrong_value
+from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import unscaled
 from ._call import apply, apply_inverted

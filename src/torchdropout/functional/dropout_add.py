@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from .. import direct
-from .._validate import check_input, refuse_nested, wrong_type, wrong_value
-from ..contract.keep import compute_dtype
-from ..contract.layout import MaskLayout
+from .._core import direct
+from .._core._validate import check_input, refuse_nested, wrong_type, wrong_value
+from .._core.contract.keep import compute_dtype
+from .._core.contract.layout import MaskLayout
 from ..errors import ArgumentTypeError
 from ..random import Key
 from ._bernoulli import inverted, numbers

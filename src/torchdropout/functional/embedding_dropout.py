@@ -7,9 +7,16 @@ from typing import Any
 
 import torch
 
-from .._validate import check_bool, check_count, check_dense, check_number, wrong_type, wrong_value
-from ..contract.keep import scale as scale_of
-from ..contract.layout import MaskLayout
+from .._core._validate import (
+    check_bool,
+    check_count,
+    check_dense,
+    check_number,
+    wrong_type,
+    wrong_value,
+)
+from .._core.contract.keep import scale as scale_of
+from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import inverted
 from ._call import check_call

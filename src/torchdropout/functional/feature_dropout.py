@@ -8,8 +8,8 @@ from typing import NoReturn
 
 import torch
 
-from .._validate import check_input
-from ..contract.layout import MaskLayout
+from .._core._validate import check_input
+from .._core.contract.layout import MaskLayout
 from ..errors import ShapeError
 from ..random import Key
 from ._bernoulli import inverted

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from .._validate import check_input
-from ..contract.layout import MaskLayout
+from .._core._validate import check_input
+from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._call import apply
 from ._override import overridable

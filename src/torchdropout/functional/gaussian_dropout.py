@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from .._validate import check_p, wrong_value
-from ..contract.layout import MaskLayout
-from ..contract.noise import Law
+from .._core._validate import check_p, wrong_value
+from .._core.contract.layout import MaskLayout
+from .._core.contract.noise import Law
 from ..random import Key
 from ._call import apply
 from ._map import KeyedMap

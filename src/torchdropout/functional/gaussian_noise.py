@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ..contract.layout import MaskLayout
-from ..contract.noise import Law
+from .._core.contract.layout import MaskLayout
+from .._core.contract.noise import Law
 from ..random import Key
 from ._call import apply
 from ._map import KeyedMap

@@ -9,8 +9,8 @@ import torch
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import handle_torch_function, has_torch_function
 
-from .._validate import check_p, check_shape, wrong_type, wrong_value
-from ..contract.layout import MaskLayout
+from .._core._validate import check_p, check_shape, wrong_type, wrong_value
+from .._core.contract.layout import MaskLayout
 from ..errors import ArgumentValueError
 from ..random import Key
 from ._bernoulli import unscaled

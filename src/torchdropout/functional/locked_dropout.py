@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from .._validate import check_dims, check_input, is_integer, plain, wrong_type, wrong_value
-from ..contract.layout import MaskLayout
+from .._core._validate import check_dims, check_input, is_integer, plain, wrong_type, wrong_value
+from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._call import apply_inverted
 from ._override import overridable

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .._validate import (
+from .._core._validate import (
     check_count,
     check_dense,
     check_input,
@@ -15,7 +15,7 @@ from .._validate import (
     wrong_type,
     wrong_value,
 )
-from ..contract.layout import MaskLayout
+from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import inverted
 from ._call import apply

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as torch_F
 from torch.overrides import handle_torch_function, has_torch_function
 
-from .._validate import (
+from .._core._validate import (
     check_count,
     check_input,
     check_number,
@@ -18,7 +18,7 @@ from .._validate import (
     wrong_type,
     wrong_value,
 )
-from ..contract.keep import compute_dtype
+from .._core.contract.keep import compute_dtype
 from ..errors import ArgumentValueError
 from ._autocast import autocast_dtype
 from ._override import given

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from .. import ops
-from .._validate import check_bool, is_integer, plain, wrong_type, wrong_value
-from ..contract.layout import MaskLayout
+from .._core import ops
+from .._core._validate import check_bool, is_integer, plain, wrong_type, wrong_value
+from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._call import check_call
 from ._fixed_count import check_dim, choice_map, count_kept, drop_to_count

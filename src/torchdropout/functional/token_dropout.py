@@ -7,8 +7,8 @@ from typing import Any, Literal, overload
 
 import torch
 
-from .._validate import check_bool, is_integer, plain, wrong_type, wrong_value
-from ..contract.layout import MaskLayout
+from .._core._validate import check_bool, is_integer, plain, wrong_type, wrong_value
+from .._core.contract.layout import MaskLayout
 from ..errors import ArgumentTypeError
 from ..random import Key
 from ._call import check_call

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.functional import softplus
 
-from .._validate import (
+from .._core._validate import (
     REAL,
     check_bool,
     check_count,
@@ -21,9 +21,9 @@ from .._validate import (
     wrong_type,
     wrong_value,
 )
-from ..contract.keep import compute_dtype
-from ..contract.layout import MaskLayout, sizes_drawn
-from ..contract.noise import Law
+from .._core.contract.keep import compute_dtype
+from .._core.contract.layout import MaskLayout, sizes_drawn
+from .._core.contract.noise import Law
 from ..random import Key
 from ._autocast import autocast_dtype
 from ._call import check_call

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from .. import _torch, direct, ops
-from .._validate import check_bool, check_input, refuse_nested, wrong_type, wrong_value
-from ..contract.layout import MaskLayout, row_major
+from .._core import _torch, direct, ops
+from .._core._validate import check_bool, check_input, refuse_nested, wrong_type, wrong_value
+from .._core.contract.layout import MaskLayout, row_major
 from ..random import Key
 from ._bernoulli import unscaled
 from ._indices import mask_map

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 import torch
 
-from .. import _torch
-from .._validate import check_bool, check_p, got
+from .._core import _torch
+from .._core._validate import check_bool, check_p, got
 from ..errors import ArgumentTypeError, ArgumentValueError
 from ..functional._bernoulli import inverted
 from ..functional._rate import Probability, Rate

@@ -10,9 +10,9 @@ import torch
 from torch.compiler import is_dynamo_compiling
 from torch.nn import functional as torch_F
 
-from .. import _torch
 from .. import functional as F
-from .._validate import (
+from .._core import _torch
+from .._core._validate import (
     REAL,
     check_count,
     check_dense,
@@ -22,7 +22,7 @@ from .._validate import (
     wrong_type,
     wrong_value,
 )
-from ..contract.layout import MaskLayout, row_major
+from .._core.contract.layout import MaskLayout, row_major
 from ..errors import ArgumentValueError
 from ..functional._attention import AttentionPlan, composed
 from ..functional._autocast import autocast_dtype

@@ -11,8 +11,16 @@ from torch.nn.functional import softplus
 from torch.nn.utils.parametrize import ParametrizationList
 
 from .. import functional as F
-from .._validate import check_dims, check_number, got, is_integer, plain, wrong_type, wrong_value
-from ..contract.keep import compute_dtype
+from .._core._validate import (
+    check_dims,
+    check_number,
+    got,
+    is_integer,
+    plain,
+    wrong_type,
+    wrong_value,
+)
+from .._core.contract.keep import compute_dtype
 from ..errors import ArgumentValueError
 from ..functional._key import attempt
 from ..functional.concrete_dropout import check_temperature

@@ -9,7 +9,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from .._validate import check_bool, check_p
+from .._core._validate import check_bool, check_p
 from ..functional._blocks import block_constants
 from ..functional.drop_block import Scale, check_block_size, check_eps, check_scale
 from ..random import Key

@@ -9,7 +9,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from .._validate import check_bool, check_p
+from .._core._validate import check_bool, check_p
 from ..functional._bernoulli import inverted, unscaled
 from ..functional.drop_path import Mode, check_mode
 from ..random import Key

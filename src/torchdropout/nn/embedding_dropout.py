@@ -8,7 +8,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
-from .._validate import wrong_type
+from .._core._validate import wrong_type
 from ..functional._key import check_key
 from ..functional._shards import are_spread, is_spread
 from ..functional.embedding_dropout import check_words, drop_rows

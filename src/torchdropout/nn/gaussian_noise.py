@@ -8,7 +8,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from .._validate import check_bool
+from .._core._validate import check_bool
 from ..functional.gaussian_noise import check_sigma, noise_of
 from ..random import Key
 from ._module import RateModule

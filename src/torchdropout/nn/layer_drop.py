@@ -8,10 +8,10 @@ import torch
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
-from .. import _torch
 from .. import functional as F
-from .._validate import check_bool, check_p, wrong_type, wrong_value
-from ..contract.keep import scale
+from .._core import _torch
+from .._core._validate import check_bool, check_p, wrong_type, wrong_value
+from .._core.contract.keep import scale
 from ..functional._bernoulli import inverted, traced
 from ..functional._key import attempt, check_key, key_tensor
 from ..functional._map import by_operator

@@ -9,7 +9,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from .._validate import check_bool, check_dense, check_input, check_p, wrong_type
+from .._core._validate import check_bool, check_dense, check_input, check_p, wrong_type
 from ..functional._autocast import autocast_dtype
 from ..functional._key import attempt, check_key
 from ..functional._rate import Probability, drops

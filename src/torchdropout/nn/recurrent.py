@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from .._validate import (
+from .._core._validate import (
     check_bool,
     check_count,
     check_dense,

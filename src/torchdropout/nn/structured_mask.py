@@ -6,7 +6,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from .._validate import check_bool, is_integer, plain, wrong_type
+from .._core._validate import check_bool, is_integer, plain, wrong_type
 from ..functional.drop_path import Mode, check_mode
 from ..functional.structured_mask import check_n_of_m
 from ..random import Key

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch.compiler import is_dynamo_compiling
 
-from .. import _torch
 from .. import functional as F
-from .._validate import check_bool
+from .._core import _torch
+from .._core._validate import check_bool
 from ..functional.token_dropout import check_prefix
 from ..random import Key
 from ._module import DropoutModule, also_named

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from .. import _torch
 from .. import functional as F
-from .._validate import (
+from .._core import _torch
+from .._core._validate import (
     check_count,
     check_dims,
     check_number,

@@ -14,9 +14,9 @@ from torch.compiler import is_dynamo_compiling
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
-from .. import _torch
-from .._validate import check_dims, check_input, check_p, wrong_type, wrong_value
-from ..contract.layout import row_major
+from .._core import _torch
+from .._core._validate import check_dims, check_input, check_p, wrong_type, wrong_value
+from .._core.contract.layout import row_major
 from ..functional._bernoulli import inverted
 from ..functional._key import check_key, key_tensor, undrawn_on_error
 from ..functional._map import KeyedMap, by_operator

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from .. import _torch
+from .._core import _torch
 
 
 class Tracer:

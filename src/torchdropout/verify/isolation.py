@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ..apart import SCRIBBLED, Harness, Process, fork
+from .._tools.apart import SCRIBBLED, Harness, Process, fork
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
 from ..reporting.findings import Rule, plain
 from .context import describe

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ..process_state import (
+from .._tools.process_state import (
     AUTOCAST_DEVICES,
     HOOKS,
     MODES,

@@ -7,7 +7,7 @@ import re
 
 import torch
 
-from ... import _torch
+from ..._core import _torch
 from .. import stats
 from ..context import Context, Fault, Seen, Skip, check, describe, outcome, seed_torch
 from ..specs.elementwise import Elementwise

@@ -6,7 +6,7 @@ import warnings
 
 import torch
 
-from ... import _torch
+from ..._core import _torch
 from ..context import Context, Fault, Seen, Skip, check
 from ..world import World
 from ._module import rates_held

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from ... import html
+from ..._tools import html
 from ...reporting.lines import clean, plural
 from ..results import CheckResult, Report, TargetReport
 from ._words import P_VALUES, has_p_values, label, selected, tally, total, verdict

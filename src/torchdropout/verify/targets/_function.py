@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 
-from ...loading import Home, one_line, target_error
+from ..._tools.loading import Home, one_line, target_error
 from ..subject import Built, Subject
 from ._hints import Hints
 from ._numbers import bound_p

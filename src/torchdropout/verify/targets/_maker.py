@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from ...loading import Home, one_line, target_error
+from ..._tools.loading import Home, one_line, target_error
 from ..subject import Built, Subject
 from ._hints import Hints
 from ._numbers import bound_p

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 
-from ...loading import one_line, target_error
+from ..._tools.loading import one_line, target_error
 from ..subject import Spec
 from ._hints import Hints
 from ._reading import Reading

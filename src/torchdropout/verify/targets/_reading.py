@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 
 import torch
 
-from ... import _torch
+from ..._core import _torch
 
 _OVERLOAD = type(torch.ops.aten.add.Tensor)
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from ..._tools.loading import Home, load, one_line, target_error
+from ..._tools.process_state import DEFAULT_DTYPE, GRAD_MODE, ProcessState
 from ...errors import ArgumentValueError, TargetError
-from ...loading import Home, load, one_line, target_error
-from ...process_state import DEFAULT_DTYPE, GRAD_MODE, ProcessState
 from ..specs import Counted, Elementwise, infer, parse
 from ..subject import PLAIN, Spec, Subject, Viewed
 from ..world import GENERATORS

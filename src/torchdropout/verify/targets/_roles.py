@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any, cast
 
+from ..._tools.loading import target_error
 from ...errors import TargetError
-from ...loading import target_error
 from ..subject import Spec
 from ._hints import Hints
 from ._reading import Reading

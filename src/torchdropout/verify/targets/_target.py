@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..._tools.loading import target_error
 from ...errors import ArgumentValueError
-from ...loading import target_error
 from ..subject import Kind, Subject
 
 TRIAL_P = 0.5

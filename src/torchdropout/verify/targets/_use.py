@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ...loading import Home, target_error
+from ..._tools.loading import Home, target_error
 from ..subject import Built
 from ._hints import Hints
 from ._reading import read_call, unfilled

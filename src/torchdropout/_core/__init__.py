@@ -1,0 +1,1 @@
+"""What computes: the contract, the kernels, the operators, and what of torch is private."""

@@ -1,0 +1,1 @@
+"""What the verifier, the audit and the commands share."""

@@ -1,0 +1,709 @@
+"""The compiled backends against the plain-integer definition and the reference, bit for bit.
+
+A NaN counts as equal to any NaN: the contract says where one is, not what its payload is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import math
+import os
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oracle import COMPLEX, DTYPES, FLOATS, _scaled, dropout, mask, same_bits, same_but_nans
+from random_calls import Cases
+from strategies import keys, layouts, probabilities, tensors
+from torchdropout import Key, MaskLayout, backends
+from torchdropout import functional as F
+from torchdropout._core.contract import row_major, scale, threshold, uniform
+from torchdropout._core.contract.keep import (
+    DOMAIN_HIGH,
+    DOMAIN_LOW,
+    HALF_LOWER,
+    halves,
+    words_tensor,
+)
+from torchdropout._core.contract.seed import as_int64
+from torchdropout._core.kernels import counted, reference
+from vectors import KEEP
+
+COMPILED = backends.available()[1:]
+KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
+ALPHA_PRIME = -1.7580993408473766
+operator = torch.ops.torchdropout.masked_affine.default
+
+each_backend = pytest.mark.parametrize("backend", COMPILED)
+pytestmark = pytest.mark.skipif(not COMPILED, reason=f"needs compiled kernels: {backends.why()}")
+
+
+@contextlib.contextmanager
+def threads(n):
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def result_in_a_fork(function):
+    """What a child process answers: 0 to 255, or the signal that ended it, as a negative number."""
+    child = os.fork()
+    if child == 0:
+        code = 255
+        try:
+            code = function()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def by_reference(x, key, p, affine, base, strides):
+    return reference.masked_affine(x, key, p, *affine, as_int64(base), strides)
+
+
+def reference_mask(key, p, n, base=0):
+    return reference.keep_bits(key.tensor(), [n], p, as_int64(base), [1], torch.device("cpu"))[:n]
+
+
+# --- the definition ------------------------------------------------------------------------------
+
+
+@pytest.mark.integration
+@each_backend
+def test_equals_the_definition(backend):
+    """By the public function and by the operator, which are two ways in."""
+    elements = 0
+
+    @settings(max_examples=250)
+    @given(st.data())
+    def property_(data):
+        nonlocal elements
+        x = data.draw(tensors(max_side=8))
+        p, key, layout = data.draw(probabilities), data.draw(keys), data.draw(layouts(x.shape))
+        expected = dropout(x, p, key, layout)
+        base = as_int64(layout.base)
+        with backends.use(backend):
+            y = F.dropout(x, p, key=key, layout=layout)
+            z = operator(x, key.tensor(), p, scale(p), 0.0, 0.0, base, layout.strides)
+        for got in (y, z):
+            assert same_bits(got, expected)
+            assert got.stride() == torch.empty_like(x).stride()
+        elements += x.numel()
+
+    property_()
+    assert elements > 2000
+
+
+@each_backend
+def test_equals_the_definition_with_many_keys(backend):
+    """The keys in the leading dimensions: each has a mask of its own over those behind."""
+
+    @settings(max_examples=60)
+    @given(st.data())
+    def property_(data):
+        x = data.draw(tensors(min_dims=1, max_side=4))
+        lead = data.draw(st.integers(1, x.ndim))
+        p, layout = data.draw(probabilities), data.draw(layouts(x.shape[lead:]))
+        drawn = [data.draw(keys) for _ in range(math.prod(x.shape[:lead]))]
+        numbers = torch.tensor([[as_int64(k.seed), k.stream] for k in drawn], dtype=torch.int64)
+        key = numbers.reshape(*x.shape[:lead], 2)
+        with backends.use(backend):
+            y = operator(x, key, p, scale(p), 0.0, 0.0, as_int64(layout.base), layout.strides)
+        assert y.stride() == torch.empty_like(x).stride()
+        places = itertools.product(*map(range, x.shape[:lead]))
+        for place, one in zip(places, drawn, strict=True):
+            assert same_bits(y[place], dropout(x[place], p, one, layout))
+
+    property_()
+
+
+@each_backend
+def test_keys_may_lie_in_any_memory_layout(backend):
+    wide = torch.randint(-(2**62), 2**62, (2, 3, 4)).abs() % 2**60
+    key, x = wide.permute(2, 1, 0), torch.randn(4, 3, 50)
+    with backends.use(backend):
+        got = operator(x, key, 0.4, scale(0.4), 0.0, 0.0, 0, [1])
+        assert same_bits(got, operator(x, key.contiguous(), 0.4, scale(0.4), 0.0, 0.0, 0, [1]))
+    assert same_bits(got, by_reference(x, key, 0.4, (scale(0.4), 0.0, 0.0), 0, [1]))
+
+
+@each_backend
+def test_keep_vectors(backend):
+    for seed, stream, limit, index, bits in KEEP:
+        ones, p = torch.ones(len(bits)), limit / 2**32
+        if p == 0.0:
+            continue
+        with backends.use(backend):
+            y = F.dropout(ones, p, key=Key(seed, stream), layout=MaskLayout(index, (1,)))
+            z = operator(ones, Key(seed, stream).tensor(), p, 1.0, 0.0, 0.0, as_int64(index), [1])
+        assert "".join(str(int(bit)) for bit in z) == bits
+        assert torch.equal(y != 0, z != 0)
+
+
+@each_backend
+def test_a_threshold_of_zero_keeps_everything(backend):
+    """p is above zero and rounds to a threshold of zero; the first vectors have p = 0 itself."""
+    x = torch.randn(1000)
+    with backends.use(backend):
+        assert same_bits(F.dropout(x, 2.0**-33, key=KEY), x * scale(2.0**-33))
+        assert same_bits(operator(x, KEY.tensor(), 0.0, 1.0, 0.0, 0.0, 0, [1]), x)
+
+
+# --- the reference, at random --------------------------------------------------------------------
+
+
+def differences(seed, cases, n_threads):
+    """How many results differ from the reference, for each backend; and what was compared."""
+    different = dict.fromkeys(COMPILED, 0)
+    source, elements, direct = Cases(seed), 0, 0
+    for _ in range(cases):
+        case = next(source)
+        x, numbers = case.x, (case.p, *case.affine, as_int64(case.base), case.strides)
+        expected = reference.masked_affine(x, case.key, *numbers)
+        elements += x.numel()
+        layout = case.layout()
+        key = None
+        if layout is not None:
+            direct += 1
+            seed_bits, stream = case.key.tolist()
+            key = Key(seed_bits % 2**64, stream)
+        for backend in COMPILED:
+            with backends.use(backend), threads(n_threads):
+                results = [operator(x, case.key, *numbers)]
+                if key is not None:
+                    results.append(F.dropout(x, case.p, key=key, layout=layout))
+            different[backend] += not all(
+                same_bits(y, expected) and y.stride() == expected.stride() for y in results
+            )
+    return different, elements, direct
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("seed", [0, 1])
+def test_equals_the_reference_in_random_calls(seed):
+    different, elements, direct = differences(seed, 500, seed % 2 + 1)
+    assert different == dict.fromkeys(COMPILED, 0)
+    assert elements > 4 * 10**4
+    assert direct > 80
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_equals_the_reference_in_100_000_random_calls(seed):
+    different, _, _ = differences(seed, 5000, seed % 2 + 1)
+    assert different == dict.fromkeys(COMPILED, 0)
+
+
+@each_backend
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_equals_the_reference_on_long_tensors(backend, dtype):
+    """Over 10**5 elements a case, through the whole vectors of a run and its two ends."""
+    n = 2**17 + 77
+    wide = torch.complex128 if dtype.is_complex else torch.float64
+    big = torch.randn(n + 3, dtype=wide, generator=torch.Generator().manual_seed(1)).to(dtype)
+    for start, p, base in ((0, 0.1, 0), (3, 0.5, 5), (1, 0.999, 2**63 - 1000)):
+        x = big[start : start + n]
+        expected = by_reference(x, KEY.tensor(), p, (scale(p), 0.0, 0.0), base, [1])
+        with backends.use(backend):
+            assert same_bits(F.dropout(x, p, key=KEY, layout=MaskLayout(base, (1,))), expected)
+
+
+# --- indices and thresholds ----------------------------------------------------------------------
+
+
+@functools.cache
+def carry_mask(base, n):
+    return reference_mask(KEY, 0.3, n, base)
+
+
+@each_backend
+@pytest.mark.parametrize("carry", [2**35, 2**36, 2**63])
+@pytest.mark.parametrize("offset", [500_000, 499_957])
+def test_block_numbers_carry_within_a_tensor(backend, carry, offset):
+    """The high word of the block number changes in the middle, at any place of a vector."""
+    n, base = 10**6, carry - offset
+    layout = MaskLayout(base, (1,))
+    keep = carry_mask(base, n)
+    around = slice(offset - 20, offset + 20)
+    assert torch.equal(keep[around], mask(KEY, 0.3, (40,), MaskLayout(carry - 20, (1,))))
+    with backends.use(backend):
+        assert torch.equal(F.dropout(torch.ones(n), 0.3, key=KEY, layout=layout) != 0, keep)
+        # Bits made ahead of use: strided memory, a transposed matrix, stretches that share a bit.
+        strided = torch.ones(n, 2, dtype=torch.float16)[:, 1]
+        assert torch.equal(F.dropout(strided, 0.3, key=KEY, layout=layout) != 0, keep)
+        columns = torch.ones(1000, 1000, dtype=torch.bfloat16).t()
+        rows = MaskLayout(base, (1000, 1))
+        assert torch.equal(F.dropout(columns, 0.3, key=KEY, layout=rows).flatten() != 0, keep)
+        shared = F.dropout(torch.ones(n, 3), 0.3, key=KEY, layout=MaskLayout(base, (1, 0)))
+        assert torch.equal(shared != 0, keep[:, None].expand(n, 3))
+
+
+@each_backend
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_the_low_half_decides_ties_in_both_directions(backend, dtype):
+    """p at the high half that most elements share, and at the middle of their low halves."""
+    n = 2**20
+    high, low = uniform_halves(n)
+    common = int(torch.bincount(high, minlength=2**16).argmax())
+    tied = (high == common).nonzero().flatten()
+    limit = common << 16 | int(low[tied].median())
+    p = limit / 2**32
+    assert threshold(p) == limit
+    with backends.use(backend):
+        kept = F.dropout(torch.ones(n, dtype=dtype), p, key=KEY) != 0
+        strided = F.dropout(torch.ones(n, 2, dtype=dtype)[:, 0], p, key=KEY) != 0
+    assert torch.equal(kept, (high << 16 | low) >= limit)
+    assert torch.equal(strided, kept)
+    assert len(tied) >= 20
+    assert 8 <= int(kept[tied].sum()) <= len(tied) - 8
+    for i in tied.tolist():
+        assert bool(kept[i]) == (uniform(KEY.seed, KEY.stream, i) >= limit)
+
+
+@functools.cache
+def uniform_halves(n):
+    blocks = torch.arange(n // 8)
+    key = KEY.tensor()[None]
+    parts = (halves(words_tensor(key, d, blocks)).flatten() for d in (DOMAIN_HIGH, DOMAIN_LOW))
+    return tuple(part.to(torch.int64) + HALF_LOWER for part in parts)
+
+
+# --- values --------------------------------------------------------------------------------------
+
+
+def special(dtype):
+    real = dtype.to_real() if dtype.is_complex else dtype
+    info = torch.finfo(real)
+    inf, nan = math.inf, math.nan
+    tiny, least = info.smallest_normal, info.smallest_normal * info.eps
+    values = [inf, -inf, nan, 0.0, -0.0, tiny, -tiny, tiny / 2, least, -least, info.max, info.min]
+    values += [1.0, -1.0, 1.0 + info.eps, 3.0]
+    x = torch.tensor(values, dtype=torch.float64).to(real).repeat(17)
+    if dtype.is_complex:
+        x = torch.view_as_complex(torch.stack((x, x.roll(1)), -1))
+    return x
+
+
+@each_backend
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("p", [0.5, 0.1, 1.0])
+def test_special_values_are_selected_not_multiplied(backend, dtype, p):
+    x = special(dtype)
+    with backends.use(backend):
+        y = F.dropout(x, p, key=KEY)
+        strided = F.dropout(x.repeat_interleave(2)[::2], p, key=KEY)
+    assert same_but_nans(y, dropout(x, p, KEY))
+    assert same_but_nans(strided, y)
+    dropped = ~mask(KEY, p, x.shape, MaskLayout.of(x.shape))
+    assert bool((y[dropped] == 0).all())
+
+
+@each_backend
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("p", [0.1, 0.2, 1 / 3])  # scales of 5/4 and 3/2 make halves to round
+def test_every_16_bit_value_is_scaled_and_rounded(backend, dtype, p):
+    x = torch.arange(-(2**15), 2**15).to(torch.int16).view(dtype)
+    scaled = _scaled(x, p)
+    seen = torch.zeros(2**16, dtype=torch.bool)
+    with backends.use(backend):
+        for seed in range(12):
+            y, keep = F.dropout(x, p, key=Key(seed)), reference_mask(Key(seed), p, 2**16)
+            assert same_but_nans(y, torch.where(keep, scaled, torch.zeros((), dtype=dtype)))
+            seen |= keep
+    assert int(seen.sum()) > 0.9 * 2**16
+
+
+@each_backend
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_bit_patterns_of_every_magnitude(backend, dtype):
+    integer = {torch.float32: torch.int32, torch.float64: torch.int64}[dtype]
+    info = torch.iinfo(integer)
+    generator = torch.Generator().manual_seed(3)
+    bits = torch.empty(2**17, dtype=integer).random_(info.min, info.max, generator=generator)
+    x = bits.view(dtype)
+    keep = reference_mask(KEY, 0.2, 2**17)
+    with backends.use(backend):
+        y = F.dropout(x, 0.2, key=KEY)
+    assert same_but_nans(y, torch.where(keep, _scaled(x, 0.2), torch.zeros((), dtype=dtype)))
+
+
+def alpha_map(p):
+    if p == 1.0:
+        return 0.0, 0.0, 0.0
+    a = 1 / math.sqrt((1 - p) * (1 + p * ALPHA_PRIME**2))
+    b = -a * p * ALPHA_PRIME
+    return a, b, a * ALPHA_PRIME + b
+
+
+def affine_oracle(x, keep, a, b, drop_value):
+    """`keep ? x * a -> + b : drop_value` in NumPy; the arrow rounds."""
+    compute = np.float64 if x.dtype == torch.float64 else np.float32
+    wide = x.to(torch.float64).numpy().astype(compute)
+    with np.errstate(all="ignore"):
+        kept = np.multiply(wide, compute(a))
+        kept = kept + compute(b) if b != 0.0 else kept
+    y = np.where(keep.numpy(), kept, compute(drop_value))
+    assert y.dtype == compute
+    return torch.from_numpy(y).to(x.dtype)
+
+
+@each_backend
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("p", [0.1, 0.5, 1.0])
+def test_alpha_dropout_adds_after_the_product_is_rounded(backend, dtype, p):
+    generator = torch.Generator().manual_seed(2)
+    values = torch.randn(20_000, dtype=torch.float64, generator=generator).to(dtype)
+    x = torch.cat((values, special(dtype)))
+    keep = reference_mask(KEY, p, len(x))
+    expected = affine_oracle(x, keep, *alpha_map(p))
+    with backends.use(backend):
+        y = F.alpha_dropout(x, p, True, key=KEY)
+        strided = F.alpha_dropout(x.repeat_interleave(2)[::2], p, True, key=KEY)
+    assert same_but_nans(y, expected)
+    assert same_but_nans(strided, expected)
+
+
+@each_backend
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize(
+    "affine",
+    [(3.0, 0.5, -7.0), (0.0, 0.0, -0.0), (1.5, -0.0, 1e30), (2.0, 0.0, math.nan), (1e30, 1.0, 0.1)],
+    ids=str,
+)
+def test_any_affine_map_by_the_operator(backend, dtype, affine):
+    x = special(dtype)
+    keep = reference_mask(KEY, 0.5, len(x))
+    with backends.use(backend):
+        y = operator(x, KEY.tensor(), 0.5, *affine, 0, [1])
+    assert same_but_nans(y, affine_oracle(x, keep, *affine))
+
+
+@each_backend
+def test_a_shift_of_zero_keeps_the_sign_of_a_kept_zero(backend):
+    x = torch.full((300,), -0.0)
+    with backends.use(backend):
+        y = F.dropout(x, 0.5, key=KEY)
+    assert torch.equal(torch.signbit(y), mask(KEY, 0.5, (300,), MaskLayout.of((300,))))
+
+
+@each_backend
+def test_integers_are_refused_by_the_operator(backend):
+    x = torch.arange(100, dtype=torch.int32)
+    numbers = (KEY.tensor(), 0.5, 2.0, 0.0, 0.0, 0, [1])
+    with backends.use(backend), pytest.raises(RuntimeError, match="`x` to be a floating-point"):
+        operator(x, *numbers)
+
+
+@each_backend
+def test_lazily_conjugated_and_negated_tensors_by_the_operator(backend):
+    x = torch.randn(200, dtype=torch.complex64)
+    numbers = (0.5, 2.0, 0.0, 0.0, 0, [1])
+    with backends.use(backend):
+        for lazy in (x.conj(), x.conj().imag, torch._neg_view(x.real)):
+            expected = dropout(lazy.clone().resolve_conj().resolve_neg(), 0.5, KEY)
+            assert same_bits(operator(lazy, KEY.tensor(), *numbers), expected)
+
+
+# --- shapes and masks ----------------------------------------------------------------------------
+
+SHARED = {
+    "nothing": ((3, 5, 67), ()),
+    "everything": ((3, 5, 67), (0, 1, 2)),
+    "drop path": ((70, 4, 9), (1, 2)),
+    "locked, batch first": ((3, 70, 65), (1,)),
+    "locked, sequence first": ((70, 3, 65), (0,)),
+    "features": ((3, 5, 67), (0, 1)),
+    "the batch": ((66, 130), (0,)),
+    "pairs": ((5, 70, 2), (2,)),
+    "stretches of 64": ((2, 70, 64), (2,)),
+    "stretches of 65": ((2, 70, 65), (2,)),
+    "long stretches": ((3, 10_000), (1,)),
+    "images": ((2, 3, 11, 13), (2, 3)),
+    "volumes": ((2, 3, 4, 5, 6), (2, 3, 4)),
+    "pixels": ((2, 67, 11, 13), (1,)),
+}
+
+
+def memories(x):
+    """x in every order of its dimensions' memory, and with gaps."""
+    for order in itertools.islice(itertools.permutations(range(x.ndim)), 24):
+        inverse = [order.index(d) for d in range(x.ndim)]
+        yield x.permute(order).contiguous().permute(inverse)
+    yield x.repeat_interleave(2, dim=-1)[..., ::2]
+    yield x.repeat_interleave(2, dim=0)[::2]
+
+
+@each_backend
+@pytest.mark.parametrize("case", SHARED)
+def test_shared_draws_in_every_memory_layout(backend, case):
+    shape, shared = SHARED[case]
+    generator = torch.Generator().manual_seed(1)
+    values = torch.randn(shape, dtype=torch.float64, generator=generator)
+    strides = row_major(shape, shared)
+    keep = reference.keep_bits(KEY.tensor(), shape, 0.4, 0, strides, torch.device("cpu"))
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        x = values.to(dtype)
+        expected = torch.where(keep, _scaled(x, 0.4), torch.zeros((), dtype=dtype))
+        for other in memories(x):
+            with backends.use(backend):
+                y = F.dropout(other, 0.4, key=KEY, broadcast_dims=shared)
+                out = torch.empty(shape, dtype=dtype)
+                z = F.dropout(other, 0.4, key=KEY, broadcast_dims=shared, out=out)
+            assert same_bits(y, expected)
+            assert same_bits(z, expected)
+            assert y.stride() == torch.empty_like(other).stride()
+
+
+@each_backend
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(
+    ("function", "shape", "shared"),
+    [
+        (F.dropout1d, (3, 5, 9), (2,)),
+        (F.dropout1d, (5, 70), (1,)),
+        (F.dropout2d, (3, 5, 4, 6), (2, 3)),
+        (F.dropout3d, (2, 3, 3, 4, 5), (2, 3, 4)),
+        (F.dropout3d, (3, 3, 4, 5), (1, 2, 3)),
+    ],
+)
+def test_channel_dropouts_equal_the_definition(backend, dtype, function, shape, shared):
+    wide = torch.complex128 if dtype.is_complex else torch.float64
+    x = torch.randn(shape, dtype=wide, generator=torch.Generator().manual_seed(4)).to(dtype)
+    others = [x]
+    if len(shape) == 4:
+        others.append(x.contiguous(memory_format=torch.channels_last))
+    if len(shape) == 5:
+        others.append(x.contiguous(memory_format=torch.channels_last_3d))
+    with backends.use(backend):
+        for other in others:
+            y = function(other, 0.4, key=KEY)
+            assert same_bits(y, dropout(x, 0.4, KEY, MaskLayout.of(shape, shared)))
+            assert y.stride() == other.stride()
+
+
+@each_backend
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.ones(()),
+        lambda: torch.ones(0),
+        lambda: torch.ones(3, 0, 2),
+        lambda: torch.ones(1, 1, 1),
+        lambda: torch.ones(1).expand(7, 300),
+        lambda: torch.ones(7, 1).expand(7, 300),
+        lambda: torch.ones(70).unfold(0, 5, 1),
+        lambda: torch.ones(20, 20).as_strided((5, 4), (1, 30)),
+    ],
+    ids=["scalar", "empty", "empty 3-D", "one", "expanded", "column", "overlapping", "as_strided"],
+)
+def test_odd_shapes(backend, make):
+    x = make()
+    with backends.use(backend):
+        y = F.dropout(x, 0.5, key=KEY)
+    assert same_bits(y, dropout(x, 0.5, KEY))
+    assert y.stride() == torch.empty_like(x).stride()
+
+
+def equal_or_refused(x, numbers, expected):
+    try:
+        return int(not same_bits(operator(x, *numbers), expected))
+    except RuntimeError:
+        return 0
+
+
+class TestOutsideTheContract:
+    """The operator with what the library never passes: as the reference does, or an error."""
+
+    @each_backend
+    @pytest.mark.parametrize("strides", [[1], [7, 1], [0, 1], [-1]])
+    def test_indices_are_modulo_two_to_the_64(self, backend, strides):
+        x = torch.ones((3,) * (len(strides) - 1) + (50,))
+        base = 2**64 - 20 if strides[-1] > 0 else 20
+        start = by_reference(x, KEY.tensor(), 0.5, (2.0, 0.0, 0.0), base, strides)
+        with backends.use(backend):
+            y = operator(x, KEY.tensor(), 0.5, 2.0, 0.0, 0.0, as_int64(base), strides)
+        places = itertools.product(*map(range, x.shape))
+        for place in places:
+            index = base + sum(c * s for c, s in zip(place, strides, strict=True))
+            u = uniform(KEY.seed, KEY.stream, index % 2**64)
+            assert bool(y[place]) == (u >= threshold(0.5))
+        # Once wrong where a row is row-major: reference._keep_range counts blocks beyond 2**61 on.
+        assert same_bits(start, y)
+
+    @each_backend
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+    def test_a_key_for_many(self, backend):
+        """A dimension of size 1 in the keys: the reference shares that key."""
+        # Once wrong: the kernel reads keys behind the end of its list.
+        x = torch.ones(6, 200)
+        numbers = (KEY.tensor()[None], 0.5, 2.0, 0.0, 0.0, 0, [1])
+        expected = reference.masked_affine(x, *numbers)
+        with backends.use(backend):
+            assert result_in_a_fork(lambda: equal_or_refused(x, numbers, expected)) == 0
+
+    BAD: ClassVar = {
+        "too few keys": lambda x: (x, torch.zeros(2, 2, dtype=torch.int64), [1]),
+        "too many keys": lambda x: (x, torch.zeros(5, 2, dtype=torch.int64), [1]),
+        "too few strides": lambda x: (x, KEY.tensor(), [1]),
+        "too many strides": lambda x: (x, KEY.tensor(), [1, 1, 1]),
+        "a seed without a stream": lambda x: (x, KEY.tensor()[:1], [9, 1]),
+        "more than a key": lambda x: (x, torch.zeros(4, dtype=torch.int64), [9, 1]),
+        "more dimensions of keys": lambda x: (x, torch.zeros(4, 9, 1, 2, dtype=torch.int64), []),
+    }
+
+    @each_backend
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+    @pytest.mark.parametrize("case", BAD)
+    def test_shapes_that_do_not_fit_are_refused(self, backend, case):
+        # Once wrong: the kernel checked none of them, and read past the end of keys or strides. It
+        # may crash, hence the forks.
+        x, key, strides = self.BAD[case](torch.ones(4, 9))
+        errors = (RuntimeError, ValueError, IndexError)
+        with pytest.raises(errors):
+            reference.masked_affine(x, key, 0.5, 2.0, 0.0, 0.0, 0, strides)
+
+        def refused():
+            try:
+                operator(x, key, 0.5, 2.0, 0.0, 0.0, 0, strides)
+            except errors:
+                return 0
+            return 1
+
+        with backends.use(backend):
+            assert result_in_a_fork(refused) == 0  # -11 is a segmentation fault
+
+    @each_backend
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+    def test_keys_of_another_type(self, backend):
+        # Once wrong: the kernel takes the memory for int64, twice as much as there is.
+        x, key = torch.ones(200), torch.tensor([5, 9], dtype=torch.int32)
+        expected = F.dropout(x, 0.5, key=Key(5, 9))
+        with backends.use(backend):
+            numbers = (key, 0.5, 2.0, 0.0, 0.0, 0, [1])
+            assert result_in_a_fork(lambda: equal_or_refused(x, numbers, expected)) == 0
+
+    @each_backend
+    @pytest.mark.parametrize("dtype", COMPLEX, ids=str)
+    def test_complex_constants(self, backend, dtype):
+        # Once wrong: the reference adds the shift to both parts and takes 0 for the drop value, the
+        # kernels take it for both parts.
+        x = special(dtype)
+        numbers = (KEY.tensor(), 0.5, 2.0, 0.25, -3.0, 0, [1])
+        with backends.use(backend):
+            assert same_but_nans(operator(x, *numbers), reference.masked_affine(x, *numbers))
+
+
+# --- threads and long tensors --------------------------------------------------------------------
+
+LONG = {
+    "a run": lambda: (torch.ones(1_100_003), MaskLayout(5, (1,))),
+    "half a run": lambda: (torch.ones(1_100_003, dtype=torch.bfloat16)[1:], MaskLayout(0, (1,))),
+    "complex": lambda: (torch.ones(1_100_003, dtype=torch.complex64), MaskLayout(3, (1,))),
+    "transposed": lambda: (torch.ones(1009, 1103).t(), MaskLayout(0, (1009, 1))),
+    "strided": lambda: (torch.ones(1103, 2018)[:, ::2], MaskLayout(0, (1009, 1))),
+    "rows share": lambda: (torch.ones(1103, 1009), MaskLayout(7, (1, 0))),
+    "columns share": lambda: (torch.ones(1103, 1009), MaskLayout(7, (0, 1))),
+    "pairs share": lambda: (torch.ones(600_000, 2), MaskLayout(7, (1, 0))),
+    "any strides": lambda: (torch.ones(1103, 1009), MaskLayout(2**35 - 9999, (3, 7))),
+}
+
+
+@each_backend
+@pytest.mark.parametrize("case", LONG)
+def test_threads_do_not_enter(backend, case):
+    x, layout = LONG[case]()
+    assert x.numel() > 10**6
+    values = torch.arange(x.numel()).reshape(x.shape) % 251 + 1
+    x.copy_(values.to(x.dtype))
+    results = []
+    with backends.use(backend):
+        for n in (1, 2, 3):
+            with threads(n):
+                results.append(F.dropout(x, 0.5, key=KEY, layout=layout))
+    assert torch.equal(results[1], results[0])
+    assert torch.equal(results[2], results[0])
+    ends = (0,) * x.ndim, tuple(max(0, n - 8) for n in x.shape)
+    for start in ends:  # against the definition, at both ends
+        window = tuple(slice(s, s + 8) for s in start)
+        size = x[window].shape
+        at = MaskLayout(layout.index(start), layout.strides)
+        assert torch.equal(results[0][window] != 0, mask(KEY, 0.5, size, at))
+
+
+ITEMS = {torch.float32: 2**23, torch.bfloat16: 2**24, torch.float64: 2**22}
+
+
+WAYS = {
+    "run": (1, 0, (1, 0)),
+    "run from within a block": (1, 3, (1, 0)),
+    "shared by rows": (32, 0, (1, 0)),
+    "shared by columns": (32, 2, (0, 1)),
+}
+
+
+def past_the_caches():
+    """Every pair of a way, a dtype and a backend; all three of them with the slow tests."""
+    for (i, way), (j, dtype), (k, backend) in itertools.product(
+        enumerate(WAYS), enumerate(ITEMS), enumerate(COMPILED)
+    ):
+        quick = (i + j + k) % 3 == 0 or len(COMPILED) < 3
+        marks = () if quick else pytest.mark.slow
+        yield pytest.param(backend, dtype, way, marks=marks, id=f"{way}-{dtype}-{backend}")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("backend", "dtype", "way"), [*past_the_caches()])
+def test_writing_past_the_caches_changes_nothing(backend, dtype, way):
+    """Into a large tensor whose pages are there, aligned and not, by indices and by bits."""
+    columns, base, strides = WAYS[way]
+    n = ITEMS[dtype] + 64
+    shape, layout = (n // columns, columns), MaskLayout(base, strides)
+    big = torch.empty(n + 128, dtype=dtype)
+    x = (torch.arange(n, dtype=torch.int32) % 251 - 125).to(dtype).view(shape)
+    aligned = -big.data_ptr() % 64 // big.element_size()
+    with backends.use(backend), threads(2):
+        expected = in_pieces(x, layout)
+        for start in (aligned, aligned + 1):
+            big.fill_(9)
+            out = big[start : start + n].view(shape)
+            assert out.nbytes > 32 * 2**20
+            assert F.dropout(x, 0.3, key=KEY, layout=layout, out=out) is out
+            assert torch.equal(out, expected)
+            assert bool((big[:start] == 9).all())
+            assert bool((big[start + n :] == 9).all())
+
+
+def in_pieces(x, layout, pieces=16):
+    """The plain result, made of pieces too short to be written past the caches."""
+    rows = math.ceil(len(x) / pieces)
+    return torch.cat(
+        [
+            F.dropout(part, 0.3, key=KEY, layout=layout.at((i * rows,)))
+            for i, part in enumerate(x.split(rows))
+        ]
+    )
+
+
+@each_backend
+def test_small_groups_are_counted_by_the_kernel(backend):
+    with backends.use(backend):
+        y = counted._compiled(torch.ones(2, 8), KEY.tensor(), 2, 4, -1, 2.0, 0, [8, 1])
+    assert (y.view(4, 4) == 2).sum(1).tolist() == [2, 2, 2, 2]
+
+
+@each_backend
+def test_places_are_chosen_by_the_kernel(backend, monkeypatch):
+    monkeypatch.delattr(counted, "_words")  # which the reference would call
+    with backends.use(backend):
+        places = counted.choose(KEY.tensor(), [3, 8], 2, True, 0, [8, 1], torch.device("cpu"))
+    assert places.shape == (3, 2)
+    assert bool((places[:, 0] < places[:, 1]).all())

@@ -1,0 +1,398 @@
+"""The reference backend against the plain-integer definition, bit for bit."""
+
+import itertools
+import sys
+from array import array
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oracle import dropout, mask, same_bits
+from strategies import keys, layouts, probabilities, tensors
+from torchdropout import Key, MaskLayout
+from torchdropout._core.contract import row_major, scale, threshold, uniform
+from torchdropout._core.contract.keep import (
+    DOMAIN_HIGH,
+    DOMAIN_LOW,
+    HALF_LOWER,
+    PER_BLOCK,
+    halves,
+    halves_of_words,
+    words_tensor,
+)
+from torchdropout._core.contract.seed import as_int64
+from torchdropout._core.kernels import _fill, _philox, reference
+from torchdropout._core.kernels._fill import most
+from torchdropout._core.kernels.reference import keep_bits
+from vectors import KEEP
+
+CPU = torch.device("cpu")
+CHUNK = PER_BLOCK * most(CPU, 2)  # mask indices worked on at a time
+
+
+def run(x, p, key, layout):
+    base = as_int64(layout.base)
+    return reference.masked_affine(x, key.tensor(), p, scale(p), 0.0, 0.0, base, layout.strides)
+
+
+@pytest.mark.integration
+@settings(max_examples=500)
+@given(st.data())
+def test_equals_the_definition(data):
+    x = data.draw(tensors())
+    p, key, layout = data.draw(probabilities), data.draw(keys), data.draw(layouts(x.shape))
+    assert same_bits(run(x, p, key, layout), dropout(x, p, key, layout))
+
+
+def test_keep_vectors():
+    for seed, stream, limit, index, bits in KEEP:
+        key = Key(seed, stream).tensor()
+        seen = keep_bits(key, [len(bits)], limit / 2**32, as_int64(index), [1], CPU)
+        assert "".join(str(int(bit)) for bit in seen) == bits
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_range_and_index_paths_agree_where_the_low_half_decides(monkeypatch, threads):
+    """The high halves tie once in 65,536: in 2**19 elements some do, and the low half decides."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    key = Key(3, 2**40 + 9)
+    p = 0.3
+    n = 2**19 + 3  # the last of the fours in which ties are found is not whole
+    shape = [n]
+    fast = keep_bits(key.tensor(), shape, p, 5, [1], CPU)
+    every = keep_bits(key.tensor(), [n, 2], p, 5, [1, 7], CPU)
+    assert torch.equal(fast, every[:, 0])
+    blocks = torch.arange((5 + n) // PER_BLOCK + 1)
+    high = halves(words_tensor(key.tensor()[None], DOMAIN_HIGH, blocks)).flatten()[5 : 5 + n]
+    assert (high == (threshold(p) >> 16) - HALF_LOWER).sum() > 2
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 32703, 32705, 40000])
+def test_a_tie_is_decided_wherever_it_lies(n):
+    """The limit ties with the high half of the last element, or of the first, and its low half."""
+    key = Key(3, 4)
+    for place in {0, n // 2, n - 1}:
+        draw = uniform(3, 4, place)
+        for limit, kept in ((draw, True), (draw + 1, False)):
+            seen = keep_bits(key.tensor(), [n], limit / 2**32, 0, [1], CPU)
+            assert bool(seen[place]) == kept
+
+
+# Uniforms of the first elements among them, so that the low half decides.
+TIES = [uniform(5, 6, index) + more for index in (0, 9, 700) for more in (0, 1)]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2**31, 2**32 - 1, *TIES])
+@pytest.mark.parametrize("base", [0, 3, 2**64 - 1000])
+def test_other_devices_have_the_bits_of_the_cpu(monkeypatch, limit, base):
+    """Their path to the keep bits, run here."""
+    many = torch.stack([Key(5, 6).tensor(), Key(2**64 - 1, 2**60 - 1).tensor()])
+    one = torch.empty((2, 1009), dtype=torch.bool)
+    reference._keep_into(one, many, limit, base)
+    monkeypatch.setattr(_fill, "is_cpu", lambda device: False)
+    other = keep_bits(many, [1009], limit / 2**32, as_int64(base), [1], CPU)
+    assert torch.equal(one, other)
+    for place in (0, 9, 700, 1008):
+        expected = uniform(5, 6, (base + place) % 2**64) >= limit
+        assert bool(one[0, place]) == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "strides", "run"),
+    [
+        ((), (), (1, [])),
+        ((6,), (1,), (6, [])),
+        ((2, 3, 4), (12, 4, 1), (24, [])),
+        ((2, 1, 4), (4, 99, 1), (8, [])),  # a size of 1 has no second place
+        ((1, 3), (99, 2), (1, [(3, 2)])),
+        ((2, 3, 4), (50, 4, 1), (12, [(2, 50)])),
+        ((2, 3, 4), (30, 10, 1), (4, [(6, 10)])),
+        ((2, 3, 4), (31, 10, 1), (4, [(2, 31), (3, 10)])),
+        ((3, 4), (0, 1), (4, [(3, 0)])),
+        ((3, 4), (1, 3), (1, [(3, 1), (4, 3)])),
+        ((2, 3, 4), (4, 0, 1), (4, [(2, 4), (3, 0)])),
+    ],
+)
+def test_the_longest_run_of_indices_and_what_is_outside(sizes, strides, run):
+    n, outer = _fill._run(sizes, strides)
+    assert (n, outer) == run
+    spans = [(size, stride) for size, stride in (*outer, (n, 1))]
+
+    def places(spans):
+        every = itertools.product(
+            *(range(0, size * s, s) if s else [0] * size for size, s in spans)
+        )
+        return [sum(each) for each in every]
+
+    assert places(spans) == places([*zip(sizes, strides, strict=True)])
+
+
+@pytest.mark.parametrize(
+    ("shape", "parts"),
+    [
+        ((40, 90), [900] * 4),
+        ((41, 90), [990] * 3 + [720]),
+        ((3, 1500), [750] * 6),
+        ((7, 1), []),
+        ((8, 125), []),
+    ],
+)
+def test_a_large_draw_is_made_in_few_equal_parts(monkeypatch, shape, parts):
+    key, strides = Key(5, 6).tensor(), [2 * shape[1], 1]  # no run of all
+    whole = keep_bits(key, shape, 0.3, 1, strides, CPU)
+    sizes = []
+    drawn = _fill._drawn
+
+    def spy(out, *args):
+        sizes.append(out.numel() if out is not None else None)
+        return drawn(out, *args)
+
+    monkeypatch.setattr(_fill, "_drawn", spy)
+    monkeypatch.setattr(_fill, "most", lambda device, each: 1000)
+    assert torch.equal(keep_bits(key, shape, 0.3, 1, strides, CPU), whole)
+    assert [size for size in sizes[1:] if size <= 1000] == parts
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sizes", "strides", "parts"),
+    [
+        # Eight draws share a call of Philox, which takes 32 bytes: a quarter for a byte of theirs.
+        (torch.bool, (1000,), [1], [334, 334, 332]),
+        (torch.int16, (1000,), [1], [167] * 5 + [165]),
+        (torch.float32, (1000,), [1], [91] * 10 + [90]),
+        # Runs that begin anywhere in a block have places, too.
+        (torch.bool, (10, 100), [101, 1], [170] * 5 + [150]),
+        (torch.float32, (10, 100), [101, 1], [50] * 20),
+        # Each two have a call of their own.
+        (torch.bool, (500, 2), [3, 1], [92] * 10 + [80]),
+        (torch.float32, (96,), [1], [96]),
+    ],
+    ids=str,
+)
+def test_elsewhere_memory_limits_a_part(monkeypatch, dtype, sizes, strides, parts):
+    found = []
+
+    def value(numbers, keys, base, strides):
+        found.append(numbers.numel())
+        return numbers > 0 if dtype == torch.bool else numbers.to(dtype)
+
+    if dtype == torch.float32:
+        draw = _fill.Draw(dtype, 4, 1, _fill.centred, value)
+    else:
+        draw = _fill.Draw(dtype, 8, DOMAIN_HIGH, halves_of_words, value)
+    place = Key(5, 6).tensor()[None], sizes, 3, strides, CPU
+    expected = _fill.draws(draw, *place)
+    found.clear()
+    monkeypatch.setattr(_fill, "is_cpu", lambda device: False)
+    monkeypatch.setattr(_fill, "_LARGE", 96)
+    assert torch.equal(_fill.draws(draw, *place), expected)
+    assert found == parts
+
+
+def test_low_halves_are_computed_where_high_halves_tie_and_only_if_they_matter(monkeypatch):
+    """Each costs a look at the device, which waits for it."""
+    looks = []
+
+    def places(tied):
+        looks.append(int(tied.sum()))
+        return tied.nonzero()
+
+    monkeypatch.setattr(reference, "_places", places)
+    draw = uniform(5, 6, 9 * 17)
+    for limit, expected in ((2**31, []), (draw, [1]), (draw - 2**17, [0])):
+        looks.clear()
+        seen = keep_bits(Key(5, 6).tensor(), [40], limit / 2**32, 0, [17], CPU)
+        assert looks == expected
+        assert seen.tolist() == [uniform(5, 6, 17 * i) >= limit for i in range(40)]
+
+
+@pytest.mark.parametrize("few", [0, 10**6])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("block", [0, 2**32 - 300, 2**61 - 300])
+def test_runs_of_blocks_have_the_words_of_the_contract(monkeypatch, few, count, block):
+    """By operators and by Python integers, in pieces of which the last is not full."""
+    monkeypatch.setattr(_philox, "FEW", few)
+    keys = torch.stack([Key(2**64 - 1 - s, 2**60 - 1 - s * 2**33).tensor() for s in range(count)])
+    runs = _philox.halves_of_run(keys, DOMAIN_LOW, block, 300, 77)
+    found = torch.cat([run.clone() for run in runs], dim=1)  # each overwrites the one before
+    blocks = torch.arange(300) + block
+    expected = halves(words_tensor(keys[:, None], DOMAIN_LOW, blocks)).flatten(1)
+    assert torch.equal(found[:, : 8 * 300], expected)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("domain", [DOMAIN_HIGH, DOMAIN_LOW])
+def test_any_blocks_have_the_words_of_the_contract(domain, count):
+    """By operators, and, of one key, in Python integers."""
+    keys = torch.stack([Key(2**64 - 1 - s, 2**60 - 1 - s * 2**33).tensor() for s in range(count)])
+    blocks = torch.tensor([0, 1, 7, 2**32 - 1, 2**32, 12_345_678_901, 2**61 - 1])
+    expected = torch.stack(words_tensor(keys[:, None], domain, blocks), dim=-1)
+    state = torch.full((2, count, len(blocks)), -1)
+    state[1] = blocks
+    assert torch.equal(_philox.Philox(keys, domain, CPU).words(state), expected.to(torch.int32))
+    indices = [8 * int(block) + place for place, block in enumerate(blocks)]
+    found = _philox.halves_in_integers(2**64 - 1, 2**60 - 1, domain, indices)
+    words = [expected[0, place, place // 2] for place in range(len(blocks))]
+    assert found == [int(word) >> 16 * (i % 2) & 0xFFFF for i, word in enumerate(words)]
+
+
+def test_the_number_of_a_block_may_carry_into_its_high_half():
+    """Indices around 2**35 in one call, more than Python integers compute."""
+    n = 4 * PER_BLOCK * _philox.FEW
+    base = PER_BLOCK * 2**32 - n // 2
+    key = Key(8, 9)
+    whole = keep_bits(key.tensor(), [n], 0.4, base, [1], CPU)
+    for start in (0, n // 2 - 8, n - 16):
+        expected = mask(key, 0.4, (16,), MaskLayout(base + start, (1,)))
+        assert torch.equal(whole[start : start + 16], expected)
+
+
+def test_numbers_have_their_low_byte_first_on_any_machine(monkeypatch):
+    numbers = [1, 2**64 - 2, 0x0102030405060708]
+    low_first = b"".join(n.to_bytes(8, "little") for n in numbers)
+    assert _philox._packed(numbers) == int.from_bytes(low_first, "little")
+    swapped = [int.from_bytes(n.to_bytes(8, "little"), "big") for n in numbers]
+    for order, expected in (("little", numbers), ("big", swapped)):
+        monkeypatch.setattr(sys, "byteorder", order)
+        assert _philox._swapped_if_big(array("Q", numbers)).tolist() == expected
+
+
+@pytest.mark.parametrize("drop_value", [0.0, -0.0, 1.5, float("-inf"), float("nan")])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_any_drop_value_is_selected(drop_value, dtype):
+    x = torch.tensor([1.0, float("nan"), float("inf"), -0.0], dtype=dtype).repeat(32)
+    y = reference.masked_affine(x, Key(1).tensor(), 0.5, 2.0, 0.0, drop_value, 0, [1])
+    keep = mask(Key(1), 0.5, x.shape, MaskLayout.of(x.shape))
+    dropped = torch.full((), drop_value, dtype=dtype)
+    assert same_bits(y, torch.where(keep, x * 2.0, dropped))
+
+
+def test_halves_are_those_of_the_other_byte_order(monkeypatch):
+    """On a machine whose low byte comes last, memory cannot be read as half words."""
+    four = words_tensor(Key(1, 2).tensor()[None], DOMAIN_HIGH, torch.arange(1000))
+    fast = halves(four)
+    monkeypatch.setattr(sys, "byteorder", "big")
+    assert torch.equal(halves(four), fast)
+    words = [int(word[7]) for word in four]
+    expected = [half - HALF_LOWER for w in words for half in (w & 0xFFFF, w >> 16)]
+    assert fast[7].tolist() == expected
+
+
+@pytest.mark.parametrize("base", [0, 3, 2**33 - 5, 2**63 - CHUNK, 2**64 - 2**21])
+def test_chunks_join_without_a_seam(base):
+    """Longer than two chunks, so that the work is split in three; probed around the seams."""
+    n = 2 * CHUNK + 13
+    skip = base % PER_BLOCK
+    seam = PER_BLOCK * -(-(skip + n) // (3 * PER_BLOCK)) - skip
+    key = Key(11, 12)
+    whole = keep_bits(key.tensor(), [n], 0.4, as_int64(base), [1], CPU)
+    for start in (0, seam - 8, 2 * seam + skip - 8, n - 16):
+        expected = mask(key, 0.4, (16,), MaskLayout(base + start, (1,)))
+        assert torch.equal(whole[start : start + 16], expected)
+
+
+def test_many_keys_are_many_single_calls():
+    many = torch.stack([Key(s, s * 2**50).tensor() for s in range(6)]).view(2, 3, 2)
+    x = torch.randn(2, 3, 5, 7)
+    y = reference.masked_affine(x, many, 0.3, 2.0, 0.25, -1.0, 9, [7, 1])
+    for i in range(2):
+        for j in range(3):
+            single = reference.masked_affine(x[i, j], many[i, j], 0.3, 2.0, 0.25, -1.0, 9, [7, 1])
+            assert torch.equal(y[i, j], single)
+
+
+def test_many_keys_with_more_than_a_chunk_each():
+    many = torch.stack([Key(s).tensor() for s in range(2)])
+    n = CHUNK + 9
+    both = keep_bits(many, [n], 0.5, 0, [1], CPU)
+    for s in range(2):
+        assert torch.equal(both[s], keep_bits(many[s], [n], 0.5, 0, [1], CPU))
+
+
+def test_shift_and_drop_value():
+    x = torch.tensor([0.0, -0.0, 1.0, float("inf"), float("nan")]).repeat(20)
+    key = Key(1)
+    keep = mask(key, 0.5, x.shape, MaskLayout.of(x.shape))
+    y = reference.masked_affine(x, key.tensor(), 0.5, 3.0, 0.5, -7.0, 0, [1])
+    assert same_bits(y, torch.where(keep, x * 3.0 + 0.5, torch.tensor(-7.0)))
+
+
+def test_a_shift_of_zero_keeps_the_sign_of_a_kept_zero():
+    x = torch.full((64,), -0.0)
+    y = reference.masked_affine(x, Key(0).tensor(), 0.5, 2.0, 0.0, 0.0, 0, [1])
+    keep = mask(Key(0), 0.5, (64,), MaskLayout.of((64,)))
+    assert torch.equal(torch.signbit(y), keep)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.complex64])
+def test_special_values_are_selected_not_multiplied(dtype):
+    inf, nan = float("inf"), float("nan")
+    tiny, largest = torch.finfo(dtype).smallest_normal / 2, torch.finfo(dtype).max
+    x = torch.tensor([inf, -inf, nan, 0.0, -0.0, tiny, -tiny, largest]).repeat(16).to(dtype)
+    assert same_bits(run(x, 0.5, Key(4), MaskLayout.of(x.shape)), dropout(x, 0.5, Key(4)))
+    dropped = ~mask(Key(4), 0.5, x.shape, MaskLayout.of(x.shape))
+    assert bool((run(x, 0.5, Key(4), MaskLayout.of(x.shape))[dropped] == 0).all())
+
+
+@given(tensors(), keys)
+def test_lays_out_as_empty_like(x, key):
+    y = run(x, 0.5, key, MaskLayout.of(tuple(x.shape)))
+    assert y.stride() == torch.empty_like(x).stride()
+
+
+def test_shared_dimensions_make_a_small_mask():
+    key = Key(2).tensor()
+    shape = [4, 3, 1000, 1000]
+    bits = keep_bits(key, shape, 0.5, 0, row_major(shape, (2, 3)), CPU)
+    assert bits.shape == (4, 3, 1, 1)
+
+
+@pytest.mark.slow
+def test_more_than_two_to_the_31_elements():
+    """One element, expanded: the input takes no memory, the output 4 GiB, the mask 2 GiB."""
+    n = 2**31 + 11
+    x = torch.ones(1, dtype=torch.bfloat16).expand(n)
+    y = run(x, 0.5, Key(6), MaskLayout.of((n,)))
+    for start in (0, 2**31 - 8, n - 16):
+        expected = mask(Key(6), 0.5, (16,), MaskLayout(start, (1,)))
+        assert torch.equal(y[start : start + 16] != 0, expected)
+    assert bool((y[:: 2**20] % 2 == 0).all())
+
+
+@pytest.mark.parametrize("base", [0, -3, 2**62, 2**63 - 2])
+def test_ties_are_decided_by_the_low_halves_of_any_indices(base):
+    key, strides = Key(2**64 - 5, 6), [7, 1]
+    low = [
+        [uniform(key.seed, key.stream, (base + 7 * i + j) % 2**64) & 0xFFFF for j in range(3)]
+        for i in range(2)
+    ]
+    high = torch.full((1, 2, 3), 5, dtype=torch.int16)
+    for limit in (low[0][0], low[1][2], low[1][2] + 1):
+        found = reference._settled(high, 5, limit - HALF_LOWER, key.tensor()[None], base, strides)
+        assert found.tolist() == [[[n >= limit for n in row] for row in low]]
+    high[0, 0] = torch.tensor([4, 6, 5])
+    found = reference._settled(high, 5, low[0][2] - HALF_LOWER, key.tensor()[None], base, strides)
+    assert found[0, 0].tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "strides", "is_row_major"),
+    [
+        ((), (), True),
+        ((2, 3), (3, 1), True),
+        ((2, 3), (1, 2), False),
+        ((2, 3), (3, 2), False),
+        ((2,), (5,), False),
+        ((1, 3), (99, 1), True),  # of one place the stride has no meaning
+        ((2, 1, 3), (3, 0, 1), True),
+        ((2, 1), (1, 99), True),
+        ((1,), (0,), True),
+    ],
+)
+def test_strides_in_the_order_of_memory(sizes, strides, is_row_major):
+    assert _fill.is_row_major(sizes, strides) is is_row_major
+    x = torch.randn(sizes)
+    y = reference.masked_affine(x, Key(1).tensor(), 0.5, 2.0, 0.0, 0.0, 3, strides)
+    assert same_bits(y, dropout(x, 0.5, Key(1), MaskLayout(3, strides)))

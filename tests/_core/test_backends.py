@@ -1,0 +1,714 @@
+"""Which backend runs: looking, choosing, forcing; what happens without a compiled one."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+import torchdropout
+from processes import PACKAGE
+from torchdropout import Key, backends
+from torchdropout import functional as F
+from torchdropout._core.kernels import cpu, devices, reference
+from torchdropout.errors import ArgumentTypeError, BackendError
+
+KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
+COMPILED = backends.available()[1:]
+
+needs_kernels = pytest.mark.skipif(not COMPILED, reason=f"needs compiled kernels: {backends.why()}")
+
+
+def state():
+    return backends.current(), backends.why(), backends.available()
+
+
+@pytest.fixture(autouse=True)
+def unchanged():
+    """Every test leaves the backend as it was."""
+    before = state()
+    yield
+    assert state() == before
+
+
+@pytest.fixture
+def reference_calls(monkeypatch):
+    """Counts how often the reference makes a mask."""
+    calls = []
+    keep_range = reference._keep_range
+
+    def counting(*args):
+        calls.append(args)
+        return keep_range(*args)
+
+    monkeypatch.setattr(reference, "_keep_range", counting)
+    return calls
+
+
+class TestChoosing:
+    def test_available_is_ordered_and_starts_with_the_reference(self):
+        names = backends.available()
+        assert names[0] == "reference"
+        assert list(names) == [name for name in cpu.NAMES if name in names]
+
+    @pytest.mark.parametrize("name", backends.available())
+    def test_use_as_a_context_manager(self, name):
+        before = state()
+        with backends.use(name) as nothing:
+            assert nothing is None
+            assert backends.current() == name
+            assert backends.why() == f"requested by backends.use('{name}')"
+        assert state() == before
+
+    def test_use_as_a_function_stays(self):
+        before = backends.current(), cpu.chosen_by
+        backends.use("reference")
+        assert backends.current() == "reference"
+        cpu.select(*before)
+
+    def test_nested(self):
+        names = [*backends.available(), *reversed(backends.available())]
+        outer = backends.current()
+        with backends.use(names[0]):
+            for name in names:
+                with backends.use(name):
+                    assert backends.current() == name
+                assert backends.current() == names[0]
+        assert backends.current() == outer
+
+    def test_an_exception_ends_it_too(self):
+        before = state()
+        with pytest.raises(ZeroDivisionError), backends.use("reference"):
+            raise ZeroDivisionError
+        assert state() == before
+
+    def test_auto_is_the_fastest(self):
+        with backends.use("reference"), backends.use("auto"):
+            assert backends.current() == backends.available()[-1]
+
+    @pytest.mark.parametrize("name", [None, 3, b"avx2", ["reference"]])
+    def test_a_wrong_type_is_refused(self, name):
+        before = state()
+        with pytest.raises(ArgumentTypeError) as raised:
+            backends.use(name)
+        assert "Expected `name` to be the name of a backend" in str(raised.value)
+        assert f"got name={name!r} ({type(name).__name__})" in str(raised.value)
+        assert isinstance(raised.value, TypeError)
+        assert state() == before
+
+    @pytest.mark.parametrize("name", ["cuda", "", "AVX2", "Reference", "scalar "])
+    def test_an_unknown_name_is_refused(self, name):
+        with backends.use("reference"):
+            before = state()
+            with pytest.raises(BackendError) as raised:
+                backends.use(name)
+            assert state() == before
+        message = str(raised.value)
+        assert f"got {name!r}" in message
+        for known in ("auto", *backends.available()):
+            assert repr(known) in message
+        assert isinstance(raised.value, RuntimeError)
+
+    def test_a_backend_that_cannot_run_here_is_refused_with_the_reason(self, monkeypatch):
+        class Small:
+            @staticmethod
+            def usable():
+                return ("scalar",)
+
+            @staticmethod
+            def why_not(name):
+                return f"the processor has no {name}x"
+
+        monkeypatch.setattr(cpu, "extension", Small)
+        before = backends.current()
+        with pytest.raises(BackendError) as raised:
+            backends.use("avx512")
+        expected = "Expected backends.use('avx512') to name one of 'auto', 'reference', 'scalar', "
+        assert str(raised.value) == (
+            f"{expected}got 'avx512', which cannot run on this machine: "
+            "the processor has no avx512x."
+        )
+        assert backends.current() == before
+
+    @needs_kernels
+    def test_the_extension_says_what_is_missing(self):
+        assert cpu.extension.why_not("no such kernels") == "it was not built"
+        for name in COMPILED:
+            assert cpu.extension.why_not(name) == ""
+        for name in set(cpu.NAMES[1:]) - set(COMPILED):
+            assert cpu.extension.why_not(name) != ""
+        with pytest.raises(ValueError, match="no kernels of that name can run here"):
+            cpu.extension.select("no such kernels")
+
+    @pytest.mark.parametrize("name", backends.available())
+    def test_what_is_drawn_and_computed_does_not_depend_on_it(self, name):
+        x = torch.randn(5, 70)
+        torch.manual_seed(1)
+        expected = F.dropout(x, 0.3)
+        after = torch.get_rng_state()
+        torch.manual_seed(1)
+        with backends.use(name):
+            assert torch.equal(F.dropout(x, 0.3), expected)
+        assert torch.equal(torch.get_rng_state(), after)
+
+
+class TestWhatRuns:
+    """`use` governs every way in: the short one, the operator, compiled code, out= and in-place."""
+
+    NUMBERS = (0.5, 2.0, 0.0, 0.0, 0, [1])
+
+    def ways(self):
+        x = torch.randn(100)
+        graph = torch.randn(100, requires_grad=True)
+        operator = torch.ops.torchdropout.masked_affine
+        return {
+            "short": lambda: F.dropout(x),
+            "keyed": lambda: F.dropout(x, key=KEY),
+            "operator": lambda: operator(x, KEY.tensor(), *self.NUMBERS),
+            "overload": lambda: operator.default(x, KEY.tensor(), *self.NUMBERS),
+            "out": lambda: F.dropout(x, out=torch.empty(100)),
+            "in place": lambda: F.dropout(x.clone(), inplace=True),
+            "gradient": lambda: F.dropout(graph),
+            "alpha": lambda: F.alpha_dropout(x, 0.5, True),
+            "add": lambda: F.dropout_add(x, x),
+            "nested modes": lambda: torch.func.vmap(lambda x: F.dropout(x, key=KEY))(x[None]),
+        }
+
+    def test_the_reference_runs_where_it_was_asked_for(self, reference_calls):
+        for way, run in self.ways().items():
+            reference_calls.clear()
+            with backends.use("reference"):
+                run()
+            assert len(reference_calls) == 1, way
+
+    @pytest.mark.parametrize("backend", COMPILED)
+    def test_and_nowhere_else(self, reference_calls, backend):
+        for way, run in self.ways().items():
+            with backends.use(backend):
+                run()
+            assert reference_calls == [], way
+
+    def test_a_backward_runs_what_is_chosen_when_it_runs(self, reference_calls):
+        x = torch.ones(100, requires_grad=True)
+        y = F.dropout(x, key=KEY)
+        reference_calls.clear()
+        with backends.use("reference"):
+            y.sum().backward()
+        assert len(reference_calls) == 1
+        assert torch.equal(x.grad, y)
+
+    @pytest.mark.parametrize("compiler", ["eager", "aot_eager"])
+    def test_compiled_code_runs_what_is_chosen_when_it_runs(self, reference_calls, compiler):
+        function = torch.compile(lambda x: F.dropout(x, 0.5, key=KEY), backend=compiler)
+        x = torch.randn(100)
+        expected = F.dropout(x, 0.5, key=KEY)
+        assert torch.equal(function(x), expected)
+        reference_calls.clear()
+        with backends.use("reference"):
+            assert torch.equal(function(x), expected)
+        assert len(reference_calls) == 1
+        for backend in COMPILED:
+            reference_calls.clear()
+            with backends.use(backend):
+                assert torch.equal(function(x), expected)
+            assert reference_calls == []
+
+    @needs_kernels
+    def test_a_profiler_sees_the_operations_of_the_reference_only_there(self):
+        numbers = (torch.randn(2**14), KEY.tensor(), *self.NUMBERS)
+        seen = {}
+        for backend in ("reference", COMPILED[-1]):
+            with backends.use(backend), torch.profiler.profile() as profile:
+                torch.ops.torchdropout.masked_affine(*numbers)
+            seen[backend] = [event.name for event in profile.events()]
+        assert sum("xor" in name for name in seen["reference"]) >= 20  # three a Philox round
+        assert not any("xor" in name for name in seen[COMPILED[-1]])
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+REPORT = """
+import json, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import torchdropout as td
+from torchdropout import backends
+import torch
+x = torch.arange(1000.0)
+y = td.functional.dropout(x, 0.3, key=td.Key(5, 2**40 + 1))
+numbers = (td.Key(5, 2**40 + 1).tensor(), 0.3, 1 / 0.7, 0.0, 0.0, 0, [1])
+z = torch.ops.torchdropout.masked_affine(x, *numbers)
+w = x.clone().requires_grad_()
+torch.manual_seed(3)
+td.functional.dropout(w, 0.3).sum().backward()
+print(json.dumps({
+    "current": backends.current(),
+    "available": backends.available(),
+    "why": backends.why(),
+    "warnings": [[w.category.__name__, str(w.message), w.filename] for w in caught],
+    "kept": [i for i in range(1000) if y[i] != 0],
+    "operator": bool(torch.equal(y, z)),
+    "gradient": w.grad.tolist(),
+    "file": td.__file__,
+}))
+"""
+
+
+def report(processes, path=None, **env):
+    status, text = processes.run(REPORT, path, **env)
+    assert status == 0, text
+    return json.loads(text.splitlines()[-1])
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The package in a directory of its own, to be broken."""
+    target = tmp_path / "torchdropout"
+    shutil.copytree(PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__", "verify"))
+    return target
+
+
+def expected_kept():
+    y = F.dropout(torch.arange(1000.0), 0.3, key=Key(5, 2**40 + 1))
+    return [i for i in range(1000) if y[i] != 0]
+
+
+def expected_gradient():
+    x = torch.arange(1000.0).requires_grad_()
+    torch.manual_seed(3)
+    F.dropout(x, 0.3).sum().backward()
+    return x.grad.tolist()
+
+
+class TestEnvironment:
+    @pytest.mark.integration
+    @pytest.mark.parametrize("name", [*backends.available(), "auto"])
+    def test_it_is_honoured(self, processes, name):
+        seen = report(processes, TORCHDROPOUT_BACKEND=name)
+        if name == "auto":
+            assert seen["current"] == backends.available()[-1]
+            assert "TORCHDROPOUT_BACKEND" not in seen["why"]
+        else:
+            assert seen["current"] == name
+            assert seen["why"] == "requested by TORCHDROPOUT_BACKEND"
+        assert tuple(seen["available"]) == backends.available()
+        assert seen["operator"]
+        assert seen["kept"] == expected_kept()
+        assert seen["gradient"] == expected_gradient()
+        if COMPILED:
+            assert seen["warnings"] == []
+
+    @pytest.mark.parametrize("name", ["cuda", "", "AVX2"])
+    def test_an_unknown_name_fails_the_import(self, processes, name):
+        status, text = processes.run("import torchdropout", TORCHDROPOUT_BACKEND=name)
+        last = text.strip().splitlines()[-1]
+        assert status == 1
+        assert "BackendError: Expected TORCHDROPOUT_BACKEND to name one of 'auto', " in last
+        assert f"got {name!r}" in last
+
+    def test_a_name_that_the_processor_lacks_fails_the_import(self, processes):
+        """An extension that says so, in place of ours."""
+        code = f"""
+            import sys, types
+            known = {{"avx512": "the processor has no avx512bw"}}
+            sys.modules["torchdropout._C"] = types.SimpleNamespace(
+                version={torchdropout.__version__!r},
+                usable=lambda: ("scalar", "avx2"),
+                why_not=known.__getitem__,
+                select=lambda name: None,
+            )
+            import torchdropout
+        """
+        status, text = processes.run(code, TORCHDROPOUT_BACKEND="avx512")
+        assert status == 1
+        last = text.strip().splitlines()[-1]
+        assert "BackendError: Expected TORCHDROPOUT_BACKEND to name one of 'auto', " in last
+        assert "'scalar', 'avx2', got 'avx512', which cannot run on this machine: " in last
+        assert last.endswith(": the processor has no avx512bw.")
+
+
+def truncate(package, file):
+    # Within the headers: cut further behind, the system's loader dies of a bus error.
+    with file.open("r+b") as stream:
+        stream.truncate(200)
+
+
+def garbage(package, file):
+    file.write_bytes(b"no shared object" * 100)
+
+
+def other_processor(package, file):
+    """An ELF file whose header names another machine: that of 64-bit POWER."""
+    with file.open("r+b") as stream:
+        stream.seek(18)
+        stream.write((21).to_bytes(2, "little"))
+
+
+def empty(package, file):
+    file.write_bytes(b"")
+
+
+def other_version(package, file):
+    (package / "_version.py").write_text('__version__ = "999.0"\n')
+
+
+def missing(package, file):
+    file.unlink()
+    (package / "_no_extension.txt").unlink(missing_ok=True)
+
+
+def noted(package, file):
+    file.unlink()
+    (package / "_no_extension.txt").write_text("it could not be compiled: no compiler\n")
+
+
+def noted_at_length(package, file):
+    noted(package, file)
+    with (package / "_no_extension.txt").open("a") as stream:
+        stream.write("\ng++ -c module.cpp\nmodule.cpp:1:2: error: another\n")
+
+
+BROKEN = {
+    truncate: "its file cannot be loaded: ImportError",
+    garbage: "its file cannot be loaded: ImportError",
+    empty: "its file cannot be loaded: ImportError",
+    other_version: (
+        f"its file was built for version {torchdropout.__version__}, and this is version 999.0"
+    ),
+    missing: "it was not built",
+    noted: "it could not be compiled: no compiler",
+    noted_at_length: "it could not be compiled: no compiler (full output: /",
+}
+if sys.platform == "linux":
+    BROKEN[other_processor] = "its file cannot be loaded: ImportError"
+
+
+@needs_kernels
+class TestWithoutKernels:
+    @pytest.fixture
+    def broken(self, copy, request):
+        file = Path(cpu.extension.__file__)
+        request.param(copy, copy / file.name)
+        return copy.parent, BROKEN[request.param]
+
+    each = pytest.mark.parametrize("broken", BROKEN, indirect=True, ids=lambda f: f.__name__)
+
+    @each
+    def test_the_reference_runs_with_one_warning(self, processes, broken):
+        path, reason = broken
+        seen = report(processes, path)
+        assert seen["file"].startswith(str(path))
+        assert seen["current"] == "reference"
+        assert seen["available"] == ["reference"]
+        assert reason in seen["why"]
+        assert seen["operator"]
+        assert seen["kept"] == expected_kept()
+        assert seen["gradient"] == expected_gradient()
+        ((category, message, _file),) = seen["warnings"]
+        assert category == "RuntimeWarning"
+        assert reason in message
+        assert "TORCHDROPOUT_BACKEND=reference" in message
+
+    @each
+    def test_asking_for_the_reference_is_silent(self, processes, broken):
+        path, _ = broken
+        seen = report(processes, path, TORCHDROPOUT_BACKEND="reference")
+        assert seen["warnings"] == []
+        assert seen["current"] == "reference"
+        assert seen["why"] == "requested by TORCHDROPOUT_BACKEND"
+        assert seen["kept"] == expected_kept()
+
+    @each
+    def test_asking_for_kernels_fails_with_the_reason(self, processes, broken):
+        path, reason = broken
+        status, text = processes.run("import torchdropout", path, TORCHDROPOUT_BACKEND="avx2")
+        assert status == 1
+        last = text.strip().splitlines()[-1]
+        assert "BackendError: Expected TORCHDROPOUT_BACKEND to name one of 'auto', " in last
+        assert "'avx2', which cannot run on this machine: there are no compiled kernels: " in last
+        assert reason in last
+
+    def test_left_out_on_purpose_is_no_reason_to_warn(self, processes, copy):
+        (copy / Path(cpu.extension.__file__).name).unlink()
+        note = "it was built with TORCHDROPOUT_NO_EXTENSION set"
+        (copy / "_no_extension.txt").write_text(note)
+        seen = report(processes, copy.parent)
+        assert seen["warnings"] == []
+        assert seen["why"] == f"there are no compiled kernels: {note}"
+
+    def test_the_copy_itself_is_sound(self, processes, copy):
+        seen = report(processes, copy.parent)
+        assert seen["file"].startswith(str(copy))
+        assert seen["current"] == COMPILED[-1]
+        assert seen["warnings"] == []
+
+
+# --- workers, threads, forks ---------------------------------------------------------------------
+
+
+class Dropped(torch.utils.data.Dataset):
+    """Each item is dropout of a row under a key of its own."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, i):
+        return F.dropout(torch.arange(1.0, 40_001.0), 0.3, key=KEY.fold_in(i))
+
+
+class TestConcurrency:
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+    def test_loader_workers(self):
+        loader = torch.utils.data.DataLoader(
+            Dropped(), batch_size=3, num_workers=2, multiprocessing_context="fork"
+        )
+        got = torch.cat(list(loader))
+        assert torch.equal(got, torch.stack([Dropped()[i] for i in range(12)]))
+
+    @pytest.mark.parametrize("backend", backends.available())
+    def test_python_threads(self, backend):
+        """Long enough for the kernels to let other threads run."""
+        x = torch.randn(100_000)
+
+        def run(i):
+            row = x.clone().requires_grad_()
+            y = F.dropout(row, 0.3, key=KEY.fold_in(i))
+            y.sum().backward()
+            F.dropout(y.detach(), 0.5, inplace=True, key=KEY.fold_in(100 + i))
+            return y.detach(), row.grad
+
+        with backends.use(backend), concurrent.futures.ThreadPoolExecutor(2) as pool:
+            expected = [run(i) for i in range(16)]
+            got = list(pool.map(run, range(16)))
+        for one, other in zip(got, expected, strict=True):
+            assert torch.equal(one[0], other[0])
+            assert torch.equal(one[1], other[1])
+
+    def test_seeds_drawn_by_two_threads_are_all_different(self):
+        x = torch.ones(256)
+        torch.manual_seed(0)
+        single = {tuple(F.dropout(x).tolist()) for _ in range(400)}
+        torch.manual_seed(0)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            both = set(pool.map(lambda _: tuple(F.dropout(x).tolist()), range(400)))
+        assert len(single) == 400
+        assert both == single
+
+    @pytest.mark.parametrize("backend", backends.available())
+    def test_in_a_backward(self, backend):
+        """A custom Function and a hook that drop gradients, in autograd's own thread or not."""
+
+        class DropGradient(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 1
+
+            @staticmethod
+            def backward(ctx, gradient):
+                return F.dropout(gradient, 0.3, key=KEY)
+
+        x = torch.ones(50_000, requires_grad=True)
+        y = DropGradient.apply(x)
+        y.register_hook(lambda gradient: F.dropout(gradient, 0.5, key=Key(1)))
+        with backends.use(backend):
+            y.sum().backward()
+            once = F.dropout(torch.ones(50_000), 0.5, key=Key(1))
+            assert torch.equal(x.grad, F.dropout(once, 0.3, key=KEY))
+
+    def test_a_fork_after_a_parallel_run(self, processes):
+        """A child of a process whose pool of threads has run, as a loader's worker is."""
+        code = """
+            import os, signal, torch
+            import torchdropout as td
+            torch.set_num_threads(2)
+            x = torch.ones(2**20)
+            expected = td.functional.dropout(x, 0.3, key=td.Key(1))
+            child = os.fork()
+            if child == 0:
+                signal.alarm(60)
+                torch.set_num_threads(1)
+                same = torch.equal(td.functional.dropout(x, 0.3, key=td.Key(1)), expected)
+                os._exit(0 if same else 1)
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == 0, status
+        """
+        status, text = processes.run(code)
+        assert status == 0, text
+
+
+def test_auto_without_kernels_is_not_a_choice_of_the_reference(monkeypatch):
+    """On a GPU its kernels would not run: the reference would seem to be asked for by name."""
+    monkeypatch.setattr(cpu, "extension", None)
+    monkeypatch.setattr(cpu, "available", lambda: ("reference",))
+    monkeypatch.setattr(cpu, "_current", "reference")
+    monkeypatch.setattr(cpu, "chosen_by", "a call")
+    cpu.select("auto", "a call")
+    assert not devices.reference_chosen()
+    cpu.select("reference", "a call")
+    assert devices.reference_chosen()
+
+
+class Extension:
+    """Stands for the compiled kernels, and notes which were selected."""
+
+    def __init__(self, version=torchdropout.__version__):
+        self.version, self.selected = version, []
+
+    def usable(self):
+        return "scalar", "avx2"
+
+    def select(self, name):
+        self.selected.append(name)
+
+    def why_not(self, name):
+        return f"the processor has no {name}"
+
+
+class TestLoading:
+    """In this process, with a module that stands for the extension."""
+
+    @pytest.fixture(autouse=True)
+    def restored(self, monkeypatch):
+        for name in ("_current", "chosen_by", "triton_by", "why_missing"):
+            monkeypatch.setattr(cpu, name, getattr(cpu, name))
+        monkeypatch.setattr(cpu, "extension", None)
+        monkeypatch.setattr(cpu.triton, "why_not_on_cpu", lambda: "no interpreter")
+        monkeypatch.delenv(cpu.VARIABLE, raising=False)
+
+    @pytest.fixture
+    def imports(self, monkeypatch, tmp_path):
+        """Gives what an import of the extension gives or raises, and what the build noted."""
+
+        def imports(found, note=None):
+            def import_module(name):
+                assert name == "torchdropout._C"
+                if isinstance(found, Exception):
+                    raise found
+                return found
+
+            if note is not None:
+                (tmp_path / "_no_extension.txt").write_text(note)
+            monkeypatch.setattr(cpu, "import_module", import_module)
+            monkeypatch.setattr(cpu.resources, "files", lambda package: tmp_path)
+
+        return imports
+
+    def test_it_is_loaded(self, imports):
+        extension = Extension()
+        imports(extension)
+        assert cpu._load() == ""
+        assert cpu.extension is extension
+        assert extension.selected == []
+        assert cpu.available() == ("reference", "scalar", "avx2")
+
+    @pytest.mark.parametrize("version", ["0.0.1", None])
+    def test_one_of_another_version_runs_the_reference(self, imports, version):
+        extension = Extension(version)
+        imports(extension)
+        assert cpu._load() == (
+            f"its file was built for version {version}, and this is version "
+            f"{torchdropout.__version__}"
+        )
+        assert cpu.extension is None
+        assert extension.selected == [None]
+
+    @pytest.mark.parametrize(
+        ("note", "reason"),
+        [
+            (None, "it was not built"),
+            ("", "it was not built"),
+            ("no compiler\n", "no compiler"),
+            ("no compiler\ncc: not found\n", "no compiler (full output: {note})"),
+        ],
+    )
+    def test_the_build_notes_why_there_is_none(self, imports, tmp_path, note, reason):
+        imports(ModuleNotFoundError("torchdropout._C"), note)
+        assert cpu._load() == reason.format(note=tmp_path / "_no_extension.txt")
+        assert cpu.extension is None
+        assert cpu.available() == ("reference",)
+
+    def test_a_file_that_cannot_be_loaded(self, imports):
+        imports(OSError("undefined symbol"))
+        assert cpu._load() == "its file cannot be loaded: OSError: undefined symbol"
+
+    @pytest.mark.parametrize(
+        ("requested", "note", "warns"),
+        [
+            (None, "no compiler", True),
+            ("auto", "no compiler", True),
+            ("reference", "no compiler", False),
+            (None, "TORCHDROPOUT_NO_EXTENSION was set", False),
+        ],
+    )
+    def test_without_kernels_there_is_a_warning(self, imports, monkeypatch, requested, note, warns):
+        imports(ModuleNotFoundError("torchdropout._C"), note)
+        if requested is not None:
+            monkeypatch.setenv(cpu.VARIABLE, requested)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            cpu.start()
+        assert cpu.why_missing == note
+        assert cpu.current() == "reference"
+        by = cpu.VARIABLE if requested == "reference" else "auto"
+        assert cpu.choice() == ("reference", by)
+        assert len(caught) == warns
+        if warns:
+            assert "no compiled kernels: no compiler. Masks come from" in str(caught[0].message)
+            assert f"{cpu.VARIABLE}=reference to silence" in str(caught[0].message)
+
+    def test_with_kernels_the_fastest_runs(self, imports, monkeypatch):
+        extension = Extension()
+        imports(extension)
+        cpu.start()
+        assert (cpu.choice(), extension.selected) == (("avx2", "auto"), ["avx2"])
+        monkeypatch.setenv(cpu.VARIABLE, "scalar")
+        cpu.start()
+        assert (cpu.choice(), extension.selected) == (("scalar", cpu.VARIABLE), ["avx2", "scalar"])
+        cpu.select("reference", "a call")
+        assert (cpu.choice(), extension.selected[2:]) == (("reference", "a call"), [None])
+        with pytest.raises(BackendError, match=r"got 'neon', .*: the processor has no neon"):
+            cpu.select("neon", "a call")
+        assert cpu.choice() == ("reference", "a call")
+
+    def test_kernels_that_are_missing_are_named(self, imports, monkeypatch):
+        imports(ModuleNotFoundError("torchdropout._C"), "no compiler")
+        monkeypatch.setenv(cpu.VARIABLE, "avx2")
+        with pytest.raises(
+            BackendError, match=r"got 'avx2', .*: there are no compiled kernels: no"
+        ):
+            cpu.start()
+
+    def test_triton_by_name_on_a_gpu_leaves_the_cpu_to_the_fastest(self, imports, monkeypatch):
+        extension = Extension()
+        imports(extension)
+        cpu.start()
+        monkeypatch.setattr(cpu.triton, "is_native", lambda: True)
+        monkeypatch.setattr(cpu.triton, "why_missing", lambda: "")
+        cpu.select("triton", "a call")
+        assert cpu.choice() == ("triton", "a call")
+        assert (cpu.current(), cpu.chosen_by, cpu.triton_by) == ("avx2", "auto", "a call")
+        cpu.select("auto", "another call")
+        assert (cpu.choice(), cpu.triton_by) == (("avx2", "auto"), "")
+        monkeypatch.setattr(cpu.triton, "why_missing", lambda: "it is not installed")
+        with pytest.raises(BackendError, match=r"got 'triton', .*machine: it is not installed"):
+            cpu.select("triton", "a call")
+        monkeypatch.setattr(cpu.triton, "is_native", lambda: False)
+        with pytest.raises(BackendError, match=r"got 'triton', .*machine: no interpreter"):
+            cpu.select("triton", "a call")
+
+    def test_triton_by_name_in_the_interpreter_runs_the_cpu(self, imports, monkeypatch):
+        extension = Extension()
+        imports(extension)
+        cpu.start()
+        monkeypatch.setattr(cpu.triton, "is_native", lambda: False)
+        monkeypatch.setattr(cpu.triton, "why_not_on_cpu", lambda: "")
+        assert cpu.available() == ("triton", "reference", "scalar", "avx2")
+        cpu.select("triton", "a call")
+        assert (cpu.choice(), cpu.triton_by) == (("triton", "a call"), "")
+        assert extension.selected == ["avx2", None]

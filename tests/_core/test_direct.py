@@ -1,0 +1,1136 @@
+"""The short way: where it is open, that it changes nothing but the time, and its gradients."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import gc
+import os
+import sys
+import weakref
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from oracle import DTYPES, dropout, same_bits
+from torchdropout import Key, MaskLayout, backends
+from torchdropout import functional as F
+from torchdropout._core import direct
+from torchdropout._core.contract.layout import row_major
+from torchdropout._core.contract.noise import Law
+from torchdropout.functional import _call
+
+KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
+
+needs_kernels = pytest.mark.skipif(
+    len(backends.available()) == 1, reason=f"needs compiled kernels: {backends.why()}"
+)
+
+
+class Passing(TorchDispatchMode):
+    """Sees every operator and changes nothing: under it the short way is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen.append(function)
+        return function(*args, **kwargs or {})
+
+
+class PassingFunctions(TorchFunctionMode):
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        return function(*args, **kwargs or {})
+
+
+class Mine(torch.Tensor):
+    pass
+
+
+def seeded(function, *args, seed=5, **kwargs):
+    torch.manual_seed(seed)
+    return function(*args, **kwargs)
+
+
+# --- where it is open ----------------------------------------------------------------------------
+
+
+@needs_kernels
+class TestTakes:
+    @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+    def test_plain_tensors_of_every_type(self, dtype):
+        assert direct.takes(torch.ones(3).to(dtype))
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: torch.nn.Parameter(torch.ones(3)),
+            lambda: torch.nn.Buffer(torch.ones(3)),
+            lambda: torch.ones(3, requires_grad=True),
+            lambda: torch.ones(3, requires_grad=True) * 2,
+            lambda: torch.ones(()),
+            lambda: torch.ones(0),
+            lambda: torch.ones(1).expand(4),
+            lambda: torch.ones(4, 5).t()[::2],
+            lambda: torch.ones(3, dtype=torch.complex64).real,
+            lambda: torch.ones(3, dtype=torch.complex64).conj().resolve_conj(),
+            lambda: torch.ones(3, dtype=torch.complex64).conj().conj(),
+        ],
+    )
+    def test_open(self, make):
+        assert direct.takes(make())
+        with torch.no_grad():
+            assert direct.takes(make())
+        with torch.inference_mode():
+            assert direct.takes(make())
+
+    @pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+    @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+    @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    @pytest.mark.parametrize(
+        "make",
+        {
+            "subclass": lambda: torch.ones(3).as_subclass(Mine),
+            "parameter of a subclass": lambda: torch.nn.Parameter(torch.ones(3).as_subclass(Mine)),
+            "meta": lambda: torch.ones(3, device="meta"),
+            "sparse": lambda: torch.ones(3, 3).to_sparse(),
+            "csr": lambda: torch.eye(3).to_sparse_csr(),
+            "mkldnn": lambda: torch.ones(3, 3).to_mkldnn(),
+            "nested": lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+            "jagged": lambda: torch.nested.nested_tensor(
+                [torch.ones(2), torch.ones(3)], layout=torch.jagged
+            ),
+            "quantized": lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+            "conjugated": lambda: torch.ones(3, dtype=torch.complex64).conj(),
+            "conjugated, half": lambda: torch.ones(3, dtype=torch.complex32).conj(),
+            "imaginary part of a conjugated": lambda: (
+                torch.ones(3, dtype=torch.complex64).conj().imag
+            ),
+            "negated": lambda: torch._neg_view(torch.ones(3)),
+            "negated complex": lambda: torch._neg_view(torch.ones(3, dtype=torch.complex64)),
+            "integers": lambda: torch.ones(3, dtype=torch.int64),
+            "bools": lambda: torch.ones(3, dtype=torch.bool),
+            "8 bits": lambda: torch.ones(3).to(torch.float8_e4m3fn),
+            "list": lambda: [1.0],
+            "none": lambda: None,
+        }.items(),
+        ids=lambda item: item[0],
+    )
+    def test_closed(self, make):
+        before = torch.get_rng_state()
+        x = make[1]()
+        assert not direct.takes(x)
+        assert direct.dropout(x, 0.5) is None
+        assert direct.masked_affine(x, (None, 0, 0.5, 0, 2.0, 0.0, 0.0, None)) is None
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_closed_with_the_reference(self):
+        with backends.use("reference"):
+            assert not direct.takes(torch.ones(3))
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("_C", None), ("is_dynamo_compiling", lambda: True)]
+    )
+    def test_closed_without_kernels_and_to_the_compiler(self, name, value, monkeypatch):
+        monkeypatch.setattr(direct, name, value)
+        before = torch.get_rng_state()
+        x, out = torch.ones(3), torch.empty(3)
+        affine, noise = (None, 0, 0.5, 0, 2.0, 0.0, 0.0, None), (None, 0, 1, 0.3, 0.0, 0, None)
+        assert not direct.takes(x)
+        assert direct.dropout(x, 0.5) is None
+        assert direct.masked_affine(x, affine) is None
+        assert direct.masked_affine_into(out, x, affine) is None
+        assert direct.noise_affine(x, noise) is None
+        assert direct.noise_affine_into(out, x, noise) is None
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_a_sum_needs_it_open_to_each_tensor(self):
+        x, closed = torch.ones(3), torch.ones(3).as_subclass(Mine)
+        assert direct.takes_add(x, x, None)
+        assert direct.takes_add(x, x, x)
+        for tensors in ((closed, x, None), (x, closed, None), (closed, x, x), (x, x, closed)):
+            assert not direct.takes_add(*tensors)
+
+    @pytest.mark.parametrize("strides", [None, [1, 6]])
+    @pytest.mark.parametrize(
+        "needed", [(True, True, True), (True, False, False), (False, True, False)]
+    )
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_a_sum_that_triton_serves_is_an_operators(self, monkeypatch, strides, needed, dtype):
+        """Here on the CPU, where the operators run the reference."""
+        call = direct.AffineCall(2**64 - 1, 3, 0.3, -5, 1 / 0.7, 0.0, 0.0, strides)
+        generator = torch.Generator().manual_seed(0)
+        tensors = torch.randn(3, 6, 40, generator=generator).to(dtype)
+        bias, calls = torch.randn(40, generator=generator), []
+
+        def step():
+            given = (*tensors[:2], bias)
+            given = [t.clone().requires_grad_(n) for t, n in zip(given, needed, strict=True)]
+            y = direct.masked_add(*given, call)
+            y.backward(tensors[2])
+            return [y.detach(), *(t.grad for t in given)]
+
+        def backward(*args):
+            calls.append(args)
+            return operator(*args)
+
+        expected, operator = step(), direct.ops.dropout_add_backward
+        monkeypatch.setattr(direct.devices, "serve", lambda x: True)
+        monkeypatch.setattr(direct.ops, "dropout_add_backward", backward)
+        *found, sums = step()
+        *known, expected_sums = expected
+        for got, same in zip(found, known, strict=True):
+            assert (got is None and same is None) or same_bits(got, same)
+        if needed[2]:
+            torch.testing.assert_close(sums, expected_sums)
+        else:
+            assert sums is expected_sums is None
+        mask = 0.3, 1 / 0.7, -5, strides or [40, 1]
+        assert [args[2:] for args in calls] == [(dtype, needed[2], *mask)] * needed[0]
+
+    def test_compiled_autograd_reads_the_backward_of_a_map(self):
+        x = torch.randn(40)
+        call = (5, 3, 0.3, 7, 2.0, 0.1, -1.0, None)
+        node = SimpleNamespace(map=call)
+        gradient, *others = direct._MaskedAffine.backward(node, x)
+        assert same_bits(gradient, direct.masked_affine(x, (*call[:5], 0.0, 0.0, None)))
+        assert others == [None, None]
+
+    @pytest.mark.parametrize("p", [0.0, 1.0, -0.1, float("nan"), 1, True, "x", None])
+    def test_the_shortest_way_takes_only_plain_probabilities(self, p):
+        before = torch.get_rng_state()
+        assert direct.dropout(torch.ones(3), p) is None
+        assert torch.equal(torch.get_rng_state(), before)
+
+    @pytest.mark.parametrize("shared", [(-1,), (2,), (0, 0), (True,), (2**70,), ("x",), (1.0,)])
+    def test_the_shortest_way_takes_only_plain_dimensions(self, shared):
+        before = torch.get_rng_state()
+        assert direct.dropout(torch.ones(3, 2), 0.5, shared) is None
+        assert torch.equal(torch.get_rng_state(), before)
+
+    @pytest.mark.parametrize("into", [False, True])
+    @pytest.mark.parametrize("shape", [(3, 4, 5, 2), (3, 1, 5, 2), (3, 4, 0, 2)])
+    @pytest.mark.parametrize("shared", [(0,), (1,), (3,), (0, 2), (1, 2, 3), (0, 1, 2, 3)])
+    def test_the_shortest_way_shares_draws(self, shared, shape, into):
+        x = torch.randn(shape)
+        out = torch.empty(shape) if into else None
+        y = seeded(direct.dropout, x, 0.5, shared, out)
+        assert y is out or not into
+        with Passing():
+            expected = seeded(F.dropout, x, 0.5, broadcast_dims=shared)
+        assert torch.equal(y, expected)
+
+
+def lazy_cases():
+    z = torch.randn(200, dtype=torch.complex64)
+    return {
+        "conj": z.conj(),
+        "imag of conj": z.conj().imag,
+        "neg": torch._neg_view(z.real),
+        "neg of complex": torch._neg_view(z),
+    }
+
+
+@pytest.mark.parametrize("case", lazy_cases())
+def test_lazy_tensors_have_the_values_that_they_show(case):
+    x = lazy_cases()[case]
+    shown = x.clone().resolve_conj().resolve_neg()
+    assert same_bits(F.dropout(x, 0.3, key=KEY).resolve_neg(), dropout(shown, 0.3, KEY))
+    expected = seeded(F.dropout, shown, 0.3)
+    assert same_bits(seeded(F.dropout, x, 0.3).resolve_neg(), expected)
+    # Written into, they show it too.
+    F.dropout(x, 0.3, True, True, key=KEY)
+    assert same_bits(x.clone().resolve_conj().resolve_neg(), dropout(shown, 0.3, KEY))
+    out = torch._neg_view(torch.ones_like(shown))
+    F.dropout(shown, 0.3, key=KEY, out=out)
+    assert same_bits(out.clone().resolve_neg(), dropout(shown, 0.3, KEY))
+
+
+# --- under modes, transforms and tracers ---------------------------------------------------------
+
+
+@contextlib.contextmanager
+def old_profiler():
+    with torch.autograd.profiler.profile():
+        yield
+
+
+CONTEXTS = {
+    "dispatch mode": Passing,
+    "function mode": PassingFunctions,
+    "device": lambda: torch.device("cpu"),
+    "another device": lambda: torch.device("meta"),
+    "dual level": forward_ad.dual_level,
+    "profiler": torch.profiler.profile,
+    "old profiler": old_profiler,
+}
+
+
+def jit_traced(function, x):
+    return torch.jit.trace(function, (x,), check_trace=False)(x)
+
+
+TRANSFORMS = {
+    "vmap": lambda f, x: torch.func.vmap(f, randomness="same")(x[None])[0],
+    "vmap of vmap": lambda f, x: torch.func.vmap(
+        torch.func.vmap(f, randomness="same"), randomness="same"
+    )(x[None, None])[0, 0],
+    "grad": lambda f, x: torch.func.grad(lambda x: f(x).sum(), has_aux=False)(x) * x,
+    "vjp": lambda f, x: torch.func.vjp(f, x)[0],
+    "jvp": lambda f, x: torch.func.jvp(f, (x,), (x,))[1],
+    "functionalize": lambda f, x: torch.func.functionalize(f)(x),
+    "make_fx": lambda f, x: make_fx(f)(x)(x),
+    "jit.trace": jit_traced,
+    "compile": lambda f, x: torch.compile(f, backend="eager")(x),
+    "compile, aot": lambda f, x: torch.compile(f, backend="aot_eager")(x),
+}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+class TestContexts:
+    x = torch.arange(1.0, 301.0)
+
+    @needs_kernels
+    @pytest.mark.parametrize("context", CONTEXTS)
+    def test_closed_in_it_and_open_after_it(self, context):
+        x = torch.ones(3)
+        with CONTEXTS[context]():
+            assert not direct.takes(x)
+        assert direct.takes(x)
+
+    @pytest.mark.parametrize("context", CONTEXTS)
+    @pytest.mark.parametrize("graph", [True, False])
+    def test_the_same_in_it(self, context, graph):
+        x = self.x.clone().requires_grad_(graph)
+        expected = dropout(self.x, 0.3, KEY)
+        drawn, after = seeded(F.dropout, self.x, 0.3), torch.get_rng_state()
+        with CONTEXTS[context]():
+            y = F.dropout(x, 0.3, key=KEY)
+            z = seeded(F.dropout, x, 0.3)
+            state = torch.get_rng_state()
+        assert y.requires_grad == z.requires_grad == graph
+        assert same_bits(y.detach(), expected)
+        assert same_bits(z.detach(), drawn)
+        assert torch.equal(state, after)
+
+    @pytest.mark.parametrize("context", CONTEXTS)
+    def test_a_backward_in_it(self, context):
+        x = self.x.clone().requires_grad_()
+        y = F.dropout(x, 0.3, key=KEY)
+        gradient = torch.linspace(1, 2, 300)
+        with CONTEXTS[context]():
+            y.backward(gradient)
+        assert same_bits(x.grad, dropout(gradient, 0.3, KEY))
+
+    @needs_kernels
+    @pytest.mark.parametrize("transform", TRANSFORMS)
+    def test_closed_under_it(self, transform):
+        seen = []
+
+        def function(x):
+            if transform != "compile" and transform != "compile, aot":
+                seen.append(direct.takes(x))
+                seen.append(direct.dropout(x, 0.5) is not None)
+            return x * 1
+
+        TRANSFORMS[transform](function, self.x)
+        assert not any(seen)
+        assert seen or transform.startswith("compile")
+        assert direct.takes(self.x)
+
+    @pytest.mark.parametrize("transform", TRANSFORMS)
+    def test_the_same_under_it(self, transform):
+        run = TRANSFORMS[transform]
+        y = run(lambda x: F.dropout(x, 0.3, key=KEY), self.x)
+        expected = dropout(self.x, 0.3, KEY)
+        torch.testing.assert_close(y, expected, rtol=1e-6, atol=0)
+        assert torch.equal(y != 0, expected != 0)
+        if transform in ("jit.trace", "make_fx"):  # they run it twice
+            return
+        drawn, after = seeded(F.dropout, self.x, 0.3), torch.get_rng_state()
+        z = seeded(run, lambda x: F.dropout(x, 0.3), self.x)
+        torch.testing.assert_close(z, drawn, rtol=1e-6, atol=0)
+        assert torch.equal(torch.get_rng_state(), after)
+
+    @needs_kernels
+    def test_what_encloses_a_transform_is_seen_too(self):
+        """x itself is plain; it is the transform around the call that must be asked about."""
+        x, seen = torch.ones(64), []
+
+        def function(row):
+            seen.append(direct.takes(x))
+            return row + F.dropout(x, 0.5)
+
+        y = torch.func.vmap(function, randomness="different")(torch.zeros(3, 64))
+        assert seen == [False]
+        assert len(y.unique(dim=0)) == 3
+
+    @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning")
+    def test_linearize(self):
+        """It runs the function once for the value, outside any transform, and once for the rest."""
+        y, linear = torch.func.linearize(lambda x: F.dropout(x, 0.3, key=KEY), self.x)
+        assert same_bits(y, dropout(self.x, 0.3, KEY))
+        assert same_bits(linear(torch.ones(300)), dropout(torch.ones(300), 0.3, KEY))
+
+    @needs_kernels
+    def test_fake_tensors(self):
+        with FakeTensorMode():
+            fake = torch.ones(3, 4, dtype=torch.bfloat16)
+            assert not direct.takes(fake)
+            y = F.dropout(fake, 0.5)
+            assert (type(y), y.shape, y.dtype) == (type(fake), fake.shape, fake.dtype)
+        assert not direct.takes(fake)
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            assert not direct.takes(torch.ones(3))
+
+    @needs_kernels
+    def test_a_dispatch_mode_sees_the_operators(self):
+        with Passing() as mode:
+            F.dropout(torch.ones(3), 0.5)
+        names = [str(function) for function in mode.seen]
+        assert "torchdropout.draw_keys.default" in names
+        assert "torchdropout.masked_affine.default" in names
+
+    def test_a_function_mode_sees_the_call_as_it_would_see_torch(self):
+        """What is asserted: a mode can stop it from running, as it can stop torch's operations."""
+
+        class Refusing(TorchFunctionMode):
+            def __torch_function__(self, function, types, args=(), kwargs=None):
+                raise ZeroDivisionError
+
+        x, before = torch.ones(3), torch.get_rng_state()
+        with pytest.raises(ZeroDivisionError), Refusing():
+            F.dropout(x, 0.5)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_a_profiler_sees_a_call(self):
+        with torch.profiler.profile() as profile:
+            F.dropout(torch.ones(3), 0.5)
+        assert any("torchdropout::masked_affine" in event.name for event in profile.events())
+
+    def test_forward_mode_tangents(self):
+        tangent = torch.linspace(1, 2, 300)
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(self.x, tangent)
+            y = forward_ad.unpack_dual(F.dropout(dual, 0.3, key=KEY))
+        assert same_bits(y.primal, dropout(self.x, 0.3, KEY))
+        assert same_bits(y.tangent, dropout(tangent, 0.3, KEY))
+
+    def test_saved_tensor_hooks_and_anomaly_mode(self):
+        x = self.x.clone().requires_grad_()
+        saved = torch.autograd.graph.save_on_cpu()
+        with saved, pytest.warns(UserWarning, match="Anomaly"), torch.autograd.detect_anomaly():
+            F.dropout(x, 0.3, key=KEY).sum().backward()
+        assert same_bits(x.grad, dropout(torch.ones(300), 0.3, KEY))
+
+
+# --- what is drawn -------------------------------------------------------------------------------
+
+VARIANTS = {
+    "dropout": (F.dropout, (3, 4, 5)),
+    "alpha": (F.alpha_dropout, (3, 4, 5)),
+    "feature alpha": (F.feature_alpha_dropout, (3, 4, 5)),
+    "1d": (F.dropout1d, (3, 4, 5)),
+    "2d": (F.dropout2d, (3, 4, 5, 2)),
+    "3d": (F.dropout3d, (3, 4, 2, 2, 2)),
+}
+
+
+class TestDrawn:
+    @pytest.mark.parametrize("variant", VARIANTS)
+    @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+    @pytest.mark.parametrize("p", [0.3, 1.0, 0.0])
+    def test_as_the_operator_draws(self, variant, dtype, p):
+        function, shape = VARIANTS[variant]
+        if dtype.is_complex and "alpha" in variant:
+            pytest.skip("alpha dropout is real")
+        wide = torch.complex128 if dtype.is_complex else torch.float64
+        x = torch.randn(shape, dtype=wide).to(dtype)
+        for way in ("plain", "graph", "in place", "in place, graph", "out", "transposed", "shared"):
+            results = []
+            for mode in (contextlib.nullcontext, Passing):
+                start, extra = x.clone(), {}
+                if "graph" in way:
+                    start = start.requires_grad_() * 1
+                if way == "transposed":
+                    start = start.mT
+                if way == "shared":
+                    extra["broadcast_dims"] = (0,)
+                if way == "out":
+                    extra["out"] = torch.empty_like(start)
+                torch.manual_seed(11)
+                with mode():
+                    y = function(start, p, True, "in place" in way, **extra)
+                assert (y is start) == ("in place" in way or (p == 0.0 and way != "out"))
+                results.append((y.detach(), torch.get_rng_state(), y.requires_grad, y.stride()))
+            assert same_bits(results[0][0], results[1][0]), way
+            assert torch.equal(results[0][1], results[1][1]), way
+            assert results[0][2:] == results[1][2:], way
+
+    def test_many_draws_in_turn(self):
+        """The short way and the operator by turns read one stream of seeds."""
+        x = torch.ones(40)
+        keys = seeded(lambda: [Key.draw() for _ in range(20)])
+        torch.manual_seed(5)
+        for i, key in enumerate(keys):
+            with Passing() if i % 2 else contextlib.nullcontext():
+                y = F.dropout(x, 0.5)
+            assert torch.equal(y, F.dropout(x, 0.5, key=key))
+
+    @needs_kernels
+    @pytest.mark.parametrize("kernels", [True, False])
+    def test_draw_seed_is_keys_draw(self, kernels, monkeypatch):
+        if not kernels:
+            monkeypatch.setattr(direct, "_C", None)
+        seeds = seeded(lambda: [direct.draw_seed() for _ in range(1000)])
+        assert seeds == seeded(lambda: [Key.draw().seed for _ in range(1000)])
+        assert max(seeds) > 2**63
+
+    @pytest.mark.parametrize(
+        "first", [torch.inference_mode, torch.no_grad, torch.enable_grad, contextlib.nullcontext]
+    )
+    @pytest.mark.parametrize("then", [torch.inference_mode, torch.no_grad, contextlib.nullcontext])
+    def test_a_threads_first_draw_may_be_anywhere(self, first, then):
+        # Once wrong: a seed's tensor made in inference mode cannot be drawn into outside of it.
+        x = torch.ones(64)
+        expected = seeded(lambda: [F.dropout(x), F.dropout(x)])
+
+        def run():
+            torch.manual_seed(5)
+            with first():
+                one = F.dropout(x)
+            with then():
+                return [one, F.dropout(x)]
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            got = pool.submit(run).result()
+        assert torch.equal(got[0], expected[0])
+        assert torch.equal(got[1], expected[1])
+
+    @pytest.mark.parametrize(
+        "fork", [torch.random.fork_rng, lambda: torch.random.fork_rng(devices=[])]
+    )
+    def test_a_forked_generator(self, fork):
+        x = torch.ones(64)
+        torch.manual_seed(1)
+        with fork():
+            inner = F.dropout(x)
+        assert torch.equal(F.dropout(x), inner)
+
+    def test_nothing_is_drawn_by_a_failed_call(self):
+        before = torch.get_rng_state()
+        for args in ((torch.ones(3), 1.5), (torch.ones(3, dtype=torch.int64), 0.5), ([1.0], 0.5)):
+            with pytest.raises((TypeError, ValueError)):
+                F.dropout(*args)
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+# --- in place ------------------------------------------------------------------------------------
+
+
+class TestInPlace:
+    @pytest.mark.parametrize("graph", [True, False])
+    @pytest.mark.parametrize("write", ["in place", "out"])
+    def test_a_saved_tensor_may_not_be_overwritten(self, graph, write):
+        """Saved by a product, where x has a gradient and where it has none."""
+        weight = torch.ones(50, requires_grad=True)
+        if graph and write == "in place":
+            x = weight * 2
+            y = x * x
+        else:
+            x = torch.randn(50)
+            y = weight * x
+        if write == "in place":
+            F.dropout(x, 0.4, True, True)
+        else:
+            F.dropout(torch.ones(50), 0.4, out=x)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
+
+    @needs_kernels
+    @pytest.mark.parametrize(
+        ("make", "words"),
+        [
+            (lambda: torch.randn(5, requires_grad=True), "a leaf Variable that requires grad"),
+            (lambda: torch.nn.Parameter(torch.randn(5)), "a leaf Variable that requires grad"),
+            (lambda: torch.randn(5, requires_grad=True)[:2], "a view of a leaf Variable"),
+            (lambda: torch.randn(1).expand(5), "more than one element of the written-to"),
+            (lambda: torch.randn(2, 3, requires_grad=True).unbind()[0], "leaf|multiple views"),
+            (lambda: (torch.randn(2, 3, requires_grad=True) * 1).unbind()[0], "multiple views"),
+        ],
+        ids=["leaf", "parameter", "view of a leaf", "expanded", "part of a leaf", "part of many"],
+    )
+    def test_refusals_change_and_draw_nothing(self, make, words):
+        # Once wrong for a part of many without a leaf as base: it had drawn when copy_ refused.
+        x = make()
+        values, version, before = x.detach().clone(), x._version, torch.get_rng_state()
+        with pytest.raises(RuntimeError, match=words):
+            F.dropout(x, 0.5, True, True)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert torch.equal(x.detach(), values)
+        assert x._version == version
+
+    @pytest.mark.parametrize(
+        "view",
+        [
+            lambda b: b[2:],
+            lambda b: b.t(),
+            lambda b: b[:, ::2],
+            lambda b: b.view(-1),
+            lambda b: b[1][2:],
+            lambda b: b.detach(),
+        ],
+        ids=["rows", "transposed", "columns", "flat", "part of a row", "detached"],
+    )
+    def test_views_of_graph_tensors(self, view):
+        start = torch.randn(4, 6, dtype=torch.float64)
+        gradient = torch.randn(4, 6, dtype=torch.float64)
+        results = []
+        for function in (
+            lambda v: F.dropout(v, 0.4, True, True, key=KEY),
+            lambda v: v.mul_(F.dropout(torch.ones_like(v), 0.4, key=KEY)),
+        ):
+            x = start.clone().requires_grad_()
+            base = x * 3
+            part = view(base)
+            got = function(part)
+            assert got is part
+            base.backward(gradient) if base.requires_grad else None
+            results.append((base.detach().clone(), x.grad.clone()))
+        torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-12, atol=0)
+        torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-12, atol=0)
+
+    def test_a_base_after_its_view_was_made(self):
+        """Writing into the base renews the views' history."""
+        x = torch.ones(4, 6, requires_grad=True)
+        base = x * 1
+        view = base[1]
+        F.dropout(base, 0.4, True, True, key=KEY)
+        assert torch.equal(view, base[1])
+        view.sum().backward()
+        expected = torch.zeros(4, 6)
+        expected[1] = F.dropout(torch.ones(4, 6), 0.4, key=KEY)[1]
+        assert torch.equal(x.grad, expected)
+
+    def test_inference_tensors(self):
+        with torch.inference_mode():
+            x = torch.ones(300)
+            y = F.dropout(x, 0.3, key=KEY)
+            assert y.is_inference()
+            expected = dropout(torch.ones(300), 0.3, KEY)
+            assert F.dropout(x, 0.3, True, True, key=KEY) is x
+            assert torch.equal(x, expected)
+            out = torch.empty(300)
+            assert F.dropout(torch.ones(300), 0.3, key=KEY, out=out) is out
+            assert torch.equal(out, expected)
+        before = torch.get_rng_state()
+        with pytest.raises(RuntimeError, match="Inplace update to inference tensor"):
+            F.dropout(x, 0.3, True, True)
+        with pytest.raises(RuntimeError, match="Inplace update to inference tensor"):
+            F.dropout(torch.ones(300), 0.3, out=x)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert torch.equal(x, expected)
+        # Read, they are tensors like others.
+        assert torch.equal(F.dropout(x, 0.3, key=KEY), dropout(x, 0.3, KEY))
+
+    def test_normal_tensors_written_under_inference_mode(self):
+        x = torch.ones(50)
+        version = x._version
+        with torch.inference_mode():
+            F.dropout(x, 0.3, True, True, key=KEY)
+        assert torch.equal(x, dropout(torch.ones(50), 0.3, KEY))
+        assert x._version > version
+
+
+# --- gradients -----------------------------------------------------------------------------------
+
+
+def doubles(*shape):
+    generator = torch.Generator().manual_seed(8)
+    return torch.randn(shape, dtype=torch.float64, generator=generator).requires_grad_()
+
+
+def diagonal(*shape):
+    return dropout(torch.ones(shape, dtype=torch.float64), 0.3, KEY)
+
+
+@needs_kernels
+class TestGradients:
+    @staticmethod
+    def keyed(x):
+        return F.dropout(x, 0.3, key=KEY)
+
+    def test_the_graph_is_of_the_short_way(self):
+        node = self.keyed(doubles(3)).grad_fn
+        assert type(node).__name__ == "_MaskedAffineBackward"
+        with Passing():
+            other = self.keyed(doubles(3)).grad_fn
+        assert type(other) is not type(node)
+
+    @pytest.mark.parametrize(
+        "function",
+        [
+            lambda x: F.dropout(x, 0.3, key=KEY) * x,
+            lambda x: F.alpha_dropout(x, 0.3, True, key=KEY) * x,
+            lambda x: F.dropout(x, 0.3, key=KEY, broadcast_dims=(0,)) * x,
+            lambda x: F.dropout(x * 1, 0.3, True, True, key=KEY) * x,
+            lambda x: F.dropout(x.t(), 0.3, key=KEY).t() * x,
+        ],
+        ids=["plain", "alpha", "shared", "in place", "transposed"],
+    )
+    def test_first_and_second_order(self, function):
+        x = doubles(4, 5)
+        assert torch.autograd.gradcheck(function, (x,), check_batched_grad=True)
+        assert torch.autograd.gradgradcheck(function, (x,), check_batched_grad=True)
+
+    def test_a_gradient_that_has_a_gradient(self):
+        """Twice through the linear map: the derivative for the incoming gradient is the map."""
+        x, v = doubles(50), doubles(50) * 1
+        (first,) = torch.autograd.grad(self.keyed(x), x, v, create_graph=True)
+        assert torch.equal(first, diagonal(50) * v)
+        (for_v,) = torch.autograd.grad(first.sum(), v)
+        assert torch.equal(for_v, diagonal(50))
+
+    def test_a_retained_graph(self):
+        x = doubles(50)
+        y = self.keyed(x)
+        for _ in range(3):
+            x.grad = None
+            y.sum().backward(retain_graph=True)
+            assert torch.equal(x.grad, diagonal(50))
+
+    def test_an_expanded_gradient(self):
+        x = doubles(4, 5)
+        seen = []
+        y = self.keyed(x)
+        y.register_hook(lambda gradient: seen.append(gradient.stride()))
+        y.sum().backward()
+        assert seen == [(0, 0)]
+        assert torch.equal(x.grad, diagonal(4, 5))
+        assert x.grad.is_contiguous()
+
+    @pytest.mark.parametrize(
+        "lay",
+        [lambda x: x.t(), lambda x: x[:, ::2], lambda x: x[1:, 2:], lambda x: x.flip(0).t()],
+        ids=["transposed", "strided", "part", "flipped"],
+    )
+    def test_inputs_and_gradients_that_are_not_contiguous(self, lay):
+        x = doubles(8, 10)
+        part = lay(x)
+        y = self.keyed(part)
+        gradient = torch.randn(tuple(reversed(part.shape)), dtype=torch.float64).t()
+        y.backward(gradient)
+        start = torch.zeros(8, 10, dtype=torch.float64, requires_grad=True)
+        (expected,) = torch.autograd.grad(lay(start), start, dropout(gradient, 0.3, KEY))
+        assert torch.equal(x.grad, expected)
+
+    def test_hooks(self):
+        x, seen = doubles(50), []
+        y = self.keyed(x)
+        x.register_hook(lambda gradient: seen.append(gradient.clone()) or gradient * 2)
+        y.grad_fn.register_prehook(lambda gradients: (gradients[0] * 3,))
+        y.grad_fn.register_hook(lambda into, out: (into[0] * 5,))
+        y.sum().backward()
+        assert torch.equal(seen[0], self.keyed(torch.full((50,), 3.0, dtype=torch.float64)) * 5)
+        assert torch.equal(x.grad, seen[0] * 2)
+
+    def test_module_hooks(self):
+        from torchdropout import nn
+
+        module, seen = nn.Dropout(0.3), []
+        module.register_full_backward_hook(lambda m, into, out: seen.append((into, out)))
+        x = doubles(50)
+        module(x * 1).sum().backward()
+        (((into,), (out,)),) = seen
+        assert torch.equal(into, x.grad)
+        assert torch.equal(out, torch.ones_like(out))
+
+    def test_an_undefined_gradient(self):
+        """A path that autograd leaves out, next to one that it does not."""
+
+        class Half(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 1
+
+            @staticmethod
+            def backward(ctx, gradient):
+                return None
+
+        x = doubles(50)
+        (Half.apply(self.keyed(x)).sum() + x.sum()).backward()
+        assert torch.equal(x.grad, torch.ones_like(x))
+
+    def test_a_gradient_of_another_class(self):
+        x = doubles(50)
+        y = self.keyed(x)
+        gradient = torch.ones(50, dtype=torch.float64).as_subclass(Mine)
+        (got,) = torch.autograd.grad(y, x, gradient)
+        assert torch.equal(got.as_subclass(torch.Tensor), diagonal(50))
+
+    def test_a_lazily_negated_gradient(self):
+        z = torch.randn(50, dtype=torch.complex128, requires_grad=True)
+        y = self.keyed(z)
+        gradient = torch.randn(50, dtype=torch.complex128)
+        (got,) = torch.autograd.grad(y, z, gradient.conj())
+        assert same_bits(got.resolve_conj(), dropout(gradient.conj().resolve_conj(), 0.3, KEY))
+
+    @pytest.mark.parametrize("seed", [0, 2**63 - 1, 2**63, 2**64 - 1])
+    @pytest.mark.parametrize("base", [0, 2**63 - 4, 2**64 - 64])
+    def test_large_seeds_and_bases_come_back(self, seed, base):
+        """Through the backward by both ways; the map holds Python integers."""
+        key, layout = Key(seed, 2**60 - 1), MaskLayout(base, (1,))
+        expected = dropout(torch.ones(64, dtype=torch.float64), 0.3, key, layout)
+        x = doubles(64)
+        for mode in (contextlib.nullcontext, Passing):
+            y = F.dropout(x, 0.3, key=key, layout=layout)
+            with mode():
+                (got,) = torch.autograd.grad(y.sum(), x)
+            assert torch.equal(got, expected)
+
+    def test_a_drawn_seed_comes_back_by_the_operator(self):
+        """Drawn by the short way, in all 64 bits; the backward runs under a mode."""
+        for seed in range(8):
+            x = torch.ones(300, requires_grad=True)
+            y = seeded(F.dropout, x, 0.3, seed=seed)
+            with Passing():
+                y.sum().backward()
+            assert torch.equal(x.grad, y.detach())
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def refused(x, p):
+    with contextlib.suppress(ValueError):
+        F.dropout(x, p)
+
+
+CALLS = {
+    "plain": lambda x: F.dropout(x, 0.3),
+    "keyed": lambda x: F.dropout(x, 0.3, key=KEY),
+    "shared": lambda x: F.dropout(x, 0.3, broadcast_dims=(0,)),
+    "alpha": lambda x: F.alpha_dropout(x, 0.3, True),
+    "in place": lambda x: F.dropout(x * 1, 0.3, True, True),
+    "out": lambda x: F.dropout(x.detach(), 0.3, out=torch.empty(x.shape)),
+    "closed": lambda x: direct.dropout(torch.ones(3, dtype=torch.int64), 0.3),
+    "bad": lambda x: refused(x, 1.5),
+}
+SINGLE = (None, NotImplemented, True, False, torch.Tensor, torch.empty_like, KEY, (), float)
+
+
+@pytest.fixture(scope="module")
+def frozen():
+    """What is there already, up to a million objects, is neither collected nor counted again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.mark.usefixtures("frozen")
+class TestMemory:
+    @pytest.mark.parametrize("call", CALLS)
+    @pytest.mark.parametrize("graph", [True, False])
+    def test_nothing_is_left_of_200_calls(self, call, graph):
+        run = CALLS[call]
+        x = torch.ones(8, 8, requires_grad=graph)
+        p = float("0.3")
+
+        def once():
+            y = run(x)
+            z = F.dropout(x, p)
+            for result in (y, z):
+                if isinstance(result, torch.Tensor) and result.requires_grad:
+                    result.sum().backward()
+            x.grad = None
+
+        def counts():
+            tensors = sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
+            return [tensors, sys.getrefcount(x), sys.getrefcount(p), *map(sys.getrefcount, SINGLE)]
+
+        for _ in range(10):
+            once()
+        gc.collect()
+        gc.disable()
+        try:
+            before = counts()
+            for _ in range(200):
+                once()
+            after = counts()
+        finally:
+            gc.enable()
+        change = [b - a for a, b in zip(before, after, strict=True)]
+        assert change[:3] == [0, 0, 0]
+        assert all(abs(c) < 200 for c in change), change
+
+    @pytest.mark.parametrize("graph", [True, False])
+    def test_an_output_dies_with_its_last_reference(self, graph):
+        x = torch.ones(50, requires_grad=graph)
+        gc.disable()
+        try:
+            y = F.dropout(x, 0.3)
+            output, node = weakref.ref(y), weakref.ref(y.grad_fn) if graph else None
+            assert output() is y
+            del y
+            assert output() is None
+            assert node is None or node() is None
+        finally:
+            gc.enable()
+
+    def test_an_input_dies_with_the_graph(self):
+        """Nothing is saved of it: it dies while the output lives, unless it is a leaf."""
+        x = torch.ones(50, requires_grad=True)
+        hidden = x * 1
+        gone = weakref.ref(hidden)
+        y = F.dropout(hidden, 0.3)
+        del hidden
+        assert gone() is None
+        y.sum().backward()
+        assert torch.equal(x.grad, y.detach())
+
+    @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+    def test_no_memory_of_outputs_is_kept(self):
+        """A thousand outputs of 1 MiB, and their gradients: none of them stays."""
+
+        def resident():
+            pages = Path("/proc/self/statm").read_text().split()[1]
+            return int(pages) * os.sysconf("SC_PAGESIZE")
+
+        x = torch.ones(2**18, requires_grad=True)
+        F.dropout(x, 0.3).sum().backward()
+        before = resident()
+        for _ in range(500):
+            y = F.dropout(x, 0.3)
+            y.backward(x.detach())
+            x.grad = None
+        assert resident() - before < 200 * 2**20
+
+
+# --- into a tensor that may evidently be written -------------------------------------------------
+
+# For each kind of map: into, the rest of the call after the seed, and the function that makes it.
+INTO = {
+    "mask": (direct.masked_affine_into, (0, 0.5, 0, 2.0, 0.0, 0.0, None), F.dropout),
+    "noise": (direct.noise_affine_into, (0, Law.NORMAL, 1.0, 0.0, 0, None), F.gaussian_dropout),
+}
+each_kind = pytest.mark.parametrize("kind", INTO)
+
+
+def written(kind, out, x, seed=5):
+    into, rest, _ = INTO[kind]
+    return into(out, x, (seed, *rest))
+
+
+def channels_last():
+    return torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
+
+
+SHOWN = {
+    "contiguous": lambda: (torch.randn(4, 5), torch.empty(4, 5)),
+    "channels_last": lambda: (channels_last(), torch.empty_like(channels_last())),
+    "one of each layout": lambda: (channels_last(), torch.empty(2, 3, 4, 5)),
+    "transposed": lambda: (torch.randn(4, 5), torch.empty(5, 4).t()),
+    "halves of one memory": lambda: torch.randn(2, 4, 5).unbind(),
+    "no elements": lambda: (torch.randn(0, 5), torch.empty(0, 5)),
+    "a number": lambda: (torch.randn(()), torch.empty(())),
+}
+
+
+@needs_kernels
+@each_kind
+@pytest.mark.parametrize("case", SHOWN)
+def test_what_is_evidently_right_is_written(case, kind):
+    x, out = SHOWN[case]()
+    expected = INTO[kind][2](x.clone(), key=Key(5))
+    version = out._version
+    assert written(kind, out, x) is out
+    assert same_bits(out, expected)
+    assert out._version > version
+
+
+@needs_kernels
+@each_kind
+def test_x_itself_is_written(kind):
+    x = torch.randn(6, 7)
+    expected = INTO[kind][2](x, key=Key(5))
+    assert written(kind, x, x) is x
+    assert same_bits(x, expected)
+
+
+@needs_kernels
+@each_kind
+@pytest.mark.parametrize("inplace", [False, True])
+def test_no_second_result_is_made(monkeypatch, kind, inplace):
+    """Neither of a plain tensor, nor of a strided one, which takes the longer way."""
+    function = INTO[kind][2]
+    x = torch.randn(6, 14)
+    expected = function(x, key=Key(5)), function(x[:, ::2], key=Key(5))
+    monkeypatch.setattr(_call, "compute", lambda *_: pytest.fail("a result of its own"))
+    for i, view in enumerate((x.clone(), x.clone()[:, ::2])):
+        out = view if inplace else torch.empty_like(view)
+        assert same_bits(function(view, key=Key(5), out=out), expected[i])
+
+
+def of_one_memory(x_of, out_of):
+    memory = torch.randn(64)
+    return x_of(memory), out_of(memory)
+
+
+HIDDEN = {
+    "shifted": lambda: of_one_memory(lambda m: m[:40], lambda m: m[8:48]),
+    "the same start, transposed": lambda: of_one_memory(
+        lambda m: m.view(8, 8), lambda m: m.view(8, 8).t()
+    ),
+    "gaps": lambda: (torch.randn(4, 5), torch.empty(4, 10)[:, ::2]),
+    "x with gaps": lambda: (torch.randn(4, 10)[:, ::2], torch.empty(4, 5)),
+    "expanded": lambda: (torch.randn(4, 5), torch.empty(1, 5).expand(4, 5)),
+    "another dtype": lambda: (torch.randn(4, 5), torch.empty(4, 5, dtype=torch.bfloat16)),
+    "another 16 bits": lambda: (torch.randn(4).half(), torch.empty(4, dtype=torch.bfloat16)),
+    "another shape": lambda: (torch.randn(4, 5), torch.empty(5, 4)),
+    "another rank": lambda: (torch.randn(4, 5), torch.empty(4, 5, 1)),
+    "a gradient of x": lambda: (torch.randn(4, requires_grad=True), torch.empty(4)),
+    "a gradient of out": lambda: (torch.randn(4), torch.empty(4, requires_grad=True)),
+    "a subclass": lambda: (torch.randn(4), torch.empty(4).as_subclass(Mine)),
+    "not a tensor": lambda: (torch.randn(4), [0.0] * 4),
+    "on no device": lambda: (torch.randn(4), torch.empty(4, device="meta")),
+}
+
+
+@needs_kernels
+@each_kind
+@pytest.mark.parametrize("case", HIDDEN)
+def test_what_is_not_evident_is_left_alone(case, kind):
+    x, out = HIDDEN[case]()
+    before = x.detach().clone()
+    state = torch.random.get_rng_state()
+    assert written(kind, out, x, seed=None) is None
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(x, before)
+
+
+@needs_kernels
+@each_kind
+def test_a_frozen_out_is_left_to_torch(kind):
+    with torch.inference_mode():
+        out = torch.zeros(4)
+    assert written(kind, out, torch.ones(4)) is None
+
+
+# --- which path a sum takes -----------------------------------------------------------------------
+
+PLAIN = torch.ones(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("x", "changed", "expected"),
+    [
+        (PLAIN, {}, True),
+        (torch.nn.Parameter(PLAIN), {}, True),
+        (PLAIN.as_subclass(Mine), {}, False),
+        (PLAIN.to_sparse(), {}, False),
+        (torch._neg_view(PLAIN), {}, False),
+        (PLAIN, {"serve": False}, False),
+        (PLAIN, {"unwatched": False}, False),
+        (PLAIN, {"compiling": True}, False),
+    ],
+)
+def test_where_triton_serves_a_sum(x, changed, expected, monkeypatch):
+    now = {"serve": True, "unwatched": True, "compiling": False, **changed}
+    monkeypatch.setattr(direct.devices, "serve", lambda x: now["serve"])
+    monkeypatch.setattr(direct._torch, "unwatched", lambda: now["unwatched"])
+    monkeypatch.setattr(direct, "is_dynamo_compiling", lambda: now["compiling"])
+    assert direct._for_triton(x) is expected
+    assert direct.add_draws(x) is not now["serve"]
+
+
+@pytest.mark.parametrize(
+    ("by_cpu", "by_triton", "bias", "expected"),
+    [
+        ("xrb", "", True, True),
+        ("", "xrb", True, True),
+        ("xr", "", True, False),
+        ("xr", "", False, True),
+        ("rb", "", True, False),
+        ("xb", "", True, False),
+        ("x", "rb", True, False),
+        ("", "xr", False, True),
+        ("", "x", False, False),
+        ("", "", True, False),
+    ],
+)
+def test_a_sum_takes_one_way_for_all(by_cpu, by_triton, bias, expected, monkeypatch):
+    """Each letter is a tensor that the way is open to: x, the residual, the bias."""
+    monkeypatch.setattr(direct, "takes", by_cpu.__contains__)
+    monkeypatch.setattr(direct, "_for_triton", by_triton.__contains__)
+    assert direct.takes_add("x", "r", "b" if bias else None) is expected
+
+
+@pytest.mark.parametrize(
+    ("graph", "requires", "by_cpu", "by_triton", "expected"),
+    [
+        (True, True, True, True, False),
+        (True, False, True, False, True),
+        (False, True, True, False, True),
+        (False, True, False, True, True),
+        (True, False, False, False, False),
+    ],
+)
+def test_a_gradient_that_is_final(graph, requires, by_cpu, by_triton, expected, monkeypatch):
+    monkeypatch.setattr(direct, "takes", lambda _: by_cpu)
+    monkeypatch.setattr(direct, "_for_triton", lambda _: by_triton)
+    x = torch.ones(2, requires_grad=requires)
+    with torch.set_grad_enabled(graph):
+        assert direct._is_final(x) is expected
+
+
+def test_keys_and_masks_of_operators():
+    key = torch.tensor([3, 4])
+    assert direct._key(key, 9) is key
+    assert direct._key(2**64 - 1, 9).tolist() == [-1, 9]
+    assert direct._key(5, 0).dtype == torch.int64
+    call = direct.AffineCall(1, 2, 0.3, 7, 1.5, 0.0, 0.0, None)
+    assert direct._mask(call, torch.ones(2, 3, 4)) == (0.3, 1.5, 7, row_major((2, 3, 4)))
+    assert direct._mask(call._replace(strides=(0, 1)), PLAIN) == (0.3, 1.5, 7, (0, 1))
+
+
+def test_a_seed_of_all_bits_without_kernels(monkeypatch):
+    """The same draw as that of the kernels."""
+    monkeypatch.setattr(direct, "_C", None)
+    for seed in range(8):
+        torch.manual_seed(seed)
+        found = direct.draw_seed()
+        torch.manual_seed(seed)
+        assert found == Key.draw().seed
+
+
+@needs_kernels
+@pytest.mark.parametrize("for_x", [False, True])
+@pytest.mark.parametrize("for_residual", [False, True])
+@pytest.mark.parametrize("for_bias", [False, True])
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_sum_has_the_gradients_that_are_needed(for_x, for_residual, for_bias, graph):
+    needs = for_x, for_residual, for_bias
+    given = [
+        torch.ones(shape, requires_grad=n)
+        for shape, n in zip(((4, 3), (4, 3), (3,)), needs, strict=True)
+    ]
+    with torch.set_grad_enabled(graph):
+        y = F.dropout_add(*given[:2], 0.3, key=KEY, bias=given[2])
+    assert y.requires_grad == (graph and any(needs))
+    if not y.requires_grad:
+        return
+    y.sum().backward()
+    scaled = dropout(torch.ones(4, 3), 0.3, KEY)
+    for x, expected in zip(given, (scaled, torch.ones(4, 3), scaled.sum(0)), strict=True):
+        assert (x.grad is not None) == x.requires_grad
+        if x.grad is not None:
+            torch.testing.assert_close(x.grad, expected)

@@ -1,0 +1,582 @@
+"""The private names of torch: all in one file, and each of them missing once."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+import torchdropout
+from processes import PACKAGE
+from torchdropout import Key, backends, errors
+from torchdropout import functional as F
+from torchdropout._core import _torch
+from torchdropout._tools import info
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+KEY = Key(5, 2**40 + 1)
+
+# --- One file ------------------------------------------------------------------------------------
+
+# Private names of Python: those of a named tuple and of the interpreter.
+OF_PYTHON = {"_asdict", "_exit", "_getframe", "_fields", "_replace"}
+
+
+def own_names(trees):
+    """Everything that the package itself defines or assigns."""
+    names = set()
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__") and name not in OF_PYTHON
+
+
+def private_names(tree, own):
+    """Private names of other packages in a file: imported, read, or asked for by a string."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            found += [n for n in node.module.split(".") if is_private(n)]
+            found += [a.name for a in node.names if is_private(a.name)]
+        elif isinstance(node, ast.Import):
+            found += [n for a in node.names for n in a.name.split(".") if is_private(n)]
+        elif isinstance(node, ast.Attribute):
+            # What starts at `torch` is torch's, whatever the package calls its own.
+            root = ast.unparse(node).split(".")[0]
+            if is_private(node.attr) and (root == "torch" or node.attr not in own):
+                found.append(node.attr)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "hasattr"):
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and is_private(name.value) and name.value not in own:
+                found.append(name.value)
+    return found
+
+
+@pytest.mark.integration
+def test_private_names_of_torch_are_in_one_file():
+    trees = {path: ast.parse(path.read_text()) for path in SOURCES}
+    own = own_names(trees.values())
+    found = {}
+    for path, tree in trees.items():
+        place = path.relative_to(PACKAGE).as_posix()
+        found[place] = private_names(tree, own)
+    assert found.pop("_torch.py")
+    # This one is of transformers, in the one file that knows it: it has no public name.
+    assert found.pop("_transformers.py") == ["_attn_implementation"]
+    assert {place: names for place, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from torch import _VF",
+        "from torch._subclasses.fake_tensor import FakeTensorMode",
+        "import torch._dynamo.config as dynamo",
+        "torch._C._len_torch_dispatch_stack()",
+        "module._compiled_call_impl",
+        "x.untyped_storage()._cdata",
+        "getattr(module, '_is_fsdp_managed_module', False)",
+    ],
+)
+def test_they_would_be_found(source):
+    assert private_names(ast.parse(source), {"_own"})
+
+
+def test_what_is_no_private_name_of_torch_is_not():
+    source = "import torch.nn\nself._own\nvalue._replace(a=1)\ntorch.__version__\nos._exit(1)"
+    assert private_names(ast.parse(source), {"_own"}) == []
+
+
+def test_the_extension_is_told_the_names_that_it_reads():
+    """`connect` gets them from `_torch`; one more stands in DLPack's specification."""
+    sources = Path(__file__).parents[2] / "csrc"
+    text = (sources / "module.cpp").read_text()
+    assert '"_' not in text.replace('"__dlpack_c_exchange_api__"', "")
+
+
+# --- Each of them missing ------------------------------------------------------------------------
+
+# Takes a name from torch while ours is imported, and gives it back to torch, which needs it, then.
+# What has it in C, or is a module, is only not found; what is looked for later is not found then.
+WITHOUT = """
+import json, pkgutil
+import torch
+path = {path!r}
+home, _, places = path.partition(":")
+*inner, last = places.split(".")
+resolve_name = pkgutil.resolve_name
+owner = resolve_name(":".join(filter(None, (home, ".".join(inner))))) if places else None
+is_own = places and hasattr(owner, "__dict__") and last in vars(owner)
+def without(name):
+    if name == path:
+        raise AttributeError(name)
+    return resolve_name(name)
+pkgutil.resolve_name = without
+if is_own:
+    taken = vars(owner)[last]
+    delattr(owner, last)
+try:
+    import torchdropout as td
+finally:
+    if is_own:
+        setattr(owner, last, taken)
+from torchdropout._core import _torch, direct
+from torchdropout._tools import info
+x = torch.arange(1000.0)
+key = td.Key(5, 2**40 + 1)
+w = x.clone().requires_grad_()
+torch.manual_seed(3)
+td.functional.dropout(w, 0.3).sum().backward()
+block = td.functional.drop_block2d(torch.ones(1, 1, 8, 8), 0.4, 2, key=key)
+said = None
+try:
+    exec({feature!r})
+except td.errors.TorchVersionError as error:
+    said = str(error)
+print(json.dumps(dict(
+    y=td.functional.dropout(x, 0.3, key=key).tolist(),
+    noise=td.functional.gaussian_dropout(x, 0.3, key=key).tolist(),
+    add=td.functional.dropout_add(x, x, 0.3, key=key).tolist(),
+    tokens=td.functional.token_dropout(x.view(1, 100, 10), 0.3, key=key).tolist(),
+    into=td.functional.dropout(x, 0.3, key=key, out=torch.empty(1000)).tolist(),
+    block=block.tolist(),
+    gradient=w.grad.tolist(),
+    open=direct.takes(x),
+    backend=td.backends.current(),
+    missing=info.gather()["missing"],
+    said=said,
+)))
+"""
+
+# What is refused without a name, as somebody would meet it; else whatever is absent is called.
+FEATURES = {
+    "torch.nn.functional:_canonical_mask": """
+layer = td.nn.MultiheadAttention(4, 2, dropout=0.5)
+q = torch.ones(3, 1, 4)
+layer(q, q, q, attn_mask=torch.zeros(3, 3))
+""",
+    "torch._C:_current_graph_task_id": """
+layer = td.nn.WeightDrop(torch.nn.Linear(3, 3), p=0.5, names=["weight"])
+layer(torch.ones(2, 3))
+layer.module.weight
+""",
+    "torch._C:_len_torch_function_stack": """
+from torchdropout.verify.world import World
+World()
+""",
+    "torch.utils._pytree": """
+from torchdropout.audit_model import sites
+sites(torch.nn.Dropout(), x)
+""",
+    "torch.distributed.tensor._utils:compute_local_shape_and_global_offset": (
+        "_torch.shard_offset()"
+    ),
+    "torch._subclasses.fake_tensor:FakeTensorMode": "_torch.fake_tensors()",
+    "torch._dynamo.config": "_torch.compiler_settings()",
+    "torch._functorch.config": "_torch.gradient_settings()",
+    "torch._dynamo:lookup_backend": "_torch.compiler_backend()",
+    "torch.fx.experimental.proxy_tensor:_CURRENT_MAKE_FX_TRACER": "_torch.current_tracer()",
+}
+ABSENT = """
+(absent,) = (value for value in vars(_torch).values() if isinstance(value, _torch._Absent))
+absent()
+"""
+
+
+@pytest.fixture(scope="module")
+def expected():
+    x = torch.arange(1000.0)
+    w = x.clone().requires_grad_()
+    torch.manual_seed(3)
+    F.dropout(w, 0.3).sum().backward()
+    y = F.dropout(x, 0.3, key=KEY)
+    return {
+        "y": y.tolist(),
+        "noise": F.gaussian_dropout(x, 0.3, key=KEY).tolist(),
+        "add": F.dropout_add(x, x, 0.3, key=KEY).tolist(),
+        "tokens": F.token_dropout(x.view(1, 100, 10), 0.3, key=KEY).tolist(),
+        "into": y.tolist(),
+        "block": F.drop_block2d(torch.ones(1, 1, 8, 8), 0.4, 2, key=KEY).tolist(),
+        "gradient": w.grad.tolist(),
+        "backend": backends.current(),
+    }
+
+
+def without(processes, path, feature="None", before=""):
+    code = before + WITHOUT.format(path=path, feature=feature)
+    status, text = processes.run(code)
+    last = text.splitlines()[-1]
+    return json.loads(last) if status == 0 else last
+
+
+def test_all_is_there_on_this_torch(processes, expected):
+    found = without(processes, "torch:no_name_of_anything")
+    assert {name: found[name] for name in expected} == expected
+    assert found["missing"] == info.gather()["missing"] == "no private name of torch"
+    assert found["open"] == (len(backends.available()) > 1)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", _torch.names, ids=str)
+def test_without(processes, expected, name):
+    is_refused = name.without == _torch.REFUSED
+    feature = FEATURES.get(name.path, ABSENT) if is_refused else "None"
+    found = without(processes, name.path, feature)
+    if name.without == _torch.FAILS:
+        said = f"torch {torch.__version__} has no {name}, which gives torchdropout "
+        assert found.startswith(f"torchdropout.errors.TorchVersionError: {said}"), found
+        return
+    assert isinstance(found, dict), found
+    assert {result: found[result] for result in expected} == expected
+    if is_refused:
+        assert f"has no {name}, which gives torchdropout" in found["said"]
+        return
+    assert found["missing"] == f"{name}: {name.without}"
+    assert found["open"] == (len(backends.available()) > 1 and name.without != _torch.CLOSED)
+
+
+def test_the_kinds_are_all_there():
+    """Some names of each kind, so that the test above has looked at each."""
+    kinds = {name.without for name in _torch.names}
+    assert kinds > {_torch.FAILS, _torch.REFUSED, _torch.CLOSED}
+    assert {name.path for name in _torch.names if name.without == _torch.REFUSED} >= set(FEATURES)
+
+
+# The extension, which finds that torch's table has changed.
+OTHER_TABLE = """
+import glob, importlib.util, sys, types
+root = importlib.util.find_spec("torchdropout").submodule_search_locations[0]
+(file,) = glob.glob(root + "/_C.*so")
+spec = importlib.util.spec_from_file_location("torchdropout._C", file)
+compiled = importlib.util.module_from_spec(spec)
+def connect(*args):
+    raise RuntimeError("torch's DLPack exchange table is of another version")
+replaced = types.SimpleNamespace(**{**vars(compiled), "connect": connect})
+sys.modules["torchdropout._C"] = replaced
+"""
+
+
+@pytest.mark.skipif(len(backends.available()) == 1, reason="needs compiled kernels")
+def test_an_exchange_table_of_another_version(processes, expected):
+    """What `connect` does not know closes the direct path, and the operators go on."""
+    found = without(processes, "torch:no_name_of_anything", before=OTHER_TABLE)
+    assert {name: found[name] for name in expected} == expected
+    assert not found["open"]
+    assert found["missing"] == f"torch.Tensor.__dlpack_c_exchange_api__: {_torch.CLOSED}"
+
+
+# --- Where a call comes from ---------------------------------------------------------------------
+
+
+def test_a_stage_of_a_pipeline_that_infers_shapes_is_known(monkeypatch):
+    class PipelineStage:
+        def _shape_inference(self):
+            return _torch.infers_shapes()
+
+        def forward(self):
+            return _torch.infers_shapes()
+
+    home = "torch.distributed.pipelining.stage"
+    monkeypatch.setitem(sys.modules, home, types.SimpleNamespace(PipelineStage=PipelineStage))
+    assert PipelineStage()._shape_inference()
+    assert not PipelineStage().forward()
+    monkeypatch.delitem(sys.modules, home)
+    assert not PipelineStage()._shape_inference()
+
+
+# --- A torch that is too old ---------------------------------------------------------------------
+
+VERSION = """
+import torch
+torch.__version__ = {version!r}
+import torchdropout
+print("imported")
+"""
+
+
+@pytest.mark.parametrize("version", ["2.9.1+cu128", "2.9.0", "1.13.1"])
+def test_a_torch_that_is_too_old_is_refused(processes, version):
+    status, text = processes.run(VERSION.format(version=version))
+    assert status == 1
+    needs = f"TorchVersionError: torchdropout {torchdropout.__version__} needs torch 2.10 or newer"
+    assert text.strip().endswith(f"{needs}, got torch {version}.")
+
+
+@pytest.mark.parametrize("version", ["2.10.0", "2.10.0a0+git12", "2.16.0.dev20261101", "3.0.0"])
+def test_a_newer_torch_is_not(processes, version):
+    status, text = processes.run(VERSION.format(version=version))
+    assert (status, text.splitlines()[-1]) == (0, "imported")
+
+
+def test_a_mode_that_is_paused_is_not_there_unless_another_is_within_it():
+    class Counts(_torch.OperatorMode):
+        count = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.count += 1
+            return func(*args, **(kwargs or {}))
+
+    x = torch.ones(2)
+    with Counts() as outer:
+        with outer.paused():
+            assert _torch.unwatched()
+            x.add(1)
+        x.add(1)
+        with Counts() as inner, outer.paused():
+            assert not _torch.unwatched()
+            x.add(1)
+        x.add(1)
+    assert (outer.count, inner.count) == (3, 1)
+    assert _torch.unwatched()
+
+
+# --- What it reads from torch --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers"),
+    [("2.10.0", [2, 10]), ("2.9.1+cu128", [2, 9]), ("2.16.0.dev20261101", [2, 16])],
+)
+def test_versions_are_compared_by_two_numbers(version, numbers):
+    assert _torch._numbers(version) == numbers
+
+
+def test_what_is_absent_raises_when_it_is_used():
+    name = _torch.Name("torch._C:_gone", "all", _torch.REFUSED)
+    absent = _torch._Absent(name)
+    for use in (absent, lambda: absent.attribute):
+        with pytest.raises(errors.TorchVersionError, match=r"has no torch\._C\._gone, which gives"):
+            use()
+
+
+def test_modes_on_functions_are_put_back():
+    class Mode(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            return func(*args, **(kwargs or {}))
+
+    before = _torch.function_modes()
+    with Mode() as outer, Mode() as inner:
+        within = _torch.function_modes()
+        assert within[0][-2:] == (outer, inner)
+        assert _torch.innermost_mode() is inner
+        _torch.set_function_modes(before)
+        assert _torch.function_modes() == before
+        torch.set_default_device("meta")
+        assert torch.ones(1).is_meta
+        _torch.set_function_modes(within)
+        assert _torch.function_modes() == within
+        assert not torch.ones(1).is_meta
+    assert _torch.function_modes() == before
+
+
+def test_the_innermost_mode():
+    state = _torch.function_modes()
+    try:
+        _torch.set_function_modes(((), None, None))
+        assert _torch.innermost_mode() is None
+        mode = torch.utils._device.DeviceContext("cpu")
+        with mode:
+            assert _torch.innermost_mode() is mode
+        assert _torch.innermost_mode() is None
+    finally:
+        _torch.set_function_modes(state)
+
+
+def test_the_hooks_of_a_class_are_removed():
+    class Mine:
+        def __call__(self, *_):
+            calls.append("mine")
+
+    calls, module = [], torch.nn.ReLU()
+    for register in (module.register_forward_pre_hook, module.register_forward_hook):
+        register(Mine())
+        register(lambda *_: calls.append("other"))
+    handle = module.register_forward_pre_hook(Mine(), with_kwargs=True)
+    registries = [registry for registry, _, _ in _torch.entries_of(handle)]
+    assert registries[0] is module._forward_pre_hooks
+    assert all(number == handle.id for _, number, _ in _torch.entries_of(handle))
+    assert len(registries) == 2  # one notes that it takes keyword arguments
+    _torch.remove_hooks(module, Mine)
+    assert all(handle.id not in registry for registry in registries)
+    assert _torch.entries_of(handle) == []
+    module(torch.ones(1))
+    assert calls == ["other", "other"]
+
+
+def test_hooks_get_numbers_that_are_free():
+    first = _torch.reserve_hooks(0)
+    assert _torch.reserve_hooks(first + 5) == first + 5
+    assert _torch.reserve_hooks(first) == first + 5
+    handle = torch.nn.ReLU().register_forward_hook(lambda *_: None)
+    assert handle.id == first + 5
+
+
+def test_what_is_compiled():
+    module = torch.nn.ReLU()
+    assert not _torch.is_compiled(module)
+    assert _torch.compiled_call(module) is None
+    _torch.set_compiled_call(module, len)
+    assert _torch.is_compiled(module)
+    assert _torch.compiled_call(module) is len
+    wrapper = torch.nn.Module()
+    wrapper.add_module("_orig_mod", torch.nn.ReLU())
+    assert _torch.is_compiled(wrapper)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({}, False),
+        ({"_is_fsdp_managed_module": True}, False),
+        ({"_is_fsdp_managed_module": True, "_fsdp_use_orig_params": False}, True),
+        ({"_is_fsdp_managed_module": True, "_fsdp_use_orig_params": True}, False),
+        ({"_fsdp_use_orig_params": False}, False),
+    ],
+)
+def test_what_fsdp_manages(attributes, expected):
+    module = torch.nn.ReLU()
+    vars(module).update(attributes)
+    assert _torch.is_inside_fsdp(module) == expected
+
+
+def node(**meta):
+    return types.SimpleNamespace(meta=meta)
+
+
+def settings(monkeypatch, **changed):
+    """The compiler's settings for gradients, as they are without a change."""
+    default = {
+        "activation_memory_budget": 1.0,
+        "aggressive_recomputation": False,
+        "ban_recompute_not_in_allowlist": True,
+    }
+    monkeypatch.setattr(
+        _torch, "gradient_settings", lambda: types.SimpleNamespace(**{**default, **changed})
+    )
+
+
+@pytest.mark.parametrize(
+    ("custom", "changed", "expected"),
+    [
+        (None, {}, [1.0]),
+        ({"a_memory_budget": 0.5, "other": 3}, {}, [1.0, 0.5]),
+        ("memory_budget", {"activation_memory_budget": 0.25}, [0.25]),
+        (None, {"activation_memory_budget_require_full_coverage": True}, [1.0]),
+        (None, {"activation_memory_budget_require_full_coverage": False}, [1.0, 0]),
+    ],
+)
+def test_budgets(custom, changed, expected, monkeypatch):
+    settings(monkeypatch, **changed)
+    assert _torch.budgets(node(custom=custom)) == expected
+    assert _torch.budgets(node())[0] == expected[0]
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"), [("is_backward", True), ("is_forward", False), (None, False)]
+)
+def test_nodes_of_a_backward(tag, expected):
+    assert _torch.is_of_backward(node(partitioner_tag=tag)) == expected
+    assert not _torch.is_of_backward(node())
+
+
+@pytest.mark.parametrize("graph", [True, False])
+@pytest.mark.parametrize(
+    ("tracer", "tag", "changed", "again"),
+    [
+        (None, "is_backward", {}, (False, False)),
+        (False, "is_backward", {"aggressive_recomputation": True}, (False, False)),
+        (True, "is_backward", {}, (True, True)),
+        (True, "is_forward", {}, (False, False)),
+        (True, "is_forward", {"aggressive_recomputation": True}, (True, False)),
+        (True, "is_forward", {"ban_recompute_not_in_allowlist": False}, (True, False)),
+        (True, "is_forward", {"activation_memory_budget": 0.5}, (True, False)),
+        (True, "is_backward", {"activation_memory_budget": 0.5}, (True, True)),
+    ],
+)
+def test_nodes_that_a_backward_runs_again(tracer, tag, changed, again, graph, monkeypatch):
+    settings(monkeypatch, **changed)
+    found = None if tracer is None else types.SimpleNamespace(is_hop_subgraph_tracer=lambda: tracer)
+    monkeypatch.setattr(_torch, "current_tracer", lambda: found)
+    with torch.set_grad_enabled(graph):
+        assert _torch.runs_again(node(partitioner_tag=tag)) == again[not graph]
+
+
+def test_the_randomness_of_each_vmap_around_a_call():
+    found = []
+
+    def inner(x):
+        found.append((_torch.vmap_randomness(), _torch.refuses_functions()))
+        return x
+
+    def outer(x):
+        found.append((_torch.vmap_randomness(), _torch.refuses_functions()))
+        return torch.vmap(inner, randomness="different")(x)
+
+    x = torch.ones(2, 3)
+    torch.vmap(outer, randomness="same")(x)
+    torch.func.grad(lambda x: inner(x).sum())(x)
+    torch.func.functionalize(inner)(x)
+    inner(x)
+    assert found == [
+        ({"same"}, False),
+        ({"same", "different"}, False),
+        (set(), False),
+        (set(), True),
+        (set(), False),
+    ]
+
+
+def test_a_trace_refuses_functions(monkeypatch):
+    monkeypatch.setattr(torch.jit, "is_tracing", lambda: True)
+    assert _torch.refuses_functions()
+
+
+@pytest.mark.parametrize("is_compiling", [False, True])
+def test_whether_a_backward_runs(is_compiling, monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: is_compiling)
+    x, found = torch.ones(1, requires_grad=True), []
+    y = x * 1
+    y.register_hook(lambda _: found.append(_torch.in_backward()))
+    assert not _torch.in_backward()
+    torch.autograd.backward(y)
+    assert found == [not is_compiling]
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_the_region_that_is_checkpointed(reentrant):
+    def region(x):
+        for begins in (True, False):
+            found.append(_torch.checkpoint_region(begins))
+        return x * 1
+
+    found = []
+    x = torch.ones(1, requires_grad=True)
+    assert _torch.checkpoint_region(True) is None
+    with torch.no_grad():
+        assert _torch.checkpoint_region(True) is None
+    torch.utils.checkpoint.checkpoint(region, x, use_reentrant=reentrant)
+    first, second = found
+    assert callable(getattr(*first))
+    assert first[1] == ("run_function" if reentrant else "recompute_fn")
+    assert second == (None if reentrant else first)
+    if reentrant:
+        assert getattr(*first) is region
+
+
+def test_the_cache_of_parametrized_values():
+    assert _torch.parametrize_cache() == {}
+    with torch.nn.utils.parametrize.cached():
+        assert _torch.parametrize_cache() is torch.nn.utils.parametrize._cache

@@ -1,0 +1,309 @@
+"""`torchdropout audit-model`."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from torchdropout.audit_model.load import Input, load_model, read_input, read_inputs
+from torchdropout.cli import run
+from torchdropout.errors import ArgumentValueError, TargetError
+
+PAGE = Path(__file__).parents[2] / "docs" / "audit-model.md"
+FAULTY = Path(__file__).parent / "models" / "faulty.py"
+
+
+def audit(*arguments):
+    return run(["audit-model", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("name", ["alive", "named"])
+def test_errors(name, capsys):
+    assert audit(f"{FAULTY}:{name}") == 1
+    out, err = capsys.readouterr()
+    assert "TD301 alive-in-eval  the model's own F.dropout" in out
+    assert "drop " in out
+    assert err == ""
+
+
+def test_the_page_shows_what_is_printed(capsys, monkeypatch):
+    """Compared without times and measured rates."""
+    monkeypatch.chdir(FAULTY.parent)
+    assert audit("my_model.py:build") == 1
+    printed = capsys.readouterr().out
+    blocks = PAGE.read_text(encoding="utf-8").split("```")
+    command = "\n$ torchdropout audit-model my_model.py:build\n"
+    shown = next(block.removeprefix(command) for block in blocks if block.startswith(command))
+    source = (FAULTY.parent / "my_model.py").read_text()
+    assert f"python\n{source}" in blocks
+
+    def plain(text):
+        words = (re.sub(r"0\.\d{3,}|\d+\.\d s", "#", line).split() for line in text.splitlines())
+        return list(words)
+
+    assert plain(printed) == plain(shown)
+
+
+def test_inputs_are_made(capsys):
+    assert audit(f"{FAULTY}:bare", "--input", "4x64", "--format", "json") == 1
+    out, err = capsys.readouterr()
+    data = json.loads(out)
+    assert [site["kind"] for site in data["sites"]] == ["Dropout", "F.dropout"]
+    assert err == "printed by the factory\n"
+
+
+def test_a_named_input(capsys):
+    assert audit(f"{FAULTY}:bare", "--input", "x=4x64:float32") == 1
+
+
+@pytest.mark.parametrize("target", ["instance", "Alive"])
+def test_an_instance_or_a_class(target):
+    assert audit(f"{FAULTY}:{target}", "--input", "4x64") == 1
+
+
+def test_a_package(capsys):
+    assert audit("torchvision.models:squeezenet1_1", "--input", "2x3x64x64") == 0
+    assert "classifier.0  Dropout  0.5" in capsys.readouterr().out
+
+
+@pytest.mark.integration
+def test_a_package_whose_name_begins_as_torch_does_has_lines(capsys):
+    assert audit("torchvision.models:swin_t", "--input", "1x3x32x32", "--format", "json") == 0
+    sites = json.loads(capsys.readouterr().out)["sites"]
+    lines = {one["line"].rpartition(":")[0] for one in sites if one["kind"] == "StochasticDepth"}
+    assert lines == {"torchvision/models/swin_transformer.py"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import sys\nsys.exit(0)",
+        "def build():\n    raise SystemExit",
+        "class M(torch.nn.Module):\n    def forward(self):\n        exit(0)\nbuild = M()",
+        "class M(torch.nn.Module):\n    config = property(lambda self: exit(0))\n"
+        "    def forward(self):\n        pass\nbuild = M()",
+        "def __getattr__(name):\n    exit(0)",
+    ],
+    ids=["file", "factory", "forward", "property", "attribute"],
+)
+def test_a_target_that_ends_the_program_is_an_error(body, tmp_path, capsys):
+    file = tmp_path / "ends.py"
+    file.write_text(f"import torch\n{body}\n")
+    before = sys.path.copy(), set(sys.modules)
+    assert audit(f"{file}:build") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "SystemExit" in err
+    assert sys.path == before[0]
+    assert not [name for name in set(sys.modules) - before[1] if "_target_" in name]
+
+
+ENDS = {
+    "exit": ("import os\nos._exit(0)", "the process ended with exit code 0"),
+    "kill": ("import os\nos.kill(os.getpid(), 9)", "the process ended with SIGKILL"),
+    "exec": ("import os\nos.execv('/bin/true', ['true'])", "the process ended with exit code 0"),
+    "left-behind": (
+        "import os, subprocess\nsubprocess.Popen(['sleep', '600'], close_fds=False)\nos._exit(0)",
+        "the process ended with exit code 0",
+    ),
+    "raise": ("raise KeyError('x')", "KeyError"),
+}
+# The command in a fork for each, in a session of its own: they share what takes long, to import
+# torch. It writes into files, not pipes: what is left behind would hold those open.
+COMMANDS = """
+import contextlib, gc, os, signal, sys
+from torchdropout.__main__ import main
+gc.freeze()  # or each fork looks for garbage among what was imported, at its end
+for name in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        os.setsid()
+        for descriptor, kind in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{name}.{kind}", os.O_WRONLY | os.O_CREAT), descriptor)
+        sys.argv = ["torchdropout", "audit-model", f"{name}.py:build"]
+        sys.exit(main())
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    print(code)
+"""
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """The exit code, stdout and stderr of the command on each."""
+    folder = tmp_path_factory.mktemp("ends")
+    for name, (body, _) in ENDS.items():
+        text = "def build():\n" + "".join(f"    {line}\n" for line in body.splitlines())
+        (folder / f"{name}.py").write_text(text)
+    command = [sys.executable, "-c", COMMANDS, *ENDS]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=True
+    )
+    codes = map(int, done.stdout.split())
+    return {
+        name: (code, *((folder / f"{name}.{kind}").read_text() for kind in ("out", "err")))
+        for name, code in zip(ENDS, codes, strict=True)
+    }
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+@pytest.mark.parametrize("name", ENDS)
+def test_a_process_that_ends_is_noticed(name, ended):
+    code, out, err = ended[name]
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert ENDS[name][1] in line
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+def test_a_process_and_what_it_has_started_end_with_the_command(tmp_path):
+    file = tmp_path / "hangs.py"
+    file.write_text(
+        "import os, subprocess\n"
+        "def build():\n"
+        "    child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "    print(os.getpid(), child.pid, flush=True)\n"
+        "    child.wait()\n"
+    )
+    command = [sys.executable, "-m", "torchdropout", "audit-model", f"{file}:build"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        started = process.stderr.readline().split()
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()  # until nothing that the target has started holds it open
+    assert process.returncode == -signal.SIGTERM
+    assert len(started) == 2
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+
+
+def test_what_a_model_says_is_one_line_without_control_characters(tmp_path, capsys):
+    file = tmp_path / "says.py"
+    file.write_text("def build():\n    raise ValueError('\\x1b]0;title\\x07\\n::error::x')\n")
+    assert audit(f"{file}:build") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+
+
+def test_advice_fails_only_when_strict(capsys):
+    assert audit(f"{FAULTY}:never") == 0
+    assert audit(f"{FAULTY}:never", "--strict") == 1
+    assert audit(f"{FAULTY}:never", "--strict", "--exit-zero") == 0
+    assert audit(f"{FAULTY}:alive", "--exit-zero") == 0
+
+
+@pytest.mark.parametrize("form", ["text", "json", "html"])
+def test_a_file(form, tmp_path, capsys):
+    file = tmp_path / "report"
+    assert audit(f"{FAULTY}:alive", "--format", form, "--output", file) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("torchdropout: 1 error at 2 sites in")
+    assert "alive-in-eval" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("nothing", "Expected TARGET as `package.module:Attribute` or `path/file.py:Attribute`"),
+        (
+            "no.such.package:f",
+            "to name an importable module, no.such.package, got no module named 'no'",
+        ),
+        ("nowhere.py:f", "to name a Python file, nowhere.py, got no such file"),
+        ("faulty.py:gone", "to name an attribute 'gone'"),
+        (
+            "faulty.py:no_model",
+            "to return a model, (model, args) or (model, args, kwargs), got int",
+        ),
+        ("faulty.py:broken", "RuntimeError: no weights"),
+        ("faulty.py:bare", "in the pass 'train' with no arguments"),
+    ],
+)
+def test_what_cannot_be_run(target, said, capsys):
+    assert audit(target.replace("faulty.py", str(FAULTY))) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+
+
+@pytest.mark.parametrize("text", ["", "x", "4x", "4x-1", "4:nothing", "a-b=4", "4:Tensor", "3.5"])
+def test_inputs_that_are_none(text, capsys):
+    with pytest.raises(ArgumentValueError, match="Expected `--input` to be"):
+        read_input(text)
+    assert audit(f"{FAULTY}:bare", "--input", text) == 2
+
+
+def test_inputs():
+    assert read_input("2") == Input("", (2,), torch.float32)
+    assert [each.name for each in read_inputs(["2", "2", "x=2", "y=2"])] == ["", "", "x", "y"]
+    with pytest.raises(ArgumentValueError, match=r"once for each name, got 'x=2' \(str\) and"):
+        read_inputs(["x=2", "2", "x=3"])
+    ids = read_input("ids=3x5:int64").make(torch.device("cpu"))
+    assert ids.dtype == torch.int64
+    assert set(ids.flatten().tolist()) <= {0, 1}
+    for dtype in ("float64", "complex64"):
+        made = read_input(f"8:{dtype}").make(torch.device("cpu"))
+        assert made.dtype == getattr(torch, dtype)
+        assert not set(made.tolist()) & {0, 1}
+    assert bool(read_input("4:bool").make(torch.device("cpu")).all())
+    assert read_input("4:bfloat16").make(torch.device("meta")).is_meta
+    before = torch.get_rng_state()
+    read_input("4x4").make(torch.device("cpu"))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+LAZY = """
+import torch
+from helper import drop
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        import helper, later
+        return later.same(helper.drop(x))
+
+def build():
+    return Net(), (torch.ones(64),)
+"""
+
+
+def test_a_file_imports_its_neighbours_also_when_it_is_called(tmp_path, capsys):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "net.py").write_text(LAZY)
+    (folder / "helper.py").write_text(
+        "import torch.nn.functional as F\ndef drop(x):\n    return F.dropout(x, 0.5)\n"
+    )
+    (folder / "later.py").write_text("def same(x):\n    return x\n")
+    before = sys.path.copy(), set(sys.modules)
+    assert audit(f"{folder}/net.py:build") == 1
+    # Relative to the folder that the command was run in, not to the target's.
+    assert "F.dropout (elsewhere/helper.py:3) drops in eval" in capsys.readouterr().out
+    assert sys.path == before[0]
+    assert not {"net", "helper", "later"} & (set(sys.modules) - before[1])
+    assert not list(folder.rglob("__pycache__"))
+
+
+def test_a_tuple_of_something_else():
+    with pytest.raises(TargetError, match=r"got \(int, int, int, int\)"):
+        load_model("test_sites_cli_targets:four")
+
+
+@pytest.fixture(autouse=True)
+def targets(tmp_path, monkeypatch):
+    """A module in the current folder."""
+    (tmp_path / "test_sites_cli_targets.py").write_text(
+        "def four():\n    return 1, 2, 3, 4\n\ndef empty():\n    return ()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+
+
+def test_an_empty_tuple():
+    with pytest.raises(TargetError, match=r"got \(\)"):
+        load_model("test_sites_cli_targets:empty")

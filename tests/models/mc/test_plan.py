@@ -1,0 +1,1154 @@
+"""`mc.plan`: the sites of many models, how each is reached, and that nothing else changes."""
+
+import contextlib
+import copy
+import dataclasses
+import random
+import re
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import torchdropout as td
+from family import IDENTITIES, First
+from stochastic import (
+    Attention,
+    Functional,
+    Gated,
+    Last,
+    Noise,
+    Packed,
+    Threshold,
+    Weights,
+    encoder,
+    limit,
+    mlp,
+    seeded,
+    state_of,
+)
+from torchdropout import mc, nn
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
+from torchdropout.functional._part import Axis
+from torchdropout.models.mc._plan import (
+    Plan,
+    PlannedSite,
+    _above,
+    _by_path,
+    _planned,
+    _scripted_draws,
+    check_plan,
+    following,
+    may_train,
+    question,
+    training,
+)
+from torchdropout.models.scope import SiteId
+from torchdropout.models.scope._places import Site, Sites
+from torchdropout.models.scope._watch import Draw, Place, tree_of
+
+CALL, MODE, KEY = "its call", "its module put in training", "a key given to its module"
+X = torch.randn(4, 5, 8, generator=torch.Generator().manual_seed(0))
+IMAGES = X.flatten()[: 2 * 3 * 4 * 6].reshape(2, 3, 4, 6)
+
+
+def drawn(model, *args, **kwargs):
+    """The sites of a model as text, its p and how it is reached; the proof holds."""
+    model.eval()
+    before = state_of(model)
+    plan = mc.plan(model, *args, **kwargs)
+    assert state_of(model) == before
+    assert not plan.problem
+    assert not plan.unreached
+    assert "eval's" in plan.proof
+    return [(str(site.id), site.kind, site.p, site.reached) for site in plan.sites]
+
+
+# --- Reach ---------------------------------------------------------------------------------------
+
+SDPA = "scaled_dot_product_attention"
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_an_encoder_has_four_sites_a_layer_with_and_without_its_fast_path():
+    model = seeded(encoder)
+    names = [(".self_attn", SDPA), (".dropout1", "dropout"), (".dropout", "dropout")]
+    names.append((".dropout2", "dropout"))
+    expected = [(f"layers.{i}{name} #0", kind, 0.1, CALL) for i in (0, 1) for name, kind in names]
+    assert drawn(model, X) == expected
+    hidden = torch.zeros(4, 5, dtype=torch.bool)
+    hidden[1:, 3:] = True  # nested tensors, where the fast path is taken
+    assert drawn(model, X, src_key_padding_mask=hidden) == expected
+
+
+CASES = {
+    "weights": (lambda: Weights(True), [("mha #0", "dropout", 0.25, CALL)]),
+    "no weights": (lambda: Weights(False), [("mha #0", SDPA, 0.25, CALL)]),
+    "sdpa": (Attention, [("(the model itself) #0", SDPA, 0.4, MODE)]),
+    "lstm": (lambda: Last(torch.nn.LSTM), [("rnn #0", "dropout", 0.5, CALL)]),
+    "gru": (lambda: Last(torch.nn.GRU, bidirectional=True), [("rnn #0", "dropout", 0.5, CALL)]),
+    "rnn": (lambda: Last(torch.nn.RNN), [("rnn #0", "dropout", 0.5, CALL)]),
+    "functional": (
+        Functional,
+        [(f"(the model itself) #{i}", "dropout", p, CALL) for i, p in enumerate((0.3, 0.2))],
+    ),
+    "noise": (Noise, [("(the model itself) #0", "randn", None, MODE)]),
+    "alpha": (
+        lambda: torch.nn.AlphaDropout(0.3),
+        [("(the model itself) #0", "alpha_dropout", 0.3, CALL)],
+    ),
+    "inplace": (
+        lambda: mlp(torch.nn.Dropout(0.5, inplace=True)),
+        [("2 #0", "dropout", 0.5, CALL)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_torch_and_code_of_users(case):
+    make, expected = CASES[case]
+    assert drawn(seeded(make), X) == expected
+
+
+def test_packed_sequences():
+    lengths = torch.tensor([5, 3, 4, 5])
+    assert drawn(seeded(Packed), X, lengths) == [("rnn #0", "dropout", 0.5, CALL)]
+
+
+def test_a_drop_path_by_bernoulli():
+    ((site, kind, p, reached),) = drawn(Gated(), X)
+    assert (site, kind, reached) == ("(the model itself) #0", "bernoulli", MODE)
+    assert p == pytest.approx(0.3)
+
+
+def test_a_threshold_of_random_numbers_is_reached_and_not_proven():
+    plan = mc.plan(Threshold().eval(), X)
+    assert [site.kind for site in plan.sites] == ["rand"]
+    assert plan.proof == "The effect of (the model itself) #0 is unknown: its draw has no mean."
+    assert not plan.problem
+
+
+class Call(torch.nn.Module):
+    """A module, and how it is called."""
+
+    def __init__(self, module, call):
+        super().__init__()
+        self.module = module
+        self.call = call
+
+    def forward(self, x):
+        return self.call(self.module, x)
+
+
+def mha():
+    return nn.MultiheadAttention(8, 2, dropout=0.3, batch_first=True)
+
+
+WORDS = torch.arange(20).reshape(4, 5) % 7
+FAMILY = {
+    **{
+        name: (lambda make=make: torch.nn.Sequential(make()), X)
+        for name, make in IDENTITIES.items()
+    },
+    "Dropout3d": (lambda: nn.Dropout3d(0.5), IMAGES[:, :, None]),
+    "Dropout2d": (lambda: nn.Dropout2d(0.5), IMAGES),
+    "DropBlock2d": (lambda: nn.DropBlock2d(0.2, 3), IMAGES),
+    "DropBlock3d": (lambda: nn.DropBlock3d(0.2, 1), IMAGES[:, :, None]),
+    "NMDropout": (lambda: nn.NMDropout(2, 4), X),
+    "MultiheadAttention": (
+        lambda: First(Call(mha(), lambda m, x: m(x, x, x))),
+        X,
+    ),
+    "ConcreteDropout": (lambda: nn.ConcreteDropout(torch.nn.Linear(8, 3)), X),
+    "DropoutAdd": (lambda: Call(nn.DropoutAdd(0.3), lambda m, x: m(x, x)), X),
+    "EmbeddingDropout": (lambda: nn.EmbeddingDropout(torch.nn.Embedding(7, 4), 0.3), WORDS),
+    "LayerDrop": (lambda: nn.LayerDrop(torch.nn.Linear(8, 8), 0.5), X),
+    "MultiSampleDropout": (lambda: nn.MultiSampleDropout(0.3, torch.nn.Linear(8, 3)), X),
+    "LSTM": (lambda: First(nn.LSTM(8, 4, 2, dropout=0.3, recurrent_dropout=0.2)), X),
+    "GRU": (lambda: First(nn.GRU(8, 4, 2, dropout=0.3)), X),
+    "VariationalLinear": (lambda: nn.VariationalLinear(8, 3), X),
+    "VariationalConv2d": (lambda: nn.VariationalConv2d(3, 2, 2), IMAGES),
+    "WeightDrop": (lambda: First(nn.WeightDrop(torch.nn.LSTM(8, 4), 0.5)), X),
+    "Zoneout": (lambda: Call(nn.Zoneout(0.3), lambda m, x: m(x, x)), X),
+}
+
+
+def test_the_table_has_our_whole_family():
+    bases = {"ConcreteDropout", "DropoutAdd"}
+    modules = {name for name, value in vars(nn).items() if isinstance(value, type)}
+    assert modules - {*FAMILY} == set(), bases
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_our_family_is_reached(name):
+    make, x = FAMILY[name]
+    ((_, _, _, reached),) = drawn(seeded(make), x)
+    assert reached in (CALL, KEY) or name in ("MultiSampleDropout", "Zoneout")
+
+
+# --- The table -----------------------------------------------------------------------------------
+
+
+def test_the_table_is_printed():
+    model = torch.nn.Sequential(torch.nn.Dropout(0.25), Gated(), nn.GaussianNoise(0.1)).eval()
+    assert str(mc.plan(model, torch.ones(4, 5), exclude="2", p={"0": 0.125})) == (
+        "site  draws           p      how it is reached\n"
+        "0 #0  dropout         0.125  its call\n"
+        "1 #0  bernoulli       0.3    its module put in training\n"
+        "2 #0  gaussian_noise         left as in eval\n"
+        "\n"
+        "One input in another batch, and in another order: the same.\n"
+        "2 of 3 sites draw. With the mean of each draw the output is eval's, bit for bit."
+    )
+
+
+def test_the_sites_of_a_plan_say_more():
+    plan = mc.plan(mlp(torch.nn.Dropout(0.25)).eval(), X, include="2")
+    (site,) = plan.sites
+    assert site == (td.mc.PlannedSite(site.id, "dropout", 0.25, CALL, True, True, (2, 5, 16)))
+    assert site.path == "2"
+    assert site.id == ("2", 0)
+
+
+def test_what_has_no_batch_says_so():
+    model = torch.nn.Sequential(torch.nn.Flatten(0), torch.nn.Dropout(0.5)).eval()
+    (site,) = mc.plan(model, torch.ones(4, 8)).sites
+    assert site.batched  # eight of a sample
+    model = Call(torch.nn.Dropout(0.5), lambda m, x: m(x[:, None] * x))  # pairs
+    (site,) = mc.plan(model.eval(), torch.ones(4, 8)).sites
+    assert not site.batched
+    assert site.reached == "its call, but dimensions 0 and 1 of its draws both follow the batch"
+
+
+def test_a_plan_takes_few_forwards():
+    calls = []
+    model = torch.nn.Sequential(*(torch.nn.Dropout(0.5) for _ in range(20))).eval()
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    mc.plan(model, X)
+    assert len(calls) == 10
+
+
+# --- Which ---------------------------------------------------------------------------------------
+
+
+def test_include_exclude_and_p():
+    model = torch.nn.Sequential(*(torch.nn.Dropout(0.1 * i) for i in (1, 2, 3))).eval()
+
+    def on(**options):
+        plan = mc.plan(model, X, **options)
+        return {site.path: site.p for site in plan.sites if site.selected}
+
+    assert on() == pytest.approx({"0": 0.1, "1": 0.2, "2": 0.3})
+    assert [*on(include="[01]")] == ["0", "1"]
+    assert [*on(include=["0", "2"], exclude="0")] == ["2"]
+    assert on(p=0.5) == {"0": 0.5, "1": 0.5, "2": 0.5}
+    assert on(p={"*": 0.5, "1": 0.9}) == {"0": 0.5, "1": 0.9, "2": 0.5}
+    for name in ("include", "exclude"):
+        with pytest.raises(
+            ArgumentValueError, match=rf"`{name}` to be patterns .*\(0, 1, 2\).*'7'"
+        ):
+            on(**{name: "7"})
+    with pytest.raises(ArgumentValueError, match=r"`p` to be patterns of paths"):
+        on(p={"layer*": 0.5})
+    with pytest.raises(ArgumentValueError, match=r"`p` to be in \[0, 1\]"):
+        on(p=1.5)
+    with pytest.raises(ArgumentTypeError, match="`include` to be a pattern of paths, or several"):
+        on(include=[3])
+    with pytest.raises(ArgumentValueError, match="to leave a site that draws"):
+        on(include="0", exclude="*")
+
+
+def test_the_rate_of_an_attention_may_be_another():
+    plan = mc.plan(seeded(encoder).eval(), X, p=0.5)
+    assert {site.kind for site in plan.sites} == {SDPA, "dropout"}
+    assert {site.p for site in plan.sites} == {0.5}
+
+
+# --- Nothing else --------------------------------------------------------------------------------
+
+
+class Shifted(torch.nn.Module):
+    """Dropout, and something else that depends on the training mode."""
+
+    def forward(self, x):
+        if self.training:
+            return x * torch.empty_like(x).bernoulli_(0.5) * 2 + 1
+        return x
+
+
+class Auxiliary(torch.nn.Module):
+    """A classifier that has a further output in training, as GoogLeNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.aux = torch.nn.Dropout(0.5)
+        self.drop = torch.nn.Dropout(0.2)
+
+    def forward(self, x):
+        if self.training:
+            return self.drop(x), self.aux(x)
+        return self.drop(x)
+
+
+class Obeys(torch.nn.Module):
+    """Draws if it is called so."""
+
+    def forward(self, x, draws):
+        return x * torch.empty_like(x).bernoulli_(0.5) * 2 if draws else x
+
+
+class Around(torch.nn.Module):
+    """Turns on dropout in another module, and does something else in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = Obeys()
+
+    def forward(self, x):
+        return self.part(x, self.training) + int(self.training)
+
+
+OTHER = "something other than dropout depends on the training mode"
+
+
+def test_something_else_that_depends_on_the_mode_is_a_problem():
+    plan = mc.plan(torch.nn.Sequential(Shifted()).eval(), X)
+    assert plan.problem == (
+        f"With the mean of each draw the output differs from eval's by 1: {OTHER}. The first "
+        "module with another output is 0 (Shifted): exclude='0' leaves its dropout off, and "
+        "on_unreached='ignore' accepts it."
+    )
+    assert str(plan).endswith(f"1 of 1 sites draw. {plan.problem}")
+    assert not plan.proof
+
+
+class PatchDropout(torch.nn.Module):
+    """Tokens in the order of random numbers, as in timm."""
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        order = torch.randn(x.shape[:2]).argsort(-1)[:, :3]
+        return x.gather(1, order[..., None].expand(-1, -1, x.shape[-1]))
+
+
+class OfBooleans(torch.nn.Module):
+    """Dropout by a condition."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        if self.how == "bool tensor":
+            return torch.zeros_like(x, dtype=torch.bool).bernoulli_(0.5) * x * 2
+        draw = torch.bernoulli(torch.full_like(x, 0.5))
+        if self.how == "bool":
+            return torch.where(draw.bool(), 2 * x, 0)
+        return draw.eq(1) * x * 2 if self.how == "equal" else InFunction.apply(x, draw)
+
+
+class InFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, draw):
+        mask = draw > 0.5
+        ctx.save_for_backward(mask)
+        return x * mask * 2
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.saved_tensors[0] * 2, None
+
+
+@pytest.mark.parametrize(
+    ("module", "site"),
+    [
+        (PatchDropout(), "randn"),
+        *((OfBooleans(how), "bernoulli") for how in ("bool", "equal", "bool tensor", "function")),
+    ],
+)
+def test_the_mean_of_a_draw_that_is_a_condition_or_an_order_shows_nothing(module, site):
+    """With dropout around it whose mean shows something."""
+    model = torch.nn.Sequential(Gated(), module, torch.nn.Dropout(0.5)).eval()
+    x = torch.randn(4, 5, 8)
+    plan = mc.plan(model, x)
+    assert not plan.problem
+    what = "a condition or an order follows its draw, whose mean shows nothing"
+    assert plan.proof == f"The effect of 1 #0 is unknown: {what}."
+    assert [(s.path, s.kind, s.selected) for s in plan.sites][1] == ("1", site, True)
+    samples = mc.MCDropout(model, 4, task="regression", keep_samples=True)(x).samples
+    assert not torch.equal(samples[0], samples[1])
+
+
+class Unscaled(torch.nn.Module):
+    """A product with the draw, whose mean is not 1."""
+
+    def forward(self, x):
+        return x * torch.bernoulli(torch.full_like(x, 0.5)) if self.training else x
+
+
+class Barely(torch.nn.Module):
+    def forward(self, x):
+        return Gated.forward(self, x) + 1e-4 if self.training else x
+
+
+@pytest.mark.parametrize(
+    ("make", "path", "fix"),
+    [
+        (lambda: torch.nn.Sequential(Unscaled()), "1.0", "exclude='1.0' leaves its"),
+        (Barely, "1", "exclude='1' leaves its"),
+        (lambda: torch.nn.Sequential(Shifted(), PatchDropout()), "1.0", "exclude='1.0' leaves its"),
+        (Around, "1", "exclude='1.*' leaves the dropout in it"),
+    ],
+    ids=["unscaled", "barely", "before", "around"],
+)
+def test_a_problem_names_the_module_and_what_to_pass(make, path, fix):
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8), make(), torch.nn.Linear(8, 8)).eval()
+    x = torch.randn(4, 5, 8)
+    plan = mc.plan(model, x)
+    assert f"with another output is {path} (" in plan.problem
+    assert f": {fix}" in plan.problem
+    excluded = re.search("exclude='(.*?)'", plan.problem)[1]
+    model.append(torch.nn.Dropout(0.5).eval())
+    assert not mc.plan(model, x, exclude=excluded).problem
+
+
+class Paired(torch.nn.Module):
+    """Two outputs in training, of which one is dropped."""
+
+    def forward(self, x):
+        return (Gated.forward(self, x), x) if self.training else x
+
+
+def test_an_output_of_another_form_is_a_problem():
+    plan = mc.plan(Paired().eval(), X)
+    assert plan.problem.startswith(
+        f"With the mean of each draw the output has another form than eval's: {OTHER}."
+    )
+
+
+def test_what_eval_does_not_run_stays_off():
+    plan = mc.plan(Auxiliary().eval(), X)
+    assert plan.proof == "With the mean of each draw the output is eval's, bit for bit."
+    assert [(site.path, site.selected, site.reached) for site in plan.sites] == [
+        ("drop", True, CALL),
+        ("aux", False, "left as in eval, which does not run it"),
+    ]
+    assert str(plan).splitlines()[-1].startswith("1 of 2 sites draw.")
+
+
+def test_what_is_left_out_needs_no_training_mode():
+    model = torch.nn.Sequential(torch.nn.Dropout(), Shifted()).eval()
+    assert mc.plan(model, X).problem
+    plan = mc.plan(model, X, include="0")
+    assert plan.proof == "With the mean of each draw the output is eval's, bit for bit."
+    assert [site.reached for site in plan.sites] == [CALL, "left as in eval"]
+
+
+def test_a_model_that_drops_in_eval_too():
+    model = Call(torch.nn.Identity(), lambda m, x: F.dropout(m(x), 0.5)).eval()
+    state = torch.get_rng_state()
+    plan = mc.plan(model, X)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert plan.proof == (
+        "With the mean of each draw the output is eval's, where it draws in eval too, bit for bit."
+    )
+    assert not plan.problem
+
+
+class Counting(torch.nn.Module):
+    """Dropout, and a buffer that changes in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        if self.training:
+            self.calls += 1
+            x = x * torch.empty_like(x).bernoulli_(0.5) * 2
+        return x
+
+
+def test_a_buffer_that_changes_is_a_problem_and_is_put_back():
+    model = torch.nn.Sequential(Counting()).eval()
+    plan = mc.plan(model, X)
+    assert plan.problem == "Turning dropout on changes the buffer 0.calls too."
+    assert model[0].calls == 0
+
+
+def norms():
+    """Modules with buffers that change in training, around dropout."""
+    old = torch.nn.utils.spectral_norm
+    new = torch.nn.utils.parametrizations.spectral_norm
+    return torch.nn.Sequential(
+        new(torch.nn.Linear(8, 8)),
+        torch.nn.BatchNorm1d(5),
+        torch.nn.Dropout(0.5),
+        torch.nn.RReLU(),
+        old(torch.nn.Linear(8, 8)),
+        Gated(),
+        torch.nn.InstanceNorm1d(5, affine=True, track_running_stats=True),
+    )
+
+
+def test_norms_stay_in_eval():
+    model = seeded(norms)
+    assert [site for site, *_ in drawn(model, X)] == ["2 #0", "5 #0"]
+
+
+def test_observers_stay_in_eval():
+    from torch.ao import quantization
+
+    model = torch.nn.Sequential(quantization.MovingAverageMinMaxObserver(), torch.nn.Dropout(0.5))
+    model(X)
+    assert [site for site, *_ in drawn(model, X)] == ["1 #0"]
+
+
+class Breaks(torch.nn.Module):
+    """A forward that fails when it draws, at its n-th call."""
+
+    def __init__(self, error, calls):
+        super().__init__()
+        self.error = error
+        self.calls = calls
+
+    def forward(self, x):
+        self.calls -= 1
+        if self.calls <= 0:
+            raise self.error
+        return Gated.forward(self, x)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("oh"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("calls", range(1, 8))
+def test_however_it_ends_everything_is_as_before(error, calls):
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), Breaks(error, calls)).eval()
+    before = state_of(model)
+    with pytest.raises(type(error)):
+        mc.plan(model, X)
+    assert state_of(model) == before
+    assert not torch.overrides._get_current_function_mode_stack()
+
+
+@dataclasses.dataclass
+class Output:
+    """An output that torch cannot look into."""
+
+    logits: torch.Tensor
+    inner: object = None
+
+
+class Attributes:
+    """The same without fields."""
+
+    def __init__(self, y):
+        self.logits = y
+
+
+class Wrapped(torch.nn.Module):
+    """Dropout, with or without something else, in an object."""
+
+    def __init__(self, wrap, shift):
+        super().__init__()
+        self.wrap = wrap
+        self.shift = shift
+
+    def forward(self, x):
+        if self.training:
+            x = x * torch.empty_like(x).bernoulli_(0.5) * 2 + self.shift
+        return self.wrap(x)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [Output, Attributes, lambda y: [Output(y[:0], Attributes(y))], lambda y: {"a": Output(y)}],
+    ids=["dataclass", "object", "nested", "dict"],
+)
+def test_outputs_in_objects_are_compared(wrap):
+    assert mc.plan(Wrapped(wrap, 0.0).eval(), X).proof.endswith("bit for bit.")
+    assert "differs from eval's by 1" in mc.plan(Wrapped(wrap, 1.0).eval(), X).problem
+
+
+def test_an_output_without_tensors_proves_nothing():
+    plan = mc.plan(Wrapped(lambda y: None, 1.0).eval(), X)
+    assert plan.proof == (
+        "Whether anything else changes is unknown: the output, NoneType, has no tensor."
+    )
+    assert not plan.problem
+
+
+def test_the_arguments_are_as_before():
+    x = X.clone()
+    mc.plan(torch.nn.Sequential(torch.nn.Dropout(0.5, inplace=True)).eval(), x)
+    assert torch.equal(x, X)
+
+
+def test_nor_do_those_in_a_list_change():
+    """A tensor that has a history has no `deepcopy`."""
+    weight = torch.ones(8, requires_grad=True)
+    x = X * weight
+
+    class Writes(torch.nn.Module):
+        def forward(self, x, rows):
+            rows[0].mul_(2)
+            return F.dropout(x, 0.5, self.training)
+
+    assert not mc.plan(Writes().eval(), x, [x]).problem
+    assert torch.equal(x, X)
+
+
+# --- Bad input -----------------------------------------------------------------------------------
+
+
+def compiled(model):
+    model.compile(backend="eager")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    {
+        "training": (mlp(), ArgumentValueError, "`model` to be a model in eval: call model.eval()"),
+        "part in training": (
+            torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Dropout()).eval(),
+            ArgumentValueError,
+            "a model in eval.* got model='1' ",
+        ),
+        "scripted": (
+            "script",
+            ArgumentTypeError,
+            "`model` to be a module that torch.jit did not compile",
+        ),
+        "traced": ("trace", ArgumentTypeError, "`model` to be a module that torch.jit did not"),
+        "a function": (F.relu, ArgumentTypeError, "`model` to be a module, got"),
+        "DataParallel": (
+            torch.nn.DataParallel(mlp()).eval(),
+            ArgumentTypeError,
+            "`model` to be the module that is wrapped, model.module, got .*DataParallel",
+        ),
+        "compiled": (
+            torch.compile(mlp().eval(), backend="eager"),
+            ArgumentTypeError,
+            "`model` to be a module that torch.compile did not compile",
+        ),
+        "compile()": (
+            torch.nn.Sequential(compiled(mlp())).eval(),
+            ArgumentTypeError,
+            "`model` to be a module that torch.compile did not compile.* got model='0'",
+        ),
+        "no site": (
+            torch.nn.Linear(8, 2).eval(),
+            ArgumentValueError,
+            "a model that draws, got none: neither a dropout of torch",
+        ),
+        "p = 0": (mlp(torch.nn.Dropout(0.0)).eval(), ArgumentValueError, "a model that draws, got"),
+    }.values(),
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_bad_models(model, error, message):
+    if model == "script":
+        model = torch.jit.script(mlp(torch.nn.Dropout()).eval())
+    elif model == "trace":
+        model = torch.jit.trace(mlp(torch.nn.Dropout()).eval(), X)
+    if isinstance(model, torch.nn.Sequential) and "got model='1'" in message:
+        model[1].train()
+    with pytest.raises(error, match=message):
+        mc.plan(model, X)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_a_scripted_part_that_draws_is_not_reached():
+    part = torch.jit.script(mlp(torch.nn.Dropout(0.5)))
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), part).eval()
+    plan = mc.plan(model, X)
+    assert {str(site): name for site, name in plan.unreached.items()} == {
+        "1 #0": "dropout in scripted code"
+    }
+    assert "1 #0  dropout in scripted code       not reached" in str(plan)
+    still = torch.jit.script(torch.nn.Linear(8, 8))
+    assert not mc.plan(torch.nn.Sequential(torch.nn.Dropout(0.5), still).eval(), X).unreached
+
+
+def test_what_cannot_be_given_a_key_is_named():
+    model = Call(torch.nn.Dropout(0.5), lambda m, x: m(x) + torch.poisson(x.abs() * 0)).eval()
+    plan = mc.plan(model, X)
+    assert {str(site): name for site, name in plan.unreached.items()} == {
+        "(the model itself) #0": "poisson"
+    }
+    assert str(plan).splitlines()[-1].startswith("1 of 2 sites draw.")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_draws_that_no_function_shows():
+    @torch.jit.script
+    def noise(x: torch.Tensor) -> torch.Tensor:
+        return x + torch.rand_like(x)
+
+    model = Call(torch.nn.Dropout(0.5), lambda m, x: m(noise(x))).eval()
+    plan = mc.plan(model, X)
+    assert {str(site): name for site, name in plan.unreached.items()} == {
+        "(the model itself) #0": "code that no function shows (torch's generator advances)"
+    }
+
+
+def test_a_model_that_draws_by_numpy_alone():
+    model = Call(torch.nn.Identity(), lambda m, x: m(x) * np.random.rand()).eval()
+    plan = mc.plan(model, X)
+    assert {*plan.unreached.values()} == {
+        "code that no function shows (NumPy's generator advances)"
+    }
+    with pytest.raises(SiteError, match="got code that no function shows"):
+        mc.MCDropout(model, 2)(X)
+
+
+GATED = {
+    "native_dropout": lambda x: torch.native_dropout(x, 0.5, True)[0],
+    "poisson": torch.poisson,
+    "multinomial": lambda x: x + torch.multinomial(x, 1),
+    "randint": lambda x: x + torch.randint(2, x.shape),
+    "randperm": lambda x: x[torch.randperm(len(x))],
+    "exponential_": lambda x: torch.empty_like(x).exponential_(),
+    "binomial": lambda x: torch.binomial(x * 4, x * 0.5),
+    "gumbel_softmax": F.gumbel_softmax,
+}
+CODE = "code that no function shows ({} generator advances)"
+HIDDEN = {
+    "aten.native_dropout": (
+        lambda x: torch.ops.aten.native_dropout(x, 0.5, True)[0],
+        CODE.format("torch's"),
+    ),
+    "aten.bernoulli": (lambda x: torch.ops.aten.bernoulli(x * 0.5), CODE.format("torch's")),
+    "random": (lambda x: x * random.random(), CODE.format("Python's")),
+    "numpy": (lambda x: x * np.random.rand(), CODE.format("NumPy's")),
+}
+
+
+class InTraining(torch.nn.Module):
+    """It computes something else in training, perhaps with generators of its own."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.torch = torch.Generator().manual_seed(1)
+        self.python = random.Random(1)
+        self.numpy = np.random.default_rng(1)
+
+    def forward(self, x):
+        return self.function(x) if self.training else x
+
+
+def unreached(model, *args, **options):
+    found = mc.plan(model, *args, **options).unreached
+    return {str(site): name for site, name in found.items()}
+
+
+ONES = torch.ones(3, 4)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("name", [*GATED, *HIDDEN])
+def test_what_draws_in_training_alone_is_named(name, beside):
+    """Training mode would turn it on, and no key can be given to it."""
+    function, said = HIDDEN.get(name) or (GATED[name], name)
+    # torchdropout: ignore[dropout-before-batchnorm]
+    first = torch.nn.Dropout(0.5) if beside else torch.nn.Linear(4, 4)
+    model = torch.nn.Sequential(first, torch.nn.BatchNorm1d(4), torch.nn.Sigmoid())
+    model.append(InTraining(function)).eval()
+    where = "(the model itself)" if name in HIDDEN else "3"
+    before = state_of(model)
+    assert unreached(model, ONES) == {f"{where} #0": said}
+    assert state_of(model) == before
+    lines = str(mc.plan(model, ONES)).splitlines()
+    assert lines[-1].startswith(f"{int(beside)} of {1 + beside} sites draw.")
+    with pytest.raises(SiteError, match=f"got {re.escape(said)}"):
+        mc.MCDropout(model, 2)(ONES)
+    with pytest.raises(SiteError, match=f"got {re.escape(said)}"), mc.active(model):
+        model(ONES)
+    if beside:  # what the user leaves off is not named
+        for options in ({"exclude": "3"}, {"include": "0"}):
+            assert unreached(model, ONES, **options) == {}
+            mc.MCDropout(model, 2, **options)(ONES)
+
+
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        (
+            lambda m, x: x * torch.bernoulli(x * 0.5, generator=m.torch),
+            "bernoulli by a generator of its own",
+        ),
+        (lambda m, x: x * m.python.random(), "python, a generator of its own"),
+        (lambda m, x: x * m.numpy.random(), "numpy, a generator of its own"),
+    ],
+)
+def test_a_generator_of_its_own_is_named_and_put_back(draw, said):
+    part = InTraining(lambda x: draw(part, x))
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Sigmoid(), part).eval()
+
+    def states():
+        return (
+            part.torch.get_state().tolist(),
+            part.python.getstate(),
+            part.numpy.bit_generator.state,
+        )
+
+    before = states()
+    assert unreached(model, ONES) == {"2 #0": said}
+    assert states() == before
+    model.train()
+    td.find_sites(model, ONES)
+    assert states() == before
+    with td.keyed(model, seed=0):  # a call with a generator of its own is left as it is
+        model(ONES)
+    assert states() != before
+
+
+def test_a_generator_that_no_module_holds_is_named_and_put_back():
+    generator = torch.Generator().manual_seed(1)
+    draws = [lambda x: td.functional.dropout(x, 0.5, generator=generator), torch.nn.Identity()]
+    for draw, expected in zip(draws, ({"1 #0"}, set()), strict=True):
+        model = torch.nn.Sequential(torch.nn.Dropout(0.5), InTraining(draw)).eval()
+        before = generator.get_state()
+        assert unreached(model, ONES).keys() == expected
+        assert torch.equal(generator.get_state(), before)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_numbers_that_are_not_finite_are_like_evals(value):
+    """Such as those of padding, or of classes that are ruled out."""
+    model = Call(torch.nn.Dropout(0.5), lambda m, x: (m(x), torch.full_like(x, value)))
+    model.register_buffer("unset", torch.tensor(torch.nan))
+    plan = mc.plan(model.eval(), ONES)
+    assert plan.proof == "With the mean of each draw the output is eval's, bit for bit."
+    assert not plan.problem
+
+    drop = InTraining(lambda x: x * torch.empty_like(x).bernoulli_(0.5) * 2 + 0.25)
+    model = Call(drop, lambda m, x: torch.cat((m(x), torch.full_like(x, value)))).eval()
+    assert "differs from eval's by 0.25" in mc.plan(model, ONES).problem
+
+
+OUT_OF_MEMORY = [
+    (torch.OutOfMemoryError, "CUDA out of memory."),
+    (RuntimeError, "DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+    (MemoryError, ""),
+]
+
+
+@pytest.mark.parametrize(("error", "text"), OUT_OF_MEMORY)
+def test_out_of_memory_halves_the_inputs_of_a_forward(error, text):
+    model, x = mlp().eval(), torch.ones(10, 8)
+    expected = mc.plan(model, x)
+    handle = limit(model, 4, error, text)
+    with pytest.warns(RuntimeWarning) as said:
+        found = mc.plan(model, x)
+    assert {one.filename for one in said} == {__file__}
+    assert [str(one.message) for one in said] == [
+        "Out of memory with 10 inputs in a forward: continuing with 5.",
+        "Out of memory with 5 inputs in a forward: continuing with 3.",
+    ]
+    handle.remove()
+    assert [*found.found.values()] == [*expected.found.values()]
+    assert str(found) == str(expected)
+
+
+@pytest.mark.parametrize(("error", "text"), OUT_OF_MEMORY)
+@pytest.mark.parametrize("inputs", [1, 10])
+@pytest.mark.filterwarnings("ignore:Out of memory with:RuntimeWarning")
+def test_out_of_memory_with_three_inputs_says_what_helps(error, text, inputs):
+    model = mlp().eval()
+    limit(model, 2, error, text)
+    before = state_of(model)
+    with pytest.raises(error, match=r"forwards of two and of three samples.*`MCDropout.plan`"):
+        mc.plan(model, torch.ones(inputs, 8))
+    assert state_of(model) == before
+
+
+def test_out_of_memory_tells_nothing_about_an_argument():
+    """Once there is memory again, a forward succeeds that has the argument whole."""
+
+    class Reads(torch.nn.Module):
+        fails = 1
+
+        def forward(self, x, table):
+            if len(x) == 3 and self.fails:
+                self.fails -= 1
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return torch.nn.functional.dropout(x, 0.5, self.training) + table.mean()
+
+    x = torch.ones(6, 8)
+    with pytest.raises(torch.OutOfMemoryError):
+        mc.plan(Reads().eval(), x, x)
+    with pytest.raises(torch.OutOfMemoryError):
+        td.find_sites(Reads(), x, x)
+
+
+def test_bad_arguments():
+    model = mlp().eval()
+    with pytest.raises(ArgumentValueError, match="`args` to be a tensor among them that has a dim"):
+        mc.plan(model, X, batch_dim=3)
+    with pytest.raises(ArgumentValueError, match=r"with 8 places .* for 8 inputs, got batch_dim=2"):
+        mc.plan(model, X, batch_dim=2)
+    with pytest.raises(ArgumentValueError, match="to leave a site that draws, got include="):
+        mc.plan(model, X, include=[])
+    with pytest.raises(RuntimeError):  # torch's own
+        mc.plan(model, torch.ones(2, 3))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_not_within_a_scope():
+    model = mlp().eval()
+    with mc.active(model), pytest.raises(ArgumentValueError, match=r"no scope .* active"):
+        mc.plan(model, X)
+    mc.plan(copy.deepcopy(model), X)
+
+
+# --- Parts of a plan -----------------------------------------------------------------------------
+
+
+def planned(path, p=0.5, selected=True, kind="dropout", shape=(2, 3)):
+    return PlannedSite(SiteId(path, 0), kind, p, CALL, selected, True, shape)
+
+
+def of_sites(*found, unreached=(), problem="", undecided=()):
+    sites = Sites({}, hidden=False, unseen=())
+    return Plan(found, dict(unreached), "As eval.", problem, undecided, (), sites, {})
+
+
+def test_the_text_of_a_plan():
+    rates = torch.tensor([0.1, 0.2])
+    plan = of_sites(
+        planned("a"),
+        planned("b.long", p=None, selected=False, kind="randn"),
+        planned("c", p=rates),
+        planned("", p=1),
+        unreached={SiteId("d", 1): "poisson"},
+        undecided=("mask", 1),
+    )
+    assert str(plan).splitlines() == [
+        "site                   draws    p    how it is reached",
+        "a #0                   dropout  0.5  its call",
+        "b.long #0              randn         its call",
+        "c #0                   dropout  ...  its call",
+        "(the model itself) #0  dropout  1    its call",
+        "d #1                   poisson       not reached",
+        "",
+        question("mask", 0),
+        question(1, 0),
+        "3 of 5 sites draw. As eval.",
+    ]
+    assert str(of_sites(planned("a"), problem="No.")).endswith("1 of 1 sites draw. No.")
+    assert str(of_sites()).splitlines()[-1] == "0 of 0 sites draw. As eval."
+
+
+def test_a_plan_is_shown_without_what_is_for_the_passes():
+    assert re.findall(r"(\w+)=", repr(of_sites(undecided=("x",)))) == [
+        *("sites", "unreached", "proof", "problem", "undecided", "trial", "mixing"),
+    ]
+
+
+def test_a_plan_as_data():
+    plan = of_sites(
+        planned("a", shape=None),
+        planned("b", p=torch.tensor(0.5)),
+        unreached={SiteId("d", 1): "poisson"},
+        undecided=("mask", 1),
+    )
+    assert plan.to_dict() == {
+        "sites": [
+            {
+                **{"path": "a", "number": 0, "draws": "dropout", "p": 0.5, "reached": CALL},
+                **{"selected": True, "batched": True, "shape": None},
+            },
+            {
+                **{"path": "b", "number": 0, "draws": "dropout", "p": None, "reached": CALL},
+                **{"selected": True, "batched": True, "shape": [2, 3]},
+            },
+        ],
+        "unreached": [{"path": "d", "number": 1, "draws": "poisson"}],
+        "proof": "As eval.",
+        "problem": "",
+        "undecided": ["mask", 1],
+        "trial": "",
+        "mixing": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("ps", "selected", "is_refused"),
+    [
+        ([0.0, 0.0], [True, True], True),
+        ([0, 0.0], [True, True], True),
+        ([0.0, 0.5], [True, True], False),
+        ([0.0, 0.5], [True, False], True),
+        ([0.0, None], [True, True], False),
+        ([0.0], [False], False),
+        ([], [], False),
+    ],
+)
+def test_a_plan_without_a_rate_above_0_is_refused(ps, selected, is_refused):
+    plan = of_sites(*(planned("a", p, on) for p, on in zip(ps, selected, strict=True)))
+    if not is_refused:
+        check_plan(plan, "raise")
+        return
+    with pytest.raises(ArgumentValueError, match=f"got p = 0 at all {sum(selected)} sites"):
+        check_plan(plan, "ignore")
+
+
+@pytest.mark.parametrize(
+    ("unreached", "problem", "messages"),
+    [
+        ({}, "", []),
+        ({}, "It differs.", ["It differs."]),
+        (
+            {SiteId("d", 1): "poisson"},
+            "It differs.",
+            ["Expected draws that can be given a key, got poisson at d #1.", "It differs."],
+        ),
+    ],
+)
+def test_what_a_plan_does_not_reach(unreached, problem, messages):
+    plan = of_sites(planned("a"), unreached=unreached, problem=problem)
+    check_plan(plan, "ignore")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_plan(plan, "warn")
+    assert [str(one.message) for one in caught] == messages
+    if messages:
+        with pytest.raises(SiteError, match=f"^{re.escape(messages[0])}$"):
+            check_plan(plan, "raise")
+    else:
+        check_plan(plan, "raise")
+
+
+def test_draws_of_two_looks_by_the_module():
+    one = {SiteId("a", 0): "rand", SiteId("a", 1): "randn"}
+    two = {SiteId("a", 2): "poisson", SiteId("b", 0): "poisson"}
+    assert _by_path(one, two) == {**one, SiteId("b", 0): "poisson"}
+
+
+def test_the_modules_around_sites():
+    assert _above([SiteId("a.b.c", 0), SiteId("d", 3)]) == {"", "a", "a.b"}
+    assert _above([SiteId("", 0)]) == {""}
+    assert _above([]) == set()
+
+
+def of_module(name, home="mine", kind=torch.nn.Module):
+    return type(name, (kind,), {"__module__": home})()
+
+
+@pytest.mark.parametrize(
+    ("path", "module", "expected"),
+    [
+        ("a", torch.nn.Dropout(), True),
+        ("a", of_module("Mine"), True),
+        ("a", torch.nn.Sequential(), False),
+        ("a", torch.nn.BatchNorm1d(2), False),
+        ("a", of_module("Mine", kind=torch.nn.RReLU), False),
+        ("a", of_module("Fake", "torch.ao.quantization.fake_quantize"), False),
+        ("a.parametrizations.weight.0", of_module("Mine"), False),
+        ("a.my_parametrizations", of_module("Mine"), True),
+        ("a", torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(2, 2)), False),
+    ],
+)
+def test_modules_whose_mode_may_be_set(path, module, expected):
+    assert may_train(path, module) == expected
+
+
+def test_a_mode_is_set_for_modules_without_their_children():
+    model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Sequential(torch.nn.Dropout())).eval()
+    model[1].train()
+    with contextlib.suppress(KeyError), training([model, model[0], model[1]]):
+        assert [m.training for m in model.modules()] == [True, True, True, True]
+        model[1][0].eval()
+        raise KeyError
+    assert [m.training for m in model.modules()] == [False, False, True, False]
+
+
+def test_a_module_in_training_is_named():
+    model = torch.nn.Sequential(torch.nn.Sequential(torch.nn.Dropout())).eval()
+    model[0][0].train()
+    with pytest.raises(ArgumentValueError, match=r"a model in eval: .* got model='0.0'"):
+        mc.plan(model, X)
+    model.eval().training = True
+    with pytest.raises(ArgumentValueError, match="got model='Sequential'"):
+        mc.plan(model, X)
+
+
+MODULES = {"a": torch.nn.Dropout(), "own": nn.WeightDrop(torch.nn.Linear(2, 2), 0.5, "weight")}
+ROWS = Axis(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "draw", "place", "problem", "by_call", "rate", "reached", "p", "batched"),
+    [
+        ("a", {}, ROWS, "", True, None, CALL, 0.5, True),
+        ("a", {}, ROWS, "", False, None, MODE, 0.5, True),
+        ("a", {}, ROWS, "", True, 0.2, CALL, 0.2, True),
+        ("a", {}, ROWS, "", True, 0.0, CALL, 0.0, True),
+        ("a", {}, None, "", True, None, CALL, 0.5, False),
+        ("a", {}, Axis(0, 2, True), "", True, None, CALL, 0.5, False),
+        ("a", {"aligned": False}, ROWS, "", True, None, CALL, 0.5, False),
+        ("a", {}, ROWS, "it is odd", True, None, f"{CALL}, but it is odd", 0.5, False),
+        ("a", {"aligned": False, "mean": None}, ROWS, "", True, None, CALL, 0.5, False),
+        ("own", {"aligned": False, "mean": None}, None, "", False, None, KEY, 0.5, False),
+        ("own", {"mean": None}, ROWS, "", True, None, CALL, 0.5, True),
+        ("own", {"aligned": False}, ROWS, "", True, None, CALL, 0.5, False),
+    ],
+)
+def test_how_a_site_is_planned(path, draw, place, problem, by_call, rate, reached, p, batched):
+    site = SiteId(path, 0)
+    made = Draw("dropout", 0.5, (), len, len, aligned=True)._replace(**draw)
+    found = Site(site, "dropout", 0.5, (2, 3), Place(place), problem)
+    plan = _planned(made, found, by_call, {site: rate}, MODULES)
+    assert plan == PlannedSite(site, "dropout", p, reached, True, batched, (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("draw", "found"),
+    [
+        (lambda x: F.dropout(x, 0.5), "dropout in scripted code"),
+        (lambda x: x * torch.rand_like(x), "rand_like in scripted code"),
+        (lambda x: torch.bernoulli(x), "bernoulli in scripted code"),
+        (lambda x: x.clone().normal_(), "normal_ in scripted code"),
+        (lambda x: x.exp(), None),
+    ],
+)
+def test_draws_in_code_that_was_traced(draw, found):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates it
+        inner = Call(torch.nn.Identity(), lambda m, x: draw(x))
+        traced = torch.jit.trace(inner, torch.full((2, 3), 0.5), check_trace=False)
+    modules = tree_of(torch.nn.Sequential(traced, inner)).paths
+    assert isinstance(modules["0.module"], torch.jit.ScriptModule)
+    assert _scripted_draws(modules) == ({} if found is None else {SiteId("0", 0): found})
+
+
+@pytest.mark.parametrize(
+    ("alone", "args", "kwargs", "places"),
+    [
+        (set(), (X, X[:2]), {"y": X}, {0, 2}),
+        ({("y", 0)}, (X, X[:2]), {"y": X}, {0}),
+        ({("input", 0)}, (X,), {"y": X}, {1}),
+        (set(), ([X, X],), {}, {0, 1}),
+        ({("input", 1)}, ([X, X],), {}, {0}),
+    ],
+)
+def test_the_leaves_that_follow_the_inputs(alone, args, kwargs, places):
+    plan = dataclasses.replace(of_sites(), alone=frozenset(alone))
+    assert following(plan, torch.nn.Identity(), args, kwargs, 0, 4) == places
+
+
+@pytest.mark.parametrize(("rows", "single"), [(1, True), (2, False)])
+def test_a_plan_of_one_input_is_known_to_be_of_one(rows, single):
+    """With more inputs it is found again: one does not show where they lie."""
+    plan = mc.plan(torch.nn.Dropout(0.5).eval(), torch.ones(rows, 8))
+    assert plan.found.single is single

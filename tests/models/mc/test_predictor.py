@@ -1,0 +1,1513 @@
+"""`mc.MCDropout`: statistics of its passes, the same however they are computed."""
+
+import collections
+import copy
+import pickle
+import re
+import sys
+import threading
+import types
+
+import numpy
+import pytest
+import torch
+
+import torchdropout as td
+from stochastic import Gated, Last, Noise, encoder, limit, mlp, seeded, state_of
+from torchdropout import mc
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
+from torchdropout.models.mc import _predictor
+from torchdropout.models.mc._batch import Batch
+from torchdropout.models.mc._predictor import _alike, _arguments, _Batching, _runs
+
+X = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+STRATEGIES = ("loop", "repeat", "expand", "auto")
+
+
+def classifier():
+    return seeded(mlp, torch.nn.Dropout(0.5))
+
+
+def samples(model, x, passes, seed=0, **options):
+    """The outputs of the passes, one by one."""
+    with torch.no_grad(), mc.active(model, seed=seed, **options):
+        return torch.stack([model(x) for _ in range(passes)])
+
+
+# --- Statistics ----------------------------------------------------------------------------------
+
+
+def test_the_statistics_are_those_of_the_samples():
+    model = classifier()
+    r = mc.MCDropout(model, 20, seed=3, keep_samples=True)(X)
+    p = samples(model, X, 20, seed=3).double().softmax(-1)
+    torch.testing.assert_close(r.samples.double(), p, **CLOSE)
+    mean = p.mean(0)
+    entropy = -(mean * mean.log()).sum(-1)
+    expected = -(p * p.log()).sum(-1).mean(0)
+    votes = torch.nn.functional.one_hot(p.argmax(-1), 3).double().mean(0)
+    for name, value in {
+        "mean": mean,
+        "variance": p.var(0, correction=0),
+        "predictive_entropy": entropy,
+        "expected_entropy": expected,
+        "mutual_information": entropy - expected,
+        "variation_ratio": 1 - votes.amax(-1),
+    }.items():
+        torch.testing.assert_close(getattr(r, name).double(), value, **CLOSE)
+    assert torch.equal(r.prediction, mean.argmax(-1))
+    torch.testing.assert_close(
+        r.quantiles([0.05, 0.95]).double(),
+        p.quantile(torch.tensor([0.05, 0.95]).double(), 0),
+        **CLOSE,
+    )
+    assert (r.n_samples, r.index.tolist()) == (20, [*range(6)])
+
+
+def test_a_regression():
+    model = classifier()
+    r = mc.MCDropout(model, 20, task="regression", precision=4.0)(X)
+    y = samples(model, X, 20).double()
+    torch.testing.assert_close(r.mean.double(), y.mean(0), **CLOSE)
+    torch.testing.assert_close(r.variance.double(), y.var(0, correction=0) + 0.25, **CLOSE)
+    with pytest.raises(ArgumentValueError, match="`task` to be 'classification' for probabilities"):
+        mc.MCDropout(model, task="regression").predict_proba(X)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("max_batch", [None, 1, 4, 13, 24])
+def test_the_same_however_it_is_computed(strategy, max_batch):
+    model = classifier()
+    made = mc.MCDropout(model, 7, strategy=strategy, max_batch=max_batch, keep_samples=True)
+    r = made(X)
+    torch.testing.assert_close(r.samples, samples(model, X, 7).softmax(-1), **CLOSE)
+    assert r.index.tolist() == [*range(6)]
+    single = mc.MCDropout(model, 7, keep_samples=True)
+    parts = [single(X[i : i + 1], index=i) for i in (5, 2)]
+    torch.testing.assert_close(mc.Result.cat(parts).samples, r.samples[:, [5, 2]], **CLOSE)
+
+
+@pytest.mark.parametrize("max_batch", [1, 4, 13])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_no_forward_has_more_rows_than_allowed(max_batch, strategy):
+    rows = []
+    model = classifier()
+    made = mc.MCDropout(model, 7, strategy=strategy, max_batch=max_batch)
+    made.plan(X)
+    model[3].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    made(X)
+    assert max(rows) <= max_batch
+
+
+def test_nor_has_a_forward_of_the_plan():
+    rows = []
+    model = classifier()
+    model[3].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    mc.MCDropout(model, 7, max_batch=4)(X)
+    assert max(rows) == 4
+
+
+def test_any_order_of_inputs():
+    model = classifier()
+    made = mc.MCDropout(model, 5, keep_samples=True)
+    whole = made(X)
+    order = [3, 4, 5, 0, 2]
+    r = made(X[order], index=order)
+    assert r.index.tolist() == order
+    torch.testing.assert_close(r.samples, whole.samples[:, order], **CLOSE)
+    assert torch.equal(made(X[3:], index=torch.tensor([3, 4, 5])).index, torch.arange(3, 6))
+
+
+def test_masks_bit_for_bit_in_every_strategy():
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Flatten()).eval()
+    x = torch.ones(6, 4, 8)
+    expected = samples(model, x, 5)
+    for strategy in STRATEGIES:
+        for most in (None, 4, 12):
+            made = mc.MCDropout(
+                model, 5, task="regression", strategy=strategy, max_batch=most, keep_samples=True
+            )
+            assert torch.equal(made(x).samples, expected)
+
+
+def test_what_lies_before_the_first_draw_is_computed_once():
+    rows = []
+    model = classifier()
+    made = mc.MCDropout(model, 50)
+    made.plan(X)
+    model[0].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    made(X)
+    # Two passes of two inputs by the loop and at once, two inputs to measure, and all passes.
+    assert rows == [2, 2, 2, 2, 6]
+    made(X[:2])
+    del rows[:]
+    made(X)
+    assert rows == [6]
+
+
+@pytest.mark.parametrize(
+    ("make", "way"),
+    [
+        (classifier, "expand"),
+        (lambda: seeded(encoder), "expand, from layers.0 on"),
+        (lambda: torch.nn.Sequential(Gated()), "expand, from 0 on"),
+        (lambda: seeded(Last, torch.nn.GRU), "expand, from rnn on"),
+        (Noise, "repeat"),
+        (lambda: td.nn.WeightDrop(torch.nn.Linear(8, 3), 0.5, names="weight"), "loop"),
+    ],
+    ids=["mlp", "encoder", "gated", "gru", "noise", "weights"],
+)
+def test_the_strategy_is_chosen_by_what_gives_the_same(make, way):
+    model = make().eval()
+    x = X[:, None].expand(6, 5, 8) if "layers" in way or "rnn" in way else X
+    made = mc.MCDropout(model, 6, task="regression", keep_samples=True)
+    r = made(x)
+    (found,) = made._batchings.values()
+    assert found.strategy + (f", from {found.expansion.path} on" if found.expansion else "") == way
+    torch.testing.assert_close(r.samples, samples(model, x, 6), **CLOSE)
+
+
+class Block(torch.nn.Module):
+    """A residual block, and a table that all inputs share."""
+
+    def __init__(self):
+        super().__init__()
+        self.lin = torch.nn.Linear(8, 8)
+
+    def forward(self, x, table):
+        return x + torch.nn.functional.dropout(self.lin(x), 0.5, self.training) + table.sum(0)
+
+
+class Residual(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.before, self.block, self.after = torch.nn.Linear(8, 8), Block(), Block()
+        self.table = torch.nn.Parameter(torch.randn(6, 8))  # by chance as many rows as inputs
+
+    def forward(self, x):
+        return self.after(self.block(self.before(x), self.table), self.table)
+
+
+def test_what_lies_before_the_block_of_the_first_draw_is_computed_once():
+    """What is dropped is added to the block's input, so that the first draw is too late."""
+    model = seeded(Residual)
+    made = mc.MCDropout(model, 20, task="regression", keep_samples=True)
+    before = state_of(model)
+    r = made(X)
+    assert state_of(model) == before
+    torch.testing.assert_close(r.samples, samples(model, X, 20), **CLOSE)
+    rows = collections.defaultdict(list)
+    for name in ("before", "after"):
+        part = getattr(model, name)
+        part.register_forward_pre_hook(lambda _, args, name=name: rows[name].append(len(args[0])))
+    made(X)
+    assert rows == {"before": [6], "after": [120]}
+    model.after.register_forward_pre_hook(lambda *_: 1 / 0)
+    before = state_of(model)
+    with pytest.raises(ZeroDivisionError):
+        made(X)
+    assert state_of(model) == before
+
+
+class Pair(Residual):
+    def forward(self, x):
+        x = self.before(x)
+        return self.block(x, self.table) - self.block(2 * x, self.table)
+
+
+@pytest.mark.parametrize("make", [Residual, Pair])
+def test_that_block_may_be_called_again(make):
+    model = seeded(make)
+    model.after = model.block
+    made = mc.MCDropout(model, 5, task="regression", keep_samples=True)
+    torch.testing.assert_close(made(X).samples, samples(model, X, 5), **CLOSE)
+    assert [way.strategy for way in made._batchings.values()] == ["expand"]
+
+
+class Heads(torch.nn.Module):
+    """Two results of what lies before the draws, of which one is the prediction."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = torch.nn.Linear(4, 8)
+        self.first, self.second = (
+            torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(8, 2)) for _ in range(2)
+        )
+
+    def forward(self, x):
+        x = self.body(x)
+        return {"out": self.first(x), "aux": self.second(x)}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_another_result_of_what_lies_before_the_draws(size):
+    """Its draw has the rows of one pass, which may be a multiple of the passes by chance."""
+    model, x = Heads().eval(), torch.randn(size, 4)
+    options = {"task": "regression", "keep_samples": True, "output": "out"}
+    made = mc.MCDropout(model, 4, **options)
+    expected = mc.MCDropout(model, 4, strategy="loop", **options)(x)
+    torch.testing.assert_close(made(x).samples, expected.samples)
+    assert [way.strategy for way in made._batchings.values()] == ["repeat"]
+    with pytest.raises(SiteError, match=r"second\.0 #0 .* has the rows of one pass only"):
+        mc.MCDropout(model, 4, strategy="expand", **options)(x)
+
+
+@pytest.mark.parametrize("drops", ["ours", "code"])
+def test_layers_that_are_skipped(drops):
+    """A plan has the draws of all of them, in order, whatever is skipped when it is made."""
+    layers = [torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.5)) for _ in range(6)]
+    if drops == "ours":
+        model = torch.nn.Sequential(*(td.nn.LayerDrop(layer, 0.5) for layer in layers)).eval()
+    else:
+        model = Skipped(layers).eval()
+    made = mc.MCDropout(model, 8, task="regression", keep_samples=True)
+    found = [site.path for site in made.plan(X[:, :4]).sites if site.kind == "dropout"]
+    assert found == [path for path, m in model.named_modules() if type(m) is torch.nn.Dropout]
+    samples = made(X[:, :4]).samples
+    assert len(samples.flatten(1).unique(dim=0)) == 8
+
+
+class Skipped(torch.nn.Module):
+    """Layers that are skipped in training."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = torch.nn.ModuleList(layers)
+
+    def forward(self, x):
+        for layer in self.layers:
+            if not (self.training and torch.rand([]) < 0.5):
+                x = layer(x)
+        return x
+
+
+def test_a_model_of_which_no_draw_is_reached():
+    class Poisson(torch.nn.Module):
+        def forward(self, x):
+            return torch.poisson(x.abs()) if self.training else x
+
+    model = torch.nn.Sequential(Poisson()).eval()
+    for strategy in ("auto", "loop"):
+        made = mc.MCDropout(model, 4, strategy=strategy, task="regression", on_unreached="ignore")
+        assert len(made(X)) == 6
+
+
+def test_norms_that_refuse_one_input():
+    norm = torch.nn.BatchNorm1d(8, track_running_stats=False)
+    model = torch.nn.Sequential(norm, torch.nn.Linear(8, 8), torch.nn.Dropout(0.5)).eval()
+    made = mc.MCDropout(model, 6, task="regression", keep_samples=True)
+    torch.testing.assert_close(made(X).samples, samples(model, X, 6))
+    assert [way.strategy for way in made._batchings.values()] == ["expand"]
+
+
+class OfTokens(torch.nn.Module):
+    """A mask of ones is ignored, as in models of transformers; others are looked up by row."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = (torch.nn.Linear(8, 8) for _ in range(2))
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, x, mask):
+        y = self.drop(self.first(x))
+        if not mask.all():
+            y = y * mask[torch.arange(len(y)), :, None]
+        return self.second(y)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float32])
+def test_a_mask_that_was_ignored_so_far(dtype):
+    """The passes that a draw makes have more rows than the mask has."""
+    model, x = seeded(OfTokens), X[:, None].repeat(1, 5, 1)
+    ones = torch.ones(6, 5, dtype=dtype)
+    padded = (torch.arange(5) < torch.tensor([5, 5, 5, 2, 4, 5])[:, None]).to(dtype)
+    made = mc.MCDropout(model, 6, task="regression", keep_samples=True)
+    expected = mc.MCDropout(model, 6, task="regression", keep_samples=True, strategy="loop")
+    for mask in (ones, padded, ones, padded):
+        found = made(x, mask).samples
+        torch.testing.assert_close(found, expected(x, mask).samples, **CLOSE)
+    ways = {way.strategy for way in made._batchings.values()}
+    # The slower way stays, unless the kind of the batch says which mask it has.
+    assert ways == ({"repeat"} if dtype.is_floating_point else {"expand", "repeat"})
+
+
+class Fewer(torch.nn.Module):
+    """Fails where it has more rows than inputs of the data set."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.lin, self.drop, self.rows = torch.nn.Linear(8, 8), torch.nn.Dropout(0.5), rows
+
+    def forward(self, x):
+        if len(x) > self.rows:
+            raise ZeroDivisionError
+        return self.drop(self.lin(self.drop(x)))
+
+
+def test_what_fails_with_many_rows_is_a_loop():
+    """What two inputs have shown does not hold for all."""
+    model = torch.nn.Sequential(Fewer(12), Fewer(6)).eval()
+    expected = mc.MCDropout(model, 20, task="regression", keep_samples=True, strategy="loop")
+    made = mc.MCDropout(model, 20, task="regression", keep_samples=True)
+    torch.testing.assert_close(made(X).samples, expected(X).samples, **CLOSE)
+    model[1].rows = 5
+    with pytest.raises(ZeroDivisionError):
+        made(X)
+
+
+def test_a_strategy_that_the_model_does_not_allow():
+    model = td.nn.WeightDrop(torch.nn.Linear(8, 3), 0.5, names="weight").eval()
+    before = state_of(model)
+    for strategy in ("repeat", "expand"):
+        with pytest.raises(SiteError, match=r"`strategy` to be 'auto' or 'loop' for this model"):
+            mc.MCDropout(model, 4, strategy=strategy)(X)
+    assert state_of(model) == before
+
+
+def test_all_inputs_share_masks():
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
+    for strategy in STRATEGIES:
+        made = mc.MCDropout(
+            model, 4, task="regression", masks="shared", strategy=strategy, keep_samples=True
+        )
+        found = made(torch.ones(6, 8)).samples
+        assert torch.equal(found, found[:, :1].expand(found.shape))
+        assert not torch.equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("strategy", ["loop", "auto"])
+@pytest.mark.parametrize("drop", [torch.nn.Dropout, td.nn.Dropout, td.nn.Dropout1d])
+def test_which_sites_and_other_rates(drop, strategy):
+    model = torch.nn.Sequential(drop(0.5), Gated()).eval()
+    options = {"exclude": "1", "p": 0.25, "keep_samples": True, "strategy": strategy}
+    made = mc.MCDropout(model, 30, task="regression", **options)
+    found = made(torch.ones(20, 50, 1)).samples
+    assert set(found.unique().tolist()) == {0.0, float(torch.tensor(1 / 0.75))}
+    share = (found == 0).double().mean()
+    assert abs(share - 0.25) < 5 * (0.25 * 0.75 / found.numel()) ** 0.5
+    assert [site.selected for site in made.plan().sites] == [True, False]
+
+
+def test_what_has_another_shape_or_dtype_is_another_result():
+    x = torch.ones(2, 3)
+    assert _predictor._alike(x, x * (1 + 1e-6))
+    for other in (x * 1.01, x[:, :2], x.double(), x.int()):
+        assert not _predictor._alike(x, other)
+
+
+def test_the_target_is_that_of_the_data_set():
+    model, y = classifier(), torch.randn(6, 3)
+    options = {"task": "regression", "precision": 2.0}
+    whole = mc.MCDropout(model, 8, target=y, **options)(X)
+    for most in (None, 4):
+        made = mc.MCDropout(model, 8, target=y, max_batch=most, **options)
+        for r in (made(X), made.predict(X.split(4))):
+            torch.testing.assert_close(r.log_density, whole.log_density, **CLOSE)
+        assert torch.allclose(made(X[[4]], index=4).log_density, whole.log_density[4], atol=1e-4)
+    for target, index in ((y, 1), (torch.tensor(1.0), 0)):
+        with pytest.raises(ArgumentValueError, match="`target` to be of each input, up to number"):
+            mc.MCDropout(model, 8, target=target, **options)(X, index=index)
+
+
+# --- Models --------------------------------------------------------------------------------------
+
+
+class Named(torch.nn.Module):
+    """Arguments by name, and an output of several tensors."""
+
+    def __init__(self, wrap):
+        super().__init__()
+        self.inner = mlp(torch.nn.Dropout(0.5))
+        self.wrap = wrap
+
+    def forward(self, input_ids=None, attention_mask=None):
+        y = self.inner(input_ids * attention_mask[:, None])
+        return self.wrap(y)
+
+
+def as_object(y):
+    return types.SimpleNamespace(logits=y, hidden=y + 1)
+
+
+torch.utils._pytree.register_pytree_node(
+    types.SimpleNamespace,
+    lambda one: ([*vars(one).values()], [*vars(one)]),
+    lambda values, names: types.SimpleNamespace(**dict(zip(names, values, strict=True))),
+)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "output"),
+    [
+        (lambda y: {"loss": y.sum(), "logits": y}, "logits"),
+        (lambda y: (y, y + 1), 0),
+        (lambda y: (y + 1, y), lambda out: out[1]),
+        (as_object, "logits"),
+    ],
+    ids=["dict", "tuple", "function", "object"],
+)
+def test_arguments_by_name_and_outputs_of_several_tensors(wrap, output):
+    model, plain = seeded(Named, wrap), seeded(Named, lambda y: y)
+    batch = {"input_ids": X, "attention_mask": torch.ones(6)}
+    r = mc.MCDropout(model, 5, output=output)(**batch)
+    torch.testing.assert_close(r.mean, mc.MCDropout(plain, 5)(**batch).mean)
+    for given, error in ((None, ArgumentTypeError), ("scores", ArgumentValueError)):
+        with pytest.raises(error, match="`output` to be"):
+            mc.MCDropout(model, 5, output=given)(**batch)
+
+
+def test_inputs_along_another_dimension():
+    model = torch.nn.LSTM(8, 4, 2, dropout=0.5).eval()
+    x = torch.randn(5, 3, 8)
+    options = {"task": "regression", "keep_samples": True, "output": 0}
+    r = mc.MCDropout(model, 4, batch_dim=1, **options)(x)
+    assert len(r) == 3
+    whole = torch.stack([y[0] for y in _several(model, x, 4)]).movedim(2, 1)
+    torch.testing.assert_close(r.samples, whole, **CLOSE)
+    first = torch.nn.Sequential(torch.nn.Dropout(0.5), Mean()).eval()
+    for strategy in ("loop", "repeat", "expand"):
+        r = mc.MCDropout(first, 4, batch_dim=1, strategy=strategy, task="regression")(x)
+        assert r.mean.shape == (3, 8)
+    with pytest.raises(SiteError, match=r"inputs along dimension 1 or 0, got one of shape .8,."):
+        mc.MCDropout(torch.nn.Sequential(first, Mean()).eval(), 4, batch_dim=1)(x)
+
+
+class OfPacked(torch.nn.Module):
+    """A recurrent layer that is called with packed sequences."""
+
+    def __init__(self, within, after):
+        super().__init__()
+        self.rnn = torch.nn.LSTM(8, 4, 2, dropout=within)
+        self.drop = torch.nn.Dropout(after)
+
+    def forward(self, packed):
+        y, _ = torch.nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True)
+        return self.drop(y.sum(1))
+
+
+@pytest.mark.parametrize(
+    ("rates", "strategy"),
+    [((0.5, 0), "loop"), ((0.5, 0), "auto"), ((0, 0.5), "repeat"), ((0, 0.5), "expand")],
+)
+def test_packed_sequences(rates, strategy):
+    model = seeded(OfPacked, *rates)
+    packed = torch.nn.utils.rnn.pack_sequence(
+        [torch.randn(n, 8) for n in (2, 5, 3, 1)], enforce_sorted=False
+    )
+    expected = samples(model, packed, 6)
+    assert not torch.equal(expected[0], expected[1])
+    for most in (None, 3, 8):
+        made = mc.MCDropout(
+            model, 6, strategy=strategy, max_batch=most, task="regression", keep_samples=True
+        )
+        torch.testing.assert_close(made(packed).samples, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_model_that_draws_no_longer(strategy):
+    model = classifier()
+    made = mc.MCDropout(model, 5, strategy=strategy)
+    made(X)
+    model[2].p = 0.0
+    with pytest.raises(SiteError, match="draws as it did when it was planned, got no draw"):
+        made(X)
+
+
+class Mean(torch.nn.Module):
+    def forward(self, x):
+        return x.mean(0)
+
+
+def _several(model, x, passes):
+    with torch.no_grad(), mc.active(model, seed=0, batch_dim=1):
+        return [model(x) for _ in range(passes)]
+
+
+# --- Data sets -----------------------------------------------------------------------------------
+
+
+def loaders():
+    data = torch.utils.data.TensorDataset(X, torch.arange(6))
+    load = torch.utils.data.DataLoader
+    return {
+        "tensors": X.split(4),
+        "tuples": load(data, batch_size=4),
+        "loader": load(X, batch_size=2),
+        "mappings": [{"input": x} for x in X.split(3)],
+        "mappings and labels": [[{"input": x}, torch.zeros(3)] for x in X.split(3)],
+    }
+
+
+@pytest.mark.parametrize("name", loaders())
+def test_loaders(name):
+    made = mc.MCDropout(classifier(), 5)
+    loader = loaders()[name]
+    whole = made(X)
+    r = made.predict(loader)
+    assert torch.equal(r.index, whole.index)
+    torch.testing.assert_close(r.mean, whole.mean)
+    parts = [*made.stream(loader)]
+    assert sum(map(len, parts)) == 6
+    assert len(parts) > 1
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor on another device than the model's, of which a copy on the CPU can be made."""
+
+    @staticmethod
+    def __new__(cls, x):
+        return torch.Tensor._make_wrapper_subclass(cls, x.shape, dtype=x.dtype, device="meta")
+
+    def __init__(self, x):
+        self.x = x
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        assert func is torch.ops.aten._to_copy.default
+        return args[0].x.to(kwargs["device"])
+
+
+@pytest.mark.parametrize("name", loaders())
+def test_batches_of_a_loader_go_to_the_device_of_the_model(name):
+    made = mc.MCDropout(classifier(), 5)
+    moved = torch.utils._pytree.tree_map_only(torch.Tensor, Elsewhere, [*loaders()[name]])
+    torch.testing.assert_close(made.predict(moved).mean, made(X).mean)
+
+
+@pytest.mark.parametrize("where", ["meta", "two"])
+def test_batches_stay_where_they_are_if_nothing_says_where_the_model_is(where):
+    """As with weights that are loaded when they are used, and with a model on two devices."""
+
+    class Far(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.far = torch.nn.Parameter(torch.ones(1, device="meta"))
+            self.near = torch.nn.Parameter(
+                torch.ones(1, device="cpu" if where == "two" else "meta")
+            )
+            self.drop = torch.nn.Dropout(0.5)
+
+        def forward(self, x):
+            return self.drop(x)
+
+    made = mc.MCDropout(Far().eval(), 5)
+    assert made.predict([X]).mean.device.type == "cpu"
+
+
+def test_progress(capsys, monkeypatch):
+    shown = []
+    module = types.ModuleType("tqdm.auto")
+    module.tqdm = lambda loader: shown.append(loader) or loader
+    monkeypatch.setitem(sys.modules, "tqdm", types.ModuleType("tqdm"))
+    monkeypatch.setitem(sys.modules, "tqdm.auto", module)
+    made = mc.MCDropout(classifier(), 2)
+    batches = X.split(3)
+    made.predict(batches, progress=True)
+    assert shown == [batches]
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ModuleNotFoundError, match="progress=True needs tqdm: pip install tqdm"):
+        made.predict(batches, progress=True)
+
+
+def test_probabilities_as_an_array():
+    made = mc.MCDropout(classifier(), 5)
+    frame = types.SimpleNamespace(__array__=X.numpy)
+    for given in (X, X.numpy(), X.numpy().astype("float64"), X.tolist(), frame):
+        p = made.predict_proba(given)
+        assert isinstance(p, numpy.ndarray)
+        assert p.shape == (6, 3)
+        numpy.testing.assert_allclose(p, made(X).mean.numpy(), rtol=1e-6)
+
+
+def test_the_plan_is_made_once():
+    made = mc.MCDropout(classifier(), 3)
+    plan = made.plan(X)
+    made(X)
+    assert made.plan() is plan
+    assert repr(made) == (
+        "MCDropout(Sequential, n_samples=3, seed=Key(seed=0, stream=0), task='classification', "
+        "strategy='auto')"
+    )
+
+
+def test_what_is_no_array():  # words: allowed
+    for given in (None, ["a"], "a", [[1.0], [1.0, 2.0]]):
+        with pytest.raises(ArgumentTypeError, match="`X` to be a tensor, an array or sequences of"):
+            mc.MCDropout(classifier(), 5).predict_proba(given)
+
+
+# --- Nothing left --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_arguments_are_as_before(strategy):
+    """A model that writes into its input would meet what the last pass left there."""
+    drops = [torch.nn.Dropout(0.5, inplace=inplace) for inplace in (True, False)]
+    models = [torch.nn.Sequential(drop, torch.nn.Flatten()).eval() for drop in drops]
+    x = X.clone()
+    found, expected = (
+        mc.MCDropout(model, 9, strategy=strategy, task="regression", keep_samples=True)(x).samples
+        for model in models
+    )
+    assert torch.equal(x, X)
+    assert torch.equal(found, expected)
+    shifts = torch.nn.Sequential(InPlace(), torch.nn.Dropout(0.5)).eval()
+    r = mc.MCDropout(shifts, 9, strategy=strategy, task="regression", keep_samples=True)(x)
+    assert torch.equal(x, X)
+    assert set((r.samples / (X + 1)).round(decimals=2).unique().tolist()) == {0.0, 2.0}
+
+
+def test_dropout_in_place_whose_result_is_not_used():
+    class Statement(torch.nn.Module):
+        def forward(self, x):
+            torch.nn.functional.dropout(x, 0.5, self.training, True)
+            return x * 1
+
+    made = mc.MCDropout(Statement().eval(), 9, task="regression", strategy="loop")
+    assert (made(X).variance > 0).double().mean() > 0.9
+
+
+class InPlace(torch.nn.Module):
+    """Changes its input."""
+
+    def forward(self, x):
+        return x.add_(1)
+
+
+class Cache:
+    """Keys of the tokens so far, as a language model's."""
+
+    def __init__(self):
+        self.keys = []
+
+
+class Cached(torch.nn.Module):
+    """Fills the cache that it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, x, cache):
+        cache.keys.append(x)
+        return self.drop(torch.cat(cache.keys, 1))
+
+
+def test_a_cache_among_the_arguments_is_as_before():
+    model, cache = Cached().eval(), Cache()
+    r = mc.MCDropout(model, 3, task="regression", strategy="loop")(X, cache=cache)
+    assert r.mean.shape == X.shape
+    assert cache.keys == []
+    with torch.no_grad(), mc.active(model):
+        assert model(X, cache).shape == (6, 8)
+        assert model(X, cache).shape == (6, 16)
+    assert len(cache.keys) == 2
+
+
+def test_what_has_no_copy_is_given_as_it_is():
+    lock = threading.Lock()
+
+    class Locked(torch.nn.Module):
+        def forward(self, x, other, lock):
+            self.same = other is x
+            with lock:
+                return torch.nn.functional.dropout(x, 0.5, False)
+
+    model = Locked().eval()
+    r = mc.MCDropout(model, 3, task="regression", strategy="loop")(X, X, lock=lock)
+    assert r.mean.shape == (6, 8)
+    assert model.same
+
+
+def test_threads_share_a_model():
+    model = torch.nn.Sequential(Gated(), torch.nn.Linear(8, 3)).eval()
+    before = state_of(model)
+    made = [mc.MCDropout(model, 10, seed=seed) for seed in (0, 1)]
+    expected = [one(X).mean for one in made]
+    found, errors = [], []
+
+    def predict(which):
+        try:
+            for _ in range(5):
+                mc.MCDropout(model, 10, seed=which).plan(X)
+                found.append((which, made[which](X).mean))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=predict, args=(i % 2,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert all(torch.equal(mean, expected[which]) for which, mean in found)
+    assert state_of(model) == before
+
+
+def test_a_compiled_function_that_predicts():
+    """The compiler would have computed the passes without draws."""
+    for made in (mc.MCDropout(classifier(), 5, keep_samples=True) for _ in range(2)):
+        expected = mc.MCDropout(made.model, 5, keep_samples=True)(X).samples
+        predict = torch.compile(lambda x, made=made: made(x).samples, backend="eager")
+        assert torch.equal(predict(X), expected)
+
+
+def test_copies_predict_the_same():
+    made = mc.MCDropout(classifier(), 5)
+    expected = made(X).mean
+    for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert other.model is not made.model
+        assert torch.equal(other(X).mean, expected)
+
+
+def test_nothing_is_left_behind():
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(8), Gated(), torch.nn.Linear(8, 3)).eval()
+    before = state_of(model)
+    made = mc.MCDropout(model, 4)
+    made(X)
+    assert state_of(model) == before
+    made(X.requires_grad_(False))
+    assert all(p.grad is None for p in model.parameters())
+    assert not made(X).mean.requires_grad
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("oh"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_however_it_ends_everything_is_as_before(error, strategy):
+    calls = []
+
+    def fail(module, args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise error
+
+    model = torch.nn.Sequential(Gated(), torch.nn.Linear(8, 3)).eval()
+    made = mc.MCDropout(
+        model, 7, strategy="repeat" if strategy == "expand" else strategy, max_batch=6
+    )
+    made.plan(X)
+    model[1].register_forward_pre_hook(fail)
+    before = state_of(model)
+    with pytest.raises(type(error)):
+        made(X)
+    assert state_of(model) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (torch.OutOfMemoryError, "CUDA out of memory."),
+        (RuntimeError, "DefaultCPUAllocator: not enough memory: you tried to allocate"),
+        (RuntimeError, "DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+        (RuntimeError, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+        (MemoryError, ""),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["repeat", "expand", "auto"])
+def test_out_of_memory_halves_the_passes_of_a_forward(error, text, strategy):
+    model = classifier()
+    made = mc.MCDropout(model, 16, strategy=strategy, keep_samples=True)
+    expected = made(X)
+    rows = []
+
+    def limited(module, args):
+        rows.append(len(args[0]))
+        if rows[-1] > 30:
+            raise error(text)
+
+    handle = model[3].register_forward_pre_hook(limited)
+    before = state_of(model)
+    with pytest.warns(RuntimeWarning) as said:
+        r = made(X)
+    assert {one.filename for one in said} == {__file__}
+    assert [str(one.message) for one in said] == [
+        "Out of memory with 16 passes in a forward: continuing with 8.",
+        "Out of memory with 8 passes in a forward: continuing with 4.",
+    ]
+    assert rows == [96, 48, 24, 24, 24, 24]
+    torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
+    made(X)  # without a warning: it is remembered
+    assert state_of(model) == before
+    handle.remove()
+    model[3].register_forward_pre_hook(lambda *_: limited(None, [range(31)]))
+    with pytest.raises(error), pytest.warns(RuntimeWarning):
+        made(X)
+
+
+@pytest.mark.parametrize(("most", "tried"), [(3, (8, 4, 16, 8, 4)), (1, (8, 4, 2, 16, 8, 4, 2))])
+def test_out_of_memory_with_the_passes_of_one_input(most, tried):
+    """Those by which the size of a forward is measured."""
+    model = classifier()
+    made = mc.MCDropout(model, 16, strategy="repeat", keep_samples=True)
+    expected = made(X[:1])
+    made = mc.MCDropout(model, 16, strategy="repeat", keep_samples=True)
+    made.plan(X[:1])
+    limit(model, most)
+    with pytest.warns(RuntimeWarning) as said:
+        r = made(X[:1])
+    assert {one.filename for one in said} == {__file__}
+    assert [str(one.message) for one in said] == [
+        f"Out of memory with {n} passes in a forward: continuing with {n // 2}." for n in tried
+    ]
+    torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("index", [3, [9, 8, 1, 2, 3, 4]])
+def test_out_of_memory_with_one_pass_divides_the_batch(strategy, index, task):
+    options = {"strategy": strategy, "task": task, "keep_samples": True}
+    model = classifier()
+    expected = mc.MCDropout(model, 4, **options)(X, index=index)
+    made = mc.MCDropout(model, 4, **options)
+    made.plan(X)
+    limit(model[3], 2)  # neither passes of three inputs nor one pass
+    before = state_of(model)
+    with pytest.warns(RuntimeWarning) as said:
+        r = made(X, index=index)
+    assert {one.filename for one in said} == {__file__}
+    texts = [str(one.message) for one in said]
+    most = 6 if index == 3 else 4  # consecutive numbers
+    assert [text for text in texts if "inputs" in text] == [
+        f"Out of memory with {n} inputs in a forward: continuing with {n // 2}."
+        for n in ([6, 3] if most == 6 else [4])
+    ]
+    torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
+    torch.testing.assert_close(r.variance, expected.variance, **CLOSE)
+    assert torch.equal(r.index, expected.index)
+    assert state_of(model) == before
+    made(X, index=index)  # without a warning: it is remembered
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_out_of_memory_with_one_pass_of_one_input_is_an_error(strategy):
+    model = classifier()
+    made = mc.MCDropout(model, 4, strategy=strategy)
+    made.plan(X)
+    limit(model[3], 0)
+    with (
+        pytest.raises(torch.OutOfMemoryError),
+        pytest.warns(RuntimeWarning, match="continuing with"),
+    ):
+        made(X)
+
+
+def test_a_loop_keeps_few_outputs_at_once():
+    chunks = []
+    made = mc.MCDropout(classifier(), 20, strategy="loop")
+    run = made._run
+    made._run = lambda *args: chunks.append(run(*args)) or chunks[-1]
+    for _ in range(2):
+        made(X)
+    assert [len(chunk) for chunk in chunks] == 2 * [7, 7, 6]
+
+
+@pytest.mark.parametrize("strategy", ["expand", "repeat"])
+def test_a_forward_has_as_many_passes_as_its_largest_result_has_room_for(monkeypatch, strategy):
+    class Wide(torch.nn.Module):
+        """What is largest is the result of no module and of no draw."""
+
+        def forward(self, x):
+            y = torch.nn.functional.dropout(x, 0.5, self.training)
+            return (y[:, :, None] * torch.ones(64)).mean(-1)
+
+    monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", 6 * 8 * 64 * 5)
+    made = mc.MCDropout(Wide().eval(), 12, strategy=strategy, task="regression")
+    made(X)
+    assert [how.passes for how in made._batchings.values()] == [
+        4
+    ]  # 12 in three chunks of at most 5
+
+
+@pytest.mark.parametrize("width", [8, 1, 0])
+@pytest.mark.parametrize(("device", "room"), [("cpu", 8 * 2**20), ("meta", 2**30)])
+def test_the_room_of_a_forward(device, room, width):
+    """That of the largest result, in float32."""
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
+    made, x = mc.MCDropout(model, 12, task="regression"), X[:, :width]
+    made.plan(x)
+    batch = Batch((x.to(device),), {}, 0, 6)
+    assert made._that_fit(batch, 0, _Batching("repeat", 8)) == room // (6 * max(width, 1) * 4)
+
+
+class Trunk(torch.nn.Module):
+    """The same for all passes up to the draw, whose result is as large as one before it or not."""
+
+    def __init__(self, large):
+        super().__init__()
+        self.large = large
+
+    def forward(self, x):
+        y = (x[:, :, None] * torch.ones(64)).flatten(1)
+        y = y if self.large else y.unflatten(1, (-1, 64)).mean(-1)
+        return torch.nn.functional.dropout(y, 0.5, self.training).mean(-1, keepdim=True)
+
+
+class Narrows(torch.nn.Module):
+    """Its largest tensor is its input."""
+
+    def forward(self, x):
+        return torch.nn.functional.dropout(x.mean(-1, keepdim=True), 0.5, self.training)
+
+
+@pytest.mark.parametrize(
+    ("model", "strategy", "passes"),
+    [
+        (Trunk(False), "expand", 12),
+        (Trunk(True), "expand", 1),
+        (Narrows(), "expand", 12),
+        (Narrows(), "repeat", 6),
+    ],
+)
+def test_what_comes_before_the_passes_takes_no_room_of_theirs(monkeypatch, model, strategy, passes):
+    room = 6 * 8 * (64 if isinstance(model, Trunk) else 6)
+    monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", room)
+    made = mc.MCDropout(model.eval(), 12, strategy=strategy, task="regression")
+    made(X)
+    assert [how.passes for how in made._batchings.values()] == [passes]
+
+
+def test_the_largest_result_of_the_passes_is_no_view():
+    scope = types.SimpleNamespace(expanded=False)
+    with _predictor._Largest(scope) as largest:
+        sizes = [largest.size]
+        for expanded, call in (
+            (False, lambda: X + 1),
+            (True, lambda: X.expand(9, *X.shape)),
+            (True, lambda: X[:2].max(0)),  # two tensors
+            (True, lambda: X + 1),
+            (True, lambda: X.sum()),
+        ):
+            scope.expanded = expanded
+            call()
+            sizes.append(largest.size)
+    assert sizes == [0, 0, 0, X[0].numel(), X.numel(), X.numel()]
+
+
+class Attends(torch.nn.Module):
+    """Attention, with a draw before it or not."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.drop = torch.nn.Dropout(p)
+
+    def forward(self, x):
+        q = self.drop(x)[:, None]
+        p = 0.5 if self.training else 0.0
+        return torch.nn.functional.scaled_dot_product_attention(q, q, q, dropout_p=p)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "p", "few", "passes"),
+    [
+        ("expand", 0.5, 8, 12),
+        ("repeat", 0.5, 8, 12),
+        ("repeat", 0.0, 8, 12),
+        ("repeat", 0.0, 1, 12),  # one pass is measured
+        ("expand", 0.0, 8, 1),  # the first draw has the squares of all passes
+    ],
+)
+def test_attention_in_blocks_has_no_square(monkeypatch, strategy, p, few, passes):
+    monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", 12 * 2 * 64 * 8)  # the square has 64 * 64
+    monkeypatch.setattr(_predictor, "_FEW", few)
+    made = mc.MCDropout(Attends(p).eval(), 12, strategy=strategy, task="regression")
+    made(torch.randn(2, 64, 8))
+    assert [how.passes for how in made._batchings.values()] == [passes]
+
+
+# --- Bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_samples": 0}, ArgumentValueError, "`n_samples` to be 1 or more, got n_samples=0"),
+        ({"n_samples": 2.0}, ArgumentTypeError, "`n_samples` to be an integer, 1 or more"),
+        ({"max_batch": 0}, ArgumentValueError, "`max_batch` to be 1 or more"),
+        ({"max_batch": "all"}, ArgumentTypeError, "`max_batch` to be an integer"),
+        ({"seed": 2**64}, ArgumentValueError, r"`seed` to be in \[0, 2\*\*64\)"),
+        ({"task": "ranking"}, ArgumentValueError, "`task` to be 'classification' or 'regression'"),
+        ({"masks": "one"}, ArgumentValueError, "`masks` to be 'per-input' or 'shared'"),
+        ({"strategy": "vmap"}, ArgumentValueError, "`strategy` to be 'auto' or 'expand' or"),
+        ({"on_unreached": None}, ArgumentValueError, "`on_unreached` to be 'raise'"),
+        ({"keep_samples": 1}, ArgumentTypeError, "`keep_samples` to be"),
+        ({"batch_dim": -1}, ArgumentValueError, r"`batch_dim` to be in \[0, 2\*\*6\)"),
+        ({"outputs": "scores"}, ArgumentValueError, "`outputs` to be 'logits' or 'probabilities'"),
+        ({"precision": 1.0}, ArgumentTypeError, r"those of ClassificationStatistics for task='cla"),
+    ],
+)
+def test_bad_arguments(options, error, message):
+    with pytest.raises(error, match=message):
+        mc.MCDropout(mlp().eval(), **options)
+
+
+def test_bad_models():
+    with pytest.raises(ArgumentTypeError, match="`model` to be a module"):
+        mc.MCDropout(3)
+    with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
+        mc.MCDropout(mlp())
+    made = mc.MCDropout(mlp().eval(), 2)
+    made.model.train()
+    for call in (made, made.plan):
+        with pytest.raises(ArgumentValueError, match="`model` to be a model in eval"):
+            call(X)
+    with pytest.raises(ArgumentTypeError, match=r"the module that is wrapped, model.module"):
+        mc.MCDropout(torch.nn.DataParallel(mlp()).eval())
+    for p in (0, 0.0, {"*": 0.0}):
+        with pytest.raises(ArgumentValueError, match="a p > 0, got p = 0 at all 1 sites"):
+            mc.MCDropout(mlp().eval(), p=p)(X)
+    with pytest.raises(ArgumentValueError, match="a model that draws, got none"):
+        mc.MCDropout(torch.nn.Linear(8, 3).eval())(X)
+    with pytest.raises(ArgumentValueError, match="`exclude` to be patterns of paths that draw"):
+        mc.MCDropout(mlp().eval(), exclude="head.*")(X)
+
+
+@pytest.mark.parametrize(
+    ("index", "error", "message"),
+    [
+        ([0, 1, 2, 3, 4, 4], ArgumentValueError, "`index` to be .* each once"),
+        ([0, 1], ArgumentValueError, "`index` to have one number for each of 6 inputs"),
+        (-1, ArgumentValueError, "`index` to be .*0 or more"),
+        (0.5, ArgumentTypeError, "`index` to be .*integers"),
+        (2**63 - 2, ArgumentValueError, "`index` to be"),
+        (2**63 - 6, ArgumentValueError, "a batch whose mask indices lie in"),
+    ],
+)
+def test_bad_indices(index, error, message):
+    with pytest.raises(error, match=message):
+        mc.MCDropout(mlp().eval(), 2)(X, index=index)
+
+
+@pytest.mark.parametrize("of", [numpy.int64, numpy.uint8])
+def test_any_type_of_integer(of):
+    model = classifier()
+    made = mc.MCDropout(model, of(3), seed=of(2), max_batch=of(6), keep_samples=True)
+    expected = mc.MCDropout(model, 3, seed=2, keep_samples=True)(X, index=5)
+    assert torch.equal(made(X, index=of(5)).samples, expected.samples)
+    each = [of(5 + i) for i in range(6)]
+    assert torch.equal(made(X, index=each).samples, expected.samples)
+    assert torch.equal(made(X, index=numpy.array(each)).samples, expected.samples)
+    with torch.no_grad(), mc.active(model, seed=of(2), index=of(5), first=of(1)):
+        torch.testing.assert_close(model(X).softmax(-1), expected.samples[1], **CLOSE)
+    with td.keyed(model.train(), seed=of(2), step=of(3)) as scope:
+        assert scope.key == td.Key(2).fold_in(3)
+
+
+def test_bad_batches():
+    made = mc.MCDropout(mlp().eval(), 2)
+    for call in (lambda: made(), lambda: made("text"), lambda: made(x=3), lambda: made(X[:0])):
+        with pytest.raises(ArgumentValueError, match="`args` to be a tensor among them"):
+            call()
+    for item in ("text", 3, (), ["a", X], None):
+        with pytest.raises(ArgumentTypeError, match="`loader` to be one of tensors, mappings or"):
+            made.predict([item])
+    with pytest.raises(ArgumentValueError, match=r"give the arguments in a mapping as \*\*mapping"):
+        made(collections.UserDict(input=X))  # as transformers' BatchEncoding
+    with pytest.raises(ArgumentValueError, match="`loader` to be an iterable of one batch or more"):
+        made.predict([])
+    for batch in (X, {"input": X}):
+        with pytest.raises(ArgumentTypeError, match="the predictor itself is called with one"):
+            made.predict(batch)
+    made(X)
+    with pytest.raises(ArgumentValueError, match="one or more inputs along dimension 0"):
+        made.predict([X, X[:0]])
+    with pytest.raises(ArgumentTypeError, match="`progress` to be"):
+        made.predict([X], progress="bar")
+    with pytest.raises(ArgumentTypeError, match="`loader` to be"):
+        made.predict(3)
+    with pytest.raises(ArgumentValueError, match="more than once: give each batch its `index="):
+        mc.Result.cat([made(X), made(X)])
+
+
+def test_within_a_scope():
+    model = mlp().eval()
+    made = mc.MCDropout(model, 2)
+    for _ in range(2):
+        with mc.active(model), pytest.raises(ArgumentValueError, match="no scope of this model"):
+            made(X)
+        made(X)
+
+
+def test_a_batch_that_no_draw_follows():
+    class Pairs(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.dropout(x[:, None] * x, 0.5, False)[:, 0]
+
+    model = Pairs().eval()
+    for strategy in STRATEGIES:
+        with pytest.raises(SiteError, match=r"one input each.* 0 and 1 of its draws both"):
+            mc.MCDropout(model, 4, strategy=strategy)(X)
+    assert not any(module.training for module in model.modules())
+
+
+# --- Draws that take no other rate -------------------------------------------------------------
+
+
+class Masked(torch.nn.Module):
+    """Multiplies by a mask in training."""
+
+    def forward(self, x):
+        return x * td.keep_mask(x.shape, 0.5) * 2 if self.training else x
+
+
+def test_a_mask_without_an_input():
+    predictor = mc.MCDropout(Masked().eval(), 4, task="regression", keep_samples=True)
+    samples = predictor(torch.ones(6, 8)).samples
+    assert set(samples.unique().tolist()) == {0.0, 2.0}
+    assert not torch.equal(samples[0], samples[1])
+
+
+@pytest.mark.parametrize(
+    "module",
+    [Masked(), td.nn.LSTM(8, 4, 2, dropout=0.5), td.nn.LayerDrop(torch.nn.Linear(8, 8), 0.5)],
+    ids=lambda module: type(module).__name__,
+)
+def test_a_rate_that_a_draw_does_not_take_is_refused(module):
+    """It would have been ignored, and the plan would have said that it holds."""
+    with pytest.raises(td.errors.ArgumentValueError, match="Expected `p` for sites that take a"):
+        mc.plan(module.eval(), torch.ones(3, 5, 8), p=0.1, batch_dim=1)
+
+
+# --- Arguments that all inputs share -------------------------------------------------------------
+
+
+class Reads(torch.nn.Module):
+    """All inputs read a table; dropout of it, too, if it is asked for."""
+
+    def __init__(self, read, both=False):
+        super().__init__()
+        self.drop = torch.nn.Dropout(0.5)
+        self.other = torch.nn.Dropout(0.5)
+        self.read = read
+        self.both = both
+
+    def forward(self, x, table):
+        return self.read(self.drop(x), self.other(table) if self.both else table)
+
+
+READS = {
+    "product": lambda x, table: x @ table.T,
+    "mean": lambda x, table: x + table.mean(0),
+}
+TABLE = torch.randn(6, 8, generator=torch.Generator().manual_seed(2))
+
+
+def of_values(model, **options):
+    return mc.MCDropout(model, 20, task="regression", keep_samples=True, **options)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("both", [False, True])
+def test_a_table_of_as_many_rows_as_inputs(name, both):
+    model = Reads(READS[name], both).eval()
+    message = r"`shared` to be \('table',\) if all inputs share that argument, \('x',\) if they"
+    with pytest.raises(ArgumentValueError, match=message):
+        of_values(model)(X, table=TABLE)
+    with torch.no_grad(), mc.active(model, shared=("table",)):
+        expected = torch.stack([model(X, TABLE) for _ in range(20)])
+    for strategy in ("auto", "loop") if both else STRATEGIES:  # the table is dropped once a pass
+        for max_batch in (None, 1, 4, 13):
+            made = of_values(model, shared=["table"], strategy=strategy, max_batch=max_batch)
+            torch.testing.assert_close(made(X, TABLE).samples, expected, **CLOSE)
+            order = [0, 1, 3, 4, 5]
+            found = made(X[order], table=TABLE, index=order).samples
+            torch.testing.assert_close(found, expected[:, order], **CLOSE)
+
+
+def test_a_table_that_may_come_first():
+    """The inputs are those of the first argument that is not shared."""
+    model = Reads(lambda table, x: x + table.mean()).eval()
+    made = of_values(model, shared=("x",), include="other")
+    model.both = True
+    r = made(torch.ones(2, 8), X)
+    assert r.samples.shape == (20, 6, 8)
+    torch.testing.assert_close(made(torch.ones(2, 8), X[2:], index=2).samples, r.samples[:, 2:])
+    with torch.no_grad(), mc.active(model, shared=("x",), include="other"):
+        torch.testing.assert_close(model(torch.ones(2, 8), X), r.samples[0], **CLOSE)
+
+
+def test_a_first_argument_that_no_draw_follows():
+    """A table that all inputs read would say how many there are, and all had one mask."""
+
+    class First(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop = torch.nn.Dropout(0.5)
+
+        def forward(self, table, x):
+            return self.drop(x) @ table.T
+
+    model, table = First().eval(), TABLE[:4]
+    message = (
+        r"follows the argument 'x', and nothing follows the argument 'table', .* "
+        r"pass shared=\('table',\) if all samples share it, and shared=\('x',\)"
+    )
+    for most in (None, 3):
+        with pytest.raises(SiteError, match=message):
+            of_values(model, max_batch=most)(table, X)
+    assert re.search(message, str(mc.plan(model, table, X)))
+    with mc.active(model), pytest.raises(SiteError, match=message):
+        model(table, X)
+    message = r"\('x',\) if all inputs share that argument, \('table',\) if they share that one"
+    with pytest.raises(ArgumentValueError, match=message):  # of as many rows
+        of_values(model)(TABLE, X)
+    made = of_values(model, shared=("table",))
+    samples = made(table, X).samples
+    torch.testing.assert_close(made(table, X[2:], index=2).samples, samples[:, 2:], **CLOSE)
+
+
+@pytest.mark.parametrize("unread", ["labels", "ids"])
+def test_a_second_argument_with_a_row_each_needs_no_word(unread):
+    """It has no effect, or the forward fails with another number of rows."""
+
+    class Takes(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop = torch.nn.Dropout(0.5)
+
+        def forward(self, x, labels=None, ids=None):
+            return self.drop(x) if ids is None else self.drop(x) * ids
+
+    model, other = Takes().eval(), torch.arange(6.0)[:, None]
+    made = of_values(model, max_batch=4)
+    assert made(X, **{unread: other}).samples.shape == (20, 6, 8)
+    assert made.plan().undecided == ()
+
+
+@pytest.mark.parametrize("sizes", [(7, 7, 5), (5, 7), (1, 5), (5, 1)])
+def test_a_mask_of_positions_is_not_divided(sizes):
+    """It is told apart by the forward that fails, and stays so where its size is the batch's."""
+    model = encoder().eval()
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(5)
+    x = torch.randn(sum(sizes), 5, 8)
+    made = of_values(model, max_batch=20)
+    parts = made.predict({"src": part, "mask": mask} for part in x.split(sizes)).samples
+    with torch.no_grad(), mc.active(model):
+        expected = torch.stack([model(x, mask=mask) for _ in range(20)])
+    torch.testing.assert_close(parts, expected, **CLOSE)
+
+
+def test_an_argument_of_one_row_with_one_input():
+    """It is taken for that input's, until a call with several shows that it is not."""
+    model = Reads(torch.add, both=True).eval()
+    table = torch.ones(1, 8)
+    made = of_values(model)
+    made(X[1:2], table, index=1)
+    with pytest.raises(SiteError, match=r"got other #0 \(dropout\), which lies elsewhere"):
+        made(X, table)
+    with torch.no_grad(), mc.active(model):
+        model(X[1:2], table)
+        with pytest.raises(SiteError, match=r"Pass `shared` with the names"):
+            model(X, table)
+    made = of_values(model, shared=("table",))
+    one = made(X[1:2], table, index=1).samples
+    torch.testing.assert_close(one, made(X, table).samples[:, 1:2], **CLOSE)
+    made = of_values(classifier())  # nothing to take for it
+    plan, one = made.plan(X[:1]), made(X[:1]).samples
+    assert made.plan() is plan
+    torch.testing.assert_close(one, made(X[:2]).samples[:, :1], **CLOSE)
+    assert made.plan() is not plan
+
+
+def test_a_plan_names_an_argument_that_may_be_shared():
+    plan = mc.plan(Reads(READS["product"]).eval(), X, TABLE)
+    assert plan.undecided == ("table",)
+    assert "Nothing shows whether the argument 'table' has a row" in str(plan)
+    for shared in ((), ("table",)):
+        assert mc.plan(Reads(READS["product"]).eval(), X, TABLE, shared=shared).undecided == ()
+    with pytest.raises(ArgumentTypeError, match="`shared` to be names"):
+        mc.plan(classifier(), X, shared="x")
+    with pytest.raises(ArgumentTypeError, match="`shared` to be names"):
+        mc.active(classifier(), shared=3)
+    with pytest.raises(ArgumentTypeError, match="`shared` to be names"):
+        mc.MCDropout(classifier(), shared=3)
+
+
+class TimeFirst(torch.nn.Module):
+    """Its inputs alternate along the dimension into which they are folded."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, x):
+        steps = x.transpose(0, 1)
+        return self.drop(steps.reshape(-1, x.shape[2])).view_as(steps).transpose(0, 1)
+
+
+@pytest.mark.parametrize("x", [torch.randn(1, 3, 4), torch.ones(6, 3, 4)])
+def test_inputs_that_alternate_are_found_with_one_input_or_equal_ones(x):
+    plan = mc.plan(TimeFirst().eval(), x)
+    assert plan.found[plan.sites[0].id].place.batch.alternating
+
+
+class Ones(TimeFirst):
+    """Nothing shows the order of its draws."""
+
+    def forward(self, x):
+        return x * super().forward(torch.ones_like(x))
+
+
+@pytest.mark.parametrize("strategy", ["loop", "auto"])
+@pytest.mark.parametrize("make", [TimeFirst, Ones])
+def test_inputs_that_alternate_as_the_caller_says(make, strategy):
+    """Their masks are those of a model in which nothing is folded."""
+    model, dims = make().eval(), {"drop": (0, "alternating")}
+    x = torch.randn(5, 3, 4)
+    plain = seeded(lambda: torch.nn.ModuleDict({"drop": torch.nn.Dropout(0.5)}))
+    plain.forward = lambda x: plain["drop"](x)
+    expected = of_values(plain)(x).samples
+    (site,) = mc.plan(model, x, batch_dims=dims).sites
+    assert (site.reached, site.batched) == ("its call", False)
+    made = of_values(model, batch_dims=dims, strategy=strategy)
+    assert torch.equal(made(x).samples, expected)
+    two = mc.MCDropout(model, 2, task="regression", batch_dims=dims, strategy="repeat")
+    with pytest.raises(SiteError, match=r"as the inputs alternate in drop #0 \(dropout\)"):
+        two(x)
+    assert torch.equal(made(x[2:], index=2).samples, expected[:, 2:])
+    with torch.no_grad(), mc.active(model, index=2, batch_dims=dims):
+        assert torch.equal(
+            torch.stack([model(x[2:]) for _ in range(len(expected))]), expected[:, 2:]
+        )
+
+
+def test_a_dimension_of_the_inputs_that_does_not_fit():
+    message, x = r"got 1 for 'drop' at drop #0 \(dropout\)", torch.randn(5, 3, 4)
+    for dims, error, words in (
+        ({"drop": 1}, ArgumentValueError, message),
+        ({"dorp": 0}, ArgumentValueError, r"paths of modules that draw \('drop#0'\)"),
+        (["drop"], ArgumentTypeError, "`batch_dims` to be a mapping"),
+    ):
+        model = TimeFirst().eval()
+        before = state_of(model)
+        with pytest.raises(error, match=words):
+            mc.plan(model, x, batch_dims=dims)
+        with pytest.raises(error, match=words):
+            mc.MCDropout(model, batch_dims=dims, task="regression")(x)
+        with pytest.raises(error, match=words), mc.active(model, batch_dims=dims):
+            model(x)
+        assert state_of(model) == before
+
+
+# --- Parts of a prediction ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("numbers", "runs"),
+    [
+        ([], []),
+        ([5], [(0, 1)]),
+        ([0, 1, 2], [(0, 3)]),
+        ([0, 1, 5, 6, 2], [(0, 2), (2, 4), (4, 5)]),
+        ([3, 2, 1], [(0, 1), (1, 2), (2, 3)]),
+    ],
+)
+def test_runs_of_numbers(numbers, runs):
+    assert list(_runs(numbers)) == runs
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], True),
+        ([1.0, 2.0], [1.0, 2.0001], True),
+        ([1.0, 2.0], [1.0, 2.001], False),
+        ([0.0], [1e-4], True),
+        ([0.0], [2e-4], False),
+        ([float("nan")], [float("nan")], True),
+        ([1], [1], True),
+        ([1], [2], False),
+        ([1], [1.0], False),
+        ([1.0], [1.0, 1.0], False),
+    ],
+)
+def test_samples_that_are_alike(one, other, expected):
+    assert _alike(torch.tensor(one), torch.tensor(other)) is expected
+
+
+@pytest.mark.parametrize(
+    ("item", "args", "kwargs"),
+    [
+        (X, (X,), {}),
+        ((X, 3), (X,), {}),
+        ([X], (X,), {}),
+        ({"x": X}, (), {"x": X}),
+        (({"x": X}, 3), (), {"x": X}),
+    ],
+)
+def test_arguments_in_an_item_of_a_loader(item, args, kwargs):
+    assert _arguments(item) == (args, kwargs)
+
+
+@pytest.mark.parametrize("item", [3, (), [], (3, X), ((X,),), "x"])
+def test_items_without_arguments(item):
+    with pytest.raises(ArgumentTypeError, match="tuples that begin with one, got loader="):
+        _arguments(item)
+
+
+@pytest.mark.parametrize(
+    ("batch_dim", "shape", "dim"),
+    [
+        (0, (6, 3), 0),
+        (0, (3, 6), None),
+        (1, (3, 6), 1),
+        (1, (6, 3), 0),
+        (1, (6,), 0),
+        (2, (3, 6), None),
+    ],
+)
+def test_the_dimension_of_the_inputs_in_an_output(batch_dim, shape, dim):
+    predictor = mc.MCDropout(mlp().eval(), 2, batch_dim=batch_dim)
+    if dim is None:
+        with pytest.raises(SiteError, match="Expected an output of 6 inputs along dimension"):
+            predictor._dim_of(torch.ones(shape), 6)
+    else:
+        assert predictor._dim_of(torch.ones(shape), 6) == dim
+
+
+@pytest.mark.parametrize(
+    ("strategy", "n_samples", "max_batch", "way", "passes"),
+    [
+        ("auto", 1, None, "loop", 1),
+        ("expand", 1, None, "expand", 1),
+        ("auto", 10, 7, "loop", 1),
+        ("repeat", 10, 7, "repeat", 1),
+        ("auto", 10, 8, "expand", 2),
+        ("auto", 10, 12, "expand", 3),  # in four forwards, of three at most
+        ("auto", 10, 16, "expand", 4),
+        ("auto", 9, 16, "expand", 3),
+        ("auto", 10, 100, "expand", 10),
+        ("auto", 10, None, "expand", 1),  # not even one fits
+    ],
+)
+def test_how_many_passes_share_a_forward(strategy, n_samples, max_batch, way, passes, monkeypatch):
+    predictor = mc.MCDropout(mlp().eval(), n_samples, strategy=strategy, max_batch=max_batch)
+    monkeypatch.setattr(predictor, "_quicker", lambda *_: iter([_Batching("expand", 2)]))
+    if max_batch is None:
+        monkeypatch.setattr(predictor, "_that_fit", lambda *_: 0)
+    found = predictor._choose(Batch((torch.ones(4, 8),), {}, 0, 4), 0, set())
+    assert (found.strategy, found.passes) == (way, passes)
+
+
+@pytest.mark.parametrize(
+    ("paths", "expansions"),
+    [
+        ([], []),
+        ([("", True)], []),
+        ([("a.b.c", True)], ["a.b.c", "a.b", "a"]),
+        ([("d", False), ("a.b", True), ("e", True)], ["a.b", "a"]),
+    ],
+)
+def test_modules_around_the_first_draw(paths, expansions):
+    predictor = mc.MCDropout(mlp().eval(), 2)
+    planned = [types.SimpleNamespace(path=path, selected=selected) for path, selected in paths]
+    predictor._plan = types.SimpleNamespace(sites=planned)
+    assert [expansion.path for expansion in predictor._expansions()] == expansions
+
+
+@pytest.mark.parametrize("options", [{"n_samples": None}, {"n_samples": 0}, {"max_batch": 0}])
+def test_numbers_of_passes_and_rows(options):
+    with pytest.raises((ArgumentTypeError, ArgumentValueError), match="1 or more"):
+        mc.MCDropout(mlp().eval(), **options)

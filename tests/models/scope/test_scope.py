@@ -1,0 +1,1164 @@
+"""A scope leaves nothing behind, refuses what it cannot do, and has the keys of the contract."""
+
+import contextlib
+import copy
+import gc
+import hashlib
+import io
+import pickle
+import threading
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as torch_F
+from torch.optim.swa_utils import AveragedModel
+
+import torchdropout as td
+from keyed_parts import SCOPE, Calls, assert_parts
+from torchdropout import functional as F
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
+
+X = torch.ones(8, 12)
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4), nn.MultiheadAttention(12, 2))[:2]
+
+
+# --- The keys ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seed", "step", "path", "number", "key"),
+    [
+        (0, 0, "", 0, td.Key(2061954838759058738, 878367144622242087)),
+        (0, 1, "blocks.0.drop", 0, td.Key(7803501721980906349, 731791632814801882)),
+        (
+            2**64 - 1,
+            2**64 - 1,
+            "blocks.0.drop",
+            1,
+            td.Key(13718599656129974086, 131555938942742343),
+        ),
+    ],
+)
+def test_known_keys(seed, step, path, number, key):
+    """They are those of section 8 of the contract."""
+    site = td.models.scope.SiteId(path, number)
+    assert td.keyed(nn.Identity(), seed=seed, step=step).key_of(site) == key
+    digest = int(hashlib.sha256(f"{path}#{number}".encode()).hexdigest(), 16)
+    folded = td.Key(seed).fold_in(step)
+    assert key == td.Key(folded.seed, (digest >> 196) ^ folded.stream)
+    assert td.keyed(nn.Identity(), seed=td.Key(seed), step=step).key_of(site) == key
+
+
+def test_the_index_is_that_of_the_whole_batch():
+    """Recomputed from the contract, for samples in the second dimension."""
+    model = Calls(lambda x: F.keep_mask((3, x.shape[0], 2, 5), 0.5))
+    scope = td.keyed(model, batch=(40, 64), **SCOPE)
+    with scope:
+        found = model(X)
+    layout = td.MaskLayout(40 * 30, (10, 30, 5, 1))
+    key = scope.key_of(td.models.scope.SiteId("", 0))
+    assert torch.equal(found, td.keep_mask((3, 8, 2, 5), 0.5, key=key, layout=layout))
+
+
+def test_a_module_that_is_called_twice_goes_on_counting():
+    model = Calls(lambda drop, x: torch.stack((drop(x), drop(x)), 1), nn.Dropout(0.5))
+    sites = td.find_sites(model, X)
+    assert [str(site) for site in sites] == ["inner.0 #0", "inner.0 #1"]
+    with td.keyed(model, **SCOPE):
+        y = model(X)
+        assert not torch.equal(y[:, 0], y[:, 1])
+
+
+def test_a_run_that_is_resumed():
+    model = net()
+
+    def run(steps):
+        found = []
+        for step in steps:
+            with td.keyed(model, seed=3, step=step):
+                found.append(model(X))
+        return found
+
+    through = run(range(6))
+    torch.manual_seed(99)
+    assert all(map(torch.equal, run(range(3, 6)), through[3:]))
+
+
+def test_the_device_does_not_matter():
+    """A GPU's masks are those of the reference, which runs here; on meta there are shapes."""
+    model = net()
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    before = td.backends.current()
+    try:
+        td.backends.use("reference")
+        with td.keyed(model, **SCOPE):
+            assert torch.equal(model(X), expected)
+    finally:
+        td.backends.use(before)
+    with td.keyed(model.to("meta"), **SCOPE):
+        assert model(X.to("meta")).shape == (8, 12)
+
+
+# --- Nothing is left -----------------------------------------------------------------------------
+
+
+def traces(model):
+    hooks = [
+        [
+            list(getattr(m, name))
+            for name in td._core._torch.HOOKS
+            if hasattr(getattr(m, name), "__len__")
+        ]
+        for m in model.modules()
+    ]
+    flags = [m.training for m in model.modules()]
+    modes = len(td._core._torch.function_modes()[0])
+    return hooks, flags, modes, torch.get_rng_state().tolist()
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError, KeyboardInterrupt])
+def test_nothing_is_left(error):
+    def fail(x):
+        y = torch_F.dropout(x, 0.5)
+        if error is not None and torch.is_grad_enabled():
+            raise error
+        return y
+
+    norm = nn.BatchNorm1d(12)
+    model = nn.Sequential(nn.Linear(12, 12), norm, nn.Dropout(0.5), Calls(fail))
+    model[0].register_forward_hook(lambda *_: None)
+    model[2].eval()
+    before = traces(model)
+    with torch.no_grad(), td.keyed(model, **SCOPE):
+        model(X)  # the sites are found
+    statistics = norm.running_mean.clone()
+    for _ in range(2):
+        expected = contextlib.nullcontext() if error is None else pytest.raises(error)
+        with expected, td.keyed(model, **SCOPE):
+            model(X)
+        assert traces(model) == before
+    assert not torch.equal(norm.running_mean, statistics)  # a forward in training, as without
+    assert int(norm.num_batches_tracked) == 3
+    with pytest.raises(ZeroDivisionError), td.keyed(model, **SCOPE):
+        raise ZeroDivisionError
+    assert traces(model) == before
+
+
+def test_a_model_is_not_kept_alive():
+    model = net()
+    with td.keyed(model, **SCOPE):
+        model(X)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize(
+    "scope", [lambda model: td.keyed(model, **SCOPE), lambda model: td.mc.active(model.eval())]
+)
+def test_an_argument_is_not_kept_alive_after_its_forward(scope):
+    model, x = net(), X.clone()
+    with scope(model):
+        model(x)
+        gone = weakref.ref(x)
+        del x
+        assert gone() is None
+
+
+def test_a_scope_that_cannot_begin_leaves_nothing(monkeypatch):
+    model = net()
+    before, scope = traces(model), td.keyed(model, **SCOPE)
+    monkeypatch.setattr(scope._watcher, "observe", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        scope.__enter__()
+    assert traces(model) == before
+    monkeypatch.undo()
+    with scope:
+        model(X)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_before_and_after(again):
+    model = net()
+    first = again(model)
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    second = again(model)
+    for other in (first, second):
+        with td.keyed(other, **SCOPE):
+            assert torch.equal(other(X), expected)
+
+
+def saved(model):
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), saved, AveragedModel]
+)
+def test_a_copy_within_a_scope_is_free_of_it(again):
+    """Such as that of the best model so far."""
+    model = nn.Sequential(net(), td.nn.LayerDrop(nn.Linear(12, 12), 0.5))
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+        other = again(model)
+        assert not torch.equal(other(X), expected)  # by torch's generator
+        twice = again(again(model))
+    assert all(not any(hooks) for hooks in traces(other)[0])
+    found = [twice(X) for _ in range(3)]
+    assert not torch.equal(found[0], found[1])
+    assert torch.equal(other.eval()(X), model.eval()(X))
+    other.train()
+    with td.keyed(other, **SCOPE):
+        assert torch.equal(other(X), expected)
+
+
+def test_a_copy_within_passes_is_free_of_them():
+    model = net().eval()
+    with td.mc.active(model):
+        model(X)
+        other = copy.deepcopy(model)
+    assert torch.equal(other(X), model(X))
+
+
+def test_a_copy_whose_forward_fails_says_so():
+    model = nn.Sequential(Fails({9}))
+    with td.keyed(model, **SCOPE):
+        model(X)
+        other = copy.deepcopy(model)
+    other[0].at = {other[0].calls + 1}
+    with pytest.raises(ZeroDivisionError):
+        other(X)
+    assert all(not any(hooks) for hooks in traces(other)[0])
+
+
+def test_the_hooks_of_a_file_keep_their_numbers():
+    """A hook that another process registers must not get one of them, and with it its arguments."""
+    model = net()
+    with td.keyed(model, **SCOPE):
+        file = pickle.dumps(model)
+    handle = torch.utils.hooks.RemovableHandle
+    before, handle.next_id = handle.next_id, 0
+    try:
+        other = pickle.loads(file)
+        assert handle.next_id >= before
+    finally:
+        handle.next_id = max(before, handle.next_id)
+    other(X)
+
+
+def test_an_averaged_model_has_the_masks_of_the_model():
+    model = net()
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    averaged.update_parameters(model)
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    with td.keyed(averaged, **SCOPE):
+        assert torch.equal(averaged(X), expected)
+
+
+def test_draws_outside_the_model_are_torchs():
+    model = net()
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    with td.keyed(model, **SCOPE):
+        assert torch.equal(torch.rand(4), expected)
+
+
+class Tracker:
+    """A generator of its own for a region, as Megatron's tracker has it."""
+
+    def __init__(self, seed):
+        self.state = torch.Generator().manual_seed(seed).get_state()
+
+    @contextlib.contextmanager
+    def fork(self):
+        before = torch.get_rng_state()
+        torch.set_rng_state(self.state)
+        yield
+        self.state = torch.get_rng_state()
+        torch.set_rng_state(before)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_scripts_do_with_generators_is_of_no_effect(seed):
+    """So it can be deleted: a tracker, seeds that depend on the rank, states that are put back."""
+    tracker = Tracker(seed)
+
+    def with_generators(drop, x):
+        with tracker.fork():
+            return torch_F.dropout(drop(x), 0.3)
+
+    def without(drop, x):
+        return torch_F.dropout(drop(x), 0.3)
+
+    x = torch.ones(8, 12)
+    with td.keyed(Calls(without, nn.Dropout(0.5)), **SCOPE) as scope:
+        expected = scope.model(x)
+    before = tracker.state
+    torch.manual_seed(1000 * seed)
+    with td.keyed(Calls(with_generators, nn.Dropout(0.5)), **SCOPE) as scope:
+        assert torch.equal(scope.model(x), expected)
+    assert torch.equal(tracker.state, before)
+
+
+def test_threads():
+    """Each has a model of its own, with attention, and the draws it has alone."""
+    models = [nn.TransformerEncoderLayer(12, 2, 16, 0.3, batch_first=True) for _ in range(2)]
+    x = torch.randn(4, 6, 12)
+    expected = []
+    for model in models:
+        with td.keyed(model, **SCOPE):
+            expected.append(model(x))
+    wrong = []
+
+    def work(model, y):
+        for _ in range(20):
+            with td.keyed(model, **SCOPE):
+                if not torch.equal(model(x), y):
+                    wrong.append(model)
+
+    pairs = zip(models, expected, strict=True)
+    threads = [threading.Thread(target=work, args=pair) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+# --- What is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"model": 3}, ArgumentTypeError, "`model` to be a module"),
+        ({"model": lambda x: x}, ArgumentTypeError, "`model` to be a module"),
+        ({"seed": -1}, ArgumentValueError, "`seed`"),
+        ({"seed": 2**64}, ArgumentValueError, "`seed`"),
+        ({"seed": 0.5}, ArgumentTypeError, "`seed`"),
+        ({"step": -1}, ArgumentValueError, "`step`"),
+        ({"step": "1"}, ArgumentTypeError, "`step`"),
+        ({"batch": 3}, ArgumentTypeError, "`batch`"),
+        ({"batch": (0.0, 3)}, ArgumentTypeError, "`batch`"),
+        ({"batch": (3, 3)}, ArgumentValueError, "`batch`"),
+        ({"batch": (-1, 3)}, ArgumentValueError, "`batch`"),
+        ({"batch": (2**63, 2**64)}, ArgumentValueError, r"< total <= 2\*\*63"),
+        ({"batch": "ranks"}, ArgumentValueError, "`batch` to be 'distributed' if it is a string"),
+        ({"batch": "distributed"}, ArgumentValueError, "None without torch.distributed.init_pro"),
+        ({"sequence": (0, 2**63 + 1)}, ArgumentValueError, "`sequence`"),
+        ({"sequence": (4, 3)}, ArgumentValueError, "`sequence`"),
+        ({"sites": {}}, ArgumentTypeError, "`sites`"),
+        ({"on_unreached": "raises"}, ArgumentValueError, "`on_unreached`"),
+    ],
+)
+def test_bad_arguments(change, error, message):
+    given = {"model": net(), "seed": 0, **change}
+    with pytest.raises(error, match=message):
+        td.keyed(given.pop("model"), **given)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_scripted_model_is_refused():
+    with pytest.raises(ArgumentTypeError, match=r"torch.jit did not compile"):
+        td.keyed(torch.jit.script(nn.Dropout(0.5)), seed=0)
+
+
+def test_a_forward_beyond_the_batch():
+    model = net()
+    with td.keyed(model, seed=0, batch=(0, 12)):
+        model(X)
+        with pytest.raises(ArgumentValueError, match="got 8 samples from sample 8 on with batch="):
+            model(X)
+
+
+class Fails(nn.Module):
+    """A dropout whose forward fails at the calls of these numbers, after it has drawn."""
+
+    def __init__(self, at, result=lambda y: y):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.calls = 0
+        self.at = at
+        self.result = result
+
+    def forward(self, x):
+        self.calls += 1
+        y = self.drop(x)
+        if self.calls in self.at:
+            raise ZeroDivisionError
+        return self.result(y)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: torch.compile(m, backend="eager")])
+@pytest.mark.parametrize("at", [1, 2, 3, 5, 6, 7, 8])
+def test_a_forward_that_failed_is_tried_again(wrap, at):
+    """It has the same samples: five calls find the sites, two halves follow."""
+    torch._dynamo.reset()
+    model = nn.Sequential(Fails(()))
+    with td.keyed(model, **SCOPE):
+        whole = model(X)
+    model[0] = Fails({at})
+    given = wrap(model)
+    state = torch.get_rng_state()
+    found, failed = [], 0
+    with td.keyed(given, batch=(0, 8), **SCOPE):
+        for x in X.split(4):
+            try:
+                found.append(given(x))
+            except ZeroDivisionError:
+                failed += 1
+                found.append(given(x))
+    assert failed == (1 if at < 8 else 0)
+    assert torch.equal(torch.cat(found), whole)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_forward_that_returns_nothing_counts():
+    """Its result is that of one that failed, for a hook that is always called."""
+    found = []
+    model = Fails((), result=found.append)
+    with td.keyed(model, batch=(0, 8), **SCOPE):
+        for x in X.split(4):
+            model(x)
+    with td.keyed(model, **SCOPE):
+        model(X)
+    assert torch.equal(torch.cat(found[-3:-1]), found[-1])
+
+
+def test_a_forward_beyond_the_batch_counts_no_samples():
+    model = net()
+    with td.keyed(model, **SCOPE):
+        whole = model(X)
+    with td.keyed(model, batch=(0, 8), **SCOPE):
+        first = model(X[:5])
+        with pytest.raises(ArgumentValueError, match="got 4 samples from sample 5"):
+            model(X[4:])
+        found = torch.cat((first, model(X[5:])))
+        assert torch.equal(found == 0, whole == 0)
+
+
+def test_a_scope_in_a_scope_of_the_same_model():
+    model = net()
+    for other in (model, torch.compile(model, backend="eager")):
+        with td.keyed(model, seed=0):
+            with (
+                pytest.raises(ArgumentValueError, match="no scope of this model"),
+                td.keyed(other, seed=1),
+            ):
+                raise AssertionError
+            model(X)
+
+
+def test_a_draw_that_was_not_there_when_sites_were_found():
+    assert len(td.find_sites(net(), X)) == 1
+    assert len(td.find_sites(net().eval(), X)) == 0
+    model = Calls(lambda x: torch_F.dropout(x, 0.5) if len(x) > 4 else x)
+    with td.keyed(model, seed=0), pytest.raises(SiteError, match=r"find_sites\(model"):
+        model(X)
+
+
+class SkipsLayers(nn.Module):
+    """Skips layers as models of transformers do: by a number that all samples share."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Dropout(0.1) for _ in range(6))
+
+    def forward(self, x):
+        for layer in self.layers:
+            if torch.rand([]) < 0.5:
+                x = layer(x)
+        return x
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_draw_that_decides_whether_others_come(given):
+    """The sites that a probe has not seen are found when they first draw."""
+    seen = set()
+    for step in range(8):
+        model = SkipsLayers()
+        sites = td.find_sites(model, X) if given else None
+        with td.keyed(model, seed=1, step=step, sites=sites):
+            whole = model(X)
+        model = SkipsLayers()  # of which nothing is known yet
+        with td.keyed(model, seed=1, step=step, batch=(0, 8), sites=sites):
+            assert torch.equal(torch.cat([model(x) for x in X.split(4)]), whole)
+        with td.keyed(model, seed=1, step=step + 1, batch=(4, 8), sites=sites):
+            found = model(X[4:])
+        with td.keyed(SkipsLayers(), seed=1, step=step + 1, batch=(4, 8)) as scope:
+            assert torch.equal(scope.model(X[4:]), found)
+        seen.add(int((whole == 0).sum() > 0) + int(whole.max() > 1.2))
+    assert len(seen) > 1
+
+
+def dropped_between_decisions(x):
+    """Dropout has other numbers, from 0 to 11, where a layer is skipped."""
+    for _ in range(6):
+        if torch.rand([]) < 0.5:
+            x = torch_F.dropout(x, 0.1)
+    return x
+
+
+def numbers_between_decisions(x):
+    """All draws are of one kind."""
+    for _ in range(6):
+        if torch.rand([]) < 0.5:
+            x = x * (torch.rand_like(x) > 0.1)
+    return x
+
+
+@pytest.mark.parametrize("function", [dropped_between_decisions, numbers_between_decisions])
+@pytest.mark.parametrize("given", [False, True])
+def test_a_number_that_another_draw_has_in_another_step(function, given):
+    """Its place is not that of the draw that had the number when sites were found."""
+    model = Calls(function)
+    sites = td.find_sites(model, X) if given else None
+    for step in range(8):
+        with td.keyed(model, seed=1, step=step, sites=sites):
+            whole = model(X)
+        with td.keyed(model, seed=1, step=step, batch=(0, 8), sites=sites):
+            assert torch.equal(torch.cat([model(x) for x in X.split(4)]), whole)
+
+
+def test_sites_are_found_once(monkeypatch):
+    """A site is not taken for another one where nothing is skipped."""
+    probes = []
+    probe = td.models.scope.keyed._probe
+    monkeypatch.setattr(
+        td.models.scope.keyed,
+        "_probe",
+        lambda *args, **how: probes.append(1) or probe(*args, **how),
+    )
+    layer = nn.TransformerEncoderLayer(12, 2, 16)
+    model = nn.Sequential(layer, td.nn.DropPath(0.5), td.nn.DropBlock1d(0.5, 3), nn.LSTM(12, 4, 2))
+    for step in range(3):
+        with td.keyed(model, seed=0, step=step, batch_dim=1):
+            model(torch.ones(3, 4, 12))
+    assert len(probes) == 1
+    del probes[:]
+    model, counts = SkipsLayers(), []
+    for step in 2 * [*range(8)]:
+        with td.keyed(model, seed=1, step=step):
+            model(X)
+        counts.append(len(probes))
+    assert 1 < counts[7] == counts[15]  # some layers are found after the first probe
+
+
+@pytest.mark.parametrize(
+    "first", [torch.randn(1, 6, 4), torch.ones(2, 6, 4), torch.ones(2, 6, 4, dtype=torch.int64)]
+)
+def test_samples_that_alternate(first):
+    """Seen by what changes with one sample, as sizes do not show it; also if all are alike."""
+
+    def forward(x):
+        y = torch_F.dropout(x.transpose(0, 1).reshape(-1, 4) * 1.0, 0.5)
+        return y.view(x.shape[1], -1, 4).transpose(0, 1)
+
+    windows = Calls(lambda x: torch_F.dropout(x.reshape(-1, 4) * 1.0, 0.5).view(x.shape))
+    x = torch.randn(8, 6, 4).to(first.dtype)
+    with td.keyed(windows, seed=0):
+        expected = windows(x)
+    model = Calls(forward)
+    (site,) = td.find_sites(model, first).values()
+    assert site.place.batch == td.models.scope.Axis(0, 6, True)
+    with td.keyed(model, seed=0, batch=(0, 64)):
+        model(first)
+    for start in (0, 3):
+        with td.keyed(model, seed=0, batch=(start, 64)):
+            assert torch.equal(model(x[start : start + 5]), expected[start : start + 5])
+
+
+def test_doubled_samples():
+    """As for guidance without a classifier: two places of each sample, which alternate."""
+    drop = nn.Dropout(0.5)
+    assert_parts(Calls(lambda x: drop(torch.cat([x, 2 * x])).view(2, -1, 12).mean(0)), X)
+
+
+@pytest.mark.parametrize("alternate", [False, True])
+def test_draws_that_are_filled_lie_as_the_arguments_of_their_module(alternate):
+    """A drop path of windows, for example, fills a tensor that holds nothing."""
+    path = Calls(lambda x: x * x.new_empty(len(x), 1).bernoulli_(0.5))
+
+    def forward(path, x):
+        return path((x.transpose(0, 1) if alternate else x).reshape(-1, 4))
+
+    (site,) = td.find_sites(Calls(forward, path), torch.randn(8, 6, 4)).values()
+    assert site.place.batch == td.models.scope.Axis(0, 6, alternate)
+    assert not site.problem
+
+
+@pytest.mark.parametrize("more", [2, 3])
+def test_a_draw_that_follows_from_the_number_of_samples(more):
+    model = Calls(lambda x: torch_F.dropout(x, 0.5) if len(x) == more else x)
+    (site,) = td.find_sites(model, X).values()
+    assert site.problem == "it draws in some forwards and not in others"
+
+
+def test_a_sequence_of_one_position_shows_nothing():
+    model = nn.Dropout(0.5)
+    with pytest.raises(ArgumentValueError, match="`args` to be 2 or more positions along dimensio"):
+        td.find_sites(model, X[:, :1], sequence_dim=1)
+    (site,) = td.find_sites(model, X[:, :2], sequence_dim=1).values()
+    assert site.place.sequence == (td.models.scope.Axis(1, 1),)
+
+
+def test_a_draw_whose_size_follows_from_the_values():
+    def forward(x):
+        times = 1 if torch.equal(x[0], x[-1]) else 2
+        return torch_F.dropout(x.flatten(0, 1).repeat(times, 1), 0.5)
+
+    (site,) = td.find_sites(Calls(forward), torch.randn(8, 6, 4)).values()
+    assert site.problem == "how much it draws depends on the values"
+
+
+def test_an_order_that_nothing_shows():
+    """A mask of ones for samples that are folded: a divided batch is refused."""
+    model = Calls(lambda x: x.flatten(0, 1) * torch_F.dropout(torch.ones(len(x) * 6, 1), 0.5))
+    (site,) = td.find_sites(Calls(lambda x: model(x[:, :, :2])), torch.randn(8, 6, 4)).values()
+    assert site.problem == "nothing shows the order of the samples along dimension 0"
+    picky = Calls(lambda x: torch_F.dropout(words[x.flatten(0, 1)], 0.5))
+    words = torch.ones(1, 3)
+    (site,) = td.find_sites(picky, torch.zeros(2, 6, dtype=torch.int64)).values()
+    assert site.problem == "nothing shows the order of the samples along dimension 0"
+
+
+def test_folded_samples_beside_draws_of_other_places():
+    def forward(x):
+        windows = torch_F.dropout(x.reshape(-1, 3, 4), 0.5).reshape(x.shape)
+        return windows + torch_F.dropout(x, 0.5) + torch_F.dropout(torch.ones(4), 0.5)
+
+    found = td.find_sites(Calls(forward), torch.randn(8, 6, 4)).values()
+    axes = [site.place.batch for site in found]
+    assert [axis and axis.times for axis in axes] == [2, 1, None]
+    assert not any(site.problem for site in found)
+
+
+def attending(drop, x, memory):
+    """All samples read a memory, of which dropout drops parts."""
+    return x + torch.tanh(x @ drop(memory).T) @ memory
+
+
+def towers(drop, x, other):
+    """Each sample has a row of both."""
+    return drop(x), drop(other)
+
+
+def biased(drop, x, bias):
+    """Drop a matrix of positions by features, which is not divided."""
+    return drop(x + bias[:, :4])
+
+
+def test_a_tensor_of_the_size_of_the_batch_by_chance():
+    """The whole batch and its halves would draw other masks for it: it is refused."""
+    memory, x = torch.randn(4, 12), torch.randn(8, 12)
+    model = Calls(attending, nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        whole = model(x, memory)
+    with (
+        td.keyed(Calls(attending, nn.Dropout(0.5)), batch=(4, 8), **SCOPE) as scope,
+        pytest.raises(SiteError, match=r"follows the argument 1, .* pass shared=\(1,\) if all"),
+    ):
+        scope.model(x[4:], memory)
+    model = Calls(attending, nn.Dropout(0.5))
+    with (
+        td.keyed(model, batch=(4, 8), shared=(), **SCOPE),  # which is not true
+        pytest.raises(SiteError, match="the same result in another batch"),
+    ):
+        model(x[4:], memory)
+    for shared, call in (((1,), ((memory,), {})), (["memory"], ((), {"memory": memory}))):
+        for start in (0, 4):
+            model = Calls(attending, nn.Dropout(0.5))
+            with td.keyed(model, batch=(start, 8), shared=shared, **SCOPE):
+                found = model(x[start : start + 4], *call[0], **call[1])
+            torch.testing.assert_close(found, whole[start : start + 4])
+
+
+def test_a_second_tensor_with_a_row_for_each_sample_is_told_so():
+    x, other = torch.ones(8, 12), torch.ones(8, 5)
+    model = Calls(towers, nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        whole = model(x, other)
+    with td.keyed(model, batch=(0, 8), **SCOPE), pytest.raises(SiteError, match=r"and shared=\(\)"):
+        model(x[:4], other[:4])
+    with td.keyed(model, batch=(0, 8), shared=(), **SCOPE):
+        parts = [model(x[:4], other[:4]), model(x[4:], other[4:])]
+    for found, expected in zip(map(torch.cat, zip(*parts, strict=True)), whole, strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_a_tensor_that_only_works_whole_is_not_divided():
+    """Such as a mask of positions by positions in a batch of as many samples."""
+    drop, x, bias = nn.Dropout(0.5), torch.ones(8, 4, 4), torch.ones(4, 4)
+    with td.keyed(Calls(biased, drop), **SCOPE) as scope:
+        whole = scope.model(x, bias)
+    for start in (0, 4):
+        with td.keyed(Calls(biased, drop), batch=(start, 8), **SCOPE) as scope:
+            assert torch.equal(scope.model(x[start : start + 4], bias), whole[start : start + 4])
+
+
+def test_a_shared_argument_may_come_first():
+    """The batch is that of the first tensor which is not shared."""
+    model = Calls(lambda drop, memory, x: attending(drop, x, memory), nn.Dropout(0.5))
+    memory, x = torch.randn(5, 12), torch.randn(8, 12)
+    with td.keyed(model, shared=(0,), **SCOPE):
+        whole = model(memory, x)
+    with td.keyed(model, shared=(0,), batch=(0, 8), **SCOPE):
+        found = torch.cat([model(memory, x[:3]), model(memory, x[3:])])
+    torch.testing.assert_close(found, whole)
+
+
+def test_a_shared_argument_may_have_a_dimension_of_its_own_where_others_have_positions():
+    """The sequence is that of the first tensor which is not shared."""
+    model = Calls(lambda memory, x: torch_F.dropout(x, 0.5) * memory.mean())
+    memory, x = torch.ones(5, 12), torch.ones(8, 6, 4)
+    with td.keyed(model, shared=(0,), **SCOPE):
+        whole = model(memory, x)
+    for start in (0, 3):
+        with td.keyed(model, shared=(0,), sequence=(start, 6), **SCOPE):
+            found = model(memory, x[:, start : start + 3])
+        assert torch.equal(found, whole[:, start : start + 3])
+
+
+def test_a_first_argument_that_no_draw_follows():
+    """The parts of a batch would have the masks of the first."""
+
+    def forward(drop, memory, x):
+        return drop(x) @ memory.T
+
+    memory, x = torch.ones(5, 12), torch.ones(8, 12)
+    with td.keyed(Calls(forward, nn.Dropout(0.5)), **SCOPE) as scope:
+        whole = scope.model(memory, x)
+    message = r"follows the argument 1, and nothing follows the argument 0, .* shared=\(0,\) if all"
+    with (
+        td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 16), **SCOPE) as scope,
+        pytest.raises(SiteError, match=message),
+    ):
+        scope.model(memory, x[:4])
+    with td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 8), shared=(0,), **SCOPE) as scope:
+        parts = [scope.model(memory, part) for part in x.split(4)]
+    torch.testing.assert_close(torch.cat(parts), whole)
+    with td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 16), shared=(1,), **SCOPE) as scope:
+        scope.model(memory, x)  # all read the same
+
+
+def test_a_result_shows_that_the_first_argument_has_the_samples():
+    """Draws may be those of a memory alone, which all samples share."""
+    x, memory = torch.randn(8, 12), torch.randn(5, 12)
+    model = Calls(lambda drop, x, memory: x @ drop(memory).T, nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        whole = model(x, memory)
+    with td.keyed(model, batch=(0, 8), **SCOPE):
+        parts = [model(part, memory) for part in x.split(4)]
+    torch.testing.assert_close(torch.cat(parts), whole)
+
+
+@pytest.mark.parametrize(
+    ("shared", "error", "message"),
+    [
+        ("x", ArgumentTypeError, "`shared` to be names and numbers of arguments"),
+        ((0.5,), ArgumentTypeError, "`shared` to be names and numbers of arguments"),
+        (("y",), ArgumentValueError, "of the forward, which has 'input', got"),
+    ],
+)
+def test_a_wrong_shared(shared, error, message):
+    with pytest.raises(error, match=message):
+        td.find_sites(nn.Dropout(0.5), X, shared=shared)
+    model = nn.Dropout(0.5)
+    with pytest.raises(error, match=message), td.keyed(model, seed=0, shared=shared):
+        model(X)
+
+
+def test_a_batch_dimension_that_cannot_be_found():
+    model = Calls(lambda x: torch_F.dropout(x.T @ x, 0.5) + torch.rand(len(x), len(x)).sum())
+    with td.keyed(model, seed=0, batch=(0, 64)), pytest.raises(SiteError, match="both follow"):
+        model(X)
+    with pytest.raises(ArgumentValueError, match="a dimension 3, of one or more"):
+        td.find_sites(model, X, batch_dim=3)
+    with pytest.raises(ArgumentTypeError, match="`model` to be a module"):
+        td.find_sites(torch_F.dropout, X)
+
+
+def test_two_dimensions_that_follow_the_batch():
+    """A sample would have as many draws as its batch has samples, whatever their multiples."""
+    model = Calls(lambda x: torch_F.dropout(torch.ones(len(x), 3 * len(x)), 0.5))
+    message = "dimensions 0 and 1 of its draws both follow the batch"
+    with td.keyed(model, seed=0, batch=(0, 64)), pytest.raises(SiteError, match=message):
+        model(X)
+
+
+def test_a_batch_dimension_that_no_argument_has():
+    message = "`batch_dim` to be a dimension of an argument of the forward, got batch_dim=5"
+    with (
+        pytest.raises(ArgumentValueError, match=message),
+        td.keyed(net(), seed=0, batch_dim=5) as s,
+    ):
+        s.model(X)
+
+
+def graph(x, edges):
+    return torch_F.dropout(x, 0.5).index_add(0, edges[0], x[edges[1]])
+
+
+def fixed(x):
+    return torch_F.dropout(x, 0.5) + torch.ones(8, 12)
+
+
+@pytest.mark.parametrize(
+    ("forward", "args"), [(graph, (X, torch.tensor([[0, 5, 3], [1, 7, 4]]))), (fixed, (X,))]
+)
+def test_a_model_for_batches_of_one_size(forward, args):
+    """Its draws have keys, and a batch that is divided is refused with the reason."""
+    state = torch.get_rng_state()
+    found = []
+    for step in (0, 0, 1):
+        with td.keyed(Calls(forward), seed=0, step=step) as scope:
+            found.append(scope.model(*args))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+    assert torch.equal(torch.get_rng_state(), state)
+    message = r"the forward fails with two or with three samples \(\w+Error: .* in `shared`"
+    with (
+        td.keyed(Calls(forward), seed=0, batch=(0, 16)) as scope,
+        pytest.raises(SiteError, match=message),
+    ):
+        scope.model(*args)
+    with pytest.raises((RuntimeError, IndexError)), td.keyed(Calls(forward), seed=0) as scope:
+        scope.model(X[:3], *args[1:])  # an error of the model's own
+
+
+def test_an_error_that_does_not_repeat_is_not_one_of_the_size():
+    calls = []
+
+    def forward(x):
+        calls.append(len(x))
+        if len(calls) in (1, 6):
+            raise RuntimeError("now")
+        return torch_F.dropout(x, 0.5)
+
+    model = Calls(forward)
+    with td.keyed(model, seed=0, batch=(0, 8)):
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="now"):
+                model(X)
+        found = [model(x) for x in X.split(4)]
+    assert calls == [2, 8, 2, 3, 2, 3, 8, 2, 3, 2, 3, 3, 3, 2, 4, 4]
+    with td.keyed(model, seed=0):
+        assert torch.equal(model(X), torch.cat(found))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (torch.OutOfMemoryError, "CUDA out of memory."),
+        (RuntimeError, "DefaultCPUAllocator: not enough memory: you tried to allocate"),
+    ],
+)
+def test_out_of_memory_says_what_helps_and_decides_no_draw(error, text):
+    """On a CPU too: draws of a batch as a whole have other indices where it lies elsewhere."""
+    most = 2
+
+    def forward(x):
+        if len(x) > most:
+            raise error(text)
+        return torch_F.dropout(x.T, 0.5).T
+
+    model, x = Calls(forward), X[:2]
+    message = r"two and of three samples.*`find_sites`, for `keyed\(sites=\)`.*memory"
+    with pytest.raises(error, match=message), td.keyed(model, seed=0):
+        model(x)
+    with pytest.raises(error, match=message):
+        td.find_sites(model, x)
+    most = 3
+    with td.keyed(model, seed=0):
+        model(x)
+
+
+def test_a_first_argument_that_no_sample_has():
+    def forward(scale, x):
+        return torch_F.dropout(x, 0.5) * scale
+
+    scale = torch.tensor([2.0])
+    with td.keyed(Calls(forward), seed=0) as scope:
+        whole = scope.model(scale, X)
+    with (
+        td.keyed(Calls(forward), seed=0, batch=(0, 8)) as scope,
+        pytest.raises(SiteError, match="pass its name in `shared`"),
+    ):
+        scope.model(scale, X[:4])
+    with td.keyed(Calls(forward), seed=0, batch=(0, 8), shared=(0,)) as scope:
+        assert torch.equal(torch.cat([scope.model(scale, x) for x in X.split(4)]), whole)
+
+
+def test_an_argument_of_one_row_with_one_sample():
+    """It is taken for that sample's, until a forward with several shows that it is not."""
+    x, other = torch.ones(6, 12), torch.ones(1, 12)
+
+    def parts(model, **options):
+        with td.keyed(model, seed=0, batch=(0, 6), **options):
+            return [model(part, other) for part in x.split((1, 1, 4))]
+
+    def added(drop, x, other):
+        return drop(x) + drop(other)
+
+    model = Calls(added, nn.Dropout(0.5))
+    with pytest.raises(SiteError, match=r"got inner.0 #1 \(dropout\), which lies elsewhere with s"):
+        parts(model)
+    with td.keyed(Calls(added, nn.Dropout(0.5)), seed=0) as scope:
+        whole = scope.model(x, other)
+    assert torch.equal(torch.cat(parts(Calls(added, nn.Dropout(0.5)), shared=(1,))), whole)
+    probes = []
+    model = Calls(lambda x, other: probes.append(len(x)) or torch_F.dropout(x + other, 0.5))
+    parts(model)
+    parts(model)
+    # Where it makes no difference it is looked at once.
+    assert probes == [2, 3, 2, 3, 3, 2, 1, 1, 2, 3, 4, 1, 1, 4]
+
+
+def test_a_sequence_beyond_its_end():
+    model = Calls(lambda x: torch_F.dropout(x, 0.5))
+    with td.keyed(model, seed=0, sequence=(4, 8)):
+        model(torch.ones(2, 4, 3))
+    with (
+        td.keyed(model, seed=0, sequence=(6, 8)),
+        pytest.raises(ArgumentValueError, match=r"got 4 positions from position 6 on with seq"),
+    ):
+        model(torch.ones(2, 4, 3))
+
+
+def test_positions_that_alternate():
+    """As in a dimension of channels and positions, which sizes do not show."""
+    x = torch.randn(8, 6, 4)
+    channels = Calls(lambda x: torch_F.dropout(x.transpose(1, 2).flatten(1), 0.5))
+    with (
+        td.keyed(channels, seed=0, sequence=(0, 12)),
+        pytest.raises(SiteError, match="the positions alternate along dimension 1 of its draws"),
+    ):
+        channels(x)
+    ones = Calls(lambda x: torch_F.dropout(torch.ones(len(x), x.shape[1] * 4), 0.5))
+    with (
+        td.keyed(ones, seed=0, sequence=(0, 12)),
+        pytest.raises(SiteError, match="nothing shows the order of the positions along dimension"),
+    ):
+        ones(x)
+    neighbours = Calls(lambda x: torch_F.dropout(x.flatten(1), 0.5).view_as(x))
+    for given in (x, torch.ones(8, 6, 4)):
+        with td.keyed(neighbours, seed=0) as scope:
+            expected = scope.model(given)
+        with td.keyed(neighbours, seed=0, batch=(2, 8), sequence=(3, 6)):
+            assert torch.equal(neighbours(given[2:5, 3:]), expected[2:5, 3:])
+
+
+def test_positions_and_samples_in_one_dimension():
+    """A row for each is counted in the whole sequence; several rows are refused."""
+    x = torch.randn(8, 6, 4)
+    model = Calls(lambda x: torch_F.dropout(x.flatten(0, 1), 0.5).view(x.shape))
+    with td.keyed(model, seed=0, sequence=(0, 6)):
+        expected = model(x)
+    for start, first in ((0, 0), (3, 2)):
+        with td.keyed(model, seed=0, batch=(start, 8), sequence=(first, 6)):
+            found = model(x[start : start + 4, first : first + 3])
+        assert torch.equal(found, expected[start : start + 4, first : first + 3])
+    model = Calls(lambda x: torch_F.dropout(x.flatten(), 0.5))
+    with (
+        td.keyed(model, seed=0, sequence=(0, 12)),
+        pytest.raises(SiteError, match="samples and positions lie along dimension 0 both"),
+    ):
+        model(x)
+
+
+def test_draws_of_another_length_in_a_sequence_that_is_divided():
+    model = Calls(lambda x: x * torch_F.dropout(torch.ones(x.shape[1] ** 2, 1), 0.5)[: x.shape[1]])
+    with (
+        td.keyed(model, seed=0, sequence=(0, 8)),
+        pytest.raises(SiteError, match=r"as the sequence is divided, got .* is not a multiple"),
+    ):
+        model(torch.ones(2, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("batch", "words"),
+    [
+        (None, "one position each, as the sequence is divided"),
+        ((0, 16), "one sample and one position each, as the batch and the sequence are divided"),
+    ],
+)
+def test_attention_whose_keys_are_a_part_of_a_sequence_that_is_divided(batch, words):
+    def attend(x):
+        heads = x.unsqueeze(1)
+        return torch_F.scaled_dot_product_attention(heads, heads, heads, dropout_p=0.5)
+
+    x = torch.ones(8, 4, 3)
+    with (
+        td.keyed(Calls(attend), seed=0, batch=batch, sequence=(4, 8)) as scope,
+        pytest.raises(SiteError) as raised,
+    ):
+        scope.model(x)
+    message = str(raised.value)
+    assert message.startswith(f"Expected draws that belong to {words}, got (the model itself) #0")
+    assert (
+        "which positions it has. In attention whose queries are a part of the sequence, gather the "
+        "keys and values of all parts first." in message
+    )
+
+
+@pytest.mark.parametrize("randomness", ["different", "error", "same"])
+def test_the_samples_of_a_vmap_have_no_number(randomness):
+    model = nn.Sequential(nn.Dropout(0.5))
+    parameters = {"w": torch.ones(12)}
+
+    def loss(parameters, x):
+        return model((x * parameters["w"])[None]).sum()
+
+    calls = [
+        lambda: torch.func.vmap(lambda x: model(x[None])[0], randomness=randomness)(X),
+        lambda: torch.func.vmap(torch.func.grad(loss), (None, 0), randomness=randomness)(
+            parameters, X
+        )["w"],
+    ]
+    for call in calls:
+        with td.keyed(model, seed=0):
+            if randomness == "same":  # one mask for all, as asked
+                assert len(call().unique(dim=0)) == 1
+                continue
+            with pytest.raises(SiteError, match=f"got randomness='{randomness}' at 0 #0"):
+                call()
+    model.eval()
+    with td.mc.active(model):
+        model(X)
+        if randomness != "same":
+            with pytest.raises(SiteError, match="randomness='same' in torch"):
+                calls[0]()
+
+
+def test_data_parallel():
+    """With one device or none it only calls the model; with several its threads hide draws."""
+    model = nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        expected = model(X)
+    inside = nn.Sequential(nn.DataParallel(model))
+    assert [str(site) for site in td.find_sites(nn.DataParallel(model), X)] == ["1 #0"]
+    assert [str(site) for site in td.find_sites(inside, X)] == ["0.1 #0"]
+    with td.keyed(nn.DataParallel(model), **SCOPE) as scope:
+        assert torch.equal(scope.model(X), expected)
+    several = nn.DataParallel(model)
+    several.device_ids = [0, 1]
+    for given in (several, nn.Sequential(several)):
+        message = "a model without DataParallel on several devices"
+        with pytest.raises(ArgumentTypeError, match=message), td.keyed(given, seed=0):
+            given(X)
+
+
+def test_what_a_compiled_model_hides():
+    model = Calls(torch.rand_like)
+    graph = torch.compile(model, backend="eager")
+    with td.keyed(graph, seed=0), pytest.raises(SiteError, match="rand_like, which the compiler"):
+        graph(X)
+    with td.keyed(model, seed=0):
+        model(X)
+
+
+@pytest.mark.integration
+def test_a_module_that_was_replaced_is_watched():
+    """Its number may be that of one that is gone; the sites are found anew."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Identity())
+    x = torch.ones(3, 4)
+    for p in (0.5, 0.25, 0.75):
+        with td.keyed(model, seed=1):
+            model(x)
+        model[1] = nn.Sequential(nn.Dropout(p))
+        with td.keyed(model, seed=1):
+            found = model(x)
+        with td.keyed(nn.Sequential(model[0], nn.Sequential(nn.Dropout(p))), seed=1) as scope:
+            assert torch.equal(found, scope.model(x))
+        del model[1][0]
+        gc.collect()
+
+
+@pytest.mark.parametrize("name", ["batch_dim", "sequence_dim"])
+def test_a_dimension_that_is_not_an_integer(name):
+    with pytest.raises(ArgumentTypeError, match=f"Expected `{name}` to be an integer"):
+        td.keyed(nn.Dropout(0.5), seed=0, **{name: "x"})
+    with pytest.raises(ArgumentTypeError, match=f"Expected `{name}` to be an integer"):
+        td.find_sites(nn.Dropout(0.5), torch.ones(2, 3), **{name: "x"})
+
+
+def modes():
+    return torch.overrides._get_current_function_mode_stack()
+
+
+def test_no_mode_is_active_after_the_model():
+    """It would cost each function of a backward and an optimiser; the next forward has it again."""
+    seen = []
+    model = Calls(lambda x: seen.append(len(modes())) or torch_F.dropout(x, 0.5))
+    other = nn.Dropout(0.5)
+    with td.keyed(model, batch=(0, 24), **SCOPE), td.keyed(other, **SCOPE):
+        assert len(modes()) == 2  # what compiles a function around a model meets them
+        found = [model(X)]
+        other(X)
+        assert len(modes()) == 1
+        found.append(model(X))
+        assert len(modes()) == 0
+        with torch.device("meta"):
+            other(X)
+            assert len(modes()) == 1
+        handle = model.register_forward_pre_hook(lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model(X)
+        handle.remove()
+        assert len(modes()) == 0
+    assert seen[-2:] == [2, 1]
+    with td.keyed(model, **SCOPE):
+        assert torch.equal(model(torch.cat((X, X, X)))[:16], torch.cat(found))
+
+
+def test_a_part_of_a_model_that_is_called_after_it_is_watched():
+    """Its draws have no place in a forward of the model: they are refused, and not left unkeyed."""
+    model = nn.Sequential(nn.Linear(X.shape[-1], 4), nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE):
+        y = model(X)
+        with pytest.raises(SiteError, match="Expected the draws that the model had"):
+            model[1](y)
+        assert not modes()
+        torch_F.dropout(y, 0.5)  # the user's own, by torch's generator
+    assert not modes()
+
+
+def test_a_part_of_a_model_that_is_called_before_it():
+    model = nn.Sequential(nn.Linear(X.shape[-1], 4), nn.Dropout(0.5))
+    with td.keyed(model, **SCOPE), pytest.raises(SiteError, match="got one of its part 1 alone"):
+        model[1](X)
+
+
+def test_ctrl_c_in_a_model_leaves_no_mode_behind():
+    """The mode of the scope is left by the block around the model, whose own mode is left later."""
+    model = nn.Sequential(nn.Linear(X.shape[-1], 4), nn.Dropout(0.5))
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    def work():
+        with td.keyed(model, batch=(0, 16), **SCOPE):
+            model(X)
+            model[1].register_forward_pre_hook(stop)
+            with torch.device("cpu"):
+                model(X)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert not modes()

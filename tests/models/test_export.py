@@ -1,0 +1,421 @@
+"""Programs exported in training, moved to eval."""
+
+import io
+import warnings
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import torchdropout as td
+from family import First
+from torchdropout import export, nn
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.models.export import GraphNode, read, to_eval
+
+# torch's, of its own LSTM
+pytestmark = pytest.mark.filterwarnings("ignore:The tensor attributes")
+X = torch.linspace(-1, 1, 2 * 4 * 6).reshape(2, 4, 6)
+
+
+class Attention(torch.nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.attention = kind(6, 2, dropout=0.5, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x, x, x, need_weights=False)[0]
+
+
+class Functions(torch.nn.Module):
+    def forward(self, x):
+        x = td.functional.scaled_dot_product_attention(x, x, x, dropout_p=0.5 * self.training)
+        x = F.scaled_dot_product_attention(x, x, x, dropout_p=0.5 * self.training)
+        x = td.functional.dropout_add(x, x, 0.5, self.training)
+        return td.functional.dropout(x, 0.5, self.training, key=td.Key(3))
+
+
+def ours():
+    """All whose eval is the identity."""
+    return torch.nn.Sequential(
+        nn.Dropout(0.5),
+        nn.Dropout(0.5, inplace=True),
+        nn.Dropout(1.0),
+        nn.Dropout1d(0.5),
+        nn.AlphaDropout(0.5),
+        nn.FeatureAlphaDropout(0.5),
+        nn.GaussianDropout(0.5),
+        nn.FeatureGaussianDropout(0.5),
+        nn.GaussianNoise(0.5),
+        nn.UniformDropout(0.5),
+        nn.DropPath(0.5),
+        nn.StochasticDepth(0.5, "row"),
+        nn.DropBlock1d(0.2, 3),
+        nn.LockedDropout(0.5),
+        nn.NMDropout(2, 3),
+        nn.ColumnDropout(0.5),
+        nn.WeightDrop(torch.nn.Linear(6, 6), 0.5, "weight"),
+        First(nn.LSTM(6, 6, num_layers=2, dropout=0.5, recurrent_dropout=0.5)),
+        First(nn.GRU(6, 6, num_layers=2, dropout=0.5)),
+        Attention(nn.MultiheadAttention),
+        Functions(),
+    )
+
+
+def torchs():
+    return torch.nn.Sequential(
+        torch.nn.BatchNorm1d(4),
+        torch.nn.BatchNorm1d(4, track_running_stats=False),
+        torch.nn.Dropout(0.5),
+        torch.nn.Dropout(0.5, inplace=True),
+        torch.nn.Dropout1d(0.5),
+        torch.nn.AlphaDropout(0.5),
+        torch.nn.FeatureAlphaDropout(0.5),
+        torch.nn.RReLU(),
+        First(torch.nn.LSTM(6, 6, num_layers=2, dropout=0.5)),
+        Attention(torch.nn.MultiheadAttention),
+        torch.nn.Dropout(0.5),
+    )
+
+
+def exported(model):
+    return torch.export.export(model.train(), (X.clone(),))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("make", [ours, torchs])
+def test_it_computes_what_the_model_does_in_eval(make):
+    model = make()
+    program = exported(model)
+    assert to_eval(program) is program
+    expected = model.eval()(X)
+    torch.testing.assert_close(program.module()(X), expected)
+    state = torch.get_rng_state()
+    program.module()(X)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not any("torchdropout" in str(node.target) for node in program.graph.nodes)
+    assert list(read(program)) == []
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("make", [ours, torchs])
+def test_the_module_of_a_program(make):
+    model = make()
+    module = exported(model).module()
+    assert to_eval(module) is module
+    torch.testing.assert_close(module(X), model.eval()(X))
+
+
+def test_nothing_is_left_of_draws():
+    graph = to_eval(exported(torch.nn.Sequential(nn.Dropout(0.5), nn.GaussianNoise(0.5)))).graph
+    assert [node.op for node in graph.nodes] == ["placeholder", "output"]
+
+
+def test_a_program_is_saved_and_decomposed_afterwards():
+    model = torch.nn.Sequential(torch.nn.Linear(6, 6), nn.Dropout(0.5), torch.nn.Dropout(0.5))
+    program = to_eval(exported(model))
+    file = io.BytesIO()
+    torch.export.save(program, file)
+    file.seek(0)
+    expected = model.eval()(X)
+    assert torch.equal(torch.export.load(file).module()(X), expected)
+    torch.testing.assert_close(program.run_decompositions().module()(X), expected)
+
+
+@pytest.mark.integration
+def test_a_decomposed_program():
+    """Torch's dropout is then `native_dropout`; the statistics of its norm are an output."""
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(4), nn.Dropout(0.5), torch.nn.Dropout(0.5))
+    program = to_eval(exported(model).run_decompositions())
+    torch.testing.assert_close(program.module()(X), model.eval()(X))
+    torch.testing.assert_close(program.module()(X), model(X))
+
+
+def test_a_program_that_is_unflattened():
+    inner = torch.nn.Sequential(torch.nn.Linear(6, 6), nn.Dropout(0.5))
+    model = torch.nn.Sequential(inner, torch.nn.Linear(6, 6))
+    program = torch.export.export(model.train(), (X,), preserve_module_call_signature=("0",))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own
+        unflattened = torch.export.unflatten(to_eval(program))
+    assert torch.equal(unflattened(X), model.eval()(X))
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore:You are calling torch.compile")  # torch 2.10, of its own `cond`
+def test_branches():
+    drop, torchs = nn.Dropout(0.5), torch.nn.Dropout(0.5)
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop, self.torchs = drop, torchs
+
+        def forward(self, x):
+            return torch.cond(
+                x.sum() > 0, lambda x: self.drop(x) + 1, lambda x: self.torchs(x) - 1, (x,)
+            )
+
+    program = to_eval(exported(Model()))
+    assert torch.equal(program.module()(X.abs()), X.abs() + 1)
+    assert torch.equal(program.module()(-X.abs()), -X.abs() - 1)
+
+
+def test_sizes_that_vary():
+    batch = torch.export.Dim("batch")
+    model = torch.nn.Sequential(nn.Dropout(0.5), nn.DropPath(0.5))
+    program = torch.export.export(model.train(), (X,), dynamic_shapes=[{0: batch}])
+    assert torch.equal(to_eval(program).module()(X.repeat(3, 1, 1)), X.repeat(3, 1, 1))
+
+
+def test_dropouts_of_a_graph_of_fx():
+    from torchvision.ops import StochasticDepth
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop, self.depth = nn.Dropout(0.5), StochasticDepth(0.5, "row")
+
+        def forward(self, x):
+            x = F.dropout(self.drop(x), 0.5, self.training)
+            x = torch.dropout(F.alpha_dropout(x, 0.5, self.training), 0.5, True)
+            x = td.functional.dropout(x, 0.5, self.training)
+            x = td.functional.gaussian_noise(x, 0.5, self.training)
+            x = F.dropout(x)  # torchdropout: ignore[functional-always-on]
+            x = td.functional.zoneout(x, x + 1, 0.25, self.training)
+            # torchdropout: ignore[attention-dropout-ungated]
+            x = td.functional.scaled_dot_product_attention(x, x, x, dropout_p=0.5)
+            return self.depth(x)
+
+    graph = torch.fx.symbolic_trace(Model().train())
+    assert to_eval(graph) is graph
+    assert not graph.drop.training
+    x = X + 0.25
+    torch.testing.assert_close(graph(X), F.scaled_dot_product_attention(x, x, x))
+
+
+class Zoneout(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.zone = nn.Zoneout(0.5)
+
+    def forward(self, x):
+        return self.zone(x, x + 1)
+
+
+class Embedding(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = nn.EmbeddingDropout(torch.nn.Embedding(10, 6), 0.5)
+
+    def forward(self, x):
+        return self.words((x > 0).long().sum(-1))
+
+
+class Masked(torch.nn.Module):
+    def forward(self, x):
+        return x * td.keep_mask(x.shape, 0.5) * 2
+
+
+REFUSED = {
+    "TokenDropout": (lambda: nn.TokenDropout(0.5), "torchdropout.choose"),
+    "VariationalDropout": (lambda: nn.VariationalDropout(0.5), "torchdropout.noise_affine"),
+    "ConcreteDropout": (
+        lambda: nn.ConcreteDropout(torch.nn.Linear(6, 6)),
+        "torchdropout.noise_affine",
+    ),
+    "Zoneout": (Zoneout, "zone: torchdropout.masked_affine"),
+    "LSTM": (lambda: First(nn.LSTM(6, 6, zoneout_hidden=0.5)), "torchdropout.masked_affine"),
+    "EmbeddingDropout": (Embedding, "words: torchdropout.masked_affine"),
+    "keep_mask": (Masked, "torchdropout.masked_affine"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_moved_is_refused_and_nothing_is_changed(name):
+    make, said = REFUSED[name]
+    program = exported(torch.nn.Sequential(nn.Dropout(0.5), make()))
+    before = str(program)
+    with pytest.raises(ArgumentValueError, match=said) as caught:
+        to_eval(program)
+    assert "Export the model in eval" in str(caught.value)
+    assert str(program) == before
+
+
+def test_masks_of_sizes_that_vary_are_refused():
+    """Their sizes are computed from the input, and nothing else of it."""
+    program = torch.export.export(Zoneout(), (X,), dynamic_shapes=[{0: torch.export.Dim("batch")}])
+    with pytest.raises(ArgumentValueError, match=r"zone: torchdropout\.masked"):
+        to_eval(program)
+
+
+def test_what_else_is_random_is_named():
+    from torchvision.ops import StochasticDepth
+
+    program = exported(torch.nn.Sequential(nn.Dropout(0.5), StochasticDepth(0.5, "row")))
+    with pytest.warns(UserWarning, match=r"remain in the program in eval: 1: aten.bernoulli_ "):
+        to_eval(program)
+    graph = torch.fx.symbolic_trace(Bernoulli())
+    with pytest.warns(UserWarning, match=r"torch.bernoulli .*, Tensor.bernoulli_ "):
+        to_eval(graph)
+
+
+class Bernoulli(torch.nn.Module):
+    def forward(self, x):
+        return torch.bernoulli(x) * x.new_empty(3).bernoulli_(0.5)
+
+
+@pytest.mark.parametrize("given", [torch.nn.Dropout(0.5), None, "program"])
+def test_something_else(given):
+    with pytest.raises(ArgumentTypeError, match=r"Expected `program` to be a torch\.export"):
+        to_eval(given)
+
+
+def test_a_function_of_which_several_overloads_fit():
+    class Adds(torch.nn.Module):
+        def forward(self, x):
+            return F.dropout(torch.add(x, x), 0.5, self.training)
+
+    graph = torch.fx.symbolic_trace(Adds().train())
+    assert torch.equal(to_eval(graph)(X), X + X)
+
+
+# --- What is read ---------------------------------------------------------------------------------
+
+aten = torch.ops.aten
+
+
+def node(stack=None):
+    meta = {} if stack is None else {"nn_module_stack": stack}
+    return SimpleNamespace(meta=meta)
+
+
+@pytest.mark.parametrize(
+    ("kind", "p", "argument", "is_known", "drops"),
+    [
+        ("aten.dropout", 0.5, "train", True, True),
+        ("aten.dropout", 0.0, "train", True, False),
+        ("aten.batch_norm", None, "training", True, False),
+        ("aten.bernoulli", 0.5, "", False, False),
+        ("aten.rand", None, "", False, False),
+        ("torchdropout.masked_affine", 0.5, "", True, True),
+        ("torchdropout.masked_affine", 0.0, "", True, False),
+        ("torchdropout.noise_affine", None, "", True, True),
+    ],
+)
+def test_what_a_call_is(kind, p, argument, is_known, drops):
+    one = GraphNode(None, node(), kind, p, argument)
+    assert (one.is_known, one.drops) == (is_known, drops)
+
+
+@pytest.mark.parametrize(
+    ("stack", "module", "text"),
+    [
+        (None, "", "aten.rand (node n)"),
+        ({}, "", "aten.rand (node n)"),
+        (
+            {"a": ("", torch.nn.Module), "b": ("layers.0", torch.nn.Module)},
+            "layers.0",
+            "layers.0: aten.rand (node n)",
+        ),
+        ({"a": ("", torch.nn.Module)}, "", "aten.rand (node n)"),
+    ],
+)
+def test_where_a_call_is(stack, module, text):
+    class Node(SimpleNamespace):
+        def __str__(self):
+            return "n"
+
+    one = GraphNode(None, Node(meta=node(stack).meta), "aten.rand")
+    assert (one.module, str(one)) == (module, text)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(1, "a"), (3, "a, a, a"), (4, "a, a, a and 1 more"), (5, "and 2 more")]
+)
+def test_a_list_of_calls_is_short(count, text):
+    assert export._listed(["a"] * count).endswith(text)
+
+
+def called(target, *args, op="call_function", **kwargs):
+    """What is read of a call with a tensor; None stands for that tensor in `args`."""
+    graph = torch.fx.Graph()
+    x = graph.placeholder("x")
+    args = tuple(x if one is IN else one for one in args)
+    made = graph.create_node(op, target, args, kwargs)
+    graph.output(made)
+    part = torch.fx.GraphModule(torch.nn.Module(), graph)
+    return export._read(part, made)
+
+
+IN = object()
+
+
+@pytest.mark.parametrize(
+    ("target", "args", "expected"),
+    [
+        (aten.dropout.default, (IN, 0.5, True), ("aten.dropout", 0.5, "train", 2, True)),
+        (aten.dropout.default, (IN, 0.5, False), None),
+        (
+            aten.native_dropout.default,
+            (IN, 0.5, None),
+            ("aten.native_dropout", 0.5, "train", 2, True),
+        ),
+        (
+            aten.scaled_dot_product_attention.default,
+            (IN, IN, IN, None, 0.5),
+            ("aten.scaled_dot_product_attention", 0.5, "dropout_p", 4, True),
+        ),
+        (aten.scaled_dot_product_attention.default, (IN, IN, IN, None, 0.0), None),
+        (
+            aten.batch_norm.default,
+            (IN, None, None, IN, IN, True, 0.1, 1e-5, True),
+            ("aten.batch_norm", None, "training", 5, False),
+        ),
+        (aten.batch_norm.default, (IN, None, None, None, None, True, 0.1, 1e-5, True), None),
+        (aten.batch_norm.default, (IN, None, None, IN, IN, False, 0.1, 1e-5, True), None),
+        (aten.bernoulli.default, (IN,), ("aten.bernoulli", None, "", 0, True)),
+        (aten.bernoulli.p, (IN, 0.5), ("aten.bernoulli", 0.5, "", 0, True)),
+        (aten.add.Tensor, (IN, IN), None),
+        (torch.bernoulli, (IN,), ("torch.bernoulli", None, "", 0, True)),
+        (torch.add, (IN, IN), None),
+        (
+            F.dropout,
+            (IN, 0.5, True),
+            ("torch.nn.functional.dropout", 0.5, "training", 2, True),
+        ),
+        (F.dropout, (IN, 0.5, False), None),
+        (F.relu, (IN,), None),
+    ],
+)
+def test_which_calls_depend_on_the_mode_or_are_random(target, args, expected):
+    one = called(target, *args)
+    found = one and (one.kind, one.p, one.argument, one.position, one.is_random)
+    assert found == expected
+
+
+@pytest.mark.parametrize(("name", "is_random"), [("bernoulli_", True), ("add", False)])
+def test_methods_of_tensors(name, is_random):
+    one = called(name, IN, op="call_method")
+    assert (one and one.kind) == (f"Tensor.{name}" if is_random else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("bernoulli", True), ("rand", True), ("dropout", True), ("add", False), ("no_such", False)],
+)
+def test_names_of_random_operators(name, expected):
+    assert export._is_random(name) == expected
+
+
+@pytest.mark.parametrize(("has_values", "expected"), [(True, True), (False, False)])
+def test_a_graph_of_operators_is_exported(has_values, expected):
+    graph = torch.fx.Graph()
+    x = graph.placeholder("x")
+    if has_values:
+        x.meta["val"] = torch.ones(1)
+    graph.output(graph.call_function(torch.relu, (x,)))
+    assert export.is_exported(torch.fx.GraphModule(torch.nn.Module(), graph)) == expected
+    assert not export.is_exported(torch.nn.ReLU())
+    assert not export.is_exported(x)
