@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -338,7 +337,6 @@ def test_settings_are_what_the_command_line_leaves_open(asked, capsys, tmp_path)
     Path("pyproject.toml").write_text(SETTINGS)
     assert run() == 0
     ((paths, how),) = asked
-    assert how.pop("progress") is None
     assert paths == ("src",)
     assert how == {
         "rules": (RATE | {"functional-always-on"}) - {"p-zero"},
@@ -387,22 +385,6 @@ def test_strict_and_ignores_of_a_file_are_set(capsys):
         file.write("per-file-ignores = { 'a.py' = ['p-one'] }\n")
     assert run() == 0
     capsys.readouterr()
-
-
-def test_a_bar_starts_no_thread(monkeypatch):
-    """Processes are forked while it runs."""
-
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    monkeypatch.setenv("TERM", "xterm")
-    before = threading.active_count()
-    with command._bar() as move:
-        move(1, 2)
-        assert "1/2" in sys.stderr.getvalue()
-        assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,12 @@ import errno
 import functools
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ._version import __version__
 from .files import MOST_BYTES, UNREADABLE
@@ -66,7 +63,6 @@ PYGLS = "pygls>=2,<3"
 """What the extra `lsp` installs."""
 
 _STDIN = "-"
-_REDRAWN = 0.1  # seconds
 _CHUNK = 1_000_000  # bytes of stdin
 
 
@@ -114,7 +110,7 @@ _CHUNK = 1_000_000  # bytes of stdin
 @click.option("--no-gitignore", is_flag=True, help="Audit files that git ignores, too.")
 @formats(*FORMATS)
 @output_option("Write the report to a file, all of it or nothing; the verdict goes to stderr.")
-@quiet_option("Print findings without their source line, and no progress.")
+@quiet_option("Print findings without their source line.")
 @verbose_option("Print what the rule of each finding requires, too.")
 @click.option("--strict/--no-strict", default=False, help="Exit with 1 on advice, too.")
 @exit_zero_option()
@@ -219,16 +215,14 @@ def audit(
         data = _read_stdin()
         report, fixed = audit_data(data, stdin_filename, **shared)
     else:
-        with _bar(quiet=quiet) as progress:
-            report = audit_paths(
-                paths,
-                exclude=exclude,
-                respect_gitignore=not how["no_gitignore"],
-                jobs=how["jobs"],
-                cache=not no_cache,
-                progress=progress,
-                **shared,
-            )
+        report = audit_paths(
+            paths,
+            exclude=exclude,
+            respect_gitignore=not how["no_gitignore"],
+            jobs=how["jobs"],
+            cache=not no_cache,
+            **shared,
+        )
     if diff:
         is_shown = _show(changes, report, output)
         return _exit_code(report, bool(changes)) if is_shown else CANNOT_RUN
@@ -338,26 +332,3 @@ def _exit_code(report: SourceReport, failed: bool) -> int:
     if (report.problems or unread) and report.files <= len(unread):
         return CANNOT_RUN
     return ERRORS if failed or report.problems else OK
-
-
-@contextlib.contextmanager
-def _bar(*, quiet: bool = False) -> Iterator[Callable[[int, int], None] | None]:
-    """Shows a progress bar on stderr if that is a terminal; yields what updates it."""
-    console = Console(stderr=True)
-    # Rich takes a pipe for a terminal where FORCE_COLOR is set, as CI services do.
-    if quiet or sys.stderr is None or not sys.stderr.isatty() or console.is_dumb_terminal:
-        yield None
-        return
-    columns = (TextColumn("auditing"), BarColumn(bar_width=20), MofNCompleteColumn())
-    drawn = 0.0
-    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
-        task = progress.add_task("", total=None)
-
-        def move(done: int, total: int) -> None:
-            nonlocal drawn
-            progress.update(task, completed=done, total=total)
-            if time.monotonic() - drawn > _REDRAWN:
-                progress.refresh()
-                drawn = time.monotonic()
-
-        yield move
