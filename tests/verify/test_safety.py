@@ -305,17 +305,6 @@ def test_what_a_target_changes_is_put_back(name, run_checks):
         run_checks(dropout, only=FAST)
 
 
-def test_a_run_has_one_thread_however_many_the_caller_has():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with own_world():
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("name", MISCHIEF)
 def test_what_a_target_may_change_is_a_change(name):
     with unchanged(), own_world():

@@ -8,7 +8,8 @@ import torch
 
 from torchdropout.verify.checks.conditions import kinds
 from torchdropout.verify.context import Fault
-from verify.checks._alone import context, fault, put
+from verify.checks._alone import context, fault, put, run
+from verify.correct import specs
 
 SHAPES = [
     (1, 1, 1, 3), (2, 3, 5, 7), (2, 2, 16, 16), (1, 5, 33, 17), (1, 2, 130, 65), (1, 1, 3, 1025),
@@ -205,3 +206,17 @@ def noise(make):
 def test_noise_whose_numbers_depend_on_each_other(make, said):
     found = fault("noise-pairs", noise(make), spec="gaussian")
     assert found.message.startswith(f"p=0.5, {said}")
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "spec"),
+    [
+        ("attention-everywhere", specs.attention, "attention"),
+        ("arguments-unmodified", specs.attention, "attention"),
+        ("arguments-unmodified", specs.dropout_add, "dropout-add"),
+        ("noise-law", specs.gaussian, "gaussian"),
+        ("noise-pairs", specs.gaussian, "gaussian"),
+    ],
+)
+def test_what_is_right(name, target, spec):
+    assert run(name, target, spec=spec).message
