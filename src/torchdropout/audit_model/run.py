@@ -203,9 +203,10 @@ def _passing(title: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> It
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield
     except (Exception, SystemExit) as error:
+        hint = "" if args or kwargs else "; --input gives it some, such as --input 2x3x224x224"
         raise TargetError(
             f"Expected the model to run in the pass {title!r} with {_shapes(args, kwargs)}, "
-            f"got {_described(error)}"
+            f"got {_described(error)}{hint}"
         ) from error
 
 

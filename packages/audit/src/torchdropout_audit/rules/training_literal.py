@@ -67,5 +67,5 @@ def training_literal(code: Code) -> Iterator[Hit]:
         marked.add(training)  # one that a dict gives may be in several calls
         does = "drops in eval too" if training.value else "never drops"
         yield Hit(
-            training, f"training is always {training.value}: the call {does}", "self.training"
+            training, f"training is always {training.value}: the call {does}", "pass self.training"
         )
