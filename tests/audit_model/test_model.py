@@ -727,7 +727,9 @@ def test_a_failing_pass_is_named():
         match=r"in the pass 'eval' with 16x32x64 float32, got ValueError: no weights for eval",
     ):
         of(forward)
-    with pytest.raises(TargetError, match=r"the pass 'train' with no arguments.*--input gives it some"):
+    with pytest.raises(
+        TargetError, match=r"the pass 'train' with no arguments.*--input gives it some"
+    ):
         sites(nn.Linear(2, 2))
 
 
