@@ -408,6 +408,15 @@ class TestAudit:
         write(Path("other.py"), "from net import Net\nNet(3)\n")
         assert audit_paths(["net.py"]).findings == ()
 
+    def test_a_change_of_a_file_that_was_not_asked_audits_nothing_again(self, monkeypatch):
+        write(Path("parts/base.py"), "class Base: ...\n")
+        write(Path("models/net.py"), NEVER_USED)
+        write(Path("other.py"), "x = 1\n")
+        first = audit_paths(["models/net.py"]).findings
+        write(Path("other.py"), "x = 2\n")
+        monkeypatch.setattr(run_module, "_audited", None)
+        assert audit_paths(["models/net.py"]).findings == first
+
     @pytest.mark.parametrize(
         "change",
         [

@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from .code import Place
+from .dependencies import Asked
 from .findings import Edit, Fix, SourceFinding
 from .reporting.settings import FILE
 
@@ -84,9 +85,9 @@ def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
     return said.digest()
 
 
-def asking_key_of(key: bytes, path: str, others: bytes) -> bytes:
-    """Hashes the same, where the file is, and a hash of the other files of its project."""
-    return hashlib.sha256(key + others + os.fsencode(os.path.realpath(path))).digest()
+def asking_key_of(key: bytes, path: str) -> bytes:
+    """Hashes the same, and where the file is, for findings that depend on other files, too."""
+    return hashlib.sha256(key + os.fsencode(os.path.realpath(path))).digest()
 
 
 @cache
@@ -120,26 +121,39 @@ class Cache:
                 self._database = _opened(self._folder / "audit.sqlite")
         return self
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is anything to remember by."""
-        return self._database is not None
+    def get(
+        self, key: bytes, is_same: Callable[[Asked], bool] | None = None
+    ) -> list[SourceFinding] | None:
+        """Returns the findings under a key; None if the key is unknown, or they are of the past.
 
-    def get(self, key: bytes) -> list[SourceFinding] | None:
-        """Returns the findings under a key; None if the key is unknown."""
+        Args:
+            key: The key.
+            is_same: Whether other files still say what the findings depend on.
+        """
         if self._database is None:
             return None
         with suppress(Exception):
             query = "SELECT findings FROM found WHERE key = ?"
             row = self._database.execute(query, (key,)).fetchone()
             if row is not None:
-                return [_finding(data) for data in json.loads(row[0])]
+                kept = json.loads(row[0])
+                if isinstance(kept, dict):
+                    asked = Asked(**kept["asked"])
+                    if is_same is None or not is_same(asked):
+                        return None
+                    kept = kept["findings"]
+                return [_finding(data) for data in kept]
         return None
 
-    def put(self, key: bytes, findings: Iterable[SourceFinding]) -> None:
-        """Remembers findings under a key."""
+    def put(
+        self, key: bytes, findings: Iterable[SourceFinding], asked: Asked | None = None
+    ) -> None:
+        """Remembers findings under a key, and what they depend on in other files."""
         if self._database is not None:
-            self._new[key] = json.dumps([asdict(finding) for finding in findings])
+            kept: Any = [asdict(finding) for finding in findings]
+            if asked is not None:
+                kept = {"asked": asdict(asked), "findings": kept}
+            self._new[key] = json.dumps(kept)
 
     def __exit__(
         self,

@@ -1,10 +1,12 @@
-"""The Python files of a project: what is in them, and a hash of all."""
+"""What findings depend on in the other files of a project, by hashes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +18,22 @@ MOST_BYTES = 200_000
 
 _MOST_SEEN = 20_000  # files and folders of a project that is searched for callers
 _MOST_SEARCHED = 50_000_000  # bytes of all files that are searched
+_NOT_READ = ""  # the hash of a missing file, or of one that is too long
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of other files; findings hold for as long as all of it is the same.
+
+    Attributes:
+        names: A hash of the paths of the Python files of the project.
+        files: The files that were read, each with a hash of what is in it.
+        texts: A hash of all files if they were searched; else "".
+    """
+
+    names: str
+    files: tuple[tuple[str, str], ...] = ()
+    texts: str = ""
 
 
 class Sources:
@@ -27,6 +45,7 @@ class Sources:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._hashes: dict[Path, str] = {}
 
     @cached_property
     def _walked(self) -> tuple[Sequence[Path], bool]:
@@ -63,13 +82,38 @@ class Sources:
                 continue
         return found
 
+    def asked(self, files: Collection[Path], is_searched: bool) -> Asked | None:
+        """Returns what to compare later; None if not all files of the project are known."""
+        if self._names is None:
+            return None
+        read = tuple((str(path), self._hash(path)) for path in sorted(files))
+        return Asked(self._names, read, self._all if is_searched else "")
+
+    def still(self, asked: Asked) -> bool:
+        """Whether all that was asked is the same."""
+        return (
+            asked.names == self._names
+            and all(self._hash(Path(path)) == said for path, said in asked.files)
+            and (not asked.texts or asked.texts == self._all)
+        )
+
     @cached_property
-    def digest(self) -> bytes:
-        """A hash of all files, where each is and what is in it; empty if not all are known."""
-        if not self._walked[1] or (self._walked[0] and not self.texts):
-            return b""
+    def _names(self) -> str | None:
+        files, is_whole = self._walked
+        links = {path: path.readlink() for path in files if path.is_symlink()}
+        said = "\0".join(f"{path}\0{links.get(path, '')}" for path in files)
+        return hashlib.sha256(os.fsencode(said)).hexdigest() if is_whole else None
+
+    @cached_property
+    def _all(self) -> str:
         said = hashlib.sha256()
-        for path in self._walked[0]:
-            text = hashlib.sha256(self.texts.get(path, b"")).digest()
-            said.update(os.fsencode(path) + b"\0" + text)
-        return said.digest()
+        for path, text in self.texts.items():
+            said.update(os.fsencode(path) + b"\0" + hashlib.sha256(text).digest())
+        return said.hexdigest()
+
+    def _hash(self, path: Path) -> str:
+        if path not in self._hashes:
+            self._hashes[path] = _NOT_READ
+            with suppress(OSError):  # it is not there
+                self._hashes[path] = hashlib.sha256(read_bytes(path, MOST_BYTES)).hexdigest()
+        return self._hashes[path]

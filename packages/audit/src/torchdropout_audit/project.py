@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from .code import Call, Class, Code, Found, Function, Place
-from .dependencies import MOST_BYTES, Sources
+from .dependencies import MOST_BYTES, Asked, Sources
 from .files import NOT_SOURCE, UnreadableError, read_source
 from .reporting.reading import read_bytes
 
@@ -72,6 +72,8 @@ class Project:
         self._codes = {}
         self._size = 0  # of all of them, in characters
         self._found: dict[tuple[Path, str], Found | None] = {}
+        # What each of them has asked for, whichever file that was for; None stands for a search.
+        self._asked: dict[Path, set[Path | None]] = {}
 
     def opened(self, text: str, path: str) -> Code:
         """Returns a file that is audited, as it is read; it may be kept for other files.
@@ -94,10 +96,25 @@ class Project:
         if self._codes.get(_real(Path(code.path))) is not code:
             code.close()
 
-    @property
-    def digest(self) -> bytes:
-        """A hash of all files; empty if not all are known."""
-        return self._sources.digest
+    def asked(self, path: str) -> Asked | None:
+        """Returns what the findings of a file depend on; None if not all of that is known."""
+        home = _real(Path(path))
+        found: set[Path | None] = {home}
+        waiting: list[Path | None] = [home]
+        while waiting:
+            last = waiting.pop()
+            new = self._asked.get(last, set()) - found if last is not None else set()
+            found |= new
+            waiting += new
+        files = {each for each in found if each is not None and each != home}
+        return self._sources.asked(files, None in found)
+
+    def still(self, asked: Asked) -> bool:
+        """Whether all that was asked is the same."""
+        return self._sources.still(asked)
+
+    def _depends(self, home: Path, *others: Path | None) -> None:
+        self._asked.setdefault(home, set()).update(others)
 
     def find(self, code: Code, name: str) -> Found | None:
         """Returns what a qualified name of a source stands for in another file of the project."""
@@ -118,7 +135,7 @@ class Project:
         self.questions += 1
         home = _real(Path(code.path))
         found: list[tuple[Code, Call]] = []
-        for path in self._mentioning(target.name):
+        for path in self._mentioning(home, target.name):
             other = self._read(path)
             if other is None or other.is_test or _real(path) == home:
                 continue
@@ -160,6 +177,7 @@ class Project:
         if place is None:
             return None
         file, parts = place
+        self._depends(_real(path), _real(file))
         return self._in(file, parts)
 
     def _in(self, file: Path, parts: Sequence[str]) -> Found | None:
@@ -226,8 +244,9 @@ class Project:
         except (SyntaxError, ValueError, RecursionError, MemoryError, OSError, UnreadableError):
             return None
 
-    def _mentioning(self, name: str) -> list[Path]:
-        """Returns the files that mention a name; none if too many do."""
+    def _mentioning(self, home: Path, name: str) -> list[Path]:
+        """Returns the files that mention a name, on behalf of one; none if too many do."""
+        self._depends(home, None)
         self._searches += 1
         if self._searches > _MOST_SEARCHES:
             return []

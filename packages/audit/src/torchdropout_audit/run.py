@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from .cache import Cache, asking_key_of, folder_for, key_of
 from .comments import NOT_IGNORED, add_ignores, suppress
+from .dependencies import Asked
 from .files import (
     MOST_BYTES,
     UNREADABLE,
@@ -238,6 +240,7 @@ class _Outcome:
     problem: str = ""
     is_audited: bool = True
     key: bytes = b""
+    asked: Asked | None = None
     change: _Change | None = None
     fixed: int = 0
     is_whole: bool = True  # all rules were applied to it, and all findings are reported
@@ -282,7 +285,7 @@ class _Run:
         tasks.sort(key=lambda task: min(_LONG - task.size, 0))
         for task, outcome in _outcomes(tasks, jobs):
             if outcome.key:
-                cache.put(outcome.key, outcome.findings)
+                cache.put(outcome.key, outcome.findings, outcome.asked)
             self._end(task.path, self._written(task, outcome, cache))
 
     def audit_data(self, path: str, data: bytes) -> _Outcome:
@@ -308,15 +311,18 @@ class _Run:
             return None
         key = key_of(data, path, rules)
         known = cache.get(key)
-        if known is None and cache.is_open:
-            others = project_of(path, self._number).digest
-            known = cache.get(asking_key_of(key, path, others))
+        if known is None:
+            known = cache.get(asking_key_of(key, path), partial(self._is_same, path))
         if known is not None:  # perhaps by another path, from another folder
             known = [replace(finding, path=path) for finding in known]
         if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
             return _Task(path, rules, self._fix, len(data), self._number)
         self._end(path, _Outcome(tuple(known)))
         return None
+
+    def _is_same(self, path: str, asked: Asked) -> bool:
+        """Whether other files still say what the findings of a file depend on."""
+        return project_of(path, self._number).still(asked)
 
     def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
         """Writes the fixed file, if there is one, and returns the outcome after that."""
@@ -445,13 +451,14 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     broken = _broken_cells(notebook, path) if notebook is not None and is_applied else ()
     project = project_of(path, task.run)
     found, faults = _found(text, task, project)
+    asked = None
     if project.questions:  # other files may change
-        others = project.digest if task.is_saved else b""
-        key = asking_key_of(key, path, others) if others else b""
+        asked = project.asked(path) if task.is_saved else None
+        key = b"" if asked is None else asking_key_of(key, path)
     findings = sorted((*broken, *found), key=lambda f: (f.line, f.column, f.code))
     kept = reported(findings)
     placed = kept if notebook is None else map(notebook.placed, kept)
-    outcome = _Outcome(tuple(placed), key=key, is_whole=len(kept) == len(findings))
+    outcome = _Outcome(tuple(placed), key=key, asked=asked, is_whole=len(kept) == len(findings))
     if not outcome.is_whole:
         outcome = outcome.but(path, too_many(findings))
     if faults:

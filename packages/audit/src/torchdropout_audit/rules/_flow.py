@@ -379,10 +379,8 @@ class Flow:
             parts = expr.elts
             if parts and (len(parts) == 1 or isinstance(expr, ast.Tuple)):
                 first = self._value(parts[0], state)
-                others = self._all(parts[1:], state).dropped - {
-                    _WEIGHTS
-                }  # `return output, weights`
-                return Trace(first.dropped | others, first.chains)
+                others = self._all(parts[1:], state)  # `return output, weights`
+                return Trace(first.dropped | (others.dropped - {_WEIGHTS}), first.chains)
         elif isinstance(expr, ast.Starred):
             parts = (expr.value,)
         elif isinstance(expr, ast.UnaryOp):
