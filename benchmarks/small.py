@@ -25,7 +25,7 @@ import torchdropout.functional as td
 from torchdropout._core import direct
 
 FUNCTION, SHORT, NODE = "empty Function", "empty Function, short", "x.view_as(x)"
-OUT, COMPILED, KERNEL = f"{OURS}, out=", "_C.dropout", "_C.affine, out="
+OUT, COMPILED, KERNEL = f"{OURS}, out=", "_C.dropout", "_C.write, out="
 
 
 class Empty(torch.autograd.Function):
@@ -72,9 +72,10 @@ def forward(case: Case) -> dict[str, Candidate]:
         OUT: partial(td.dropout, x, case.p, out=out),
     }
     if direct.takes(x):
-        calls[COMPILED] = partial(direct._C.dropout, x, case.p, (), None)
-        call = direct.AffineCall(1, 0, case.p, 0, 1 / (1 - case.p), 0.0, 0.0, None)
-        calls[KERNEL] = partial(direct._C.affine, x, out, tuple(call))
+        rest = (), True, False, None, None, (), None, None
+        calls[COMPILED] = partial(direct._C.dropout, x, case.p, *rest)
+        call = (False, 1, 0, 0, None, (case.p, 1 / (1 - case.p), 0.0, 0.0))
+        calls[KERNEL] = partial(direct._C.write, x, out, call)
     return {name: Candidate(call) for name, call in calls.items()}
 
 

@@ -34,11 +34,12 @@ struct Connection {
   PyObject* watchers;  // functions without arguments; each returns something false if inactive
   PyObject *forward_ad, *level;  // a module and the name of a number in it, below 0 if inactive
   PyObject *profiler, *is_profiling;  // the same for a flag
-  PyObject* apply;   // apply(x, in_place, map) with a gradient
-  PyObject* linear;  // linear(gradient, map): the derivative if the kernel may not be run
+  PyObject* apply;    // apply(x, in_place, call) with a gradient
+  PyObject* linear;   // linear(gradient, call): the derivative if the kernel may not be run
+  PyObject* written;  // increment_version(y), for a write that autograd did not see
   const DLPackExchangeAPI* exchange;
   PyObject *is_neg, *is_conj, *is_inference, *requires_grad, *mark_dirty;
-  PyObject* map;
+  PyObject* call;
   torch::stable::Tensor* seed;  // a draw is written into it; the interpreter's lock guards it
 } torch_side;
 
@@ -250,32 +251,66 @@ uint64_t bits_of(PyObject* integer) {
   return without_error(PyLong_AsUnsignedLongLongMask(integer));
 }
 
-// `direct.AffineCall`: which elements are kept, and what happens to them.
-struct Map {
-  Key key;
-  double p;
-  uint64_t base;
-  Affine affine;
-  PyObject* strides;  // of the mask: a sequence, or None for row-major ones; borrowed
+uint64_t draw() {
+  using torch::stable::detail::from;
+  StableIValue stack[] = {from(*torch_side.seed), from(std::numeric_limits<int64_t>::min()),
+                          from(std::optional<int64_t>()), from(std::nullopt)};
+  call_operator("aten::random_", "from", stack);
+  torch::stable::detail::to<torch::stable::Tensor>(stack[0]);  // takes the result's reference
+  return *static_cast<const uint64_t*>(torch_side.seed->const_data_ptr());
+}
 
-  Map(const Key& key, double p, const Affine& affine)
-      : key(key), p(p), base(0), affine(affine), strides(Py_None) {}
+// `direct.Call`: what happens to each element, and which draws it takes.
+struct Call {
+  bool is_noise;
+  Key key;
+  uint64_t base;
+  PyObject* strides;  // of the mask: a sequence, or None for row-major ones; borrowed
+  double p;           // of a mask
+  Affine affine;
+  Law law;  // of noise
+  NoiseAffine noise;
+
+  Call(const Key& key, double p, const Affine& affine, PyObject* strides)
+      : is_noise(false), key(key), base(0), strides(strides), p(p), affine(affine), law(),
+        noise() {}
 
   static void check(PyObject* tuple) {
-    require_type(PyTuple_Check(tuple) && PyTuple_Size(tuple) == 8,
-                 "expected a map: a tuple of eight");
+    require_type(PyTuple_Check(tuple) && PyTuple_Size(tuple) == 6,
+                 "expected a call: a tuple of six");
   }
 
-  explicit Map(PyObject* tuple) {
+  // A seed of None is drawn.
+  explicit Call(PyObject* tuple) : p(), affine(), law(), noise() {
     check(tuple);
-    const auto number = [&](int i) { return PyFloat_AsDouble(PyTuple_GetItem(tuple, i)); };
-    key = Key::of(bits_of(PyTuple_GetItem(tuple, 0)), bits_of(PyTuple_GetItem(tuple, 1)));
-    p = number(2);
+    is_noise = is_true(PyTuple_GetItem(tuple, 0));
     base = bits_of(PyTuple_GetItem(tuple, 3));
-    affine = {number(4), number(5), number(6)};
-    strides = PyTuple_GetItem(tuple, 7);
+    strides = PyTuple_GetItem(tuple, 4);
+    PyObject* const constants = PyTuple_GetItem(tuple, 5);
+    require_type(PyTuple_Check(constants) && PyTuple_Size(constants) == (is_noise ? 3 : 4),
+                 "expected the four constants of a mask, or the three of noise");
+    const auto number = [&](int i) { return PyFloat_AsDouble(PyTuple_GetItem(constants, i)); };
+    if (is_noise) {
+      const uint64_t which = bits_of(PyTuple_GetItem(constants, 0));
+      require(which >= 1 && which <= 3, "expected a law of 1 to 3");
+      law = static_cast<Law>(which);
+      noise = {number(1), number(2)};
+    } else {
+      p = number(0);
+      affine = {number(1), number(2), number(3)};
+    }
     without_error(0);
     require(p >= 0.0 && p <= 1.0, "expected p to be in [0, 1]");
+    PyObject* const seed = PyTuple_GetItem(tuple, 1);
+    const uint64_t stream = bits_of(PyTuple_GetItem(tuple, 2));
+    key = Key::of(seed == Py_None ? draw() : bits_of(seed), stream);
+  }
+
+  // The derivative: without what is added.
+  Call linear() const {
+    Call call = *this;
+    call.affine.shift = call.affine.drop_value = call.noise.addend = 0.0;
+    return call;
   }
 
   IndexedMask mask() const { return {key, Threshold::of(p), base}; }
@@ -351,20 +386,20 @@ void check(Op op, const View& x, const View& y, const View* residual, const View
           "expected a bias of the last size of x, in the compute type");
 }
 
-void run(const Map& map, Op op, const View& x, const View& y, const View* residual = nullptr,
+void run_mask(const Call& call, Op op, const View& x, const View& y, const View* residual = nullptr,
          const View* bias = nullptr) {
   check(op, x, y, residual, bias);
   Job job = {};
   job.op = op;
   job.x_type = x.type.real;
   job.y_type = y.type.real;
-  job.affine = map.affine;
+  job.affine = call.affine;
   job.at = {x.data(), y.data(), residual ? residual->data() : nullptr,
             bias ? bias->data() : nullptr, nullptr};
-  job.keys = &map.key;
-  job.threshold = Threshold::of(map.p);
-  job.base = map.base;
-  lay_out(job, x, y, residual, bias, map.strides);
+  job.keys = &call.key;
+  job.threshold = Threshold::of(call.p);
+  job.base = call.base;
+  lay_out(job, x, y, residual, bias, call.strides);
   if (x.type.complex) add_pair(job);
   without_gil(x.elements(),
               [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
@@ -374,52 +409,42 @@ PyObject* empty_like(PyObject* tensor) {
   return checked(PyObject_CallFunctionObjArgs(torch_side.empty_like, tensor, nullptr));
 }
 
-// y, or a new tensor if that is None.
-PyObject* affine_into(PyObject* x_object, PyObject* y_object, const Map& map) {
-  const View x = read_or_throw(x_object);
-  const Owned owned(y_object == Py_None ? empty_like(x_object) : new_reference(y_object));
-  run(map, affine_op(map.affine.shift), x, read_or_throw(owned.get()));
-  return new_reference(owned.get());
-}
-
-// A call with noise: (seed, stream, law, factor, addend, base, mask strides).
-PyObject* noise_into(PyObject* x_object, PyObject* y_object, PyObject* tuple) {
-  require_type(PyTuple_Check(tuple) && PyTuple_Size(tuple) == 7,
-               "expected a map: a tuple of seven");
-  const auto at = [&](int i) { return PyTuple_GetItem(tuple, i); };
-  const Key key = Key::of(bits_of(at(0)), bits_of(at(1)));
-  const uint64_t law = bits_of(at(2));
-  const NoiseAffine affine = {PyFloat_AsDouble(at(3)), PyFloat_AsDouble(at(4))};
-  const uint64_t base = bits_of(at(5));
-  without_error(0);
-  const View x = read_or_throw(x_object);
-  require(law >= 1 && law <= 3 && !x.type.complex,
-          "expected a law of 1 to 3, and a tensor that is not complex");
-  const View y = read_or_throw(y_object);
+void run_noise(const Call& call, const View& x, const View& y) {
+  require(!x.type.complex, "expected a tensor that is not complex");
   require(x.same_shape(y) && x.type.real == y.type.real && !y.type.complex,
           "expected two tensors of one shape and type");
-  NoiseJob job = {x.type.real, static_cast<Law>(law), affine, x.data(), y.data(), {}, &key, base};
+  NoiseJob job = {x.type.real, call.law, call.noise, x.data(), y.data(), {}, &call.key, call.base};
   const int64_t item = item_size(job.type);
-  if (at(6) == Py_None && x.contiguous() && y.contiguous()) {
+  if (call.strides == Py_None && x.contiguous() && y.contiguous()) {
     job.add_dim(x.elements(), item, item, 1);
   } else {
-    const std::vector<uint64_t> mask = mask_strides(at(6), x);
+    const std::vector<uint64_t> mask = mask_strides(call.strides, x);
     for (int d = 0; d < x.dl.ndim; ++d) {
       job.add_dim(x.size(d), x.stride(d) * item, y.stride(d) * item, mask[d]);
     }
   }
   without_gil(x.elements(),
               [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
+}
+
+// Write the result for x into y, and return y.
+PyObject* write_into(PyObject* x_object, PyObject* y_object, const Call& call) {
+  const View x = read_or_throw(x_object), y = read_or_throw(y_object);
+  if (call.is_noise) {
+    run_noise(call, x, y);
+  } else {
+    run_mask(call, affine_op(call.affine.shift), x, y);
+  }
   return new_reference(y_object);
 }
 
-uint64_t draw() {
-  using torch::stable::detail::from;
-  StableIValue stack[] = {from(*torch_side.seed), from(std::numeric_limits<int64_t>::min()),
-                          from(std::optional<int64_t>()), from(std::nullopt)};
-  call_operator("aten::random_", "from", stack);
-  torch::stable::detail::to<torch::stable::Tensor>(stack[0]);  // takes the result's reference
-  return *static_cast<const uint64_t*>(torch_side.seed->const_data_ptr());
+// The same for a tensor of the caller's: autograd must notice if its old values were saved.
+PyObject* overwrite(PyObject* x, PyObject* y, const Call& call) {
+  const Owned result(write_into(x, y, call));
+  if (!method_is_true(y, torch_side.is_inference)) {
+    Owned(PyObject_CallFunctionObjArgs(torch_side.written, y, nullptr));
+  }
+  return new_reference(y);
 }
 
 // --- functions -------------------------------------------------------------------------------
@@ -440,11 +465,11 @@ PyObject* none() { Py_RETURN_NONE; }
 
 PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    Arguments in(args, n, 10);
+    Arguments in(args, n, 11);
     Connection found = {};
     for (PyObject** to : {&found.tensor_type, &found.parameter_type, &found.empty_like,
                           &found.watchers, &found.forward_ad, &found.level, &found.profiler,
-                          &found.is_profiling, &found.apply, &found.linear}) {
+                          &found.is_profiling, &found.apply, &found.linear, &found.written}) {
       *to = in.object();
     }
     const Owned capsule(PyObject_GetAttrString(found.tensor_type, "__dlpack_c_exchange_api__"));
@@ -461,7 +486,7 @@ PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
     found.is_inference = name("is_inference");
     found.requires_grad = name("requires_grad");
     found.mark_dirty = name("mark_dirty");
-    found.map = name("map");
+    found.call = name("call");
     found.seed = new torch::stable::Tensor(
         torch::stable::empty({}, torch::headeronly::ScalarType::Long));
     for (Py_ssize_t i = 0; i < n; ++i) Py_INCREF(args[i]);
@@ -474,58 +499,50 @@ PyObject* plain(PyObject*, PyObject* object) {
   return guarded([&] { return PyBool_FromLong(is_plain(object)); });
 }
 
-PyObject* writable(PyObject*, PyObject* const* args, Py_ssize_t n) {
-  return guarded([&] {
-    Arguments in(args, n, 2);
-    PyObject* const x = in.object();
-    return PyBool_FromLong(may_be_written(x, in.object()));
-  });
-}
-
 PyObject* draw_seed(PyObject*, PyObject*) {
   return guarded([] { return PyLong_FromUnsignedLongLong(draw()); });
 }
 
-// y through `apply`, which gives it a gradient.
-PyObject* with_gradient(PyObject* x, PyObject* map) {
-  return checked(PyObject_CallFunctionObjArgs(torch_side.apply, x, Py_False, map, nullptr));
+// The result through `apply`, which gives it a gradient.
+PyObject* with_gradient(PyObject* x, PyObject* in_place, PyObject* call) {
+  return checked(PyObject_CallFunctionObjArgs(torch_side.apply, x, in_place, call, nullptr));
 }
 
-// The map with its seed, which is drawn if it is None; a new reference. It comes last: where the
+// The call with its seed, which is drawn if it is None; a new reference. It comes last: where the
 // memory of the result cannot be had, nothing may have been drawn.
-PyObject* with_seed(PyObject* map) {
-  Map::check(map);
-  if (PyTuple_GetItem(map, 0) != Py_None) return new_reference(map);
-  PyObject* const drawn = checked(PyTuple_New(8));
-  PyTuple_SetItem(drawn, 0, PyLong_FromUnsignedLongLong(draw()));
-  for (Py_ssize_t i = 1; i < 8; ++i) {
-    PyTuple_SetItem(drawn, i, new_reference(checked(PyTuple_GetItem(map, i))));
+PyObject* with_seed(PyObject* call) {
+  Call::check(call);
+  if (PyTuple_GetItem(call, 1) != Py_None) return new_reference(call);
+  PyObject* const drawn = checked(PyTuple_New(6));
+  for (Py_ssize_t i = 0; i < 6; ++i) {
+    PyTuple_SetItem(drawn, i, i == 1 ? PyLong_FromUnsignedLongLong(draw())
+                                     : new_reference(PyTuple_GetItem(call, i)));
   }
   return drawn;
 }
 
-// NotImplemented if x is not plain; nothing is drawn then.
-PyObject* masked_affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
+// (x, tensor to write into or None, whether that was checked, call). NotImplemented if a tensor is
+// not plain, or if it was not checked and does not show at once that it may be written; nothing is
+// drawn then.
+PyObject* run(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    Arguments in(args, n, 2);
-    PyObject* const x = in.object();
-    PyObject* const map = in.object();
-    if (!is_plain(x)) return new_reference(Py_NotImplemented);
-    if (wants_gradient(x)) return with_gradient(x, map);
-    const Owned y(empty_like(x));
-    return affine_into(x, y.get(), Map(Owned(with_seed(map)).get()));
-  });
-}
-
-// NotImplemented unless it shows at once that y may be written; nothing is drawn then.
-PyObject* masked_affine_into(PyObject*, PyObject* const* args, Py_ssize_t n) {
-  return guarded([&] {
-    Arguments in(args, n, 3);
+    Arguments in(args, n, 4);
     PyObject* const x = in.object();
     PyObject* const y = in.object();
-    PyObject* const map = in.object();
-    if (!may_be_written(x, y)) return new_reference(Py_NotImplemented);
-    return affine_into(x, y, Map(Owned(with_seed(map)).get()));
+    const bool checked = in.object() == Py_True;
+    PyObject* const call = in.object();
+    if (!(y == Py_None || checked ? is_plain(x) : may_be_written(x, y)) ||
+        (checked && y != Py_None && y != x && !is_plain(y))) {
+      return new_reference(Py_NotImplemented);
+    }
+    if (y == Py_None && !wants_gradient(x)) {
+      const Owned into(empty_like(x));
+      return write_into(x, into.get(), Call(call));
+    }
+    if ((y == Py_None || y == x) && wants_gradient(x)) {
+      return with_gradient(x, y == x ? Py_True : Py_False, call);
+    }
+    return overwrite(x, y, Call(call));
   });
 }
 
@@ -556,17 +573,36 @@ PyObject* strides_without(PyObject* shared, PyObject* x_object) {
   return result;
 }
 
-// The most common calls, dropout in training with a drawn key: (x, p, dimensions that share draws,
-// tensor to write into or None). NotImplemented if p is not a float in (0, 1), x is not plain, or it
-// does not show at once that y may be written: `functional` raises, or takes the general path.
+// `functional.dropout` in training with a drawn key and no layout, as a user calls it: (x, p,
+// dimensions along which the variant shares draws, training, inplace, key, generator,
+// broadcast_dims, layout, out). NotImplemented for every other call, if p is not a float in (0, 1),
+// x is not plain, or it does not show at once that the tensor to write into may be written.
 PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    Arguments in(args, n, 4);
+    Arguments in(args, n, 10);
     PyObject* const x = in.object();
     PyObject* const p_object = in.object();
-    PyObject* const shared = in.object();
-    PyObject* const y = in.object();
-    if (!PyFloat_CheckExact(p_object)) return new_reference(Py_NotImplemented);
+    PyObject* shared = in.object();
+    PyObject* const training = in.object();
+    PyObject* const in_place = in.object();
+    PyObject* const key = in.object();
+    PyObject* const generator = in.object();
+    PyObject* const broadcast_dims = in.object();
+    PyObject* const layout = in.object();
+    PyObject* y = in.object();
+    if (training != Py_True || key != Py_None || generator != Py_None || layout != Py_None ||
+        !PyFloat_CheckExact(p_object) || !PyTuple_CheckExact(broadcast_dims)) {
+      return new_reference(Py_NotImplemented);
+    }
+    if (in_place == Py_True && y == Py_None) {
+      y = x;
+    } else if (in_place != Py_False) {
+      return new_reference(Py_NotImplemented);
+    }
+    if (PyTuple_Size(broadcast_dims) > 0) {
+      if (PyTuple_Size(shared) > 0) return new_reference(Py_NotImplemented);
+      shared = broadcast_dims;
+    }
     const double p = PyFloat_AsDouble(p_object);
     if (!(p > 0.0 && p < 1.0) || !(y == Py_None ? is_plain(x) : may_be_written(x, y))) {
       return new_reference(Py_NotImplemented);
@@ -574,30 +610,29 @@ PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const Owned strides(strides_without(shared, x));
     if (strides.get() == Py_NotImplemented) return new_reference(Py_NotImplemented);
     const double scale = 1.0 / (1.0 - p);
-    if (!wants_gradient(x)) {
-      const Owned into(y == Py_None ? empty_like(x) : new_reference(y));
-      Map map({draw(), 0}, p, {scale, 0.0, 0.0});
-      map.strides = strides.get();
-      return affine_into(x, into.get(), map);
+    if (wants_gradient(x)) {
+      const Owned call(Py_BuildValue("(OOiiO(Oddd))", Py_False, Py_None, 0, 0, strides.get(),
+                                     p_object, scale, 0.0, 0.0));
+      return with_gradient(x, Py_False, call.get());
     }
-    const Owned map(
-        Py_BuildValue("(OiOidddO)", Py_None, 0, p_object, 0, scale, 0.0, 0.0, strides.get()));
-    return with_gradient(x, map.get());
+    const Owned into(y == Py_None ? empty_like(x) : new_reference(y));
+    const Call call({draw(), 0}, p, {scale, 0.0, 0.0}, strides.get());
+    return y == Py_None ? write_into(x, into.get(), call) : overwrite(x, y, call);
   });
 }
 
-PyObject* affine(PyObject*, PyObject* const* args, Py_ssize_t n) {
+PyObject* write(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Arguments in(args, n, 3);
     PyObject* const x = in.object();
     PyObject* const y = in.object();
-    return affine_into(x, y, Map(in.object()));
+    return write_into(x, y, Call(in.object()));
   });
 }
 
-// Forward and backward of an autograd.Function: (ctx, x, in_place, map) and (ctx, gradient). The
+// Forward and backward of an autograd.Function: (ctx, x, in_place, call) and (ctx, gradient). The
 // tensor is not passed a second time: its second edge would have a gradient of None.
-PyObject* affine_forward(PyObject*, PyObject* const* args, Py_ssize_t n) {
+PyObject* forward(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Arguments in(args, n, 4);
     PyObject* const context = in.object();
@@ -607,26 +642,30 @@ PyObject* affine_forward(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (in_place) {
       Owned(PyObject_CallMethodObjArgs(context, torch_side.mark_dirty, x, nullptr));
     }
-    const Owned map(with_seed(in.object()));
-    if (PyObject_SetAttr(context, torch_side.map, map.get()) != 0) throw PythonError();
-    return affine_into(x, into.get(), Map(map.get()));
+    const Owned call(with_seed(in.object()));
+    if (PyObject_SetAttr(context, torch_side.call, call.get()) != 0) throw PythonError();
+    return write_into(x, into.get(), Call(call.get()));
   });
 }
 
-PyObject* affine_backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
+PyObject* backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Arguments in(args, n, 2);
     PyObject* const context = in.object();
     PyObject* const gradient = in.object();
-    const Owned map(PyObject_GetAttr(context, torch_side.map));
+    const Owned call(PyObject_GetAttr(context, torch_side.call));
     PyObject* result;
     if (!wants_gradient(gradient) && is_plain(gradient)) {
-      Map linear(map.get());
-      linear.affine.shift = linear.affine.drop_value = 0.0;
-      result = affine_into(gradient, Py_None, linear);
+      const Call linear = Call(call.get()).linear();
+      if (linear.is_noise && linear.noise.factor == 0.0) {  // y = x + noise
+        result = new_reference(gradient);
+      } else {
+        const Owned into(empty_like(gradient));
+        result = write_into(gradient, into.get(), linear);
+      }
     } else {
       result = checked(
-          PyObject_CallFunctionObjArgs(torch_side.linear, gradient, map.get(), nullptr));
+          PyObject_CallFunctionObjArgs(torch_side.linear, gradient, call.get(), nullptr));
     }
     const Owned owned(result);
     return PyTuple_Pack(3, result, Py_None, Py_None);
@@ -640,12 +679,12 @@ PyObject* add(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const View residual = read_or_throw(in.object());
     PyObject* const bias = in.object();
     PyObject* const y = in.object();
-    const Map map(in.object());
+    const Call call(in.object());
     if (bias == Py_None) {
-      run(map, Op::kAdd, x, read_or_throw(y), &residual);
+      run_mask(call, Op::kAdd, x, read_or_throw(y), &residual);
     } else {
       const View bias_view = read_or_throw(bias);
-      run(map, Op::kAddBias, x, read_or_throw(y), &residual, &bias_view);
+      run_mask(call, Op::kAddBias, x, read_or_throw(y), &residual, &bias_view);
     }
     return new_reference(y);
   });
@@ -657,7 +696,7 @@ PyObject* sums(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const View x = read_or_throw(in.object());
     const View y = read_or_throw(in.object());
     const View out = read_or_throw(in.object());
-    const Map map(in.object());
+    const Call call(in.object());
     const int64_t columns = out.elements();
     const int64_t all = x.elements();
     require(x.same_shape(y) && (all == 0 || (x.contiguous() && y.contiguous())) &&
@@ -669,22 +708,13 @@ PyObject* sums(PyObject*, PyObject* const* args, Py_ssize_t n) {
                      selection.kernels.load()->runs(Op::kSum, x.type.real, y.type.real).bits !=
                          nullptr,
                  "expected tensors of types that a kernel takes together");
-    const SumsJob job = {x.type.real, y.type.real, map.affine.scale,
+    const SumsJob job = {x.type.real, y.type.real, call.affine.scale,
                          x.data(),    y.data(),    out.data(),
                          columns == 0 ? 0 : x.elements() / columns,
-                         columns,     map.mask()};
+                         columns,     call.mask()};
     without_gil(x.elements(),
                 [&] { torchdropout::run(*selection.kernels, job, on_torch_threads); });
     return none();
-  });
-}
-
-PyObject* noise(PyObject*, PyObject* const* args, Py_ssize_t n) {
-  return guarded([&] {
-    Arguments in(args, n, 3);
-    PyObject* const x = in.object();
-    PyObject* const y = in.object();
-    return noise_into(x, y, in.object());
   });
 }
 
@@ -853,25 +883,21 @@ PyCFunction as_method(Function* function) {
 PyMethodDef methods[] = {
     {"connect", as_method(connect), METH_FASTCALL,
      "connect(tensor_type, parameter_type, empty_like, watchers, forward_ad, level, profiler, "
-     "is_profiling, apply, linear)"},
+     "is_profiling, apply, linear, written)"},
     {"plain", plain, METH_O, "whether a kernel may read a tensor's memory, unobserved"},
-    {"writable", as_method(writable), METH_FASTCALL,
-     "writable(x, y) -> whether it shows at once that the result for x may be written into y"},
     {"draw_seed", draw_seed, METH_NOARGS, "one 64-bit number from torch's default CPU generator"},
-    {"masked_affine", as_method(masked_affine), METH_FASTCALL,
-     "masked_affine(x, map) -> y, or NotImplemented; a seed of None is drawn"},
-    {"masked_affine_into", as_method(masked_affine_into), METH_FASTCALL,
-     "masked_affine_into(x, y, map) -> y, or NotImplemented; a seed of None is drawn"},
+    {"run", as_method(run), METH_FASTCALL,
+     "run(x, y or None, checked, call) -> y, or NotImplemented; a seed of None is drawn"},
     {"dropout", as_method(dropout), METH_FASTCALL,
-     "dropout(x, p, shared, y or None) -> y with a drawn key, or NotImplemented"},
-    {"affine", as_method(affine), METH_FASTCALL, "affine(x, y or None, map) -> y"},
-    {"affine_forward", as_method(affine_forward), METH_FASTCALL,
-     "affine_forward(ctx, x, in_place, map) -> y; a seed of None is drawn"},
-    {"affine_backward", as_method(affine_backward), METH_FASTCALL,
-     "affine_backward(ctx, gradient) -> (gradient, None, None)"},
-    {"add", as_method(add), METH_FASTCALL, "add(x, residual, bias or None, y, map) -> y"},
-    {"sums", as_method(sums), METH_FASTCALL, "sums(x, y, sums, map)"},
-    {"noise", as_method(noise), METH_FASTCALL, "noise(x, y, map) -> y"},
+     "dropout(x, p, shared, training, inplace, key, generator, broadcast_dims, layout, out) -> y "
+     "with a drawn key, or NotImplemented"},
+    {"write", as_method(write), METH_FASTCALL, "write(x, y, call) -> y, whoever may see it"},
+    {"forward", as_method(forward), METH_FASTCALL,
+     "forward(ctx, x, in_place, call) -> y; a seed of None is drawn"},
+    {"backward", as_method(backward), METH_FASTCALL,
+     "backward(ctx, gradient) -> (gradient, None, None)"},
+    {"add", as_method(add), METH_FASTCALL, "add(x, residual, bias or None, y, call) -> y"},
+    {"sums", as_method(sums), METH_FASTCALL, "sums(x, y, sums, call)"},
     {"counted", as_method(counted), METH_FASTCALL,
      "counted(x, seed, stream, domain, base, group, kept, scale) -> y, or NotImplemented; x has "
      "whole groups of up to 64"},

@@ -55,6 +55,14 @@ class Mine(torch.Tensor):
     pass
 
 
+MASK = (False, None, 0, 0, None, (0.5, 2.0, 0.0, 0.0))
+NOISE = (True, None, 0, 0, None, (Law.NORMAL, 1.0, 0.0))
+
+
+def shortest(x, p=0.5, shared=(), out=None):
+    return direct.dropout(x, p, shared, True, False, None, None, (), None, out)
+
+
 def seeded(function, *args, seed=5, **kwargs):
     torch.manual_seed(seed)
     return function(*args, **kwargs)
@@ -129,8 +137,8 @@ class TestTakes:
         before = torch.get_rng_state()
         x = make[1]()
         assert not direct.takes(x)
-        assert direct.dropout(x, 0.5) is None
-        assert direct.masked_affine(x, (None, 0, 0.5, 0, 2.0, 0.0, 0.0, None)) is None
+        assert shortest(x) is None
+        assert direct.run(x, MASK) is None
         assert torch.equal(torch.get_rng_state(), before)
 
     def test_closed_with_the_reference(self):
@@ -144,13 +152,11 @@ class TestTakes:
         monkeypatch.setattr(direct, name, value)
         before = torch.get_rng_state()
         x, out = torch.ones(3), torch.empty(3)
-        affine, noise = (None, 0, 0.5, 0, 2.0, 0.0, 0.0, None), (None, 0, 1, 0.3, 0.0, 0, None)
         assert not direct.takes(x)
-        assert direct.dropout(x, 0.5) is None
-        assert direct.masked_affine(x, affine) is None
-        assert direct.masked_affine_into(out, x, affine) is None
-        assert direct.noise_affine(x, noise) is None
-        assert direct.noise_affine_into(out, x, noise) is None
+        assert shortest(x) is None
+        for call in (MASK, NOISE):
+            for into in (None, x, out):
+                assert direct.run(x, call, into) is direct.run(x, call, into, True) is None
         assert torch.equal(torch.get_rng_state(), before)
 
     def test_a_sum_needs_it_open_to_each_tensor(self):
@@ -167,7 +173,7 @@ class TestTakes:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
     def test_a_sum_that_triton_serves_is_an_operators(self, monkeypatch, strides, needed, dtype):
         """Here on the CPU, where the operators run the reference."""
-        call = direct.AffineCall(2**64 - 1, 3, 0.3, -5, 1 / 0.7, 0.0, 0.0, strides)
+        call = direct.Call(False, 2**64 - 1, 3, -5, strides, (0.3, 1 / 0.7, 0.0, 0.0))
         generator = torch.Generator().manual_seed(0)
         tensors = torch.randn(3, 6, 40, generator=generator).to(dtype)
         bias, calls = torch.randn(40, generator=generator), []
@@ -197,24 +203,35 @@ class TestTakes:
         mask = 0.3, 1 / 0.7, -5, strides or [40, 1]
         assert [args[2:] for args in calls] == [(dtype, needed[2], *mask)] * needed[0]
 
-    def test_compiled_autograd_reads_the_backward_of_a_map(self):
-        x = torch.randn(40)
-        call = (5, 3, 0.3, 7, 2.0, 0.1, -1.0, None)
-        node = SimpleNamespace(map=call)
-        gradient, *others = direct._MaskedAffine.backward(node, x)
-        assert same_bits(gradient, direct.masked_affine(x, (*call[:5], 0.0, 0.0, None)))
+    @pytest.mark.parametrize(
+        ("constants", "linear"),
+        [((0.3, 2.0, 0.1, -1.0), (0.3, 2.0, 0.0, 0.0)), ((2, 0.5, 0.2), (2, 0.5, 0.0))],
+    )
+    def test_compiled_autograd_reads_the_backward_of_a_map(self, constants, linear):
+        x, named = torch.randn(40), (len(constants) == 3, 5, 3, 7, None)
+        node = SimpleNamespace(call=(*named, constants))
+        gradient, *others = direct._Dropout.backward(node, x)
+        assert same_bits(gradient, direct.run(x, (*named, linear)))
         assert others == [None, None]
+
+    def test_added_noise_leaves_the_gradient_itself(self):
+        x = torch.randn(40, requires_grad=True)
+        y = direct.run(x, (True, 5, 3, 7, None, (2, 0.0, 0.2)))
+        (gradient,) = torch.autograd.grad(y, x, g := torch.randn(40))
+        assert same_bits(gradient, g)
+        node = SimpleNamespace(call=(True, 5, 3, 7, None, (2, 0.0, 0.2)))
+        assert direct._Dropout.backward(node, g)[0] is g
 
     @pytest.mark.parametrize("p", [0.0, 1.0, -0.1, float("nan"), 1, True, "x", None])
     def test_the_shortest_way_takes_only_plain_probabilities(self, p):
         before = torch.get_rng_state()
-        assert direct.dropout(torch.ones(3), p) is None
+        assert shortest(torch.ones(3), p) is None
         assert torch.equal(torch.get_rng_state(), before)
 
     @pytest.mark.parametrize("shared", [(-1,), (2,), (0, 0), (True,), (2**70,), ("x",), (1.0,)])
     def test_the_shortest_way_takes_only_plain_dimensions(self, shared):
         before = torch.get_rng_state()
-        assert direct.dropout(torch.ones(3, 2), 0.5, shared) is None
+        assert shortest(torch.ones(3, 2), 0.5, shared) is None
         assert torch.equal(torch.get_rng_state(), before)
 
     @pytest.mark.parametrize("into", [False, True])
@@ -223,7 +240,7 @@ class TestTakes:
     def test_the_shortest_way_shares_draws(self, shared, shape, into):
         x = torch.randn(shape)
         out = torch.empty(shape) if into else None
-        y = seeded(direct.dropout, x, 0.5, shared, out)
+        y = seeded(shortest, x, 0.5, shared, out)
         assert y is out or not into
         with Passing():
             expected = seeded(F.dropout, x, 0.5, broadcast_dims=shared)
@@ -340,7 +357,7 @@ class TestContexts:
         def function(x):
             if transform != "compile" and transform != "compile, aot":
                 seen.append(direct.takes(x))
-                seen.append(direct.dropout(x, 0.5) is not None)
+                seen.append(shortest(x) is not None)
             return x * 1
 
         TRANSFORMS[transform](function, self.x)
@@ -672,7 +689,7 @@ class TestGradients:
 
     def test_the_graph_is_of_the_short_way(self):
         node = self.keyed(doubles(3)).grad_fn
-        assert type(node).__name__ == "_MaskedAffineBackward"
+        assert type(node).__name__ == "_DropoutBackward"
         with Passing():
             other = self.keyed(doubles(3)).grad_fn
         assert type(other) is not type(node)
@@ -823,7 +840,7 @@ CALLS = {
     "alpha": lambda x: F.alpha_dropout(x, 0.3, True),
     "in place": lambda x: F.dropout(x * 1, 0.3, True, True),
     "out": lambda x: F.dropout(x.detach(), 0.3, out=torch.empty(x.shape)),
-    "closed": lambda x: direct.dropout(torch.ones(3, dtype=torch.int64), 0.3),
+    "closed": lambda x: shortest(torch.ones(3, dtype=torch.int64)),
     "bad": lambda x: refused(x, 1.5),
 }
 SINGLE = (None, NotImplemented, True, False, torch.Tensor, torch.empty_like, KEY, (), float)
@@ -917,17 +934,13 @@ class TestMemory:
 
 # --- into a tensor that may evidently be written -------------------------------------------------
 
-# For each kind of map: into, the rest of the call after the seed, and the function that makes it.
-INTO = {
-    "mask": (direct.masked_affine_into, (0, 0.5, 0, 2.0, 0.0, 0.0, None), F.dropout),
-    "noise": (direct.noise_affine_into, (0, Law.NORMAL, 1.0, 0.0, 0, None), F.gaussian_dropout),
-}
+INTO = {"mask": (MASK, F.dropout), "noise": (NOISE, F.gaussian_dropout)}
 each_kind = pytest.mark.parametrize("kind", INTO)
 
 
 def written(kind, out, x, seed=5):
-    into, rest, _ = INTO[kind]
-    return into(out, x, (seed, *rest))
+    (is_noise, _, *rest), _ = INTO[kind]
+    return direct.run(x, (is_noise, seed, *rest), out)
 
 
 def channels_last():
@@ -950,7 +963,7 @@ SHOWN = {
 @pytest.mark.parametrize("case", SHOWN)
 def test_what_is_evidently_right_is_written(case, kind):
     x, out = SHOWN[case]()
-    expected = INTO[kind][2](x.clone(), key=Key(5))
+    expected = INTO[kind][1](x.clone(), key=Key(5))
     version = out._version
     assert written(kind, out, x) is out
     assert same_bits(out, expected)
@@ -961,7 +974,7 @@ def test_what_is_evidently_right_is_written(case, kind):
 @each_kind
 def test_x_itself_is_written(kind):
     x = torch.randn(6, 7)
-    expected = INTO[kind][2](x, key=Key(5))
+    expected = INTO[kind][1](x, key=Key(5))
     assert written(kind, x, x) is x
     assert same_bits(x, expected)
 
@@ -971,10 +984,10 @@ def test_x_itself_is_written(kind):
 @pytest.mark.parametrize("inplace", [False, True])
 def test_no_second_result_is_made(monkeypatch, kind, inplace):
     """Neither of a plain tensor, nor of a strided one, which takes the longer way."""
-    function = INTO[kind][2]
+    function = INTO[kind][1]
     x = torch.randn(6, 14)
     expected = function(x, key=Key(5)), function(x[:, ::2], key=Key(5))
-    monkeypatch.setattr(_call, "compute", lambda *_: pytest.fail("a result of its own"))
+    monkeypatch.setattr(_call, "by_operator", lambda *_: pytest.fail("a result of its own"))
     for i, view in enumerate((x.clone(), x.clone()[:, ::2])):
         out = view if inplace else torch.empty_like(view)
         assert same_bits(function(view, key=Key(5), out=out), expected[i])
@@ -1097,7 +1110,7 @@ def test_keys_and_masks_of_operators():
     assert direct._key(key, 9) is key
     assert direct._key(2**64 - 1, 9).tolist() == [-1, 9]
     assert direct._key(5, 0).dtype == torch.int64
-    call = direct.AffineCall(1, 2, 0.3, 7, 1.5, 0.0, 0.0, None)
+    call = direct.Call(False, 1, 2, 7, None, (0.3, 1.5, 0.0, 0.0))
     assert direct._mask(call, torch.ones(2, 3, 4)) == (0.3, 1.5, 7, row_major((2, 3, 4)))
     assert direct._mask(call._replace(strides=(0, 1)), PLAIN) == (0.3, 1.5, 7, (0, 1))
 

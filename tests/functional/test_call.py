@@ -4,100 +4,112 @@ import pytest
 import torch
 
 from torchdropout import Key, MaskLayout, backends
+from torchdropout import functional as F
 from torchdropout._core import direct, ops
 from torchdropout._core.contract.noise import Law
 from torchdropout.errors import ArgumentTypeError
 from torchdropout.functional import _bernoulli
 from torchdropout.functional._bernoulli import bernoulli, inverted, unscaled
-from torchdropout.functional._call import apply, by_default, check_call
-from torchdropout.functional._map import KeyedMap
+from torchdropout.functional._call import KeyedMap, apply, check_call
 from torchdropout.functional._noise import noise
 
 KEY = Key(2**63 + 5, 9)
 X, OUT = torch.arange(1.0, 7.0).view(2, 3), torch.zeros(2, 3)
 LAYOUT = MaskLayout(7, (8, 1))
+REST = (True, False, KEY, None, (), None)
 
 
-def generator():
-    return torch.Generator().manual_seed(3)
+needs_kernels = pytest.mark.skipif(
+    len(backends.available()) == 1, reason=f"needs compiled kernels: {backends.why()}"
+)
+
+
+def generator(seed=3):
+    return torch.Generator().manual_seed(seed)
 
 
 DRAWN = Key.draw(generator()).seed
 
 
+@needs_kernels
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("change", "taken"),
     [
-        ({}, (X, 0.5, (), None)),
-        ({"shared": (1,)}, (X, 0.5, (1,), None)),
-        ({"broadcast_dims": (0,)}, (X, 0.5, (0,), None)),
-        ({"inplace": True}, (X, 0.5, (), X)),
-        ({"out": OUT}, (X, 0.5, (), OUT)),
-        ({"training": False}, None),
-        ({"training": 1}, None),
-        ({"key": KEY}, None),
-        ({"generator": generator()}, None),
-        ({"layout": LAYOUT}, None),
-        ({"inplace": 1}, None),
-        ({"inplace": True, "out": OUT}, None),
-        ({"broadcast_dims": [0]}, None),
-        ({"broadcast_dims": (0,), "shared": (1,)}, None),
+        ({}, True),
+        ({"shared": (1,)}, True),
+        ({"broadcast_dims": (0,)}, True),
+        ({"inplace": True}, True),
+        ({"out": OUT}, True),
+        ({"training": False}, False),
+        ({"training": 1}, False),
+        ({"key": KEY}, False),
+        ({"generator": generator()}, False),
+        ({"layout": LAYOUT}, False),
+        ({"inplace": 1}, False),
+        ({"inplace": True, "out": OUT}, False),
+        ({"broadcast_dims": [0]}, False),
+        ({"broadcast_dims": (0,), "shared": (1,)}, False),
     ],
 )
-def test_the_most_common_calls_take_the_shortest_way(change, expected, monkeypatch):
-    monkeypatch.setattr(direct, "dropout", lambda *args: args)
-    given = {"input": X, "p": 0.5, "shared": (), "training": True, "inplace": False}
+def test_the_most_common_calls_take_the_shortest_way(change, taken):
+    given = {"x": X.clone(), "p": 0.5, "shared": (), "training": True, "inplace": False}
     given |= dict.fromkeys(("key", "generator", "layout", "out")) | {"broadcast_dims": ()}
-    assert by_default(**given | change) == expected
+    given |= change
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    y = direct.dropout(**given)
+    if not taken:
+        assert y is None
+        assert torch.equal(torch.get_rng_state(), state)
+        return
+    shared = given["shared"] or given["broadcast_dims"]
+    assert torch.equal(y, F.dropout(X, 0.5, key=Key.draw(generator(5)), broadcast_dims=shared))
+    into = {"inplace": given["x"], "out": OUT}
+    assert all(y is into[name] for name in change if name in into)
 
 
-def tripled(calls, active=True, short=True, write=True):
-    """The map `3 x`, which notes which of its ways are tried; one that is False is closed."""
+def tripled(calls, monkeypatch, active=True, is_noise=False, evident=True, takes=True):
+    """The map `3 x`, which notes which of its ways are tried."""
 
-    def by_short(x, seed, stream, base, strides, factor, out=None):
-        calls.append(("short", seed, stream, base, strides, out is not None))
-        if not short:
+    def run(x, call, out=None, checked=False):
+        calls.append(("run", *call[1:5], out is not None, checked))
+        if not takes or not (evident or checked or out is None):
             return None
-        return x * factor if out is None else out.copy_(x * factor)
-
-    def by_write(into, x, key, generator, base, strides, factor):
-        calls.append(("write", key, generator is not None, base, strides))
-        return into.copy_(x * factor) if write else None
+        return x * 3 if out is None else out.copy_(x * 3)
 
     def operator(x, key, factor, base, strides):
         calls.append(("operator", base, list(strides)))
         return x * factor
 
-    ways = None if short is None else by_short, None if write is None else by_write
-    return KeyedMap(active, operator, (3.0,), *ways)
+    monkeypatch.setattr(direct, "run", run)
+    return KeyedMap(active, operator, (3.0,), is_noise)
 
 
-SHORT, SHORT_OUT = ("short", None, 0, 0, None, False), ("short", None, 0, 0, None, True)
-WRITE, OPERATOR = ("write", None, False, 0, None), ("operator", 0, [3, 1])
+NEW, EVIDENT, CHECKED = (
+    ("run", None, 0, 0, None, *rest) for rest in [(False, True), (True, False), (True, True)]
+)
+OPERATOR = ("operator", 0, [3, 1])
 
 
 @pytest.mark.parametrize(
     ("ways", "given", "expected"),
     [
-        ({}, {}, [SHORT]),
-        ({}, {"key": KEY}, [("short", KEY.seed, 9, 0, None, False)]),
-        ({}, {"generator": True}, [("short", DRAWN, 0, 0, None, False)]),
-        ({}, {"layout": LAYOUT}, [("short", None, 0, 7, [8, 1], False)]),
-        ({}, {"broadcast_dims": (0,)}, [("short", None, 0, 0, [0, 1], False)]),
-        ({"short": False}, {}, [SHORT, OPERATOR]),
-        ({"short": None}, {}, [OPERATOR]),
-        ({"short": None}, {"layout": LAYOUT}, [("operator", 7, [8, 1])]),
-        ({}, {"out": True}, [SHORT_OUT]),
-        ({}, {"out": True, "key": KEY}, [("short", KEY.seed, 9, 0, None, True)]),
-        ({}, {"out": True, "generator": True}, [("write", None, True, 0, None)]),
-        ({}, {"inplace": True}, [WRITE]),
-        ({}, {"inplace": True, "key": KEY}, [("write", KEY, False, 0, None)]),
-        ({"short": False}, {"out": True}, [SHORT_OUT, WRITE]),
-        ({"short": None}, {"out": True}, [WRITE]),
-        ({"write": False}, {"inplace": True}, [WRITE, SHORT]),
-        ({"short": False, "write": False}, {"out": True}, [SHORT_OUT, WRITE, SHORT, OPERATOR]),
-        ({"write": None}, {"out": True}, [SHORT]),
-        ({"write": None}, {"inplace": True}, [SHORT]),
+        ({}, {}, [NEW]),
+        ({}, {"key": KEY}, [("run", KEY.seed, 9, 0, None, False, True)]),
+        ({}, {"generator": True}, [("run", DRAWN, 0, 0, None, False, True)]),
+        ({}, {"layout": LAYOUT}, [("run", None, 0, 7, [8, 1], False, True)]),
+        ({}, {"broadcast_dims": (0,)}, [("run", None, 0, 0, [0, 1], False, True)]),
+        ({"takes": False}, {}, [NEW, OPERATOR]),
+        ({"is_noise": None}, {}, [OPERATOR]),
+        ({"is_noise": None}, {"layout": LAYOUT}, [("operator", 7, [8, 1])]),
+        ({}, {"out": True}, [EVIDENT]),
+        ({}, {"inplace": True}, [EVIDENT]),
+        ({}, {"out": True, "key": KEY}, [("run", KEY.seed, 9, 0, None, True, False)]),
+        ({}, {"out": True, "generator": True}, [("run", DRAWN, 0, 0, None, True, True)]),
+        ({"evident": False}, {"out": True}, [EVIDENT, CHECKED]),
+        ({"evident": False}, {"inplace": True}, [EVIDENT, CHECKED]),
+        ({"takes": False}, {"out": True}, [EVIDENT, CHECKED, NEW, OPERATOR]),
+        ({"is_noise": None}, {"inplace": True}, [OPERATOR]),
         ({"active": False}, {}, []),
         ({"active": False}, {"out": True}, []),
         ({}, {"training": False}, []),
@@ -105,12 +117,12 @@ WRITE, OPERATOR = ("write", None, False, 0, None), ("operator", 0, [3, 1])
         ({}, {"training": False, "out": True, "key": KEY}, []),
     ],
 )
-def test_the_way_of_a_call(ways, given, expected):
+def test_the_way_of_a_call(ways, given, expected, monkeypatch):
     calls, x = [], X.clone()
     given = {"training": True, "inplace": False, "key": None, "broadcast_dims": ()} | given
     out = given["out"] = torch.zeros(2, 3) if "out" in given else None
     given["generator"] = generator() if "generator" in given else None
-    y = apply(tripled(calls, **ways), x, **{"layout": None} | given)
+    y = apply(tripled(calls, monkeypatch, **ways), x, **{"layout": None} | given)
     assert calls == expected
     assert torch.equal(y, 3 * X if expected else X)
     assert (y is x) == (given["inplace"] or (not expected and out is None))
@@ -136,41 +148,33 @@ def graph():
 
 
 WRITES = {
-    "into another": (lambda: (torch.ones(2, 3), X), True, True, True),
-    "in place": (lambda: [torch.ones(2, 3)] * 2, True, True, True),
-    "into a view": (lambda: (torch.ones(3, 3)[1:], X), True, True, True),
-    "into a subclass": (lambda: (torch.ones(2, 3).as_subclass(Mine), X), True, False, False),
-    "of a subclass": (lambda: (torch.ones(2, 3), X.as_subclass(Mine)), True, False, False),
-    "of a graph": (lambda: [graph()] * 2, True, True, False),
-    "of a graph, without gradient": (lambda: [graph()] * 2, False, True, True),
-    "view of a graph": (lambda: [graph()[:1]] * 2, True, False, False),
-    "of a leaf": (lambda: (torch.ones(2, 3), X.clone().requires_grad_()), False, True, True),
+    "into another": (lambda: (torch.ones(2, 3), X), True, True),
+    "in place": (lambda: [torch.ones(2, 3)] * 2, True, True),
+    "into a view": (lambda: (torch.ones(3, 3)[1:], X), True, True),
+    "into a subclass": (lambda: (torch.ones(2, 3).as_subclass(Mine), X), True, False),
+    "of a subclass": (lambda: (torch.ones(2, 3), X.as_subclass(Mine)), True, False),
+    "of a graph": (lambda: [graph()] * 2, True, True),
+    "of a graph, without gradient": (lambda: [graph()] * 2, False, True),
+    "view of a graph": (lambda: [graph()[:1]] * 2, True, False),
+    "of a leaf": (lambda: (torch.ones(2, 3), X.clone().requires_grad_()), False, True),
 }
 
 
-@pytest.mark.skipif(
-    len(backends.available()) == 1, reason=f"needs compiled kernels: {backends.why()}"
-)
+@needs_kernels
+@pytest.mark.parametrize(("make", "grad", "expected"), WRITES.values(), ids=WRITES)
 @pytest.mark.parametrize(
-    ("make", "grad", "by_mask", "by_noise"),
-    WRITES.values(),
-    ids=WRITES,
+    "keyed_map", [bernoulli(0.5, 2.0, 0.0, 0.0), noise(Law.NORMAL, 0.5, 0.0)], ids=["mask", "noise"]
 )
-def test_what_is_written_by_a_kernel(make, grad, by_mask, by_noise):
-    """Without a gradient, the copy of torch writes what the kernels do not."""
-    for keyed_map, expected in (
-        (bernoulli(0.5, 2.0, 0.0, 0.0), by_mask),
-        (noise(Law.NORMAL, 0.5, 0.0), by_noise),
-    ):
-        with torch.set_grad_enabled(True):
-            into, x = make()
-        whole = keyed_map._replace(short=None, write=None)
-        with torch.set_grad_enabled(grad):
-            wanted = apply(whole, x.detach(), True, False, KEY, None, (), None)
-            y = keyed_map.write(into, x, KEY, None, 0, None, *keyed_map.constants)
-        assert (y is not None) is expected
-        if expected:
-            assert torch.equal(into.detach(), wanted)
+def test_what_is_written_by_a_kernel(make, grad, expected, keyed_map):
+    """The copy of torch writes what the kernels do not."""
+    into, x = make()
+    call = (keyed_map.is_noise, KEY.seed, KEY.stream, 0, None, keyed_map.constants)
+    with torch.set_grad_enabled(grad):
+        wanted = apply(keyed_map._replace(is_noise=None), x.detach(), *REST)
+        y = direct.run(x, call, into, checked=True)
+    assert (y is not None) is expected
+    if expected:
+        assert torch.equal(into.detach(), wanted)
 
 
 @pytest.mark.parametrize("make", [inverted, unscaled])

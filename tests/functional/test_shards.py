@@ -10,7 +10,7 @@ import torch
 from torchdropout import Key, nn
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.functional import _map, _shards
+from torchdropout.functional import _call, _shards
 from torchdropout.functional._bernoulli import inverted
 from torchdropout.functional._blocks import blocks
 from torchdropout.nn import variational_dropout as layers
@@ -87,10 +87,10 @@ def test_a_choice_of_tokens_is_the_same_along_the_other_dimensions(monkeypatch):
 def test_a_block_needs_the_whole_map_and_a_count_all_channels(monkeypatch, dims, by_count):
     keyed_map = blocks(0.3, dims, 2, by_count, 0.0)
     x = randn(2, 3, *[4] * dims)
-    monkeypatch.setattr(_map, "is_spread", lambda t: t is x)
+    monkeypatch.setattr(_call, "is_spread", lambda t: t is x)
     calls = []
-    monkeypatch.setattr(_map, "by_parts", lambda *args: calls.append(args))
-    _map.compute(x, keyed_map, 7, [1] * x.ndim, KEY)
+    monkeypatch.setattr(_call, "by_parts", lambda *args: calls.append(args))
+    _call.compute(x, keyed_map, 7, [1] * x.ndim, KEY)
     ((_, tensors, base, strides, whole),) = calls
     assert tensors == {"input": x, "p": None}
     assert (base, strides) == (7, [1] * x.ndim)
@@ -99,12 +99,12 @@ def test_a_block_needs_the_whole_map_and_a_count_all_channels(monkeypatch, dims,
 
 def test_an_element_needs_nothing_but_its_own_draw(monkeypatch):
     x = randn(3, 4)
-    keyed_map = inverted(0.3)._replace(short=None)
-    expected = _map.compute(x, keyed_map, 7, [8, 1], KEY)
+    keyed_map = inverted(0.3)._replace(is_noise=None)
+    expected = _call.compute(x, keyed_map, 7, [8, 1], KEY)
     first = [True]
-    monkeypatch.setattr(_map, "is_spread", lambda t: t is x and first and first.pop())
-    calls = spy(monkeypatch, _map)
-    assert torch.equal(_map.compute(x, keyed_map, 7, [8, 1], KEY), expected)
+    monkeypatch.setattr(_call, "is_spread", lambda t: t is x and first and first.pop())
+    calls = spy(monkeypatch, _call)
+    assert torch.equal(_call.compute(x, keyed_map, 7, [8, 1], KEY), expected)
     assert calls == [(["input", "p"], [], None, [])]
 
 

@@ -24,17 +24,18 @@ from .kernels import cpu, devices
 _C: Any = cpu.extension if _torch.short_way() else None
 
 
-class AffineCall(NamedTuple):
-    """Which elements are kept, and what happens to each: the operator's arguments, as numbers."""
+class Call(NamedTuple):
+    """What happens to each element, and which draws it takes: an operator's arguments as numbers.
 
+    Where time counts it is a plain tuple, which is faster to make.
+    """
+
+    is_noise: bool
     seed: int | torch.Tensor | None  # None: to be drawn; a tensor: the key, on a GPU
     stream: int
-    p: float
     base: int
-    scale: float
-    shift: float
-    drop_value: float
     strides: Sequence[int] | None  # of the mask; None: row-major
+    constants: tuple[Any, ...]  # p, scale, shift and drop value, or law, factor and addend
 
 
 def takes(x: torch.Tensor) -> bool:
@@ -54,87 +55,62 @@ def draw_seed() -> int:
     return _C.draw_seed()  # type: ignore[no-any-return]
 
 
-def masked_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
-    """`ops.masked_affine`, or None if the direct path is closed to x; then nothing is drawn.
+def run(
+    x: torch.Tensor, call: tuple[Any, ...], out: Any = None, checked: bool = False
+) -> torch.Tensor | None:
+    """The result of the call's operator, or None if the direct path is closed; nothing is drawn.
 
     Args:
-        x: The input.
-        call: The fields of `AffineCall`, as a plain tuple, which is faster to make.
+        x: The input; not complex for noise.
+        call: The fields of `Call`.
+        out: Written into; x itself for a call in place.
+        checked: Whether it is known that the result may be written into `out`. Otherwise None says
+            that this does not show at once, and not that it may not.
     """
     if _C is None or is_dynamo_compiling():
         return None
-    y = _C.masked_affine(x, call)
+    if checked and out is not None and out.requires_grad and _torch.is_view(out):
+        return None  # torch has rules for writing into a view that has a gradient
+    y = _C.run(x, out, checked, call)
     return None if y is NotImplemented else y
 
 
-def masked_affine_into(
-    out: torch.Tensor, x: torch.Tensor, call: tuple[Any, ...]
-) -> torch.Tensor | None:
-    """`masked_affine` written into `out`, or None if this may not be allowed.
-
-    None does not mean that `out` is valid: it may have another type or shape, or overlap x.
-    """
-    if _C is None or is_dynamo_compiling():
-        return None
-    if _C.masked_affine_into(x, out, call) is NotImplemented:
-        return None
-    # Autograd did not see the write: it must notice if the old values were saved.
-    torch.autograd.graph.increment_version(out)
-    return out
-
-
 def dropout(
-    x: Any, p: Any, shared: tuple[int, ...] = (), out: torch.Tensor | None = None
+    x: Any,
+    p: Any,
+    shared: tuple[int, ...],
+    training: Any,
+    inplace: Any,
+    key: Any,
+    generator: Any,
+    broadcast_dims: Any,
+    layout: Any,
+    out: Any,
 ) -> torch.Tensor | None:
-    """Dropout of any x with a drawn key, or None if the direct path is closed to an argument.
+    """Dropout in training with a drawn key and no layout; None for every other call.
 
-    This is the shortest path, for the most common calls.
-
-    Args:
-        x: The input.
-        p: The drop probability.
-        shared: Dimensions along which draws are shared; negative ones close the path.
-        out: Written into.
+    This is the shortest path, for the most common calls. The arguments are those of the caller, not
+    yet checked, except `shared`: dimensions along which the variant itself shares draws.
     """
     if _C is None or is_dynamo_compiling():
         return None
-    y = _C.dropout(x, p, shared, out)
-    if y is NotImplemented:
-        return None
-    if out is not None:  # autograd did not see the write
-        torch.autograd.graph.increment_version(out)
-    return y  # type: ignore[no-any-return]
-
-
-def masked_affine_(x: torch.Tensor, call: AffineCall) -> torch.Tensor:
-    """Write the result of `masked_affine` into x; requires `takes(x)`."""
-    if x.requires_grad and torch.is_grad_enabled():
-        return _apply_affine(x, True, call)  # type: ignore[no-any-return]
-    return masked_affine_out(x, x, call)
-
-
-def masked_affine_out(out: torch.Tensor, x: torch.Tensor, call: AffineCall) -> torch.Tensor:
-    """Write the result into `out`, of x's shape and dtype, without gradient; `takes` both."""
-    _C.affine(x, out, call)
-    return _written(out)
-
-
-def _written(out: torch.Tensor) -> torch.Tensor:
-    """Let autograd know of a write that it did not see, if the old values were saved."""
-    if not out.is_inference():
-        torch.autograd.graph.increment_version(out)
-    return out
+    y = _C.dropout(x, p, shared, training, inplace, key, generator, broadcast_dims, layout, out)
+    return None if y is NotImplemented else y
 
 
 def _linear(gradient: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
-    """`keep ? gradient * scale : 0`, by the direct path or by the operator."""
-    seed, stream, p, base, scale, _shift, _drop_value, strides = call
-    y = masked_affine(gradient, (seed, stream, p, base, scale, 0.0, 0.0, strides))
+    """The derivative of a call, by the direct path or by the operator."""
+    is_noise, seed, stream, base, strides, constants = call
+    if is_noise and constants[1] == 0.0:  # y = x + noise
+        return gradient
+    operator = ops.noise_affine if is_noise else ops.masked_affine
+    constants = (*constants[:2], *[0.0] * (len(constants) - 2))
+    y = run(gradient, (is_noise, seed, stream, base, strides, constants))
     if y is not None:
         return y
     if strides is None:
         strides = row_major(gradient.shape)
-    return ops.masked_affine(gradient, _key(seed, stream), p, scale, 0.0, 0.0, base, strides)
+    return operator(gradient, _key(seed, stream), *constants, base, strides)
 
 
 def _key(seed: int | torch.Tensor | None, stream: int) -> torch.Tensor:
@@ -145,16 +121,16 @@ def _key(seed: int | torch.Tensor | None, stream: int) -> torch.Tensor:
     return torch.tensor([as_int64(seed), stream], dtype=torch.int64, device="cpu")
 
 
-class _MaskedAffine(torch.autograd.Function):
-    """Keep numbers, not tensors, for the backward; linear, so its own derivative of every order."""
+class _Dropout(torch.autograd.Function):
+    """Keep numbers, not tensors, for the backward; the derivative of every order is another map."""
 
     if _C is not None:
-        forward = staticmethod(_C.affine_forward)
+        forward = staticmethod(_C.forward)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         """Compute the kernel's backward, for compiled autograd, which reads this method."""
-        return _linear(gradient, ctx.map), None, None
+        return _linear(gradient, ctx.call), None, None
 
 
 def _short(function: Any, backward: Any) -> Any:
@@ -165,7 +141,7 @@ def _short(function: Any, backward: Any) -> Any:
     return super(torch.autograd.Function, function).apply
 
 
-_apply_affine = _short(_MaskedAffine, _C and _C.affine_backward)
+_apply = _short(_Dropout, _C and _C.backward)
 
 
 # --- residual + dropout(x + bias) ----------------------------------------------------------------
@@ -198,7 +174,7 @@ def masked_add(
     x: torch.Tensor,
     residual: torch.Tensor,
     bias: torch.Tensor | None,
-    call: AffineCall,
+    call: Call,
 ) -> torch.Tensor:
     """`residual + (keep ? (x + bias) * scale : 0)` in the compute type; requires `takes_add`."""
     if torch.is_grad_enabled() and (
@@ -212,11 +188,11 @@ def _add(
     x: torch.Tensor,
     residual: torch.Tensor,
     bias: torch.Tensor | None,
-    call: AffineCall,
-) -> tuple[torch.Tensor, AffineCall]:
+    call: Call,
+) -> tuple[torch.Tensor, Call]:
     """The sum, and the call with its seed, which is drawn last if it is None."""
     if devices.serve(x):
-        return ops.dropout_add(x, _key(*call[:2]), residual, bias, *_mask(call, x)), call
+        return ops.dropout_add(x, _key(*call[1:3]), residual, bias, *_mask(call, x)), call
     wide = None if bias is None else bias.to(compute_dtype(x.dtype))
     y = torch.empty_like(residual)
     if call.seed is None:
@@ -231,7 +207,7 @@ class _MaskedAdd(torch.autograd.Function):
         x: torch.Tensor,
         residual: torch.Tensor,
         bias: torch.Tensor | None,
-        call: AffineCall,
+        call: Call,
     ) -> torch.Tensor:
         y, ctx.call = _add(x, residual, bias, call)
         ctx.x_dtype = x.dtype
@@ -253,10 +229,11 @@ class _MaskedAdd(torch.autograd.Function):
 _apply_add = _short(_MaskedAdd, _MaskedAdd.backward) or _MaskedAdd.apply
 
 
-def _mask(call: AffineCall, x: torch.Tensor) -> tuple[float, float, int, Sequence[int]]:
+def _mask(call: Call, x: torch.Tensor) -> tuple[float, float, int, Sequence[int]]:
     """The last arguments of the operators of the sum."""
     strides = row_major(x.shape) if call.strides is None else call.strides
-    return call.p, call.scale, call.base, strides
+    p, scale, *_ = call.constants
+    return p, scale, call.base, strides
 
 
 def _is_final(gradient: torch.Tensor) -> bool:
@@ -270,7 +247,7 @@ def _by_operator(
     ctx: Any, gradient: torch.Tensor, summed: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     mask = _mask(ctx.call, gradient)
-    return ops.dropout_add_backward(gradient, _key(*ctx.call[:2]), ctx.x_dtype, summed, *mask)
+    return ops.dropout_add_backward(gradient, _key(*ctx.call[1:3]), ctx.x_dtype, summed, *mask)
 
 
 def _gradient(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
@@ -279,7 +256,7 @@ def _gradient(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         return _linear(wide, ctx.call).to(ctx.x_dtype)
     if devices.serve(gradient):
         return _by_operator(ctx, gradient, summed=False)[0]
-    return _C.affine(gradient, torch.empty_like(gradient, dtype=ctx.x_dtype), ctx.call)  # type: ignore[no-any-return]
+    return _C.write(gradient, torch.empty_like(gradient, dtype=ctx.x_dtype), ctx.call)  # type: ignore[no-any-return]
 
 
 def _gradient_and_sums(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -297,71 +274,6 @@ def _gradient_and_sums(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, 
     return wide.to(ctx.x_dtype), sums.to(ctx.bias_dtype)
 
 
-# --- continuous noise ----------------------------------------------------------------------------
-
-
-def noise_affine(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
-    """`ops.noise_affine`, or None if the direct path is closed to x; then nothing is drawn.
-
-    Args:
-        x: The input, not complex.
-        call: Seed (None: to be drawn), stream, law, factor, addend, base, mask strides or None.
-    """
-    if not takes(x):
-        return None
-    if x.requires_grad and torch.is_grad_enabled():
-        return _apply_noise(x, call)  # type: ignore[no-any-return]
-    return _noise(x, call)[0]
-
-
-def noise_affine_into(
-    out: torch.Tensor, x: torch.Tensor, call: tuple[Any, ...]
-) -> torch.Tensor | None:
-    """`noise_affine` written into `out`, or None if this may not be allowed."""
-    if _C is None or is_dynamo_compiling() or not _C.writable(x, out):
-        return None
-    return noise_affine_out(out, x, call)
-
-
-def noise_affine_out(out: torch.Tensor, x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
-    """Write the result into `out`, of x's shape and dtype, without gradient; `takes` both."""
-    if call[0] is None:
-        call = (draw_seed(), *call[1:])
-    _C.noise(x, out, call)
-    return _written(out)
-
-
-def _noise(x: torch.Tensor, call: tuple[Any, ...]) -> tuple[torch.Tensor, tuple[Any, ...]]:
-    """The result, and the call with its seed, which is drawn last if it is None."""
-    y = torch.empty_like(x)
-    if call[0] is None:
-        call = (draw_seed(), *call[1:])
-    return _C.noise(x, y, call), call
-
-
-class _NoiseAffine(torch.autograd.Function):
-    """Keep numbers, not tensors, for the backward."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
-        y, ctx.call = _noise(x, call)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        seed, stream, law, factor, _addend, base, strides = ctx.call
-        if factor == 0.0:  # the addend does not enter the derivative
-            return gradient, None
-        if _is_final(gradient):
-            return _noise(gradient, (seed, stream, law, factor, 0.0, base, strides))[0], None
-        if strides is None:
-            strides = row_major(gradient.shape)
-        return ops.noise_affine(gradient, _key(seed, stream), law, factor, 0.0, base, strides), None
-
-
-_apply_noise = _short(_NoiseAffine, _NoiseAffine.backward)
-
-
 if _C is not None:
     with torch.inference_mode(False):  # the tensor that it makes for draws must stay writable
         try:
@@ -372,8 +284,9 @@ if _C is not None:
                 _torch.WATCHERS,
                 *_torch.LEVEL,
                 *_torch.PROFILER,
-                _apply_affine,
+                _apply,
                 _linear,
+                torch.autograd.graph.increment_version,
             )
         except RuntimeError as error:
             _torch.close_short_way("torch:Tensor.__dlpack_c_exchange_api__", str(error))

@@ -24,7 +24,7 @@ from .._core.contract.seed import as_int64
 from .._core.kernels.devices import anywhere, require
 from ..random import Key
 from ._bernoulli import bernoulli
-from ._map import KeyedMap, by_operator, compute
+from ._call import KeyedMap, by_operator, compute
 
 # Probabilities in a block: on a CPU a few blocks stay in the cache of a core; elsewhere a kernel
 # needs enough work.
@@ -403,11 +403,7 @@ class _Square:
         offset = _offset(group, self.pass_lead, self.outer) if step is None else group * step
         base = as_int64((self.plan.base + offset + row * self.inner[1]) % 2**64)
         strides = (step or 0, *self.inner)
-        y = None
-        if drop.write is not None:
-            y = drop.write(into, square, key, None, base, strides, *drop.constants)
-        if y is None:
-            into.copy_(compute(square, drop, base, strides, key))
+        compute(square, drop, base, strides, key, into=into)
 
     def output(self) -> torch.Tensor:
         out = self.q.new_empty((*self.q.shape[:-1], self.v.shape[-1]))

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from .._core import _torch, direct, ops
+from .._core import direct, ops
 from .._core._validate import check_input, check_rates, has_gradient, is_captured, wrong_type
 from .._core.contract.keep import scale
 from ..random import Key
+from ._call import KeyedMap, Rest, apply
 from ._key import key_numbers
 from ._learned import check_parameter
-from ._map import KeyedMap
 from ._part import Part
 from ._rate import Probabilities, Rate, check_probability
 from ._shards import are_spread
@@ -38,7 +38,15 @@ def inverted(p: Probabilities, x: Any = None) -> KeyedMap:
         if isinstance(p, Rate):
             return traced(p, ops.masked_linear_of)
     constants = (p, scale(p), 0.0, 0.0)
-    return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _write)
+    return KeyedMap(p > 0.0, ops.masked_affine, constants, is_noise=False)
+
+
+def apply_inverted(
+    input: Any, p: Any, shared: tuple[int, ...], rest: Rest, nested_ok: bool = False
+) -> torch.Tensor:
+    """Inverted dropout; the other arguments and the errors are those of `apply`."""
+    y = direct.dropout(input, p, shared, *rest)
+    return apply(inverted(p), input, *rest, shared, nested_ok=nested_ok) if y is None else y
 
 
 def in_part(x: Any, p: Any, seed: Any, stream: int, part: Part) -> torch.Tensor | None:
@@ -52,7 +60,7 @@ def in_part(x: Any, p: Any, seed: Any, stream: int, part: Part) -> torch.Tensor 
     base = part.row_major(x.shape)
     if base is None:
         base, strides = part.indices(x.shape, ())
-    return direct.masked_affine(x, (seed, stream, p, base, 1.0 / (1.0 - p), 0.0, 0.0, strides))
+    return direct.run(x, (False, seed, stream, base, strides, (p, 1.0 / (1.0 - p), 0.0, 0.0)))
 
 
 def unscaled(p: Probabilities, x: Any = None) -> KeyedMap:
@@ -96,7 +104,7 @@ def each(p: torch.Tensor, x: torch.Tensor, *, scaled: bool) -> KeyedMap:
 def bernoulli(p: float, scale: float, shift: float, drop_value: float) -> KeyedMap:
     """The map with these constants."""
     constants = (p, scale, shift, drop_value)
-    return KeyedMap(p > 0.0, ops.masked_affine, constants, _short, _write)
+    return KeyedMap(p > 0.0, ops.masked_affine, constants, is_noise=False)
 
 
 def traced(rate: Rate, operator: Callable[..., torch.Tensor] = ops.masked_affine_of) -> KeyedMap:
@@ -111,9 +119,8 @@ def numbers(
     base: int,
     strides: Sequence[int] | None,
     x: torch.Tensor,
-) -> direct.AffineCall:
+) -> direct.Call:
     """A map of `bernoulli` as `direct.masked_add` takes it, which may draw the seed itself."""
-    p, scale, shift, drop_value = keyed_map.constants
     seed: int | torch.Tensor | None
     own = key is None and generator is None
     if own and direct.add_draws(x):
@@ -122,41 +129,4 @@ def numbers(
         seed, stream = ops.draw_key(x.device), 0
     else:
         seed, stream = key_numbers(key, generator)
-    return direct.AffineCall(seed, stream, p, base, scale, shift, drop_value, strides)
-
-
-def _short(
-    x: torch.Tensor,
-    seed: int | None,
-    stream: int,
-    base: int,
-    strides: Sequence[int] | None,
-    p: float,
-    scale: float,
-    shift: float,
-    drop_value: float,
-    out: Any = None,
-) -> torch.Tensor | None:
-    call = (seed, stream, p, base, scale, shift, drop_value, strides)
-    return direct.masked_affine(x, call) if out is None else direct.masked_affine_into(out, x, call)
-
-
-def _write(
-    into: torch.Tensor,
-    x: torch.Tensor,
-    key: Key | None,
-    generator: torch.Generator | None,
-    base: int,
-    strides: Sequence[int] | None,
-    p: float,
-    scale: float,
-    shift: float,
-    drop_value: float,
-) -> torch.Tensor | None:
-    if not (direct.takes(x) and direct.takes(into)):
-        return None
-    if into.requires_grad and _torch.is_view(into):
-        return None  # torch has rules for writing into a view that has a gradient
-    seed, stream = key_numbers(key, generator)
-    call = direct.AffineCall(seed, stream, p, base, scale, shift, drop_value, strides)
-    return direct.masked_affine_(x, call) if into is x else direct.masked_affine_out(into, x, call)
+    return direct.Call(False, seed, stream, base, strides, keyed_map.constants)

@@ -6,7 +6,7 @@ import math
 
 from .._core import ops
 from .._core.contract.keep import scale
-from ._map import KeyedMap
+from ._call import KeyedMap
 from ._rate import Probability, Rate, check_probability
 
 

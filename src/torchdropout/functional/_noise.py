@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
-import torch
-
-from .._core import direct, ops
+from .._core import ops
 from .._core._validate import check_number, wrong_value
 from .._core.contract.noise import Law
-from ..random import Key
-from ._key import key_numbers
-from ._map import KeyedMap
+from ._call import KeyedMap
 from ._rate import Rate
 
 
 def noise(law: Law, factor: float, addend: float) -> KeyedMap:
     """The map with these constants; if both are 0 it is the identity."""
     active = factor != 0.0 or addend != 0.0
-    return KeyedMap(active, ops.noise_affine, (law, factor, addend), _short, _write)
+    return KeyedMap(active, ops.noise_affine, (law, factor, addend), is_noise=True)
 
 
 def traced_noise(law: Law, rate: Rate) -> KeyedMap:
@@ -47,38 +42,3 @@ def check_size(name: str, value: Any, below: float, what: str) -> float:
     if not 0.0 <= number < below:
         wrong_value(name, f"{interval}, {what}", value)
     return number
-
-
-def _short(
-    x: torch.Tensor,
-    seed: int | None,
-    stream: int,
-    base: int,
-    strides: Sequence[int] | None,
-    law: Law,
-    factor: float,
-    addend: float,
-    out: Any = None,
-) -> torch.Tensor | None:
-    call = (seed, stream, law, factor, addend, base, strides)
-    return direct.noise_affine(x, call) if out is None else direct.noise_affine_into(out, x, call)
-
-
-def _write(
-    into: torch.Tensor,
-    x: torch.Tensor,
-    key: Key | None,
-    generator: torch.Generator | None,
-    base: int,
-    strides: Sequence[int] | None,
-    law: Law,
-    factor: float,
-    addend: float,
-) -> torch.Tensor | None:
-    if not (direct.takes(x) and direct.takes(into)):
-        return None
-    if torch.is_grad_enabled() and (x.requires_grad or into.requires_grad):
-        return None
-    seed, stream = key_numbers(key, generator)
-    call = (seed, stream, law, factor, addend, base, strides)
-    return direct.noise_affine_out(into, x, call)

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from .._core.contract.seed import as_int64
 from ..random import Key
 from ._bernoulli import inverted
-from ._map import by_operator, compute
+from ._call import by_operator, compute
 from ._rate import Probability, RatePair, drops
 from .zoneout import expectation, select
 

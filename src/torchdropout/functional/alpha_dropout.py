@@ -12,8 +12,7 @@ from .._core._validate import check_input
 from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import bernoulli, traced
-from ._call import apply
-from ._map import KeyedMap
+from ._call import KeyedMap, apply
 from ._override import overridable
 from ._rate import Probability, Rate, check_probability
 from .feature_dropout import refuse_rank, spatial_dims

@@ -9,8 +9,8 @@ import torch
 from .._core._validate import check_bool, check_input, wrong_type, wrong_value
 from .._core.contract.layout import MaskLayout
 from ..random import Key
-from ._bernoulli import unscaled
-from ._call import apply, apply_inverted
+from ._bernoulli import apply_inverted, unscaled
+from ._call import apply
 from ._override import overridable
 from ._rate import Probability
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
+from .._core import direct
 from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import inverted
-from ._call import apply, by_default
+from ._call import apply
 from ._override import given, handle, overridden
 from ._rate import Probabilities
 
@@ -67,7 +68,7 @@ def dropout(
         JMLR 15 (2014); the inverted form, which scales in training.
     """
     # They are passed one by one: a tuple, made and unpacked, takes a twentieth of a small call.
-    y = by_default(input, p, (), training, inplace, key, generator, broadcast_dims, layout, out)
+    y = direct.dropout(input, p, (), training, inplace, key, generator, broadcast_dims, layout, out)
     if y is not None:
         return y
     if overridden(input):

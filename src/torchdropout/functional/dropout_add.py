@@ -15,10 +15,9 @@ from .._core.contract.layout import MaskLayout
 from ..errors import ArgumentTypeError
 from ..random import Key
 from ._bernoulli import inverted, numbers
-from ._call import check_call
+from ._call import KeyedMap, check_call, compute
 from ._indices import mask_map
 from ._key import undrawn_on_error
-from ._map import KeyedMap, compute
 from ._override import overridable
 from ._rate import Probability
 from ._shards import by_parts

@@ -19,10 +19,9 @@ from .._core.contract.keep import scale as scale_of
 from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import inverted
-from ._call import check_call
+from ._call import check_call, compute
 from ._indices import mask_map
 from ._key import undrawn_on_error
-from ._map import compute
 from ._override import overridable
 from ._rate import Probability, Rate, check_probability
 from ._shards import are_spread, by_parts

@@ -12,8 +12,7 @@ from .._core._validate import check_input
 from .._core.contract.layout import MaskLayout
 from ..errors import ShapeError
 from ..random import Key
-from ._bernoulli import inverted
-from ._call import apply_inverted
+from ._bernoulli import apply_inverted, inverted
 from ._override import overridable
 from ._rate import Probability
 

@@ -12,8 +12,7 @@ from .._core._validate import check_p, wrong_value
 from .._core.contract.layout import MaskLayout
 from .._core.contract.noise import Law
 from ..random import Key
-from ._call import apply
-from ._map import KeyedMap
+from ._call import KeyedMap, apply
 from ._noise import noise, traced_noise
 from ._override import overridable
 from ._rate import Probability, Rate

@@ -14,9 +14,9 @@ from .._core.contract.layout import MaskLayout
 from ..errors import ArgumentValueError
 from ..random import Key
 from ._bernoulli import unscaled
+from ._call import compute
 from ._indices import mask_map
 from ._key import check_source
-from ._map import compute
 from ._override import given, handle, observed
 
 

@@ -10,7 +10,7 @@ import torch
 from .._core._validate import check_dims, check_input, is_integer, plain, wrong_type, wrong_value
 from .._core.contract.layout import MaskLayout
 from ..random import Key
-from ._call import apply_inverted
+from ._bernoulli import apply_inverted
 from ._override import overridable
 from ._rate import Probability
 

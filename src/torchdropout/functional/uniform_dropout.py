@@ -10,8 +10,7 @@ import torch
 from .._core.contract.layout import MaskLayout
 from .._core.contract.noise import Law
 from ..random import Key
-from ._call import apply
-from ._map import KeyedMap
+from ._call import KeyedMap, apply
 from ._noise import check_size, noise, traced_noise
 from ._override import overridable
 from ._rate import Rate, Strength

@@ -12,9 +12,9 @@ from .._core._validate import check_bool, check_input, refuse_nested, wrong_type
 from .._core.contract.layout import MaskLayout, row_major
 from ..random import Key
 from ._bernoulli import unscaled
+from ._call import by_operator, compute
 from ._indices import mask_map
 from ._key import check_source, undrawn_on_error
-from ._map import by_operator, compute
 from ._override import given, handle, overridden
 from ._rate import Probability, Rate, check_probability, drops
 from ._shards import by_parts

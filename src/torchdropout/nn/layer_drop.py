@@ -13,8 +13,8 @@ from .._core import _torch
 from .._core._validate import check_bool, check_p, wrong_type, wrong_value
 from .._core.contract.keep import scale
 from ..functional._bernoulli import inverted, traced
+from ..functional._call import by_operator
 from ..functional._key import attempt, check_key, key_tensor
-from ..functional._map import by_operator
 from ..functional._rate import Probability, Rate, drops
 from ..random import Key
 from ._module import RateModule

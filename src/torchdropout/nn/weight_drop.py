@@ -18,8 +18,8 @@ from .._core import _torch
 from .._core._validate import check_dims, check_input, check_p, wrong_type, wrong_value
 from .._core.contract.layout import row_major
 from ..functional._bernoulli import inverted
+from ..functional._call import KeyedMap, by_operator
 from ..functional._key import check_key, key_tensor, undrawn_on_error
-from ..functional._map import KeyedMap, by_operator
 from ..functional._recurrent import unpacked_weights
 from ..random import Key
 from ._module import DropoutModule

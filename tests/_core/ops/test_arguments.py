@@ -95,13 +95,13 @@ def test_a_stream_beyond_60_bits_counts_by_its_lowest(name):
         assert torch.equal(many, form(X, key.repeat(2, 1), *numbers, 0, [4, 1]))
 
 
-CALL = (1, 0, 0.5, 0, 2.0, 0.0, 0.0, None)
-NOISE = (1, 0, 2, 0.5, 0.0, 0, None)
-SHORT = torch.zeros(3)
+CALL = (False, 1, 0, 0, None, (0.5, 2.0, 0.0, 0.0))
+NOISE = (True, 1, 0, 0, None, (2, 0.5, 0.0))
+SHORT, Z = torch.zeros(3), torch.zeros(3, dtype=torch.complex64)
 PRIVATE = {
-    "affine of a short y": lambda: _C.affine(X, SHORT, CALL),
-    "affine of another type": lambda: _C.affine(X, X.to(torch.complex64), CALL),
-    "affine of two widths": lambda: _C.affine(X, X.double(), CALL),
+    "affine of a short y": lambda: _C.write(X, SHORT, CALL),
+    "affine of another type": lambda: _C.write(X, X.to(torch.complex64), CALL),
+    "affine of two widths": lambda: _C.write(X, X.double(), CALL),
     "add of a short residual": lambda: _C.add(X, SHORT, None, X.clone(), CALL),
     "add of a short y": lambda: _C.add(X, X, None, SHORT, CALL),
     "add of a short bias": lambda: _C.add(X, X, SHORT, X.clone(), CALL),
@@ -109,7 +109,7 @@ PRIVATE = {
     "sums of a short y": lambda: _C.sums(X, SHORT, torch.zeros(4), CALL),
     "sums of too many": lambda: _C.sums(X, X.clone(), torch.zeros(5), CALL),
     "sums of no column": lambda: _C.sums(X, X.clone(), torch.zeros(0), CALL),
-    "noise of a short y": lambda: _C.noise(X, SHORT, NOISE),
+    "noise of a short y": lambda: _C.write(X, SHORT, NOISE),
     "groups of 0": lambda: _C.counted(X, 1, 0, 4, 0, 0, 0, 1.0),
     "groups of 65": lambda: _C.counted(torch.ones(65), 1, 0, 4, 0, 65, 1, 1.0),
     "groups that are not whole": lambda: _C.counted(X, 1, 0, 4, 0, 7, 2, 1.0),
@@ -117,11 +117,17 @@ PRIVATE = {
     "more places than there are": lambda: _C.choose(torch.zeros(9).long(), 1, 0, 4, 0, 8, True),
     "places of none": lambda: _C.choose(torch.zeros(1).long(), 1, 0, 4, 0, 0, True),
     "a rate of NaN": lambda: _C.drop_blocks(X, 1, 0, float("nan"), 0, [15, 5, 1], 1, 2, 1.0),
-    "dimensions that are no tuple": lambda: _C.dropout(X, 0.5, 1, None),
-    "a map that is no tuple": lambda: _C.masked_affine(X, 1),
-    "p of NaN": lambda: _C.affine(X, None, (1, 0, float("nan"), *CALL[3:])),
+    "noise of complex numbers": lambda: _C.write(Z, Z.clone(), NOISE),
+    "constants of noise for a mask": lambda: _C.write(X, X.clone(), (*CALL[:5], NOISE[5])),
+    "constants of a mask for noise": lambda: _C.write(X, X.clone(), (*NOISE[:5], CALL[5])),
+    "a law of 4": lambda: _C.write(X, X.clone(), (*NOISE[:5], (4, 0.5, 0.0))),
+    "dimensions that are no tuple": lambda: _C.dropout(
+        X, 0.5, 1, True, False, None, None, (), None, None
+    ),
+    "a call that is no tuple": lambda: _C.run(X, None, True, 1),
+    "p of NaN": lambda: _C.write(X, X.clone(), (*CALL[:5], (float("nan"), 2.0, 0.0, 0.0))),
     "a name that is no text": lambda: _C.why_not(None),
-    "None": lambda: _C.affine(None, None, CALL),
+    "None": lambda: _C.write(None, None, CALL),
 }
 
 
