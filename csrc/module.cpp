@@ -573,10 +573,10 @@ PyObject* strides_without(PyObject* shared, PyObject* x_object) {
   return result;
 }
 
-// `functional.dropout` in training with a drawn key and no layout, as a user calls it: (x, p,
-// dimensions along which the variant shares draws, training, inplace, key, generator,
-// broadcast_dims, layout, out). NotImplemented for every other call, if p is not a float in (0, 1),
-// x is not plain, or it does not show at once that the tensor to write into may be written.
+// `functional.dropout` with a drawn key and no layout, as a user calls it: (x, p, dimensions along
+// which the variant shares draws, training, inplace, key, generator, broadcast_dims, layout, out).
+// NotImplemented for every other call, if p is not a float in [0, 1), x is not plain, or it does not
+// show at once that the tensor to write into may be written.
 PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Arguments in(args, n, 10);
@@ -590,20 +590,27 @@ PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PyObject* const broadcast_dims = in.object();
     PyObject* const layout = in.object();
     PyObject* y = in.object();
-    if (training != Py_True || key != Py_None || generator != Py_None || layout != Py_None ||
-        !PyFloat_CheckExact(p_object) || !PyTuple_CheckExact(broadcast_dims)) {
+    if ((training != Py_True && training != Py_False) || key != Py_None ||
+        generator != Py_None || layout != Py_None || !PyFloat_CheckExact(p_object) ||
+        !PyTuple_CheckExact(broadcast_dims)) {
       return new_reference(Py_NotImplemented);
+    }
+    const double p = PyFloat_AsDouble(p_object);
+    const bool given_dims = PyTuple_Size(broadcast_dims) > 0;
+    if (training == Py_False || p == 0.0) {
+      const bool same = p >= 0.0 && p <= 1.0 && y == Py_None && !given_dims &&
+                        (in_place == Py_True || in_place == Py_False) && is_plain(x);
+      return new_reference(same ? x : Py_NotImplemented);
     }
     if (in_place == Py_True && y == Py_None) {
       y = x;
     } else if (in_place != Py_False) {
       return new_reference(Py_NotImplemented);
     }
-    if (PyTuple_Size(broadcast_dims) > 0) {
+    if (given_dims) {
       if (PyTuple_Size(shared) > 0) return new_reference(Py_NotImplemented);
       shared = broadcast_dims;
     }
-    const double p = PyFloat_AsDouble(p_object);
     if (!(p > 0.0 && p < 1.0) || !(y == Py_None ? is_plain(x) : may_be_written(x, y))) {
       return new_reference(Py_NotImplemented);
     }

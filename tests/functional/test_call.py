@@ -1,5 +1,7 @@
 """Which way a call takes: the shortest that is open to it, whose result is that of any other."""
 
+import math
+
 import pytest
 import torch
 
@@ -40,8 +42,8 @@ DRAWN = Key.draw(generator()).seed
         ({"broadcast_dims": (0,)}, True),
         ({"inplace": True}, True),
         ({"out": OUT}, True),
-        ({"training": False}, False),
         ({"training": 1}, False),
+        ({"training": 0}, False),
         ({"key": KEY}, False),
         ({"generator": generator()}, False),
         ({"layout": LAYOUT}, False),
@@ -66,6 +68,29 @@ def test_the_most_common_calls_take_the_shortest_way(change, taken):
     assert torch.equal(y, F.dropout(X, 0.5, key=Key.draw(generator(5)), broadcast_dims=shared))
     into = {"inplace": given["x"], "out": OUT}
     assert all(y is into[name] for name in change if name in into)
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    [
+        ({"training": False}, True),
+        ({"training": False, "p": 1.0, "shared": (1,)}, True),
+        ({"p": 0.0, "inplace": True}, True),
+        ({"p": 0.0, "shared": (1,)}, True),
+        ({"training": False, "p": 1.5}, False),
+        ({"training": False, "p": math.nan}, False),
+        ({"p": -0.0, "key": KEY}, False),
+        ({"p": 0.0, "out": OUT}, False),
+        ({"p": 0.0, "broadcast_dims": (5,)}, False),
+        ({"training": False, "inplace": 0}, False),
+        ({"training": False, "x": [1.0]}, False),
+    ],
+)
+def test_the_identity_takes_the_shortest_way(change, taken):
+    given = {"x": X, "p": 0.5, "shared": (), "training": True, "inplace": False}
+    given |= dict.fromkeys(("key", "generator", "layout", "out")) | {"broadcast_dims": ()}
+    assert direct.dropout(**given | change) is (X if taken else None)
 
 
 def tripled(calls, monkeypatch, active=True, is_noise=False, evident=True, takes=True):

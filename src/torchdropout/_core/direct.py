@@ -87,7 +87,7 @@ def dropout(
     layout: Any,
     out: Any,
 ) -> torch.Tensor | None:
-    """Dropout in training with a drawn key and no layout; None for every other call.
+    """Dropout with a drawn key and no layout, or the identity; None for every other call.
 
     This is the shortest path, for the most common calls. The arguments are those of the caller, not
     yet checked, except `shared`: dimensions along which the variant itself shares draws.
@@ -103,14 +103,14 @@ def _linear(gradient: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
     is_noise, seed, stream, base, strides, constants = call
     if is_noise and constants[1] == 0.0:  # y = x + noise
         return gradient
-    operator = ops.noise_affine if is_noise else ops.masked_affine
+    operator: Any = ops.noise_affine if is_noise else ops.masked_affine
     constants = (*constants[:2], *[0.0] * (len(constants) - 2))
     y = run(gradient, (is_noise, seed, stream, base, strides, constants))
     if y is not None:
         return y
     if strides is None:
         strides = row_major(gradient.shape)
-    return operator(gradient, _key(seed, stream), *constants, base, strides)
+    return operator(gradient, _key(seed, stream), *constants, base, strides)  # type: ignore[no-any-return]
 
 
 def _key(seed: int | torch.Tensor | None, stream: int) -> torch.Tensor:
