@@ -106,7 +106,7 @@ def tripled(calls, monkeypatch, active=True, is_noise=False, evident=True, takes
         calls.append(("operator", base, list(strides)))
         return x * factor
 
-    monkeypatch.setattr(direct, "run", run)
+    monkeypatch.setattr(direct, "by_kernel", run)
     return KeyedMap(active, operator, (3.0,), is_noise)
 
 
@@ -196,7 +196,7 @@ def test_what_is_written_by_a_kernel(make, grad, expected, keyed_map):
     call = (keyed_map.is_noise, KEY.seed, KEY.stream, 0, None, keyed_map.constants)
     with torch.set_grad_enabled(grad):
         wanted = apply(keyed_map._replace(is_noise=None), x.detach(), *REST)
-        y = direct.run(x, call, into, checked=True)
+        y = direct.by_kernel(x, call, into, checked=True)
     assert (y is not None) is expected
     if expected:
         assert torch.equal(into.detach(), wanted)

@@ -55,7 +55,7 @@ def draw_seed() -> int:
     return _C.draw_seed()  # type: ignore[no-any-return]
 
 
-def run(
+def by_kernel(
     x: torch.Tensor, call: tuple[Any, ...], out: Any = None, checked: bool = False
 ) -> torch.Tensor | None:
     """The result of the call's operator, or None if the direct path is closed; nothing is drawn.
@@ -105,7 +105,7 @@ def _linear(gradient: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
         return gradient
     operator: Any = ops.noise_affine if is_noise else ops.masked_affine
     constants = (*constants[:2], *[0.0] * (len(constants) - 2))
-    y = run(gradient, (is_noise, seed, stream, base, strides, constants))
+    y = by_kernel(gradient, (is_noise, seed, stream, base, strides, constants))
     if y is not None:
         return y
     if strides is None:

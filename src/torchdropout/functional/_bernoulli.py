@@ -60,7 +60,7 @@ def in_part(x: Any, p: Any, seed: Any, stream: int, part: Part) -> torch.Tensor 
     base = part.row_major(x.shape)
     if base is None:
         base, strides = part.indices(x.shape, ())
-    return direct.run(x, (False, seed, stream, base, strides, (p, 1.0 / (1.0 - p), 0.0, 0.0)))
+    return direct.by_kernel(x, (False, seed, stream, base, strides, (p, 1.0 / (1.0 - p), 0.0, 0.0)))
 
 
 def unscaled(p: Probabilities, x: Any = None) -> KeyedMap:

@@ -196,7 +196,7 @@ def _by_kernel(
         return None
     seed, stream = (None, 0) if key is None else (key.seed, key.stream)
     call = (keyed_map.is_noise, seed, stream, base, strides, keyed_map.constants)
-    return direct.run(x, call, into, checked)
+    return direct.by_kernel(x, call, into, checked)
 
 
 def by_operator(
