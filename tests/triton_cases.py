@@ -534,10 +534,10 @@ DAMAGES = {
         "bits(factor, compute)",
         "bits(float(torch.tensor(factor, dtype=x.dtype)), compute)",
     ),
-    "shift of 0": ("masked_affine", "bernoulli.py", "SHIFT=shift != 0.0", "SHIFT=True"),
+    "shift of 0": ("masked_affine", "bernoulli.py", "(low != 0, shift != 0.0)", "(low != 0, True)"),
     "a draw for each of a shared row": (
         "masked_affine",
-        "walk.py",
+        "elementwise.py",
         "shared = mask == 0 and n > 1",
         "shared = False",
     ),
@@ -550,8 +550,8 @@ DAMAGES = {
     "product of what is dropped": (
         "dropout_add",
         "add.py",
-        "tl.where(keep, y * number(scale, F), 0.0)",
-        "tl.where(keep, 1.0, 0.0) * (y * number(scale, F))",
+        "tl.where(keep, y * number(numbers[2], F), 0.0)",
+        "tl.where(keep, 1.0, 0.0) * (y * number(numbers[2], F))",
     ),
     "bias in the type of x": (
         "dropout_add",
@@ -562,14 +562,14 @@ DAMAGES = {
     "two roundings": (
         "dropout_add",
         "add.py",
-        "number(scale, F), 0.0)",
-        "number(scale, F), 0.0).to(tl.float16).to(F)",
+        "number(numbers[2], F), 0.0)",
+        "number(numbers[2], F), 0.0).to(tl.float16).to(F)",
     ),
     "residual by the steps of x": (
         "dropout_add",
-        "add.py",
-        "RESIDUAL + at(i, sizes, steps_residual)",
-        "RESIDUAL + at(i, sizes, steps_x)",
+        "elementwise.py",
+        "X1 + at(i, sizes, steps_x1)",
+        "X1 + at(i, sizes, steps_x)",
     ),
     "mask of columns next to each other": (
         "dropout_add_backward",
@@ -649,9 +649,9 @@ DAMAGES = {
     ),
     "rates by the steps of x": (
         "masked_by_rates",
-        "rates.py",
-        "RATES + at(i, sizes, steps_rate)",
-        "RATES + at(i, sizes, steps_x)",
+        "elementwise.py",
+        "X1 + at(i, sizes, steps_x1)",
+        "X1 + at(i, sizes, steps_x)",
     ),
     "scale in float32": (
         "masked_by_rates",

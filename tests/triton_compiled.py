@@ -150,7 +150,8 @@ def compile_all(target, fused):
 
         kernel.run = compile_only
 
-    for module in {sys.modules[ours.load(operator).__module__] for operator in ours.OPERATORS}:
+    modules = {ours.load(operator).__module__ for operator in ours.OPERATORS}
+    for module in map(sys.modules.get, {f"{ours.__name__}.elementwise", *modules}):
         for name in KERNELS:
             if name in vars(module):
                 compiling(vars(module)[name])
@@ -173,7 +174,7 @@ def tool(name, *args):
 
 def elements(options, lanes):
     """Return the elements of a thread: in attention pairs of query and key, of packed bits bits."""
-    of_row = options.get("BLOCKS", 0) * (4 if "LAW" in options else 8)
+    of_row = options.get("BLOCKS", 0) * options.get("PER_BLOCK", 0)
     of_groups = options.get("COUNT", 0) * options.get("SIDE", 0)
     of_tile = options.get("M", 0) * options.get("N", 0)
     of_bytes = 8 * options.get("CALLS", 0)

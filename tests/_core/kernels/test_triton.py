@@ -166,7 +166,9 @@ class TestBits:
         public = {name for name, each in vars(nn).items() if isinstance(each, type)}
         assert public <= set(found["modules"])
         assert found["without"] == ["TokenDropout"]
-        assert set(found["ran"]) == {*triton.OPERATORS.values(), "walk"} - {"keep_bits"}
+        assert set(found["ran"]) == {*triton.OPERATORS.values(), "elementwise", "walk"} - {
+            "keep_bits"
+        }
 
     @loops
     def test_attention_runs_on_them(self):

@@ -15,8 +15,8 @@ import triton.language as tl
 
 from ...contract.keep import PER_BLOCK, compute_dtype
 from ..add import ROWS
-from . import bernoulli
-from .bernoulli import high_and_low, keep_of, keep_of_blocks
+from .bernoulli import AFFINE, high_and_low, keep_of, keep_of_blocks
+from .elementwise import walk
 from .walk import (
     AS_BITS,
     TYPES,
@@ -28,7 +28,6 @@ from .walk import (
     number,
     rounded,
     seed_and_stream,
-    walk,
     wide,
 )
 
@@ -114,21 +113,10 @@ def dropout_add_backward(
     """As `kernels.add.dropout_add_backward`, of one key."""
     compute = compute_dtype(dtype)
     tie, low = high_and_low(p)
-    head = (*seed_and_stream(key), tie, low, bits(scale, compute))
+    named, numbers = seed_and_stream(key), (tie, low, bits(scale, compute))
     y = torch.empty_like(gradient, dtype=dtype)
     if not summed:
-        walk(
-            y,
-            (gradient,),
-            strides,
-            (*head, 0, 0, base),
-            PER_BLOCK,
-            bernoulli.in_rows,
-            bernoulli.in_places,
-            {"TIES": low != 0},
-            TYPE=TYPES[dtype],
-            SHIFT=False,
-        )
+        walk(AFFINE, y, (gradient,), named, (*numbers, 0, 0), (low != 0, False), base, strides)
         return y, gradient.new_empty(0, dtype=compute)
     columns = gradient.shape[-1]
     if y.numel() == 0:
@@ -147,7 +135,8 @@ def dropout_add_backward(
             gradient,
             y.view(AS_BITS[y.element_size()]),
             parts,
-            *head,
+            *named,
+            *numbers,
             base,
             rows,
             columns,

@@ -4,8 +4,7 @@ The low halves of the uniforms decide if a high half ties, one element in 65,536
 only in a program that has a tie. Product and sum are rounded apart: no fused multiply-add.
 """
 
-# Triton reads the annotations of a kernel: no `from __future__ import annotations` here. Without
-# "i64" the type of an integer would be that of its value: a kernel for small ones, one for large.
+# Triton reads the annotations of a kernel: no `from __future__ import annotations` here.
 
 from collections.abc import Sequence
 
@@ -14,29 +13,11 @@ import triton
 import triton.language as tl
 
 from ...contract.keep import HALF, PER_BLOCK, compute_dtype, threshold
-from .walk import (
-    TYPES,
-    at,
-    bits,
-    in_order,
-    in_row,
-    key_of,
-    number,
-    pick,
-    places,
-    rounded,
-    row_and_chunk,
-    seed_and_stream,
-    walk,
-    wide,
-    words,
-)
+from .elementwise import Map, walk
+from .walk import bits, in_order, number, pick, rounded, seed_and_stream, words
 
 HIGH = tl.constexpr(0)  # the domains: contract, section 2
 LOW = tl.constexpr(8)
-
-# Numbers that differ from call to call: a kernel is not compiled again for some of their values.
-NUMBERS = ["seed", "stream", "tie", "low", "scale", "shift", "drop", "base"]
 
 
 @triton.jit
@@ -123,116 +104,43 @@ def keep_of_blocks(seed, stream, tie, low, block, TIES: tl.constexpr, skip=None)
 
 
 @triton.jit
-def keep_of_chunk(
+def keep_in_row(
     seed,
     stream,
-    tie,
-    low,
     base,
     chunk,
+    numbers,
     BLOCKS: tl.constexpr,
     SHARED: tl.constexpr,
-    TIES: tl.constexpr,
+    KIND: tl.constexpr,
 ):
     """The keep bits of a chunk of a row; one, if the row shares it."""
+    tie, low = numbers[0].to(tl.int32), numbers[1].to(tl.int32)
     if SHARED:
         return keep_of(seed, stream, tie, low, tl.zeros((1,), tl.int64) + base)
     else:
         block = (base >> 3) + chunk * BLOCKS + tl.arange(0, BLOCKS)
-        return keep_of_blocks(seed, stream, tie, low, block, TIES)
+        return keep_of_blocks(seed, stream, tie, low, block, KIND[0])
 
 
 @triton.jit
-def value(x, keep, scale, shift, drop, TYPE: tl.constexpr, SHIFT: tl.constexpr):
+def keep_in_places(seed, stream, index, numbers, KIND: tl.constexpr):
+    """The keep bit of each of any mask indices."""
+    return keep_of(seed, stream, numbers[0].to(tl.int32), numbers[1].to(tl.int32), index)
+
+
+@triton.jit
+def value(x, _1, _2, keep, numbers, TYPE: tl.constexpr, KIND: tl.constexpr):
     """The bits of the result, whose type is TYPE."""
     F: tl.constexpr = tl.float64 if TYPE == tl.float64 else tl.float32
-    y = x.to(F) * number(scale, F)
-    if SHIFT:
-        y = y + number(shift, F)
+    y = x.to(F) * number(numbers[2], F)
+    if KIND[1]:  # there is a shift
+        y = y + number(numbers[3], F)
     kept = rounded(y, TYPE)
-    return tl.where(keep, kept, drop.to(kept.dtype))
+    return tl.where(keep, kept, numbers[4].to(kept.dtype))
 
 
-@triton.jit(do_not_specialize=[*NUMBERS, "chunks", "n"])
-def in_rows(
-    X,
-    Y,
-    seed: "i64",
-    stream: "i64",
-    tie: "i32",
-    low: "i32",
-    scale: "i64",
-    shift: "i64",
-    drop: "i64",
-    base: "i64",
-    chunks: "i64",
-    n: "i64",
-    sizes,
-    steps_x,
-    steps_y,
-    steps_mask,
-    BLOCKS: tl.constexpr,
-    ONE: tl.constexpr,
-    ALIGNED: tl.constexpr,
-    SHARED: tl.constexpr,
-    TIES: tl.constexpr,
-    TYPE: tl.constexpr,
-    SHIFT: tl.constexpr,
-):
-    """A program has up to 8 * BLOCKS elements of a row, from one whose index is divisible by 8."""
-    seed, stream = key_of(seed, stream)
-    base, n = wide(base), wide(n)
-    row, chunk = row_and_chunk(chunks, ONE)
-    if not ONE:
-        X += at(row, sizes, steps_x)
-        Y += at(row, sizes, steps_y)
-        base += at(row, sizes, steps_mask)
-    start = chunk * (8 * BLOCKS)
-    if not ALIGNED:
-        start -= base & 7
-    i = tl.arange(0, 8 * BLOCKS)
-    # It is written twice, so that work needed only at the ends of a row is not done elsewhere.
-    if (start >= 0) & (start + 8 * BLOCKS <= n):
-        x = tl.load(X + start + i)
-        keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)
-        tl.store(Y + start + i, value(x, keep, scale, shift, drop, TYPE, SHIFT))
-    else:
-        inside = in_row(i, start, n)
-        x = tl.load(X + start + i, mask=inside)
-        keep = keep_of_chunk(seed, stream, tie, low, base, chunk, BLOCKS, SHARED, TIES)
-        tl.store(Y + start + i, value(x, keep, scale, shift, drop, TYPE, SHIFT), mask=inside)
-
-
-@triton.jit(do_not_specialize=[*NUMBERS, "n"])
-def in_places(
-    X,
-    Y,
-    seed: "i64",
-    stream: "i64",
-    tie: "i32",
-    low: "i32",
-    scale: "i64",
-    shift: "i64",
-    drop: "i64",
-    base: "i64",
-    n: "i64",
-    sizes,
-    steps_x,
-    steps_y,
-    steps_mask,
-    PLACES: tl.constexpr,
-    WIDE: tl.constexpr,
-    TYPE: tl.constexpr,
-    SHIFT: tl.constexpr,
-):
-    """A program has PLACES elements of a tensor of any strides."""
-    seed, stream = key_of(seed, stream)
-    base, n = wide(base), wide(n)
-    i, inside = places(n, PLACES, WIDE)
-    x = tl.load(X + at(i, sizes, steps_x), mask=inside)
-    keep = keep_of(seed, stream, tie, low, base + at(i, sizes, steps_mask))
-    y = value(x, keep, scale, shift, drop, TYPE, SHIFT)
-    tl.store(Y + at(i, sizes, steps_y), y, mask=inside)
+AFFINE = Map(keep_in_row, keep_in_places, value, PER_BLOCK)
 
 
 def high_and_low(p: float) -> tuple[int, int]:
@@ -258,23 +166,12 @@ def masked_affine(
     compute = compute_dtype(x.dtype)
     tie, low = high_and_low(p)
     numbers = (
-        *seed_and_stream(key),
         tie,
         low,
         bits(scale, compute),
         bits(shift, compute),
         bits(drop_value, compute, x.dtype),
-        base,
     )
-    return walk(
-        torch.empty_like(x),
-        (x,),
-        strides,
-        numbers,
-        PER_BLOCK,
-        in_rows,
-        in_places,
-        {"TIES": low != 0},
-        TYPE=TYPES[x.dtype],
-        SHIFT=shift != 0.0,
-    )
+    kind = (low != 0, shift != 0.0)
+    y = torch.empty_like(x)
+    return walk(AFFINE, y, (x,), seed_and_stream(key), numbers, kind, base, strides)

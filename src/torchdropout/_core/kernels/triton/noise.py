@@ -4,8 +4,7 @@ Each operation is rounded by itself: no fused multiply-add, and the quotients an
 those of IEEE 754, which Triton's `/` and `sqrt` are not on a GPU.
 """
 
-# Triton reads the annotations of a kernel: no `from __future__ import annotations` here. Without
-# "i64" the type of an integer would be that of its value: a kernel for small ones, one for large.
+# Triton reads the annotations of a kernel: no `from __future__ import annotations` here.
 
 from collections.abc import Sequence
 
@@ -15,22 +14,8 @@ import triton.language as tl
 
 from ...contract import noise as contract
 from ...contract.keep import compute_dtype
-from .walk import (
-    at,
-    bits,
-    in_order,
-    in_row,
-    key_of,
-    number,
-    pick,
-    places,
-    rounded,
-    row_and_chunk,
-    seed_and_stream,
-    walk,
-    wide,
-    words,
-)
+from .elementwise import Map, walk
+from .walk import bits, in_order, number, pick, rounded, seed_and_stream, words
 
 UNIFORM = tl.constexpr(int(contract.Law.UNIFORM))
 NORMAL = tl.constexpr(int(contract.Law.NORMAL))
@@ -45,9 +30,6 @@ LOG0, LOG1, LOG2, LOG3 = map(tl.constexpr, contract._LOG)
 LN2_HIGH = tl.constexpr(contract._LN2_HIGH)
 LN2_LOW = tl.constexpr(contract._LN2_LOW)
 ROOT_HALF = tl.constexpr(contract._ROOT_HALF)
-
-# Numbers that differ from call to call: a kernel is not compiled again for some of their values.
-NUMBERS = ["seed", "stream", "factor", "addend", "base"]
 
 
 @triton.jit
@@ -101,115 +83,52 @@ def noise(word, LAW: tl.constexpr):
 
 
 @triton.jit
-def value(
-    x,
-    word,
-    factor,
-    addend,
-    TYPE: tl.constexpr,
-    LAW: tl.constexpr,
-    FACTOR: tl.constexpr,
-    ADDEND: tl.constexpr,
-):
-    """The bits of the result."""
+def value(x, _1, _2, word, numbers, TYPE: tl.constexpr, KIND: tl.constexpr):
+    """The bits of the result; KIND is the law, and whether factor and addend are other than 0."""
     F: tl.constexpr = tl.float64 if TYPE == tl.float64 else tl.float32
-    e = noise(word, LAW).to(F)
+    e = noise(word, KIND[0]).to(F)
     y = x.to(F)
-    if FACTOR:
-        y = y * (1.0 + number(factor, F) * e)
-    if ADDEND:
-        y = y + number(addend, F) * e
+    if KIND[1]:
+        y = y * (1.0 + number(numbers[0], F) * e)
+    if KIND[2]:
+        y = y + number(numbers[1], F) * e
     return rounded(y, TYPE)
 
 
 @triton.jit
-def word_of(seed, stream, LAW: tl.constexpr, index):
+def word_of(seed, stream, domain: tl.constexpr, index):
     """The word of each of any indices."""
-    w0, w1, w2, w3 = words(seed, stream, LAW, (index >> 2) & 0x3FFFFFFFFFFFFFFF)
+    w0, w1, w2, w3 = words(seed, stream, domain, (index >> 2) & 0x3FFFFFFFFFFFFFFF)
     return pick((index & 3).to(tl.int32), w0, w1, w2, w3)
 
 
-@triton.jit(do_not_specialize=[*NUMBERS, "chunks", "n"])
-def in_rows(
-    X,
-    Y,
-    seed: "i64",
-    stream: "i64",
-    factor: "i64",
-    addend: "i64",
-    base: "i64",
-    chunks: "i64",
-    n: "i64",
-    sizes,
-    steps_x,
-    steps_y,
-    steps_mask,
-    LAW: tl.constexpr,
+@triton.jit
+def word_in_places(seed, stream, index, numbers, KIND: tl.constexpr):
+    """The same, as `walk` wants it."""
+    return word_of(seed, stream, KIND[0], index)
+
+
+@triton.jit
+def words_in_row(
+    seed,
+    stream,
+    base,
+    chunk,
+    numbers,
     BLOCKS: tl.constexpr,
-    ONE: tl.constexpr,
-    ALIGNED: tl.constexpr,
     SHARED: tl.constexpr,
-    FACTOR: tl.constexpr,
-    ADDEND: tl.constexpr,
+    KIND: tl.constexpr,
 ):
-    """A program has up to 4 * BLOCKS elements of a row, from one whose index is divisible by 4."""
-    seed, stream = key_of(seed, stream)
-    base, n = wide(base), wide(n)
-    row, chunk = row_and_chunk(chunks, ONE)
-    if not ONE:
-        X += at(row, sizes, steps_x)
-        Y += at(row, sizes, steps_y)
-        base += at(row, sizes, steps_mask)
-    start = chunk * (4 * BLOCKS)
-    if not ALIGNED:
-        start -= base & 3
-    i = tl.arange(0, 4 * BLOCKS)
-    whole = (start >= 0) & (start + 4 * BLOCKS <= n)
-    if whole:
-        x = tl.load(X + start + i)
-    else:
-        x = tl.load(X + start + i, mask=in_row(i, start, n))
+    """The words of a chunk of a row; one, if the row shares it."""
     if SHARED:
-        word = word_of(seed, stream, LAW, tl.zeros((1,), tl.int64) + base)
+        return word_of(seed, stream, KIND[0], tl.zeros((1,), tl.int64) + base)
     else:
         block = (base >> 2) + chunk * BLOCKS + tl.arange(0, BLOCKS)
-        w0, w1, w2, w3 = words(seed, stream, LAW, block & 0x3FFFFFFFFFFFFFFF)
-        word = in_order(w0, w1, w2, w3)
-    y = value(x, word, factor, addend, X.dtype.element_ty, LAW, FACTOR, ADDEND)
-    if whole:
-        tl.store(Y + start + i, y)
-    else:
-        tl.store(Y + start + i, y, mask=in_row(i, start, n))
+        w0, w1, w2, w3 = words(seed, stream, KIND[0], block & 0x3FFFFFFFFFFFFFFF)
+        return in_order(w0, w1, w2, w3)
 
 
-@triton.jit(do_not_specialize=[*NUMBERS, "n"])
-def in_places(
-    X,
-    Y,
-    seed: "i64",
-    stream: "i64",
-    factor: "i64",
-    addend: "i64",
-    base: "i64",
-    n: "i64",
-    sizes,
-    steps_x,
-    steps_y,
-    steps_mask,
-    LAW: tl.constexpr,
-    PLACES: tl.constexpr,
-    WIDE: tl.constexpr,
-    FACTOR: tl.constexpr,
-    ADDEND: tl.constexpr,
-):
-    """A program has PLACES elements of a tensor of any strides."""
-    seed, stream = key_of(seed, stream)
-    base, n = wide(base), wide(n)
-    i, inside = places(n, PLACES, WIDE)
-    x = tl.load(X + at(i, sizes, steps_x), mask=inside)
-    word = word_of(seed, stream, LAW, base + at(i, sizes, steps_mask))
-    y = value(x, word, factor, addend, X.dtype.element_ty, LAW, FACTOR, ADDEND)
-    tl.store(Y + at(i, sizes, steps_y), y, mask=inside)
+NOISE = Map(words_in_row, word_in_places, value, contract.PER_BLOCK)
 
 
 def noise_affine(
@@ -223,17 +142,7 @@ def noise_affine(
 ) -> torch.Tensor:
     """As `kernels.noise.noise_affine`, of real numbers and one key."""
     compute = compute_dtype(x.dtype)
-    numbers = (*seed_and_stream(key), bits(factor, compute), bits(addend, compute), base)
-    return walk(
-        torch.empty_like(x),
-        (x,),
-        strides,
-        numbers,
-        contract.PER_BLOCK,
-        in_rows,
-        in_places,
-        {},
-        LAW=int(law),
-        FACTOR=factor != 0.0,
-        ADDEND=addend != 0.0,
-    )
+    numbers = bits(factor, compute), bits(addend, compute)
+    kind = (int(law), factor != 0.0, addend != 0.0)
+    y = torch.empty_like(x)
+    return walk(NOISE, y, (x,), seed_and_stream(key), numbers, kind, base, strides)

@@ -13,78 +13,43 @@ import triton.language as tl
 
 from ...contract.keep import PER_BLOCK
 from .bernoulli import HIGH, LOW, half, halves
-from .walk import (
-    TYPES,
-    at,
-    in_row,
-    key_of,
-    places,
-    rounded,
-    row_and_chunk,
-    seed_and_stream,
-    walk,
-    wide,
-    words,
-)
-
-# Numbers that differ from call to call: a kernel is not compiled again for some of their values.
-NUMBERS = ["seed", "stream", "base"]
+from .elementwise import Map, walk
+from .walk import rounded, seed_and_stream, words
 
 
 @triton.jit
-def value(x, rate, high, low, TYPE: tl.constexpr, SCALED: tl.constexpr):
+def value(x, rate, _2, uniform, numbers, TYPE: tl.constexpr, KIND: tl.constexpr):
     """The bits of the result, whose type is TYPE."""
     F: tl.constexpr = tl.float64 if TYPE == tl.float64 else tl.float32
     # Adding 2**52 rounds to an integer, halves to even: the threshold.
     limit = ((rate * 4294967296.0 + 4503599627370496.0) - 4503599627370496.0).to(tl.int64)
-    keep = ((high.to(tl.int64) << 16) | low.to(tl.int64)) >= limit
     y = x.to(F)
-    if SCALED:
+    if KIND[0]:
         y = y * (1.0 / (1.0 - rate)).to(F)  # at a rate of 1 nothing is kept
-    return rounded(tl.where(keep, y, 0.0), TYPE)
+    return rounded(tl.where(uniform >= limit, y, 0.0), TYPE)
 
 
-@triton.jit(do_not_specialize=[*NUMBERS, "chunks", "n"])
-def in_rows(
-    X,
-    RATES,
-    Y,
-    seed: "i64",
-    stream: "i64",
-    base: "i64",
-    chunks: "i64",
-    n: "i64",
-    sizes,
-    steps_x,
-    steps_rate,
-    steps_y,
-    steps_mask,
+@triton.jit
+def uniform_in_places(seed, stream, index, numbers, KIND: tl.constexpr):
+    """The uniform of each of any mask indices, of 32 bits."""
+    high, low = half(seed, stream, HIGH, index), half(seed, stream, LOW, index)
+    return (high.to(tl.int64) << 16) | low.to(tl.int64)
+
+
+@triton.jit
+def uniform_in_row(
+    seed,
+    stream,
+    base,
+    chunk,
+    numbers,
     BLOCKS: tl.constexpr,
-    ONE: tl.constexpr,
-    ALIGNED: tl.constexpr,
     SHARED: tl.constexpr,
-    TYPE: tl.constexpr,
-    SCALED: tl.constexpr,
+    KIND: tl.constexpr,
 ):
-    """A program has up to 8 * BLOCKS elements of a row, from one whose index is divisible by 8."""
-    seed, stream = key_of(seed, stream)
-    base, n = wide(base), wide(n)
-    row, chunk = row_and_chunk(chunks, ONE)
-    if not ONE:
-        X += at(row, sizes, steps_x)
-        RATES += at(row, sizes, steps_rate)
-        Y += at(row, sizes, steps_y)
-        base += at(row, sizes, steps_mask)
-    start = chunk * (8 * BLOCKS)
-    if not ALIGNED:
-        start -= base & 7
-    i = tl.arange(0, 8 * BLOCKS)
-    inside = in_row(i, start, n)
-    x = tl.load(X + start + i, mask=inside)
-    rate = tl.load(RATES + start + i, mask=inside)
+    """The uniforms of a chunk of a row; one, if the row shares it."""
     if SHARED:
-        index = tl.zeros((1,), tl.int64) + base
-        high, low = half(seed, stream, HIGH, index), half(seed, stream, LOW, index)
+        return uniform_in_places(seed, stream, tl.zeros((1,), tl.int64) + base, numbers, KIND)
     else:
         block = (base >> 3) + chunk * BLOCKS + tl.arange(0, BLOCKS)
         block = block & 0x1FFFFFFFFFFFFFFF  # indices are modulo 2**64
@@ -92,38 +57,10 @@ def in_rows(
         high = halves(w0, w1, w2, w3)
         w0, w1, w2, w3 = words(seed, stream, LOW, block)
         low = halves(w0, w1, w2, w3)
-    tl.store(Y + start + i, value(x, rate, high, low, TYPE, SCALED), mask=inside)
+        return (high.to(tl.int64) << 16) | low.to(tl.int64)
 
 
-@triton.jit(do_not_specialize=[*NUMBERS, "n"])
-def in_places(
-    X,
-    RATES,
-    Y,
-    seed: "i64",
-    stream: "i64",
-    base: "i64",
-    n: "i64",
-    sizes,
-    steps_x,
-    steps_rate,
-    steps_y,
-    steps_mask,
-    PLACES: tl.constexpr,
-    WIDE: tl.constexpr,
-    TYPE: tl.constexpr,
-    SCALED: tl.constexpr,
-):
-    """A program has PLACES elements of tensors of any strides."""
-    seed, stream = key_of(seed, stream)
-    base, n = wide(base), wide(n)
-    i, inside = places(n, PLACES, WIDE)
-    x = tl.load(X + at(i, sizes, steps_x), mask=inside)
-    rate = tl.load(RATES + at(i, sizes, steps_rate), mask=inside)
-    index = base + at(i, sizes, steps_mask)
-    high, low = half(seed, stream, HIGH, index), half(seed, stream, LOW, index)
-    y = value(x, rate, high, low, TYPE, SCALED)
-    tl.store(Y + at(i, sizes, steps_y), y, mask=inside)
+RATES = Map(uniform_in_row, uniform_in_places, value, PER_BLOCK)
 
 
 def masked_by_rates(
@@ -135,15 +72,6 @@ def masked_by_rates(
     strides: Sequence[int],
 ) -> torch.Tensor:
     """As `kernels.reference.masked_by_rates`, of real numbers and one key."""
-    return walk(
-        torch.empty_like(x),
-        (x, rates.to(x.device, torch.float64).expand(x.shape)),
-        strides,
-        (*seed_and_stream(key), base),
-        PER_BLOCK,
-        in_rows,
-        in_places,
-        {},
-        TYPE=TYPES[x.dtype],
-        SCALED=scaled,
-    )
+    tensors = x, rates.to(x.device, torch.float64).expand(x.shape)
+    y = torch.empty_like(x)
+    return walk(RATES, y, tensors, seed_and_stream(key), (), (scaled,), base, strides)

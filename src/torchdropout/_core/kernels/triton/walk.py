@@ -1,17 +1,10 @@
-"""Code that the kernels share: Philox, the rounding of results, the walk over a tensor's elements.
-
-A tensor is walked in one of two ways. In *rows*, elements that lie next to each other have mask
-indices next to each other, so that a Philox call serves a whole block, or share one index, so that
-it serves the row; a contiguous tensor with the usual mask is one row. In *places*, any strides: a
-Philox call for each element.
-"""
+"""Code that the kernels share: Philox, the rounding of results, where a tensor's elements lie."""
 
 # Triton reads the annotations of a kernel: no `from __future__ import annotations` here.
 
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 import triton
@@ -199,81 +192,6 @@ def are_rows(dims: Sequence[tuple[int, ...]]) -> bool:
     n, *steps, mask = dims[0]
     long = len(dims) == 1 or n >= SHORTEST
     return long and mask in (0, 1) and all(step == 1 for step in steps)
-
-
-def walk(
-    y: torch.Tensor,
-    tensors: Sequence[torch.Tensor],
-    strides: Sequence[int],
-    numbers: Sequence[int],
-    per_block: int,
-    in_rows: Any,
-    in_places: Any,
-    of_rows: dict[str, bool],
-    **constants: int,
-) -> torch.Tensor:
-    """Launch one of an operator's two kernels.
-
-    Args:
-        y: The result, to be written.
-        tensors: The inputs: tensors of the shape of y, of any strides.
-        strides: Mask strides of the dimensions.
-        numbers: The kernels' arguments from the seed to the base.
-        per_block: Elements of a Philox call.
-        in_rows: The kernel that walks rows.
-        in_places: The kernel that walks places.
-        of_rows: Further constants of `in_rows`.
-        constants: Constants of both kernels.
-
-    Returns:
-        y.
-    """
-    if y.numel() == 0:
-        return y
-    into = y.view(AS_BITS[y.element_size()])
-    dims = dimensions(y.shape, *(t.stride() for t in tensors), y.stride(), strides)
-    with launching(y):
-        if not are_rows(dims):
-            in_places[(triton.cdiv(y.numel(), PLACES),)](
-                *tensors,
-                into,
-                *numbers,
-                y.numel(),
-                *zip(*dims, strict=True),
-                PLACES=PLACES,
-                WIDE=y.numel() >= 2**31,
-                enable_fp_fusion=False,
-                **constants,
-            )
-        else:
-            (n, *_, mask), *outer = dims
-            rows = y.numel() // n
-            shared = mask == 0 and n > 1
-            starts = (numbers[-1], *(steps[-1] for steps in outer))
-            aligned = shared or all(start % per_block == 0 for start in starts)
-            longest = n if aligned else n + per_block - 1
-            blocks = BLOCKS
-            if rows > 1:  # a row of its own length should leave few threads without work
-                fitting: int = triton.next_power_of_2(triton.cdiv(longest, per_block))
-                blocks = min(BLOCKS, max(FEWEST, fitting))
-            chunks = triton.cdiv(longest, per_block * blocks)
-            in_rows[(rows * chunks,)](
-                *tensors,
-                into,
-                *numbers,
-                chunks,
-                n,
-                *zip(*(outer or [(1, *(0 for _ in dims[0][1:]))]), strict=True),
-                BLOCKS=blocks,
-                ONE=rows == 1,
-                ALIGNED=aligned,
-                SHARED=shared,
-                num_warps=1,  # the search for a tie then needs no shared memory
-                enable_fp_fusion=False,
-                **of_rows,
-                **constants,
-            )
-    return y
 
 
 def bits(value: float, compute: torch.dtype, dtype: torch.dtype | None = None) -> int:
