@@ -167,9 +167,14 @@ def counts():
         (2, 4, 3, 5),
         [(2, 4, -3, [60, 15, 5, 1]), (1, 5, -1, [0, 0, 5, 1]), (1, 2, -4, [60, 15, 5, 1])],
     )
+    # A place times its step is 2**31 or more, and the step is not.
+    far = (
+        (6, 40),
+        [(2, 3, -2, [2**30, 1]), (13, 40, -1, [2**40, 2**26]), (5, 6, -2, [2**29, 2**4])],
+    )
     wide = (3, 64), [(20, 32, -1, [64, 1]), (63, 64, -1, [64, 1]), (1, 64, -1, [64, 1])]
     for dtype, base in itertools.product(DTYPES, BASES):
-        for shape, each in (own, image, wide):
+        for shape, each in (own, image, far, wide):
             x = sample(*shape, dtype=dtype)
             for turned in (False, True):
                 if turned:
@@ -611,8 +616,8 @@ DAMAGES = {
     "mask of places next to each other": (
         "counted_affine",
         "counted.py",
-        "[:, None] + place * step_mask",
-        "[:, None] + place",
+        "[:, None] + far * step_mask",
+        "[:, None] + far",
     ),
     "side of a block": (
         "drop_blocks",
@@ -620,8 +625,13 @@ DAMAGES = {
         "in range(block):",
         "in range(block - 1):",
     ),
-    "rows of a block": ("drop_blocks", "drop_blocks.py", "_1 * step_1", "_1 * step_0"),
-    "planes of a block": ("drop_blocks", "drop_blocks.py", "_2 * step_2", "_2 * step_1"),
+    "rows of a block": ("drop_blocks", "drop_blocks.py", "wide(_1) * step_1", "wide(_1) * step_0"),
+    "planes of a block": (
+        "drop_blocks",
+        "drop_blocks.py",
+        "wide(_2) * step_2",
+        "wide(_2) * step_1",
+    ),
     "seeds by the steps of x": (
         "drop_blocks",
         "drop_blocks.py",
@@ -724,7 +734,7 @@ DAMAGES = {
     "index of the queries of a tile": (
         "attention_backward",
         "attention.py",
-        "first + head * step_head + m * step_query",
+        "first + head * step_head + m * wide(step_query)",
         "first + head * step_head",
     ),
     "first head alone": ("attention_backward", "attention.py", "in range(heads)", "in range(1)"),

@@ -201,7 +201,7 @@ def forward(
     K += at(group, sizes, steps_k)
     V += at(group, sizes, steps_v)
     MASK += at(group, sizes, steps_mask) + head * of_mask[0]
-    first = base + at(group, sizes, steps_index) + head * wide(step_head) + m * step_query
+    first = base + at(group, sizes, steps_index) + head * wide(step_head) + m * wide(step_query)
     rows = m + tl.arange(0, M)
     q = load(Q, rows, queries, of_q[1], of_q[2], FEATURES, WIDTH)
     largest = tl.full((M,), -float("inf"), tl.float32)
@@ -239,7 +239,7 @@ def forward(
             own_stream,
             tie,
             low,
-            first + n * step_key,
+            first + n * wide(step_key),
             step_query,
             step_key,
             M,
@@ -322,7 +322,7 @@ def of_queries(
     V += at(group, sizes, steps_v)
     G += at(group, sizes, steps_g) + head * of_g[0]
     MASK += at(group, sizes, steps_mask) + head * of_mask[0]
-    first = base + at(group, sizes, steps_index) + head * wide(step_head) + m * step_query
+    first = base + at(group, sizes, steps_index) + head * wide(step_head) + m * wide(step_query)
     start = number_of_head.to(tl.int64) * queries
     rows = m + tl.arange(0, M)
     q = load(Q, rows, queries, of_q[1], of_q[2], FEATURES, WIDTH)
@@ -362,7 +362,7 @@ def of_queries(
             stream,
             tie,
             low,
-            first + n * step_key,
+            first + n * wide(step_key),
             step_query,
             step_key,
             M,
@@ -440,7 +440,7 @@ def of_keys(
     Q += at(group, sizes, steps_q)
     G += at(group, sizes, steps_g)
     MASK += at(group, sizes, steps_mask)
-    first = base + at(group, sizes, steps_index) + n * step_key
+    first = base + at(group, sizes, steps_index) + n * wide(step_key)
     k_at, v_at = at(group, sizes, steps_k), at(group, sizes, steps_v)
     k = load(K + k_at, columns, keys, of_k[0], of_k[1], FEATURES, WIDTH)
     v = load(V + v_at, columns, keys, of_v[0], of_v[1], VALUES, WIDTH_V)
@@ -480,7 +480,7 @@ def of_keys(
                 stream,
                 tie,
                 low,
-                first + head * step_head + m * step_query,
+                first + head * step_head + m * wide(step_query),
                 step_query,
                 step_key,
                 M,

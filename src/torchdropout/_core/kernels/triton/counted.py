@@ -107,13 +107,14 @@ def in_groups(
     if not WIDE:
         g = g.to(tl.int32)
     place = tl.arange(0, SIDE)[None, :]
+    far = place.to(tl.int64)  # times a step, it may be 2**31 or more
     if ALIGNED:  # DENSE: the mask indices of the program are one after the other
         start = base + first * GROUP
         block = (start >> 2) + tl.arange(0, COUNT * SIDE // 4)
         w0, w1, w2, w3 = words(seed, stream, ORDER, block & 0x3FFFFFFFFFFFFFFF)
         word = in_order(w0, w1, w2, w3).reshape(COUNT, SIDE).to(tl.int64)
     else:
-        index = base + at(g, sizes, steps_mask)[:, None] + place * step_mask
+        index = base + at(g, sizes, steps_mask)[:, None] + far * step_mask
         word = word_of(seed, stream, ORDER, index).to(tl.int64)
     if PAIRS:
         keep = first_of_pairs(word, place, kept, GROUP, BACKWARDS)
@@ -127,9 +128,9 @@ def in_groups(
         tl.store(Y + first * GROUP + i, rounded(y, TYPE), mask=some)
     else:
         some = inside[:, None] & (place < GROUP)
-        x = tl.load(X + at(g, sizes, steps_x)[:, None] + place * step_x, mask=some)
+        x = tl.load(X + at(g, sizes, steps_x)[:, None] + far * step_x, mask=some)
         y = tl.where(keep, x.to(F) * number(scale, F), 0.0)
-        to = Y + at(g, sizes, steps_y)[:, None] + place * step_y
+        to = Y + at(g, sizes, steps_y)[:, None] + far * step_y
         tl.store(to, rounded(y, TYPE), mask=some)
 
 

@@ -15,7 +15,19 @@ import triton.language as tl
 from ...contract.keep import compute_dtype
 from ...contract.layout import sizes_drawn
 from .bernoulli import masked_affine
-from .walk import AS_BITS, PLACES, TYPES, at, bits, dimensions, launching, number, places, rounded
+from .walk import (
+    AS_BITS,
+    PLACES,
+    TYPES,
+    at,
+    bits,
+    dimensions,
+    launching,
+    number,
+    places,
+    rounded,
+    wide,
+)
 
 
 @triton.jit(do_not_specialize=["scale", "n", "block"])
@@ -46,7 +58,7 @@ def in_places(
     for _2 in range(block if DIMS > 2 else 1):
         for _1 in range(block if DIMS > 1 else 1):
             for _0 in range(block):
-                seed = first + (_2 * step_2 + _1 * step_1 + _0 * step_0)
+                seed = first + (wide(_2) * step_2 + wide(_1) * step_1 + wide(_0) * step_0)
                 keep = keep & tl.load(seed, mask=inside, other=0)
     x = tl.load(X + at(i, sizes, steps_x), mask=inside)
     y = tl.where(keep != 0, x.to(F) * number(scale, F), 0.0)
