@@ -177,11 +177,11 @@ def attention_of_passes(
         value: The values.
         attn_mask: The mask of the scores.
         dropout_p: Drop probability in [0, 1].
-        is_causal: As there.
+        is_causal: Whether each query attends to keys up to its own place only.
         keys: `(passes, 2)` int64 on the CPU: the key of each pass.
         layout: Mask indices of one pass.
-        scale: As there.
-        enable_gqa: As there.
+        scale: Factor of the scores; by default 1 / sqrt(E).
+        enable_gqa: Whether groups of heads of the query share a head of key and value.
     """
     drop = inverted(check_p(dropout_p, "dropout_p"))
     # Fresh memory for a square is what costs most of a composition on a CPU.

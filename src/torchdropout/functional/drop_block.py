@@ -166,16 +166,18 @@ def drop_block2d(
         input: Floating-point tensor.
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: As in `drop_block1d`, as are the next nine.
-        eps: As there.
-        training: As there.
-        per_channel: As there.
-        scale: As there.
-        key: As there.
-        generator: As there.
-        broadcast_dims: As there.
-        layout: As there.
-        out: As there.
+        inplace: Write into `input` and return it.
+        eps: Added to the number of kept places if `scale="count"`; unused otherwise.
+        training: False returns `input` itself.
+        per_channel: True for a mask for each channel, False for one that the channels of a sample
+            share.
+        scale: "expectation": kept places are multiplied by `1 / (1 - p)`. "count": by the number of
+            places of the sample over the number of kept ones.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Dimensions before the map that share their blocks, for example the batch.
+        layout: Mask indices of the seeds, instead of row-major ones over the seed map.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         `(N, C, H, W)` or `(C, H, W)`; the output has the shape of the input. The seed map is
@@ -228,16 +230,18 @@ def drop_block3d(
         input: Floating-point tensor.
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: As in `drop_block1d`, as are the next nine.
-        eps: As there.
-        training: As there.
-        per_channel: As there.
-        scale: As there.
-        key: As there.
-        generator: As there.
-        broadcast_dims: As there.
-        layout: As there.
-        out: As there.
+        inplace: Write into `input` and return it.
+        eps: Added to the number of kept places if `scale="count"`; unused otherwise.
+        training: False returns `input` itself.
+        per_channel: True for a mask for each channel, False for one that the channels of a sample
+            share.
+        scale: "expectation": kept places are multiplied by `1 / (1 - p)`. "count": by the number of
+            places of the sample over the number of kept ones.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Dimensions before the map that share their blocks, for example the batch.
+        layout: Mask indices of the seeds, instead of row-major ones over the seed map.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input. The seed map is

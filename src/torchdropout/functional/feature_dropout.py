@@ -117,12 +117,12 @@ def dropout2d(
         input: Floating-point or complex tensor.
         p: Drop probability in [0, 1].
         training: False returns `input` itself.
-        inplace: As in `dropout1d`, as are the next five.
-        key: As there.
-        generator: As there.
-        broadcast_dims: As there.
-        layout: As there.
-        out: As there.
+        inplace: Write into `input` and return it.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Further dimensions that share their draws, for example the batch.
+        layout: Mask indices instead of those of the variant.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         `(N, C, H, W)`; the output has the shape of the input.
@@ -177,12 +177,12 @@ def dropout3d(
         input: Floating-point or complex tensor.
         p: Drop probability in [0, 1].
         training: False returns `input` itself.
-        inplace: As in `dropout1d`, as are the next five.
-        key: As there.
-        generator: As there.
-        broadcast_dims: As there.
-        layout: As there.
-        out: As there.
+        inplace: Write into `input` and return it.
+        key: Names the mask; nothing is drawn.
+        generator: Draws the key from this generator instead of torch's default one.
+        broadcast_dims: Further dimensions that share their draws, for example the batch.
+        layout: Mask indices instead of those of the variant.
+        out: Written into and returned; as in `dropout`.
 
     Shape:
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.

@@ -202,10 +202,10 @@ def variational_conv2d(
         weight: `(out_channels, in_channels / groups, kH, kW)`, the means.
         log_sigma2: Logarithms of the variances, of the shape of weight.
         bias: `(out_channels,)`, without noise.
-        stride: As in `torch.nn.functional.conv2d`, as are the next three.
+        stride: Step of the kernel.
         padding: Numbers, `"valid"` or `"same"`.
-        dilation: As there.
-        groups: As there.
+        dilation: Distance of the kernel's elements.
+        groups: Groups of channels that are convolved apart.
         training: False leaves the noise out and prunes.
         threshold: The bound on log alpha, as in `variational_linear`.
         key: Names the noise; nothing is drawn.

@@ -123,11 +123,12 @@ class DropBlock2d(_DropBlock):
     Args:
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: As in `DropBlock1d`, as are the next four.
-        eps: As there.
-        per_channel: As there.
-        scale: As there.
-        drop_prob: As there.
+        inplace: Write into the input.
+        eps: Added to the number of kept places if `scale="count"`; unused otherwise.
+        per_channel: True for a mask for each channel, False for one that the channels of a sample
+            share.
+        scale: "expectation", or "count": by the number of kept places of the sample.
+        drop_prob: timm's name of p; it is an attribute too.
 
     Shape:
         `(N, C, H, W)` or `(C, H, W)`; the output has the shape of the input.
@@ -159,11 +160,12 @@ class DropBlock3d(_DropBlock):
     Args:
         p: Probability in [0, 1] that a place is dropped.
         block_size: Side of a block, odd or even.
-        inplace: As in `DropBlock1d`, as are the next four.
-        eps: As there.
-        per_channel: As there.
-        scale: As there.
-        drop_prob: As there.
+        inplace: Write into the input.
+        eps: Added to the number of kept places if `scale="count"`; unused otherwise.
+        per_channel: True for a mask for each channel, False for one that the channels of a sample
+            share.
+        scale: "expectation", or "count": by the number of kept places of the sample.
+        drop_prob: timm's name of p; it is an attribute too.
 
     Shape:
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.

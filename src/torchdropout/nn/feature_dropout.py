@@ -52,8 +52,8 @@ class Dropout2d(DropoutModule, torch.nn.Dropout2d):
     with a warning, as torch reads it.
 
     Args:
-        p: As in `Dropout1d`.
-        inplace: As there.
+        p: Drop probability in [0, 1].
+        inplace: Write into the input.
 
     Shape:
         `(N, C, H, W)`; the output has the shape of the input.
@@ -84,8 +84,8 @@ class Dropout3d(DropoutModule, torch.nn.Dropout3d):
     drop-in subclass of `torch.nn.Dropout3d`.
 
     Args:
-        p: As in `Dropout1d`.
-        inplace: As there.
+        p: Drop probability in [0, 1].
+        inplace: Write into the input.
 
     Shape:
         `(N, C, D, H, W)` or `(C, D, H, W)`; the output has the shape of the input.

@@ -173,11 +173,11 @@ class VariationalLinear(_Variational, torch.nn.Linear):
     linear layer is loaded by `load_state_dict(state, strict=False)`.
 
     Args:
-        in_features: As in `torch.nn.Linear`, as are the next four.
-        out_features: As there.
-        bias: As there; it has no noise.
-        device: As there.
-        dtype: As there.
+        in_features: Size of each input.
+        out_features: Size of each output.
+        bias: Whether there is a learned bias; it has no noise.
+        device: Where the parameters lie.
+        dtype: The type of the parameters.
         threshold: The log alpha above which a weight is pruned.
         init_log_sigma2: Logarithm of the initial variances: -10, almost none.
 
@@ -241,17 +241,17 @@ class VariationalConv2d(_Variational, torch.nn.Conv2d):
     a `torch.nn.Conv2d`.
 
     Args:
-        in_channels: As in `torch.nn.Conv2d`, as are the next ten.
-        out_channels: As there.
-        kernel_size: As there.
-        stride: As there.
-        padding: As there.
-        dilation: As there.
-        groups: As there.
-        bias: As there; it has no noise.
-        padding_mode: As there.
-        device: As there.
-        dtype: As there.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Size of the kernel.
+        stride: Step of the kernel.
+        padding: Padding of each side: numbers, "valid" or "same".
+        dilation: Distance of the kernel's elements.
+        groups: Groups of channels that are convolved apart.
+        bias: Whether there is a learned bias; it has no noise.
+        padding_mode: "zeros", "reflect", "replicate" or "circular".
+        device: Where the parameters lie.
+        dtype: The type of the parameters.
         threshold: The log alpha above which a weight is pruned.
         init_log_sigma2: Logarithm of the initial variances: -10, almost none.
 
