@@ -1,7 +1,6 @@
 """Attention dropout: torch's attention with the contract's mask on its probabilities."""
 
 import functools
-import importlib
 import math
 
 import pytest
@@ -114,13 +113,10 @@ def called(q, k, v, mask=None, p=0.3, causal=False, *, scale=None, gqa=False, la
 ROWS = [(0, 2), (2, 4), (4, 5)]
 
 
-@pytest.mark.parametrize("block", [1, 40, 1 << 18, None])
+@pytest.mark.parametrize("block", [1, 40, 1 << 18])
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_definition(name, block, monkeypatch):
     """Output and gradients do not depend on how the square is cut into blocks, or whether it is."""
-    if block is None:
-        module = importlib.import_module("torchdropout.functional.attention")
-        monkeypatch.setattr(module, "blocks_possible", lambda *tensors: False)
     monkeypatch.setattr(_attention, "_MOST_IN_BLOCK", block)
     monkeypatch.setattr(_attention, "_MOST_CAUSAL_ROWS", 3)
     qkv, given = CASES[name]
@@ -311,6 +307,7 @@ def test_a_kernel_computes_what_it_can(masked, monkeypatch):
         called_with.append((output, found, wanted))
         return _attention._backward(q, key, k, v, output, found, gradient, wanted, *rest)
 
+    monkeypatch.setattr(_attention, "_MOST_IN_BLOCK", 100)
     monkeypatch.setattr(_attention, "_run", forward)
     monkeypatch.setattr(_attention, "_run_backward", backward)
     rows = torch.ones(3)
@@ -379,6 +376,20 @@ def test_nothing_square_is_kept_and_no_block_is_larger_than_a_block(monkeypatch)
     torch.autograd.grad(y.sum(), (q, k, v))
     assert max(sizes) <= _attention._MOST_IN_BLOCK < y.shape[:-1].numel() * 512
     assert sum(sizes) < 2 * 0.65 * y.shape[:-1].numel() * 512  # the blocks of a causal square
+
+
+@pytest.mark.parametrize(("queries", "is_small"), [(256, True), (257, False)])
+def test_a_small_square_is_computed_at_once(queries, is_small, monkeypatch):
+    """It then takes the fewest operations, and its probabilities are kept; the mask is the same."""
+    blocks = []
+    monkeypatch.setattr(_attention, "_Square", lambda *args: blocks.append(args))
+    q, k = torch.ones(1, 4, queries, 2), torch.ones(1, 4, 256, 2)
+    if is_small:
+        attention(q, k, k, None, 0.1)
+    else:
+        with pytest.raises(AttributeError):
+            attention(q, k, k, None, 0.1)
+    assert len(blocks) == (not is_small)
 
 
 def passes_of(name, function):
@@ -486,6 +497,7 @@ def test_a_mask_of_padding_is_never_copied_for_each_query(monkeypatch):
         return part
 
     monkeypatch.setattr(_attention._ScoreMask, "of", spy)
+    monkeypatch.setattr(_attention, "_MOST_IN_BLOCK", 1 << 16)
     q = randn(4, 8, 64, 8).detach()
     attention(q, q, q, bools(4, 1, 1, 64), 0.1)
     assert max(sizes) <= 4 * 8 * 64

@@ -21,7 +21,7 @@ from .._core import _torch, ops
 from .._core.contract.keep import compute_dtype
 from .._core.contract.layout import row_major
 from .._core.contract.seed import as_int64
-from .._core.kernels.devices import anywhere, require
+from .._core.kernels.devices import anywhere, require, serve
 from ..random import Key
 from ._bernoulli import bernoulli
 from ._call import KeyedMap, by_operator, compute
@@ -62,6 +62,15 @@ def blocks_possible(*tensors: torch.Tensor | None) -> bool:
         and _torch.unwatched()
         and all(t is None or type(t) in (torch.Tensor, torch.nn.Parameter) for t in tensors)
     )
+
+
+def is_small(q: torch.Tensor, k: torch.Tensor) -> bool:
+    """True where the square fits one block on a CPU: the composition takes the fewest operations.
+
+    Its probabilities, before and after dropout, are then kept for the backward.
+    """
+    cpu = q.device.type == "cpu" and not serve(q)
+    return cpu and q.shape[:-1].numel() * k.shape[-2] <= _MOST_IN_BLOCK
 
 
 def autocasts(device: torch.device) -> bool:

@@ -26,7 +26,7 @@ from .._core._validate import (
 from .._core.contract.layout import MaskLayout, row_major
 from ..errors import ArgumentValueError
 from ..random import Key
-from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_blocks
+from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_blocks, is_small
 from ._bernoulli import inverted
 from ._indices import mask_map
 from ._key import check_key, drawn, undrawn_on_error
@@ -59,9 +59,10 @@ def scaled_dot_product_attention(
     There is no `training`, as in torch: pass 0 in eval.
 
     The probabilities are computed in blocks, and recomputed in the backward, for which only
-    query, key, value and mask are kept. Under `torch.compile`, `torch.func` and in forward mode
-    this function is composed of torch's operations, which keep what they need. Half types are
-    computed in float32 and rounded once.
+    query, key, value and mask are kept; on a CPU, 2**18 of them or fewer are computed at once and
+    kept. Under `torch.compile`, `torch.func` and in forward mode this function is composed of
+    torch's operations, which keep what they need. Half types are computed in float32 and rounded
+    once.
 
     On a GPU a Triton kernel computes it in tiles, with the same mask. It keeps the output too, and
     rounds probabilities of half types before it multiplies them.
@@ -140,7 +141,8 @@ def scaled_dot_product_attention(
         of_part = _sizes(query, key, value, enable_gqa) if spread else sizes
         plan = AttentionPlan(drop, factor, is_causal, base, _mask_strides(strides, sizes))
         q, k, v, mask = _with_heads(query, key, value, attn_mask, of_part)
-        if blocks_possible(q, k, v, mask) and all(t.numel() for t in (q, k, v)):
+        whole = is_small(q, k) or not all(t.numel() for t in (q, k, v))
+        if not whole and blocks_possible(q, k, v, mask):
             with drawn(dropout_key, generator, q.device) as of_call:
                 output = in_blocks(q, k, v, mask, plan, of_call)
         else:
