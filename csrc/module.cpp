@@ -524,7 +524,7 @@ PyObject* with_seed(PyObject* call) {
 // (x, tensor to write into or None, whether that was checked, call). NotImplemented if a tensor is
 // not plain, or if it was not checked and does not show at once that it may be written; nothing is
 // drawn then.
-PyObject* run(PyObject*, PyObject* const* args, Py_ssize_t n) {
+PyObject* by_kernel(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Arguments in(args, n, 4);
     PyObject* const x = in.object();
@@ -575,8 +575,8 @@ PyObject* strides_without(PyObject* shared, PyObject* x_object) {
 
 // `functional.dropout` with a drawn key and no layout, as a user calls it: (x, p, dimensions along
 // which the variant shares draws, training, inplace, key, generator, broadcast_dims, layout, out).
-// NotImplemented for every other call, if p is not a float in [0, 1), x is not plain, or it does not
-// show at once that the tensor to write into may be written.
+// NotImplemented for every other call, if p is not a float in [0, 1), x is not plain, or it does
+// not show at once that the tensor to write into may be written.
 PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Arguments in(args, n, 10);
@@ -893,12 +893,12 @@ PyMethodDef methods[] = {
      "is_profiling, apply, linear, written)"},
     {"plain", plain, METH_O, "whether a kernel may read a tensor's memory, unobserved"},
     {"draw_seed", draw_seed, METH_NOARGS, "one 64-bit number from torch's default CPU generator"},
-    {"run", as_method(run), METH_FASTCALL,
-     "run(x, y or None, checked, call) -> y, or NotImplemented; a seed of None is drawn"},
+    {"by_kernel", as_method(by_kernel), METH_FASTCALL,
+     "by_kernel(x, y or None, checked, call) -> y, or NotImplemented; a seed of None is drawn"},
     {"dropout", as_method(dropout), METH_FASTCALL,
      "dropout(x, p, shared, training, inplace, key, generator, broadcast_dims, layout, out) -> y "
      "with a drawn key, or NotImplemented"},
-    {"write", as_method(write), METH_FASTCALL, "write(x, y, call) -> y, whoever may see it"},
+    {"write", as_method(write), METH_FASTCALL, "write(x, y, call) -> y, also where it is observed"},
     {"forward", as_method(forward), METH_FASTCALL,
      "forward(ctx, x, in_place, call) -> y; a seed of None is drawn"},
     {"backward", as_method(backward), METH_FASTCALL,

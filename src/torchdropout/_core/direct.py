@@ -71,7 +71,7 @@ def by_kernel(
         return None
     if checked and out is not None and out.requires_grad and _torch.is_view(out):
         return None  # torch has rules for writing into a view that has a gradient
-    y = _C.run(x, out, checked, call)
+    y = _C.by_kernel(x, out, checked, call)
     return None if y is NotImplemented else y
 
 

@@ -124,7 +124,7 @@ PRIVATE = {
     "dimensions that are no tuple": lambda: _C.dropout(
         X, 0.5, 1, True, False, None, None, (), None, None
     ),
-    "a call that is no tuple": lambda: _C.run(X, None, True, 1),
+    "a call that is no tuple": lambda: _C.by_kernel(X, None, True, 1),
     "p of NaN": lambda: _C.write(X, X.clone(), (*CALL[:5], (float("nan"), 2.0, 0.0, 0.0))),
     "a name that is no text": lambda: _C.why_not(None),
     "None": lambda: _C.write(None, None, CALL),
