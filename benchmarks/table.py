@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attention
 import bits
 import channels
 import dropout_add
@@ -299,6 +300,19 @@ def _fused_rows() -> Iterator[Row]:
         yield _time(title, 1.1, 1.0, _against(base, channels.SCALED))
 
 
+def _attention_rows() -> Iterator[Row]:
+    def of(*shapes: tuple[int, ...]) -> list[Case]:
+        return [_against(attention.BASE, attention.TORCH, shape=shape) for shape in shapes]
+
+    title = "attention, forward and backward, {} probabilities, against torch's"
+    tiny = of((1, 1, 1, 8), (1, 1, 8, 8), (2, 4, 16, 16))
+    small = of((2, 4, 32, 16), (1, 8, 64, 64), (2, 8, 64, 64), (2, 8, 128, 64))
+    large = of((2, 8, 256, 64), (1, 4, 512, 64), (2, 8, 1024, 64))
+    yield _speed(title.format("1 to 2Ki"), 1.0, 1.3, *tiny)
+    yield _speed(title.format("8Ki to 256Ki"), 1.0, 1.3, *small)
+    yield _speed(title.format("1Mi to 16Mi"), 1.3, 2.0, *large)
+
+
 def longest_time(cases: Sequence[Case], plan: Plan) -> Measured:
     """The longest time relative to the other candidate, and in which of several cases."""
     results = [harness.measure(case, plan) for case in cases]
@@ -332,7 +346,8 @@ def _whole_rows() -> Iterator[Row]:
 
 def rows() -> list[Row]:
     """All rows, in the order shown."""
-    return [*_forward_rows(), *_gradient_rows(), *_fused_rows(), *_shared_rows(), *_whole_rows()]
+    kinds = _forward_rows, _gradient_rows, _fused_rows, _shared_rows, _attention_rows, _whole_rows
+    return [row for kind in kinds for row in kind()]
 
 
 HEADER = ("row", "must", "reach", "measured", "verdict")
