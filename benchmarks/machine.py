@@ -42,9 +42,10 @@ def record() -> dict[str, Any]:
 def describe(machine: dict[str, Any]) -> str:
     """A record as one line of text."""
     caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items())
+    system = machine["system"].partition("-")[0]
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {caches or 'caches unknown'}; "
-        f"{machine['system']}; torch {machine['torch']}, Python {machine['python']}; "
+        f"{system}; torch {machine['torch']}, Python {machine['python']}; "
         f"backend {machine['backend']}; {machine['date'][:10]}"
     )
 

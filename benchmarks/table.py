@@ -360,8 +360,12 @@ TABLE = re.compile(r"(?<=<!-- table -->\n\n).*(?=\n\n<!-- end of table -->)", re
 
 def keep(lines: Sequence[Line], made_on: str) -> None:
     """Keep what was measured, in place of the rows of the same processor and backend."""
-    rows = [row for row in kept() if column(row["machine"]) != column(made_on)]
-    rows += [dict(zip(HEADER, line.cells(), strict=True), machine=made_on) for line in lines]
+    before, own = kept(), column(made_on)
+    place = [column(row["machine"]) for row in before] + [own]
+    rows = [row for row in before if column(row["machine"]) != own]
+    rows[place.index(own) : place.index(own)] = [
+        dict(zip(HEADER, line.cells(), strict=True), machine=made_on) for line in lines
+    ]
     with KEPT.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ("machine", *HEADER), lineterminator="\n")
         writer.writeheader()

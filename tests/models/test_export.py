@@ -84,6 +84,17 @@ def exported(model):
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_export_in_training_is_warned_of(strict):
+    with pytest.warns(UserWarning, match=r"exported in training.*to_eval\(program\)"):
+        torch.export.export(nn.DropPath(0.5), (X,), strict=strict)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.export.export(nn.DropPath(0.5).eval(), (X,), strict=strict)
+        torch.compile(nn.DropPath(0.5), backend="aot_eager")(X)
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize("make", [ours, torchs])
 def test_it_computes_what_the_model_does_in_eval(make):
     model = make()

@@ -244,7 +244,7 @@ the program is refused, and its predictions are random. The program is read, not
 
 A mask that no known dropout draws is advice only: it may be intended sampling.
 
-To fix: export the model in eval, or move the program there by `torchdropout.export.to_eval`.
+To fix: export the model in eval, or move the program there by `torchdropout.models.export.to_eval`.
 """,
             """
 def Net():

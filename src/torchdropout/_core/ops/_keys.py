@@ -13,6 +13,7 @@ Three things are not obvious; docs/decisions/0002-one-operator.md has the eviden
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -36,6 +37,14 @@ _REFUSED = (
     "torch.cond, map, scan or nested_compile_region, where torch runs the body again in the "
     "backward, got key=None (NoneType): the backward would have another mask, and so a wrong "
     "gradient."
+)
+
+
+# No pattern of torch's that moves a program to eval can be extended by one of ours.
+_EXPORTED = (
+    "A model is exported in training: its program goes on dropping in eval, and "
+    "move_exported_model_to_eval knows torch's dropout alone. Export the model in eval, or use "
+    "torchdropout.models.export.to_eval(program)."
 )
 
 
@@ -79,6 +88,8 @@ def _kernel(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
 
 def _fake(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     _check(like)
+    if _torch.is_exporting() and not torch.onnx.is_in_onnx_export():
+        warnings.warn(_EXPORTED, stacklevel=2)
     return like.new_empty((*size, 2))
 
 
