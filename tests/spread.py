@@ -305,6 +305,22 @@ def sums(mesh):
     assert torch.equal(y, F.dropout(X * mesh.size(), 0.4))
 
 
+def compiled(mesh):
+    """A compiled call has the draws of the whole, where the parts differ in size, too."""
+    x = numbers(5, 7)
+    for placement, key in itertools.product((Shard(0), Shard(1), Replicate()), (td.Key(3), None)):
+
+        def function(x, key=key):
+            return F.dropout(x, 0.4, key=key)
+
+        torch.manual_seed(3)
+        expected = function(x)
+        spread = distribute_tensor(x, mesh, [placement] * mesh.ndim)
+        torch.manual_seed(3)
+        y = torch.compile(function, backend="aot_eager")(spread)
+        assert torch.equal(y.full_tensor(), expected), (placement, key)
+
+
 def cut_twice(mesh):
     """FSDP of what was tensor-parallel: a process has no one range of the dimension."""
     first, second = mesh.size(0), mesh.size(1)
@@ -471,6 +487,7 @@ def work(rank, store, sizes, thorough):
         parallel(mesh)
     masked(mesh)
     sums(mesh)
+    compiled(mesh)
     refused(mesh)
     refused_layers(mesh)
     if mesh.ndim == 2:

@@ -152,7 +152,8 @@ class _Parts:
         self.placements, self.computed = [], []
         for place, p in enumerate(lead.placements):
             if type(p) is self.tensor.Shard:
-                p = self.tensor.Shard(p.dim % lead.ndim + ahead)
+                if ahead or p.dim < 0:
+                    p = self.tensor.Shard(p.dim % lead.ndim + ahead)
             elif hasattr(p, "dim") and (ahead or not self._is_range(place)):
                 # No single base gives its draws.
                 self.whole.add(p.dim % lead.ndim + ahead)
@@ -178,8 +179,23 @@ class _Parts:
 
     def base(self, base: int, strides: Sequence[int]) -> int:
         """The mask index of the first draw of this process' part."""
-        _, start = _torch.shard_offset()(self.shape, self.lead.device_mesh, self.computed)
-        return as_int64((base + sum(map(operator.mul, start, strides))) % 2**64)
+        return as_int64((base + sum(map(operator.mul, self._start(), strides))) % 2**64)
+
+    def _start(self) -> Sequence[int]:
+        """The place of this process' part, whose dimensions are cut as `torch.chunk` cuts them."""
+        mesh, shard = self.lead.device_mesh, self.tensor.Shard
+        if not all(type(p) is shard or p.is_replicate() for p in self.computed):
+            _, strided = _torch.shard_offset()(self.shape, mesh, self.computed)
+            return strided  # type: ignore[no-any-return]
+        # The compiler of torch 2.13 cannot call the methods of a placement.
+        start, size = [0] * len(self.shape), list(self.shape)
+        for p, place, pieces in zip(self.computed, mesh.get_coordinate(), mesh.shape, strict=True):
+            if type(p) is shard:
+                most = -(-size[p.dim] // pieces)
+                first = min(most * place, size[p.dim])
+                start[p.dim] += first
+                size[p.dim] = min(most, size[p.dim] - first)
+        return start
 
     def of(self, t: Any, shared: bool) -> torch.Tensor:
         """The part of a tensor that this process needs."""
