@@ -29,7 +29,10 @@ the others by $1 - p$. At inference it does nothing.
 3. Where to put dropout in a network, and with what $p$: a small experiment on real data.
 
 Every claim here is an assertion: the notebook runs from the first cell to the last, or it is
-wrong.
+wrong. To run it in a clone of the repository:
+
+    pip install ".[notebook]" ./packages/audit
+    jupyter lab examples/dropout.ipynb
 """,
     ),
     (
@@ -102,6 +105,24 @@ for p in (0.1, 0.5, 0.9):
 """,
     ),
     (
+        "code",
+        """
+# alt: Masks at three p, and one of whole channels: dark where an element is dropped.
+figure, axes = plt.subplots(1, 4, figsize=(6.4, 1.9), dpi=80, layout="constrained")
+x = torch.ones(16, 16)
+for place, p in zip(axes, (0.2, 0.5, 0.8), strict=False):
+    place.imshow(JustDropoutModel(p).train()(x) == 0, cmap="Blues", interpolation="nearest")
+    place.set_title(f"p = {p}", fontsize=10)
+channels = nn.Dropout2d(0.5)(torch.ones(1, 16, 4, 4))  # 16 channels, each in a square of 4 x 4
+channels = channels.view(4, 4, 4, 4).transpose(1, 2).reshape(16, 16)
+axes[3].imshow(channels == 0, cmap="Blues", interpolation="nearest")
+axes[3].set_title("Dropout2d, p = 0.5", fontsize=10)
+for place in axes:
+    place.set(xticks=[], yticks=[])
+plt.show()
+""",
+    ),
+    (
         "markdown",
         r"""
 ### Why the scale: it keeps the expectation
@@ -154,6 +175,42 @@ axes.plot(rates, unscaled, "s", color="C1", ms=4, label="the same masks, unscale
 axes.set(xlabel="drop probability p", ylabel="E[y] / x", xlim=(0, 1), ylim=(0, 1.1))
 axes.set_title("Dividing by 1 - p keeps E[y] = x at every p", loc="left", fontsize=11)
 axes.legend(fontsize=8, loc="lower left", frameon=False)
+axes.spines[["top", "right"]].set_visible(False)
+plt.show()
+""",
+    ),
+    (
+        "markdown",
+        r"""
+### What the next layer sees: a sum of what was kept
+
+A unit of the next layer adds up what it gets. Of $n$ ones, $k$ are kept, binomial with $1 - p$, and
+the sum is $k / (1 - p)$: its mean is $n$ at every $p$, and its variance is $n p / (1 - p)$. That
+variance is the noise that dropout trains with.
+""",
+    ),
+    (
+        "code",
+        """
+# alt: The sum of 64 outputs is distributed as the binomial formula says, at three p.
+n, trials = 64, 40_000
+figure, axes = plt.subplots(figsize=(6.4, 3.0), dpi=80, layout="constrained")
+for i, p in enumerate((0.1, 0.5, 0.8)):
+    sums = JustDropoutModel(p).train()(torch.ones(trials, n, dtype=torch.float64)).sum(1)
+    kept = (sums * (1 - p)).round().long()
+    share = np.bincount(kept, minlength=n + 1) / trials
+    formula = stats.binom.pmf(np.arange(n + 1), n, 1 - p)
+    # The largest difference of the two distributions: above this once in a million runs for each.
+    largest = np.abs(np.cumsum(share) - np.cumsum(formula)).max()
+    assert largest < np.sqrt(np.log(2 / 1e-6) / (2 * trials)), (p, largest)
+    seen = formula > 1e-4
+    place = np.arange(n + 1)[seen] / (1 - p)
+    axes.plot(place, formula[seen] * (1 - p), color=f"C{i}", lw=1)
+    axes.plot(place, share[seen] * (1 - p), "o", color=f"C{i}", ms=3, label=f"p = {p}")
+axes.axvline(n, color="0.6", lw=1, ls="--")
+axes.set(xlabel=f"sum of {n} outputs", ylabel="density", ylim=(0, None))
+axes.set_title("Points: nn.Dropout. Lines: the formula", loc="left", fontsize=11)
+axes.legend(fontsize=8, frameon=False)
 axes.spines[["top", "right"]].set_visible(False)
 plt.show()
 """,
@@ -393,32 +450,42 @@ class Network(nn.Module):
 
 
 def losses(seed, p_input, p_hidden, steps=400, size=200):
-    \"\"\"The loss on the training set and on the test set after training, both in eval.\"\"\"
+    \"\"\"The loss on the training set and on the test set in eval, every 20 steps.\"\"\"
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     known, held_out = order[:size], order[size:]
     torch.manual_seed(seed)
     model = Network(p_input, p_hidden)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     batches = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
+
+    def now():
+        model.eval()  # without this line dropout acts while it is tested
+        with torch.no_grad():
+            each = [
+                nn.functional.cross_entropy(model(images[rows]), classes[rows]).item()
+                for rows in (known, held_out)
+            ]
+        model.train()
+        return each
+
+    curve = [now()]
+    for step in range(1, steps + 1):
         batch = known[torch.randint(size, (64,), generator=batches)]
         loss = nn.functional.cross_entropy(model(images[batch]), classes[batch])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    model.eval()  # without this line dropout acts while it is tested
-    with torch.no_grad():
-        return [
-            nn.functional.cross_entropy(model(images[rows]), classes[rows]).item()
-            for rows in (known, held_out)
-        ]
+        if step % 20 == 0:
+            curve.append(now())
+    return curve
 
 
 settings = {("none", 0.0): (0.0, 0.0)}
 settings |= {("hidden", p): (0.0, p) for p in (0.2, 0.5, 0.8)}
 settings |= {("input", p): (p, 0.0) for p in (0.2, 0.5)}
 seeds = range(5)
-found = {name: np.array([losses(seed, *p) for seed in seeds]) for name, p in settings.items()}
+curves = {name: np.array([losses(seed, *p) for seed in seeds]) for name, p in settings.items()}
+found = {name: runs[:, -1] for name, runs in curves.items()}
 
 print("where   p    training loss   test loss   less than without (95 % interval)")
 for (where, p), runs in found.items():
@@ -436,6 +503,27 @@ test = {name: runs[:, 1].mean() for name, runs in found.items()}
 assert test["hidden", 0.2] < test["none", 0.0]  # it helps
 assert test["hidden", 0.8] > test["none", 0.0]  # too much of it harms
 assert test["input", 0.5] > test["none", 0.0]  # so does the wrong place
+""",
+    ),
+    (
+        "code",
+        """
+# alt: Loss over steps: without dropout the test loss stops falling, with it it goes on.
+figure, axes = plt.subplots(figsize=(6.4, 3.4), dpi=80, layout="constrained")
+for i, name in enumerate([("none", 0.0), ("hidden", 0.5)]):
+    train, test = curves[name].mean(0).T
+    steps = np.arange(len(test)) * 20
+    label = "without dropout" if name[0] == "none" else f"{name[0]}, p = {name[1]}"
+    axes.plot(steps, test, color=f"C{i}", label=f"test, {label}")
+    axes.plot(steps, train, color=f"C{i}", ls="--", label=f"training, {label}")
+axes.set(xlabel="step", ylabel="loss in eval, mean of five seeds", yscale="log")
+axes.set_title("Dropout slows the fit, and narrows the gap", loc="left", fontsize=11)
+axes.legend(fontsize=8, frameon=False)
+axes.spines[["top", "right"]].set_visible(False)
+plt.show()
+
+gap = {name: runs.mean(0)[1] - runs.mean(0)[0] for name, runs in found.items()}
+assert gap["hidden", 0.5] < gap["none", 0.0]
 """,
     ),
     (

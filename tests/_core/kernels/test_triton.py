@@ -755,6 +755,7 @@ class TestWithout:
     @pytest.fixture
     def on_a_gpu(self, monkeypatch):
         """Pretends that CPU tensors are on a GPU, from where a test gives the kernels on."""
+        monkeypatch.setattr(_attention, "_MOST_IN_BLOCK", 8)  # a smaller square needs no kernel
 
         def kernels(**given):
             monkeypatch.setattr(triton, "why_missing", lambda: "")
