@@ -12,6 +12,8 @@ BUILT = {
     "GaussianDropout": lambda: td.nn.GaussianDropout(0.5),
     "NMDropout": lambda: td.nn.NMDropout(2, 4),
     "VariationalLinear": lambda: td.nn.VariationalLinear(4, 4),
+    "LSTM": lambda: td.nn.LSTM(4, 4, 2, dropout=0.5),
+    "GRU": lambda: td.nn.GRU(4, 4, 2, dropout=0.5),
     "MultiheadAttention": lambda: td.nn.MultiheadAttention(4, 2, dropout=0.5),
 }
 

@@ -106,6 +106,9 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
 
     def extra_repr(self) -> str:
         """The text of torch, and the arguments that differ from the defaults."""
+        needed = {"proj_size", "locked", "recurrent_mode", *self._rate_names}
+        if not needed <= vars(self).keys():
+            return ""  # the compiler shows a module that is still being built
         text = super().extra_repr()
         for name in self._rate_names:
             if name != "dropout" and getattr(self, name):
