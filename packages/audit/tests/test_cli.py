@@ -181,7 +181,7 @@ def test_fixes_are_made_and_a_second_run_has_nothing_to_do(capsys):
     assert Path("a.py").stat().st_mode & 0o777 == 0o750
     assert Path("b.py").read_text() == ADVICE
     assert run("--fix") == 0
-    assert "mended" not in capsys.readouterr().out
+    assert "fixed" not in capsys.readouterr().out
     assert Path("a.py").read_text() == FIXED
 
 
@@ -285,7 +285,7 @@ def test_fixed_stdin_and_a_report_in_a_file(stdin, capsys):
     out, err = capsys.readouterr()
     assert out == FIXED
     assert err.startswith("torchdropout-audit: 1 fixed; no errors in 1 file (")
-    assert json.loads(Path("report.json").read_text())["mended"] == 1
+    assert json.loads(Path("report.json").read_text())["fixed"] == 1
 
 
 def test_a_diff_of_stdin(stdin, capsys):

@@ -31,7 +31,7 @@ def test_a_report_of_nothing():
         "findings": [],
         "files": 2,
         "problems": [],
-        "mended": 0,
+        "fixed": 0,
         "ignored": 0,
         "complete": True,
         "seconds": 0.0,
@@ -54,7 +54,7 @@ def test_what_is_in_it():
     VALIDATOR.validate(data)
     assert render_json(REPORT) == json.dumps(data, indent=2)
     assert {k: v for k, v in data.items() if k != "findings"} == {
-        "schema": 1, "files": 212, "problems": ["x: no"], "mended": 2, "ignored": 0,
+        "schema": 1, "files": 212, "problems": ["x: no"], "fixed": 2, "ignored": 0,
         "complete": True, "seconds": 0.93,
     }  # fmt: skip
     assert data["findings"][0] == {

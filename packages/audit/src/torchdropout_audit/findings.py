@@ -193,7 +193,7 @@ class SourceReport:
             "findings": [f.to_dict() for f in self.findings],
             "files": self.files,
             "problems": list(self.problems),
-            "mended": self.fixed,  # the key is part of schema 1
+            "fixed": self.fixed,
             "ignored": self.ignored,
             "complete": self.complete,
             "seconds": round(self.seconds, 3),

@@ -16,7 +16,7 @@ def render_json(report: SourceReport) -> str:
           "findings": [],
           "files": 2,
           "problems": [],
-          "mended": 0,
+          "fixed": 0,
           "ignored": 0,
           "complete": true,
           "seconds": 0.0
