@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 import torchdropout as td
 from torchdropout import functional as F
 from torchdropout._core.kernels import triton
+from torchdropout.functional import _attention
 
 KEY = td.Key(8, 9)
 ran = {"attention": 0, "attention_backward": 0}
@@ -157,6 +158,7 @@ def distance(one, two):
 
 def main() -> None:
     triton.load = counting
+    _attention._MOST_IN_BLOCK = 8  # on a CPU a smaller square is computed in another way
     differ, called = [], []
     for name, (call, *times) in CALLS.items():
         ran.update(dict.fromkeys(ran, 0))
