@@ -378,18 +378,31 @@ def test_nothing_square_is_kept_and_no_block_is_larger_than_a_block(monkeypatch)
     assert sum(sizes) < 2 * 0.65 * y.shape[:-1].numel() * 512  # the blocks of a causal square
 
 
-@pytest.mark.parametrize(("queries", "is_small"), [(256, True), (257, False)])
-def test_a_small_square_is_computed_at_once(queries, is_small, monkeypatch):
-    """It then takes the fewest operations, and its probabilities are kept; the mask is the same."""
-    blocks = []
-    monkeypatch.setattr(_attention, "_Square", lambda *args: blocks.append(args))
-    q, k = torch.ones(1, 4, queries, 2), torch.ones(1, 4, 256, 2)
-    if is_small:
+@pytest.mark.parametrize(("queries", "keeps"), [(256, True), (257, False)])
+def test_a_small_square_is_kept_for_the_backward(queries, keeps):
+    """On a CPU it is computed at once, with the fewest operations; a larger one in blocks."""
+    q, k = (torch.ones(1, 4, n, 2, requires_grad=True) for n in (queries, 256))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         attention(q, k, k, None, 0.1)
-    else:
-        with pytest.raises(AttributeError):
-            attention(q, k, k, None, 0.1)
-    assert len(blocks) == (not is_small)
+    assert (max(t.numel() for t in kept) >= 4 * queries * 256) is keeps
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_exported_program_takes_any_size(strict):
+    """Smaller and larger than one block: once wrong, "Guard failed: ... <= 262144"."""
+
+    class Model(torch.nn.Module):
+        def forward(self, q):
+            return F.scaled_dot_product_attention(q, q, q, None, 0.3, dropout_key=KEY)
+
+    sizes = {0: torch.export.Dim("batch", max=4096), 2: torch.export.Dim("length", max=4096)}
+    q = randn(2, 4, 16, 8, dtype=torch.float32).detach()
+    program = torch.export.export(Model(), (q,), dynamic_shapes=[sizes], strict=strict).module()
+    for shape in ((3, 4, 5, 8), (3, 4, 160, 8)):
+        q = randn(*shape, dtype=torch.float32).detach()
+        torch.testing.assert_close(program(q), Model()(q))
 
 
 def passes_of(name, function):

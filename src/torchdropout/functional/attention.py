@@ -141,8 +141,12 @@ def scaled_dot_product_attention(
         of_part = _sizes(query, key, value, enable_gqa) if spread else sizes
         plan = AttentionPlan(drop, factor, is_causal, base, _mask_strides(strides, sizes))
         q, k, v, mask = _with_heads(query, key, value, attn_mask, of_part)
-        whole = is_small(q, k) or not all(t.numel() for t in (q, k, v))
-        if not whole and blocks_possible(q, k, v, mask):
+        # Sizes are asked last: a compiler would make a graph of its own for some of them.
+        if (
+            blocks_possible(q, k, v, mask)
+            and all(t.numel() for t in (q, k, v))
+            and not is_small(q, k)
+        ):
             with drawn(dropout_key, generator, q.device) as of_call:
                 output = in_blocks(q, k, v, mask, plan, of_call)
         else:
