@@ -6,7 +6,7 @@ of a dropout which is not. `short` is an empty Function called as this package c
 without what torch's `apply` and node do in Python.
 
 A forward without gradients is compared with its parts: the compiled function, with a draw and a new
-output, and the kernel alone, with a key and an existing output.
+output, and the kernel alone, with a key and an existing output. In eval the call returns its input.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import torchdropout.functional as td
 from torchdropout._core import direct
 
 FUNCTION, SHORT, NODE = "empty Function", "empty Function, short", "x.view_as(x)"
+EVAL = f"{OURS}, in eval"
 OUT, COMPILED, KERNEL = f"{OURS}, out=", "_C.dropout", "_C.write, out="
 
 
@@ -70,6 +71,7 @@ def forward(case: Case) -> dict[str, Candidate]:
         TORCH: partial(F.dropout, x, case.p),
         OURS: partial(td.dropout, x, case.p),
         OUT: partial(td.dropout, x, case.p, out=out),
+        EVAL: partial(td.dropout, x, case.p, False),
     }
     if direct.takes(x):
         rest = (), True, False, None, None, (), None, None
