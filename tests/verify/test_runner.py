@@ -105,11 +105,8 @@ def test_ctrl_c_inside_the_target_leaves_what_was_done(run_checks):
     assert 0 < len(report.checks) < len(codes_of(None, PLAIN))
 
 
-def test_what_depends_on_a_failed_check_is_skipped_and_says_so(run_checks, broken_zoo):
-    def unscaled(x, p, training):
-        return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
-
-    checks = by_name(run_checks(unscaled))
+def test_what_depends_on_a_failed_check_is_skipped_and_says_so(run_checks, broken_members):
+    checks = by_name(run_checks(broken_members["scaled_by_share"].target))
     assert checks["kept-scale"].status == "fail"
     assert checks["drop-rate"].status == "skip"
     assert checks["drop-rate"].message == "not checked: kept-scale failed"
@@ -118,6 +115,31 @@ def test_what_depends_on_a_failed_check_is_skipped_and_says_so(run_checks, broke
     assert CHECKS[checks["position-rate"].rule.code].needs == ("drop-rate",)
     assert checks["position-rate"].message == "not checked: kept-scale failed"
     assert checks["eval-identity"].status == "ok"
+
+
+def test_a_wrong_scale_hides_no_second_fault(run_checks):
+    """Where one factor is all that is wrong, it is taken out of what the other checks measure."""
+
+    def unscaled(x, p, training):
+        return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
+
+    checks = by_name(run_checks(unscaled))
+    assert checks["kept-scale"].message.endswith("; it looks unscaled")
+    failed = [
+        name
+        for name, check in checks.items()
+        if (check.status, check.rule.severity) == ("fail", "error")
+    ]
+    assert failed == ["kept-scale"]
+    for name in ("drop-rate", "lag-independence", "grad-scale", "scale-constant", "dtype-scale"):
+        assert checks[name].status == "ok"
+    assert checks["inplace-claim"].status == "skip"
+
+    def and_half_the_rate(x, p, training):
+        return unscaled(x, p / 2, training)
+
+    checks = by_name(run_checks(and_half_the_rate))
+    assert {checks["kept-scale"].status, checks["drop-rate"].status} == {"fail"}
 
 
 def test_a_check_alone_says_what_it_says_in_a_run(run_checks):
@@ -136,9 +158,9 @@ def test_rates_known_to_be_wrong_are_not_echoed():
     code = {check.name: code for code, check in CHECKS.items()}
     with begun(resolve(wrong), COARSE, 0) as run:
         run(code["drop-rate"], ())
-        assert run.bad_rates == {0.5}
+        assert run.known.bad_rates == {0.5}
     with begun(resolve(wrong), COARSE, 0) as run:
-        run.bad_rates |= {0.5}
+        run.known.bad_rates |= {0.5}
         alone = run(code["few-masks"], ())
     assert alone.message == "not checked: the rate at p=0.5 is wrong, see drop-rate"
 

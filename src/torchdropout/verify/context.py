@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from ..reporting.findings import Figure, Severity
 from . import stats
 from .compiling import patient
+from .rounding import tolerance
 from .stats import Bits, Family
 from .subject import Built, Spec, Subject
 from .world import saved_generators as saved_generators
@@ -80,6 +81,29 @@ _MOST_CACHED = 1 << 28
 # its probability is below this fraction of the false-alarm rate; `Context.share` reserves it.
 COINCIDENCE = 1e-4
 RESERVED = 0.01
+
+
+@dataclass
+class Known:
+    """What checks find out about a target that later ones go by.
+
+    Attributes:
+        bad_rates: The p at which `drop-rate` found a wrong rate.
+        scales: For each p what a kept x is multiplied by, if `kept-scale` found it to be wrong.
+    """
+
+    bad_rates: set[float] = field(default_factory=set)
+    scales: dict[float, float] = field(default_factory=dict)
+
+    def learn(self, bad_rates: Iterable[float], scales: Iterable[tuple[float, float]]) -> None:
+        """Add what another run of the same target has `told`."""
+        self.bad_rates.update(bad_rates)
+        self.scales.update(scales)
+
+    @property
+    def told(self) -> tuple[list[float], list[tuple[float, float]]]:
+        """All of it, as lists."""
+        return [*self.bad_rates], [*self.scales.items()]
 
 
 class Fault(Exception):  # noqa: N818
@@ -172,7 +196,9 @@ class Context:
         false_alarm_rate: False-alarm rate of the run.
         share: False-alarm rate of one statistical check.
         threads: The number of threads the caller has set.
-        bad_rates: The p at which `drop-rate` found a wrong rate.
+        known: What earlier checks have found.
+        is_rescaled: Whether the running check gets outputs with the right scale in place of
+            the one that `kept-scale` found.
     """
 
     def __init__(
@@ -184,7 +210,8 @@ class Context:
         self.false_alarm_rate = false_alarm_rate
         self.share = false_alarm_rate * (1 - RESERVED) / statistical
         self.threads = torch.get_num_threads()
-        self.bad_rates: set[float] = set()
+        self.known = Known()
+        self.is_rescaled = False
         self._kept: dict[tuple[float, int, tuple[int, ...]], Bits] = {}
         self._normal: dict[tuple[int, ...], torch.Tensor] = {}
 
@@ -209,7 +236,7 @@ class Context:
     def sound_p(self) -> float:
         """`main_p`, unless `drop-rate` failed there: tests on counts would repeat its finding."""
         p = self.main_p
-        if p in self.bad_rates:
+        if p in self.known.bad_rates:
             raise Skip(f"not checked: the rate at p={p:g} is wrong, see drop-rate")
         if len(set(self.spec.rates(p))) > 1:
             raise Skip(f"p={p:g} is not held exactly: the exact distribution is not known")
@@ -313,7 +340,43 @@ class Context:
             raise Fault(f"expected shape {tuple(x.shape)}, got {tuple(y.shape)}")
         if y.device != x.device:
             raise Fault(f"expected device {x.device}, got {y.device}")
-        return y
+        return self._rescaled(y, built.p) if self.is_rescaled and training else y
+
+    def _rescaled(self, y: torch.Tensor, p: float) -> torch.Tensor:
+        if not 0 < p < 1:
+            return y
+        scale = self.known.scales.get(p)
+        if scale is None:
+            self.is_rescaled = False
+            scale = self.one_scale(p)
+            self.is_rescaled = True
+            if scale is None:
+                raise Skip(f"not checked: kept-scale failed, and there is no one scale at p={p:g}")
+            self.known.scales[p] = scale
+        # In float64, so that the product is rounded once.
+        return (y.double() / ((1 - p) * scale)).to(y.dtype)
+
+    def one_scale(self, p: float) -> float | None:
+        """What every kept x is multiplied by; None where no factor fits all values of two calls.
+
+        The second call is in float64, from which the factor has all its digits.
+        """
+        found: list[float] = []
+        with self.seeded("scale", p), contextlib.suppress(Fault):
+            built = self.build(p)
+            for dtype in (torch.float32, torch.float64):
+                x = self.normal(self.draws(1 << 16)).to(dtype)
+                given, value = x.double(), self.call(built, x.clone()).detach().double()
+                kept = value != 0
+                if not bool(kept.any()):
+                    return None
+                found.append(float((value / given)[kept].median()))
+                expected = given * found[-1]
+                is_near = (value - expected).abs() <= 2 * tolerance(expected, p, dtype)
+                if not bool(is_near[kept].all()):
+                    return None
+        is_same = len(found) == 2 and math.isclose(*found, rel_tol=1e-6)
+        return found[-1] if is_same else None
 
     def kept(self, built: Built, x: torch.Tensor) -> torch.Tensor:
         """The mask of one call in training: True where the output is not zero. x has no zeros."""

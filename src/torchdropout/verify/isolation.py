@@ -24,7 +24,7 @@ import torch
 from .._tools.apart import SCRIBBLED, Harness, Process, fork
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError
 from ..reporting.findings import Rule, plain
-from .context import describe
+from .context import Known, describe
 from .limit import can_limit
 from .registry import RULES, chosen
 from .results import CheckResult, Selection, TargetReport
@@ -211,7 +211,7 @@ class _Case:
     # The checks in the order of the run.
     codes: Sequence[str] = ()
     results: dict[str, CheckResult] = field(default_factory=dict)
-    bad_rates: frozenset[float] = frozenset()
+    known: Known = field(default_factory=Known)
     began: float = 0.0
     seconds: float = 0.0
     child: _Child | None = None
@@ -317,11 +317,11 @@ def _hear(case: _Case, child: _Child, message: Sequence[Any]) -> None:
         )
         child.is_loaded = True
     elif kind == "ended":
-        result, bad_rates = said
+        result, told = said
         if child.code is None:
             raise ValueError("a result that nobody expects")
         case.results[child.code] = CheckResult(RULES[child.code], **result)
-        case.bad_rates |= {*bad_rates}
+        case.known.learn(*told)
         child.code = None
     elif kind == "unable":
         _end(case)
@@ -339,7 +339,7 @@ def _tell(case: _Case, watch: Watch) -> None:
     child.code, child.heard = code, time.monotonic()
     failed = [r.rule.name for r in case.results.values() if r.status == "fail"]
     with contextlib.suppress(OSError):  # it has ended, which `_listen` will find
-        child.process.channel.send(code, failed, [*case.bad_rates])
+        child.process.channel.send(code, failed, case.known.told)
     watch.at(case.target, len(case.results), len(case.codes), RULES[code])
 
 
@@ -381,7 +381,7 @@ def _serve(
 ) -> None:
     """Verify a target and report the progress.
 
-    Messages: `understood, heading, selection, codes`; `ended, result, bad_rates`; instead of more
+    Messages: `understood, heading, selection, codes`; `ended, result, told`; instead of more
     of these, `unable, why` or `stopped`.
     """
     how = dict(options)
@@ -402,11 +402,11 @@ def _serve(
                 [*codes],
             )
             while order := harness.receive():
-                code, failed, bad_rates = order
-                run.bad_rates |= {*bad_rates}
+                code, failed, told = order
+                run.known.learn(*told)
                 result = run(code, failed)
                 said = {name: plain(getattr(result, name)) for name in _RESULT}
-                harness.send("ended", said, [*run.bad_rates])
+                harness.send("ended", said, run.known.told)
     except _UNABLE as error:
         harness.send("unable", str(error))
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ import torch
 from ..errors import ArgumentTypeError, ArgumentValueError, TargetError, VerificationError
 from ..reporting.findings import Figure, Rule
 from ..reporting.selection import close_to
+from .context import Known
 from .registry import RULES, chosen
 from .results import CheckResult
 from .runner import begun, codes_of, need_level, waits_for
@@ -156,7 +157,7 @@ class _Run:
         self.subject, self.level, self.seed = subject, level, seed
         self.target = target
         self._results: dict[str, CheckResult] = {}
-        self._bad_rates: set[float] = set()
+        self._known = Known()
 
     def need(self, target: Any) -> None:
         """Raise an error if the run is not of this target."""
@@ -179,9 +180,9 @@ class _Run:
     def _run(self, code: str) -> CheckResult:
         failed = [r.rule.name for r in self._results.values() if r.status == "fail"]
         with begun(self.subject, self.level, self.seed) as run:
-            run.bad_rates |= self._bad_rates
+            run.known.learn(*self._known.told)
             result = run(code, failed)
-            self._bad_rates |= run.bad_rates
+            self._known.learn(*run.known.told)
         return result
 
 

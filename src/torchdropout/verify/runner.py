@@ -226,12 +226,12 @@ class Run:
     """A run of checks on one target.
 
     Attributes:
-        bad_rates: See `Context`; another run of the same target needs those found here.
+        known: What checks have found that another run of the same target needs, too.
     """
 
     def __init__(self, context: Context, timeout: float | None, world: World) -> None:
         self._context, self._timeout, self._world = context, timeout, world
-        self.bad_rates = context.bad_rates
+        self.known = context.known
 
     def __call__(self, code: str, failed: Collection[str]) -> CheckResult:
         """Run one check to a result, whatever the target does; only Ctrl-C passes.
@@ -240,7 +240,12 @@ class Run:
         """
         start = time.perf_counter()
         context, check, rule, timeout = self._context, CHECKS[code], RULES[code], self._timeout
-        lacking = next((name for name in _needed(check, context.spec) if name in failed), None)
+        lacks = {name for name in _needed(check, context.spec) if name in failed}
+        # Where one factor is the whole fault of the scale, it is taken out of what others measure.
+        context.is_rescaled = "kept-scale" in lacks and bool(self.known.scales)
+        if context.is_rescaled and check.group in _RESCALED:
+            lacks.discard("kept-scale")
+        lacking = next((name for name in _needed(check, context.spec) if name in lacks), None)
         status: Status
         said: Fault | Seen
         if lacking is not None:
@@ -293,6 +298,21 @@ def _needed(check: Check, spec: Spec) -> Iterator[str]:
         yield name
         yield from _needed(_BY_NAME[name], spec)
 
+
+_RESCALED = frozenset(
+    (
+        "scale",
+        "rate",
+        "independence",
+        "gradient",
+        "edges",
+        "dtype",
+        "randomness",
+        "values",
+        "layout",
+    )
+)
+"""The groups whose checks can go by the scale that was found."""
 
 _BY_NAME = {check.name: check for check in CHECKS.values()}
 

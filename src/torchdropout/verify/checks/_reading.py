@@ -13,6 +13,8 @@ from ..rounding import exact, tolerance, ulp
 from ..specs.effect import Scaled
 from ..subject import Built, Spec
 
+UNSCALED = "; it looks unscaled"
+
 
 def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[torch.Tensor, float]:
     """Return the kept places and the largest error there in ulps; each value is dropped or scaled.
@@ -34,7 +36,7 @@ def split(x: torch.Tensor, y: torch.Tensor, p: float, what: str = "") -> tuple[t
             f"{where}p={p:g}: {int(wrong.sum())} of {wrong.numel()} values are neither 0 nor "
             f"x / (1 - p), such as {got:.9g}, expected {want:.9g}"
             + (f"; {nan} are NaN" if nan else "")
-            + ("; it looks unscaled" if _is_unscaled(x, value, kept) else ""),
+            + (UNSCALED if _is_unscaled(x, value, expected, kept) else ""),
             p=p,
             wrong=int(wrong.sum()),
             n=wrong.numel(),
@@ -50,9 +52,11 @@ def is_scaled(spec: Spec) -> bool:
     return type(spec) is Spec or getattr(spec, "effect", Scaled()) == Scaled()
 
 
-def _is_unscaled(x: torch.Tensor, value: torch.Tensor, kept: torch.Tensor) -> bool:
+def _is_unscaled(
+    x: torch.Tensor, value: torch.Tensor, expected: torch.Tensor, kept: torch.Tensor
+) -> bool:
     given = x.detach().double()
-    return bool(((value - given).abs() <= 1e-3 * given.abs())[kept].all())
+    return bool(((value - given).abs() <= 0.01 * (expected - given).abs())[kept].all())
 
 
 class _Incoming(torch.autograd.Function):

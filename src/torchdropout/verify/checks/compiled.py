@@ -37,7 +37,7 @@ def compiled_law(ctx: Context) -> Seen:
     compiled, tracer = _compiled(ctx, p)
     x = ctx.normal(max(SIZE // ctx.spec.cost, ctx.telling_size(p)))
     # A p that is not a multiple of 1/256 reveals a threshold that compiling has rounded.
-    odd = [q for q in (1 / 300,) if q in ctx.grid and q not in ctx.bad_rates]
+    odd = [q for q in (1 / 300,) if q in ctx.grid and q not in ctx.known.bad_rates]
     family = ctx.family(1 + len(odd))
     kept, calls = 0, 4
     masks: list[torch.Tensor] = []

@@ -38,7 +38,7 @@ def drop_rate(ctx: Context) -> Seen:
         count = ctx.count_dropped(ctx.build(p), n)
         test = family.binomial(f"p={p:.3g}", count, n, middle, slack)
         if test.p_value < family.each:
-            ctx.bad_rates.add(p)
+            ctx.known.bad_rates.add(p)
         seen = smallest_seen(n, p, family.each) + 2 * (slack - SLACK)
         sees.append(f"{seen:.2g} at p={p:.3g}")
         low, high = interval(count, n)

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
+
 import torch
 
-from ..context import Context, Seen, check
+from ..context import Context, Fault, Seen, check
 from ..rounding import ULPS
-from ._reading import split
+from ._reading import UNSCALED, split
+
+# Scales that were seen in place of 1 / (1 - p).
+_LAWS: Mapping[str, Callable[[float], float]] = {
+    UNSCALED: lambda p: 1.0,
+    "; the scale is 1 / p": lambda p: 1 / p,
+    "; the scale is 1 - p": lambda p: 1 - p,
+    "; the scale is p": lambda p: p,
+    "; the scale is 1 / (1 - p)^2": lambda p: (1 - p) ** -2.0,
+    "; the scale is 1 / sqrt(1 - p)": lambda p: (1 - p) ** -0.5,
+}
 
 
 @check(needs=["output-shape"])
@@ -26,7 +39,10 @@ def kept_scale(ctx: Context) -> Seen:
     errors = {}
     for p in ctx.grid:
         x = ctx.normal(ctx.draws(1 << 16))
-        _, errors[p] = split(x, ctx.call(ctx.build(p), x.clone()), p)
+        try:
+            _, errors[p] = split(x, ctx.call(ctx.build(p), x.clone()), p)
+        except Fault as fault:
+            raise _with_the_scale(ctx, p, fault) from None
         if ctx.subject.has_gradient:
             recorded = x[:256].clone().requires_grad_()
             split(
@@ -40,6 +56,21 @@ def kept_scale(ctx: Context) -> Seen:
         f"at most {errors[most]:.2g} ulp, at p={most:.3g}",
         {"ulps": {f"{p:.6g}": error for p, error in errors.items()}, "allowed_ulps": ULPS},
     )
+
+
+def _with_the_scale(ctx: Context, p: float, fault: Fault) -> Fault:
+    """The finding with the scale that the target has, if it is one at each p, for later checks."""
+    scales = {each: scale for each in ctx.grid if (scale := ctx.one_scale(each)) is not None}
+    if p not in scales:
+        return fault
+    ctx.known.scales.update(scales)
+    laws = (law for law, of in _LAWS.items() if _all_close(scales, of))
+    said = next(laws, f"; the scale is {scales[p]:.7g}")
+    return Fault(fault.message.removesuffix(UNSCALED) + said, **fault.figures)
+
+
+def _all_close(scales: Mapping[float, float], law: Callable[[float], float]) -> bool:
+    return all(math.isclose(scale, law(p), rel_tol=1e-5) for p, scale in scales.items())
 
 
 @check(needs=["kept-scale"])

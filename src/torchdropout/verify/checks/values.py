@@ -206,6 +206,8 @@ def inplace_claim(ctx: Context) -> Seen:
     """
     if not ctx.subject.takes_inplace:
         raise Skip("it has no argument `inplace`, or does not get the caller's own x")
+    if ctx.is_rescaled:
+        raise Skip("not checked: kept-scale failed")
     spec, built = ctx.spec, ctx.build(ctx.main_p, inplace=True)
     x = ctx.normal(ctx.telling_size(built.p))
     split(x, ctx.call(built, x.clone()), built.p, "inplace=True")

@@ -63,7 +63,8 @@ def draws_everywhere(ctx: Context) -> Seen:
         factors = {**factors, "shape": MADE[:1], "mode": tuple(of.MODES)[:1]}
     if ctx.level.is_quick and ctx.main_p in factors["p"]:
         factors["p"] = [ctx.main_p]  # at 1/2 the fewest calls tell two places apart
-    held = [p for p in factors["p"] if len(set(ctx.spec.rates(p))) == 1 and p not in ctx.bad_rates]
+    wrong = ctx.known.bad_rates
+    held = [p for p in factors["p"] if len(set(ctx.spec.rates(p))) == 1 and p not in wrong]
     if not held:
         raise Skip("no p is held exactly: the exact distribution is not known")
     held = [p for p in held if FAR <= p <= 1 - FAR]
