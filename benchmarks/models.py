@@ -1,4 +1,4 @@
-"""Whole models, converted: the time of a training step over that of the model with torch's dropouts.
+"""Training steps of whole models, converted: their time over that with torch's dropouts.
 
     python benchmarks/models.py [PART OF A NAME ...]
 
@@ -53,7 +53,9 @@ def models() -> Iterator[tuple[str, audit_models.Build]]:
 class Trainer:
     """A model, what it is given, and its optimizer."""
 
-    def __init__(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         self._model, self._args, self._kwargs = model.train(), args, kwargs
         self._optimizer = torch.optim.SGD(model.parameters(), 1e-3)
         self.seconds: list[float] = []
@@ -72,17 +74,17 @@ class Trainer:
 
 
 def compared(build: audit_models.Build) -> tuple[int, harness.Interval, float]:
-    """How many dropouts were converted, the ratio of the steps, and the seconds of one of torch's."""
+    """How many dropouts were converted, the ratio of the steps, the seconds of torch's."""
     torch.manual_seed(0)
     model, args, kwargs = build()
     ours = copy.deepcopy(model)
-    conversion = td.convert(ours)
+    changes = td.convert(ours).changes
     trainers = Trainer(ours, args, kwargs), Trainer(model, args, kwargs)
     for _ in range(3 + _ROUNDS):
         for trainer in trainers:
             trainer.step()
     ours_s, torch_s = (trainer.seconds[3:] for trainer in trainers)
-    return len(conversion), harness.ratio_of_medians(ours_s, torch_s), statistics.median(torch_s)
+    return len(changes), harness.ratio_of_medians(ours_s, torch_s), statistics.median(torch_s)
 
 
 def main(wanted: list[str]) -> None:
@@ -91,7 +93,9 @@ def main(wanted: list[str]) -> None:
     for name, build in models():
         if not wanted or any(part in name for part in wanted):
             count, ratio, seconds = compared(build)
-            print(f"{name:42}{count:4} converted  {harness.duration(seconds):>8}  {ratio}", flush=True)
+            print(
+                f"{name:42}{count:4} converted  {harness.duration(seconds):>8}  {ratio}", flush=True
+            )
 
 
 if __name__ == "__main__":

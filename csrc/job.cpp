@@ -1,6 +1,7 @@
 #include "job.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "walk.h"
 
@@ -46,7 +47,7 @@ class MaskWalk final : public Walk {
 
   void reused(const Place& at, int64_t n, int64_t rows) const override {
     uint64_t bits[kPiece / kGroup + 1] = {};
-    if (!nothing_kept()) kernels_.keep_bits(mask(at), n, bits);
+    bits_along_inner(at, n, bits);
     // Short rows that are adjacent are one run, with the bits of one after the other.
     const int64_t together = adjacent(n) ? std::min(rows, kPiece / n) : 1;
     append_copies(bits, n, together);
@@ -64,27 +65,74 @@ class MaskWalk final : public Walk {
       uint64_t bits[kGroup] = {};
       for (int64_t i = 0; i < width; ++i) bits[i] = word(corner.moved_by(inner(), i), n);
       transpose(bits);
+      if (width < kShortest) {
+        for (int64_t i = 0, rows = kGathered / width; i < n; i += rows) {
+          side_by_side(corner.moved_by(other_, i), width, std::min(rows, n - i), bits + i);
+        }
+        continue;
+      }
       for (int64_t i = 0; i < n; ++i) {
         runs_.bits(job_.affine, operands(corner.moved_by(other_, i)), width, bits + i, false);
       }
     }
   }
 
+  void short_rows(const Place& at, int64_t n) const override {
+    uint64_t bits[kGroup];
+    const int64_t width = inner().size;
+    for (int64_t i = 0; i < n; ++i) bits[i] = word(at.moved_by(other_, i), width);
+    side_by_side(at, width, n, bits);
+  }
+
+  // Short rows as one run: a run of a few elements costs as much as one of a group.
+  void side_by_side(const Place& at, int64_t width, int64_t rows, const uint64_t* each) const {
+    Buffers buffer;
+    uint64_t bits[kGathered / kGroup + 1] = {};
+    for (int64_t i = 0, done = 0; i < rows; ++i, done += width) {
+      const uint64_t row = each[i] & ((uint64_t{1} << width) - 1);
+      const int64_t shift = done % kGroup;
+      bits[done / kGroup] |= row << shift;
+      if (shift + width > kGroup) bits[done / kGroup + 1] = row >> (kGroup - shift);
+    }
+    for (int i = 0; i < Dim::kOperands; ++i) {
+      if (!used_[i] || i == Dim::kY) continue;
+      copy_rows(width * item_[i], buffer.at[i], width * item_[i],
+                static_cast<const char*>(address(i, at)), other_.stride[i], rows);
+    }
+    runs_.bits(job_.affine, buffer.operands(), width * rows, bits, false);
+    const int64_t bytes = width * item_[Dim::kY];
+    copy_rows(bytes, static_cast<char*>(operands(at).y), other_.stride[Dim::kY],
+              buffer.at[Dim::kY], bytes, rows);
+  }
+
+  static void copy_rows(int64_t bytes, char* to, int64_t to_stride, const char* from,
+                        int64_t from_stride, int64_t rows) {
+    for (int64_t i = 0; i < rows; ++i) std::memcpy(to + i * to_stride, from + i * from_stride, bytes);
+  }
+
   void gathered(const Place& at, int64_t n) const override {
-    alignas(64) char buffer[Dim::kOperands][kGathered * sizeof(double)];
+    Buffers buffer;
     uint64_t bits[kGathered / kGroup] = {};
     bits_along_inner(at, n, bits);
     for (int i = 0; i < Dim::kOperands; ++i) {
       if (used_[i] && i != Dim::kY) {
-        copy(item_[i], buffer[i], item_[i], address(i, at), inner().stride[i], n);
+        copy(item_[i], buffer.at[i], item_[i], address(i, at), inner().stride[i], n);
       }
     }
-    const Operands near = {buffer[Dim::kX], buffer[Dim::kY], buffer[Dim::kResidual],
-                           buffer[Dim::kBias], nullptr};
+    Operands near = buffer.operands();
+    void* const y = operands(at).y;
+    const bool is_run = inner().stride[Dim::kY] == item_[Dim::kY];
+    if (is_run) near.y = y;
     runs_.bits(job_.affine, near, n, bits, false);
-    copy(item_[Dim::kY], operands(at).y, inner().stride[Dim::kY], buffer[Dim::kY], item_[Dim::kY],
-         n);
+    if (!is_run) copy(item_[Dim::kY], y, inner().stride[Dim::kY], near.y, item_[Dim::kY], n);
   }
+
+  struct Buffers {
+    alignas(64) char at[Dim::kOperands][kGathered * sizeof(double)];
+    Operands operands() {
+      return {at[Dim::kX], at[Dim::kY], at[Dim::kResidual], at[Dim::kBias], nullptr};
+    }
+  };
 
   void bits_along_inner(const Place& at, int64_t n, uint64_t* bits) const {
     const Dim& dim = inner();
@@ -92,11 +140,12 @@ class MaskWalk final : public Walk {
       if (!nothing_kept()) kernels_.keep_bits(mask(at), n, bits);
       return;
     }
-    const bool shared = dim.mask == 0 && dim.key == 0;
-    const bool first = keep_bit(at);
+    if (dim.mask == 0 && dim.key == 0) {
+      std::fill_n(bits, (n + kGroup - 1) / kGroup, keep_bit(at) ? ~uint64_t{0} : 0);
+      return;
+    }
     for (int64_t i = 0; i < n; ++i) {
-      const bool keep = shared ? first : keep_bit(at.moved_by(dim, i));
-      bits[i / kGroup] |= uint64_t{keep} << i % kGroup;
+      bits[i / kGroup] |= uint64_t{keep_bit(at.moved_by(dim, i))} << i % kGroup;
     }
   }
 

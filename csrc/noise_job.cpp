@@ -65,11 +65,20 @@ class NoiseWalk final : public Walk {
         const Place part = at.moved_by(inner(), j);
         const int64_t size = std::min(kBetweenFetches, here - j);
         fetch(part, size);
-        words_along(part, size, words.at + j);
+        words_along_inner(part, size, words.at + j);
       }
       numbers(here, words, e);
       for (int64_t row = 0; row < rows; ++row) elements(at.moved_by(other_, row), here, e.at);
     }
+  }
+
+  void short_rows(const Place& at, int64_t n) const override {
+    Words words;
+    Numbers e;
+    const int64_t width = inner().size;
+    for (int64_t i = 0; i < n; ++i) words_along(at.moved_by(other_, i), width, words.at + i * width);
+    numbers(n * width, words, e);
+    for (int64_t i = 0; i < n; ++i) elements(at.moved_by(other_, i), width, e.at + i * width);
   }
 
   // Process squares of 64 by 64: numbers are made along the index and used across it.
@@ -100,13 +109,10 @@ class NoiseWalk final : public Walk {
     Words words;
     Numbers e;
     const Dim& dim = inner();
-    if (runs_along_mask(dim)) {
-      words_along(at, n, words.at);
-      numbers(n, words, e);
-    } else if (dim.mask == 0 && dim.key == 0) {
+    if (dim.mask == 0 && dim.key == 0) {
       std::fill_n(e.at, n, number(at));
     } else {
-      for (int64_t i = 0; i < n; ++i) words.at[i] = word(at.moved_by(dim, i));
+      words_along_inner(at, n, words.at);
       numbers(n, words, e);
     }
     const int64_t item = item_[Dim::kX];
@@ -132,6 +138,10 @@ class NoiseWalk final : public Walk {
   }
   void words_along(const Place& at, int64_t n, uint32_t* words) const {
     kernels_.noise_words(key(at), domain(), job_.base + at.mask, n, words);
+  }
+  void words_along_inner(const Place& at, int64_t n, uint32_t* words) const {
+    if (runs_along_mask(inner())) return words_along(at, n, words);
+    for (int64_t i = 0; i < n; ++i) words[i] = word(at.moved_by(inner(), i));
   }
   void numbers(int64_t n, const Words& words, Numbers& e) const {
     kernels_.noise(job_.law, n, words.at, e.at);

@@ -124,7 +124,7 @@ bool Walk::joins(const Dim& outer, const Dim& dim) const {
 void Walk::plan() {
   way_ = way();
   outer_.assign(dims_.begin(), dims_.end() - 1);
-  if (way_ == Way::kRepeated || way_ == Way::kReused) {
+  if (way_ == Way::kRepeated || way_ == Way::kReused || way_ == Way::kShort) {
     other_ = outer_.back();
     outer_.pop_back();
   } else if (way_ == Way::kTransposed) {
@@ -147,12 +147,15 @@ void Walk::plan() {
     case Way::kReused:
       piece_ = 1;
       break;
+    case Way::kShort:
+      piece_ = std::min<int64_t>(kGroup, kGathered / inner().size);
+      break;
     case Way::kGathered:
       piece_ = kGathered;
       break;
   }
-  const bool along_other =
-      way_ == Way::kRepeated || way_ == Way::kTransposed || way_ == Way::kReused;
+  const bool along_other = way_ == Way::kRepeated || way_ == Way::kTransposed ||
+                           way_ == Way::kReused || way_ == Way::kShort;
   length_ = along_other ? other_.size : inner().size;
   pieces_ = (length_ + piece_ - 1) / piece_;
 }
@@ -161,17 +164,19 @@ Walk::Way Walk::way() const {
   const Dim& dim = inner();
   if (!contiguous(dim) || dim.key != 0) return Way::kGathered;
   const Dim* const around = dims_.size() > 1 ? &dims_[dims_.size() - 2] : nullptr;
+  const bool shared = around != nullptr && around->mask == 0 && around->key == 0;
   if (dim.mask == 1) {
-    const bool shared = around != nullptr && around->mask == 0 && around->key == 0;
-    return shared ? Way::kReused : Way::kIndexed;
+    if (shared) return Way::kReused;
+    return around != nullptr && dim.size > 0 && dim.size < kShortest ? Way::kShort : Way::kIndexed;
   }
   if (dim.mask == 0) {
     const bool repeats = around != nullptr && dim.size <= kMostTogether && runs_along_mask(*around);
     return repeats ? Way::kRepeated : Way::kConstant;
   }
   const auto outer_end = dims_.end() - 1;
-  return std::any_of(dims_.begin(), outer_end, runs_along_mask) ? Way::kTransposed
-                                                                : Way::kGathered;
+  const bool crosses = std::any_of(dims_.begin(), outer_end, runs_along_mask);
+  if (shared && (!crosses || around->size >= kOftenReused)) return Way::kReused;
+  return crosses ? Way::kTransposed : Way::kGathered;
 }
 
 void Walk::work(int64_t begin, int64_t end) const {
@@ -208,6 +213,11 @@ void Walk::pieces(const Place& start, int64_t first, int64_t n) const {
     case Way::kTransposed:
       for (int64_t i = 0; i < n; i += piece_) {
         transposed(start.moved_by(other_, first + i), std::min(piece_, n - i));
+      }
+      return;
+    case Way::kShort:
+      for (int64_t i = 0; i < n; i += piece_) {
+        short_rows(start.moved_by(other_, first + i), std::min(piece_, n - i));
       }
       return;
     case Way::kReused:

@@ -16,6 +16,8 @@ namespace torchdropout {
 constexpr int64_t kPiece = 4096;    // elements of a run that are one unit of work
 constexpr int64_t kGathered = 512;  // elements that go through buffers together
 constexpr int64_t kMostTogether = 16384;  // elements of constant stretches that are drawn together
+constexpr int64_t kShortest = 32;         // elements of a row that is worth a run of its own
+constexpr int64_t kOftenReused = 16;      // uses that pay for draws that are made one by one
 
 template <class T>
 T* moved(T* p, int64_t bytes) {
@@ -55,6 +57,8 @@ class Walk {
   // n <= kGroup stretches of the innermost dimension, along `other_`.
   virtual void repeated(const Place& at, int64_t n) const = 0;
   virtual void transposed(const Place& at, int64_t n) const = 0;
+  // n <= kGroup rows along `other_`, each shorter than kShortest.
+  virtual void short_rows(const Place& at, int64_t n) const = 0;
   // `rows` times along `other_` the same n <= kPiece draws.
   virtual void reused(const Place& at, int64_t n, int64_t rows) const = 0;
 
@@ -69,7 +73,7 @@ class Walk {
                    int64_t n);
 
   const Operands at_;
-  Dim other_ = {};  // the second dimension of a row, for kRepeated, kTransposed and kReused
+  Dim other_ = {};  // the second dimension of a row, for all ways along two dimensions
   int64_t item_[Dim::kOperands] = {};
   bool used_[Dim::kOperands] = {};
   bool streaming_ = false;
@@ -81,7 +85,8 @@ class Walk {
     kConstant,    // one draw for all
     kRepeated,    // constant stretches: draws of the enclosing dimension, each for one of them
     kTransposed,  // mask indices follow one another along another dimension
-    kReused,      // as kIndexed, and the same for all of the enclosing dimension
+    kShort,       // as kIndexed, in rows of a few elements: several rows of the enclosing dimension
+    kReused,      // the same draws for all of the enclosing dimension
     kGathered,    // everything else
   };
 
