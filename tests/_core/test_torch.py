@@ -346,53 +346,12 @@ def test_a_mode_that_is_paused_is_not_there_unless_another_is_within_it():
 # --- What it reads from torch --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("version", "numbers"),
-    [("2.10.0", [2, 10]), ("2.9.1+cu128", [2, 9]), ("2.16.0.dev20261101", [2, 16])],
-)
-def test_versions_are_compared_by_two_numbers(version, numbers):
-    assert _torch._numbers(version) == numbers
-
-
 def test_what_is_absent_raises_when_it_is_used():
     name = _torch.Name("torch._C:_gone", "all", _torch.REFUSED)
     absent = _torch._Absent(name)
     for use in (absent, lambda: absent.attribute):
         with pytest.raises(errors.TorchVersionError, match=r"has no torch\._C\._gone, which gives"):
             use()
-
-
-def test_modes_on_functions_are_put_back():
-    class Mode(torch.overrides.TorchFunctionMode):
-        def __torch_function__(self, func, types, args=(), kwargs=None):
-            return func(*args, **(kwargs or {}))
-
-    before = _torch.function_modes()
-    with Mode() as outer, Mode() as inner:
-        within = _torch.function_modes()
-        assert within[0][-2:] == (outer, inner)
-        assert _torch.innermost_mode() is inner
-        _torch.set_function_modes(before)
-        assert _torch.function_modes() == before
-        torch.set_default_device("meta")
-        assert torch.ones(1).is_meta
-        _torch.set_function_modes(within)
-        assert _torch.function_modes() == within
-        assert not torch.ones(1).is_meta
-    assert _torch.function_modes() == before
-
-
-def test_the_innermost_mode():
-    state = _torch.function_modes()
-    try:
-        _torch.set_function_modes(((), None, None))
-        assert _torch.innermost_mode() is None
-        mode = torch.utils._device.DeviceContext("cpu")
-        with mode:
-            assert _torch.innermost_mode() is mode
-        assert _torch.innermost_mode() is None
-    finally:
-        _torch.set_function_modes(state)
 
 
 def test_the_hooks_of_a_class_are_removed():
@@ -414,14 +373,6 @@ def test_the_hooks_of_a_class_are_removed():
     assert _torch.entries_of(handle) == []
     module(torch.ones(1))
     assert calls == ["other", "other"]
-
-
-def test_hooks_get_numbers_that_are_free():
-    first = _torch.reserve_hooks(0)
-    assert _torch.reserve_hooks(first + 5) == first + 5
-    assert _torch.reserve_hooks(first) == first + 5
-    handle = torch.nn.ReLU().register_forward_hook(lambda *_: None)
-    assert handle.id == first + 5
 
 
 def test_what_is_compiled():
@@ -574,9 +525,3 @@ def test_the_region_that_is_checkpointed(reentrant):
     assert second == (None if reentrant else first)
     if reentrant:
         assert getattr(*first) is region
-
-
-def test_the_cache_of_parametrized_values():
-    assert _torch.parametrize_cache() == {}
-    with torch.nn.utils.parametrize.cached():
-        assert _torch.parametrize_cache() is torch.nn.utils.parametrize._cache

@@ -15,7 +15,7 @@ from noise_oracle import noisy
 from oracle import FLOATS, same_bits
 from random_calls import Cases
 from strategies import keys, layouts, tensors
-from torchdropout import Key, MaskLayout, backends
+from torchdropout import Key, backends
 from torchdropout._core import ops
 from torchdropout._core.contract.noise import Law
 from torchdropout._core.contract.seed import as_int64
@@ -220,11 +220,3 @@ def test_opcheck(law, grad):
     args = (x, KEY.tensor(), law, 0.5, 0.25, -17, [20, 0, 1])
     results = torch.library.opcheck(operator, args)
     assert set(results.values()) == {"SUCCESS"}
-
-
-def test_layouts_are_those_of_masks():
-    """The operator's base and strides are a `MaskLayout`'s."""
-    layout = MaskLayout.of((6, 5), (1,)).at((2,))
-    x = torch.randn(4, 5)
-    y = operator(x, KEY.tensor(), Law.NORMAL, 0.5, 0.0, layout.base, layout.strides)
-    assert same_bits(y, noisy(x, Law.NORMAL, 0.5, 0.0, KEY, layout))
