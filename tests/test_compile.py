@@ -228,16 +228,6 @@ def test_compiled_transforms():
     assert_same(compiled(function), function, torch.randn(3, 32))
 
 
-@pytest.mark.integration
-def test_eval_and_p_zero_draw_nothing():
-    for p, training in ((0.5, False), (0.0, True)):
-        torch.manual_seed(2)
-        before = torch.get_rng_state()
-        x = torch.randn(4, generator=torch.Generator().manual_seed(0))
-        assert torch.equal(compiled(F.dropout)(x, p, training), x)
-        assert torch.equal(torch.get_rng_state(), before)
-
-
 class Net(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -279,12 +269,6 @@ def test_nested():
 def test_wrong_arguments_raise_the_same_error():
     with pytest.raises(Exception, match=r"Expected `p` to be in \[0, 1\]"):
         compiled(F.dropout)(torch.ones(3), 1.5)
-
-
-def test_a_layout_that_does_not_fit_raises_the_same_error():
-    layout = td.MaskLayout.of((8, 6)).at((4,))
-    with pytest.raises(Exception, match=r"shape \(9, 6\), placed at \(4, 0\), reaches beyond"):
-        compiled(F.dropout)(torch.ones(9, 6), 0.3, layout=layout)
 
 
 class Twice(torch.nn.Module):
@@ -491,47 +475,6 @@ class TestPIsAnInputOfTheGraph:
         # The first POSITIVE is the 0.1 that it was.
         assert seen == [1, 1, *[2] * len(POSITIVE), 3, 3]
 
-    @pytest.mark.integration
-    def test_tokens_keep_the_length_as_a_constant_where_p_stays(self):
-        drop = td.nn.TokenDropout(0.5)
-
-        def function(x):
-            y = drop(x)
-            return y * 2 if y.shape[1] > 4 else y  # of a size that may be any, this raises
-
-        x = torch.randn(3, 10, 4)
-        drop.p = 0.5
-        assert_same(compiled(function, backend="aot_eager"), function, x)
-        for other in (copy.deepcopy(drop), pickle.loads(pickle.dumps(drop))):
-            assert not other._changes
-            other.p = 0.6
-            assert other._changes
-            assert pickle.loads(pickle.dumps(other))._changes
-        drop.p = 0.6
-        # Where the graph may be broken, eager asks.
-        function_in_parts = torch.compile(function, backend="aot_eager")
-        for p in (*POSITIVE, 0.95, 0.6):
-            drop.p = p
-            assert_same(function_in_parts, function, x)
-            before = graphs()
-        for p in (0.3, 0.35, 0.4, 0.45, 0.65, 0.7):
-            drop.p = p
-            assert_same(function_in_parts, function, x)
-        assert graphs() == before
-
-    @pytest.mark.integration
-    def test_tokens_under_transforms(self):
-        drop, x = td.nn.TokenDropout(0.5), torch.randn(4, 3, 10, 2)
-
-        def function(x):
-            return torch.func.vmap(lambda row: drop(row), randomness="different")(x)
-
-        compiled_function = compiled(function, backend="aot_eager")
-        for p in (0.6, 0.7, 0.2):
-            drop.p = p
-            assert_same(compiled_function, function, x)
-        assert graphs() == 3  # vmap has no rules for a size that may be any
-
     # Each pair of values of two of the three.
     @pytest.mark.integration
     @pytest.mark.parametrize(
@@ -574,17 +517,6 @@ class TestPIsAnInputOfTheGraph:
                 setattr(layer, name, 1.0)
             for got, expected in zip(loss(function), loss(layer), strict=True):
                 torch.testing.assert_close(got, expected)
-
-    @pytest.mark.integration
-    @pytest.mark.parametrize("whole", [True, False])
-    def test_a_recurrent_layer_with_a_key(self, whole):
-        layer = td.nn.LSTM(3, 4, zoneout_hidden=0.1, zoneout_cell=0.2, recurrent_dropout=0.1)
-        x, key = torch.randn(3, 2, 3), td.Key(2**63 + 5, 3)
-        with torch._dynamo.config.patch(allow_rnn=whole):
-            function = torch.compile(layer, backend="aot_eager", fullgraph=whole)
-            for p in (0.1, 0.3, 0.5):
-                layer.zoneout_hidden = layer.recurrent_dropout = p
-                torch.testing.assert_close(function(x, key=key), layer(x, key=key))
 
     @pytest.mark.integration
     def test_alpha_of_a_p_that_is_an_argument(self):
@@ -687,70 +619,6 @@ class TestPIsAnInputOfTheGraph:
         assert len(ps) == 20
         assert seen == [1] + [2] * 19
 
-    @pytest.mark.integration
-    def test_dtypes(self):
-        model = torch.nn.Sequential(*(MODULES[k]() for k in ("Dropout", "AlphaDropout")))
-        for dtype in (torch.float16, torch.bfloat16, torch.float64):
-            torch._dynamo.reset()
-            function, x = compiled(model, backend="aot_eager"), torch.randn(40).to(dtype)
-            for p in (0.3, 1.0):
-                set_p(model, p)
-                assert_same_step(function, model, x)
-
-    @pytest.mark.integration
-    def test_a_complex_input_and_a_nested_one(self):
-        drop = td.nn.Dropout(0.3)
-        function = compiled(drop, backend="aot_eager")
-        z = torch.randn(40, dtype=torch.complex64)
-        parts = [torch.randn(2, 3), torch.randn(4, 3)]
-        nested = torch.nested.nested_tensor(parts, layout=torch.jagged)
-        for p in POSITIVE[:3]:
-            drop.p = p
-            assert torch.equal(seeded(function, z)[0], seeded(drop, z)[0])
-            got, expected = seeded(function, nested)[0], seeded(drop, nested)[0]
-            assert torch.equal(got.values(), expected.values())
-        assert graphs() == 2  # one for each input
-
-    @pytest.mark.integration
-    def test_transforms(self):
-        model = torch.nn.Sequential(torch.nn.Linear(6, 6), td.nn.Dropout(0.3), td.nn.DropPath(0.2))
-        parameters = {name: p.detach() for name, p in model.named_parameters()}
-
-        def loss(parameters, row):
-            return torch.func.functional_call(model, parameters, (row,)).square().sum()
-
-        gradient = torch.func.grad(loss)
-        per_sample = torch.func.vmap(gradient, in_dims=(None, 0), randomness="different")
-        functions = [compiled(f, backend="aot_eager") for f in (gradient, per_sample)]
-        x = torch.randn(5, 4, 6)
-        for p in (0.3, 0.5, 0.7):
-            set_p(model, p)
-            for function, plain in zip(functions, (gradient, per_sample), strict=True):
-                got, expected = seeded(function, parameters, x)[0], seeded(plain, parameters, x)[0]
-                for name in parameters:
-                    torch.testing.assert_close(got[name], expected[name])
-        assert graphs() == 2
-
-    @pytest.mark.integration
-    def test_dynamic_shapes(self):
-        model = torch.nn.Sequential(td.nn.Dropout(0.1), td.nn.DropBlock1d(0.1, 2))
-        function = compiled(model, backend="aot_eager", dynamic=True)
-        for n, p in enumerate((0.3, 0.5, 0.7)):
-            set_p(model, p)
-            assert_same_step(function, model, torch.randn(5 + n, 3, 9 - n))
-        assert graphs() == 1
-
-    @pytest.mark.integration
-    def test_checkpointing(self):
-        model = torch.nn.Sequential(Twice(), td.nn.Dropout(0.3), td.nn.AlphaDropout(0.2))
-        function = compiled(
-            lambda x: checkpoint(model, x, use_reentrant=False), backend="aot_eager"
-        )
-        for p in (0.3, 0.5, 0.7):
-            set_p(model, p)
-            assert_same_step(function, model, torch.randn(64))
-        assert graphs() == 1
-
     def test_p_set_between_forward_and_backward(self):
         drop, x = td.nn.Dropout(0.2), torch.ones(64, requires_grad=True)
         y = compiled(drop, backend="aot_eager")(x)
@@ -791,21 +659,6 @@ class TestPIsAnInputOfTheGraph:
         assert drop._rate.constants[0] == 0.6
 
     @pytest.mark.integration
-    def test_what_reads_p_itself_has_it_as_a_constant(self):
-        """A subclass with a forward of its own, or a function: right, at a graph for each p."""
-
-        class Own(td.nn.Dropout):
-            def forward(self, x):
-                return F.dropout(x, self.p, self.training) * 2
-
-        own = Own(0.3)
-        function = compiled(own, backend="aot_eager")
-        for n, p in enumerate((0.3, 0.5, 0.7)):
-            own.p = p
-            assert_same_step(function, own, torch.randn(64))
-            assert graphs() == n + 1
-
-    @pytest.mark.integration
     @pytest.mark.parametrize("strict", [True, False])
     def test_an_exported_program_holds_p_as_a_number(self, strict):
         model = torch.nn.Sequential(td.nn.Dropout(0.3), td.nn.DropBlock1d(0.3, 2)).train()
@@ -817,29 +670,6 @@ class TestPIsAnInputOfTheGraph:
 
 class TestTheStateBesideP:
     """It is in no pickle and no state_dict, and follows p wherever a module goes."""
-
-    def test_pickles_have_none_and_get_one(self):
-        drop = td.nn.DropBlock2d(0.3, 3)
-        state = drop.__getstate__()
-        assert not [name for name, value in state.items() if isinstance(value, torch.Tensor)]
-        older = td.nn.DropBlock2d.__new__(td.nn.DropBlock2d)
-        older.__setstate__(state)
-        for other in (
-            older,
-            copy.copy(drop),
-            copy.deepcopy(drop),
-            pickle.loads(pickle.dumps(drop)),
-        ):
-            assert torch.equal(other._rate.constants, drop._rate.constants)
-            other.p = 0.6
-        assert drop.p == 0.3
-        assert torch.equal(drop._rate.constants, td.nn.DropBlock2d(0.3, 3)._rate.constants)
-
-    def test_a_replica_has_its_own_from_when_it_is_set(self):
-        drop = td.nn.Dropout(0.3)
-        replica = drop._replicate_for_data_parallel()
-        replica.p = 0.6
-        assert (drop._rate.constants[0], replica._rate.constants[0]) == (0.3, 0.6)
 
     def test_made_or_set_in_inference_mode(self):
         with torch.inference_mode():
@@ -858,12 +688,6 @@ class TestTheStateBesideP:
             for p in (0.3, 0.4, 0.5):
                 drop.p = p
                 assert_same_step(function, drop, torch.randn(64))
-
-    def test_tracers_record_a_number(self):
-        graph = torch.fx.symbolic_trace(td.nn.Dropout(0.3))
-        (call,) = [n for n in graph.graph.nodes if n.op == "call_function"]
-        assert call.target is F.dropout
-        assert call.args[1] == 0.3
 
 
 def saved_bytes(function, x):

@@ -746,30 +746,6 @@ def test_no_second_result_is_made(monkeypatch, kind, inplace):
 
 # --- which path a sum takes -----------------------------------------------------------------------
 
-PLAIN = torch.ones(2, 3)
-
-
-@pytest.mark.parametrize(
-    ("x", "changed", "expected"),
-    [
-        (PLAIN, {}, True),
-        (torch.nn.Parameter(PLAIN), {}, True),
-        (PLAIN.as_subclass(Mine), {}, False),
-        (PLAIN.to_sparse(), {}, False),
-        (torch._neg_view(PLAIN), {}, False),
-        (PLAIN, {"serve": False}, False),
-        (PLAIN, {"unwatched": False}, False),
-        (PLAIN, {"compiling": True}, False),
-    ],
-)
-def test_where_triton_serves_a_sum(x, changed, expected, monkeypatch):
-    now = {"serve": True, "unwatched": True, "compiling": False, **changed}
-    monkeypatch.setattr(direct.devices, "serve", lambda x: now["serve"])
-    monkeypatch.setattr(direct._torch, "unwatched", lambda: now["unwatched"])
-    monkeypatch.setattr(direct, "is_dynamo_compiling", lambda: now["compiling"])
-    assert direct._for_triton(x) is expected
-    assert direct.add_draws(x) is not now["serve"]
-
 
 @pytest.mark.parametrize(
     ("by_cpu", "by_triton", "bias", "expected"),
@@ -791,21 +767,3 @@ def test_a_sum_takes_one_way_for_all(by_cpu, by_triton, bias, expected, monkeypa
     monkeypatch.setattr(direct, "takes", by_cpu.__contains__)
     monkeypatch.setattr(direct, "_for_triton", by_triton.__contains__)
     assert direct.takes_add("x", "r", "b" if bias else None) is expected
-
-
-@pytest.mark.parametrize(
-    ("graph", "requires", "by_cpu", "by_triton", "expected"),
-    [
-        (True, True, True, True, False),
-        (True, False, True, False, True),
-        (False, True, True, False, True),
-        (False, True, False, True, True),
-        (True, False, False, False, False),
-    ],
-)
-def test_a_gradient_that_is_final(graph, requires, by_cpu, by_triton, expected, monkeypatch):
-    monkeypatch.setattr(direct, "takes", lambda _: by_cpu)
-    monkeypatch.setattr(direct, "_for_triton", lambda _: by_triton)
-    x = torch.ones(2, requires_grad=requires)
-    with torch.set_grad_enabled(graph):
-        assert direct._is_final(x) is expected

@@ -106,7 +106,7 @@ def test_kept(compiled, x, kept, group, dim, strides, is_compiled):
     assert [call[1:] for call in compiled] == ([own] if is_compiled else [])
 
 
-@pytest.mark.parametrize("chunk", [1, 5, 12, 40, 10**6])
+@pytest.mark.parametrize("chunk", [1, 12, 10**6])
 @pytest.mark.parametrize(
     ("shape", "group", "kept", "dim", "strides"),
     [

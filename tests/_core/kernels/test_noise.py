@@ -186,25 +186,6 @@ def test_what_is_not_finite(backend):
 
 @each_backend
 class TestOutsideTheContract:
-    BAD = (
-        (lambda: torch.zeros(2, 2, dtype=torch.int64), [1]),
-        (lambda: torch.zeros(5, 2, dtype=torch.int64), [1]),
-        (KEY.tensor, [1]),
-        (KEY.tensor, [1, 1, 1]),
-        (lambda: torch.zeros(4, dtype=torch.int64), [9, 1]),
-    )
-
-    @pytest.mark.parametrize("case", range(len(BAD)))
-    def test_shapes_that_do_not_fit_are_refused(self, backend, case):
-        key, strides = self.BAD[case]
-        with backends.use(backend), pytest.raises((RuntimeError, ValueError, IndexError)):
-            operator(torch.ones(4, 9), key(), Law.NORMAL, 0.5, 0.0, 0, strides)
-
-    @pytest.mark.parametrize("law", [0, 4, -1])
-    def test_a_law_that_there_is_none_of(self, backend, law):
-        with backends.use(backend), pytest.raises((RuntimeError, ValueError)):
-            operator(torch.ones(4), KEY.tensor(), law, 0.5, 0.0, 0, [1])
-
     def test_a_key_for_many(self, backend):
         """A dimension of size 1 in the keys: that key is shared."""
         x = torch.ones(6, 200)
