@@ -1,7 +1,5 @@
 """torch.compile and torch.export: the bits of eager, for a key and for a seed."""
 
-import copy
-import pickle
 import warnings
 
 import pytest
@@ -17,6 +15,7 @@ from strategies import keys
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError
 from torchdropout.models.schedule import DropoutScheduler, Linear
+from variants import MODULES, first
 
 
 @pytest.fixture(autouse=True)
@@ -276,107 +275,36 @@ class Twice(torch.nn.Module):
         return x * 2
 
 
-class AddBiased(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.drop = td.nn.DropoutAdd(0.1)
-        # No parameter: its gradient is a sum, which the compiler may take in another order.
-        self.register_buffer("bias", torch.randn(6))
-
-    def forward(self, x):
-        return self.drop(x, x * 2, self.bias)
-
-
-class Embedded(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.drop = td.nn.EmbeddingDropout(torch.nn.Embedding(6, 6), 0.1)
-
-    def forward(self, x):
-        return x * self.drop(torch.arange(6), 1.5)
-
-
-class ZonedOut(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.zoneout = td.nn.Zoneout(0.1)
-
-    def forward(self, x):
-        return self.zoneout(x * 2, x)
-
-
-class Attending(torch.nn.Module):
-    """Each of the first dimension attends by rows of 18."""
-
-    def __init__(self, need_weights=False):
-        super().__init__()
-        self.attention = td.nn.MultiheadAttention(18, 2, dropout=0.1, batch_first=True)
-        self.need_weights = need_weights
-
-    def forward(self, x):
-        rows = x.reshape(len(x), 6, 18)
-        y, weights = self.attention(rows, rows, rows, need_weights=self.need_weights)
-        return (y if weights is None else y * weights.sum(-1, keepdim=True)).reshape_as(x)
-
-
-# Each for an x of (64, 3, 6, 6).
-MODULES = {
-    "Dropout": lambda: td.nn.Dropout(0.1),
-    "Dropout in place": lambda: torch.nn.Sequential(Twice(), td.nn.Dropout(0.1, True)),
-    "Dropout1d": lambda: torch.nn.Sequential(torch.nn.Flatten(2), td.nn.Dropout1d(0.1)),
-    "Dropout2d": lambda: td.nn.Dropout2d(0.1),
-    "Dropout3d": lambda: td.nn.Dropout3d(0.1),
-    "AlphaDropout": lambda: td.nn.AlphaDropout(0.1),
-    "FeatureAlphaDropout": lambda: td.nn.FeatureAlphaDropout(0.1),
-    "DropPath": lambda: td.nn.DropPath(0.1),
-    "DropPath, unscaled": lambda: td.nn.DropPath(0.1, scale_by_keep=False),
-    "StochasticDepth": lambda: td.nn.StochasticDepth(0.1, "batch"),
-    "LockedDropout": lambda: td.nn.LockedDropout(0.1),
-    "EmbeddingDropout": Embedded,
-    "DropoutAdd": AddBiased,
-    "DropBlock1d": lambda: torch.nn.Sequential(torch.nn.Flatten(2), td.nn.DropBlock1d(0.1, 4)),
-    "DropBlock2d": lambda: td.nn.DropBlock2d(0.1, 3),
-    "DropBlock2d by count": lambda: td.nn.DropBlock2d(0.1, 2, scale="count", per_channel=False),
-    "DropBlock3d": lambda: td.nn.DropBlock3d(0.1, 2),
-    "MultiSampleDropout": lambda: td.nn.MultiSampleDropout(0.1, Twice(), 3),
-    "MultiSampleDropout, batched": lambda: td.nn.MultiSampleDropout(0.1, Twice(), 3, batched=True),
-    "Zoneout": ZonedOut,
-    "ColumnDropout": lambda: td.nn.ColumnDropout(0.1),
-    "ColumnDropout by sample": lambda: td.nn.ColumnDropout(
-        0.1, dim=2, mode="row", scale_by_keep=False
-    ),
-    "MultiheadAttention": lambda: Attending(need_weights=True),
-    "WeightDrop": lambda: td.nn.WeightDrop(torch.nn.Linear(6, 6), 0.1, ("weight", "bias")),
-}
-# Noise by the attribute that says how much.
-NOISE = {
-    "GaussianDropout": (lambda: td.nn.GaussianDropout(0.1), "p"),
-    "GaussianDropout in place": (lambda: td.nn.GaussianDropout(0.1, True), "p"),
-    "GaussianNoise": (lambda: td.nn.GaussianNoise(0.1), "sigma"),
-    "UniformDropout": (lambda: td.nn.UniformDropout(0.1), "beta"),
-}
+# One graph has several modules, which compiles faster than one each. Tokens have a graph of the
+# first p, and the others break theirs.
+APART = ("LSTM", "GRU", "LayerDrop", "TokenDropout", "TokenDropout, ordered")
+NAMES = [name for name, m in MODULES.items() if m.p is not None and name not in APART]
+BELOW_ONE = ("GaussianDropout", "FeatureGaussianDropout", "UniformDropout")
 # Rising, falling, the ends: 1 has the graph of the others, 0 another.
 POSITIVE = [0.1, 0.2, 1 / 3, 0.5, 0.999, 1.0, 1e-9, 0.25]
 
 
 class Each(torch.nn.Module):
-    """Call another module on each part of x by its first dimension, and join the results."""
+    """Call modules of the registry on tensors of their own, and join the results."""
 
     def __init__(self, names):
         super().__init__()
-        self.models = torch.nn.ModuleList(MODULES[name]() for name in names)
+        self.names = names
+        self.models = torch.nn.ModuleList(MODULES[name].built(0.1) for name in names)
 
-    def forward(self, x):
-        parts = zip(self.models, x.unbind(), strict=True)
-        return torch.cat([model(part).flatten() for model, part in parts])
+    def forward(self, *tensors):
+        parts = zip(self.models, tensors, strict=True)
+        return torch.cat([first(model(*own)).flatten() for model, own in parts])
 
 
 def set_p(model, p):
+    if isinstance(model, Each):
+        for name, module in zip(model.names, model.models, strict=True):
+            setattr(module, MODULES[name].p, min(p, 0.999) if name in BELOW_ONE else p)
+        return
     for module in model.modules():
         if isinstance(module, torch.nn.modules.dropout._DropoutNd):
             module.p = p
-        if isinstance(module, torch.nn.MultiheadAttention):
-            module.dropout = p
 
 
 def whole_step(function, model, x):
@@ -406,45 +334,28 @@ def graphs():
 class TestPIsAnInputOfTheGraph:
     """docs/decisions/0009: one graph for every p above 0, with the bits of eager at each."""
 
-    # Several in a graph, which compiles faster than one each: a module that needs another graph is
-    # one too many among them, too. At 0 a module in the graph of the others would draw a key.
+    # A module that needs another graph is one too many among several. At 0 a module in the graph of
+    # the others would draw a key.
     @pytest.mark.integration
-    @pytest.mark.parametrize("names", [[*MODULES][at::4] for at in range(4)], ids=", ".join)
+    @pytest.mark.parametrize("names", [NAMES[at::4] for at in range(4)], ids=", ".join)
     def test_one_graph_for_all_p_above_zero_and_one_for_zero(self, names):
-        model, x = Each(names), torch.randn(len(names), 64, 3, 6, 6)
+        model, tensors = Each(names), [MODULES[name].tensors() for name in names]
         function = compiled(model, backend="aot_eager")
-        for p in POSITIVE:
+        for p in [*POSITIVE, 0.0, 0.7]:
             set_p(model, p)
-            assert_same_step(function, model, x)
-        assert graphs() == 1
-        set_p(model, 0.0)
-        assert_same_step(function, model, x)
-        assert graphs() == 2
-        set_p(model, 0.7)
-        assert_same_step(function, model, x)
-        assert graphs() == 2
-
-    @pytest.mark.integration
-    @pytest.mark.parametrize("name", NOISE)
-    def test_noise_of_any_size_has_one_graph_and_none_another(self, name):
-        make, attribute = NOISE[name]
-        module, x = make(), torch.randn(64, 3)
-        model = torch.nn.Sequential(Twice(), module)
-        function = compiled(model, backend="aot_eager")
-        for amount in (0.1, 1 / 3, 0.999, 1e-9, 0.25):
-            setattr(module, attribute, amount)
-            assert_same_step(function, model, x)
-        assert graphs() == 1
-        for amount in (0.0, 0.7):
-            setattr(module, attribute, amount)
-            assert_same_step(function, model, x)
-        assert graphs() == 2
-        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-            setattr(other[1], attribute, 0.6)
-            assert_same_step(compiled(other, backend="aot_eager"), other, x)
-        with pytest.raises(ValueError, match=f"Expected `{attribute}`"):
-            setattr(module, attribute, float("nan"))
-        assert getattr(module, attribute) == 0.7
+            results = []
+            for run in (function, model):
+                torch.manual_seed(5)
+                y = run(*tensors)
+                weights = torch.linspace(-1, 2, len(y))
+                learned = [p for p in model.parameters() if p.requires_grad]
+                gradients = torch.autograd.grad((y * weights).sum(), learned) if learned else ()
+                results.append(([y.detach(), torch.rand(1)], gradients))
+            (got, slopes), (expected, known) = results
+            assert all(map(torch.equal, got, expected))
+            for a, b in zip(slopes, known, strict=True):
+                torch.testing.assert_close(a, b)
+            assert graphs() == (1 if p in POSITIVE else 2)
 
     @pytest.mark.integration
     @pytest.mark.parametrize(
@@ -562,11 +473,15 @@ class TestPIsAnInputOfTheGraph:
     @pytest.mark.integration
     def test_attention_without_weights(self):
         """Eager it is computed in blocks, and rounds otherwise."""
-        model, x = Attending(), torch.randn(8, 3, 6, 6)
-        function = compiled(model, backend="aot_eager")
+        model, x = td.nn.MultiheadAttention(18, 2, 0.1, batch_first=True), torch.randn(8, 6, 18)
+
+        def attend(x):
+            return model(x, x, x, need_weights=False)[0]
+
+        function = compiled(attend, backend="aot_eager")
         for p in (0.1, 0.5, 1.0, 0.3):
-            set_p(model, p)
-            got, expected = whole_step(function, model, x), whole_step(model, model, x)
+            model.dropout = p
+            got, expected = whole_step(function, model, x), whole_step(attend, model, x)
             for a, b in zip(got, expected, strict=True):
                 torch.testing.assert_close(a, b)
             assert torch.equal(got[-1], expected[-1])
@@ -601,13 +516,9 @@ class TestPIsAnInputOfTheGraph:
         "backend", ["inductor", pytest.param("aot_eager", marks=pytest.mark.slow)]
     )
     def test_a_schedule_of_twenty_steps(self, backend):
-        """A model of many kinds: as many graphs as with one p, and one more at p = 0."""
-        names = [name for name in MODULES if "1d" not in name]
-        if backend == "inductor":  # whose compiler takes its time
-            names = ["Dropout", "AlphaDropout", "DropPath", "DropBlock2d"]
-        kinds = [MODULES[name]() for name in names]
-        model = torch.nn.Sequential(*kinds)
-        model.requires_grad_(False)  # sums, which the compiler may take in another order
+        """A model of several kinds: as many graphs as with one p, and one more at p = 0."""
+        kinds = (td.nn.Dropout, td.nn.AlphaDropout, td.nn.DropPath)
+        model = torch.nn.Sequential(*(kind(0.1) for kind in kinds), td.nn.DropBlock2d(0.1, 3))
         scheduler = DropoutScheduler(model, Linear(19))
         function, x = compiled(model, backend=backend), torch.randn(64, 3, 6, 6)
         seen, ps = [], set()

@@ -8,7 +8,6 @@ import gc
 import os
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -194,29 +193,6 @@ class TestTakes:
             assert sums is expected_sums is None
         mask = 0.3, 1 / 0.7, -5, strides or [40, 1]
         assert [args[2:] for args in calls] == [(dtype, needed[2], *mask)] * needed[0]
-
-    @pytest.mark.parametrize(
-        ("constants", "linear"),
-        [((0.3, 2.0, 0.1, -1.0), (0.3, 2.0, 0.0, 0.0)), ((2, 0.5, 0.2), (2, 0.5, 0.0))],
-    )
-    def test_compiled_autograd_reads_the_backward_of_a_map(self, constants, linear):
-        x, named = torch.randn(40), (len(constants) == 3, 5, 3, 7, None)
-        node = SimpleNamespace(call=(*named, constants))
-        gradient, *others = direct._Dropout.backward(node, x)
-        assert same_bits(gradient, direct.by_kernel(x, (*named, linear)))
-        assert others == [None, None]
-
-    @pytest.mark.parametrize("p", [1.0, -0.1, float("nan"), 1, True, "x", None])
-    def test_the_shortest_way_takes_only_plain_probabilities(self, p):
-        before = torch.get_rng_state()
-        assert shortest(torch.ones(3), p) is None
-        assert torch.equal(torch.get_rng_state(), before)
-
-    @pytest.mark.parametrize("shared", [(-1,), (2,), (0, 0), (True,), (2**70,), ("x",), (1.0,)])
-    def test_the_shortest_way_takes_only_plain_dimensions(self, shared):
-        before = torch.get_rng_state()
-        assert shortest(torch.ones(3, 2), 0.5, shared) is None
-        assert torch.equal(torch.get_rng_state(), before)
 
     @pytest.mark.parametrize("into", [False, True])
     @pytest.mark.parametrize(

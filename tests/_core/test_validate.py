@@ -18,7 +18,6 @@ from torchdropout._core._validate import (
     check_number,
     check_p,
     check_rates,
-    check_unsigned,
     got,
     is_captured,
 )
@@ -217,24 +216,6 @@ def test_counts(value, least, expected):
     found = check_count("n", value, least)
     assert found == expected
     assert type(found) is int
-
-
-@pytest.mark.parametrize(
-    ("value", "error"),
-    [
-        *((0, None), (255, None), (np.uint8(255), None)),
-        *((-1, VALUE), (256, VALUE), (np.int64(-1), VALUE)),
-        *((True, TYPE), (1.0, TYPE), ("1", TYPE), (np.bool_(True), TYPE), (np.float32(1), TYPE)),
-    ],
-)
-def test_unsigned_integers(value, error):
-    if error is None:
-        found = check_unsigned("seed", value, 8)
-        assert found == value
-        assert type(found) is int
-        return
-    with pytest.raises(error, match=r"in \[0, 2\*\*8\), got seed="):
-        check_unsigned("seed", value, 8)
 
 
 # --- Tensors --------------------------------------------------------------------------------------

@@ -31,20 +31,6 @@ def test_a_mask_is_on_the_device_that_is_named(device):
         assert F.keep_mask((3,), 0.5, device=device).device.type == expected
 
 
-@pytest.mark.parametrize(
-    ("device", "error", "words"),
-    [
-        ("nowhere", ArgumentValueError, r"a device torch knows, got device='nowhere' \(str\)"),
-    ],
-)
-def test_other_devices_are_refused_and_nothing_is_drawn(device, error, words):
-    before = torch.get_rng_state()
-    for p in (0.0, 0.5):
-        with pytest.raises(error, match=words):
-            F.keep_mask((3,), p, device=device)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def test_p_of_zero_one_and_of_each_element():
     before = torch.get_rng_state()
     assert F.keep_mask((3,), 0).all()

@@ -1,6 +1,5 @@
 """What a variant needs of DTensors, without one: `test_distributed.py` has them."""
 
-import importlib
 import math
 import sys
 from types import SimpleNamespace
@@ -15,11 +14,6 @@ from torchdropout.functional import _shards
 
 def randn(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
-
-
-def module_of(name):
-    """The module, and not the function of its name."""
-    return importlib.import_module(f"torchdropout.functional.{name}")
 
 
 class Everywhere:
@@ -164,24 +158,3 @@ def test_all_tensors_of_a_call_are_spread_or_none(lead, other, error, words, mon
     else:
         with pytest.raises(error, match=words):
             _shards.are_spread(tensors)
-
-
-@pytest.mark.parametrize(
-    ("replicated", "by_freq", "sparse", "name"),
-    [
-        ((True, True), True, False, None),
-        ((True, False), False, False, None),
-        ((True, False), True, False, "scale_grad_by_freq"),
-        ((True, True), False, True, "sparse"),
-    ],
-)
-def test_a_table_whose_gradient_torch_cannot_compute(replicated, by_freq, sparse, name):
-    words = SimpleNamespace(
-        placements=[SimpleNamespace(is_replicate=lambda each=each: each) for each in replicated]
-    )
-    check = module_of("embedding_dropout")._check_gradient
-    if name is None:
-        check(words, by_freq, sparse)
-        return
-    with pytest.raises(ArgumentValueError, match=f"`{name}` to be False where .*, got {name}=True"):
-        check(words, by_freq, sparse)

@@ -26,7 +26,6 @@ from torchdropout._core.contract.noise import (
     words_range,
 )
 from torchdropout._core.contract.seed import as_int64
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from vectors import NOISE
 
 SEED, STREAM = 0x0123456789ABCDEF, 0xFEDCBA987654321
@@ -204,18 +203,3 @@ def test_laws_and_streams_are_independent():
     rows = [words_range(keys, law, base, n) for law in Law for base in (0, 1)]
     found = torch.corrcoef(torch.cat(rows).double()).triu(1)
     assert found.abs().max().item() < 5.5 / math.sqrt(n)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "words"),
-    [
-        ((-1, 0, 1, 0), ArgumentValueError, r"`seed` to be in \[0, 2\*\*64\), got seed=-1 \(int\)"),
-        ((0, 2**60, 1, 0), ArgumentValueError, r"`stream` to be in \[0, 2\*\*60\)"),
-        ((0, 0, 16, 0), ArgumentValueError, r"`domain` to be in \[0, 2\*\*4\), got domain=16"),
-        ((0, 0, 1, 2**64), ArgumentValueError, r"`index` to be in \[0, 2\*\*64\)"),
-        ((0, 0, 1, 0.5), ArgumentTypeError, r"`index` .*, got index=0.5 \(float\)"),
-    ],
-)
-def test_refusals(arguments, error, words):
-    with pytest.raises(error, match=words):
-        word(*arguments)

@@ -87,13 +87,3 @@ def test_which_tensors_triton_serves(monkeypatch, chosen):
     for kind, served in (("cuda", True), ("xpu", True), ("cpu", chosen), ("meta", False)):
         x = SimpleNamespace(device=torch.device(kind))
         assert devices.serve(x) is served
-
-
-@pytest.mark.parametrize("current", ["reference", "scalar"])
-@pytest.mark.parametrize("chosen_by", ["auto", "backends.use"])
-def test_the_reference_is_chosen_by_name(monkeypatch, current, chosen_by):
-    """Where there are no compiled kernels, it is what "auto" resolves to."""
-    monkeypatch.setattr(devices.cpu, "current", lambda: current)
-    monkeypatch.setattr(devices.cpu, "chosen_by", chosen_by)
-    by_name = current == "reference" and chosen_by != "auto"
-    assert devices.reference_chosen() is by_name
