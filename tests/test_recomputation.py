@@ -103,11 +103,16 @@ def in_region(kind, function):
 @pytest.mark.parametrize(
     ("budget", "aggressive", "kind"),
     [
-        (0.0, False, None),
         (0.5, False, None),
-        (1.0, True, None),
-        (0.0, False, "MUST_SAVE"),
-        (0.5, False, "PREFER_SAVE"),
+        *(
+            pytest.param(*case, marks=pytest.mark.integration)
+            for case in (
+                (0.0, False, None),
+                (1.0, True, None),
+                (0.0, False, "MUST_SAVE"),
+                (0.5, False, "PREFER_SAVE"),
+            )
+        ),
     ],
 )
 def test_gradient_of_a_model(budget, aggressive, kind):

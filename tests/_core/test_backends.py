@@ -356,6 +356,9 @@ if sys.platform == "linux":
     BROKEN[other_processor] = "its file cannot be loaded: ImportError"
 
 
+QUICK = truncate, other_version, noted_at_length
+
+
 @needs_kernels
 class TestWithoutKernels:
     @pytest.fixture
@@ -364,7 +367,16 @@ class TestWithoutKernels:
         request.param(copy, copy / file.name)
         return copy.parent, BROKEN[request.param]
 
-    each = pytest.mark.parametrize("broken", BROKEN, indirect=True, ids=lambda f: f.__name__)
+    # Each is a process: a few of them quick, of each reason one.
+    each = pytest.mark.parametrize(
+        "broken",
+        [
+            f if f in QUICK else pytest.param(f, marks=pytest.mark.integration, id=f.__name__)
+            for f in BROKEN
+        ],
+        indirect=True,
+        ids=lambda f: f.__name__,
+    )
 
     @each
     def test_the_reference_runs_with_one_warning(self, processes, broken):
@@ -383,7 +395,7 @@ class TestWithoutKernels:
         assert "TORCHDROPOUT_BACKEND=reference" in message
 
     some = pytest.mark.parametrize(
-        "broken", [truncate, noted_at_length], indirect=True, ids=lambda f: f.__name__
+        "broken", [noted_at_length], indirect=True, ids=lambda f: f.__name__
     )
 
     @some

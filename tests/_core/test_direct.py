@@ -139,22 +139,6 @@ class TestTakes:
             assert not direct.takes(torch.ones(3))
 
     @pytest.mark.parametrize(
-        ("name", "value"), [("_C", None), ("is_dynamo_compiling", lambda: True)]
-    )
-    def test_closed_without_kernels_and_to_the_compiler(self, name, value, monkeypatch):
-        monkeypatch.setattr(direct, name, value)
-        before = torch.get_rng_state()
-        x, out = torch.ones(3), torch.empty(3)
-        assert not direct.takes(x)
-        assert shortest(x) is None
-        for call in (MASK, NOISE):
-            for into in (None, x, out):
-                assert (
-                    direct.by_kernel(x, call, into) is direct.by_kernel(x, call, into, True) is None
-                )
-        assert torch.equal(torch.get_rng_state(), before)
-
-    @pytest.mark.parametrize(
         ("strides", "needed", "dtype"),
         [
             (None, (True, True, True), torch.float32),

@@ -9,7 +9,7 @@ from oracle import dropout, same_bits
 from torchdropout import Key
 from torchdropout import functional as F
 from torchdropout._core import ops
-from torchdropout._core.ops import _keep_bits, _keys, _masked_affine
+from torchdropout._core.ops import _keys, _masked_affine
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 AFFINES = {"plain": (1.25, 0.0, 0.0), "alpha": (0.9, 0.3, -0.7)}
@@ -143,16 +143,6 @@ def test_a_key_is_drawn_by_a_gpu_only_in_a_capture_that_nothing_watches(
     assert ops.captures(torch.device("cuda")) is (capturing and not compiling and not watched)
     assert not ops.captures(torch.device("cpu"))
     assert not ops.captures(None)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_a_select_of_bits_is_one_of_numbers(dtype):
-    x = torch.tensor([1.5, -0.0, torch.inf, torch.nan, -2.0, torch.nan], dtype=dtype)
-    keep = torch.tensor([True, True, False, True, False, False])
-    expected = torch.tensor([1.5, -0.0, 0.0, torch.nan, 0.0, 0.0], dtype=dtype)
-    found = _keep_bits._bits_where(keep, x)
-    assert found.dtype == dtype
-    assert same_bits(found, expected)
 
 
 @pytest.mark.parametrize("fuses", [False, True])

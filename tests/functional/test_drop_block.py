@@ -53,16 +53,6 @@ def test_the_rate_of_seeds_gives_p(block, p):
         assert abs(-math.expm1(covering * math.log1p(-rate)) - p) <= covering * 2.0**-33
 
 
-@pytest.mark.parametrize("block", [2, 3, 7])
-@pytest.mark.parametrize("p", [0.05, 0.5])
-def test_every_place_is_dropped_at_the_same_rate(block, p):
-    """20,000 planes: each place within 6 sigma of p, corners, borders and middle alike."""
-    planes = 20_000
-    y = F.drop_block2d(torch.ones(planes, 1, 7, 8), p, block, key=KEY)
-    rates = (y == 0).double().mean((0, 1))
-    assert float((rates - p).abs().max()) < 6 * math.sqrt(p * (1 - p) / planes)
-
-
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_scale_by_count(per_channel):
     x = torch.randn(16, 3, 9, 9, dtype=torch.float64)

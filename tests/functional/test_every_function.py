@@ -408,11 +408,6 @@ class FakeCudaGenerator(torch.Generator):
     device = torch.device("cuda")
 
 
-def _moved(x):
-    memory = torch.full((2 * x.numel(),), 7.0)
-    return memory.narrow(0, 1, x.numel()).view(x.shape)
-
-
 TYPE, VALUE = ArgumentTypeError, ArgumentValueError
 # What is given, the error, and what it says, of an argument that a variant may take.
 REFUSED = {

@@ -118,21 +118,3 @@ def test_the_shortest_way_draws_what_the_call_draws(part):
     x = torch.randn(4, 3, 5)
     y = in_part(x, 0.3, 2**64 - 3, 9, part)
     assert torch.equal(y, F.dropout(x, 0.3, key=Key(2**64 - 3, 9), layout=part))
-
-
-@needs_kernels
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"p": 0.0},
-        {"p": 1.0},
-        {"p": 1.5},
-        {"p": 1},
-        {"seed": torch.tensor(5)},
-        {"x": torch.ones(2, 3, device="meta")},
-    ],
-    ids=str,
-)
-def test_the_shortest_way_leaves_other_calls_alone(change):
-    given = {"x": torch.ones(2, 3), "p": 0.3, "seed": 5} | change
-    assert in_part(**given, stream=0, part=Part(Axis(0, 1), 3)) is None

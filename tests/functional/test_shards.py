@@ -116,21 +116,10 @@ def test_a_sparse_tensor_is_refused_before_the_parts(monkeypatch):
 
 
 class Given:
-    """A DTensor, which notes how it is spread anew, and what its gradient is."""
+    """A DTensor, as far as it is looked at."""
 
-    def __init__(self, shape, mesh=None, error=None):
-        self.shape, self.ndim = shape, len(shape)
-        self.device_mesh = mesh
-        self.placements, self.error = (), error
-
-    def redistribute(self, placements):
-        if self.error is not None:
-            raise self.error
-        self.placements = placements
-        return self
-
-    def to_local(self, grad_placements):
-        return written(self.placements), written(grad_placements)
+    def __init__(self, shape, mesh):
+        self.shape, self.device_mesh = shape, mesh
 
 
 HERE, ELSEWHERE = (SimpleNamespace(get_coordinate=lambda n=n: n) for n in ([0], None))

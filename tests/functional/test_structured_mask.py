@@ -188,19 +188,6 @@ class TestRefuses:
 
 
 class TestModules:
-    MODULES = (
-        (
-            td.nn.NMDropout(2, 4, dim=1, scale_by_keep=False),
-            "NMDropout(n=2, m=4, dim=1, scale_by_keep=False)",
-        ),
-        (td.nn.NMDropout(), "NMDropout(n=2, m=4)"),
-        (td.nn.ColumnDropout(0.25), "ColumnDropout(p=0.25, mode=batch)"),
-        (
-            td.nn.ColumnDropout(0.25, dim=1, mode="row", scale_by_keep=False),
-            "ColumnDropout(p=0.25, mode=row, dim=1, scale_by_keep=False)",
-        ),
-    )
-
     def test_the_rate_of_n_of_m_is_read_only(self):
         module = td.nn.NMDropout(1, 4)
         assert module.p == 0.75

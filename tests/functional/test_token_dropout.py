@@ -146,22 +146,6 @@ class TestTransforms:
         )
 
 
-def test_every_order_of_the_kept_is_equally_likely():
-    """Chi-square over all 60 ordered choices of 3 of 5, 120,000 samples.
-
-    It sees a choice off by a tenth of its rate nearly always (noncentrality 20 for one choice,
-    1,200 for all), and a uniform one fails it once in 10^6: 122.3 is that quantile of chi-square
-    with 59 degrees of freedom.
-    """
-    n = 120_000
-    _, places = F.token_dropout(torch.ones(n, 5, 1), 0.4, return_indices=True, key=Key(11))
-    code = (places * torch.tensor([25, 5, 1])).sum(1)
-    orders = [a * 25 + b * 5 + c for a, b, c in itertools.permutations(range(5), 3)]
-    counts = torch.bincount(code, minlength=125)[orders].double()
-    assert counts.sum() == n
-    assert ((counts - n / 60) ** 2 / (n / 60)).sum() < 122.3
-
-
 class TestRefuses:
     @pytest.fixture(autouse=True)
     def _draws_nothing(self):

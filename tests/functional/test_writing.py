@@ -118,6 +118,15 @@ def test_overlaps_partially_is_exact_at_any_byte(data):
     assert overlaps_partially(a, b) == truly_overlaps_partially(a, b)
 
 
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_neighbours_of_a_byte_apart(n):
+    """Once wrong: [-3] with n = 1 and others, where one byte of the last element is shared."""
+    for distance in range(-4 * n - 5, 4 * n + 6):
+        a = torch.frombuffer(BYTES, dtype=torch.float32, offset=1024, count=n)
+        b = torch.frombuffer(BYTES, dtype=torch.float32, offset=1024 + distance, count=n)
+        assert overlaps_partially(a, b) == (0 < abs(distance) < 4 * n)
+
+
 VIEWS = {
     "column halves": (lambda m: (m[:, :4], m[:, 4:]), False),
     "even and odd columns": (lambda m: (m[:, ::2], m[:, 1::2]), False),

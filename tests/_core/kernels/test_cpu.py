@@ -471,6 +471,20 @@ class TestOutsideTheContract:
             assert result_in_a_fork(lambda: equal_or_refused(x, numbers, expected)) == 0
 
     @each_backend
+    def test_shapes_that_do_not_fit_are_refused(self, backend):
+        # Once wrong: the kernel checked none of them, and read past the end of keys or strides.
+        x, key = torch.ones(4, 9), KEY.tensor()
+        many = [torch.zeros(*n, 2, dtype=torch.int64) for n in ((2,), (5,), (4, 9, 1))]
+        cases = [(one, [1]) for one in many[:2]] + [(many[2], []), (key, [1]), (key, [1, 1, 1])]
+        cases += [(key[:1], [9, 1]), (key.repeat(2), [9, 1])]
+        for call in (operator, reference.masked_affine):
+            for one, strides in cases:
+                with backends.use(backend), pytest.raises((RuntimeError, ValueError, IndexError)):
+                    call(x, one, 0.5, 2.0, 0.0, 0.0, 0, strides)
+        with backends.use(backend), pytest.raises((RuntimeError, ValueError)):  # of twice the bytes
+            operator(x, key.int(), 0.5, 2.0, 0.0, 0.0, 0, [9, 1])
+
+    @each_backend
     @pytest.mark.parametrize("dtype", COMPLEX, ids=str)
     def test_complex_constants(self, backend, dtype):
         # Once wrong: the reference adds the shift to both parts and takes 0 for the drop value, the

@@ -90,9 +90,9 @@ def test_equals_the_definition_with_many_keys(backend):
 
 @each_backend
 def test_vectors(backend):
-    """One number at a time, from float64 zeros: its bits."""
+    """One number at a time, from float64 zeros: its bits; of the reference, which is slow, some."""
     with backends.use(backend):
-        for law, seed, stream, index, _, value in NOISE:
+        for law, seed, stream, index, _, value in NOISE[:: 7 if backend == "reference" else 1]:
             zero = torch.zeros(1, dtype=torch.float64)
             y = operator(zero, Key(seed, stream).tensor(), law, 0.0, 1.0, as_int64(index), [1])
             assert same_bits(y, torch.tensor([value], dtype=torch.float64))
