@@ -106,3 +106,16 @@ def test_a_graph_reads_the_rate_from_a_tensor(monkeypatch, name):
     assert module._traced_rate() is module._rate
     vars(module)["_rate"] = None  # as under a mode that makes no real tensors
     assert torch.equal(call(module, tensors), expected)
+
+
+def test_a_graph_of_a_token_dropout_has_a_number_until_it_changes(monkeypatch):
+    """A graph for one length is faster."""
+    module, x, seen = td.nn.TokenDropout(0.3), torch.randn(2, 9, 3), []
+    home = sys.modules[type(module).__module__]
+    monkeypatch.setattr(home, "is_dynamo_compiling", lambda: True)
+    monkeypatch.setattr(home.F, "token_dropout", lambda x, p, *_, **__: seen.append(p) or x)
+    for p in (0.3, 0.3, 0.5):
+        module.p = p
+        module(x, key=KEY)
+    assert seen[:2] == [0.3, 0.3]
+    assert seen[2] is module._rate
