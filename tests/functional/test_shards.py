@@ -1,4 +1,4 @@
-"""What a variant needs of DTensors, without one: `test_distributed.py` has them."""
+"""How the draws of DTensors are divided, without one: `test_distributed.py` has them."""
 
 import math
 import sys
