@@ -1,7 +1,5 @@
 """torch.compile and torch.export: the bits of eager, for a key and for a seed."""
 
-import copy
-import pickle
 import warnings
 
 import pytest
@@ -17,6 +15,7 @@ from strategies import keys
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError
 from torchdropout.models.schedule import DropoutScheduler, Linear
+from variants import MODULES, first
 
 
 @pytest.fixture(autouse=True)
@@ -228,16 +227,6 @@ def test_compiled_transforms():
     assert_same(compiled(function), function, torch.randn(3, 32))
 
 
-@pytest.mark.integration
-def test_eval_and_p_zero_draw_nothing():
-    for p, training in ((0.5, False), (0.0, True)):
-        torch.manual_seed(2)
-        before = torch.get_rng_state()
-        x = torch.randn(4, generator=torch.Generator().manual_seed(0))
-        assert torch.equal(compiled(F.dropout)(x, p, training), x)
-        assert torch.equal(torch.get_rng_state(), before)
-
-
 class Net(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -281,118 +270,41 @@ def test_wrong_arguments_raise_the_same_error():
         compiled(F.dropout)(torch.ones(3), 1.5)
 
 
-def test_a_layout_that_does_not_fit_raises_the_same_error():
-    layout = td.MaskLayout.of((8, 6)).at((4,))
-    with pytest.raises(Exception, match=r"shape \(9, 6\), placed at \(4, 0\), reaches beyond"):
-        compiled(F.dropout)(torch.ones(9, 6), 0.3, layout=layout)
-
-
 class Twice(torch.nn.Module):
     def forward(self, x):
         return x * 2
 
 
-class AddBiased(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.drop = td.nn.DropoutAdd(0.1)
-        # No parameter: its gradient is a sum, which the compiler may take in another order.
-        self.register_buffer("bias", torch.randn(6))
-
-    def forward(self, x):
-        return self.drop(x, x * 2, self.bias)
-
-
-class Embedded(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.drop = td.nn.EmbeddingDropout(torch.nn.Embedding(6, 6), 0.1)
-
-    def forward(self, x):
-        return x * self.drop(torch.arange(6), 1.5)
-
-
-class ZonedOut(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.zoneout = td.nn.Zoneout(0.1)
-
-    def forward(self, x):
-        return self.zoneout(x * 2, x)
-
-
-class Attending(torch.nn.Module):
-    """Each of the first dimension attends by rows of 18."""
-
-    def __init__(self, need_weights=False):
-        super().__init__()
-        self.attention = td.nn.MultiheadAttention(18, 2, dropout=0.1, batch_first=True)
-        self.need_weights = need_weights
-
-    def forward(self, x):
-        rows = x.reshape(len(x), 6, 18)
-        y, weights = self.attention(rows, rows, rows, need_weights=self.need_weights)
-        return (y if weights is None else y * weights.sum(-1, keepdim=True)).reshape_as(x)
-
-
-# Each for an x of (64, 3, 6, 6).
-MODULES = {
-    "Dropout": lambda: td.nn.Dropout(0.1),
-    "Dropout in place": lambda: torch.nn.Sequential(Twice(), td.nn.Dropout(0.1, True)),
-    "Dropout1d": lambda: torch.nn.Sequential(torch.nn.Flatten(2), td.nn.Dropout1d(0.1)),
-    "Dropout2d": lambda: td.nn.Dropout2d(0.1),
-    "Dropout3d": lambda: td.nn.Dropout3d(0.1),
-    "AlphaDropout": lambda: td.nn.AlphaDropout(0.1),
-    "FeatureAlphaDropout": lambda: td.nn.FeatureAlphaDropout(0.1),
-    "DropPath": lambda: td.nn.DropPath(0.1),
-    "DropPath, unscaled": lambda: td.nn.DropPath(0.1, scale_by_keep=False),
-    "StochasticDepth": lambda: td.nn.StochasticDepth(0.1, "batch"),
-    "LockedDropout": lambda: td.nn.LockedDropout(0.1),
-    "EmbeddingDropout": Embedded,
-    "DropoutAdd": AddBiased,
-    "DropBlock1d": lambda: torch.nn.Sequential(torch.nn.Flatten(2), td.nn.DropBlock1d(0.1, 4)),
-    "DropBlock2d": lambda: td.nn.DropBlock2d(0.1, 3),
-    "DropBlock2d by count": lambda: td.nn.DropBlock2d(0.1, 2, scale="count", per_channel=False),
-    "DropBlock3d": lambda: td.nn.DropBlock3d(0.1, 2),
-    "MultiSampleDropout": lambda: td.nn.MultiSampleDropout(0.1, Twice(), 3),
-    "MultiSampleDropout, batched": lambda: td.nn.MultiSampleDropout(0.1, Twice(), 3, batched=True),
-    "Zoneout": ZonedOut,
-    "ColumnDropout": lambda: td.nn.ColumnDropout(0.1),
-    "ColumnDropout by sample": lambda: td.nn.ColumnDropout(
-        0.1, dim=2, mode="row", scale_by_keep=False
-    ),
-    "MultiheadAttention": lambda: Attending(need_weights=True),
-    "WeightDrop": lambda: td.nn.WeightDrop(torch.nn.Linear(6, 6), 0.1, ("weight", "bias")),
-}
-# Noise by the attribute that says how much.
-NOISE = {
-    "GaussianDropout": (lambda: td.nn.GaussianDropout(0.1), "p"),
-    "GaussianDropout in place": (lambda: td.nn.GaussianDropout(0.1, True), "p"),
-    "GaussianNoise": (lambda: td.nn.GaussianNoise(0.1), "sigma"),
-    "UniformDropout": (lambda: td.nn.UniformDropout(0.1), "beta"),
-}
+# One graph has several modules, which compiles faster than one each. Tokens have a graph of the
+# first p, and the others break theirs.
+APART = ("LSTM", "GRU", "LayerDrop", "TokenDropout", "TokenDropout, ordered")
+NAMES = [name for name, m in MODULES.items() if m.p is not None and name not in APART]
+BELOW_ONE = ("GaussianDropout", "FeatureGaussianDropout", "UniformDropout")
 # Rising, falling, the ends: 1 has the graph of the others, 0 another.
 POSITIVE = [0.1, 0.2, 1 / 3, 0.5, 0.999, 1.0, 1e-9, 0.25]
 
 
 class Each(torch.nn.Module):
-    """Call another module on each part of x by its first dimension, and join the results."""
+    """Call modules of the registry on tensors of their own, and join the results."""
 
     def __init__(self, names):
         super().__init__()
-        self.models = torch.nn.ModuleList(MODULES[name]() for name in names)
+        self.names = names
+        self.models = torch.nn.ModuleList(MODULES[name].built(0.1) for name in names)
 
-    def forward(self, x):
-        parts = zip(self.models, x.unbind(), strict=True)
-        return torch.cat([model(part).flatten() for model, part in parts])
+    def forward(self, *tensors):
+        parts = zip(self.models, tensors, strict=True)
+        return torch.cat([first(model(*own)).flatten() for model, own in parts])
 
 
 def set_p(model, p):
+    if isinstance(model, Each):
+        for name, module in zip(model.names, model.models, strict=True):
+            setattr(module, MODULES[name].p, min(p, 0.999) if name in BELOW_ONE else p)
+        return
     for module in model.modules():
         if isinstance(module, torch.nn.modules.dropout._DropoutNd):
             module.p = p
-        if isinstance(module, torch.nn.MultiheadAttention):
-            module.dropout = p
 
 
 def whole_step(function, model, x):
@@ -422,45 +334,28 @@ def graphs():
 class TestPIsAnInputOfTheGraph:
     """docs/decisions/0009: one graph for every p above 0, with the bits of eager at each."""
 
-    # Several in a graph, which compiles faster than one each: a module that needs another graph is
-    # one too many among them, too. At 0 a module in the graph of the others would draw a key.
+    # A module that needs another graph is one too many among several. At 0 a module in the graph of
+    # the others would draw a key.
     @pytest.mark.integration
-    @pytest.mark.parametrize("names", [[*MODULES][at::4] for at in range(4)], ids=", ".join)
+    @pytest.mark.parametrize("names", [NAMES[at::4] for at in range(4)], ids=", ".join)
     def test_one_graph_for_all_p_above_zero_and_one_for_zero(self, names):
-        model, x = Each(names), torch.randn(len(names), 64, 3, 6, 6)
+        model, tensors = Each(names), [MODULES[name].tensors() for name in names]
         function = compiled(model, backend="aot_eager")
-        for p in POSITIVE:
+        for p in [*POSITIVE, 0.0, 0.7]:
             set_p(model, p)
-            assert_same_step(function, model, x)
-        assert graphs() == 1
-        set_p(model, 0.0)
-        assert_same_step(function, model, x)
-        assert graphs() == 2
-        set_p(model, 0.7)
-        assert_same_step(function, model, x)
-        assert graphs() == 2
-
-    @pytest.mark.integration
-    @pytest.mark.parametrize("name", NOISE)
-    def test_noise_of_any_size_has_one_graph_and_none_another(self, name):
-        make, attribute = NOISE[name]
-        module, x = make(), torch.randn(64, 3)
-        model = torch.nn.Sequential(Twice(), module)
-        function = compiled(model, backend="aot_eager")
-        for amount in (0.1, 1 / 3, 0.999, 1e-9, 0.25):
-            setattr(module, attribute, amount)
-            assert_same_step(function, model, x)
-        assert graphs() == 1
-        for amount in (0.0, 0.7):
-            setattr(module, attribute, amount)
-            assert_same_step(function, model, x)
-        assert graphs() == 2
-        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-            setattr(other[1], attribute, 0.6)
-            assert_same_step(compiled(other, backend="aot_eager"), other, x)
-        with pytest.raises(ValueError, match=f"Expected `{attribute}`"):
-            setattr(module, attribute, float("nan"))
-        assert getattr(module, attribute) == 0.7
+            results = []
+            for run in (function, model):
+                torch.manual_seed(5)
+                y = run(*tensors)
+                weights = torch.linspace(-1, 2, len(y))
+                learned = [p for p in model.parameters() if p.requires_grad]
+                gradients = torch.autograd.grad((y * weights).sum(), learned) if learned else ()
+                results.append(([y.detach(), torch.rand(1)], gradients))
+            (got, slopes), (expected, known) = results
+            assert all(map(torch.equal, got, expected))
+            for a, b in zip(slopes, known, strict=True):
+                torch.testing.assert_close(a, b)
+            assert graphs() == (1 if p in POSITIVE else 2)
 
     @pytest.mark.integration
     @pytest.mark.parametrize(
@@ -490,47 +385,6 @@ class TestPIsAnInputOfTheGraph:
             seen.append(graphs())
         # The first POSITIVE is the 0.1 that it was.
         assert seen == [1, 1, *[2] * len(POSITIVE), 3, 3]
-
-    @pytest.mark.integration
-    def test_tokens_keep_the_length_as_a_constant_where_p_stays(self):
-        drop = td.nn.TokenDropout(0.5)
-
-        def function(x):
-            y = drop(x)
-            return y * 2 if y.shape[1] > 4 else y  # of a size that may be any, this raises
-
-        x = torch.randn(3, 10, 4)
-        drop.p = 0.5
-        assert_same(compiled(function, backend="aot_eager"), function, x)
-        for other in (copy.deepcopy(drop), pickle.loads(pickle.dumps(drop))):
-            assert not other._changes
-            other.p = 0.6
-            assert other._changes
-            assert pickle.loads(pickle.dumps(other))._changes
-        drop.p = 0.6
-        # Where the graph may be broken, eager asks.
-        function_in_parts = torch.compile(function, backend="aot_eager")
-        for p in (*POSITIVE, 0.95, 0.6):
-            drop.p = p
-            assert_same(function_in_parts, function, x)
-            before = graphs()
-        for p in (0.3, 0.35, 0.4, 0.45, 0.65, 0.7):
-            drop.p = p
-            assert_same(function_in_parts, function, x)
-        assert graphs() == before
-
-    @pytest.mark.integration
-    def test_tokens_under_transforms(self):
-        drop, x = td.nn.TokenDropout(0.5), torch.randn(4, 3, 10, 2)
-
-        def function(x):
-            return torch.func.vmap(lambda row: drop(row), randomness="different")(x)
-
-        compiled_function = compiled(function, backend="aot_eager")
-        for p in (0.6, 0.7, 0.2):
-            drop.p = p
-            assert_same(compiled_function, function, x)
-        assert graphs() == 3  # vmap has no rules for a size that may be any
 
     # Each pair of values of two of the three.
     @pytest.mark.integration
@@ -576,17 +430,6 @@ class TestPIsAnInputOfTheGraph:
                 torch.testing.assert_close(got, expected)
 
     @pytest.mark.integration
-    @pytest.mark.parametrize("whole", [True, False])
-    def test_a_recurrent_layer_with_a_key(self, whole):
-        layer = td.nn.LSTM(3, 4, zoneout_hidden=0.1, zoneout_cell=0.2, recurrent_dropout=0.1)
-        x, key = torch.randn(3, 2, 3), td.Key(2**63 + 5, 3)
-        with torch._dynamo.config.patch(allow_rnn=whole):
-            function = torch.compile(layer, backend="aot_eager", fullgraph=whole)
-            for p in (0.1, 0.3, 0.5):
-                layer.zoneout_hidden = layer.recurrent_dropout = p
-                torch.testing.assert_close(function(x, key=key), layer(x, key=key))
-
-    @pytest.mark.integration
     def test_alpha_of_a_p_that_is_an_argument(self):
         """To the compiler a symbol, whose root it would round in another way than Python."""
         x = torch.randn(4, 8, dtype=torch.float64)
@@ -630,11 +473,15 @@ class TestPIsAnInputOfTheGraph:
     @pytest.mark.integration
     def test_attention_without_weights(self):
         """Eager it is computed in blocks, and rounds otherwise."""
-        model, x = Attending(), torch.randn(8, 3, 6, 6)
-        function = compiled(model, backend="aot_eager")
+        model, x = td.nn.MultiheadAttention(18, 2, 0.1, batch_first=True), torch.randn(8, 6, 18)
+
+        def attend(x):
+            return model(x, x, x, need_weights=False)[0]
+
+        function = compiled(attend, backend="aot_eager")
         for p in (0.1, 0.5, 1.0, 0.3):
-            set_p(model, p)
-            got, expected = whole_step(function, model, x), whole_step(model, model, x)
+            model.dropout = p
+            got, expected = whole_step(function, model, x), whole_step(attend, model, x)
             for a, b in zip(got, expected, strict=True):
                 torch.testing.assert_close(a, b)
             assert torch.equal(got[-1], expected[-1])
@@ -669,13 +516,9 @@ class TestPIsAnInputOfTheGraph:
         "backend", ["inductor", pytest.param("aot_eager", marks=pytest.mark.slow)]
     )
     def test_a_schedule_of_twenty_steps(self, backend):
-        """A model of many kinds: as many graphs as with one p, and one more at p = 0."""
-        names = [name for name in MODULES if "1d" not in name]
-        if backend == "inductor":  # whose compiler takes its time
-            names = ["Dropout", "AlphaDropout", "DropPath", "DropBlock2d"]
-        kinds = [MODULES[name]() for name in names]
-        model = torch.nn.Sequential(*kinds)
-        model.requires_grad_(False)  # sums, which the compiler may take in another order
+        """A model of several kinds: as many graphs as with one p, and one more at p = 0."""
+        kinds = (td.nn.Dropout, td.nn.AlphaDropout, td.nn.DropPath)
+        model = torch.nn.Sequential(*(kind(0.1) for kind in kinds), td.nn.DropBlock2d(0.1, 3))
         scheduler = DropoutScheduler(model, Linear(19))
         function, x = compiled(model, backend=backend), torch.randn(64, 3, 6, 6)
         seen, ps = [], set()
@@ -686,70 +529,6 @@ class TestPIsAnInputOfTheGraph:
             scheduler.step()
         assert len(ps) == 20
         assert seen == [1] + [2] * 19
-
-    @pytest.mark.integration
-    def test_dtypes(self):
-        model = torch.nn.Sequential(*(MODULES[k]() for k in ("Dropout", "AlphaDropout")))
-        for dtype in (torch.float16, torch.bfloat16, torch.float64):
-            torch._dynamo.reset()
-            function, x = compiled(model, backend="aot_eager"), torch.randn(40).to(dtype)
-            for p in (0.3, 1.0):
-                set_p(model, p)
-                assert_same_step(function, model, x)
-
-    @pytest.mark.integration
-    def test_a_complex_input_and_a_nested_one(self):
-        drop = td.nn.Dropout(0.3)
-        function = compiled(drop, backend="aot_eager")
-        z = torch.randn(40, dtype=torch.complex64)
-        parts = [torch.randn(2, 3), torch.randn(4, 3)]
-        nested = torch.nested.nested_tensor(parts, layout=torch.jagged)
-        for p in POSITIVE[:3]:
-            drop.p = p
-            assert torch.equal(seeded(function, z)[0], seeded(drop, z)[0])
-            got, expected = seeded(function, nested)[0], seeded(drop, nested)[0]
-            assert torch.equal(got.values(), expected.values())
-        assert graphs() == 2  # one for each input
-
-    @pytest.mark.integration
-    def test_transforms(self):
-        model = torch.nn.Sequential(torch.nn.Linear(6, 6), td.nn.Dropout(0.3), td.nn.DropPath(0.2))
-        parameters = {name: p.detach() for name, p in model.named_parameters()}
-
-        def loss(parameters, row):
-            return torch.func.functional_call(model, parameters, (row,)).square().sum()
-
-        gradient = torch.func.grad(loss)
-        per_sample = torch.func.vmap(gradient, in_dims=(None, 0), randomness="different")
-        functions = [compiled(f, backend="aot_eager") for f in (gradient, per_sample)]
-        x = torch.randn(5, 4, 6)
-        for p in (0.3, 0.5, 0.7):
-            set_p(model, p)
-            for function, plain in zip(functions, (gradient, per_sample), strict=True):
-                got, expected = seeded(function, parameters, x)[0], seeded(plain, parameters, x)[0]
-                for name in parameters:
-                    torch.testing.assert_close(got[name], expected[name])
-        assert graphs() == 2
-
-    @pytest.mark.integration
-    def test_dynamic_shapes(self):
-        model = torch.nn.Sequential(td.nn.Dropout(0.1), td.nn.DropBlock1d(0.1, 2))
-        function = compiled(model, backend="aot_eager", dynamic=True)
-        for n, p in enumerate((0.3, 0.5, 0.7)):
-            set_p(model, p)
-            assert_same_step(function, model, torch.randn(5 + n, 3, 9 - n))
-        assert graphs() == 1
-
-    @pytest.mark.integration
-    def test_checkpointing(self):
-        model = torch.nn.Sequential(Twice(), td.nn.Dropout(0.3), td.nn.AlphaDropout(0.2))
-        function = compiled(
-            lambda x: checkpoint(model, x, use_reentrant=False), backend="aot_eager"
-        )
-        for p in (0.3, 0.5, 0.7):
-            set_p(model, p)
-            assert_same_step(function, model, torch.randn(64))
-        assert graphs() == 1
 
     def test_p_set_between_forward_and_backward(self):
         drop, x = td.nn.Dropout(0.2), torch.ones(64, requires_grad=True)
@@ -791,21 +570,6 @@ class TestPIsAnInputOfTheGraph:
         assert drop._rate.constants[0] == 0.6
 
     @pytest.mark.integration
-    def test_what_reads_p_itself_has_it_as_a_constant(self):
-        """A subclass with a forward of its own, or a function: right, at a graph for each p."""
-
-        class Own(td.nn.Dropout):
-            def forward(self, x):
-                return F.dropout(x, self.p, self.training) * 2
-
-        own = Own(0.3)
-        function = compiled(own, backend="aot_eager")
-        for n, p in enumerate((0.3, 0.5, 0.7)):
-            own.p = p
-            assert_same_step(function, own, torch.randn(64))
-            assert graphs() == n + 1
-
-    @pytest.mark.integration
     @pytest.mark.parametrize("strict", [True, False])
     def test_an_exported_program_holds_p_as_a_number(self, strict):
         model = torch.nn.Sequential(td.nn.Dropout(0.3), td.nn.DropBlock1d(0.3, 2)).train()
@@ -817,29 +581,6 @@ class TestPIsAnInputOfTheGraph:
 
 class TestTheStateBesideP:
     """It is in no pickle and no state_dict, and follows p wherever a module goes."""
-
-    def test_pickles_have_none_and_get_one(self):
-        drop = td.nn.DropBlock2d(0.3, 3)
-        state = drop.__getstate__()
-        assert not [name for name, value in state.items() if isinstance(value, torch.Tensor)]
-        older = td.nn.DropBlock2d.__new__(td.nn.DropBlock2d)
-        older.__setstate__(state)
-        for other in (
-            older,
-            copy.copy(drop),
-            copy.deepcopy(drop),
-            pickle.loads(pickle.dumps(drop)),
-        ):
-            assert torch.equal(other._rate.constants, drop._rate.constants)
-            other.p = 0.6
-        assert drop.p == 0.3
-        assert torch.equal(drop._rate.constants, td.nn.DropBlock2d(0.3, 3)._rate.constants)
-
-    def test_a_replica_has_its_own_from_when_it_is_set(self):
-        drop = td.nn.Dropout(0.3)
-        replica = drop._replicate_for_data_parallel()
-        replica.p = 0.6
-        assert (drop._rate.constants[0], replica._rate.constants[0]) == (0.3, 0.6)
 
     def test_made_or_set_in_inference_mode(self):
         with torch.inference_mode():
@@ -858,12 +599,6 @@ class TestTheStateBesideP:
             for p in (0.3, 0.4, 0.5):
                 drop.p = p
                 assert_same_step(function, drop, torch.randn(64))
-
-    def test_tracers_record_a_number(self):
-        graph = torch.fx.symbolic_trace(td.nn.Dropout(0.3))
-        (call,) = [n for n in graph.graph.nodes if n.op == "call_function"]
-        assert call.target is F.dropout
-        assert call.args[1] == 0.3
 
 
 def saved_bytes(function, x):

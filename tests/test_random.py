@@ -264,12 +264,3 @@ def test_the_compiler_captures_none_of_our_operators():
             lacking.append(name)
     assert {"torchdropout::keep_bits.tensor", "torchdropout::scale_of"} <= set(names)
     assert lacking == []
-
-
-def test_fx_records_a_call_with_a_key():
-    class Keyed(torch.nn.Module):
-        def forward(self, x):
-            return F.dropout(x, 0.5, self.training, key=Key(7, 3))
-
-    x = torch.ones(100)
-    assert torch.equal(torch.fx.symbolic_trace(Keyed())(x), Keyed()(x))

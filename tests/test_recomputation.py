@@ -20,6 +20,7 @@ from torch.utils.checkpoint import (
 
 import torchdropout as td
 from torchdropout import functional as F
+from variants import FUNCTIONS
 
 
 @pytest.fixture(autouse=True)
@@ -37,52 +38,15 @@ def numbers(*shape):
 W = numbers(12, 12).sin()
 
 
-def volume(x):
-    return x.reshape(2, 2, 3, 4, 6)
+def around(name):
+    """A function of the registry between operators that are recomputed, and its input."""
+    x, *rest = FUNCTIONS[name].tensors(torch.float64)
 
+    def function(x):
+        y = FUNCTIONS[name]((x * 1.1).tanh(), *rest)
+        return (y.sin() * 1.5).cos().square().sum()
 
-FAMILY = {
-    "alpha_dropout": lambda x: F.alpha_dropout(x, 0.4, True),
-    "column_dropout": lambda x: F.column_dropout(x, 0.4),
-    "concrete_dropout": lambda x: F.concrete_dropout(x, x.mean(), temperature=1.0),
-    "drop_block1d": lambda x: F.drop_block1d(x, 0.3, 3),
-    "drop_block2d": lambda x: F.drop_block2d(x[None], 0.3, 2, scale="count"),
-    "drop_block3d": lambda x: F.drop_block3d(volume(x), 0.2, 2),
-    "drop_connect": lambda x: x.sin() @ F.drop_connect(x[0, :, :6], 0.4).repeat(2, 2),
-    "drop_path": lambda x: F.drop_path(x.view(12, 24), 0.4, True),
-    "dropout": lambda x: F.dropout(x, 0.4),
-    "dropout1d": lambda x: F.dropout1d(x, 0.4),
-    "dropout2d": lambda x: F.dropout2d(x[None], 0.4),
-    "dropout3d": lambda x: F.dropout3d(volume(x), 0.4),
-    "dropout_add": lambda x: F.dropout_add(x, x * 2, 0.4, bias=x[0, 0]),
-    "embedding_dropout": lambda x: F.embedding_dropout(torch.arange(6), x[0], 0.4),
-    "feature_alpha_dropout": lambda x: F.feature_alpha_dropout(x, 0.4, True),
-    "feature_gaussian_dropout": lambda x: F.feature_gaussian_dropout(x, 0.4),
-    "gaussian_dropout": lambda x: F.gaussian_dropout(x, 0.4),
-    "gaussian_noise": lambda x: F.gaussian_noise(x, 0.4),
-    "keep_mask": lambda x: x * F.keep_mask(x.shape, 0.4),
-    "locked_dropout": lambda x: F.locked_dropout(x, 0.4),
-    "multi_sample_dropout": lambda x: F.multi_sample_dropout(x, 0.4, 3),
-    "n_m_dropout": F.n_m_dropout,
-    "r_drop": lambda x: F.r_drop(F.dropout(x, 0.4), F.dropout(x, 0.4)),
-    "scaled_dot_product_attention": lambda x: F.scaled_dot_product_attention(
-        x, x, x, dropout_p=0.4
-    ),
-    "token_dropout": F.token_dropout,
-    "uniform_dropout": lambda x: F.uniform_dropout(x, 0.8),
-    "variational_conv2d": lambda x: F.variational_conv2d(
-        x[None], W[:, :4].reshape(3, 4, 2, 2).sin(), x[:3, :4, :4].reshape(3, 4, 2, 2)
-    ),
-    "variational_dropout": lambda x: F.variational_dropout(x, x * 0.1),
-    "variational_linear": lambda x: F.variational_linear(x, W, x[:2].reshape(12, 12)),
-    "zoneout": lambda x: F.zoneout(x, x.cos(), 0.4),
-}
-
-
-def around(function, x):
-    """The function between operators that are recomputed and such that are expensive to."""
-    y = function((x @ W).tanh())
-    return (y.sin() * 1.5).cos().square().sum()
+    return function, x
 
 
 def deep(x):
@@ -91,9 +55,10 @@ def deep(x):
     return (y @ W).sin().square().sum()
 
 
-def assert_gradient(function):
+def assert_gradient(function, x=None):
     """The derivative along one direction is that of finite differences."""
-    x, direction, step = numbers(4, 6, 12), numbers(288).cos().view(4, 6, 12), 1e-6
+    x = numbers(4, 6, 12) if x is None else x
+    direction, step = numbers(x.numel()).cos().view(x.shape), 1e-6
 
     def value(x):
         torch.manual_seed(7)
@@ -135,19 +100,19 @@ def in_region(kind, function):
     return lambda x: checkpoint(function, x, use_reentrant=kind == "reentrant")
 
 
-def test_all_of_the_family():
-    own = {name for name in vars(F) if not name.startswith("_") and callable(getattr(F, name))}
-    assert own == set(FAMILY)
-
-
 @pytest.mark.parametrize(
     ("budget", "aggressive", "kind"),
     [
-        (0.0, False, None),
         (0.5, False, None),
-        (1.0, True, None),
-        (0.0, False, "MUST_SAVE"),
-        (0.5, False, "PREFER_SAVE"),
+        *(
+            pytest.param(*case, marks=pytest.mark.integration)
+            for case in (
+                (0.0, False, None),
+                (1.0, True, None),
+                (0.0, False, "MUST_SAVE"),
+                (0.5, False, "PREFER_SAVE"),
+            )
+        ),
     ],
 )
 def test_gradient_of_a_model(budget, aggressive, kind):
@@ -172,21 +137,22 @@ def test_gradient_under_a_budget_of_a_region(budget):
 @pytest.mark.parametrize("name", ["token_dropout", "drop_block1d", "gaussian_dropout"])
 def test_gradient_of_other_operators(name):
     with config.patch(activation_memory_budget=0.0):
-        assert_gradient(compiled(functools.partial(around, FAMILY[name])))
+        function, x = around(name)
+        assert_gradient(compiled(function), x)
 
 
 SETTINGS = list(itertools.product([0.0, 0.25, 0.5, 0.75, 1.0], [False, True]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize(("budget", "aggressive"), SETTINGS)
 def test_gradient_of_the_family(name, budget, aggressive):
     with config.patch(activation_memory_budget=budget, aggressive_recomputation=aggressive):
         for kind in (None, "reentrant", "not reentrant", "MUST_SAVE", "PREFER_SAVE"):
             torch._dynamo.reset()
-            function = functools.partial(around, FAMILY[name])
-            assert_gradient(compiled(in_region(kind, function)))
+            function, x = around(name)
+            assert_gradient(compiled(in_region(kind, function)), x)
 
 
 @pytest.mark.slow
@@ -207,11 +173,12 @@ def test_gradient_by_inductor(budget, aggressive, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize(("budget", "aggressive"), [(0.0, False), (0.5, False), (1.0, True)])
 def test_gradient_of_the_family_by_inductor(name, budget, aggressive):
     with config.patch(activation_memory_budget=budget, aggressive_recomputation=aggressive):
-        assert_gradient(compiled(functools.partial(around, FAMILY[name]), "inductor"))
+        function, x = around(name)
+        assert_gradient(compiled(function, "inductor"), x)
 
 
 @pytest.mark.integration

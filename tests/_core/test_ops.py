@@ -2,15 +2,14 @@
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils.checkpoint import CheckpointPolicy, checkpoint
+from torch.utils.checkpoint import CheckpointPolicy
 
-from oracle import dropout, mask, same_bits
-from torchdropout import Key, MaskLayout, backends
+from oracle import dropout, same_bits
+from torchdropout import Key
 from torchdropout import functional as F
 from torchdropout._core import ops
-from torchdropout._core.ops import _keep_bits, _keys, _masked_affine
+from torchdropout._core.ops import _keys, _masked_affine
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 AFFINES = {"plain": (1.25, 0.0, 0.0), "alpha": (0.9, 0.3, -0.7)}
@@ -27,10 +26,6 @@ def drawn(x):
 def seeded(function, *args):
     torch.manual_seed(5)
     return function(*args)
-
-
-def doubles(*shape):
-    return torch.randn(shape, dtype=torch.float64, requires_grad=True)
 
 
 class TestOpcheck:
@@ -67,38 +62,9 @@ class TestOpcheck:
 
 
 class TestGradients:
-    @pytest.mark.parametrize("affine", AFFINES)
-    def test_gradcheck_of_every_order_and_direction(self, affine):
-        def function(x):
-            return ops.masked_affine(x, KEY.tensor(), 0.3, *AFFINES[affine], 3, [5, 1]) * x
-
-        x = doubles(4, 5)
-        assert torch.autograd.gradcheck(
-            function, (x,), check_forward_ad=True, check_batched_grad=True
-        )
-        assert torch.autograd.gradgradcheck(
-            function, (x,), check_fwd_over_rev=True, check_rev_over_rev=True
-        )
-
     def test_gradcheck_complex(self):
         x = torch.randn(3, 4, dtype=torch.complex128, requires_grad=True)
         assert torch.autograd.gradcheck(keyed, (x,), check_forward_ad=True)
-
-    def test_a_gradient_does_not_depend_on_the_output(self):
-        x = torch.zeros(64, requires_grad=True)
-        (got,) = torch.autograd.grad(keyed(x).sum(), x)
-        assert torch.equal(got != 0, mask(KEY, 0.3, (64,), MaskLayout.of((64,))))
-
-    @pytest.mark.parametrize("backend", backends.available())
-    def test_saves_at_most_the_key(self, backend):
-        """The operator saves the key's tensor; the short way keeps its numbers instead."""
-        saved = []
-        hooks = torch.autograd.graph.saved_tensors_hooks(
-            lambda t: saved.append(t) or t, lambda t: t
-        )
-        with backends.use(backend), hooks:
-            drawn(torch.randn(1000, requires_grad=True))
-        assert [t.nbytes for t in saved] == ([16] if backend == "reference" else [])
 
 
 class TestFunctionTransforms:
@@ -112,36 +78,6 @@ class TestFunctionTransforms:
         assert torch.equal(torch.func.jacfwd(keyed)(x), diagonal.diag())
         hessian = torch.func.hessian(lambda x: (keyed(x) * x).sum())(x)
         assert torch.equal(hessian, 2 * diagonal.diag())
-
-    @pytest.mark.parametrize(
-        "transform",
-        [
-            lambda f: torch.func.jacrev(torch.func.jacrev(f)),
-            lambda f: torch.func.jacfwd(torch.func.jacrev(f)),
-            lambda f: torch.func.jacrev(torch.func.jacfwd(f)),
-            lambda f: torch.func.jacfwd(torch.func.jacfwd(f)),
-            lambda f: torch.func.grad(lambda x: torch.func.jacrev(torch.func.grad(f))(x).sum()),
-        ],
-        ids=["rev-rev", "fwd-rev", "rev-fwd", "fwd-fwd", "third-order"],
-    )
-    def test_nested_derivatives(self, transform):
-        x = torch.randn(6, dtype=torch.float64)
-        diagonal = dropout(torch.ones_like(x), 0.3, KEY)
-        got = transform(lambda x: (keyed(x) * keyed(x) * x).sum())(x)
-        expected = transform(lambda x: (diagonal * x * (diagonal * x) * x).sum())(x)
-        torch.testing.assert_close(got, expected)
-
-    @pytest.mark.parametrize("batched", [True, False])
-    def test_vmap_error_raises_as_torch_does(self, batched):
-        x = torch.ones(3, 8)
-        function = drawn if batched else (lambda row: row + drawn(torch.ones(8)))
-        for dropout_like in (function, torch.nn.functional.dropout):
-            with pytest.raises(RuntimeError, match="randomness error mode"):
-                torch.func.vmap(dropout_like)(x)
-        before = torch.get_rng_state()
-        with pytest.raises(RuntimeError):
-            torch.func.vmap(function, randomness="error")(x)
-        assert torch.equal(torch.get_rng_state(), before)
 
     @pytest.mark.parametrize("in_dim", [0, 1, 2])
     def test_vmap_over_any_dimension(self, in_dim):
@@ -172,15 +108,6 @@ class TestFunctionTransforms:
         expected = seeded(torch.func.vmap(drawn, randomness="different"), torch.ones(3, 64))
         assert torch.equal(y, expected)
 
-    def test_grad_of_vmap(self):
-        x = torch.ones(3, 64)
-
-        def loss(x):
-            return torch.func.vmap(drawn, randomness="different")(x).sum()
-
-        y = seeded(torch.func.vmap(drawn, randomness="different"), x)
-        assert torch.equal(seeded(torch.func.grad(loss), x), y)
-
 
 class TestTracing:
     @pytest.mark.parametrize("mode", ["real", "fake", "symbolic"])
@@ -189,70 +116,6 @@ class TestTracing:
         x = torch.randn(4, 6)
         graph = make_fx(function, tracing_mode=mode)(x)
         assert torch.equal(seeded(graph, x), seeded(function, x))
-
-    @pytest.mark.parametrize("function", [keyed, drawn])
-    def test_meta_tensors_have_shape_dtype_and_strides(self, function):
-        x = torch.empty(2, 3, 4, 5, device="meta").to(memory_format=torch.channels_last)
-        y = function(x.bfloat16())
-        assert (y.device.type, y.dtype, y.stride()) == ("meta", torch.bfloat16, x.stride())
-
-    @pytest.mark.parametrize("size", [(), (3,), (2, 3)])
-    def test_fake_keys(self, size):
-        with FakeTensorMode():
-            keys = _keys._draw_keys(torch.empty(0, dtype=torch.int64), size)
-        assert (keys.shape, keys.dtype) == ((*size, 2), torch.int64)
-
-
-class TestCheckpoint:
-    @staticmethod
-    def _run(wrap, function):
-        torch.manual_seed(3)
-        x = torch.linspace(1, 2, 64).requires_grad_()
-        y = wrap(lambda x: function(x * 3).sin(), x)
-        (gradient,) = torch.autograd.grad(y.sum(), x) if wrap is _plain else _backward(y, x)
-        return y.detach(), gradient, torch.rand(1)
-
-    @pytest.mark.parametrize("reentrant", [True, False])
-    def test_a_key_needs_no_saved_generator(self, reentrant):
-        def wrap(f, x):
-            return checkpoint(f, x, use_reentrant=reentrant, preserve_rng_state=False)
-
-        plain = self._run(_plain, keyed)
-        for got, expected in zip(self._run(wrap, keyed), plain, strict=True):
-            assert torch.equal(got, expected)
-
-
-def _plain(function, x):
-    return function(x)
-
-
-def _backward(y, x):
-    y.sum().backward()
-    return (x.grad,)
-
-
-class TestRandomness:
-    def test_one_64_bit_seed_a_call_whatever_is_dropped(self):
-        torch.manual_seed(9)
-        for _ in range(3):
-            Key.draw()
-        expected = torch.get_rng_state()
-        torch.manual_seed(9)
-        F.dropout(torch.ones(()), 0.5)
-        F.dropout(torch.ones(1000, 7, dtype=torch.bfloat16), 0.1)
-        F.dropout(torch.ones(0), 1.0)
-        assert torch.equal(torch.get_rng_state(), expected)
-
-    @pytest.mark.parametrize("threads", [1, 2, 3])
-    def test_threads_do_not_enter(self, threads):
-        before = torch.get_num_threads()
-        try:
-            torch.set_num_threads(threads)
-            y = keyed(torch.ones(1 << 19))
-        finally:
-            torch.set_num_threads(before)
-        probe = mask(KEY, 0.3, (64,), MaskLayout(2**18 - 32, (1,)))
-        assert torch.equal(y[2**18 - 32 : 2**18 + 32] != 0, probe)
 
 
 def test_in_a_capture_the_device_draws_the_key(monkeypatch):
@@ -280,34 +143,6 @@ def test_a_key_is_drawn_by_a_gpu_only_in_a_capture_that_nothing_watches(
     assert ops.captures(torch.device("cuda")) is (capturing and not compiling and not watched)
     assert not ops.captures(torch.device("cpu"))
     assert not ops.captures(None)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_a_select_of_bits_is_one_of_numbers(dtype):
-    x = torch.tensor([1.5, -0.0, torch.inf, torch.nan, -2.0, torch.nan], dtype=dtype)
-    keep = torch.tensor([True, True, False, True, False, False])
-    expected = torch.tensor([1.5, -0.0, 0.0, torch.nan, 0.0, 0.0], dtype=dtype)
-    found = _keep_bits._bits_where(keep, x)
-    assert found.dtype == dtype
-    assert same_bits(found, expected)
-
-
-@pytest.mark.parametrize(
-    ("compiling", "exporting", "there", "dtype"),
-    [
-        (True, False, True, torch.float32),
-        (False, False, True, torch.float32),
-        (True, True, True, torch.float32),
-        (True, False, False, torch.float32),
-        (True, False, True, torch.complex64),
-    ],
-)
-def test_where_a_graph_sees_into_a_dropout(monkeypatch, compiling, exporting, there, dtype):
-    monkeypatch.setattr(_masked_affine, "is_dynamo_compiling", lambda: compiling)
-    monkeypatch.setattr(_masked_affine._torch, "is_exporting", lambda: exporting)
-    monkeypatch.setattr(_masked_affine, "fusing", {"cpu"} if there else {"cuda"})
-    fuses = compiling and not exporting and there and not dtype.is_complex
-    assert _masked_affine._fuses(torch.ones(2, dtype=dtype)) is fuses
 
 
 @pytest.mark.parametrize("fuses", [False, True])

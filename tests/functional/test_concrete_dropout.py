@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, special, stats
+from scipy import integrate, special
 
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
@@ -45,27 +45,6 @@ def test_equals_the_definition(p, temperature):
         torch.testing.assert_close(y, defined(x, p, temperature), rtol=1e-11, atol=1e-13)
 
 
-def test_the_law_of_the_factor():
-    """Kolmogorov-Smirnov on 200,000 factors against the distribution in closed form.
-
-    At a level of 1e-6 it sees a distance of 0.006 of the distribution functions, as that between
-    p = 0.3 and p = 0.306. And the share of z > 1/2 is p, within 6 sigma.
-    """
-    n, p, t = 200_000, 0.3, 0.1
-    y = F.concrete_dropout(torch.ones(n, dtype=torch.float64), LOGIT, True, t, key=Key(0)).numpy()
-    z = 1 - 0.7 * y
-    inside = z[(z > 1e-12) & (z < 1 - 1e-12)]
-
-    def below(z):
-        return special.expit(t * special.logit(z) - special.logit(p))  # P(Z < z)
-
-    low, high = below(1e-12), below(1 - 1e-12)
-    result = stats.kstest(inside, lambda z: (below(z) - low) / (high - low))
-    assert len(inside) > 0.8 * n
-    assert result.pvalue > 1e-6
-    assert abs((z > 0.5).mean() - p) < 6 * math.sqrt(p * (1 - p) / n)
-
-
 @pytest.mark.parametrize(("p", "mean"), [(0.1, 0.9987), (0.5, 1.0)])
 def test_the_mean_that_the_docs_state(p, mean):
     def factor(u):
@@ -92,14 +71,6 @@ def test_extreme_p(dtype):
         assert of_logit == 0
 
 
-def test_a_p_for_each_channel():
-    p = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64).view(3, 1)
-    x = randn(4, 3, 5)
-    y = F.concrete_dropout(x, p.logit(), key=KEY)
-    expected = defined(x, p.numpy())
-    torch.testing.assert_close(y, expected, rtol=1e-11, atol=1e-13)
-
-
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_the_gradient_of_p_is_summed_in_the_compute_type(dtype):
     """2**16 terms: in bfloat16 itself a sum of them stops growing at 256."""
@@ -123,19 +94,8 @@ def test_only_x_the_parameter_and_the_key_are_kept():
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        (
-            {"input": [1.0]},
-            ArgumentTypeError,
-            r"`input` to be a tensor, got input=\[1.0\] \(list\)",
-        ),
         ({"input": torch.ones(2, 3, dtype=torch.int64)}, ArgumentTypeError, "convert it first"),
         ({"input": torch.ones(2, 3) * 1j}, ArgumentTypeError, "a floating-point tensor"),
-        (
-            {"p_logit": 0.1},
-            ArgumentTypeError,
-            r"`p_logit` to be a floating-point tensor, log\(p / \(1 - p\)\), got p_logit=0.1",
-        ),
-        ({"p_logit": torch.tensor(1)}, ArgumentTypeError, "`p_logit`"),
         (
             {"p_logit": torch.zeros(2, 1, 3)},
             ArgumentValueError,
@@ -156,8 +116,6 @@ def test_only_x_the_parameter_and_the_key_are_kept():
         ({"temperature": -0.1, "training": False}, ArgumentValueError, "got temperature=-0.1"),
         ({"temperature": math.nan}, ArgumentValueError, "got temperature=nan"),
         ({"temperature": math.inf}, ArgumentValueError, "got temperature=inf"),
-        ({"temperature": "0.1"}, ArgumentTypeError, r"got temperature='0.1' \(str\)"),
-        ({"temperature": True}, ArgumentTypeError, "got temperature=True"),
     ],
 )
 def test_refusals_draw_nothing(change, error, words):

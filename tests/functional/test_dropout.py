@@ -6,11 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from oracle import dropout, same_bits
-from strategies import keys, layouts, probabilities, tensors
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
@@ -18,56 +14,10 @@ from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 KEY = Key(5, 2**40 + 1)
 
 
-@pytest.mark.integration
-def test_equals_the_definition():
-    """Every dtype, memory layout, key, p and kind of sharing, over 10**5 elements."""
-    elements = 0
-
-    @settings(max_examples=2200)
-    @given(st.data())
-    def property_(data):
-        nonlocal elements
-        x = data.draw(tensors(max_side=8))
-        p, key = data.draw(probabilities), data.draw(keys)
-        if data.draw(st.booleans()):
-            layout = data.draw(layouts(x.shape))
-            got = F.dropout(x, p, True, key=key, layout=layout)
-        else:
-            dims = data.draw(st.sets(st.integers(-x.ndim, x.ndim - 1)) if x.ndim else st.just(()))
-            shared = tuple({d % x.ndim for d in dims})
-            layout = MaskLayout.of(tuple(x.shape), shared)
-            got = F.dropout(x, p, True, key=key, broadcast_dims=shared)
-        assert same_bits(got, dropout(x, p, key, layout))
-        assert got.stride() == torch.empty_like(x).stride()
-        elements += x.numel()
-
-    property_()
-    assert elements >= 10**5
-
-
-class TestIdentity:
-    def test_the_input_is_not_modified(self):
-        x = torch.randn(100)
-        copy, version = x.clone(), x._version
-        F.dropout(x, 0.5)
-        assert torch.equal(x, copy)
-        assert x._version == version
-
-
 class TestMask:
     def test_elements_of_an_expanded_input_are_dropped_one_by_one(self):
         y = F.dropout(torch.ones(1).expand(1000), 0.5, key=KEY)
         assert torch.equal(y, F.dropout(torch.ones(1000), 0.5, key=KEY))
-
-    def test_does_not_depend_on_the_sharding(self):
-        x = torch.randn(8, 10)
-        whole = F.dropout(x, 0.3, key=KEY)
-        layout = MaskLayout.of((8, 10))
-        columns = [
-            F.dropout(x[:, start : start + 5], 0.3, key=KEY, layout=layout.at((0, start)))
-            for start in (0, 5)
-        ]
-        assert torch.equal(torch.cat(columns, 1), whole)
 
     def test_streams_and_seeds_are_independent(self):
         """Pairs of masks agree in half their bits, within 7 sigma of 2**16 fair coins."""
@@ -181,13 +131,6 @@ def test_compiled_an_array_is_refused_as_p():
         call(X, np.array(0.5))
 
 
-def test_keep_mask_is_the_mask_of_dropout():
-    for p in (0.0, 0.3, 1.0):
-        kept = F.keep_mask((3, 50), p, key=KEY, broadcast_dims=(0,))
-        assert kept.dtype == torch.bool
-        assert torch.equal(kept, F.dropout(torch.ones(3, 50), p, key=KEY, broadcast_dims=(0,)) != 0)
-
-
 @pytest.mark.parametrize(
     "shape", [lambda x: x.shape, lambda x: (x.shape[0], 7), lambda x: x.size()]
 )
@@ -209,7 +152,6 @@ def test_keep_mask_of_a_traced_shape_is_drawn_in_each_call(shape):
     ("args", "kwargs", "error", "words"),
     [
         (((2, -1), 0.5), {}, ArgumentValueError, "`shape` to be sizes of 0 or more, got shape=(2"),
-        ((3, 0.5), {}, ArgumentTypeError, "`shape` to be a sequence of sizes (integers), got sha"),
         (((2**70,), 0.5), {}, ArgumentValueError, "`shape` to be sizes below 2**63, got shape="),
         (
             ((2**40,) * 2, 0.5),
@@ -217,7 +159,6 @@ def test_keep_mask_of_a_traced_shape_is_drawn_in_each_call(shape):
             ArgumentValueError,
             "`shape` to be a shape of fewer than 2**62 ele",
         ),
-        (((2,), 0.5), {"device": 3}, ArgumentTypeError, "`device` to be a torch.device or the n"),
         (((2,), 0.5), {"device": "gpu"}, ArgumentValueError, "got device='gpu' (str)"),
         (((2,), 2.0), {}, ArgumentValueError, "got p=2.0 (float)"),
     ],

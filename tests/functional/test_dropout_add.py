@@ -2,22 +2,18 @@
 
 import itertools
 import math
-import weakref
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.autograd import forward_ad
 
 from oracle import FLOATS, layouts_of, mask, same_bits
 from strategies import keys, layouts, probabilities, seeds
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
-from torchdropout._core import direct
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
-from torchdropout.functional import _bernoulli
 
 KEY = Key(2**63 + 5, 2**40 + 1)
 ALL_BACKENDS = backends.available()
@@ -32,6 +28,11 @@ COMBINATIONS = [
     for bias in dict.fromkeys((None, x, torch.float32 if x in HALVES else x))
 ]
 BIASED = [dtypes for dtypes in COMBINATIONS if dtypes[2] is not None]
+SOME = [
+    (torch.float64, torch.float64, torch.float64),
+    (torch.bfloat16, torch.float32, torch.bfloat16),
+    (torch.float16, torch.float16, None),
+]
 
 
 @pytest.fixture(params=BACKENDS)
@@ -155,34 +156,6 @@ class TestValues:
                     y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
                 assert same_bits(y, expected), (name, shape, count)
 
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-    @pytest.mark.parametrize("p", [0.0, 2.0**-20, 0.1, 0.3, 0.5, 0.999, 1.0])
-    def test_is_the_composition_bit_for_bit(self, backend, dtype, p):
-        for bias in (None, dtype):
-            x, residual, bias = triple((dtype, dtype, bias), (9, 70))
-            y = F.dropout_add(x, residual, p, bias=bias, key=KEY)
-            assert same_bits(y, composition(x, residual, bias, p, key=KEY))
-
-    @pytest.mark.parametrize("dtypes", [c for c in COMBINATIONS if c[0] in HALVES], ids=str)
-    def test_of_16_bits_is_rounded_once(self, backend, dtypes):
-        """One rounding of the float32 computation, which the composition does not give."""
-        x, residual, bias = triple(dtypes, (16, 64))
-        y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
-        wide = [t if t is None else t.float() for t in (x, residual, bias)]
-        once = composition(*wide, key=KEY)
-        assert y.dtype == residual.dtype
-        assert same_bits(y, once.to(residual.dtype))
-        if residual.dtype in HALVES:
-            branch = x if bias is None else (x + bias).to(x.dtype)
-            several = residual + F.dropout(branch, 0.3, key=KEY)
-            assert not torch.equal(y, several.to(residual.dtype))
-
-    def test_a_float32_residual_is_not_rounded_to_16_bits(self, backend):
-        x, residual = torch.zeros(8, dtype=torch.bfloat16), torch.full((8,), 1 + 2.0**-20)
-        y = F.dropout_add(x, residual, 0.5, key=KEY)
-        assert y.dtype == torch.float32
-        assert torch.equal(y, residual)
-
     @pytest.mark.parametrize("dtype", FLOATS)
     def test_special_values(self, backend, dtype):
         """inf and NaN at a dropped place vanish; signs of zeros are those of the sums."""
@@ -198,14 +171,6 @@ class TestValues:
             assert same_bits(y.nan_to_num(nan=3.0, posinf=5.0), expected.nan_to_num(3.0, 5.0))
             dropped = ~keep & ~residual.isnan()
             assert torch.equal(y[dropped], residual[dropped])
-
-    def test_sums_of_float16_do_not_overflow_on_the_way(self, backend):
-        x = torch.full((64,), 60000.0, dtype=torch.float16)
-        y = F.dropout_add(x, -x, 0.5, bias=x, key=KEY)
-        keep = F.keep_mask((64,), 0.5, key=KEY)
-        assert torch.equal(y, torch.where(keep, torch.inf, -60000.0).half())  # 2 * 120000 - 60000
-        y = F.dropout_add(x, -x, 0.25, bias=-x / 2, key=KEY)
-        assert bool(y.isfinite().all())
 
     def test_layouts_and_an_expanded_residual(self, backend):
         x, residual, bias = triple(shape=(2, 3, 4, 5))
@@ -224,8 +189,8 @@ class TestValues:
 
 
 class TestIdentity:
-    @pytest.mark.parametrize(("p", "training"), [(0.3, False), (0.0, True), (1.0, False)])
-    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    @pytest.mark.parametrize(("p", "training"), [(0.3, False), (0.0, True)])
+    @pytest.mark.parametrize("dtypes", SOME, ids=str)
     def test_eval_and_p_zero_are_the_sum_and_draw_nothing(self, backend, dtypes, p, training):
         x, residual, bias = triple(dtypes, grad=True)
         before = torch.get_rng_state()
@@ -244,66 +209,6 @@ class TestIdentity:
             assert same_bits(bias.grad, torch.full_like(bias, 6))
 
 
-class TestMask:
-    @pytest.mark.parametrize("dim", [0, 1, 2])
-    def test_does_not_depend_on_the_sharding(self, backend, dim):
-        x, residual, bias = triple(shape=(6, 10, 14))
-        whole = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
-        layout, parts = MaskLayout.of((6, 10, 14)), []
-        for start in range(0, x.shape[dim], 3):
-            place = (slice(None),) * dim + (slice(start, start + 3),)
-            parts.append(
-                F.dropout_add(
-                    x[place],
-                    residual[place],
-                    0.3,
-                    bias=bias[start : start + 3] if dim == 2 else bias,
-                    key=KEY,
-                    layout=layout.at((0,) * dim + (start,)),
-                )
-            )
-        assert torch.equal(torch.cat(parts, dim), whole)
-
-    def test_gradients_of_shards_are_parts_of_the_whole(self, backend):
-        x, residual, bias = triple(shape=(6, 10), grad=True)
-        y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
-        whole = torch.autograd.grad(y.sum(), (x, bias))
-        parts, sums = [], []
-        for start in (0, 2, 4):
-            layout = MaskLayout.of((6, 10)).at((start,))
-            part = x.detach()[start : start + 2].requires_grad_()
-            y = F.dropout_add(
-                part, residual[start : start + 2], 0.3, bias=bias, key=KEY, layout=layout
-            )
-            gradients = torch.autograd.grad(y.sum(), (part, bias))
-            parts.append(gradients[0])
-            sums.append(gradients[1])
-        assert torch.equal(torch.cat(parts), whole[0])
-        torch.testing.assert_close(sum(sums), whole[1])
-
-
-class TestSource:
-    @pytest.mark.parametrize("on_cpu", [True, False])
-    @pytest.mark.parametrize("captures", [True, False])
-    @pytest.mark.parametrize("source", [None, "key", "generator"])
-    def test_the_seed_of_the_kernel(self, monkeypatch, on_cpu, captures, source):
-        """None is for a kernel that draws it last; a CUDA graph draws a tensor."""
-        monkeypatch.setattr(direct, "add_draws", lambda x: on_cpu)
-        monkeypatch.setattr(_bernoulli.ops, "captures", lambda device: captures)
-        generator = torch.Generator().manual_seed(3) if source == "generator" else None
-        named = KEY if source == "key" else None
-        call = _bernoulli.numbers(
-            _bernoulli.inverted(0.5), named, generator, 0, None, torch.ones(2)
-        )
-        if source is None:
-            kind = type(None) if on_cpu else torch.Tensor if captures else int
-            assert type(call.seed) is kind
-            assert call.stream == 0
-        else:
-            expected = named or Key.draw(torch.Generator().manual_seed(3))
-            assert (call.seed, call.stream) == (expected.seed, expected.stream)
-
-
 def summed(x, residual, bias):
     return F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
 
@@ -312,27 +217,20 @@ class TestGradients:
     # Once wrong, with a 1-D input: `wide.sum(())` is a sum over all dimensions, not over none:
     # "_MaskedAddBackward returned an invalid gradient at index 2 - got []".
     @pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 2)], ids=str)
-    @pytest.mark.parametrize("extra", [{}, {"broadcast_dims": (0,)}], ids=str)
-    def test_gradcheck(self, backend, shape, extra):
+    def test_gradcheck(self, backend, shape):
         def function(x, residual, bias):
-            y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY, **extra)
+            y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY, broadcast_dims=(0,))
             return y * y  # so that second derivatives are not zero
 
         inputs = triple((torch.float64,) * 3, shape, grad=True)
         assert torch.autograd.gradcheck(function, inputs)
         assert torch.autograd.gradgradcheck(function, inputs)
 
-    def test_gradcheck_without_bias(self, backend):
-        inputs = triple((torch.float64, torch.float64, None), (2, 3), grad=True)[:2]
-        function = lambda x, r: F.dropout_add(x, r, 0.3, key=KEY).square()  # noqa: E731
-        assert torch.autograd.gradcheck(function, inputs, check_forward_ad=True)
-        assert torch.autograd.gradgradcheck(function, inputs)
-
     @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
-    @pytest.mark.parametrize("p", [0.3, 0.5])
-    def test_of_x_and_residual_are_exact_and_of_bias_nearly(self, backend, dtypes, p):
+    def test_of_x_and_residual_are_exact_and_of_bias_nearly(self, backend, dtypes):
         """The gradient of x is the product rounded once. That of bias is within half a unit of the
         float64 sum, plus what 300 roundings of the float32 sum can add."""
+        p = 0.3
         x, residual, bias = triple(dtypes, (300, 24), grad=True)
         y = F.dropout_add(x, residual, p, bias=bias, key=KEY)
         g = normal(300, 24, dtype=residual.dtype, seed=5)
@@ -384,8 +282,8 @@ class TestGradients:
 
     @pytest.mark.parametrize("wanted", list(itertools.product([True, False], repeat=3)), ids=str)
     @pytest.mark.parametrize("biased", [True, False])
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-    def test_of_those_that_require_one(self, backend, wanted, biased, dtype):
+    def test_of_those_that_require_one(self, backend, wanted, biased):
+        dtype = torch.bfloat16
         dtypes = (dtype, torch.float32, dtype if biased else None)
         g = normal(6, 37, seed=9)
         inputs = triple(dtypes, grad=True)
@@ -406,8 +304,8 @@ class TestGradients:
                 assert tensor is None or tensor.grad is None
 
     # Once wrong, with a 1-D input: as above.
-    @pytest.mark.parametrize("shape", [(37,), (6, 37), (2, 3, 4, 5)], ids=str)
-    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    @pytest.mark.parametrize("shape", [(37,), (2, 3, 4, 5)], ids=str)
+    @pytest.mark.parametrize("dtypes", SOME, ids=str)
     def test_an_expanded_gradient(self, backend, dtypes, shape):
         results = []
         for loss in (lambda y: y.sum(), lambda y: (y * torch.ones_like(y)).sum()):
@@ -432,7 +330,7 @@ class TestGradients:
             assert same_bits(got[1], expected[1])
             torch.testing.assert_close(got[2], expected[2])
 
-    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
+    @pytest.mark.parametrize("dtypes", SOME, ids=str)
     def test_create_graph_rounds_no_more_often(self, backend, dtypes):
         x, residual, _ = triple(dtypes)
         x.requires_grad_()
@@ -443,21 +341,6 @@ class TestGradients:
         (expected,) = torch.autograd.grad(summed(x, residual, None), x, g.detach())
         assert same_bits(got.detach(), expected)
 
-    @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
-    def test_at_most_16_bytes_are_kept_for_the_backward(self, backend, dtypes):
-        x, residual, bias = triple(dtypes, (50, 20), grad=True)
-        saved = []
-        keep = torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t)
-        branch = x * 1  # saves nothing itself
-        watched = weakref.ref(branch)
-        with keep:
-            y = F.dropout_add(branch, residual, 0.3, bias=bias)
-        assert sum(t.nbytes for t in saved) <= 16
-        del branch
-        assert watched() is None  # the autograd node does not hold it either
-        y.sum().backward()
-        assert x.grad is not None
-
 
 def seeded(function, *args):
     torch.manual_seed(5)
@@ -465,23 +348,6 @@ def seeded(function, *args):
 
 
 class TestTransforms:
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-    def test_jvp_and_dual_numbers(self, dtype):
-        inputs, tangents = triple((dtype,) * 3), triple((dtype,) * 3, (6, 37))
-        tangents = [t.flip(-1) for t in tangents]
-        y, tangent = torch.func.jvp(summed, inputs, tuple(tangents))
-        assert torch.equal(y, summed(*inputs))
-        assert torch.equal(tangent, summed(*tangents))
-        with forward_ad.dual_level():
-            duals = map(forward_ad.make_dual, inputs, tangents)
-            y, tangent = forward_ad.unpack_dual(summed(*duals))
-            assert torch.equal(y, summed(*inputs))
-            assert torch.equal(tangent, summed(*tangents))
-            only = forward_ad.make_dual(inputs[1], tangents[1])
-            assert torch.equal(
-                forward_ad.unpack_dual(summed(inputs[0], only, inputs[2])).tangent, tangents[1]
-            )
-
     @pytest.mark.parametrize("in_dims", [(0, 0, 0), (0, 0, None), (0, None, None), (None, 0, 0)])
     @pytest.mark.parametrize("randomness", ["same", "different"])
     def test_vmap(self, in_dims, randomness):
@@ -498,45 +364,6 @@ class TestTransforms:
         for i, key in enumerate(keys):
             sample = [t[i] if d == 0 else t for t, d in zip(whole, in_dims, strict=True)]
             assert torch.equal(y[i], composition(*sample, key=key))
-
-
-class TestCompile:
-    @pytest.fixture(autouse=True)
-    def fresh(self):
-        torch._dynamo.reset()
-        yield
-        torch._dynamo.reset()
-
-    @staticmethod
-    def _step(function, inputs):
-        torch.manual_seed(1)
-        y = function(*inputs)
-        wanted = [t for t in inputs if t is not None]
-        return y.detach(), *torch.autograd.grad(y.float().square().sum(), wanted), torch.rand(1)
-
-    @pytest.mark.integration
-    @pytest.mark.parametrize(
-        "dtypes",
-        [(torch.float32,) * 3, (torch.bfloat16, torch.float32, torch.bfloat16)],
-        ids=str,
-    )
-    # tests/test_compile.py has inductor, with the other functions.
-    @pytest.mark.parametrize(
-        "backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
-    )
-    def test_fullgraph_equals_eager(self, dtypes, backend):
-        def function(x, residual, bias):
-            return F.dropout_add(x, residual, 0.3, bias=bias)
-
-        inputs = triple(dtypes, grad=True)
-        got = self._step(torch.compile(function, fullgraph=True, backend=backend), inputs)
-        y, *gradients, drawn = self._step(function, inputs)
-        assert same_bits(got[0], y)
-        assert torch.equal(got[-1], drawn)
-        assert same_bits(got[2], gradients[1])
-        for a, b in zip(got[1:-1], gradients, strict=True):
-            torch.testing.assert_close(a, b)
-        assert torch.equal(got[1] == 0, gradients[0] == 0)
 
 
 def test_autocast(backend):
@@ -563,20 +390,6 @@ def test_autocast(backend):
     torch.testing.assert_close(
         linear.weight.grad, branch_gradient.T @ x.bfloat16().float(), rtol=2**-7, atol=2**-7
     )
-
-
-def test_threads_that_call_at_once_do_not_mix():
-    """Large enough that the kernel lets other threads run."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    x, residual, bias = triple(shape=(300, 100))
-
-    def run(i):
-        return F.dropout_add(x, residual, 0.3, bias=bias, key=Key(i))
-
-    with ThreadPoolExecutor(4) as pool:
-        for i, y in enumerate(pool.map(run, range(24))):
-            assert torch.equal(y, composition(x, residual, bias, key=Key(i)))
 
 
 # Once wrong: no error of the library, some after a draw: "torchdropout.masked_affine.default"

@@ -380,7 +380,8 @@ class TestWriting:
         leaf = x.clone().requires_grad_()
         with torch.inference_mode():
             frozen = x.clone()
-        for target in (leaf, leaf[1:], x[:1].expand_as(x), frozen):
+        of_many = torch.stack([leaf, leaf]).unbind()[0]  # once it had drawn before torch refused
+        for target in (leaf, leaf[1:], x[:1].expand_as(x), frozen, of_many):
             values, version = target.detach().clone(), None if target is frozen else target._version
             with pytest.raises(RuntimeError):
                 draws_nothing_and_raises(v, target, inplace=True)
@@ -405,11 +406,6 @@ def draws_nothing_and_raises(function, *args, **kwargs):
 
 class FakeCudaGenerator(torch.Generator):
     device = torch.device("cuda")
-
-
-def _moved(x):
-    memory = torch.full((2 * x.numel(),), 7.0)
-    return memory.narrow(0, 1, x.numel()).view(x.shape)
 
 
 TYPE, VALUE = ArgumentTypeError, ArgumentValueError

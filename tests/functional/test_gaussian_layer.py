@@ -3,12 +3,7 @@
 import pytest
 import torch
 
-from torchdropout import Key
-from torchdropout._core.contract.noise import Law
 from torchdropout.functional import _gaussian_layer as layer
-from torchdropout.functional._learned import NoiseIndices
-
-KEY = Key(5, 6)
 
 
 def randn(*shape, seed=0):
@@ -21,19 +16,6 @@ LAYERS = {
     "one sample": (layer.Linear(), (4,), (3, 4)),
     "convolution": (layer.Convolution((2, 1), (1, 0), (1, 2), 2), (2, 4, 6, 7), (6, 2, 3, 2)),
 }
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_gradients_are_those_of_autograd(name):
-    of, *shapes = LAYERS[name]
-    x, weight = (randn(*shape, seed=n).requires_grad_() for n, shape in enumerate(shapes))
-    y = of.value(x, weight)
-    gradient = randn(*y.shape, seed=2)
-    expected = torch.autograd.grad(y, (x, weight), gradient)
-    found = of.gradients(gradient, x.detach(), weight.detach())
-    for a, b in zip(found, expected, strict=True):
-        assert a.shape == b.shape
-        torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -76,46 +58,3 @@ def test_the_root_has_a_derivative_of_zero_at_zero():
     assert torch.autograd.grad(root.sum(), variance)[0].tolist() == [0.0, 1.0, 0.25]
     with torch.no_grad():
         assert torch.equal(layer._root(variance), root)
-
-
-@pytest.mark.parametrize("grad", [False, True])
-def test_the_slope_of_the_output_by_the_variance(grad):
-    indices = NoiseIndices.of((4,), (), None)
-    variance = torch.tensor([0.0, 0.25, 4.0, 1.0], dtype=torch.float64)
-    e = indices.noise(Law.NORMAL, KEY.tensor(), torch.float64, variance.device)
-    with torch.set_grad_enabled(grad):
-        slope = layer._slope(variance, KEY.tensor(), indices)
-    expected = e / torch.tensor([torch.inf, 1.0, 4.0, 2.0])
-    torch.testing.assert_close(slope, expected, check_dtype=False)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
-def test_a_sample_and_its_derivatives(dtype):
-    indices = NoiseIndices.of((3, 4), (), None)
-    mean = randn(3, 4).to(dtype).requires_grad_()
-    variance = randn(3, 4, seed=1).square().to(dtype).requires_grad_()
-    e = indices.noise(Law.NORMAL, KEY.tensor(), dtype, mean.device)
-    y = layer.sampled(mean, variance, indices, KEY.tensor())
-    wide = [t.detach().to(e.dtype).requires_grad_() for t in (mean, variance)]
-    expected = wide[0] + wide[1].sqrt() * e
-    assert y.dtype == dtype
-    torch.testing.assert_close(y, expected.to(dtype))
-    gradient = randn(3, 4, seed=2).to(dtype)
-    found = torch.autograd.grad(y, (mean, variance), gradient)
-    wanted = torch.autograd.grad(expected, wide, gradient.to(e.dtype))
-    for a, b in zip(found, wanted, strict=True):
-        torch.testing.assert_close(a, b.to(dtype))
-    tangents = randn(2, 3, 4, seed=3).to(dtype)
-    for chosen in ((0,), (1,), (0, 1)):
-        primals = [(mean, variance)[n].detach() for n in chosen]
-
-        def call(*changed, chosen=chosen):
-            both = [mean.detach(), variance.detach()]
-            for n, t in zip(chosen, changed, strict=True):
-                both[n] = t
-            return layer.sampled(*both, indices, KEY.tensor())
-
-        _, tangent = torch.func.jvp(call, tuple(primals), tuple(tangents[n] for n in chosen))
-        by = (torch.ones_like(e), e / (2 * wide[1].detach().sqrt()))
-        expected = sum(tangents[n].to(e.dtype) * by[n] for n in chosen)
-        torch.testing.assert_close(tangent, expected.to(dtype))

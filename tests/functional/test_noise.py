@@ -4,15 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pytest
-import scipy.stats
 import torch
 
 from torchdropout import Key
 from torchdropout import functional as F
 from torchdropout._core.contract.noise import Law
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.errors import ArgumentValueError
 
 KEY = Key(8, 9)
 
@@ -34,47 +32,6 @@ KINDS = {
     "uniform_dropout": Kind(F.uniform_dropout, 0.4, Law.UNIFORM, 0.4, 0.0),
 }
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
-
-
-@each_kind
-def test_the_noise_of_all_dtypes_is_one(kind):
-    """Values that every dtype holds give float64's result, to 2 units in the last place of each."""
-    x = torch.randint(-8, 9, (1000,)) / 4
-    wide = kind.function(x.to(torch.float64), kind.size, key=KEY)
-    for dtype in (torch.float32, torch.float16, torch.bfloat16):
-        y = kind.function(x.to(dtype), kind.size, key=KEY)
-        largest = torch.maximum(wide.abs(), x.double().abs()).to(dtype)
-        unit = torch.nextafter(largest, largest.new_tensor(math.inf)) - largest
-        assert bool(((y.double() - wide).abs() <= 2 * unit.double()).all())
-
-
-LAWS = {
-    "gaussian_dropout": (1.0, scipy.stats.norm(1.0, 0.5)),
-    "gaussian_noise": (0.0, scipy.stats.norm(0.0, 0.3)),
-    "uniform_dropout": (1.0, scipy.stats.uniform(0.6, 0.8)),
-}
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_law(name):
-    """Kolmogorov and Smirnov's distance of 2**17 results at one value, below its 1e-6 quantile.
-
-    That is 0.0075; noise of 1.05 times the standard deviation is 0.012 away, or 0.0125 if uniform,
-    and seen in the second part.
-    """
-    n, (value, law) = 2**17, LAWS[name]
-    critical = math.sqrt(math.log(2 / 1e-6) / 2 / n)
-    kind = KINDS[name]
-    x = torch.full((n,), value, dtype=torch.float64)
-    y = kind.function(x, kind.size, key=KEY).sort().values.numpy()
-
-    def distance(sample):
-        at = law.cdf(sample)
-        steps = np.arange(n + 1) / n
-        return max(np.abs(at - steps[1:]).max(), np.abs(at - steps[:-1]).max())
-
-    assert distance(y) < critical
-    assert distance(law.mean() + (y - law.mean()) * 1.05) > critical
 
 
 def test_gaussian_dropout_has_the_variance_of_dropout():
@@ -105,7 +62,6 @@ INF, NAN = math.inf, math.nan
         (F.gaussian_dropout, (1.0, False), {}, ArgumentValueError, r"\[0, 1\)"),
         (F.gaussian_dropout, (-0.1,), {}, ArgumentValueError, r"in \[0, 1\], .* got p=-0.1"),
         (F.gaussian_dropout, (NAN,), {}, ArgumentValueError, "got p=nan"),
-        (F.gaussian_dropout, ("0.1",), {}, ArgumentTypeError, r"got p='0.1' \(str\)"),
         (
             F.gaussian_noise,
             (-0.1,),
@@ -117,8 +73,6 @@ INF, NAN = math.inf, math.nan
         (F.gaussian_noise, (INF,), {}, ArgumentValueError, r"got sigma=inf \(float\)"),
         (F.gaussian_noise, (NAN, False), {}, ArgumentValueError, r"got sigma=nan \(float\)"),
         (F.gaussian_noise, (10**400,), {}, ArgumentValueError, "`sigma` .*finite"),
-        (F.gaussian_noise, (True,), {}, ArgumentTypeError, r"got sigma=True \(bool\)"),
-        (F.gaussian_noise, (torch.tensor(0.1),), {}, ArgumentTypeError, r"\(Tensor\)"),
         (F.gaussian_noise, (), {}, TypeError, "sigma"),
         (
             F.uniform_dropout,
@@ -130,7 +84,6 @@ INF, NAN = math.inf, math.nan
         ),
         (F.uniform_dropout, (-1e-9,), {}, ArgumentValueError, "got beta=-1e-09"),
         (F.uniform_dropout, (NAN,), {}, ArgumentValueError, "got beta=nan"),
-        (F.uniform_dropout, (None,), {}, ArgumentTypeError, r"got beta=None \(NoneType\)"),
     ],
 )
 def test_refusals_draw_nothing(function, args, kwargs, error, words):

@@ -12,47 +12,10 @@ from torchdropout.functional import _part
 from torchdropout.functional._bernoulli import in_part
 from torchdropout.functional._part import Axis, Part
 
-# What a compiler leaves to Python: samples from the seventh on, of 8 positions each, from the
-# fourth on.
-PART = Part(Axis(0, 1), 0, (Axis(1, 1),), 0, 8, Key(1), lambda: torch.tensor([6, 3]))
-
-
-def test_the_first_sample_is_that_of_the_step():
-    key = Key(1)
-    assert PART.first_sample(key, 16) == 6
-    assert key == Key(1)
-
-
-def test_the_indices_begin_at_its_place():
-    assert PART.indices((2, 5), ()) == (6 * 8 + 3, [8, 1])
-
 
 def compiled(monkeypatch):
     monkeypatch.setattr(_part, "is_dynamo_compiling", lambda: True)
     return Key(torch.tensor(5))
-
-
-def test_in_compiled_code_the_key_has_the_place(monkeypatch):
-    """As the third number of its tensor, which an operator adds to the base."""
-    key = compiled(monkeypatch)
-    part = Part(Axis(0, 2), 0, (Axis(1, 1),), 0, 8, key, lambda: torch.tensor([6, 3]))
-    assert part.indices((4, 5), ()) == (0, [8, 1])
-    assert key._tensor.tolist() == [5, 0, 6 * 2 * 8 + 3]
-
-
-def test_in_compiled_code_the_key_has_the_place_of_the_first_sample(monkeypatch):
-    key = compiled(monkeypatch)
-    assert PART.first_sample(key, 16) == 0
-    assert key._tensor.tolist() == [5, 0, 6 * 16]
-
-
-def test_what_a_graph_does_not_compute_is_known(monkeypatch):
-    key = compiled(monkeypatch)
-    assert Part(Axis(0, 1), 7).first_sample(key, 16) == 7
-    assert Part(Axis(0, 1), 7, key=key).indices((2, 3), ()) == (21, [3, 1])
-    known = Part(Axis(0, 1), 0, places=lambda: torch.tensor([7, 0]))
-    assert known.indices((2, 3), ()) == (21, [3, 1])
-    assert key._tensor.tolist() == [5, 0]
 
 
 def laid_out(part, shape, shared=()):
@@ -116,13 +79,6 @@ def test_samples_may_be_further_apart_than_they_are_large():
     assert part.size == 0
 
 
-def test_the_shape_of_the_draws_is_reported():
-    shapes = []
-    Part(Axis(0, 1), 0, seen=shapes.append).indices((4, 3, 2), (1,))
-    Part(Axis(0, 1), 0, seen=shapes.append, alike=True).indices((4, 3), ())
-    assert shapes == [(4, 1, 2), (1, 3)]
-
-
 LAST = 2**61 - 1  # of samples with 8 draws
 
 
@@ -149,30 +105,6 @@ def test_indices_have_64_bits(start, shape, base):
     assert part.row_major(torch.Size(shape)) == (base if 0 not in shape else None)
 
 
-@pytest.mark.parametrize(
-    ("part", "shape"),
-    {
-        "no batch": (Part(None, 1), (2, 8)),
-        "another dimension": (Part(Axis(1, 1), 1), (2, 8)),
-        "a sequence": (Part(Axis(0, 1), 1, (Axis(1, 1),), 0, 8), (2, 8)),
-        "a report": (Part(Axis(0, 1), 1, seen=print), (2, 8)),
-        "alike": (Part(Axis(0, 1), 1, alike=True), (2, 8)),
-        "apart": (Part(Axis(0, 1), 1, size=9), (2, 8)),
-        "compiled": (Part(Axis(0, 1), 1, places=torch.empty), (2, 8)),
-        "no dimension": (Part(Axis(0, 1), 1), ()),
-        "no element": (Part(Axis(0, 1), 1), (2, 0)),
-    }.values(),
-)
-def test_no_other_layout_is_row_major(part, shape):
-    assert part.row_major(torch.Size(shape)) is None
-
-
-def test_a_row_major_part_begins_at_its_sample():
-    assert Part(Axis(0, 1), 3).row_major(torch.Size((2, 8))) == 24
-    assert Part(Axis(0, 2), 3).row_major(torch.Size((4, 5, 2))) == 60
-    assert Part(Axis(0, 1), 0).row_major(torch.Size((2, 8))) == 0
-
-
 needs_kernels = pytest.mark.skipif(
     len(backends.available()) == 1, reason=f"needs compiled kernels: {backends.why()}"
 )
@@ -186,21 +118,3 @@ def test_the_shortest_way_draws_what_the_call_draws(part):
     x = torch.randn(4, 3, 5)
     y = in_part(x, 0.3, 2**64 - 3, 9, part)
     assert torch.equal(y, F.dropout(x, 0.3, key=Key(2**64 - 3, 9), layout=part))
-
-
-@needs_kernels
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"p": 0.0},
-        {"p": 1.0},
-        {"p": 1.5},
-        {"p": 1},
-        {"seed": torch.tensor(5)},
-        {"x": torch.ones(2, 3, device="meta")},
-    ],
-    ids=str,
-)
-def test_the_shortest_way_leaves_other_calls_alone(change):
-    given = {"x": torch.ones(2, 3), "p": 0.3, "seed": 5} | change
-    assert in_part(**given, stream=0, part=Part(Axis(0, 1), 3)) is None

@@ -242,3 +242,19 @@ def test_refused_where_it_has_no_meaning_or_a_learned_one():
             call()
     with pytest.raises(ArgumentTypeError, match="concrete_dropout learns p"):
         torch.func.jvp(lambda p: F.dropout(X, p), (RATES,), (RATES,))
+
+
+@pytest.mark.parametrize("name", ["readable", "compiling", "captured", "without values", "spread"])
+def test_rates_are_checked_before_the_draw_if_they_can_be_read(name, monkeypatch):
+    device = "meta" if name in ("without values", "spread") else "cpu"
+    p, x = torch.tensor([0.5, 0.25, 1.0], device=device), X[0].to(device)[:, :3]
+    asked = []
+    monkeypatch.setattr(_bernoulli, "check_rates", asked.append)
+    monkeypatch.setattr(_bernoulli, "are_spread", lambda tensors: name == "spread")
+    monkeypatch.setattr(_bernoulli, "is_captured", lambda p: name == "captured")
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: name == "compiling")
+    rates, scaled, checked = _bernoulli.each(p, x, scaled=True).constants
+    assert checked is (name in ("readable", "spread"))
+    assert len(asked) == checked
+    assert rates.shape == (1, 3)
+    assert scaled is True

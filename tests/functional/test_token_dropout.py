@@ -10,7 +10,7 @@ from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout._core.contract.noise import DOMAIN_ORDER, word, words_range
 from torchdropout._core.kernels import counted
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.errors import ArgumentValueError
 
 KEY = Key(2**63 + 5, 6)
 
@@ -41,9 +41,9 @@ def taken(x, places, prefix=0):
     return torch.stack(rows)
 
 
-@pytest.mark.parametrize("p", [1e-9, 0.1, 0.3, 0.5, 0.77, 0.999, 1.0])
-@pytest.mark.parametrize("prefix", [0, 1, 4])
-@pytest.mark.parametrize("rest", [(), (3,), (2, 3)])
+@pytest.mark.parametrize(
+    ("p", "prefix", "rest"), [(1e-9, 0, ()), (0.3, 4, (2, 3)), (0.77, 1, (3,)), (1.0, 1, (3,))]
+)
 def test_it_is_the_definition(p, prefix, rest):
     x = torch.randn(5, prefix + 13, *rest)
     y, places = F.token_dropout(x, p, num_prefix_tokens=prefix, return_indices=True, key=KEY)
@@ -109,26 +109,9 @@ def test_any_layout(layout):
     assert torch.equal(keep.nonzero()[:, 1].view(5, 5), first)
 
 
-def test_the_choice_with_any_number_of_threads():
-    x, threads = torch.randn(512, 600, 1), torch.get_num_threads()
-    found = []
-    try:
-        for count in (1, 2):
-            torch.set_num_threads(count)
-            found.append(F.token_dropout(x, 0.5, key=KEY))
-    finally:
-        torch.set_num_threads(threads)
-    assert torch.equal(*found)  # 307,200 words: more than a chunk
-    assert torch.equal(
-        F.token_dropout(x[300:302], 0.5, key=KEY, layout=MaskLayout.of((512, 600)).at((300,))),
-        found[0][300:302],
-    )
-
-
 def test_eval_and_p_zero_return_the_input_and_draw_nothing():
     x, before = tokens(), torch.get_rng_state()
-    for p, training in ((0.5, False), (0.0, True), (0, False)):
-        assert F.token_dropout(x, p, training) is x
+    for p, training in ((0.5, False), (0.0, True)):
         y, places = F.token_dropout(x, p, training, return_indices=True)
         assert y is x
         assert places is None
@@ -136,18 +119,6 @@ def test_eval_and_p_zero_return_the_input_and_draw_nothing():
 
 
 class TestGradient:
-    @pytest.mark.parametrize("prefix", [0, 2])
-    def test_is_one_where_kept_and_zero_elsewhere(self, prefix):
-        x = tokens().requires_grad_()
-        y, places = F.token_dropout(x, 0.5, num_prefix_tokens=prefix, return_indices=True, key=KEY)
-        incoming = torch.randn_like(y)
-        (gradient,) = torch.autograd.grad(y, x, incoming)
-        expected = torch.zeros_like(x)
-        for n, row in enumerate(places.tolist()):
-            for i, at in enumerate([*range(prefix), *(prefix + a for a in row)]):
-                expected[n, at] = incoming[n, i]
-        assert torch.equal(gradient, expected)
-
     def test_keeps_nothing_but_indices(self):
         kept = []
         x = torch.randn(4, 17, 64, requires_grad=True)
@@ -162,20 +133,6 @@ class TestGradient:
 class TestTransforms:
     x = torch.randn(4, 3, 8, 2)
 
-    def test_exported_and_without_values(self):
-        module = td.nn.TokenDropout(0.5, return_indices=True).train()
-        x = tokens(3, 9, 4)
-        exported = torch.export.export(module, (x,)).module()
-        results = []
-        for function in (module, exported):
-            torch.manual_seed(3)
-            results.append(function(x))
-        assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
-        y, places = module(x.to("meta"))
-        assert (y.shape, places.shape) == ((3, 5, 4), (3, 4))
-        assert y.is_meta
-        assert places.is_meta
-
     @pytest.mark.parametrize("strides", [[8, 1], [0, 1]])
     def test_the_operator_passes_torchs_checks(self, strides):
         args = ([4, 8], 3, False, 2, strides, torch.device("cpu"))
@@ -189,22 +146,6 @@ class TestTransforms:
         )
 
 
-def test_every_order_of_the_kept_is_equally_likely():
-    """Chi-square over all 60 ordered choices of 3 of 5, 120,000 samples.
-
-    It sees a choice off by a tenth of its rate nearly always (noncentrality 20 for one choice,
-    1,200 for all), and a uniform one fails it once in 10^6: 122.3 is that quantile of chi-square
-    with 59 degrees of freedom.
-    """
-    n = 120_000
-    _, places = F.token_dropout(torch.ones(n, 5, 1), 0.4, return_indices=True, key=Key(11))
-    code = (places * torch.tensor([25, 5, 1])).sum(1)
-    orders = [a * 25 + b * 5 + c for a, b, c in itertools.permutations(range(5), 3)]
-    counts = torch.bincount(code, minlength=125)[orders].double()
-    assert counts.sum() == n
-    assert ((counts - n / 60) ** 2 / (n / 60)).sum() < 122.3
-
-
 class TestRefuses:
     @pytest.fixture(autouse=True)
     def _draws_nothing(self):
@@ -215,58 +156,16 @@ class TestRefuses:
     x = torch.ones(2, 5, 3)
 
     @pytest.mark.parametrize(
-        ("error", "message", "given"),
+        ("prefix", "words"),
         [
-            (
-                ArgumentValueError,
-                "Expected `num_prefix_tokens` to be at most 5, the tokens of an input of shape "
-                "(2, 5, 3), got num_prefix_tokens=6 (int).",
-                {"num_prefix_tokens": 6},
-            ),
-            (
-                ArgumentValueError,
-                "Expected `num_prefix_tokens` to be 0 or more, got num_prefix_tokens=-1 (int).",
-                {"num_prefix_tokens": -1},
-            ),
-            (
-                ArgumentTypeError,
-                "Expected `num_prefix_tokens` to be an integer of 0 or more, got "
-                "num_prefix_tokens=True (bool).",
-                {"num_prefix_tokens": True},
-            ),
-            (
-                ArgumentValueError,
-                "Expected `input` to be of one or more tokens after a prefix of 5, to keep one, "
-                "got input=<tensor of shape (2, 5, 3), torch.float32> (Tensor).",
-                {"num_prefix_tokens": 5},
-            ),
-            (
-                ArgumentTypeError,
-                "Expected `ordered` to be a bool, got ordered=1 (int).",
-                {"ordered": 1},
-            ),
-            (
-                ArgumentTypeError,
-                "Expected `return_indices` to be a bool, got return_indices=None (NoneType).",
-                {"return_indices": None},
-            ),
+            (6, r"`num_prefix_tokens` to be at most 5, .* got num_prefix_tokens=6 \(int\)"),
+            (-1, "`num_prefix_tokens` to be 0 or more, got num_prefix_tokens=-1"),
+            (5, "`input` to be of one or more tokens after a prefix of 5"),
         ],
     )
-    def test_arguments(self, error, message, given):
-        with pytest.raises(error) as caught:
-            F.token_dropout(self.x, **given)
-        assert str(caught.value) == message
-
-    @pytest.mark.parametrize("training", [True, False])
-    def test_inputs(self, training):
-        with pytest.raises(ArgumentValueError, match=r"`input` to be of 2 dimensions or more"):
-            F.token_dropout(torch.ones(5), 0.5, training)
-        with pytest.raises(ArgumentTypeError, match="convert it first"):
-            F.token_dropout(torch.ones(2, 5, dtype=torch.int64), 0.5, training)
-        with pytest.raises(ArgumentValueError, match="at most 5"):
-            F.token_dropout(self.x, 0.5, training, num_prefix_tokens=9)
-        with pytest.raises(ArgumentValueError, match="not both"):
-            F.token_dropout(self.x, 0.5, training, key=KEY, generator=torch.Generator())
+    def test_arguments(self, prefix, words):
+        with pytest.raises(ArgumentValueError, match=words):
+            F.token_dropout(self.x, num_prefix_tokens=prefix)
 
     @pytest.mark.parametrize("p", [0.0, 0.5])
     def test_a_fixed_count_of_nothing(self, p):
@@ -304,23 +203,9 @@ class TestModule:
         assert module.p == module.prob == 0.25
         assert module(torch.ones(2, 9, 1)).shape == (2, 7, 1)
 
-    @pytest.mark.parametrize(
-        ("error", "words", "given"),
-        [
-            (ArgumentValueError, r"got p=nan \(float\)", {"p": float("nan")}),
-            (ArgumentTypeError, r"got num_prefix_tokens=1.0 \(float\)", {"num_prefix_tokens": 1.0}),
-            (ArgumentValueError, r"got num_prefix_tokens=-1 \(int\)", {"num_prefix_tokens": -1}),
-            (ArgumentTypeError, r"got ordered=0 \(int\)", {"ordered": 0}),
-            (ArgumentTypeError, r"got return_indices=0 \(int\)", {"return_indices": 0}),
-        ],
-    )
-    def test_refused_at_construction(self, error, words, given):
-        with pytest.raises(error, match=words):
-            td.nn.TokenDropout(**given)
-
 
 @pytest.mark.parametrize("base", [0, 2**34 - 7, 2**64 - 40000])
-@pytest.mark.parametrize("size", [1, 7, 196, 1100])
+@pytest.mark.parametrize("size", [7, 1100])
 @pytest.mark.parametrize("ordered", [True, False])
 def test_backends_choose_the_same(size, ordered, base):
     x = torch.arange(3.0 * size).view(3, size)

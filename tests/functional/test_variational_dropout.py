@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from oracle import FLOATS, layouts_of, same_bits
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout._core.contract.noise import Law, noise
@@ -36,38 +35,6 @@ def normal(shape, key=KEY, layout=None):
 
 
 class TestMultiplied:
-    @pytest.mark.parametrize("alpha", [0.01, 1.0, 30.0])
-    def test_equals_the_definition(self, alpha):
-        log_alpha = torch.tensor(alpha, dtype=torch.float64).log()
-        for shape in ((), (7,), (5, 4, 3), (0, 3)):
-            x = randn(*shape)
-            y = F.variational_dropout(x, log_alpha, key=KEY)
-            expected = x * (1 + math.sqrt(alpha) * normal(shape))
-            torch.testing.assert_close(y, expected, rtol=1e-13, atol=1e-13)
-            assert torch.equal(F.variational_dropout(x, log_alpha.view(1, 1, 1, 1), key=KEY), y)
-        x, each = randn(5, 2), log_alpha + torch.tensor([0.0, 1.0], dtype=torch.float64)
-        y = F.variational_dropout(x, each, key=KEY)
-        expected = x * (1 + (each / 2).exp() * normal((5, 2)))
-        torch.testing.assert_close(y, expected, rtol=1e-13, atol=1e-13)
-
-    @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-    def test_is_gaussian_dropout_in_every_dtype_and_layout(self, dtype):
-        x, log_alpha = randn(5, 4, 3, 2).to(dtype), torch.tensor(0.25).log()
-        y = F.variational_dropout(x, log_alpha, key=KEY)
-        rounding = max(1e-6, torch.finfo(dtype).eps)  # a float32 log alpha
-        expected = F.gaussian_dropout(x, 0.2, key=KEY)
-        torch.testing.assert_close(y, expected, rtol=rounding, atol=rounding)
-        for laid_out in layouts_of(x).values():
-            z = F.variational_dropout(laid_out, log_alpha, key=KEY)
-            assert same_bits(z, y)
-            assert z.stride() == torch.empty_like(laid_out).stride()
-
-    def test_the_law(self):
-        """KS on 200,000 draws: at a level of 1e-6 it sees a distance of 0.006."""
-        x = torch.full((200_000,), 2.0, dtype=torch.float64)
-        y = F.variational_dropout(x, torch.tensor(0.3, dtype=torch.float64).log(), key=Key(0))
-        assert stats.kstest(y.numpy(), stats.norm(2, 2 * math.sqrt(0.3)).cdf).pvalue > 1e-6
-
     @pytest.mark.parametrize("function", [F.variational_dropout, F.concrete_dropout])
     @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
     def test_one_gradient_alone(self, function, dtype):
@@ -100,7 +67,6 @@ class TestMultiplied:
     @pytest.mark.parametrize(
         ("change", "error", "words"),
         [
-            ({"log_alpha": 0.1}, ArgumentTypeError, "`log_alpha` to be a floating-point tensor, "),
             (
                 {"log_alpha": torch.zeros(1).long()},
                 ArgumentTypeError,
@@ -240,21 +206,6 @@ class TestLayers:
         assert all(g.dtype == torch.float32 for g in gradients)
 
 
-def test_sampling_outputs_is_sampling_weights():
-    """Mean and variance of one output over 20,000 draws of the weights: within 6 sigma."""
-    (x, weight, log_sigma2, bias), run, _ = inputs("linear")
-    n = 20_000
-    generator = torch.Generator().manual_seed(5)
-    e = torch.randn((n, *weight.shape), dtype=torch.float64, generator=generator)
-    drawn = weight + (0.5 * log_sigma2).exp() * e
-    by_weights = drawn[:, 1] @ x[2] + bias[1]
-    by_outputs = run(x[2].expand(n, -1), weight, log_sigma2, bias, key=KEY)[:, 1]
-    for sample in (by_weights, by_outputs):
-        mean, std = (weight @ x[2] + bias)[1], (log_sigma2.exp() @ x[2] ** 2)[1].sqrt()
-        assert abs(sample.mean() - mean) < 6 * std / math.sqrt(n)
-        assert abs(sample.var() / std**2 - 1) < 6 * math.sqrt(2 / n)
-
-
 def test_log_alpha_is_finite_for_a_weight_of_zero():
     weight = torch.tensor([0.0, 1e-30, 2.0, 1e-7], requires_grad=True)
     log_alpha = log_alpha_of(weight, torch.zeros(4))
@@ -290,26 +241,21 @@ def test_the_divergence_is_within_a_hundredth_of_the_integral():
     ("change", "error", "words"),
     [
         ({"input": torch.ones(2, 4, dtype=torch.int32)}, ArgumentTypeError, "convert it first"),
-        ({"weight": [1.0]}, ArgumentTypeError, "`weight` to be a floating-point tensor, got"),
-        ({"log_sigma2": None}, ArgumentTypeError, "`log_sigma2` to be a floating-point tensor"),
         (
             {"log_sigma2": torch.zeros(4)},
             ArgumentValueError,
             r"of the weight's shape, \(3, 4\), got log_sigma2=<tensor of shape \(4,\)",
         ),
         ({"threshold": math.nan}, ArgumentValueError, "`threshold` to be a number.* threshold=nan"),
-        ({"threshold": "3"}, ArgumentTypeError, r"got threshold='3' \(str\)"),
         ({"input": torch.ones(2, 5)}, ShapeError, "`input` to be of 4 features in dimension -1"),
         ({"input": torch.ones(())}, ShapeError, "`input` to be of 1 dimension or more"),
         ({"input": torch.ones(2, 4).half()}, ArgumentTypeError, "`input` to be of the dtype of"),
         ({"bias": torch.ones(7)}, ShapeError, r"`bias` to be of shape \(3,\)"),
-        ({"bias": [1.0] * 3}, ArgumentTypeError, "`bias` to be a floating-point tensor"),
         (
             {"bias": torch.ones(3).half()},
             ArgumentTypeError,
             "`bias` to be of the dtype of `weight`",
         ),
-        ({"weight": None}, ArgumentTypeError, "`weight` to be a floating-point tensor"),
         ({"weight": torch.ones(3, 4).long()}, ArgumentTypeError, "`weight` to be a floating-point"),
         ({"weight": torch.ones(3, 4).to_sparse()}, ArgumentTypeError, "`weight` .* sparse"),
         ({"input": torch.ones(2, 4).to_sparse()}, ArgumentTypeError, "`input` .* sparse"),
@@ -345,7 +291,6 @@ def test_refusals_of_layers_draw_nothing(change, error, words):
         ({"input": torch.ones(2, 4, 2, 5)}, ShapeError, "holds the kernel"),
         ({"groups": 3}, ShapeError, "`input` to be of 12 channels"),
         ({"groups": 0}, ArgumentValueError, "`groups` to be 1 or more"),
-        ({"stride": (1, 1, 1)}, ArgumentTypeError, "`stride` to be an integer, 1 or more, or two"),
         ({"stride": 2, "padding": "same"}, ArgumentValueError, "`stride` to be 1 with"),
         ({"padding": "full"}, ArgumentValueError, "`padding` to be 'valid', 'same'"),
         ({"padding": -1}, ArgumentValueError, "`padding` to be 0 or more"),
@@ -357,10 +302,7 @@ def test_refusals_of_layers_draw_nothing(change, error, words):
         ({"stride": (1, 0)}, ArgumentValueError, "`stride` to be 1 or more"),
         ({"stride": (1, 2), "padding": "same"}, ArgumentValueError, "`stride` to be 1 with"),
         ({"stride": (2, 1), "padding": "same"}, ArgumentValueError, "`stride` to be 1 with"),
-        ({"stride": ()}, ArgumentTypeError, "`stride` to be an integer, 1 or more, or two"),
-        ({"stride": "2"}, ArgumentTypeError, "`stride` to be an integer, 1 or more, or two"),
         ({"padding": (0, -1)}, ArgumentValueError, "`padding` to be 0 or more"),
-        ({"padding": 1.0}, ArgumentTypeError, "`padding` to be an integer, 0 or more, or two"),
         (
             {"input": torch.ones(2, 8, 5, 5), "groups": 2},
             ShapeError,

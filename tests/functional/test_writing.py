@@ -12,10 +12,8 @@ from torchdropout import Key
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentValueError
 from torchdropout.functional._writing import (
-    has_address,
     overlaps_itself,
     overlaps_partially,
-    refuse_as_torch_does,
 )
 
 DTYPES = (torch.float16, torch.float32, torch.float64, torch.complex128)
@@ -157,21 +155,6 @@ def test_overlaps_partially_in_views_as_people_make_them(case):
     assert overlaps_partially(b, a) is expected
 
 
-def test_tensors_of_other_memory_never_overlap():
-    alive = [torch.zeros(3, 5) for _ in range(20)]
-    for a, b in itertools.permutations(alive, 2):
-        assert not overlaps_partially(a, b)
-
-
-def test_looking_changes_no_value():
-    m = torch.randn(6, 8)
-    before, version = m.clone(), m._version
-    overlaps_partially(m[:, ::2], m[:, 1::2])
-    overlaps_itself(m.t())
-    assert torch.equal(m, before)
-    assert m._version == version
-
-
 @pytest.mark.parametrize("name", ["dropout", "dropout1d", "gaussian_dropout"])
 @pytest.mark.parametrize("key", [None, Key(7)])
 def test_in_place_elements_have_their_own_places(name, key):
@@ -187,70 +170,3 @@ def test_in_place_elements_have_their_own_places(name, key):
     apart = base.as_strided((2, 3), (3, 2))
     expected = getattr(F, name)(apart.clone(), 0.5, key=Key(1))
     assert torch.equal(getattr(F, name)(apart, 0.5, inplace=True, key=Key(1)), expected)
-
-
-@pytest.mark.parametrize("name", ["dropout", "dropout1d", "gaussian_dropout", "alpha_dropout"])
-@pytest.mark.parametrize("key", [None, Key(7)])
-def test_a_call_in_place_writes_once(name, key):
-    x = torch.ones(3, 4, 5)
-    getattr(F, name)(x, 0.5, training=True, inplace=True, key=key)
-    assert x._version == 1
-
-
-def inference():
-    with torch.inference_mode():
-        return torch.ones(3)
-
-
-WRITTEN = {
-    "plain": (lambda: torch.ones(3), None),
-    "of a graph": (lambda: torch.ones(3, requires_grad=True) * 2, None),
-    "view of a graph": (lambda: (torch.ones(3, requires_grad=True) * 2)[1:], None),
-    "leaf": (lambda: torch.ones(3, requires_grad=True), RuntimeError),
-    "view of a leaf": (lambda: torch.ones(3, requires_grad=True)[1:], RuntimeError),
-    "frozen": (inference, RuntimeError),
-    "expanded": (lambda: torch.ones(1).expand(3), RuntimeError),
-    "overlapping": (lambda: torch.ones(9).as_strided((3, 3), (2, 1)), ArgumentValueError),
-}
-
-
-@pytest.mark.parametrize("case", WRITTEN)
-def test_torch_refuses_before_anything_is_written(case, monkeypatch):
-    make, error = WRITTEN[case]
-    x = make()
-    if error is None:
-        refuse_as_torch_does(x)
-        assert x._version == 0
-    else:
-        with pytest.raises(error):
-            refuse_as_torch_does(x)
-    leaf = case in ("leaf", "view of a leaf")
-    with torch.no_grad():
-        if error is None or leaf:
-            refuse_as_torch_does(make())
-    if case == "frozen":
-        with torch.inference_mode():
-            refuse_as_torch_does(x)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    refuse_as_torch_does(x)  # the compiled code does it
-
-
-@pytest.mark.parametrize(
-    ("make", "expected"),
-    [
-        (lambda: torch.ones(3), True),
-        (lambda: torch.nn.Parameter(torch.ones(3)), True),
-        (lambda: torch.ones(3).as_subclass(type("Mine", (torch.Tensor,), {})), False),
-        (lambda: torch.ones(3, device="meta"), False),
-        (lambda: torch.eye(3).to_sparse(), False),
-    ],
-)
-def test_a_tensor_with_an_address(make, expected):
-    assert has_address(make()) is expected
-
-
-def test_a_tensor_within_a_transform_has_no_address():
-    found = []
-    torch.vmap(lambda x: found.append(has_address(x)) or x)(torch.ones(3, 2))
-    torch.func.grad(lambda x: found.append(has_address(x)) or x.sum())(torch.ones(3))
-    assert found == [False, False]

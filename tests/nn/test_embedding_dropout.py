@@ -6,7 +6,6 @@ import torch
 import torchdropout as td
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.functional.embedding_dropout import drop_rows
 
 WORDS = torch.tensor([[0, 5, 1], [5, 9, 5]])
 
@@ -50,15 +49,6 @@ def test_what_the_embedding_has_is_kept():
     assert y.abs().max() <= 1 / 0.6
 
 
-def test_a_tied_table_learns_from_both_uses():
-    module = layer(0.5)
-    decoder = torch.nn.Linear(4, 10, bias=False)
-    decoder.weight = module.emb.weight
-    decoder(seeded(module, WORDS)).sum().backward()
-    assert module.emb.weight.grad.abs().sum() > 0
-    assert decoder.weight.grad is module.emb.weight.grad
-
-
 def test_wrong_arguments():
     with pytest.raises(ArgumentTypeError, match=r"`emb` to be a torch.nn.Embedding.*got emb=3"):
         td.nn.EmbeddingDropout(3)
@@ -78,15 +68,3 @@ def test_wrong_arguments():
         module.p = 2
     assert module.p == 0.4
     assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.integration
-def test_is_traced_and_compiled():
-    torch._dynamo.reset()
-    module = layer()
-    graph = torch.fx.symbolic_trace(module, concrete_args={"scale": None})
-    assert torch.equal(seeded(graph, WORDS, None), seeded(module, WORDS))
-    calls = [n.target for n in graph.graph.nodes if n.op == "call_function"]
-    assert drop_rows in calls
-    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
-    assert torch.equal(seeded(compiled, WORDS), seeded(module, WORDS))

@@ -328,6 +328,8 @@ def test_no_value_of_any_argument_is_a_crash_or_a_draw(kind):
     ("kind", "change"),
     [
         (nn.MultiheadAttention, {"num_heads": 3}),
+        (nn.MultiheadAttention, {"num_heads": 0}),
+        (nn.MultiheadAttention, {"vdim": 0}),
         (nn.MultiheadAttention, {"embed_dim": 0}),
         (nn.MultiheadAttention, {"embed_dim": "4"}),
         (nn.MultiheadAttention, {"kdim": -1}),

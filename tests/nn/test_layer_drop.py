@@ -82,25 +82,6 @@ def test_p_one_never_computes_the_branch():
     assert module.branch.linear.weight.grad is None
 
 
-@pytest.mark.integration
-def test_one_draw_a_call_at_the_rate():
-    module = layer(0.3)
-    before = torch.get_rng_state()
-    for _ in range(2000):
-        module(X)
-    kept = module.branch.calls
-    assert abs(kept / 2000 - 0.7) < 6 * (0.21 / 2000) ** 0.5
-    torch.set_rng_state(before)
-    for _ in range(2000):
-        td.Key.draw()
-    expected = torch.get_rng_state()
-    torch.set_rng_state(before)
-    for _ in range(2000):
-        module(X)
-    assert module.branch.calls == 2 * kept
-    assert torch.equal(torch.get_rng_state(), expected)
-
-
 @pytest.mark.parametrize("use_reentrant", [True, False])
 def test_a_checkpoint_skips_the_same_branches(use_reentrant):
     layers = torch.nn.Sequential(*[td.nn.LayerDrop(torch.nn.Linear(4, 4), 0.5) for _ in range(8)])
@@ -118,26 +99,6 @@ def test_a_checkpoint_skips_the_same_branches(use_reentrant):
     assert 0 < sum(g is None for g in plain) < 16
     for a, b in zip(plain, again, strict=True):
         assert (a is None and b is None) or torch.equal(a, b)
-
-
-def test_hooks_of_the_branch_run_where_it_does():
-    module, seen = layer(), []
-    module.branch.register_forward_hook(lambda *_: seen.append(True))
-    with_draw(keep=False)
-    module(X)
-    assert seen == []
-    with_draw(keep=True)
-    module(X)
-    assert seen == [True]
-
-
-def test_around_a_layer_of_a_transformer():
-    inner = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-    module, x = td.nn.LayerDrop(inner, 0.5, residual=False), torch.randn(2, 5, 8)
-    with_draw(keep=False, p=0.5)
-    assert module(x) is x
-    module.eval()
-    assert torch.equal(module(x), inner(x))
 
 
 class TestCompiled:
@@ -184,27 +145,6 @@ def test_a_tracer_that_looks_inside_takes_eval_and_refuses_a_draw():
         Inside().trace(module)
     graph = Inside().trace(module.eval())
     assert torch.equal(torch.fx.GraphModule(module, graph)(X), module(X))
-
-
-def test_wrong_arguments():
-    linear = torch.nn.Linear(4, 4)
-    with pytest.raises(ArgumentTypeError, match=r"`branch` to be a module, got branch=3 \(int\)"):
-        td.nn.LayerDrop(3)
-    with pytest.raises(ArgumentValueError, match=r"got p=1.5 \(float\)"):
-        td.nn.LayerDrop(linear, 1.5)
-    for name in ("scale_by_keep", "residual"):
-        with pytest.raises(ArgumentTypeError, match=f"`{name}` to be a bool"):
-            td.nn.LayerDrop(linear, 0.5, **{name: 1})
-    module, before = td.nn.LayerDrop(linear, 0.5), torch.get_rng_state()
-    with pytest.raises(ArgumentTypeError, match="`input` to be a tensor"):
-        module([1.0])
-    with pytest.raises(ArgumentTypeError, match="`p` to be a number"):
-        module.p = "0.5"
-    assert module.p == 0.5
-    vars(module)["p"] = "0.5"  # past what looks at it
-    with pytest.raises(ArgumentTypeError, match="`p` to be a number"):
-        module.eval()(X)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,17 @@
 """nn.LSTM and nn.GRU: torch's layers where nothing is dropped, the published ones where it is."""
 
-import copy
 import itertools
 import math
-import pickle
 import warnings
 
 import pytest
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
-from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.functional import _rate
 from torchdropout.functional._recurrent import unpacked_weights
 from torchdropout.nn import recurrent
 
@@ -265,16 +261,6 @@ class TestDefinition:
         close(module(x), Definition(module, KEY, STEPS, BATCH)(x), rtol=1e-10, atol=1e-12)
         assert torch.equal(torch.get_rng_state(), before)
 
-    def test_a_call_draws_one_key(self, kind, rates):
-        module, x = layer(kind, **rates), sequence()
-        y = seeded(module, x)
-        after = torch.get_rng_state()
-        assert same(y, module(x, key=seeded(Key.draw)))
-        assert torch.equal(after, torch.get_rng_state())
-        generator = torch.Generator().manual_seed(3)
-        assert same(module(x, generator=generator), y)
-        assert not same(module(x), y)
-
     def test_a_sample_has_its_masks_in_any_split_of_the_batch(self, kind, rates):
         module, x = layer(kind, **rates), sequence()
         y, hx = module(x, key=KEY)
@@ -283,7 +269,7 @@ class TestDefinition:
             states = tuple(s[:, part] for s in hx) if kind == "LSTM" else hx[:, part]
             close(got, (y[:, part], states), rtol=1e-5, atol=1e-6)
 
-    @pytest.mark.parametrize("lengths", [[5, 5, 5, 5], [2, 5, 1, 4], [1, 3, 3, 2]])
+    @pytest.mark.parametrize("lengths", [[2, 5, 1, 4]])
     def test_packed_is_padded(self, kind, rates, lengths):
         """Each sample of a packed sequence gives what it gives alone, cut to its length."""
         module, x = layer(kind, **rates), sequence()
@@ -365,36 +351,6 @@ class TestAtOne:
         assert same(module(x), plain(module)(torch.zeros_like(x)))
 
 
-def test_update_mode_forgets_nothing():
-    """Semeniuta's reason: with f = 1 and i = 0 dropout leaves the cell alone, but not Gal's h."""
-    module = layer(recurrent_dropout=0.5, recurrent_mode="update")
-    with torch.no_grad():
-        for value in module.parameters():
-            value.zero_()
-        module.bias_ih_l0[HIDDEN : 2 * HIDDEN] = 50.0
-        module.bias_ih_l0[:HIDDEN] = -200.0
-    hx = (torch.zeros(1, BATCH, HIDDEN), torch.randn(1, BATCH, HIDDEN))
-    _, (_, c) = module(sequence(), hx)
-    assert torch.equal(c, hx[1])
-
-
-def test_the_law_of_zoneout_over_steps():
-    """Of 2^16 units: a rate off by 6 standard errors is found; by chance below 1e-8.
-
-    Without weights h is the same at each step, so that a unit is zero until it is first new.
-    """
-    module = td.nn.GRU(1, 1 << 10, zoneout_hidden=0.3)
-    with torch.no_grad():
-        for value in module.parameters():
-            value.zero_()
-        module.bias_ih_l0[-(1 << 10) :] = 1.0
-    y, _ = module(torch.zeros(2, 64, 1), key=Key(5))
-    count = 64 << 10
-    for step, p in enumerate((0.3, 0.09)):
-        old = (y[step] == 0).double().mean().item()
-        assert abs(old - p) < 6 * math.sqrt(p * (1 - p) / count)
-
-
 class TestDerivatives:
     @pytest.mark.integration
     @pytest.mark.parametrize(
@@ -432,32 +388,11 @@ class TestDerivatives:
         others = [t for t in found.values() if t.dtype not in (torch.float32, torch.uint8)]
         assert all(t.nbytes == 16 for t in others)
 
-    def test_checkpointed(self):
-        module = layer(recurrent_dropout=0.4, zoneout_hidden=0.2, num_layers=2, dropout=0.3)
-        gradients = []
-        for run in (module, lambda x: checkpoint(module, x, use_reentrant=False)):
-            module.zero_grad()
-            seeded(run, sequence())[0].square().sum().backward()
-            gradients.append([p.grad.clone() for p in module.parameters()])
-        assert all(map(torch.equal, *gradients))
-
 
 WITHIN = {"recurrent_dropout": 0.4, "zoneout_hidden": 0.2, "zoneout_cell": 0.1}
 
 
 class TestTransforms:
-    def test_functional_call_and_grad(self):
-        module, x = layer(**WITHIN), sequence()
-        state = {name: value.detach() for name, value in module.named_parameters()}
-
-        def loss(state):
-            return torch.func.functional_call(module, state, (x,))[0].square().sum()
-
-        gradients = seeded(torch.func.grad(loss), state)
-        seeded(module, x)[0].square().sum().backward()
-        for name, value in module.named_parameters():
-            torch.testing.assert_close(gradients[name], value.grad)
-
     def test_an_ensemble_by_vmap(self):
         modules, x = [layer(**WITHIN) for _ in range(3)], sequence()
         with torch.no_grad():
@@ -475,18 +410,6 @@ class TestTransforms:
         with pytest.raises(RuntimeError, match="randomness"):
             torch.func.vmap(run)(state)
 
-    @pytest.mark.integration
-    def test_compiled_as_torch_compiles_its_own(self):
-        """By default dynamo leaves recurrent layers to eager; with `allow_rnn` it is one graph."""
-        module, x = layer(recurrent_dropout=0.4, zoneout_hidden=0.2), sequence()[:2]
-        expected = seeded(module, x)
-        torch._dynamo.reset()
-        assert same(seeded(torch.compile(module, backend="eager"), x), expected)
-        torch._dynamo.reset()
-        with torch._dynamo.config.patch(allow_rnn=True):
-            compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
-            close(seeded(compiled, x), expected)
-
     def test_under_autocast(self):
         module, x = layer(**WITHIN, input_dropout=0.2), sequence()
         expected = module(x, key=KEY)
@@ -503,14 +426,6 @@ class TestTransforms:
         torch.testing.assert_close(y.float(), expected[0], rtol=0.1, atol=0.1)
 
 
-def test_a_layer_of_double_precision_has_the_masks_of_single():
-    for rates in ({"recurrent_dropout": 0.4}, {"zoneout_hidden": 0.4}, {"input_dropout": 0.4}):
-        module, x = layer(**rates), sequence()
-        y = module(x, key=KEY)[0]
-        wide = module.double()(x.double(), key=KEY)[0]
-        torch.testing.assert_close(y.double(), wide, rtol=1e-5, atol=1e-6)
-
-
 def test_within_a_weight_drop():
     """The dropped weights are those that the steps use, by either way."""
     for rates in ({"input_dropout": 2.0**-34}, {"zoneout_hidden": 2.0**-34}, {}):
@@ -519,30 +434,6 @@ def test_within_a_weight_drop():
         dropped = F.drop_connect(other.weight_hh_l0, 0.4, key=seeded(Key.draw))
         expected = torch.func.functional_call(other, {"weight_hh_l0": dropped}, (sequence(),))
         close(seeded(module, sequence()), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_state_repr_and_copies():
-    module = layer(
-        num_layers=2,
-        dropout=0.1,
-        input_dropout=0.2,
-        recurrent_dropout=0.3,
-        recurrent_mode="update",
-        locked=True,
-        zoneout_cell=0.4,
-    )
-    assert repr(module) == (
-        "LSTM(3, 6, num_layers=2, dropout=0.1, input_dropout=0.2, recurrent_dropout=0.3, "
-        "zoneout_cell=0.4, recurrent_mode='update', locked=True)"
-    )
-    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
-        assert {name: rate.constants.tolist() for name, rate in other._traced.items()} == {
-            name: rate.constants.tolist() for name, rate in module._traced.items()
-        }
-        assert repr(other) == repr(module)
-        assert same(seeded(other, sequence()), seeded(module, sequence()))
-    assert repr(layer(recurrent_dropout=0.3)) == "LSTM(3, 6, recurrent_dropout=0.3)"
-    assert repr(layer(recurrent_mode="update")) == "LSTM(3, 6)"
 
 
 def test_the_warning_of_torch_for_a_dropout_between_no_layers():
@@ -578,47 +469,9 @@ def test_wrong_rates(kind, name):
     assert getattr(module, name) == 0.25
 
 
-@pytest.mark.parametrize(("kind", "rates"), CASES, ids=str)
-@pytest.mark.parametrize("training", [True, False])
-def test_a_graph_reads_the_rates_from_tensors(monkeypatch, kind, rates, training):
-    """The calls are made without a compiler."""
-    module, x = layer(kind, **rates).train(training), sequence()
-    expected = module(x, key=KEY)
-    pair = module._place("recurrent_dropout")
-    assert pair.p == pair.here() == module.recurrent_dropout
-    monkeypatch.setattr(_rate, "is_dynamo_compiling", lambda: True)
-    pair = module._place("recurrent_dropout")
-    assert pair.p is pair.here() is pair.rate
-    if training:
-        assert same(module(x, key=KEY), expected)
-    else:  # the expectation of zoneout multiplies by a tensor
-        close(module(x, key=KEY), expected)
-    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
-        for name in module._rate_names:
-            found, known = other._place(name).p, module._place(name).p
-            assert torch.equal(found.constants, known.constants)
-            assert (found.active, found.one) == (known.active, known.one)
-    assert "_traced" not in module.__getstate__()
-    for name in module._rate_names:
-        setattr(module, name, 0.7)
-        constants = module._place(name).p.constants
-        scale = 1.0 if name.startswith("zoneout") else 1 / (1 - 0.7)
-        assert constants.tolist() == [0.7, scale, 0.0, 0.0]
-
-
-def test_wrong_modes():
-    with pytest.raises(ArgumentValueError, match="'state' or 'update', got recurrent_mode='gal'"):
-        td.nn.LSTM(FEATURES, HIDDEN, recurrent_mode="gal")
-    with pytest.raises(ArgumentTypeError, match=r"got recurrent_mode=1 \(int\)"):
-        td.nn.GRU(FEATURES, HIDDEN, recurrent_mode=1)
-    with pytest.raises(ArgumentTypeError, match=r"`locked` to be a bool, got locked=1 \(int\)"):
-        td.nn.GRU(FEATURES, HIDDEN, locked=1)
-
-
 @pytest.mark.parametrize(
     ("x", "hx", "kwargs", "error", "words"),
     [
-        ([1.0], None, {}, ArgumentTypeError, r"`input` to be a tensor, got input=\[1.0\]"),
         (torch.ones(2, 3, 4, 3), None, {}, ArgumentValueError, "or of 3, with a batch, got input"),
         (torch.ones(2, 4, 7), None, {}, RuntimeError, r"input.size\(-1\) must be equal"),
         # In the words of torch 2.13, or of 2.10.
@@ -630,7 +483,6 @@ def test_wrong_modes():
         (None, torch.ones(1, 4, 6), {}, ArgumentTypeError, r"two tensors, \(h, c\), got hx=<"),
         (None, (torch.ones(4, 6),) * 2, {}, ArgumentValueError, "3 dimensions, as the input"),
         (None, (torch.ones(1, 5, 6),) * 2, {}, RuntimeError, r"Expected hidden\[0\] size"),
-        (None, None, {"key": 3}, ArgumentTypeError, r"got key=3 \(int\)"),
         (
             None,
             None,
@@ -641,7 +493,6 @@ def test_wrong_modes():
         (torch.ones(0, 4, 3), None, {}, ArgumentValueError, "`input` to be of one or more steps"),
         (None, None, {"batch_start": -1}, ArgumentValueError, "got batch_start=-1"),
         (None, None, {"batch_start": 2**24}, ArgumentValueError, "got batch_start=16777216"),
-        (None, None, {"batch_start": 0.0}, ArgumentTypeError, r"got batch_start=0.0 \(float\)"),
     ],
 )
 def test_refusals_draw_nothing(x, hx, kwargs, error, words):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchdropout import MaskLayout
-from torchdropout._core.contract.layout import row_major, sizes_drawn
+from torchdropout._core.contract.layout import row_major
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
 shapes = st.lists(st.integers(1, 5), max_size=4).map(tuple)
@@ -132,27 +132,6 @@ def test_each_index_has_64_bits(base, strides, shape, reach):
     with pytest.raises(ArgumentValueError) as error:
         layout.check_for(shape)
     assert reach in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("shape", "strides", "drawn"),
-    [
-        ((2, 3, 4), (4, 0, 1), [2, 1, 4]),
-        ((1, 3), (0, 0), [1, 1]),
-        ((0, 3), (0, 1), [0, 3]),  # no elements have no draw
-        ((2,), (-1,), [2]),
-        ((), (), []),
-    ],
-)
-def test_what_is_shared_is_drawn_once(shape, strides, drawn):
-    assert sizes_drawn(shape, strides) == drawn
-
-
-def test_each_dimension_that_is_drawn_needs_a_stride():
-    with pytest.raises(ValueError, match="shorter"):
-        sizes_drawn((2, 3), (1,))
-    with pytest.raises(ValueError, match="longer"):
-        sizes_drawn((2,), (3, 1))
 
 
 def test_a_trace_records_the_sizes_of_its_example_and_warns_once():

@@ -1,5 +1,6 @@
 """Words and numbers of noise: section 7 of the contract."""
 
+import itertools
 import math
 import operator
 import struct
@@ -26,7 +27,6 @@ from torchdropout._core.contract.noise import (
     words_range,
 )
 from torchdropout._core.contract.seed import as_int64
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from vectors import NOISE
 
 SEED, STREAM = 0x0123456789ABCDEF, 0xFEDCBA987654321
@@ -65,12 +65,14 @@ def test_vectors():
 
 
 def test_vectors_of_tensors():
-    for law, seed, stream, index, w, value in NOISE:
+    """Those of a law and key in one call; `test_ranges_and_indices_are_words` has ranges."""
+    for (law, seed, stream), group in itertools.groupby(NOISE, lambda row: row[:3]):
+        rows = [*group]
         keys = torch.tensor([[as_int64(seed), stream]])
-        by_index = words_at(keys, law, torch.tensor([as_int64(index)]))
-        by_range = words_range(keys, law, as_int64(index), 1)
-        assert by_index.tolist() == by_range.tolist() == [[w]]
-        assert bits(noise_of_words(by_index, Law(law)).item()) == bits(value)
+        found = words_at(keys, law, torch.tensor([as_int64(row[3]) for row in rows]))
+        assert found.tolist() == [[row[4] for row in rows]]
+        numbers = noise_of_words(found, Law(law)).flatten().tolist()
+        assert [*map(bits, numbers)] == [bits(row[5]) for row in rows]
 
 
 @pytest.mark.parametrize("place", range(4))
@@ -84,7 +86,7 @@ def test_word_is_the_stated_word_of_the_stated_call(place):
 @each_law
 def test_tensors_equal_the_definition(law, monkeypatch):
     """On every edge and on random words: those are put where the definition looks for them."""
-    some = edge_words()[: len(EDGES) + 20_000]
+    some = edge_words()[: len(EDGES) + 4000]
     by_tensors = noise_of_words(some, law)
     for w, value in zip(some.tolist(), by_tensors.tolist(), strict=True):
         monkeypatch.setattr("torchdropout._core.contract.noise.word", lambda *_, w=w: w)
@@ -122,7 +124,7 @@ def test_operations_are_those_of_float32(operation):
 def test_square_root_is_correctly_rounded():
     """Every kind of value whose root the tail takes is tried, in integers, without rounding."""
     generator = torch.Generator().manual_seed(2)
-    x = torch.rand(20_000, generator=generator) * 46
+    x = torch.rand(4000, generator=generator) * 46
     x = torch.cat([x, torch.arange(1.0, 47.0)])
     for value, root in zip(x.tolist(), _root(x).tolist(), strict=True):
         with mpmath.workdps(40):
@@ -204,18 +206,3 @@ def test_laws_and_streams_are_independent():
     rows = [words_range(keys, law, base, n) for law in Law for base in (0, 1)]
     found = torch.corrcoef(torch.cat(rows).double()).triu(1)
     assert found.abs().max().item() < 5.5 / math.sqrt(n)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "words"),
-    [
-        ((-1, 0, 1, 0), ArgumentValueError, r"`seed` to be in \[0, 2\*\*64\), got seed=-1 \(int\)"),
-        ((0, 2**60, 1, 0), ArgumentValueError, r"`stream` to be in \[0, 2\*\*60\)"),
-        ((0, 0, 16, 0), ArgumentValueError, r"`domain` to be in \[0, 2\*\*4\), got domain=16"),
-        ((0, 0, 1, 2**64), ArgumentValueError, r"`index` to be in \[0, 2\*\*64\)"),
-        ((0, 0, 1, 0.5), ArgumentTypeError, r"`index` .*, got index=0.5 \(float\)"),
-    ],
-)
-def test_refusals(arguments, error, words):
-    with pytest.raises(error, match=words):
-        word(*arguments)

@@ -10,7 +10,6 @@ import functools
 import itertools
 import math
 import os
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -37,7 +36,6 @@ from vectors import KEEP
 
 COMPILED = backends.available()[1:]
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
-ALPHA_PRIME = -1.7580993408473766
 operator = torch.ops.torchdropout.masked_affine.default
 
 each_backend = pytest.mark.parametrize("backend", COMPILED)
@@ -295,9 +293,8 @@ def special(dtype):
 
 @each_backend
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("p", [0.5, 0.1, 1.0])
-def test_special_values_are_selected_not_multiplied(backend, dtype, p):
-    x = special(dtype)
+def test_special_values_are_selected_not_multiplied(backend, dtype):
+    x, p = special(dtype), 0.1
     with backends.use(backend):
         y = F.dropout(x, p, key=KEY)
         strided = F.dropout(x.repeat_interleave(2)[::2], p, key=KEY)
@@ -309,7 +306,7 @@ def test_special_values_are_selected_not_multiplied(backend, dtype, p):
 
 @each_backend
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("p", [0.1, 0.2, 1 / 3])  # scales of 5/4 and 3/2 make halves to round
+@pytest.mark.parametrize("p", [0.1, 1 / 3])  # scales of 5/4 and 3/2 make halves to round
 def test_every_16_bit_value_is_scaled_and_rounded(backend, dtype, p):
     x = torch.arange(-(2**15), 2**15).to(torch.int16).view(dtype)
     scaled = _scaled(x, p)
@@ -336,14 +333,6 @@ def test_bit_patterns_of_every_magnitude(backend, dtype):
     assert same_but_nans(y, torch.where(keep, _scaled(x, 0.2), torch.zeros((), dtype=dtype)))
 
 
-def alpha_map(p):
-    if p == 1.0:
-        return 0.0, 0.0, 0.0
-    a = 1 / math.sqrt((1 - p) * (1 + p * ALPHA_PRIME**2))
-    b = -a * p * ALPHA_PRIME
-    return a, b, a * ALPHA_PRIME + b
-
-
 def affine_oracle(x, keep, a, b, drop_value):
     """`keep ? x * a -> + b : drop_value` in NumPy; the arrow rounds."""
     compute = np.float64 if x.dtype == torch.float64 else np.float32
@@ -354,22 +343,6 @@ def affine_oracle(x, keep, a, b, drop_value):
     y = np.where(keep.numpy(), kept, compute(drop_value))
     assert y.dtype == compute
     return torch.from_numpy(y).to(x.dtype)
-
-
-@each_backend
-@pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("p", [0.1, 0.5, 1.0])
-def test_alpha_dropout_adds_after_the_product_is_rounded(backend, dtype, p):
-    generator = torch.Generator().manual_seed(2)
-    values = torch.randn(20_000, dtype=torch.float64, generator=generator).to(dtype)
-    x = torch.cat((values, special(dtype)))
-    keep = reference_mask(KEY, p, len(x))
-    expected = affine_oracle(x, keep, *alpha_map(p))
-    with backends.use(backend):
-        y = F.alpha_dropout(x, p, True, key=KEY)
-        strided = F.alpha_dropout(x.repeat_interleave(2)[::2], p, True, key=KEY)
-    assert same_but_nans(y, expected)
-    assert same_but_nans(strided, expected)
 
 
 @each_backend
@@ -385,32 +358,6 @@ def test_any_affine_map_by_the_operator(backend, dtype, affine):
     with backends.use(backend):
         y = operator(x, KEY.tensor(), 0.5, *affine, 0, [1])
     assert same_but_nans(y, affine_oracle(x, keep, *affine))
-
-
-@each_backend
-def test_a_shift_of_zero_keeps_the_sign_of_a_kept_zero(backend):
-    x = torch.full((300,), -0.0)
-    with backends.use(backend):
-        y = F.dropout(x, 0.5, key=KEY)
-    assert torch.equal(torch.signbit(y), mask(KEY, 0.5, (300,), MaskLayout.of((300,))))
-
-
-@each_backend
-def test_integers_are_refused_by_the_operator(backend):
-    x = torch.arange(100, dtype=torch.int32)
-    numbers = (KEY.tensor(), 0.5, 2.0, 0.0, 0.0, 0, [1])
-    with backends.use(backend), pytest.raises(RuntimeError, match="`x` to be a floating-point"):
-        operator(x, *numbers)
-
-
-@each_backend
-def test_lazily_conjugated_and_negated_tensors_by_the_operator(backend):
-    x = torch.randn(200, dtype=torch.complex64)
-    numbers = (0.5, 2.0, 0.0, 0.0, 0, [1])
-    with backends.use(backend):
-        for lazy in (x.conj(), x.conj().imag, torch._neg_view(x.real)):
-            expected = dropout(lazy.clone().resolve_conj().resolve_neg(), 0.5, KEY)
-            assert same_bits(operator(lazy, KEY.tensor(), *numbers), expected)
 
 
 # --- shapes and masks ----------------------------------------------------------------------------
@@ -461,33 +408,6 @@ def test_shared_draws_in_every_memory_layout(backend, case):
             assert same_bits(y, expected)
             assert same_bits(z, expected)
             assert y.stride() == torch.empty_like(other).stride()
-
-
-@each_backend
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize(
-    ("function", "shape", "shared"),
-    [
-        (F.dropout1d, (3, 5, 9), (2,)),
-        (F.dropout1d, (5, 70), (1,)),
-        (F.dropout2d, (3, 5, 4, 6), (2, 3)),
-        (F.dropout3d, (2, 3, 3, 4, 5), (2, 3, 4)),
-        (F.dropout3d, (3, 3, 4, 5), (1, 2, 3)),
-    ],
-)
-def test_channel_dropouts_equal_the_definition(backend, dtype, function, shape, shared):
-    wide = torch.complex128 if dtype.is_complex else torch.float64
-    x = torch.randn(shape, dtype=wide, generator=torch.Generator().manual_seed(4)).to(dtype)
-    others = [x]
-    if len(shape) == 4:
-        others.append(x.contiguous(memory_format=torch.channels_last))
-    if len(shape) == 5:
-        others.append(x.contiguous(memory_format=torch.channels_last_3d))
-    with backends.use(backend):
-        for other in others:
-            y = function(other, 0.4, key=KEY)
-            assert same_bits(y, dropout(x, 0.4, KEY, MaskLayout.of(shape, shared)))
-            assert y.stride() == other.stride()
 
 
 @each_backend
@@ -550,46 +470,19 @@ class TestOutsideTheContract:
         with backends.use(backend):
             assert result_in_a_fork(lambda: equal_or_refused(x, numbers, expected)) == 0
 
-    BAD: ClassVar = {
-        "too few keys": lambda x: (x, torch.zeros(2, 2, dtype=torch.int64), [1]),
-        "too many keys": lambda x: (x, torch.zeros(5, 2, dtype=torch.int64), [1]),
-        "too few strides": lambda x: (x, KEY.tensor(), [1]),
-        "too many strides": lambda x: (x, KEY.tensor(), [1, 1, 1]),
-        "a seed without a stream": lambda x: (x, KEY.tensor()[:1], [9, 1]),
-        "more than a key": lambda x: (x, torch.zeros(4, dtype=torch.int64), [9, 1]),
-        "more dimensions of keys": lambda x: (x, torch.zeros(4, 9, 1, 2, dtype=torch.int64), []),
-    }
-
     @each_backend
-    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-    @pytest.mark.parametrize("case", BAD)
-    def test_shapes_that_do_not_fit_are_refused(self, backend, case):
-        # Once wrong: the kernel checked none of them, and read past the end of keys or strides. It
-        # may crash, hence the forks.
-        x, key, strides = self.BAD[case](torch.ones(4, 9))
-        errors = (RuntimeError, ValueError, IndexError)
-        with pytest.raises(errors):
-            reference.masked_affine(x, key, 0.5, 2.0, 0.0, 0.0, 0, strides)
-
-        def refused():
-            try:
-                operator(x, key, 0.5, 2.0, 0.0, 0.0, 0, strides)
-            except errors:
-                return 0
-            return 1
-
-        with backends.use(backend):
-            assert result_in_a_fork(refused) == 0  # -11 is a segmentation fault
-
-    @each_backend
-    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-    def test_keys_of_another_type(self, backend):
-        # Once wrong: the kernel takes the memory for int64, twice as much as there is.
-        x, key = torch.ones(200), torch.tensor([5, 9], dtype=torch.int32)
-        expected = F.dropout(x, 0.5, key=Key(5, 9))
-        with backends.use(backend):
-            numbers = (key, 0.5, 2.0, 0.0, 0.0, 0, [1])
-            assert result_in_a_fork(lambda: equal_or_refused(x, numbers, expected)) == 0
+    def test_shapes_that_do_not_fit_are_refused(self, backend):
+        # Once wrong: the kernel checked none of them, and read past the end of keys or strides.
+        x, key = torch.ones(4, 9), KEY.tensor()
+        many = [torch.zeros(*n, 2, dtype=torch.int64) for n in ((2,), (5,), (4, 9, 1))]
+        cases = [(one, [1]) for one in many[:2]] + [(many[2], []), (key, [1]), (key, [1, 1, 1])]
+        cases += [(key[:1], [9, 1]), (key.repeat(2), [9, 1])]
+        for call in (operator, reference.masked_affine):
+            for one, strides in cases:
+                with backends.use(backend), pytest.raises((RuntimeError, ValueError, IndexError)):
+                    call(x, one, 0.5, 2.0, 0.0, 0.0, 0, strides)
+        with backends.use(backend), pytest.raises((RuntimeError, ValueError)):  # of twice the bytes
+            operator(x, key.int(), 0.5, 2.0, 0.0, 0.0, 0, [9, 1])
 
     @each_backend
     @pytest.mark.parametrize("dtype", COMPLEX, ids=str)

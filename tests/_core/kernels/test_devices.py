@@ -80,18 +80,6 @@ def test_which_cards_are_too_old(monkeypatch, kind, hip, capability, expected):
     assert devices._too_old(torch.device(kind)) == expected
 
 
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (ValueError("  \n at 7:3: no\nmore"), "ValueError: at 7:3: no"),
-        (ValueError(), "ValueError"),
-        (ValueError("broken: "), "ValueError: broken"),
-    ],
-)
-def test_an_error_of_a_kernel_on_one_line(error, text):
-    assert devices._short(error) == text
-
-
 @pytest.mark.parametrize("chosen", [False, True])
 def test_which_tensors_triton_serves(monkeypatch, chosen):
     name = triton.NAME if chosen else "scalar"
@@ -99,21 +87,3 @@ def test_which_tensors_triton_serves(monkeypatch, chosen):
     for kind, served in (("cuda", True), ("xpu", True), ("cpu", chosen), ("meta", False)):
         x = SimpleNamespace(device=torch.device(kind))
         assert devices.serve(x) is served
-
-
-@pytest.mark.parametrize("capturing", [False, True])
-def test_only_a_stream_of_cuda_is_captured(monkeypatch, capturing):
-    monkeypatch.setattr(devices, "captures", lambda: capturing)
-    for kind in ("cuda", "xpu", "cpu"):
-        x = SimpleNamespace(device=torch.device(kind))
-        assert devices._is_capturing(x) is (capturing and kind == "cuda")
-
-
-@pytest.mark.parametrize("current", ["reference", "scalar"])
-@pytest.mark.parametrize("chosen_by", ["auto", "backends.use"])
-def test_the_reference_is_chosen_by_name(monkeypatch, current, chosen_by):
-    """Where there are no compiled kernels, it is what "auto" resolves to."""
-    monkeypatch.setattr(devices.cpu, "current", lambda: current)
-    monkeypatch.setattr(devices.cpu, "chosen_by", chosen_by)
-    by_name = current == "reference" and chosen_by != "auto"
-    assert devices.reference_chosen() is by_name

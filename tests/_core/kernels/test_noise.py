@@ -15,7 +15,7 @@ from noise_oracle import noisy
 from oracle import FLOATS, same_bits
 from random_calls import Cases
 from strategies import keys, layouts, tensors
-from torchdropout import Key, MaskLayout, backends
+from torchdropout import Key, backends
 from torchdropout._core import ops
 from torchdropout._core.contract.noise import Law
 from torchdropout._core.contract.seed import as_int64
@@ -90,9 +90,9 @@ def test_equals_the_definition_with_many_keys(backend):
 
 @each_backend
 def test_vectors(backend):
-    """One number at a time, from float64 zeros: its bits."""
+    """One number at a time, from float64 zeros: its bits; of the reference, which is slow, some."""
     with backends.use(backend):
-        for law, seed, stream, index, _, value in NOISE:
+        for law, seed, stream, index, _, value in NOISE[:: 7 if backend == "reference" else 1]:
             zero = torch.zeros(1, dtype=torch.float64)
             y = operator(zero, Key(seed, stream).tensor(), law, 0.0, 1.0, as_int64(index), [1])
             assert same_bits(y, torch.tensor([value], dtype=torch.float64))
@@ -186,25 +186,6 @@ def test_what_is_not_finite(backend):
 
 @each_backend
 class TestOutsideTheContract:
-    BAD = (
-        (lambda: torch.zeros(2, 2, dtype=torch.int64), [1]),
-        (lambda: torch.zeros(5, 2, dtype=torch.int64), [1]),
-        (KEY.tensor, [1]),
-        (KEY.tensor, [1, 1, 1]),
-        (lambda: torch.zeros(4, dtype=torch.int64), [9, 1]),
-    )
-
-    @pytest.mark.parametrize("case", range(len(BAD)))
-    def test_shapes_that_do_not_fit_are_refused(self, backend, case):
-        key, strides = self.BAD[case]
-        with backends.use(backend), pytest.raises((RuntimeError, ValueError, IndexError)):
-            operator(torch.ones(4, 9), key(), Law.NORMAL, 0.5, 0.0, 0, strides)
-
-    @pytest.mark.parametrize("law", [0, 4, -1])
-    def test_a_law_that_there_is_none_of(self, backend, law):
-        with backends.use(backend), pytest.raises((RuntimeError, ValueError)):
-            operator(torch.ones(4), KEY.tensor(), law, 0.5, 0.0, 0, [1])
-
     def test_a_key_for_many(self, backend):
         """A dimension of size 1 in the keys: that key is shared."""
         x = torch.ones(6, 200)
@@ -220,11 +201,3 @@ def test_opcheck(law, grad):
     args = (x, KEY.tensor(), law, 0.5, 0.25, -17, [20, 0, 1])
     results = torch.library.opcheck(operator, args)
     assert set(results.values()) == {"SUCCESS"}
-
-
-def test_layouts_are_those_of_masks():
-    """The operator's base and strides are a `MaskLayout`'s."""
-    layout = MaskLayout.of((6, 5), (1,)).at((2,))
-    x = torch.randn(4, 5)
-    y = operator(x, KEY.tensor(), Law.NORMAL, 0.5, 0.0, layout.base, layout.strides)
-    assert same_bits(y, noisy(x, Law.NORMAL, 0.5, 0.0, KEY, layout))

@@ -225,6 +225,7 @@ def test_other_devices_get_few_operators_and_little_memory(name, ties, monkeypat
     assert cost.most <= 40 * N
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("threads", "calls", "bytes_each"), [(1, 2700, 4.5), (2, 10100, 4.2)], ids=["1 thread", "2"]
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import os
 import re
 import subprocess
@@ -17,7 +16,6 @@ import torch
 
 import torchdropout
 from torchdropout import Key, backends, nn
-from torchdropout._core.contract.layout import row_major
 from torchdropout._core.contract.noise import Law
 from torchdropout._core.kernels import add, counted, devices, noise, reference, triton
 from torchdropout._core.ops import _drop_blocks, _dropout_add, _keep_bits, _masked_affine, _order
@@ -653,23 +651,16 @@ class TestWithout:
             "keep_bits": (0.3, [6, 40]),
         }[operator]
         compare = devices.same_bits
-        drawn = {
-            "keep_bits": lambda *a: a[3],
-            "drop_blocks": lambda *a: _drop_blocks.seed_sizes(a[0].shape, *a[2:4]),
-        }.get(operator, lambda *a: a[0].shape)
         if operator in ATTENTION:
             x, strides, compare = square, [72, 36, 6, 1], _attention._compare
-            drawn = lambda *a: (*a[0].shape[:-1], a[2].shape[-2])  # noqa: E731
         calls = []
         monkeypatch.setattr(triton, "why_missing", lambda: "")
         monkeypatch.setattr(devices, "failed", {})
         known = KNOWN[operator]
-        results = []
 
         def kernel(*a):
             calls.append(a)
-            results.append(known(*a))
-            return results[-1]
+            return known(*a)
 
         monkeypatch.setattr(triton, "load", lambda name: kernel)
         samples = SAMPLES.get(operator, devices.samples_of_map)
@@ -677,80 +668,7 @@ class TestWithout:
         run(x, key, *args, 0, strides)
         assert len(calls) >= 3
         assert all(triton.serves(operator, a[0], a[1], a[2:]) for a in calls)
-        apart = []  # calls that leave mask indices out, or share some
-        begun = []
-        for a in calls[:-1]:
-            first, strides = a[-2:]
-            last = first + sum((n - 1) * s for n, s in zip(drawn(*a), strides, strict=True))
-            assert first // 2**34 == last // 2**34 - 1
-            steps = [torch.arange(n) * s for n, s in zip(drawn(*a), strides, strict=True)]
-            places = sum(torch.meshgrid(*steps, indexing="ij")).unique().tolist()
-            if len(places) < math.prod(drawn(*a)) or places != [*range(len(places))]:
-                apart.append((first, strides, len(places) == math.prod(drawn(*a))))
-            begun.append((last // 2**34, first % 8 == 0, first % 2))
-            if operator in ATTENTION:
-                assert strides == row_major(drawn(*a))
-        # Across a carry of the counter, of four draws a block and of eight; from the start of a
-        # block, which is too far from it for few seeds, and from an odd place.
-        expected = [(1, operator != "drop_blocks", 0), (2, False, 1)]
-        if operator == "keep_bits":
-            expected = [each for each in expected for _ in range(2)]
-        assert begun == expected + [(2, True, 0)] * (operator == "dropout_add_backward")
-        if operator == "dropout_add_backward":  # rows that begin with a block
-            ((first, (row, _), are_distinct),) = apart
-            assert first % 8 == row % 8 == 0
-            assert are_distinct
-        else:
-            assert len(apart) == (operator == "drop_blocks")
-        if operator == "masked_by_rates":
-            every, by_row = (a[2] for a in calls[:-1])
-            torch.testing.assert_close(every, torch.arange(3000.0).double() / 2999)
-            assert torch.equal(by_row, every.view(60, 50)[:, :1])
-        if operator in ATTENTION:  # rows that begin with a Philox call, and within one
-            sizes = [(a[0].shape[-2], a[2].shape[-2]) for a in calls[:-1]]
-            assert [(q % 2, k % 2, k % 4 == 0) for q, k in sizes] == [(0, 0, True), (1, 1, False)]
-        if operator == "attention":
-            assert [a[6] for a in calls[:-1]] == [False, True]
-        if operator == "attention_backward":
-            assert all(len(result) == 3 for result in results)
-            assert all(t is not None for result in results[:-1] for t in result)
-            for q, _, k, _, y, rows, _, _, _, factor, *_ in calls[:-1]:
-                scores = q @ k.repeat_interleave(2, 1).mT * factor
-                largest, inverse, _ = rows.view(3, *y.shape[:-1], 1)
-                torch.testing.assert_close((scores - largest).exp() * inverse, scores.softmax(-1))
         assert devices.failed == {}
-
-    @pytest.mark.parametrize("dims", [1, 2, 3])
-    def test_the_calls_of_blocks_have_four_small_planes_and_then_share_seeds(self, dims):
-        x, numbers = torch.empty(0), (False, 0.1, 1.1, 0.0)
-        first, second = _drop_blocks._samples(x, KEY.tensor(), dims, 2, *numbers, 0, [])
-        seeds = row_major([4] * (1 + dims))
-        assert (first[0].shape, first[-1]) == ((4, *[3] * dims), seeds)
-        assert (second[0].shape, second[-1]) == ((*[3] * dims, 4), [0, *seeds[1:]])
-        assert torch.equal(second[0].transpose(0, -1), first[0])
-        assert first[2:-2] == second[2:-2] == (dims, 2, *numbers)
-
-    @pytest.mark.parametrize("group", [1, 4, 7, 64, 2999, 3001, 5000])
-    def test_the_calls_of_a_fixed_count_have_whole_groups(self, group):
-        x, key = torch.empty(0, dtype=torch.float64), KEY.tensor()
-        for values, _, *own, base, strides in _order._samples(x, key, 1, group, -1, 2.0, 0, []):
-            assert own == [1, group, -1, 2.0]
-            assert values.shape[-1] % group == 0
-            assert max(2 * group, 3001 - group) <= values.numel() <= max(2 * group, 3000)
-            assert sorted(strides) == [1, len(values)][: values.ndim]
-            counted.counted_affine(values, key, *own, base, strides)
-
-    def test_the_calls_have_numbers_of_both_signs_and_negative_zeros(self):
-        for dtype in (torch.float16, torch.float64):
-            values = devices.sample(torch.empty(0, dtype=dtype))
-            assert values.dtype == dtype
-            assert len(values) == 3000
-            zeros = values[values == 0]
-            assert zeros.signbit().sum() == 31
-            assert not values[::97].any()
-            assert len(values.unique()) > 2900
-            assert -214.2 < values.min().item() < -214.0
-            assert 213.8 < values.max().item() < 214.2
 
     @pytest.fixture
     def on_a_gpu(self, monkeypatch):
