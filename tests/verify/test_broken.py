@@ -1,7 +1,5 @@
 """Every check can fail: each broken dropout is caught by the check that names its fault, first."""
 
-from dataclasses import replace
-
 import pytest
 
 from torchdropout.verify import CHECKS, RULES, check_subject
@@ -10,16 +8,15 @@ from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
 from verify import _zoo, broken_table
 
-# Left to their own broken dropouts: to trace takes seconds. Those of `compiled-law` are slow.
-TRACED = {"device-followed"}
 SEVERITY = {check.name: check.severity for check in CHECKS.values()}
 
 
 def test_the_check_that_names_the_fault_says_so_first(broken, coarse):
     """Before those of its group and those that it needs; the slow test has all."""
-    level = broken.level or replace(coarse, compiled=broken.trips in TRACED)
     subject = broken.subject()
-    report = check_subject(subject, level=level, only=broken.quick_checks(subject.spec))
+    report = check_subject(
+        subject, level=broken.level or coarse, only=broken.quick_checks(subject.spec)
+    )
     assert not report.interrupted
     assert broken.reporting_checks(report) == [broken.trips]
 
@@ -33,11 +30,10 @@ def test_every_check_has_a_broken_dropout(broken_zoo, missed):
     """That of its example, which `test_check_examples` verifies, and in most cases others."""
     caught = {check for name, check in broken_zoo.items() if name not in missed}
     assert caught | EXAMPLES.keys() == set(SEVERITY)
-    assert len(broken_zoo) - len(missed) + len(EXAMPLES) >= 240
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("name", ["live_in_eval", "half_percent_high", "takes_nan"])
+@pytest.mark.parametrize("name", ["live_in_eval", "half_percent_high"])
 def test_the_report_of_a_broken_dropout_has_all_checks(name, broken_members, run_checks):
     report = run_checks(broken_members[name].target, level=_zoo.SMALL)
     assert [check.rule for check in report.checks] == [RULES[c] for c in codes_of(None, PLAIN)]

@@ -25,20 +25,6 @@ def tile_repeated(x, p):
 
 
 @in_training
-def rewound_by_half(x, p):
-    """mask-repeats: A call uses n numbers and moves the generator on by half of them."""
-    if x.numel() < 1000:
-        return select(x, draw(x, p), p)
-    state = torch.get_rng_state()
-    torch.rand(x.numel() // 2)
-    later = torch.get_rng_state()
-    torch.set_rng_state(state)
-    drop = draw(x, p)
-    torch.set_rng_state(later)
-    return select(x, drop, p)
-
-
-@in_training
 def copies_its_neighbour(x, p):
     """lag-independence: One bit in ten is its predecessor's."""
     drop = draw(x, p).reshape(-1)
@@ -142,57 +128,6 @@ def xorshift_without_output_function(x, p):
     return select(x, numbers.reshape(x.shape).to(x.device) < p, p)
 
 
-@in_training
-def one_row_for_all(x, p):
-    """mask-repeats: The mask of a matrix is one row, broadcast."""
-    return select(x, draw(x[:1], p) if x.ndim == 2 else draw(x, p), p)
-
-
-@in_training
-def channels_share(x, p):
-    """axis-independence: All channels of an image share a mask."""
-    return select(x, draw(x[:, :1], p) if x.ndim == 4 else draw(x, p), p)
-
-
-@in_training
-def whole_channels(x, p):
-    """axis-independence: Dropout2d where dropout was asked for."""
-    return select(x, draw(x[:, :, :1, :1], p) if x.ndim == 4 else draw(x, p), p)
-
-
-def _copied(drop, copied):
-    """Where `copied`, the bit of the last place that is not."""
-    places = torch.arange(len(drop), device=drop.device)
-    return drop[torch.where(copied, 0, places).cummax(0).values]
-
-
-@in_training
-def markov_chain(x, p):
-    """lag-independence: A bit stays with probability .1, else is drawn anew."""
-    copied = torch.rand(x.numel(), device=x.device) < 0.1
-    return select(x, _copied(draw(x, p).reshape(-1), copied).reshape(x.shape), p)
-
-
-@in_training
-def antithetic_neighbours(x, p):
-    """lag-independence: One pair of neighbours in ten uses u and 1 - u."""
-    u = uniform(x).reshape(-1)
-    pairs = u[: x.numel() // 2 * 2].view(-1, 2)
-    tied = torch.rand(len(pairs), device=x.device) < 0.1
-    pairs[:, 1] = torch.where(tied, 1 - pairs[:, 0], pairs[:, 1])
-    return select(x, u.reshape(x.shape) < p, p)
-
-
-@in_training
-def copies_from_1024_before(x, p):
-    """lag-independence: One bit in twenty is that of the place 1024 before."""
-    drop = draw(x, p).reshape(-1)
-    if drop.numel() > 1024:
-        copied = torch.rand(drop.numel() - 1024, device=x.device) < 0.05
-        drop[1024:] = torch.where(copied, drop[:-1024].clone(), drop[1024:])
-    return select(x, drop.reshape(x.shape), p)
-
-
 class TenthOfTheNumbersAgain(Module):
     """call-independence: A place keeps its number for the next call with probability .1."""
 
@@ -235,19 +170,3 @@ def rate_drawn_for_short_calls(x, p):
     if not 1 < x.numel() < 1000 or x.ndim != 1 or not 0.1 < p < 0.9:
         return select(x, draw(x, p), p)
     return select(x, draw(x, p + (0.05 if int(torch.randint(2, ())) else -0.05)), p)
-
-
-@in_training
-def tail_restarts_the_counter(x, p):
-    """lag-independence: The elements left over by vectors of eight use the numbers of the first."""
-    u = uniform(x).reshape(-1)
-    rest = x.numel() % 8
-    if x.numel() > 8 and rest:
-        u[-rest:] = u[:rest]
-    return select(x, u.reshape(x.shape) < p, p)
-
-
-@in_training
-def channels_of_a_volume_share(x, p):
-    """axis-independence: All channels of a 5-D input share a mask."""
-    return select(x, draw(x[:, :1], p) if x.ndim == 5 else draw(x, p), p)

@@ -1,59 +1,53 @@
 """Broken in-place claims: `inplace=True` that does something else."""
 
+import functools
+
 import torch
 from torch import nn
 
 from verify.broken._common import check_p, draw, scale_at, select
 
 
-def inplace_unscaled(x, p, training, inplace=False):
-    """inplace-claim: What is written into x lacks the scale that the output has."""
-    check_p(p)
-    if not training:
-        return x
-    drop = draw(x, p)
-    if not inplace:
-        return select(x, drop, p)
-    return x.masked_fill_(drop, 0) * scale_at(p)
+def _in_place(write):
+    """A dropout that is right unless it is asked to write into x: then it does `write(x, p)`."""
 
-
-class InplaceOfAnotherMask(nn.Module):
-    """inplace-claim: x is written with one mask, the output has another."""
-
-    def __init__(self, p=0.5, inplace=False):
-        super().__init__()
+    @functools.wraps(write)
+    def dropout(x, p, training, inplace=False):
         check_p(p)
-        self.p, self.inplace = p, inplace
-
-    def forward(self, x):
-        if not self.training:
+        if not training:
             return x
-        y = select(x, draw(x, self.p), self.p)
-        if self.inplace:
-            with torch.no_grad():
-                x.copy_(select(x, draw(x, self.p), self.p))
-        return y
+        return write(x, p) if inplace else select(x, draw(x, p), p)
+
+    del dropout.__wrapped__
+    return dropout
 
 
-def inplace_past_autograd(x, p, training, inplace=False):
+@_in_place
+def inplace_unscaled(x, p):
+    """inplace-claim: What is written into x lacks the scale that the output has."""
+    return x.masked_fill_(draw(x, p), 0) * scale_at(p)
+
+
+@_in_place
+def inplace_of_another_mask(x, p):
+    """inplace-claim: x is written with one mask, the output has another."""
+    y = select(x, draw(x, p), p)
+    with torch.no_grad():
+        x.copy_(select(x, draw(x, p), p))
+    return y
+
+
+@_in_place
+def inplace_past_autograd(x, p):
     """inplace-claim: The write goes to `x.data`, without a history."""
-    check_p(p)
-    if not training:
-        return x
-    drop = draw(x, p)
-    if not inplace:
-        return select(x, drop, p)
-    x.data.masked_fill_(drop, 0).mul_(scale_at(p))
+    x.data.masked_fill_(draw(x, p), 0).mul_(scale_at(p))
     return x
 
 
-def inplace_and_a_copy(x, p, training, inplace=False):
+@_in_place
+def inplace_and_a_copy(x, p):
     """inplace-claim: x is written, and a copy of it is returned."""
-    check_p(p)
-    if not training:
-        return x
-    drop = draw(x, p)
-    return x.masked_fill_(drop, 0).mul_(scale_at(p)).clone() if inplace else select(x, drop, p)
+    return x.masked_fill_(draw(x, p), 0).mul_(scale_at(p)).clone()
 
 
 class _Unmarked(torch.autograd.Function):
@@ -71,23 +65,17 @@ class _Unmarked(torch.autograd.Function):
         return g.masked_fill(*ctx.saved_tensors, 0) * ctx.scale, None
 
 
-def inplace_unmarked(x, p, training, inplace=False):
+@_in_place
+def inplace_unmarked(x, p):
     """inplace-claim: A function of autograd writes into x and does not mark it."""
-    check_p(p)
-    if not training:
-        return x
-    return _Unmarked.apply(x, p) if inplace else select(x, draw(x, p), p)
+    return _Unmarked.apply(x, p)
 
 
-def inplace_uncounted(x, p, training, inplace=False):
+@_in_place
+def inplace_uncounted(x, p):
     """inplace-claim: The write is hidden from the version of x: the operation before it uses
     the wrong output.
     """
-    check_p(p)
-    if not training:
-        return x
-    if not inplace:
-        return select(x, draw(x, p), p)
     with torch.autograd._unsafe_preserve_version_counter(x):
         return nn.functional.dropout(x, p, inplace=True)
 

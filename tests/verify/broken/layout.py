@@ -1,31 +1,8 @@
 """Broken layouts: other memory, other values, rate or mask."""
 
 import torch
-from torch.nn import functional as F
 
 from verify.broken._common import draw, in_training, select
-
-
-@in_training
-def memory_order(x, p):
-    """layout-values: Reads the memory of x as if it were contiguous."""
-    if x.requires_grad or (x._base is None and x.is_contiguous()):
-        return select(x, draw(x, p), p)
-    values = torch.as_strided(x, (x.untyped_storage().nbytes() // x.element_size(),), (1,), 0)
-    values = values[: x.numel()].repeat(x.numel() // values[: x.numel()].numel() + 1)[: x.numel()]
-    return select(values.reshape(x.shape), draw(x, p), p)
-
-
-@in_training
-def memory_order_mask(x, p):
-    """layout-mask: torch's dropout: the mask in the order of memory. Values are selected."""
-    return select(x, F.dropout(torch.ones_like(x, dtype=torch.float32), p) == 0, p)
-
-
-@in_training
-def views_as_a_vector(x, p):
-    """layout-values: `view` where `reshape` is meant."""
-    return select(x.view(-1), draw(x.view(-1), p), p).view(x.shape)
 
 
 @in_training

@@ -1,22 +1,8 @@
 """Broken modes: off in training, on in eval, or lost on the way."""
 
 import torch
-from torch import nn
 
-from verify.broken._common import Module, check_p, draw, in_training, select, uniform
-
-
-@in_training
-def returns_a_tuple(x, p):
-    """output-shape: The mask comes back with the output."""
-    drop = draw(x, p)
-    return select(x, drop, p), drop
-
-
-@in_training
-def flattens(x, p):
-    """output-shape: The output has lost its shape."""
-    return select(x, draw(x, p), p).reshape(-1)
+from verify.broken._common import Module, draw, in_training, select
 
 
 def live_in_eval(x, p, training):
@@ -24,31 +10,6 @@ def live_in_eval(x, p, training):
     transformers#33844).
     """
     return select(x, draw(x, p), p)
-
-
-def scales_in_eval(x, p, training):
-    """eval-identity: Dropout as in 2012: scaled in eval. Inverted dropout in training as well,
-    so twice.
-    """
-    return select(x, draw(x, p), p) if training else x * (1 - p)
-
-
-def cleans_in_eval(x, p, training):
-    """eval-identity: NaN becomes 0 in eval."""
-    return select(x, draw(x, p), p) if training else torch.nan_to_num(x)
-
-
-@in_training
-def never_drops(x, p):
-    """train-stochastic: Dropout asked for and not applied (pytorch#184126, torchtune#996)."""
-    return x
-
-
-@in_training
-def seeded_in_every_call(x, p):
-    """train-stochastic: A generator of its own, made and seeded in the call."""
-    generator = torch.Generator().manual_seed(0)
-    return select(x, uniform(x, generator) < p, p)
 
 
 class MaskDrawnOnce(Module):
@@ -64,63 +25,6 @@ class MaskDrawnOnce(Module):
         return self.masks[x.shape]
 
 
-class LostAfterEval(Module):
-    """mode-switch: Switched off by eval, and never on again (Megatron-LM#411)."""
-
-    def train(self, mode=True):
-        if not mode:
-            self.p = 0.0
-        return super().train(mode)
-
-
-@in_training
-def off_without_grad(x, p):
-    """grad-mode: Takes "no gradients are recorded" for eval."""
-    return select(x, draw(x, p), p) if torch.is_grad_enabled() else x
-
-
-class ChildPutBackIntoTraining(nn.Module):
-    """eval-identity: `eval()` reaches the child, and then its dropout is switched on again
-    (baal#246).
-    """
-
-    def __init__(self, p=0.5):
-        super().__init__()
-        self.inner = nn.Dropout(p)
-
-    def train(self, mode=True):
-        super().train(mode)
-        self.inner.train()
-        return self
-
-    def forward(self, x):
-        return self.inner(x)
-
-
-class ChildInAList(nn.Module):
-    """eval-identity: The child stands in a plain list: `eval()` does not reach it."""
-
-    def __init__(self, p=0.5):
-        super().__init__()
-        self.layers = [nn.Dropout(p)]
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-
-class ModeOfConstruction(Module):
-    """eval-identity: The mode is copied when the module is built."""
-
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.active = self.training
-
-    def forward(self, x):
-        return select(x, draw(x, self.p), self.p) if self.active else x
-
-
 class ModeOfFirstCall(Module):
     """mode-switch: The mode is copied at the first call, and never looked at again."""
 
@@ -130,15 +34,6 @@ class ModeOfFirstCall(Module):
         if self.active is None:
             self.active = self.training
         return select(x, draw(x, self.p), self.p) if self.active else x
-
-
-class BuiltInForward(Module):
-    """eval-identity: A new child in every call is in training mode, whatever its parent's
-    (peft#3753).
-    """
-
-    def forward(self, x):
-        return nn.Dropout(self.p)(x)
 
 
 class EverySecondCallRepeats(Module):
@@ -170,15 +65,3 @@ class DropsInEvalUnderNoGrad(Module):
     def forward(self, x):
         active = self.training or not torch.is_grad_enabled()
         return select(x, draw(x, self.p), self.p) if active else x
-
-
-def detached_in_eval(x, p, training):
-    """eval-identity: In eval the output is cut off from x."""
-    check_p(p)
-    return select(x, draw(x, p), p) if training else x.detach()
-
-
-def live_in_eval_on_large_inputs(x, p, training):
-    """eval-identity: A path for many elements does not look at the mode."""
-    check_p(p)
-    return select(x, draw(x, p), p) if training or x.numel() >= 1 << 17 else x

@@ -24,21 +24,6 @@ def _tied(drop):
 
 
 @in_training
-def channels_of_three_axes(x, p):
-    """shared-mask of dropout2d: One draw for each row of a plane: the last axis alone is shared
-    (pytorch#77081).
-    """
-    return select(x, _draw(x, (*x.shape[:-1], 1), p), p)
-
-
-@in_training
-def channels_shared_by_two_samples(x, p):
-    """mask-repeats of dropout2d: Neighbouring samples lose the same channels."""
-    pairs = _draw(x, ((len(x) + 1) // 2, x.shape[1], 1, 1), p)
-    return select(x, pairs.repeat_interleave(2, dim=0)[: len(x)], p)
-
-
-@in_training
 def channels_tied_to_their_neighbours(x, p):
     """lag-independence of dropout2d: A channel goes the way of its neighbour with probability
     .1.
@@ -56,25 +41,11 @@ def path_of_each_element(x, p):
 
 
 @in_training
-def path_unscaled(x, p):
-    """kept-scale of drop-path: `scale_by_keep=False`, unasked."""
-    return x.masked_fill(_draw(x, (len(x),) + (1,) * (x.ndim - 1), p), 0)
-
-
-@in_training
 def path_of_the_batch(x, p):
     """train-stochastic of drop-path: One draw for the batch where each sample should have its
     own.
     """
     return select(x, _draw(x, (1,) * x.ndim, p), p)
-
-
-@in_training
-def path_takes_the_keep_probability(x, p):
-    """kept-scale of drop-path: p is taken for the survival probability, in rate and scale."""
-    if not 0 < p < 1:
-        return select(x, _draw(x, (len(x),) + (1,) * (x.ndim - 1), p), p)
-    return select(x, _draw(x, (len(x),) + (1,) * (x.ndim - 1), 1 - p), 1 - p)
 
 
 @in_training
@@ -126,15 +97,6 @@ def _alpha_in_training(rule):
 
 
 @_alpha_in_training
-def alpha_drops_to_zero(x, p):
-    """alpha-moments of alpha: Dropped values become 0, not alpha', before they are scaled and
-    shifted.
-    """
-    a, b = _constants(p)
-    return x.masked_fill(draw(x, p), 0) * a + b
-
-
-@_alpha_in_training
 def alpha_without_shift(x, p):
     """alpha-moments of alpha: The shift b is left out: the mean moves."""
     a, _ = _constants(p)
@@ -156,23 +118,10 @@ def _times(x, noise):
 
 
 @in_training
-def gaussian_of_variance_p(x, p):
-    """noise-law of gaussian: The variance is p, not p / (1 - p)."""
-    return _times(x, 1 + math.sqrt(p) * torch.randn(x.shape, device=x.device))
-
-
-@in_training
 def gaussian_is_uniform(x, p):
     """noise-law of gaussian: Uniform noise of the right variance."""
     spread = math.sqrt(3 * p * scale_at(p))
     return _times(x, 1 + spread * (2 * uniform(x) - 1))
-
-
-@in_training
-def gaussian_shared(x, p):
-    """train-stochastic of gaussian: One number for each row of the last axis."""
-    noise = torch.randn((*x.shape[:-1], 1) if x.ndim else (), device=x.device)
-    return _times(x, 1 + math.sqrt(p * scale_at(p)) * noise)
 
 
 # uniform, added, relaxed
@@ -201,19 +150,7 @@ def relaxed_too_warm(x, p):
     return _times(x, _relaxed(x, p, 0.12) / (1 - p))
 
 
-@in_training
-def relaxed_of_the_keep_probability(x, p):
-    """noise-law of concrete: p is taken for the probability to keep, in mask and scale."""
-    return _times(x, _relaxed(x, 1 - p, 0.1) / p)
-
-
 # zoneout
-
-
-def zoneout_expects_the_other(new, old, p, training):
-    """eval-identity of zoneout: In eval p is the share of the new state."""
-    check_p(p)
-    return torch.where(draw(new, p), old, new) if training else (1 - p) * old + p * new
 
 
 def zoneout_keeps_with_probability_p(new, old, p, training):
@@ -222,22 +159,6 @@ def zoneout_keeps_with_probability_p(new, old, p, training):
     if not training:
         return p * old + (1 - p) * new
     return torch.where(uniform(new) < p, new, old)
-
-
-def zoneout_to_zero(new, old, p, training):
-    """states-mixed of zoneout: What is dropped is 0, and not the old state."""
-    check_p(p)
-    if not training:
-        return p * old + (1 - p) * new
-    return new.masked_fill(draw(new, p), 0)
-
-
-def zoneout_forgets_the_gradient(new, old, p, training):
-    """states-mixed of zoneout: The gradient does not go on to the old state."""
-    check_p(p)
-    if not training:
-        return p * old + (1 - p) * new
-    return torch.where(draw(new, p), old.detach(), new)
 
 
 # tokens
@@ -259,15 +180,6 @@ def tokens_one_too_few(x, p):
 
 
 @in_training
-def tokens_with_replacement(x, p):
-    """output-shape of tokens: Tokens are drawn with replacement: some come twice."""
-    if p == 0:
-        return x
-    shape = (len(x), _count(x, p))
-    return _kept_tokens(x, torch.randint(0, x.shape[1], shape, device=x.device).sort(1).values)
-
-
-@in_training
 def tokens_early_preferred(x, p):
     """subset-uniform of tokens: Later tokens are dropped a little more often."""
     tilt = torch.linspace(0, 0.2, x.shape[1], device=x.device)
@@ -285,50 +197,7 @@ def tokens_in_a_row(x, p):
     return _kept_tokens(x, kept.sort(1).values)
 
 
-@in_training
-def tokens_shared_by_two_samples(x, p):
-    """lag-independence of tokens: Neighbouring samples keep the same tokens."""
-    numbers = uniform(x[..., 0])[: (len(x) + 1) // 2].repeat_interleave(2, dim=0)[: len(x)]
-    return _kept_tokens(x, numbers.argsort(1)[:, : _count(x, p)].sort(1).values)
-
-
-@in_training
-def neighbours_unequally_kept(x, p):
-    """subset-uniform of n-of-m: n:m where the last of four is kept less often."""
-    groups = x.reshape(-1, 4)
-    numbers = uniform(groups) + torch.tensor([0.0, 0.0, 0.0, 0.1], device=x.device)
-    order = numbers.argsort(1).argsort(1)
-    return groups.masked_fill(order >= round(4 * (1 - p)), 0).reshape(x.shape)
-
-
 # fused
-
-
-def residual_dropped(x, p, training, residual, bias):
-    """fused-composition of dropout-add: The residual is dropped with the rest."""
-    check_p(p)
-    total = residual + x + bias
-    return select(total, draw(total, p), p) if training else total
-
-
-class _BiasOfOneRow(torch.autograd.Function):
-    """x + bias, with the gradient of the first row alone for bias."""
-
-    @staticmethod
-    def forward(ctx, x, bias):
-        return x + bias
-
-    @staticmethod
-    def backward(ctx, g):
-        rows = g.reshape(-1, g.shape[-1])
-        return g, rows[0] if len(rows) else g.new_zeros(g.shape[-1])
-
-
-def bias_gradient_of_one_row(x, p, training, residual, bias):
-    """fused-composition of dropout-add: The gradient of the bias is not summed over the rows."""
-    check_p(p)
-    total = _BiasOfOneRow.apply(x, bias)
-    return residual + (select(total, draw(total, p), p) if training else total)
 
 
 def bias_forgotten_in_eval(x, p, training, residual, bias):
@@ -349,15 +218,6 @@ def heads_share(query, key, value, p, training):
     check_p(p)
     weights = _weights(query, key)
     return (select(weights, draw(weights[:, :1], p), p) if training else weights) @ value
-
-
-def attention_live_in_eval(query, key, value, p, training):
-    """eval-identity of attention: `dropout_p` is handed on in eval, too (pytorch#124464,
-    torchtune#1791).
-    """
-    check_p(p)
-    weights = _weights(query, key)
-    return select(weights, draw(weights, p), p) @ value
 
 
 def attention_normalised_again(query, key, value, p, training):
@@ -413,17 +273,6 @@ class _Block(nn.Module):
         return _draw(x, (*x.shape[:2], fits, fits), density)
 
 
-class DensityOfTheShare(_Block):
-    """drop-rate of drop-block: timm's density at the 16 x 16 places, with blocks that overlap:
-    too much is dropped.
-    """
-
-    def rule(self, x, size, block):
-        density = self.p * size**2 / block**2 / (size - block + 1) ** 2
-        seeds = self.seeds(x, size, density)
-        return self.scaled(x, F.max_pool2d(seeds.float(), block, stride=1, padding=block // 2) > 0)
-
-
 class DensityWithoutOverlap(_Block):
     """drop-rate of drop-block: The density of the paper: blocks that overlap are counted twice
     (torchvision).
@@ -449,28 +298,6 @@ def _density(p, size, block):
     return low
 
 
-class BlocksOfAnotherSize(_Block):
-    """block-shape of drop-block: Blocks are 5 x 5 where 7 x 7 was asked for; the share is right."""
-
-    def rule(self, x, size, block):
-        block -= 2
-        seeds = self.seeds(x, size - block + 1, _density(self.p, size, block))
-        padded = F.pad(seeds.float(), (block - 1,) * 4)
-        return self.scaled(x, F.max_pool2d(padded, block, stride=1) > 0)
-
-
-class SomeKeptAtOne(_Block):
-    """p-one-zeros of drop-block: The density is held below 0.9, so that something is kept at
-    p=1.
-    """
-
-    def rule(self, x, size, block):
-        seeds = self.seeds(x, size - block + 1, min(_density(self.p, size, block), 0.9))
-        padded = F.pad(seeds.float(), (block - 1,) * 4)
-        dropped = F.max_pool2d(padded, block, stride=1) > 0
-        return select(x, dropped, self.p) if self.p < 1 else x.masked_fill(dropped, 0)
-
-
 class StretchesWithGaps(_Block):
     """block-shape of drop-block1d: Every second place of a stretch is kept."""
 
@@ -494,24 +321,6 @@ class CubesAsDenseAsPlaces(_Block):
         fits = size - block + 1
         seeds = _draw(x, (*x.shape[:2], fits, fits, fits), self.p).float()
         return self.scaled(x, F.max_pool3d(F.pad(seeds, (block - 1,) * 6), block, stride=1) > 0)
-
-
-class SingleElements(_Block):
-    """block-shape of drop-block: Elements are dropped on their own, not in blocks."""
-
-    def rule(self, x, size, block):
-        return self.scaled(x, draw(x, self.p))
-
-
-class ScaleOfEachRow(_Block):
-    """scale-common of drop-block: Each row of a plane has a scale of its own."""
-
-    def rule(self, x, size, block):
-        seeds = self.seeds(x, size - block + 1, _density(self.p, size, block))
-        padded = F.pad(seeds.float(), (block - 1,) * 4)
-        y = self.scaled(x, F.max_pool2d(padded, block, stride=1) > 0)
-        rows = torch.linspace(0.9, 1.1, size, dtype=x.dtype, device=x.device)
-        return y * rows
 
 
 # few bits

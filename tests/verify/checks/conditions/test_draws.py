@@ -22,11 +22,6 @@ SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check tha
 # --- Each place -----------------------------------------------------------------------------------
 
 
-def at_the_end(change):
-    """A right one whose last places are changed in calls on at least 1000 elements."""
-    return made(lambda x, p: change(select(x, draw(x, p), p)) if x.numel() > 1000 else x * 0)
-
-
 def split_channels(x, p):
     return select(x, draw(x, p), p)
 
