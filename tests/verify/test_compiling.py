@@ -15,11 +15,25 @@ from torchdropout.verify.compiling import Tracer
 from torchdropout.verify.targets import resolve
 from verify import _zoo
 from verify.correct.specs import DropConnect
-from verify.test_specs import Tokens
 
 # The check alone: what it needs has its own tests.
 ONLY = frozenset({"compiled-law"})
 LEVEL = replace(_zoo.COARSE, compiled=True)
+
+
+class Tokens(torch.nn.Module):
+    """Keeps round(L (1 - p)) tokens, and returns their places, too."""
+
+    def __init__(self, prob):
+        super().__init__()
+        self.prob = prob
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        kept = max(1, round(x.shape[1] * (1 - self.prob)))
+        order = torch.rand(x.shape[:2]).argsort(1)[:, :kept].sort(1).values
+        return x.gather(1, order[..., None].expand(-1, -1, x.shape[2])), order
 
 
 def verified(target, **how):

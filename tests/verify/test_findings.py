@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 
 from torchdropout.errors import TorchDropoutError, VerificationError
@@ -56,15 +54,6 @@ def test_a_known_finding_saves_neither_a_new_error_nor_an_interrupted_run():
         Report((target,)).raise_for_errors()
     assert "TD511" in str(caught.value)
     assert "TD552" not in str(caught.value)
-
-
-def test_where_a_target_stands_is_in_its_data():
-    target = dataclasses.replace(r.target(r.OK), spec="drop-path", file="a.py", line=3)
-    assert {k: target.to_dict()[k] for k in ("spec", "file", "line")} == {
-        "spec": "drop-path",
-        "file": "a.py",
-        "line": 3,
-    }
 
 
 def test_a_notebook_shows_the_html():

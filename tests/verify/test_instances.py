@@ -1,14 +1,11 @@
 """Instances of the family are verified as they are: at their own p, block, group and prefix."""
 
-import re
-
 import pytest
 import torch
 from torch import nn
 
 from torchdropout import functional as F
 from torchdropout import nn as td
-from torchdropout.errors import ArgumentValueError
 from torchdropout.verify import check_subject
 from torchdropout.verify.targets import resolve
 from verify import _zoo
@@ -128,13 +125,3 @@ def test_a_fault_of_an_instance_is_found(module, check):
     found = errors(module, OWN)
     assert found, "no error"
     assert found[0].startswith(check), found
-
-
-@pytest.mark.parametrize(
-    "module",
-    [td.ColumnDropout(0.3), td.NMDropout(2, 4, dim=0)],
-    ids=["columns of the batch", "n:m along rows"],
-)
-def test_what_cannot_be_read_is_refused(module):
-    with pytest.raises(ArgumentValueError, match=re.escape("that keeps a fixed count to be")):
-        resolve(module)

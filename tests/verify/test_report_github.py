@@ -87,7 +87,3 @@ def test_hostile_text_can_start_no_command_of_its_own(text):
         f"{shown}: {shown}",
     )
     assert found[1][1]["title"] == shown
-
-
-def test_nothing_is_said_of_nothing():
-    assert render_github(Report(())) == ""

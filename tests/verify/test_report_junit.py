@@ -88,18 +88,6 @@ def test_a_failure_explains_itself_and_every_case_says_what_was_seen():
     )
 
 
-def test_a_parser_of_junit_reads_the_same():
-    parsed = junitparser.JUnitXml.fromstring(render_junit(REPORT).encode())
-    assert (parsed.tests, parsed.failures, parsed.errors, parsed.skipped) == (9, 2, 1, 3)
-    first = next(iter(parsed))
-    assert first.name == "a.py:A"
-    assert {p.name: p.value for p in first.properties()}["seed"] == "7"
-    results = {case.name: case.result for case in first}
-    assert results["eval-identity"] == []
-    assert isinstance(results["p-one-zeros"][0], junitparser.Failure)
-    assert isinstance(results["wrong-p-named"][0], junitparser.Skipped)
-
-
 @pytest.mark.parametrize("text", r.HOSTILE.values(), ids=r.HOSTILE)
 def test_hostile_text_is_kept_but_for_what_xml_cannot_say(text):
     xml = render_junit(r.saying(text))

@@ -131,13 +131,13 @@ def test_the_users_matplotlib_is_left_alone_and_not_followed():
         assert dict(matplotlib.rcParams) == mine
 
 
-@pytest.mark.parametrize("dropped", [0, 1, 200, 1024])
+@pytest.mark.parametrize("dropped", [0, 200])
 def test_a_mask_has_a_square_a_place(dropped):
-    bits = "0" * dropped + "1" * (1024 - dropped)
-    picture = drawn({"mask": [bits[i : i + 32] for i in range(0, 1024, 32)]})
+    bits = "0" * dropped + "1" * (256 - dropped)
+    picture = drawn({"mask": [bits[i : i + 32] for i in range(0, 256, 32)]})
     legend = 1
     assert strokes(picture, SEEN) == dropped + legend
-    assert strokes(picture, PALE) == 1024 - dropped + legend
+    assert strokes(picture, PALE) == 256 - dropped + legend
 
 
 def test_a_square_stands_where_its_place_is():

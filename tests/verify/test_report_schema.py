@@ -61,12 +61,6 @@ def test_the_schema_is_one():
     assert VALIDATOR.schema["properties"]["schema"]["const"] == SCHEMA
 
 
-def test_a_run_on_torch_is_valid(torchs):
-    data = load(Report((torchs,)))
-    VALIDATOR.validate(data)
-    assert data["targets"][0]["passed"]
-
-
 def test_a_run_on_a_broken_dropout_is_valid(unscaled):
     VALIDATOR.validate(unscaled)
     assert "kept-scale" in {finding["name"] for finding in unscaled["targets"][0]["findings"]}
@@ -146,25 +140,26 @@ def test_the_schema_refuses_what_is_missing_or_more():
             assert not VALIDATOR.is_valid(other), (*path, key)
 
 
-# member of a target, a value that it never has
-WRONG = [
-    ("line", -1),
-    ("false_alarm_rate", 0),
-    ("false_alarm_rate", 1),
-    ("seconds", -0.5),
-    ("known", ["TD5"]),
-    ("known", ["TD552", "TD552"]),
-    ("spec", ""),
-    ("passed", 1),
-    ("seed", 0.5),
-    ("verdict", "passed"),
-    ("selection", {"select": [1], "ignore": [], "count": 1, "of": 1}),
-    ("selection", {"select": [], "ignore": [], "count": -1, "of": 1}),
-]
+# member of a target, values that it never has
+WRONG = {
+    "line": [-1],
+    "false_alarm_rate": [0, 1],
+    "seconds": [-0.5],
+    "known": [["TD5"], ["TD552", "TD552"]],
+    "spec": [""],
+    "passed": [1],
+    "seed": [0.5],
+    "verdict": ["passed"],
+    "selection": [
+        {"select": [1], "ignore": [], "count": 1, "of": 1},
+        {"select": [], "ignore": [], "count": -1, "of": 1},
+    ],
+}
 
 
-@pytest.mark.parametrize(("key", "value"), WRONG)
-def test_the_schema_refuses_values_that_no_report_has(key, value):
-    data = load(Report((r.target(*r.EVERY),)))
-    data["targets"][0][key] = value
-    assert not VALIDATOR.is_valid(data)
+def test_the_schema_refuses_values_that_no_report_has():
+    for key, values in WRONG.items():
+        for value in values:
+            data = load(Report((r.target(*r.EVERY),)))
+            data["targets"][0][key] = value
+            assert not VALIDATOR.is_valid(data), (key, value)

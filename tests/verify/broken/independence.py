@@ -1,8 +1,5 @@
 """Broken independence: a mask bit says something about another."""
 
-import functools
-
-import numpy as np
 import torch
 
 from verify.broken._common import Module, draw, in_training, select, uniform
@@ -50,82 +47,6 @@ def channels_in_fours(x, p):
     if x.ndim != 4 or x.shape[1] % 4:
         return select(x, draw(x, p), p)
     return select(x, draw(x[:, ::4], p).repeat_interleave(4, dim=1), p)
-
-
-@functools.cache
-def _powers(multiplier, n):
-    """The powers of a multiplier modulo 2^32."""
-    return np.cumprod(np.full(n, multiplier, np.uint32), dtype=np.uint32)
-
-
-def _congruential(x, multiplier, seed, bits):
-    """The high bits of x_i = multiplier^i seed, as uniform numbers."""
-    states = _powers(multiplier, x.numel()) * np.uint32(seed) & np.uint32(2**bits - 1)
-    return torch.from_numpy(states / 2.0**bits).reshape(x.shape).to(x.device)
-
-
-@in_training
-def congruential_of_16_bits(x, p):
-    """few-masks: A congruential generator with 16 bits of state, seeded in every call."""
-    seed = 2 * int(torch.randint(2**15, ())) + 1
-    return select(x, _congruential(x, 25173, seed, 16) < p, p)
-
-
-@in_training
-def randu(x, p):
-    """joint-counts: RANDU: three numbers in a row lie on one of fifteen planes."""
-    seed = 2 * int(torch.randint(2**30, ())) + 1
-    return select(x, _congruential(x, 65539, seed, 31) < p, p)
-
-
-_SHIFTS = (13, -17, 5)
-
-
-def _xorshifted(states):
-    for shift in _SHIFTS:
-        moved = states << np.uint32(shift) if shift > 0 else states >> np.uint32(-shift)
-        states = states ^ moved
-    return states
-
-
-@functools.cache
-def _columns(doublings):
-    """The images of the unit vectors under 2^doublings steps."""
-    if not doublings:
-        return _xorshifted(np.uint32(1) << np.arange(32, dtype=np.uint32))
-    half = _columns(doublings - 1)
-    return _jump(half, half)
-
-
-def _jump(columns, states):
-    """A linear map of 32 bits, given by the images of the 32 unit vectors, applied to states."""
-    out = np.zeros_like(states)
-    for first in range(0, 32, 8):  # a byte at a time
-        images = np.zeros(1, np.uint32)
-        for column in columns[first : first + 8]:
-            images = np.concatenate([images, images ^ column])
-        out ^= images[states >> np.uint32(first) & np.uint32(255)]
-    return out
-
-
-def _xorshift(seed, n):
-    """n states in a row of Marsaglia's xorshift of 32 bits, by doubling."""
-    states = np.array([seed], np.uint32)
-    doublings = 0
-    while len(states) < n:
-        states = np.concatenate([states, _jump(_columns(doublings), states)])
-        doublings += 1
-    return states[:n]
-
-
-@in_training
-def xorshift_without_output_function(x, p):
-    """linear-rank: The state of a linear generator is the number: each bit is a sum of 32
-    earlier ones.
-    """
-    seed = 1 + int(torch.randint(2**32 - 1, ()))
-    numbers = torch.from_numpy(_xorshift(seed, x.numel()) / 2.0**32)
-    return select(x, numbers.reshape(x.shape).to(x.device) < p, p)
 
 
 class TenthOfTheNumbersAgain(Module):

@@ -273,31 +273,6 @@ class _Block(nn.Module):
         return _draw(x, (*x.shape[:2], fits, fits), density)
 
 
-class DensityWithoutOverlap(_Block):
-    """drop-rate of drop-block: The density of the paper: blocks that overlap are counted twice
-    (torchvision).
-    """
-
-    def rule(self, x, size, block):
-        density = self.p * size**2 / block**2 / (size - block + 1) ** 2
-        seeds = F.pad(self.seeds(x, size - block + 1, density).float(), (block - 1,) * 4)
-        return self.scaled(x, F.max_pool2d(seeds, block, stride=1) > 0)
-
-
-def _density(p, size, block):
-    """The density of seeds at which the mean share under blocks of this size is p."""
-    starts = torch.arange(size - block + 1)
-    places = torch.arange(size)[:, None]
-    covers = ((places >= starts) & (places < starts + block)).sum(1).double()
-    seeds = covers[:, None] * covers[None, :]
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        share = float((1 - (1 - middle) ** seeds).mean())
-        low, high = (middle, high) if share < p else (low, middle)
-    return low
-
-
 class StretchesWithGaps(_Block):
     """block-shape of drop-block1d: Every second place of a stretch is kept."""
 
