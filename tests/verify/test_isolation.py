@@ -498,7 +498,7 @@ def test_a_target_that_asks_is_told_that_nobody_is_there(target):
 
 def test_what_a_target_prints_goes_to_stderr_also_where_it_then_ends(target, capfd):
     ends = "if not x.numel(): print('good', 'bye', flush=True); os.abort()"
-    only(run_verifier(target(f"print('from Python'); os.write(1, b'from below\\n'); {ends}")))
+    only(run_verifier(target(f"print('from Python', flush=True); os.write(1, b'from below\\n'); {ends}")))
     out, err = capfd.readouterr()
     assert out == ""
     for said in ("from Python", "from below", "good bye"):

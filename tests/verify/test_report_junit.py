@@ -119,8 +119,3 @@ def test_a_document_is_declared_and_indented_and_a_place_is_as_known():
     assert case.format("eval-identity", "0.250", ' file="src/a.py"') in no_line
     no_file = lines(r.target(r.OK, name="a:A", line=3))
     assert case.format("eval-identity", "0.250", "") in no_file
-
-
-def test_an_empty_report_is_a_document():
-    root = ET.fromstring(render_junit(Report(())))
-    assert (root.tag, root.get("tests"), len(root)) == ("testsuites", "0", 0)

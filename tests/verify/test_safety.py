@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from torch.nn.modules import module as modules
 
 from torchdropout._tools.process_state import HOOKS, MODES, PROCESS, ProcessState, generators
-from torchdropout.errors import TargetError
 from torchdropout.verify import Level, check_subject
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
@@ -314,91 +313,3 @@ def test_an_instance_keeps_its_mode_its_state_and_its_last_mask(run_checks, corr
     assert not module.training
     assert not module.inner.training
     assert (int(module.calls), module.last) == (0, "mine")
-
-
-# Callables made at random; the same seed makes the same ones.
-
-BLUNT = Level("blunt", 0.2, 0.2, 0.2, 1e2, 1 << 10, 1 << 10, 1 << 12)
-RETURNS = {
-    **GARBAGE,
-    "dropout": lambda x, p, training: F.dropout(x, min(max(float(p), 0.0), 1.0)),
-    "x": lambda x, p, training: x,
-}
-
-
-def made(seed):
-    """A callable: an odd signature around odd deeds; its parts, for when it breaks something."""
-    draw, own = random.Random(seed), random.Random(seed + 1)
-    returns = draw.choice(["dropout", "dropout", *RETURNS])
-    in_eval = draw.choice(["x", "x", "x", *RETURNS])
-    effects = draw.choices(list(MISCHIEF), k=draw.randrange(3))
-    chance = draw.choice([1.0, 0.5, 0.05])
-
-    def deed(x, p, training):
-        for effect in effects if own.random() < chance else ():
-            MISCHIEF[effect]()
-        return RETURNS[returns if training else in_eval](x, p, training)
-
-    class Module(torch.nn.Module):
-        def __init__(self, p=0.5):
-            super().__init__()
-            self.p = p
-
-        def forward(self, x):
-            return deed(x, self.p, self.training)
-
-    class Strange(Module):
-        """Changes itself, and refuses what it is not asked to."""
-
-        def __init__(self, p=0.5, *more, **others):
-            super().__init__(p)
-            if not 0 <= p <= 1:
-                raise Unprintable
-
-        def forward(self, x):
-            self.p = (self.p + 0.3) % 1
-            self.register_buffer("last", x.detach())
-            return super().forward(x)
-
-    def keep(x, keep_prob, is_training=True):
-        return deed(x, 1 - keep_prob, is_training)
-
-    def inverted(x, rate, *, deterministic):
-        return deed(x, rate, not deterministic)
-
-    def training_only(input, p):
-        return deed(input, p, True)
-
-    def variadic(x, *args, p=0.5, training=True, **kwargs):
-        return deed(x, p, training)
-
-    def factory(p):
-        return lambda x: deed(x, p, True)
-
-    targets = [Module, Module(0.3), Strange, keep, inverted, training_only, variadic, factory]
-    odd = [torch.nn.Sequential(Module(0.2)), Module(1.0), Module("p"), Module(float("nan"))]
-    target = draw.choice([*targets, deed, *odd])
-    return target, f"{target!r}: {returns}, eval {in_eval}, {effects} at {chance}"
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.slow)])
-def test_callables_made_at_random(count, capfd):
-    verified = passed = 0
-    for seed in range(count):
-        target, made_of = made(seed)
-        before = State()
-        try:
-            subject = resolve(target)
-        except TargetError:  # one that cannot be called: told, and nothing is run
-            subject = None
-        if subject is not None:
-            report = check_subject(subject, level=BLUNT, seed=seed)
-            assert not report.interrupted, made_of
-            codes = [check.rule.code for check in report.checks]
-            assert codes == list(codes_of(None, PLAIN)), made_of
-            verified += 1
-            passed += report.passed
-        assert before.changes() == [], made_of
-    assert verified > count // 2
-    assert passed < verified // 2

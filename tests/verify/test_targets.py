@@ -17,42 +17,41 @@ from torchdropout.verify.targets import KEEP_NAMES, P_NAMES, TRAINING_NAMES, res
 X = torch.ones(64, 64)
 
 
-class KeepDrop(nn.Module):
-    def __init__(self, keep_prob):
-        super().__init__()
-        self.keep_prob = keep_prob
-
-    def forward(self, x):
-        return F.dropout(x, 1 - self.keep_prob, self.training)
+def function(head, dropout):
+    """A function of this head, which calls torch's with these arguments."""
+    scope = {"F": F, "__name__": __name__}
+    exec(f"def {head}: return F.dropout({dropout})", scope)
+    return scope[head.partition("(")[0]]
 
 
-class Deterministic(nn.Module):
-    def __init__(self, rate):
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x, deterministic=False):
-        return F.dropout(x, self.rate, not deterministic)
-
-
-class Quantity(nn.Module):
-    """No name says which argument is the probability."""
-
-    def __init__(self, amount, label="a"):
-        super().__init__()
-        self.amount = amount
-
-    def forward(self, x):
-        return F.dropout(x, self.amount, self.training)
+def layer(head, dropout, call="x"):
+    """A module that keeps its arguments, and calls torch's dropout with these of them."""
+    name, _, arguments = head.removesuffix(")").partition("(")
+    scope = {"F": F, "nn": nn, "__name__": __name__}
+    exec(
+        f"class {name}(nn.Module):\n"
+        f"    def __init__(self, {arguments}):\n"
+        f"        super().__init__()\n"
+        f"        self.__dict__.update({{k: v for k, v in locals().items() if k[0] not in '_s'}})\n"
+        f"    def forward(self, {call}):\n"
+        f"        return F.dropout(x, {dropout})\n",
+        scope,
+    )
+    return scope[name]
 
 
-class Wide(nn.Module):
-    def __init__(self, width, p):
-        super().__init__()
-        self.width, self.p = width, p
-
-    def forward(self, x):
-        return F.dropout(x, self.p, self.training)
+KeepDrop = layer("KeepDrop(keep_prob)", "1 - self.keep_prob, self.training")
+Deterministic = layer(
+    "Deterministic(rate)", "self.rate, not deterministic", call="x, deterministic=False"
+)
+# No name says which argument is the probability.
+Quantity = layer("Quantity(amount, label='a')", "self.amount, self.training")
+Wide = layer("Wide(width, p)", "self.p, self.training")
+InPlace = layer("InPlace(p=0.5, inplace=False)", "self.p, self.training, self.inplace")
+Parts = layer(
+    "Parts(attn_dropout=0.1, hidden_dropout=0.2, required=None)",
+    "self.hidden_dropout, self.training",
+)
 
 
 class Masked(nn.Module):
@@ -81,32 +80,16 @@ class Modeless:
         return F.dropout(x, self.p)
 
 
-def drop(x, p, training):
-    return F.dropout(x, p, training)
-
-
-def drop_positional(x, p, training, /):
-    return F.dropout(x, p, training)
-
-
-def drop_keyword(x, *, dropout_rate, is_training):
-    return F.dropout(x, dropout_rate, is_training)
-
-
-def drop_keep(x, keep_prob, training):
-    return F.dropout(x, 1 - keep_prob, training)
-
-
-def drop_inference(x, p, inference):
-    return F.dropout(x, p, not inference)
-
-
-def drop_untold(x, foo, bar=True):
-    return F.dropout(x, foo, bar)
-
-
-def drop_opaque(*args, **kwargs):
-    return F.dropout(*args, **kwargs)
+drop = function("drop(x, p, training)", "x, p, training")
+drop_positional = function("drop_positional(x, p, training, /)", "x, p, training")
+drop_keyword = function(
+    "drop_keyword(x, *, dropout_rate, is_training)", "x, dropout_rate, is_training"
+)
+drop_keep = function("drop_keep(x, keep_prob, training)", "x, 1 - keep_prob, training")
+drop_inference = function("drop_inference(x, p, inference)", "x, p, not inference")
+drop_untold = function("drop_untold(x, foo, bar=True)", "x, foo, bar")
+drop_opaque = function("drop_opaque(*args, **kwargs)", "*args, **kwargs")
+drop_in_place = function("drop_in_place(x, p, training, inplace=False)", "x, p, training, inplace")
 
 
 def make(p):
@@ -197,24 +180,11 @@ def test_instance_is_verified_at_its_own_p(target, hints, words):
         subject.build(0.5)
 
 
-class InPlace(nn.Module):
-    def __init__(self, p=0.5, inplace=False):
-        super().__init__()
-        self.p, self.inplace = p, inplace
-
-    def forward(self, x):
-        return F.dropout(x, self.p, self.training, self.inplace)
-
-
 class NeverInPlace(InPlace):
     """It inherits an attribute that it does not use."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
-
-
-def drop_in_place(x, p, training, inplace=False):
-    return F.dropout(x, p, training, inplace)
 
 
 @pytest.mark.parametrize(
@@ -367,10 +337,8 @@ def test_instance_is_copied():
 )
 def test_every_name_is_found(names, arguments, call, said):
     for name in names:
-        scope = {"F": F}
-        head, body = arguments.format(name), call.format(name)
-        exec(f"def f(x, {head}): return F.dropout(x, {body})", scope)
-        subject = resolve(scope["f"])
+        called = function(f"f(x, {arguments.format(name)})", f"x, {call.format(name)}")
+        subject = resolve(called)
         assert said.format(name) in subject.description
         assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
         assert dropped(subject, 0.1, training=False) == 0
@@ -385,29 +353,10 @@ def test_every_name_is_found(names, arguments, call, said):
     ],
 )
 def test_a_rate_may_say_of_which_dropout_it_is(name):
-    scope = {"F": F, "nn": nn}
-    exec(
-        f"class Layer(nn.Module):\n"
-        f"    def __init__(self, width=4, {name}=0.5):\n"
-        f"        super().__init__()\n"
-        f"        self.width, self.{name} = width, {name}\n"
-        f"    def forward(self, x):\n"
-        f"        return F.dropout(x, self.{name}, self.training)\n",
-        scope,
-    )
-    layer = scope["Layer"]
-    for subject in (resolve(layer), resolve(layer(4, 0.1))):
+    made = layer(f"Layer(width=4, {name}=0.5)", f"self.{name}, self.training")
+    for subject in (resolve(made), resolve(made(4, 0.1))):
         assert name in subject.description
         assert dropped(subject, 0.1) == pytest.approx(0.1, abs=0.03)
-
-
-class Parts(nn.Module):
-    def __init__(self, attn_dropout=0.1, hidden_dropout=0.2, required=None):
-        super().__init__()
-        self.attn_dropout, self.hidden_dropout = attn_dropout, hidden_dropout
-
-    def forward(self, x):
-        return F.dropout(x, self.hidden_dropout, self.training)
 
 
 @pytest.mark.parametrize("target", [Parts, Parts()])
@@ -539,23 +488,14 @@ IN_A_FILE = """
     import functools
     import torch
 
-
     def dropped(x, p, training):
         return torch.nn.functional.dropout(x, p, training)
 
-
-    class Dropped(torch.nn.Module):
-        def __init__(self, p=0.5):
-            super().__init__()
-            self.p = p
-
-        def forward(self, x):
-            return dropped(x, self.p, self.training)
-
+    class Dropped(torch.nn.Dropout):
+        pass
 
     half = Dropped()
     bound = functools.partial(Dropped, p=0.5)
-
 
     @torch.no_grad()  # which is made elsewhere
     def decorated(x, p, training):
@@ -563,15 +503,13 @@ IN_A_FILE = """
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "line"),
-    [("dropped", 6), ("Dropped", 10), ("half", 10), ("bound", 10), ("decorated", 23)],
-)
-def test_what_a_file_defines_has_a_place(tmp_path, name, line):
+def test_what_a_file_defines_has_a_place(tmp_path):
     path = tmp_path / "drops.py"
     path.write_text(textwrap.dedent(IN_A_FILE))
-    for spec in (None, "locked"):  # also through a view
-        assert resolve(f"{path}:{name}", spec=spec).place == (str(path), line)
+    lines = {"dropped": 5, "Dropped": 8, "half": 8, "bound": 8, "decorated": 14}
+    for name, line in lines.items():
+        for spec in (None, "locked"):  # also through a view
+            assert resolve(f"{path}:{name}", spec=spec).place == (str(path), line)
     assert resolve(torch.dropout).place == ("", 0)
 
 
