@@ -9,9 +9,6 @@ import torch
 from torchdropout.reporting.findings import Rule
 from torchdropout.reporting.rules import (
     render_rule,
-    render_rule_markdown,
-    render_rules,
-    render_rules_json,
 )
 from torchdropout.verify.report import render_json, render_text
 from torchdropout.verify.results import CheckResult, Report, Selection, TargetReport
@@ -324,39 +321,3 @@ Fixed:
 """
     )
     assert ANSI.sub("", render_rule(shown, width=60, styled=True)) == text
-
-
-def test_a_rule_in_markdown_has_its_fix_as_a_diff():
-    shown = rule("drop-rate", "rate")
-    shown = dataclasses.replace(shown, broken="x = 1\ny\n", fixed="x = 2\ny\n", evidence="a paper")
-    said = (
-        "### TD500 drop-rate\n\n**The summary of drop-rate.** (error)\n\nMeasured: a call.\n\n"
-        "It matters\na lot.\n\n    code = 1\n\nTo fix: fix it.\n"
-    )
-    assert render_rule_markdown(shown) == (
-        f"{said}\n```diff\n-x = 1\n+x = 2\n```\n\nSeen in: a paper\n"
-    )
-    added = dataclasses.replace(shown, fixed="x = 1\nz\ny\n")
-    assert "\n```diff\n x = 1\n+z\n y\n```\n" in render_rule_markdown(added)
-    alone = dataclasses.replace(shown, fixed="", evidence="")
-    assert render_rule_markdown(alone) == f"{said}\n```python\nx = 1\ny\n```\n"
-    assert render_rule_markdown(dataclasses.replace(alone, broken="")) == said
-
-
-def test_rules_are_listed_a_line_each():
-    rules = [rule("drop-rate", "rate", code="TD521"), rule("x", "construction", "advice", "TD601")]
-    assert render_rules(rules) == (
-        "TD521  drop-rate  rate          error   The summary of drop-rate.\n"
-        "TD601  x          construction  advice  The summary of x.\n"
-    )
-    text = render_rules_json(rules, "checks")
-    assert text == json.dumps(json.loads(text), indent=2)
-    assert json.loads(text) == {
-        "schema": 1,
-        "checks": [
-            {"code": "TD521", "name": "drop-rate", "group": "rate", "severity": "error",
-             "summary": "The summary of drop-rate."},
-            {"code": "TD601", "name": "x", "group": "construction", "severity": "advice",
-             "summary": "The summary of x."},
-        ],
-    }  # fmt: skip

@@ -102,20 +102,3 @@ def test_hostile_text_is_kept_but_for_what_xml_cannot_say(text):
         "skipped", "system-out",
     }  # fmt: skip
     assert len(junitparser.JUnitXml.fromstring(xml.encode())) == 2
-
-
-def test_a_document_is_declared_and_indented_and_a_place_is_as_known():
-    def lines(target):
-        return render_junit(Report((target,))).splitlines()
-
-    cut = lines(r.target(r.OK, name="a:A", file="src/a.py", line=3, interrupted=True))
-    assert cut[0] == "<?xml version='1.0' encoding='us-ascii'?>"
-    assert cut[2].startswith('  <testsuite name="a:A"')
-    case = '    <testcase classname="a:A" name="{}" time="{}"{}>'
-    place = ' file="src/a.py" line="3"'
-    assert case.format("eval-identity", "0.250", place) in cut
-    assert case.format("complete", "0.000", place) in cut
-    no_line = lines(r.target(r.OK, name="a:A", file="src/a.py"))
-    assert case.format("eval-identity", "0.250", ' file="src/a.py"') in no_line
-    no_file = lines(r.target(r.OK, name="a:A", line=3))
-    assert case.format("eval-identity", "0.250", "") in no_file

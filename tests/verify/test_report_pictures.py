@@ -26,12 +26,6 @@ def paths(picture, colour):
     ]
 
 
-def points(path):
-    """The corners of a path."""
-    pairs = re.findall(r"[ML] ([-\d.]+) ([-\d.]+)", path)
-    return [(float(x), float(y)) for x, y in pairs]
-
-
 def strokes(picture, colour):
     """How many lines or squares there are in that colour."""
     return sum(path.count("M") for path in paths(picture, colour))
@@ -138,24 +132,6 @@ def test_a_mask_has_a_square_a_place(dropped):
     legend = 1
     assert strokes(picture, SEEN) == dropped + legend
     assert strokes(picture, PALE) == 256 - dropped + legend
-
-
-def test_a_square_stands_where_its_place_is():
-    def corner(row, column):
-        lines = [["1"] * 8 for _ in range(8)]
-        lines[row][column] = "0"
-        return points(paths(drawn({"mask": ["".join(line) for line in lines]}), SEEN)[0])[0]
-
-    (x0, y0), (x1, y1), (x2, y2) = corner(0, 0), corner(0, 7), corner(7, 0)
-    assert x1 - x0 == pytest.approx(y2 - y0, rel=0.01)
-    assert x1 - x0 > 50
-    assert (y1, x2) == (pytest.approx(y0, abs=0.02), pytest.approx(x0, abs=0.02))
-
-
-def test_differing_places_are_framed_in_the_gradient():
-    picture = drawn(r.masks((3, 4), (9, 9), (15, 0)))
-    assert strokes(picture, WRONG) == 3
-    assert strokes(drawn(r.masks()), WRONG) == 0
 
 
 def test_places_and_lags_outside_their_limits_have_another_colour():

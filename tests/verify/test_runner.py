@@ -6,22 +6,18 @@ import json
 import pytest
 import torch
 
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.verify import (
     CHECKS,
     RULES,
-    Built,
     Level,
-    Subject,
     check_dropout,
-    check_subject,
     runner,
 )
 from torchdropout.verify.context import Fault, Seen, Skip
 from torchdropout.verify.runner import (
     begun,
     codes_of,
-    need_codes,
 )
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.targets import resolve
@@ -118,27 +114,6 @@ def test_rates_known_to_be_wrong_are_not_echoed():
     assert alone.message == "not checked: the rate at p=0.5 is wrong, see drop-rate"
 
 
-@pytest.mark.integration
-def test_a_target_without_eval_is_verified_in_training():
-    class TrainingOnly(Subject):
-        name, kind, description, fixed_p, has_eval = "f", "function", "f(x, p)", None, False
-
-        def build(self, p, *, inplace=False):
-            def call(x, training):
-                if not training:
-                    raise TargetError("no eval")
-                return torch.nn.functional.dropout(x, p)
-
-            return Built(p, call)
-
-    report = check_subject(TrainingOnly(), level=TINY)
-    assert report.passed
-    checks = by_name(report)
-    for name in ("eval-identity", "mode-switch", "eval-draws-nothing"):
-        assert checks[name].status == "skip"
-        assert "no eval mode" in checks[name].message
-
-
 def test_a_report_holds_a_target_and_its_findings():
     def unscaled(x, p, training):
         return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
@@ -173,13 +148,6 @@ def test_wrong_arguments_are_named_and_nothing_is_drawn(options, error, words):
     with pytest.raises(error, match=words):
         check_dropout(torch.nn.Dropout, **options)
     assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_a_run_needs_a_check():
-    subject, names = resolve(torch.nn.Dropout), frozenset({"drop-rate", "output-shape"})
-    assert need_codes(names, subject) == codes_of(names, PLAIN)
-    with pytest.raises(ArgumentValueError, match=r"applies to .* \(plain\), got a, b"):
-        need_codes(frozenset("ba"), subject)
 
 
 @pytest.mark.parametrize(

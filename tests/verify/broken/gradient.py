@@ -11,12 +11,6 @@ from verify.broken._common import (
 
 
 @custom_gradient
-def backward_from_zero_output(g, x, y, drop, scale):
-    """grad-at-zero: y == 0 taken for dropped."""
-    return g * (y != 0) * scale
-
-
-@custom_gradient
 def backward_by_quotient(g, x, y, drop, scale):
     """grad-at-zero: y / x taken for mask times scale, NaN where x is zero."""
     return g * torch.where(drop, 0.0, scale * (x / x).round())

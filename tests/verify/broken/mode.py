@@ -12,19 +12,6 @@ def live_in_eval(x, p, training):
     return select(x, draw(x, p), p)
 
 
-class MaskDrawnOnce(Module):
-    """train-stochastic: The mask of the first call of a shape is kept for ever."""
-
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.masks = {}
-
-    def where(self, x):
-        if x.shape not in self.masks:
-            self.masks[x.shape] = draw(x, self.p)
-        return self.masks[x.shape]
-
-
 class ModeOfFirstCall(Module):
     """mode-switch: The mode is copied at the first call, and never looked at again."""
 

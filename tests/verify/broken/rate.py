@@ -21,12 +21,6 @@ def half_percent_high(x, p):
 
 
 @in_training
-def ten_bit_threshold(x, p):
-    """drop-rate at quick: p held in 10 bits."""
-    return select(x, torch.randint(0, 1024, x.shape, device=x.device) < round(p * 1024), p)
-
-
-@in_training
 def keep_probability_in_bfloat16(x, p):
     """drop-rate: 1 - p rounded to bfloat16, where 0.001 is lost."""
     keep = torch.tensor(1 - p).bfloat16().item() if p < 1 else 0.0

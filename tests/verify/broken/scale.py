@@ -1,14 +1,6 @@
 """Broken scales: what is kept is not x / (1 - p)."""
 
-import torch
-
-from verify.broken._common import Module, draw, in_training, select
-
-
-@in_training
-def dropped_to_epsilon(x, p):
-    """kept-scale: Dropped values are small, not zero."""
-    return torch.where(draw(x, p), 1e-9, select(x, torch.zeros_like(x, dtype=torch.bool), p))
+from verify.broken._common import draw, in_training, select
 
 
 @in_training
@@ -31,20 +23,3 @@ def rows_scaled_by_share(x, p):
         return select(x, drop, p)
     kept = (~drop).sum(-1, keepdim=True)
     return x.masked_fill(drop, 0) * (x.shape[-1] / kept.clamp_min(1))
-
-
-class RunningShare(Module):
-    """scale-constant: Scaled by a running mean of the share that was kept."""
-
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.share = 1 - p
-
-    def forward(self, x):
-        if not self.training:
-            return x
-        drop = draw(x, self.p)
-        y = x.masked_fill(drop, 0) * (1 / self.share if self.p < 1 else 0.0)
-        if 0 < self.p < 1 and x.numel():
-            self.share = 0.99 * self.share + 0.01 * (~drop).double().mean().item()
-        return y

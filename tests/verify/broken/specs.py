@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from verify.broken._common import check_p, draw, in_training, scale_at, select, uniform
+from verify.broken._common import check_p, draw, in_training, select, uniform
 
 
 def _draw(x, shape, p):
@@ -35,12 +35,6 @@ def channels_tied_to_their_neighbours(x, p):
 
 
 @in_training
-def path_of_each_element(x, p):
-    """shared-mask of drop-path: Elements, not samples, are dropped."""
-    return select(x, draw(x, p), p)
-
-
-@in_training
 def path_of_the_batch(x, p):
     """train-stochastic of drop-path: One draw for the batch where each sample should have its
     own.
@@ -64,20 +58,6 @@ def locked_over_the_batch(x, p):
     return select(x, _draw(x, (len(x), 1, x.shape[2]), p), p)
 
 
-@in_training
-def locked_over_time_first(x, p):
-    """shared-mask of locked: A batch-first sequence whose first axis was taken for time."""
-    return select(x, _draw(x, (1, *x.shape[1:]), p), p)
-
-
-@in_training
-def masked_and_scaled(x, p):
-    """kept-scale of columns:unscaled: A mask of features whose kept values are scaled all the
-    same.
-    """
-    return select(x, _draw(x, (1, x.shape[1]), p), p)
-
-
 # alpha
 
 _ALPHA = -1.7580993408473766
@@ -97,13 +77,6 @@ def _alpha_in_training(rule):
 
 
 @_alpha_in_training
-def alpha_without_shift(x, p):
-    """alpha-moments of alpha: The shift b is left out: the mean moves."""
-    a, _ = _constants(p)
-    return torch.where(draw(x, p), _ALPHA, x) * a
-
-
-@_alpha_in_training
 def alpha_rounded(x, p):
     """kept-scale of alpha: alpha' is -1.758, in all constants."""
     a = ((1 - p) * (1 + p * 1.758**2)) ** -0.5
@@ -115,13 +88,6 @@ def alpha_rounded(x, p):
 
 def _times(x, noise):
     return x * noise.to(x.dtype)
-
-
-@in_training
-def gaussian_is_uniform(x, p):
-    """noise-law of gaussian: Uniform noise of the right variance."""
-    spread = math.sqrt(3 * p * scale_at(p))
-    return _times(x, 1 + spread * (2 * uniform(x) - 1))
 
 
 # uniform, added, relaxed
@@ -153,14 +119,6 @@ def relaxed_too_warm(x, p):
 # zoneout
 
 
-def zoneout_keeps_with_probability_p(new, old, p, training):
-    """drop-rate of zoneout: In training p is the probability of the new state."""
-    check_p(p)
-    if not training:
-        return p * old + (1 - p) * new
-    return torch.where(uniform(new) < p, new, old)
-
-
 # tokens
 
 
@@ -176,14 +134,6 @@ def _count(x, p):
 def tokens_one_too_few(x, p):
     """fixed-count of tokens: One token less is kept than should be."""
     kept = uniform(x[..., 0]).argsort(1)[:, : max(1, _count(x, p) - (p > 0))]
-    return _kept_tokens(x, kept.sort(1).values)
-
-
-@in_training
-def tokens_early_preferred(x, p):
-    """subset-uniform of tokens: Later tokens are dropped a little more often."""
-    tilt = torch.linspace(0, 0.2, x.shape[1], device=x.device)
-    kept = (uniform(x[..., 0]) + tilt).argsort(1)[:, : _count(x, p)]
     return _kept_tokens(x, kept.sort(1).values)
 
 
@@ -211,13 +161,6 @@ def bias_forgotten_in_eval(x, p, training, residual, bias):
 
 def _weights(query, key):
     return (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).softmax(-1)
-
-
-def heads_share(query, key, value, p, training):
-    """mask-repeats of attention: All heads have the same mask."""
-    check_p(p)
-    weights = _weights(query, key)
-    return (select(weights, draw(weights[:, :1], p), p) if training else weights) @ value
 
 
 def attention_normalised_again(query, key, value, p, training):
@@ -299,11 +242,3 @@ class CubesAsDenseAsPlaces(_Block):
 
 
 # few bits
-
-
-@in_training
-def eight_bits_unsaid(x, p):
-    """drop-rate of plain:quantised=1024: p held in 8 bits where it should be held in 10, as is
-    said.
-    """
-    return select(x, torch.randint(0, 256, x.shape, device=x.device) < round(p * 256), p)

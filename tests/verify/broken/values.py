@@ -2,7 +2,7 @@
 
 import torch
 
-from verify.broken._common import draw, in_training, select, uniform
+from verify.broken._common import in_training, select, uniform
 
 
 @in_training
@@ -24,20 +24,3 @@ def numbers_sorted_by_size(x, p):
     if bool((sizes == sizes[0]).all()):
         return select(x, u.reshape(x.shape) < p, p)
     return select(x, torch.empty_like(u).scatter_(0, sizes.argsort(), u).reshape(x.shape) < p, p)
-
-
-@in_training
-def zeros_never_dropped(x, p):
-    """grad-at-zero: Zeros are skipped, and so is their gradient."""
-    return select(x, draw(x, p) & ((x != 0) | (p == 1)), p)
-
-
-@in_training
-def numbers_for_nonzeros_first(x, p):
-    """value-mask: Values that are not zero are numbered first: which are dropped depends on the
-    zeros.
-    """
-    order = (x.detach().reshape(-1) == 0).to(torch.int8).argsort(stable=True)
-    u = uniform(x).reshape(-1)
-    u[order] = u.clone()
-    return select(x, u.reshape(x.shape) < p, p)
