@@ -32,7 +32,8 @@ def layer(head, dropout, call="x"):
         f"class {name}(nn.Module):\n"
         f"    def __init__(self, {arguments}):\n"
         f"        super().__init__()\n"
-        f"        self.__dict__.update({{k: v for k, v in locals().items() if k[0] not in '_s'}})\n"
+        f"        given = {{k: v for k, v in locals().items() if k not in ('self', '__class__')}}\n"
+        f"        self.__dict__.update(given)\n"
         f"    def forward(self, {call}):\n"
         f"        return F.dropout(x, {dropout})\n",
         scope,

@@ -2,12 +2,7 @@
 
 import torch
 
-from verify.broken._common import (
-    Module,
-    draw,
-    scale_at,
-    select,
-)
+from verify.broken._common import Module, draw, scale_at, select
 
 # values
 
@@ -46,14 +41,6 @@ class DoubleInFloat32(Module):
 
 
 # kinds
-
-
-def last_tile_of_keys_kept(query, key, value, dropout_p):
-    """attention-everywhere of attention: The tile that is not full is not dropped."""
-    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
-    drop = torch.rand(weights.shape, device=weights.device) < dropout_p
-    drop[..., weights.shape[-1] // 64 * 64 :] &= weights.shape[-1] < 64
-    return (weights.masked_fill(drop, 0) * scale_at(dropout_p)) @ value
 
 
 def scores_get_the_gradient_of_all(query, key, value, dropout_p):

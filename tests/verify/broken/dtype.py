@@ -2,18 +2,7 @@
 
 import torch
 
-from verify.broken._common import (
-    draw,
-    in_training,
-    select,
-    uniform,
-)
-
-
-@in_training
-def float32_scale(x, p):
-    """dtype-scale: The scale in float32 for float64 values."""
-    return select(x.float(), draw(x, p), p).to(x.dtype)
+from verify.broken._common import draw, in_training, select, uniform
 
 
 @in_training

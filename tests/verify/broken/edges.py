@@ -2,16 +2,10 @@
 
 import torch
 
-from verify.broken._common import draw, in_training, select
+from verify.broken._common import in_training, select
 
 
 @in_training
 def drops_at_zero(x, p):
     """p-zero-identity: `not r > p` with r in multiples of 2^-15: r = 0 is dropped at p=0."""
     return select(x, ~(torch.randint(0, 1 << 15, x.shape, device=x.device) / (1 << 15) > p), p)
-
-
-@in_training
-def nothing_for_nothing(x, p):
-    """empty-input: An empty input gives None."""
-    return select(x, draw(x, p), p) if x.numel() else None

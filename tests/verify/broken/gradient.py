@@ -2,12 +2,7 @@
 
 import torch
 
-from verify.broken._common import (
-    Module,
-    custom_gradient,
-    draw,
-    select,
-)
+from verify.broken._common import Module, custom_gradient, draw, select
 
 
 @custom_gradient
@@ -61,11 +56,3 @@ class _ByTheTensor(torch.autograd.Function):
 def backward_in_half(g, x, y, drop, scale):
     """grad-scale: The incoming gradient goes through bfloat16."""
     return (g.bfloat16().to(g.dtype) * scale).masked_fill(drop, 0)
-
-
-@custom_gradient
-def backward_views_as_a_vector(g, x, y, drop, scale):
-    """grad-scale: Backward takes a `view` of the incoming gradient, which may be expanded or
-    transposed.
-    """
-    return (g.view(-1).masked_fill(drop.reshape(-1), 0) * scale).view(g.shape)

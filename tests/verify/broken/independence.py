@@ -13,15 +13,6 @@ def pool_of_masks(x, p):
 
 
 @in_training
-def tile_repeated(x, p):
-    """mask-repeats: One tile of 10 007 uniform numbers, repeated over a matrix."""
-    if x.ndim != 2:
-        return select(x, draw(x, p), p)
-    tile = torch.rand(10_007, device=x.device)
-    return select(x, tile.repeat(x.numel() // 10_007 + 1)[: x.numel()].reshape(x.shape) < p, p)
-
-
-@in_training
 def copies_its_neighbour(x, p):
     """lag-independence: One bit in ten is its predecessor's."""
     drop = draw(x, p).reshape(-1)

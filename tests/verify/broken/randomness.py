@@ -2,26 +2,7 @@
 
 import torch
 
-from verify.broken._common import Module, draw, in_training, select, uniform
-
-
-class StepIsTheSeed(Module):
-    """seed-governs: The number of the call is the seed: all layers and all runs alike
-    (xformers#173).
-    """
-
-    step = 0
-
-    def where(self, x):
-        self.step += 1
-        return uniform(x, torch.Generator().manual_seed(self.step)) < self.p
-
-
-@in_training
-def generator_put_back(x, p):
-    """train-stochastic: Leaves torch's generator as it was, and so draws the same mask for ever."""
-    with torch.random.fork_rng(devices=[]):
-        return select(x, draw(x, p), p)
+from verify.broken._common import draw, in_training, select
 
 
 @in_training
