@@ -4,8 +4,6 @@ import torch
 
 from verify.broken._common import Module, draw, scale_at, select
 
-# values
-
 
 class OffAfterAnError(Module):
     """values-everywhere: A flag against calls within a call stays set where one raises: the
@@ -23,9 +21,6 @@ class OffAfterAnError(Module):
         return y
 
 
-# the state of a module
-
-
 class DoubleInFloat32(Module):
     """module-state: After `double()` of the model, x goes through float32."""
 
@@ -38,9 +33,6 @@ class DoubleInFloat32(Module):
             return x
         y = x.float() if self.one.dtype == torch.float64 else x
         return select(y, draw(x, self.p), self.p).to(x.dtype)
-
-
-# kinds
 
 
 def scores_get_the_gradient_of_all(query, key, value, dropout_p):
