@@ -11,30 +11,17 @@ torch.set_num_threads(1)
 COARSE = _zoo.COARSE
 QUICK = LEVELS["quick"]  # some tests replace it there
 
-# Faults that no check sees, and what would see each. Strict: a fix of the check takes them out.
-MISSED: dict[str, str] = {}
-
-# Correct dropouts that a check reports. Strict, too.
-FALSE_ALARMS: dict[str, str] = {}
 
 BROKEN = _zoo.members("broken")
 CORRECT = _zoo.members("correct")
 
 
 def pytest_generate_tests(metafunc):
-    for fixture, zoo, wrong in (("broken", BROKEN, MISSED), ("correct", CORRECT, FALSE_ALARMS)):
+    for fixture, zoo in (("broken", BROKEN), ("correct", CORRECT)):
         if fixture in metafunc.fixturenames:
-            metafunc.parametrize(
-                fixture, [pytest.param(m, id=m.name, marks=_marks(m, wrong)) for m in zoo.values()]
-            )
-
-
-def _marks(member, wrong):
-    slow = [pytest.mark.slow] if member.level == "standard" else []
-    return [
-        *slow,
-        *([pytest.mark.xfail(reason=wrong[member.name])] if member.name in wrong else []),
-    ]
+            slow = {name: [pytest.mark.slow] * (m.level == "standard") for name, m in zoo.items()}
+            members = [pytest.param(m, id=name, marks=slow[name]) for name, m in zoo.items()]
+            metafunc.parametrize(fixture, members)
 
 
 @pytest.fixture(scope="session")
@@ -43,20 +30,9 @@ def broken_members():
 
 
 @pytest.fixture(scope="session")
-def broken_zoo():
-    """The check that each broken dropout names."""
-    return {name: member.trips for name, member in BROKEN.items()}
-
-
-@pytest.fixture(scope="session")
 def correct_zoo():
     """The correct plain dropouts, by name."""
     return {m.name: m.target for m in CORRECT.values() if m.group in ("zoo", "traps")}
-
-
-@pytest.fixture(scope="session")
-def coarse():
-    return COARSE
 
 
 @pytest.fixture(scope="session")
@@ -73,15 +49,3 @@ def run_checks():
 def torchs():
     """The report of torch's dropout at quick."""
     return check_subject(resolve(torch.nn.Dropout), level=QUICK)
-
-
-@pytest.fixture(scope="session")
-def missed():
-    """Faults that no check sees."""
-    return MISSED
-
-
-@pytest.fixture(scope="session")
-def false_alarms():
-    """Correct dropouts that a check reports."""
-    return FALSE_ALARMS

@@ -117,7 +117,6 @@ class Claim:
     faults: dict
 
 
-COMMON = ("shape", "layout", "dtype")
 CLAIMS = (
     Claim(
         "values", "values-everywhere", ("p", "shape", "layout", "dtype", "mode", "before"), VALUES

@@ -74,20 +74,6 @@ class Below(nn.Module):
         return x.masked_fill(drop, 0) * (1 / (1 - self.p) if self.p < 1 else 0)
 
 
-class DropPath(nn.Module):
-    """Whole samples."""
-
-    def __init__(self, p=0.5):
-        super().__init__()
-        self.p = p
-
-    def forward(self, x):
-        if not self.training:
-            return x
-        drop = torch.rand(x.shape[:1] + (1,) * (x.dim() - 1)) < self.p
-        return x.masked_fill(drop, 0) * (1 / (1 - self.p) if self.p < 1 else 0)
-
-
 def differing(comparison, group=None):
     return {row.aspect for row in comparison.differences if group in (None, row.group)}
 
@@ -97,41 +83,15 @@ def found(comparison, aspect):
     return row
 
 
-def drops_complex_numbers():
-    """Whether torch's dropout does, as ours; torch 2.13 refuses them."""
-    try:
-        nn.functional.dropout(torch.ones(2, dtype=torch.complex64), 0.5)
-    except NotImplementedError:
-        return False
-    return True
-
-
-@pytest.mark.integration
-def test_a_target_and_itself_are_the_same():
-    comparison = compare(nn.Dropout(0.5), nn.Dropout(0.5), level=FAST)
-    assert differing(comparison) == set()
-    assert comparison.same
-    assert {row.group for row in comparison.rows} == {"policy", "check", "law"}
-    assert render_comparison(comparison).endswith(": the same.\n")
-
-
 @pytest.mark.integration
 def test_torch_and_ours_differ_in_policies_alone():
     torch_and_ours = compare(nn.Dropout, torchdropout.nn.Dropout, level=FAST)
     assert not torch_and_ours.same
-    of_this_torch = set() if drops_complex_numbers() else {"dtype out, complex64 in"}
-    assert differing(torch_and_ours) == of_this_torch | {
-        "wrong p, nan",
-        "dtype out, int64 in",
-        "inf where dropped",
-        "-inf where dropped",
-        "nan where dropped",
-        "words of torch's generator",
-        "mask for a seed",
-        "mask in other layouts",
-        "nonfinite-dropped",
-        "layout-mask",
-        "wrong-p-refused",
+    # Some versions of torch refuse complex numbers.
+    assert differing(torch_and_ours) - {"dtype out, complex64 in"} == {
+        *("wrong p, nan", "dtype out, int64 in", "inf where dropped", "-inf where dropped"),
+        *("nan where dropped", "words of torch's generator", "mask for a seed"),
+        *("mask in other layouts", "nonfinite-dropped", "layout-mask", "wrong-p-refused"),
     }
     assert all(row.differs is False for row in torch_and_ours.rows if row.group == "law")
     aspects = [(row.group, row.aspect) for row in torch_and_ours.rows]
@@ -139,42 +99,6 @@ def test_torch_and_ours_differ_in_policies_alone():
     row = found(torch_and_ours, "inf where dropped")
     assert (row.a, row.b, row.severity) == ("NaN", "0", "error")
     assert found(torch_and_ours, "words of torch's generator").b.endswith(" a call")
-
-
-@pytest.mark.integration
-def test_the_notebooks_fails_where_torchs_does_not():
-    model = "examples/notebook_models.py:JustDropoutModelImpl"
-    comparison = compare_laws(nn.Dropout, model, TINY, checks=["p-one-zeros"])
-    assert {"output at p=1", "gradient at p=1", "dtype out, bfloat16 in"} < differing(comparison)
-    assert found(comparison, "output at p=1").b == "NaN"
-    assert found(comparison, "wrong p, 1.5").b == "accepted"
-    assert found(comparison, "p-one-zeros").b.startswith("fails: p=1: 4096 of 4096 values are NaN")
-    assert differing(comparison, "law") == set()
-
-
-@pytest.mark.integration
-def test_a_rate_a_little_higher_is_seen():
-    def more(x, p, training):
-        return F.dropout(x, p, training) if not 0 < p < 0.99 else scaled(x, p)
-
-    def scaled(x, p):
-        return x.masked_fill(torch.rand(x.shape) < p + 0.016, 0) / (1 - p)
-
-    def plain(x, p, training):
-        return F.dropout(x, p, training)
-
-    # Twice the level's change of 0.016 standard deviations is what is looked for: at p=1/2 this.
-    level = Level("rates", 0.016, 0.12, 0.08, 3e3, 1 << 15, 1 << 15, 1 << 19)
-    comparison = compare_laws(plain, more, level)
-    rates = [f"rate, float32, p={p}" for p in ("0.001", "0.00333", "0.1", "0.5", "0.9")]
-    assert set(rates) <= differing(comparison, "law")
-    assert found(comparison, "rate, float32, p=0.5").sees <= 0.0164
-    assert not found(comparison, "rate, float32, p=0.999").differs
-    assert float(found(comparison, rates[2]).b) == pytest.approx(0.116, abs=2.4e-3)
-
-
-def same(value):
-    return value
 
 
 def every_second_copies(drop):
@@ -199,6 +123,10 @@ def uneven_places(drop):
     return flat.reshape(drop.shape)
 
 
+def same(value):
+    return value
+
+
 @pytest.mark.parametrize(
     ("fault", "change", "aspects", "a", "b"),
     [
@@ -206,19 +134,14 @@ def uneven_places(drop):
         (lambda drop: drop.roll(1, -1) & drop, same, ["rate, float32"], "0.25", "0.[45]"),
         (exactly_half, same, ["spread of the count"], "0 of 2048", "2.* of 2048"),
         (every_second_copies, same, ["pairs along memory that differ"], "lag 1: 0.2", "0.[45]"),
-        (
-            channels_copy_two_apart,
-            same,
-            ["pairs along axes that differ"],
-            "axis 1, lag 2: 0$",
-            "0.[45]",
-        ),
+        (channels_copy_two_apart, same, ["pairs along axes that differ"], "axis 1, lag 2: 0$",
+         "0.[45]"),
         (uneven_places, same, ["rate in places modulo 16"], "places [34]: 0.[63]", "0.[45]"),
         (same, lambda x: x + 0.3, ["mean of y"], "0.[23]", "-?0.0"),
         (same, lambda x: 1.3 * x, ["mean of x y", "mean of y^2"], "", ""),
         (same, lambda x: x * math.nan, ["rate, float16", "rate, float64"], "NaN", "0.5|0.49"),
     ],
-)
+)  # fmt: skip
 def test_distributions_that_differ_in_one_way_are_told_apart(fault, change, aspects, a, b):
     def wrong(x, p, training):
         return change(x).masked_fill(fault(torch.rand(x.shape) < p), 0) / (1 - p)
@@ -234,13 +157,6 @@ def test_distributions_that_differ_in_one_way_are_told_apart(fault, change, aspe
     for aspect in aspects:
         assert re.match(a, rows[aspect].a)
         assert re.match(b, rows[aspect].b)
-
-
-@pytest.mark.integration
-def test_two_of_one_law_are_the_same_whatever_that_law_is():
-    # Elements of a sample share a bit: a test for independent ones would report a difference.
-    comparison = compare_laws(DropPath(0.5), DropPath(0.5), spec="plain", seed=3)
-    assert differing(comparison) == set()
 
 
 @pytest.mark.integration
@@ -263,16 +179,6 @@ def test_an_instance_is_compared_at_its_own_p():
     assert found(comparison, "p it can be verified at").differs is False
 
 
-def test_two_instances_of_different_p_differ_in_rate_and_scale():
-    comparison = compare_laws(nn.Dropout(0.3), nn.Dropout(0.4))
-    assert {
-        "p it can be verified at",
-        "rate, float32, its own p",
-        "rate, bfloat16, its own p",
-        "kept values, float32, its own p",
-    } <= differing(comparison)
-
-
 @pytest.mark.parametrize("p", [0.0, 1.0])
 def test_instances_without_chance_are_compared_in_what_they_do(p):
     comparison = compare(nn.Dropout(p), Below(p), level=FAST)
@@ -280,30 +186,6 @@ def test_instances_without_chance_are_compared_in_what_they_do(p):
     # torch raises for complex and integer inputs, at p=0 too.
     others = {row.aspect for row in comparison.differences if row.severity == "error"}
     assert others <= {"dtype out, complex64 in", "dtype out, int64 in"}
-
-
-def test_kept_values_that_are_rounded_otherwise_are_the_same_and_other_scales_are_not():
-    def divided(x, p, training):
-        return x.masked_fill(torch.rand(x.shape) < p, 0) / (1 - p) if training and p < 1 else x * 0
-
-    def divided_by_keep(x, q, training):
-        return divided(x, 1 - q, training)
-
-    def off(x, p, training):
-        return divided(x, p, training) * 1.00001 if training else x * 0
-
-    def plain(x, p, training):
-        return F.dropout(x, p, True) if training else x * 0
-
-    plain, off = (partial(function, p=0.1) for function in (plain, off))
-    # A subject is taken as it is.
-    subject = resolve(divided_by_keep, keep_prob="q")
-    same = compare_laws(plain, subject, TINY)
-    assert differing(same, "law") == set()
-    assert found(same, "kept values, float32, p=0.1").differs is False
-    row = found(compare_laws(plain, off, TINY), "kept values, float32, p=0.1")
-    assert row.differs
-    assert row.b == "1.11112 x"
 
 
 def test_calls_that_repeat_each_other_are_no_sample():
@@ -327,22 +209,6 @@ def _exits(x, p, training):
     raise SystemExit(3)
 
 
-def _returns_none(x, p, training):
-    return None
-
-
-def _returns_numpy(x, p, training):
-    return x.numpy()
-
-
-def _of_another_shape(x, p, training):
-    return x.reshape(-1)
-
-
-def _all_nan(x, p, training):
-    return x * float("nan")
-
-
 def _fails_at_random(x, p, training):
     if float(torch.rand(())) < 0.3:
         raise ValueError("unlucky")
@@ -356,23 +222,7 @@ def _changes_global_state(x, p, training):
     return F.dropout(x, p, training)
 
 
-def _sparse(x, p, training):
-    return x.to_sparse()
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        _exits,
-        _returns_none,
-        _returns_numpy,
-        _of_another_shape,
-        _all_nan,
-        _fails_at_random,
-        _changes_global_state,
-        _sparse,
-    ],
-)
+@pytest.mark.parametrize("target", [_exits, _fails_at_random, _changes_global_state])
 def test_nothing_that_a_target_does_ends_the_comparison(target):
     before = (torch.get_default_dtype(), torch.is_grad_enabled(), torch.random.get_rng_state())
     # At one p: what a target does there, it does at each.
@@ -415,13 +265,14 @@ def test_ctrl_c_ends_it_with_what_was_done():
 # The tests themselves
 
 
-@pytest.mark.parametrize(
-    "pooled",
-    [np.arange(10.0), np.array([0.0, 0, 0, 0, 1, 1, 1, 2, 2, 5]), np.array([0.0] * 6 + [1] * 4)],
-    ids=["distinct", "ties", "two values"],
-)
-@pytest.mark.parametrize("test", [split_p_value, location_p_value, spread_p_value])
-def test_a_p_value_is_as_rare_as_it_says_over_all_ways_to_deal(pooled, test):
+def test_a_p_value_is_as_rare_as_it_says_over_all_ways_to_deal():
+    ties = np.array([0.0, 0, 0, 0, 1, 1, 1, 2, 2, 5])
+    for pooled in (np.arange(10.0), ties, np.array([0.0] * 6 + [1] * 4)):
+        for test in (split_p_value, location_p_value, spread_p_value):
+            as_rare_as_it_says(pooled, test)
+
+
+def as_rare_as_it_says(pooled, test):
     chosen = list(itertools.combinations(range(10), 5))
     p_values = []
     for one in chosen:
@@ -434,7 +285,6 @@ def test_a_p_value_is_as_rare_as_it_says_over_all_ways_to_deal(pooled, test):
 @pytest.mark.parametrize(
     ("a", "b", "p_value"),
     [
-        ([0, 1, 2, 3], [0, 1, 2, 3], 1.0),
         ([0, 1, 2, 3], [4, 5, 6, 7], 2 / 70),  # of as many ways to choose four of eight
         ([0, 1, 2, 7], [4, 5, 6, 3], 2 * 17 / 70),
         # Six of eight are equal: the cut is at those that are larger, or at least as large.
@@ -444,8 +294,7 @@ def test_a_p_value_is_as_rare_as_it_says_over_all_ways_to_deal(pooled, test):
 )
 def test_the_p_value_of_a_split(a, b, p_value):
     a, b = np.array(a, dtype=float), np.array(b, dtype=float)
-    assert split_p_value(a, b) == pytest.approx(p_value)
-    assert split_p_value(b, a) == pytest.approx(p_value)
+    assert split_p_value(a, b) == split_p_value(b, a) == pytest.approx(p_value)
 
 
 def test_a_shift_of_the_size_stated_is_seen():
@@ -511,46 +360,30 @@ sees: a difference of 0.001 to 0.002 in rate; 0.5 in spread of the count
 
 2 differences in 1.5 s, 1 of them in results.
 """
-NARROW = f"""{HEAD}\
-DIFFERS  output at p=1
-   a  NaN
-   b  zeros
-differs  wrong p, 1.5
-   a  accepted
-   b  refused when built, Error
-
-the same: 1 of 3 policies; all 1 checks; 3 of 4 distribution tests
-not compared: 1, since a: NaN; b: 1: mean of y, p=0.5
-sees: a difference of 0.001 to 0.002 in rate; 0.5 in spread of the
-      count
-
-2 differences in 1.5 s, 1 of them in results.
-"""
 
 
 # A column needs 22; the label, the aspect and the gaps take 26.
-@pytest.mark.parametrize(
-    ("width", "expected"), [(None, WHOLE), (120, WHOLE), (72, WHOLE), (69, NARROW)]
-)
-def test_a_comparison_as_text(width, expected):
-    assert render_comparison(comparison_of(ADVICE, ONE, *SAME, UNSEEN), width) == expected
+@pytest.mark.parametrize("width", [None, 72, 69])
+def test_a_comparison_as_text(width):
+    text = render_comparison(comparison_of(ADVICE, ONE, *SAME, UNSEEN), width)
+    if width == 69:
+        assert f"{HEAD}DIFFERS  output at p=1\n   a  NaN\n   b  zeros\n" in text
+        assert "0.5 in spread of the\n      count\n" in text
+    else:
+        assert text == WHOLE
 
 
 def test_what_does_not_differ_is_counted_or_listed():
     failed = "skipped: not checked: kept-scale failed"
     skips = [Row("check", f"check-{i}", failed, "passes: x", None, "error") for i in range(34)]
     kept = [Row("law", f"kept values, p={i}", "1 x", "2 x", True, "error") for i in range(24)]
-    wrong = [replace(ADVICE, aspect=f"kept values, {i}") for i in range(2)]
-    comparison = comparison_of(*kept, *wrong, *SAME, *skips, a=(r.ERROR, r.ADVICE))
+    comparison = comparison_of(*kept, *SAME, *skips, a=(r.ERROR, r.ADVICE))
     text = render_comparison(comparison)
     assert "   fails 1 check: p-one-zeros\n" in text
-    assert (text.count("DIFFERS"), text.count("differs")) == (2, 2)
+    assert text.count("DIFFERS") == 2
     assert "and 22 more like these: -v lists them\n" in text
-    assert "the same: 1 of 3 policies; 1 of 35 checks; 3 of 27 distribution tests\n" in text
-    assert (
-        "not compared: 34, since a: kept-scale failed: "
-        "check-0, check-1, check-2, check-3, check-4 and 29 more\n"
-    ) in text
+    assert "the same: all 1 policies; 1 of 35 checks; 3 of 27 distribution tests\n" in text
+    assert "not compared: 34, since a: kept-scale failed: check-0, " in text
     whole = render_comparison(comparison, detail="checks")
     assert whole.count("DIFFERS") == 24
     assert "3 of 27 distribution tests: rate (2), spread of the count\n" in whole
@@ -558,7 +391,7 @@ def test_what_does_not_differ_is_counted_or_listed():
     assert "more" not in whole
 
 
-@pytest.mark.parametrize("width", [100, 72, 40])
+@pytest.mark.parametrize("width", [100, 40])
 def test_a_comparison_fits_its_width_and_steers_no_terminal(width):
     bad = "\x1b[2J\nx\ty\x00" + "é" * 300
     rows = [
@@ -597,27 +430,19 @@ def test_the_verdict_of_a_comparison_and_its_colour(rows, more, colour, verdict)
 
 def test_a_comparison_as_data():
     row = replace(ONE, p_value=0.25, sees=0.5)
-    comparison = comparison_of(row, a=(r.ERROR,), seconds=1.23456)
-    data = comparison.to_dict()
-    rows = data.pop("rows")
-    built = "module class, built as Drop(p=p)"
+    data = comparison_of(row, a=(r.ERROR,), seconds=1.23456).to_dict()
+    (only,) = data.pop("rows")
+    assert (data.pop("a")["findings"], data.pop("b")["findings"]) == (
+        ["p-one-zeros"], ["wrong-p-named"]
+    )  # fmt: skip
     assert data == {
-        "schema": 1,
-        "same": False,
-        "complete": True,
-        "level": "quick",
-        "seed": 7,
-        "false_alarm_rate": 1e-6,
-        "a": {"target": "a.py:A", "description": built, "passed": False,
-              "findings": ["p-one-zeros"]},
-        "b": {"target": "b.py:B", "description": built, "passed": True,
-              "findings": ["wrong-p-named"]},
-        "seconds": 1.235,
+        "schema": 1, "same": False, "complete": True, "level": "quick", "seed": 7,
+        "false_alarm_rate": 1e-6, "seconds": 1.235,
     }  # fmt: skip
-    assert rows == [
-        {"group": "policy", "aspect": "output at p=1", "a": "NaN", "b": "zeros", "differs": True,
-         "severity": "error", "sees": 0.5, "p_value": 0.25}
-    ]  # fmt: skip
+    assert only == {
+        "group": "policy", "aspect": "output at p=1", "a": "NaN", "b": "zeros", "differs": True,
+        "severity": "error", "sees": 0.5, "p_value": 0.25,
+    }  # fmt: skip
 
 
 def moved(ulps):
@@ -683,176 +508,101 @@ def returns(function):
     return lambda x, p, training: function(x)
 
 
-class Refuses(nn.Module):
-    """At the call, not when it is built."""
-
-    def __init__(self, p=0.5):
-        super().__init__()
-        self.p = p
-
-    def forward(self, x):
-        return F.dropout(x, self.p, self.training)
-
-
-class OwnError(LookupError):
-    pass
-
-
-def _raises(error):
-    raise error
-
-
-def _torchs(x, training):
-    torch.rand(3)
-
-
-def _numpys(x, training):
-    np.random.rand()
-
-
-def _pythons(x, training):
-    random.random()
-
-
 def _in_eval(x, training):
     if not training:
         torch.rand(3)
 
 
-def _in_training(x, training):
-    if training:
-        x.mul_(2)
-
-
-def _written(x, training):
-    x.mul_(2)
-
-
-def _written_in_eval(x, training):
-    if not training:
-        x.mul_(2)
+def words(count):
+    """A target that takes so many of the words of torch's generator."""
+    return moves(lambda x, _: torch.randint(9, (count(x.numel()),)))
 
 
 # Two masks of 4096 ones.
 ALL_KEPT = hashlib.blake2b(b"\xff" * 1024, digest_size=4).hexdigest()
 
-
-@pytest.mark.parametrize(
-    ("aspect", "target", "expected"),
-    [
-        ("what it claims to be", nn.Dropout2d, "dropout2d"),
-        ("p it can be verified at", nn.Dropout, "any"),
-        ("p it can be verified at", nn.Dropout(0.3), "p=0.3"),
-        ("modes", nn.Dropout, "training and eval"),
-        ("modes", lambda x, p: x, "training only"),
-        ("output at p=0", returns(lambda x: x.clone()), "y equals x"),
-        ("output at p=0", returns(lambda x: x * math.nan), "NaN"),
-        ("output at p=0", returns(lambda x: x.where(x > 0, math.nan)), "some NaN"),
-        ("output at p=0", returns(lambda x: x + 1), "other values"),
-        ("output at p=1", nn.Dropout, "zeros"),
-        ("output at p=1", returns(lambda x: x.clone()), "y equals x"),
-        ("gradient at p=0", nn.Dropout(0.0), "the incoming gradient"),
-        ("gradient at p=1", nn.Dropout(1.0), "zeros"),
-        ("gradient at p=1", returns(lambda x: x * 2), "other values"),
-        ("gradient at p=1", returns(lambda x: x.detach()), "none recorded"),
-        (
-            "gradient at p=1",
-            returns(lambda x: torch.ones(x.shape, requires_grad=True) * 2),
-            "not connected to x",
-        ),
-        ("wrong p, 1.5", Below, "refused when built, ValueError"),
-        ("wrong p, 1.5", Refuses, "refused at the call, ValueError"),
-        ("wrong p, 1.5", masked, "accepted"),
-        ("wrong p, 1.5", lambda x, p, training: F.dropout(x, p) if training else x,
-         "refused at the call, ValueError"),
-        ("wrong p, 1.5", returns(lambda x: _raises(OwnError())),
-         "refused at the call, LookupError"),
-        ("values in eval", masked, "y equals x"),
-        ("values in eval", multiplied, "some NaN"),
-        ("values in eval", returns(lambda x: x.where(x != 0, 1)), "some NaN"),
-        ("object in eval", masked, "x itself"),
-        ("object in eval", returns(lambda x: x.view(-1)), "a view of x"),
-        ("object in eval", returns(lambda x: x.clone()), "a new tensor"),
-        ("dtype out, float16 in", nn.Dropout(0.3), "float16"),
-        ("dtype out, float16 in", returns(lambda x: x.float()), "float32"),
-        ("0-d input", masked, "a tensor of the shape of x"),
-        ("empty input", nn.Dropout(0.3), "a tensor of the shape of x"),
-        ("inf where dropped", masked, "0"),
-        ("inf where dropped", multiplied, "NaN"),
-        ("-inf where dropped", returns(lambda x: x), "neither 0 nor NaN"),
-        (
-            "inf where dropped",
-            returns(lambda x: torch.where(torch.arange(len(x)) < 9, x - x, 0.0)),
-            "0 or NaN",
-        ),
-        ("nan where dropped", masked, "0"),
-        ("nan where dropped", multiplied, "NaN"),
-        ("input after a call", moves(), "x is left as it was"),
-        ("input after a call", moves(_in_training), "x is written in training"),
-        ("input after a call", moves(_written_in_eval), "x is written in eval"),
-        ("input after a call", moves(_written), "x is written in training and eval"),
-        ("generators moved in training", moves(), "none"),
-        ("generators moved in training", moves(_torchs), "torch's"),
-        ("generators moved in training", moves(_numpys, _pythons), "NumPy's and Python's"),
-        ("generators moved in training", moves(_in_eval), "none"),
-        ("generators moved in eval", moves(_in_eval), "torch's"),
-        ("words of torch's generator", moves(), "none"),
-        ("words of torch's generator", moves(lambda x, _: torch.rand(3)), "3 a call"),
-        ("words of torch's generator", masked, "1 an element"),
-        (
-            "words of torch's generator",
-            moves(lambda x, _: torch.randint(9, (2 + 3 * x.numel(),))),
-            "2 a call and 3 an element",
-        ),
-        (
-            "words of torch's generator",
-            moves(lambda x, _: torch.rand(8 * len(x))),
-            "8 an element",
-        ),
-        (
-            "words of torch's generator",
-            moves(lambda x, _: torch.randint(9, (8 * len(x) + 56,))),
-            "56 a call and 8 an element",
-        ),
-        (
-            "words of torch's generator",
-            moves(lambda x, _: torch.rand(9 * len(x))),
-            "seeds it, or moves it otherwise",
-        ),
-        (
-            "words of torch's generator",
-            moves(lambda x, _: torch.rand(1 if len(x) < 5000 else 5)),
-            "1 for 4096, 5 for 8192, 5 for 12288",
-        ),
-        (
-            "words of torch's generator",
-            moves(lambda x, _: torch.manual_seed(5)),
-            "seeds it, or moves it otherwise",
-        ),
-        ("mask for a seed", moves(), f"mask {ALL_KEPT}"),
-        ("mask in other layouts", masked, "one mask for all"),
-        (
-            "mask in other layouts",
-            returns(lambda x: x.masked_fill(torch.rand_like(x) < 0.5, 0)),
-            "other masks: transposed, channels_last",
-        ),
+# What each policy says of some targets.
+SAYS = {
+    "p it can be verified at": [(nn.Dropout, "any"), (nn.Dropout(0.3), "p=0.3")],
+    "modes": [(lambda x, p: x, "training only")],
+    "output at p=0": [
+        (returns(lambda x: x.clone()), "y equals x"),
+        (returns(lambda x: x.where(x > 0, math.nan)), "some NaN"),
+        (returns(lambda x: x + 1), "other values"),
     ],
-)  # fmt: skip
-def test_what_a_policy_says(aspect, target, expected):
-    with fresh_modes():
-        assert said(aspect, target) == expected
+    "output at p=1": [(nn.Dropout, "zeros")],
+    "gradient at p=0": [(nn.Dropout(0.0), "the incoming gradient")],
+    "gradient at p=1": [
+        (nn.Dropout(1.0), "zeros"),
+        (returns(lambda x: x * 2), "other values"),
+        (returns(lambda x: torch.ones(x.shape, requires_grad=True) * 2), "not connected to x"),
+    ],
+    "wrong p, 1.5": [
+        (Below, "refused when built, ValueError"),
+        (masked, "accepted"),
+        (lambda x, p, training: F.dropout(x, p) if training else x,
+         "refused at the call, ValueError"),
+        (returns(lambda x: {}[x]), "refused at the call, KeyError"),
+    ],
+    "values in eval": [(masked, "y equals x"), (multiplied, "some NaN")],
+    "object in eval": [
+        (masked, "x itself"),
+        (returns(lambda x: x.view(-1)), "a view of x"),
+        (returns(lambda x: x.clone()), "a new tensor"),
+    ],
+    "dtype out, float16 in": [(returns(lambda x: x.float()), "float32")],
+    "empty input": [(nn.Dropout(0.3), "a tensor of the shape of x")],
+    "inf where dropped": [
+        (masked, "0"),
+        (multiplied, "NaN"),
+        (returns(lambda x: torch.where(torch.arange(len(x)) < 9, x - x, 0.0)), "0 or NaN"),
+    ],
+    "-inf where dropped": [(returns(lambda x: x), "neither 0 nor NaN")],
+    "nan where dropped": [(multiplied, "NaN")],
+    "input after a call": [
+        (moves(), "x is left as it was"),
+        (moves(lambda x, training: training or x.mul_(2)), "x is written in eval"),
+        (moves(lambda x, _: x.mul_(2)), "x is written in training and eval"),
+    ],
+    "generators moved in training": [
+        (moves(lambda *_: torch.rand(3)), "torch's"),
+        (moves(lambda *_: np.random.rand(), lambda *_: random.random()), "NumPy's and Python's"),
+        (moves(_in_eval), "none"),
+    ],
+    "generators moved in eval": [(moves(_in_eval), "torch's")],
+    "words of torch's generator": [
+        (moves(), "none"),
+        (moves(lambda x, _: torch.rand(3)), "3 a call"),
+        (words(lambda n: 2 + 3 * n), "2 a call and 3 an element"),
+        (words(lambda n: 8 * n + 56), "56 a call and 8 an element"),
+        (moves(lambda x, _: torch.rand(9 * len(x))), "seeds it, or moves it otherwise"),
+        (moves(lambda x, _: torch.rand(1 if len(x) < 5000 else 5)),
+         "1 for 4096, 5 for 8192, 5 for 12288"),
+    ],
+    "mask for a seed": [(moves(), f"mask {ALL_KEPT}")],
+    "mask in other layouts": [
+        (masked, "one mask for all"),
+        (returns(lambda x: x.masked_fill(torch.rand_like(x) < 0.5, 0)),
+         "other masks: transposed, channels_last"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("aspect", SAYS)
+def test_what_a_policy_says(aspect):
+    for target, expected in SAYS[aspect]:
+        with fresh_modes():
+            assert said(aspect, target) == expected
 
 
 @pytest.mark.parametrize(
     ("aspect", "target", "why"),
     [
         ("output at p=0", nn.Dropout(0.3), r"the target has p=0\.3"),
-        ("output at p=1", nn.Dropout(0.3), r"the target has p=0\.3"),
         ("gradient at p=0", nn.Dropout(0.3), r"the target has p=0\.3"),
         ("gradient at p=1", from_numpy(masked), "no gradient"),
         ("wrong p, nan", nn.Dropout(0.3), "the target's p is given"),
         ("values in eval", lambda x, p: x, "no eval mode"),
-        ("generators moved in eval", lambda x, p: x, "no eval mode"),
     ],
 )
 def test_a_policy_that_does_not_apply_says_why(aspect, target, why):

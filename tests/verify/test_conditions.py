@@ -34,9 +34,8 @@ def _can_be(factors, levels):
 
 
 @pytest.mark.parametrize("strength", [1, 2, 3])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_every_combination_that_can_be_is_in_the_design(strength, seed):
-    rows = [condition.levels for condition in design(FACTORS, strength, seed)]
+def test_every_combination_that_can_be_is_in_the_design(strength):
+    rows = [condition.levels for condition in design(FACTORS, strength, 0)]
     for factors in itertools.combinations(FACTORS, strength):
         seen = {tuple(row[factor] for factor in factors) for row in rows}
         wanted = set(itertools.product(*(FACTORS[factor] for factor in factors)))
@@ -51,20 +50,17 @@ def test_a_seed_gives_its_design_again_and_another_seed_another():
     assert len(first) < 200
 
 
-CASES = [(at, s) for at in conditions.LAYOUTS for s in conditions.SHAPES if fits(at, s)]
-
-
-@pytest.mark.parametrize(("layout", "shape"), CASES, ids=str)
-def test_a_layout_holds_the_values_and_nothing_else(layout, shape):
-    x = torch.rand(shape) + 1
-    whole, given = arrange(x, layout)
-    assert given.shape == x.shape
+@pytest.mark.parametrize("layout", conditions.LAYOUTS)
+def test_a_layout_holds_the_values_and_nothing_else(layout):
     axis = expanded_axis(layout)
-    expected = x if axis is None else x.narrow(axis, 0, 1).expand(shape)
-    assert torch.equal(given, expected)
-    assert int((~whole.isnan()).sum()) == (
-        x.numel() if axis is None else x.numel() // x.shape[axis]
-    )
+    for shape in (shape for shape in conditions.SHAPES if fits(layout, shape)):
+        x = torch.rand(shape) + 1
+        whole, given = arrange(x, layout)
+        assert given.shape == x.shape
+        expected = x if axis is None else x.narrow(axis, 0, 1).expand(shape)
+        assert torch.equal(given, expected)
+        held = x.numel() if axis is None else x.numel() // x.shape[axis]
+        assert int((~whole.isnan()).sum()) == held
 
 
 def run_checks(drawn):
@@ -112,17 +108,17 @@ def test_a_report_says_what_the_conditions_that_fail_have_in_common():
         (None, lambda bits: np.roll(bits[:, 3], 2)),
     ],
 )
-@pytest.mark.parametrize("calls", [66, 129, 300])
-def test_places_that_share_draws_are_told(how, make, calls):
-    bits = np.random.default_rng(0).random((calls, 40)) < 0.5
-    assert sharing(bits) is None
-    bits[:, 17] = make(bits)
-    found = sharing(bits)
-    if how is None:
-        assert found is None
-    else:
-        assert found[0] == how
-        assert {frozenset(pair) for pair in found[1]} == {frozenset({3, 17})}
+def test_places_that_share_draws_are_told(how, make):
+    for calls in (66, 129, 300):
+        bits = np.random.default_rng(0).random((calls, 40)) < 0.5
+        assert sharing(bits) is None
+        bits[:, 17] = make(bits)
+        found = sharing(bits)
+        if how is None:
+            assert found is None
+        else:
+            assert found[0] == how
+            assert {frozenset(pair) for pair in found[1]} == {frozenset({3, 17})}
 
 
 def long_calls(target, shape):

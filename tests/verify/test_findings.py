@@ -1,17 +1,9 @@
-import dataclasses
-
 import pytest
 
 from torchdropout.errors import TorchDropoutError, VerificationError
 from torchdropout.verify.report import render_html_fragment
 from torchdropout.verify.results import Report
 from verify import _reports as r
-
-
-def test_a_report_that_passed_is_handed_back():
-    report = Report((r.target(r.OK, r.SKIP, r.ADVICE),))
-    assert report.raise_for_errors() is report
-    assert Report(()).raise_for_errors().findings == ()
 
 
 def test_a_report_that_did_not_pass_raises_what_it_found():
@@ -56,15 +48,6 @@ def test_a_known_finding_saves_neither_a_new_error_nor_an_interrupted_run():
         Report((target,)).raise_for_errors()
     assert "TD511" in str(caught.value)
     assert "TD552" not in str(caught.value)
-
-
-def test_where_a_target_stands_is_in_its_data():
-    target = dataclasses.replace(r.target(r.OK), spec="drop-path", file="a.py", line=3)
-    assert {k: target.to_dict()[k] for k in ("spec", "file", "line")} == {
-        "spec": "drop-path",
-        "file": "a.py",
-        "line": 3,
-    }
 
 
 def test_a_notebook_shows_the_html():

@@ -1,14 +1,11 @@
 """Instances of the family are verified as they are: at their own p, block, group and prefix."""
 
-import re
-
 import pytest
 import torch
 from torch import nn
 
 from torchdropout import functional as F
 from torchdropout import nn as td
-from torchdropout.errors import ArgumentValueError
 from torchdropout.verify import check_subject
 from torchdropout.verify.targets import resolve
 from verify import _zoo
@@ -78,24 +75,6 @@ def test_an_instance_is_right_in_all_checks(name):
     assert errors(INSTANCES[name](0.3), level="standard") == []
 
 
-class OtherPrefix(td.TokenDropout):
-    """Drops the second token of its prefix as any other."""
-
-    def forward(self, input):
-        rest = F.token_dropout(input[:, 1:], self.p, self.training, num_prefix_tokens=0)
-        return torch.cat([input[:, :1], rest], 1)
-
-
-class FewerKept(td.TokenDropout):
-    def forward(self, input):
-        if not self.training:
-            return input
-        size = input.shape[1]
-        kept = max(1, round(size * (1 - self.p)) - 1)
-        order = torch.rand(input.shape[:2]).argsort(1)[:, :kept]
-        return input.gather(1, order[..., None].expand(-1, -1, input.shape[2]))
-
-
 class HalfInPlace(td.Dropout):
     """Writes half of what it returns."""
 
@@ -117,8 +96,6 @@ class OtherBlock(td.DropBlock2d):
 @pytest.mark.parametrize(
     ("module", "check"),
     [
-        (OtherPrefix(0.25, num_prefix_tokens=2), "output-shape"),
-        (FewerKept(0.3, num_prefix_tokens=0), "fixed-count"),
         (HalfInPlace(0.3), "inplace-claim"),
         (OtherBlock(0.07, 3), "block-shape"),
     ],
@@ -128,13 +105,3 @@ def test_a_fault_of_an_instance_is_found(module, check):
     found = errors(module, OWN)
     assert found, "no error"
     assert found[0].startswith(check), found
-
-
-@pytest.mark.parametrize(
-    "module",
-    [td.ColumnDropout(0.3), td.NMDropout(2, 4, dim=0)],
-    ids=["columns of the batch", "n:m along rows"],
-)
-def test_what_cannot_be_read_is_refused(module):
-    with pytest.raises(ArgumentValueError, match=re.escape("that keeps a fixed count to be")):
-        resolve(module)

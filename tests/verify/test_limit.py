@@ -14,19 +14,9 @@ from torchdropout.verify import check_dropout
 from torchdropout.verify.limit import AGAIN, can_limit, time_limit
 
 
-def sleeps():
-    time.sleep(3600)
-
-
 def spins():
     while True:
         pass
-
-
-def catches_exceptions():
-    while True:
-        with contextlib.suppress(Exception):
-            time.sleep(3600)
 
 
 def catches_everything():
@@ -41,20 +31,6 @@ def catches_some():
     for _ in range(3):
         with contextlib.suppress(BaseException):
             time.sleep(3600)
-    time.sleep(3600)
-
-
-def catches_one():
-    with contextlib.suppress(BaseException):
-        time.sleep(3600)
-    time.sleep(3600)
-
-
-def catches_one_without_a_call():
-    try:  # noqa: SIM105
-        time.sleep(3600)
-    except BaseException:
-        pass
     time.sleep(3600)
 
 
@@ -73,13 +49,9 @@ def catches_by_a_generator():
 @pytest.mark.parametrize(
     "hangs",
     [
-        sleeps,
         spins,
-        catches_exceptions,
         catches_everything,
         catches_some,
-        catches_one,
-        catches_one_without_a_call,
         catches_by_a_generator,
     ],
 )
@@ -93,18 +65,15 @@ def test_what_hangs_is_ended(hangs):
 
 
 def test_what_ends_in_time_is_left_alone():
+    before = signal.getsignal(signal.SIGALRM)
+    with time_limit(None) as limit:
+        assert signal.getsignal(signal.SIGALRM) is before
+    assert not limit.is_over
     with time_limit(3600) as limit:
         time.sleep(0.01)
     assert not limit.is_over
     with pytest.raises(LookupError), time_limit(3600) as limit:
         raise LookupError
-    assert not limit.is_over
-
-
-def test_no_limit_sets_no_alarm():
-    before = signal.getsignal(signal.SIGALRM)
-    with time_limit(None) as limit:
-        assert signal.getsignal(signal.SIGALRM) is before
     assert not limit.is_over
 
 
@@ -155,13 +124,9 @@ def test_an_alarm_that_rings_again_and_again_goes_on_to():
     left, interval = signal.getitimer(signal.ITIMER_REAL)
     assert 3000 < left <= 3600
     assert interval == 1800
-
-
-@pytest.mark.usefixtures("alarm")
-def test_no_alarm_is_left_where_the_caller_had_none():
+    signal.setitimer(signal.ITIMER_REAL, 0)
     with time_limit(1800):
-        left, _ = signal.getitimer(signal.ITIMER_REAL)
-        assert 1700 < left <= 1800
+        assert 1700 < signal.getitimer(signal.ITIMER_REAL)[0] <= 1800
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
@@ -183,10 +148,17 @@ def test_the_callers_trace_function_stays():
 
 def test_it_can_be_set_in_the_main_thread_alone():
     said = []
-    thread = threading.Thread(target=lambda: said.append(can_limit()))
+
+    def other():
+        said.append(can_limit())
+        with pytest.raises(ArgumentValueError, match="main thread"):
+            check_dropout(F.dropout, level="quick", timeout=5)
+        said.append("told")
+
+    thread = threading.Thread(target=other)
     thread.start()
     thread.join()
-    assert (can_limit(), said) == (True, [False])
+    assert (can_limit(), said) == (True, [False, "told"])
 
 
 def hangs_on_empty(x, p, training):
@@ -213,18 +185,3 @@ def test_a_check_that_does_not_end_has_failed_and_the_others_run():
 def test_a_wrong_limit_is_told(timeout):
     with pytest.raises(ArgumentValueError, match=r"`timeout`.*seconds above 0"):
         check_dropout(F.dropout, timeout=timeout)
-
-
-def test_a_limit_that_cannot_be_kept_is_told():
-    raised = []
-
-    def run_checks():
-        try:
-            check_dropout(F.dropout, level="quick", timeout=5)
-        except ArgumentValueError as error:
-            raised.append(str(error))
-
-    thread = threading.Thread(target=run_checks)
-    thread.start()
-    thread.join()
-    assert "main thread" in raised[0]

@@ -61,19 +61,6 @@ def test_several_targets_known_findings_and_an_interrupted_run():
     assert render_github(report).endswith("::1 of 2 targets passed.%0Ab:B: interrupted\n")
 
 
-def test_a_selection_is_recorded_and_leaves_no_verdict():
-    ((_, _, said),) = commands(render_github(Report((r.target(r.OK, selection=r.MODE),))))
-    assert said == (
-        "the 1 check ok in 11.4 s; no verdict: 1 of 57 checks. "
-        "Selection: select mode, ignore TD504, 1 of 57 checks."
-    )
-    *_, (_, _, said) = commands(render_github(Report((r.target(r.ERROR, selection=r.MODE),))))
-    assert said == (
-        "1 error in 11.4 s: not a correct dropout. "
-        "Selection: select mode, ignore TD504, 1 of 57 checks."
-    )
-
-
 @pytest.mark.parametrize("text", r.HOSTILE.values(), ids=r.HOSTILE)
 def test_hostile_text_can_start_no_command_of_its_own(text):
     rendered = render_github(r.saying(text))
@@ -87,7 +74,3 @@ def test_hostile_text_can_start_no_command_of_its_own(text):
         f"{shown}: {shown}",
     )
     assert found[1][1]["title"] == shown
-
-
-def test_nothing_is_said_of_nothing():
-    assert render_github(Report(())) == ""

@@ -88,18 +88,6 @@ def test_a_failure_explains_itself_and_every_case_says_what_was_seen():
     )
 
 
-def test_a_parser_of_junit_reads_the_same():
-    parsed = junitparser.JUnitXml.fromstring(render_junit(REPORT).encode())
-    assert (parsed.tests, parsed.failures, parsed.errors, parsed.skipped) == (9, 2, 1, 3)
-    first = next(iter(parsed))
-    assert first.name == "a.py:A"
-    assert {p.name: p.value for p in first.properties()}["seed"] == "7"
-    results = {case.name: case.result for case in first}
-    assert results["eval-identity"] == []
-    assert isinstance(results["p-one-zeros"][0], junitparser.Failure)
-    assert isinstance(results["wrong-p-named"][0], junitparser.Skipped)
-
-
 @pytest.mark.parametrize("text", r.HOSTILE.values(), ids=r.HOSTILE)
 def test_hostile_text_is_kept_but_for_what_xml_cannot_say(text):
     xml = render_junit(r.saying(text))
@@ -114,25 +102,3 @@ def test_hostile_text_is_kept_but_for_what_xml_cannot_say(text):
         "skipped", "system-out",
     }  # fmt: skip
     assert len(junitparser.JUnitXml.fromstring(xml.encode())) == 2
-
-
-def test_a_document_is_declared_and_indented_and_a_place_is_as_known():
-    def lines(target):
-        return render_junit(Report((target,))).splitlines()
-
-    cut = lines(r.target(r.OK, name="a:A", file="src/a.py", line=3, interrupted=True))
-    assert cut[0] == "<?xml version='1.0' encoding='us-ascii'?>"
-    assert cut[2].startswith('  <testsuite name="a:A"')
-    case = '    <testcase classname="a:A" name="{}" time="{}"{}>'
-    place = ' file="src/a.py" line="3"'
-    assert case.format("eval-identity", "0.250", place) in cut
-    assert case.format("complete", "0.000", place) in cut
-    no_line = lines(r.target(r.OK, name="a:A", file="src/a.py"))
-    assert case.format("eval-identity", "0.250", ' file="src/a.py"') in no_line
-    no_file = lines(r.target(r.OK, name="a:A", line=3))
-    assert case.format("eval-identity", "0.250", "") in no_file
-
-
-def test_an_empty_report_is_a_document():
-    root = ET.fromstring(render_junit(Report(())))
-    assert (root.tag, root.get("tests"), len(root)) == ("testsuites", "0", 0)

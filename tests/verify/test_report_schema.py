@@ -47,24 +47,9 @@ def unscaled():
     return load(check_dropout(Unscaled, level="quick"))
 
 
-@pytest.fixture(scope="module")
-def interrupted():
-    def stop(i, total, rule):
-        if i == 4:
-            raise KeyboardInterrupt
-
-    return check_dropout(torch.nn.Dropout, level="quick", progress=stop)
-
-
 def test_the_schema_is_one():
     jsonschema.Draft202012Validator.check_schema(VALIDATOR.schema)
     assert VALIDATOR.schema["properties"]["schema"]["const"] == SCHEMA
-
-
-def test_a_run_on_torch_is_valid(torchs):
-    data = load(Report((torchs,)))
-    VALIDATOR.validate(data)
-    assert data["targets"][0]["passed"]
 
 
 def test_a_run_on_a_broken_dropout_is_valid(unscaled):
@@ -85,18 +70,10 @@ def test_selected_checks_that_pass_are_no_verdict(unscaled):
     assert (whole["complete"], whole["verdict"]) == (True, "incorrect")
 
 
-def test_an_interrupted_run_is_valid(interrupted):
-    data = load(interrupted)
-    VALIDATOR.validate(data)
-    assert data["targets"][0]["complete"] is False
-    assert data["targets"][0]["interrupted"] is True
-    assert data["targets"][0]["verdict"] == "none"
-    assert len(data["targets"][0]["checks"]) == 4
-
-
 MADE = {
     "nothing": Report(()),
     "every status": Report((r.target(*r.EVERY, file="a.py", line=3),)),
+    "interrupted": Report((r.target(r.OK, interrupted=True),)),
     "known": Report((r.target(r.ERROR, known=frozenset({"TD552"})),)),
     "pictures": Report((r.target(*r.PICTURED), r.target(*r.PICTURED))),
     "not finite": Report(
@@ -146,25 +123,26 @@ def test_the_schema_refuses_what_is_missing_or_more():
             assert not VALIDATOR.is_valid(other), (*path, key)
 
 
-# member of a target, a value that it never has
-WRONG = [
-    ("line", -1),
-    ("false_alarm_rate", 0),
-    ("false_alarm_rate", 1),
-    ("seconds", -0.5),
-    ("known", ["TD5"]),
-    ("known", ["TD552", "TD552"]),
-    ("spec", ""),
-    ("passed", 1),
-    ("seed", 0.5),
-    ("verdict", "passed"),
-    ("selection", {"select": [1], "ignore": [], "count": 1, "of": 1}),
-    ("selection", {"select": [], "ignore": [], "count": -1, "of": 1}),
-]
+# member of a target, values that it never has
+WRONG = {
+    "line": [-1],
+    "false_alarm_rate": [0, 1],
+    "seconds": [-0.5],
+    "known": [["TD5"], ["TD552", "TD552"]],
+    "spec": [""],
+    "passed": [1],
+    "seed": [0.5],
+    "verdict": ["passed"],
+    "selection": [
+        {"select": [1], "ignore": [], "count": 1, "of": 1},
+        {"select": [], "ignore": [], "count": -1, "of": 1},
+    ],
+}
 
 
-@pytest.mark.parametrize(("key", "value"), WRONG)
-def test_the_schema_refuses_values_that_no_report_has(key, value):
-    data = load(Report((r.target(*r.EVERY),)))
-    data["targets"][0][key] = value
-    assert not VALIDATOR.is_valid(data)
+def test_the_schema_refuses_values_that_no_report_has():
+    for key, values in WRONG.items():
+        for value in values:
+            data = load(Report((r.target(*r.EVERY),)))
+            data["targets"][0][key] = value
+            assert not VALIDATOR.is_valid(data), (key, value)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from torchdropout.verify.results import CheckResult, Report, Selection, TargetReport
+from torchdropout.verify.results import CheckResult, Report, Selection
 from verify import _reports as r
 
 RULE = r.rule("drop-rate", "rate", code="TD521")
@@ -89,18 +89,3 @@ def test_a_target_as_data():
     assert report.to_dict() == {"schema": 1, "targets": [target.to_dict()] * 2}
     assert [f.code for f in report.findings] == ["TD552", "TD602"] * 2
     assert [f.code for f in report.new_findings] == ["TD552"] * 2
-
-
-def test_what_a_target_report_says_where_nothing_is_said():
-    plain = TargetReport("a", "d", "quick", 0, 1e-6, ())
-    assert (plain.seconds, plain.interrupted, plain.spec) == (0.0, False, "plain")
-    assert (plain.file, plain.line, plain.known) == ("", 0, frozenset())
-    assert plain.selection == Selection((), (), 0, 0)
-
-
-def test_a_notebook_shows_what_the_renderer_makes(monkeypatch):
-    report = Report(())
-    monkeypatch.setattr(Report, "html_renderer", lambda one: f"{one is report}")
-    assert report._repr_html_() == "True"
-    monkeypatch.setattr(Report, "html_renderer", None)
-    assert report._repr_html_() is None

@@ -6,22 +6,18 @@ import json
 import pytest
 import torch
 
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TargetError
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.verify import (
     CHECKS,
     RULES,
-    Built,
     Level,
-    Subject,
     check_dropout,
-    check_subject,
     runner,
 )
 from torchdropout.verify.context import Fault, Seen, Skip
 from torchdropout.verify.runner import (
     begun,
     codes_of,
-    need_codes,
 )
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.targets import resolve
@@ -45,7 +41,7 @@ def by_name(report):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("name", ["Torch", "functional", "Counter"])
+@pytest.mark.parametrize("name", ["functional", "Counter"])
 def test_the_same_seed_gives_the_same_report_byte_for_byte(run_checks, correct_zoo, name):
     def run(seed, only=SHORT):
         return run_checks(correct_zoo[name], level=TINY, seed=seed, only=only)
@@ -58,37 +54,12 @@ def test_the_same_seed_gives_the_same_report_byte_for_byte(run_checks, correct_z
     assert other.message != by_name(first)["count-spread"].message
 
 
-@pytest.fixture(scope="module")
-def whole(run_checks):
-    """A report of a whole run, and what it said of its progress."""
+def test_progress_names_every_rule_before_its_check(run_checks):
     calls = []
-    report = run_checks(
-        torch.nn.Dropout, level=TINY, progress=lambda i, total, rule: calls.append((i, total, rule))
-    )
-    return report, calls
-
-
-@pytest.mark.integration
-def test_a_check_sees_the_same_with_and_without_the_others(run_checks, whole):
-    for name in ("lag-independence", "drop-rate", "count-spread"):
-        (alone,) = run_checks(torch.nn.Dropout, level=TINY, only=frozenset([name])).checks
-        assert alone.message == by_name(whole[0])[name].message
-
-
-def test_progress_names_every_rule_before_its_check(whole):
-    codes = codes_of(None, PLAIN)
-    assert whole[1] == [(i, len(codes), RULES[code]) for i, code in enumerate(codes)]
-
-
-def test_ctrl_c_leaves_what_was_done(run_checks):
-    def interrupt(i, total, rule):
-        if i == 7:
-            raise KeyboardInterrupt
-
-    report = run_checks(torch.nn.Dropout, progress=interrupt)
-    assert len(report.checks) == 7
-    assert report.interrupted
-    assert not report.passed
+    names = frozenset(["drop-rate", "output-shape", "few-masks"])
+    run_checks(torch.nn.Dropout, only=names, progress=lambda *said: calls.append(said))
+    codes = codes_of(names, PLAIN)
+    assert calls == [(i, len(codes), RULES[code]) for i, code in enumerate(codes)]
 
 
 def test_ctrl_c_inside_the_target_leaves_what_was_done(run_checks):
@@ -165,37 +136,6 @@ def test_rates_known_to_be_wrong_are_not_echoed():
     assert alone.message == "not checked: the rate at p=0.5 is wrong, see drop-rate"
 
 
-def test_a_report_says_what_was_verified_and_where(run_checks):
-    def mine(x, p, training):
-        return torch.nn.functional.dropout(x, p, training)
-
-    report = run_checks(mine, only=frozenset(["few-masks"]))
-    assert report.file == __file__
-    assert report.line == mine.__code__.co_firstlineno
-    assert report.spec == "plain"
-
-
-@pytest.mark.integration
-def test_a_target_without_eval_is_verified_in_training():
-    class TrainingOnly(Subject):
-        name, kind, description, fixed_p, has_eval = "f", "function", "f(x, p)", None, False
-
-        def build(self, p, *, inplace=False):
-            def call(x, training):
-                if not training:
-                    raise TargetError("no eval")
-                return torch.nn.functional.dropout(x, p)
-
-            return Built(p, call)
-
-    report = check_subject(TrainingOnly(), level=TINY)
-    assert report.passed
-    checks = by_name(report)
-    for name in ("eval-identity", "mode-switch", "eval-draws-nothing"):
-        assert checks[name].status == "skip"
-        assert "no eval mode" in checks[name].message
-
-
 def test_a_report_holds_a_target_and_its_findings():
     def unscaled(x, p, training):
         return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
@@ -204,6 +144,7 @@ def test_a_report_holds_a_target_and_its_findings():
     (target,) = report
     assert (target.level, target.seed, target.false_alarm_rate) == ("quick", 5, 1e-6)
     assert not report.passed
+    assert (target.file, target.line) == (__file__, unscaled.__code__.co_firstlineno)
     finding = report.findings[0]
     assert (finding.code, finding.name, finding.severity) == ("TD511", "kept-scale", "error")
     assert finding.figures["wrong"] > 0
@@ -229,13 +170,6 @@ def test_wrong_arguments_are_named_and_nothing_is_drawn(options, error, words):
     with pytest.raises(error, match=words):
         check_dropout(torch.nn.Dropout, **options)
     assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_a_run_needs_a_check():
-    subject, names = resolve(torch.nn.Dropout), frozenset({"drop-rate", "output-shape"})
-    assert need_codes(names, subject) == codes_of(names, PLAIN)
-    with pytest.raises(ArgumentValueError, match=r"applies to .* \(plain\), got a, b"):
-        need_codes(frozenset("ba"), subject)
 
 
 @pytest.mark.parametrize(

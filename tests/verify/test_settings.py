@@ -55,23 +55,17 @@ def test_everything_that_can_be_set(project):
 
 
 def test_paths_are_from_the_file_and_names_are_not_paths(project, tmp_path, monkeypatch):
-    path = project(WHOLE)
+    path = project(WHOLE.replace('Drop"]', 'Drop", "more.py:Drop", "src/more:Drop", "/no/a.py:D"]'))
+    path.write_text(path.read_text().replace("/no/", f"{tmp_path}/"))
     (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path / "docs")
     settings = read_config(path)
     assert settings["targets"] == (
         "mine.layers:Drop",
-        os.path.join("..", "src", "mine", "more.py:Drop"),  # noqa: PTH118
+        *("../src/mine/more.py:Drop", "../more.py:Drop", "../src/more:Drop"),
+        f"{tmp_path}/a.py:D",
     )
-    assert settings["baseline"] == os.path.join("..", "known.json")  # noqa: PTH118
-
-
-@pytest.mark.parametrize("target", ["more.py:Drop", "src/more:Drop", "src/more.py:Drop"])
-def test_a_target_with_a_suffix_or_a_folder_is_a_path(project, tmp_path, monkeypatch, target):
-    path = project(f"[tool.torchdropout]\ntargets = ['{target}']")
-    (tmp_path / "docs").mkdir()
-    monkeypatch.chdir(tmp_path / "docs")
-    assert read_config(path)["targets"] == (f"../{target}",)
+    assert settings["baseline"] == "../known.json"
 
 
 def test_the_least_that_a_number_may_be_is_allowed(project):
@@ -79,12 +73,6 @@ def test_the_least_that_a_number_may_be_is_allowed(project):
     settings = read_config(path)
     assert settings == {"timeout": 0.0, "jobs": 1, "seed": -1}
     assert type(settings["timeout"]) is float
-
-
-def test_absolute_paths_stay(project, tmp_path, monkeypatch):
-    path = project(f'[tool.torchdropout]\nbaseline = "{tmp_path}/known.json"')
-    monkeypatch.chdir("/")
-    assert read_config(path) == {"baseline": f"{tmp_path}/known.json"}
 
 
 @pytest.mark.parametrize(
@@ -96,13 +84,8 @@ def test_absolute_paths_stay(project, tmp_path, monkeypatch):
         (AUDIT, "paths", "['src', '{}']"),
     ],
 )
-@pytest.mark.parametrize(
-    "place", ["../", "../project2", "src/../../other", "/other", "./link", "src/up"]
-)
 @pytest.mark.parametrize("at", [".", "src", ".."])
-def test_no_path_leads_out_of_the_folder_of_the_file(
-    tmp_path, monkeypatch, table, key, value, place, at
-):
+def test_no_path_leads_out_of_the_folder_of_the_file(tmp_path, monkeypatch, table, key, value, at):
     folder = tmp_path / "project"
     for name in ("project/src", "project2", "other"):
         (tmp_path / name).mkdir(parents=True)
@@ -110,11 +93,12 @@ def test_no_path_leads_out_of_the_folder_of_the_file(
         (folder / link).symlink_to(tmp_path / "other")
     monkeypatch.chdir(folder / at)
     path = folder / "pyproject.toml"
-    path.write_text(f"[tool.{table.name}]\n{key} = {value.format(place)}\n")
-    with pytest.raises(ValueError, match="expected a path in") as caught:
-        table.read(path)
-    words = str(caught.value)
-    assert words.startswith(f"{path}, {key}: expected a path in {folder}, got '{place}")
+    for place in ("../", "../project2", "src/../../other", "/other", "./link", "src/up"):
+        path.write_text(f"[tool.{table.name}]\n{key} = {value.format(place)}\n")
+        with pytest.raises(ValueError, match="expected a path in") as caught:
+            table.read(path)
+        words = str(caught.value)
+        assert words.startswith(f"{path}, {key}: expected a path in {folder}, got '{place}")
 
 
 def test_a_link_may_lead_to_another_place_in_the_folder(project, tmp_path):
@@ -130,10 +114,6 @@ def test_not_more_processes_than_a_machine_can_use(project, monkeypatch, table):
     for processors, jobs in ((64, 64), (2, 8), (None, 8)):
         monkeypatch.setattr(os, "cpu_count", lambda processors=processors: processors)
         assert table.read(path) == {"jobs": jobs}
-
-
-def test_an_empty_table_sets_nothing(project):
-    assert read_config(project("[tool.torchdropout]")) == {}
 
 
 def test_the_nearest_file_with_the_table_counts(tmp_path):
@@ -157,22 +137,15 @@ def test_the_nearest_file_with_the_table_counts(tmp_path):
         ("level = 1", ArgumentTypeError, r"`level`.*one of quick.*level=1 \(int\)"),
         ("format = 'htm'", ArgumentValueError, "`format`.*'htm'.*html"),
         ("seed = 0.5", ArgumentTypeError, r"`seed`.*an integer.*seed=0.5 \(float\)"),
-        ("seed = true", ArgumentTypeError, r"`seed`.*an integer.*seed=True \(bool\)"),
         ("strict = 1", ArgumentTypeError, r"`strict`.*true or false.*1 \(int\)"),
-        ("strict = 'true'", ArgumentTypeError, r"`strict`.*'true' \(str\)"),
         ("timeout = '5'", ArgumentTypeError, r"`timeout`.*seconds.*'5' \(str\)"),
-        ("timeout = true", ArgumentTypeError, r"`timeout`.*seconds.*True \(bool\)"),
         ("timeout = -1", ArgumentValueError, "timeout: expected at least 0, got -1"),
-        ("timeout = nan", ArgumentValueError, "timeout: expected at least 0, got nan"),
         ("jobs = 0", ArgumentValueError, "jobs: expected at least 1, got 0"),
-        ("jobs = 1.5", ArgumentTypeError, r"`jobs`.*an integer.*1.5 \(float\)"),
         ("select = 'rate'", ArgumentTypeError, r"`select`.*a list.*'rate' \(str\)"),
         ("select = ['rate', 1]", ArgumentTypeError, "`select`.*a list"),
         ("select = ['rat']", ArgumentValueError, "'rat'.*rate"),
         ("ignore = ['gradeint']", ArgumentValueError, "'gradeint'.*gradient"),
         ("baseline = ['a']", ArgumentTypeError, r"`baseline`.*path.*\(list\)"),
-        ("baseline = 1", ArgumentTypeError, r"`baseline`.*path.*\(int\)"),
-        ("baseline = true", ArgumentTypeError, r"`baseline`.*path.*\(bool\)"),
         ("targets = 'a:b'", ArgumentTypeError, r"`targets`.*list of TARGETs.*'a:b' \(str\)"),
     ],
 )
@@ -189,30 +162,26 @@ def test_what_is_wrong_is_told_with_the_file(project, line, error, words):
         ("[tool.torchdropout", "to be TOML, got: "),
         ("[tool.other]", r"to have a table \[tool.torchdropout\], got none"),
         ("tool = 1", "got none"),
+        ("tool.torchdropout = 1", r"to be a table, got 1 \(int\)"),
     ],
 )
 def test_a_file_that_says_nothing_is_told(project, text, words):
     path = project(text)
-    with pytest.raises(ArgumentValueError, match=words) as caught:
+    with pytest.raises((ArgumentValueError, ArgumentTypeError), match=words) as caught:
         read_config(path)
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["torchdropout.audti", "torchdropuot", "torchdropout-audit", "torch_dropout"]
-)
 @pytest.mark.parametrize("table", [TABLE, AUDIT], ids=lambda table: table.name)
-def test_a_misspelt_table_is_not_ignored(project, name, table):
-    path = project(f"[tool.{name}]\nstrict = true\n")
-    words = rf"a table \[tool.torchdropout\] or \[tool.torchdropout.audit\], got \[tool.{name}\]"
-    with pytest.raises(ValueError, match=words) as caught:
-        table.find(path.parent)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["ruff", "torch", "dropout", "torchvision", "pytest.ini_options"])
-def test_the_table_of_another_tool_is_ignored(project, name):
-    assert TABLE.find(project(f"[tool.{name}]\nstrict = true\n").parent) is None
+def test_a_misspelt_table_is_not_ignored_and_that_of_another_tool_is(project, table):
+    for name in ("torchdropout.audti", "torchdropuot", "torchdropout-audit", "torch_dropout"):
+        path = project(f"[tool.{name}]\nstrict = true\n")
+        words = rf"\[tool.torchdropout\] or \[tool.torchdropout.audit\], got \[tool.{name}\]"
+        with pytest.raises(ValueError, match=words) as caught:
+            table.find(path.parent)
+        assert str(path) in str(caught.value)
+    for name in ("ruff", "torch", "dropout", "torchvision", "pytest.ini_options"):
+        assert table.find(project(f"[tool.{name}]\nstrict = true\n").parent) is None
 
 
 def test_a_table_within_a_table_of_the_audit_is_known(project):
@@ -238,11 +207,6 @@ def test_a_file_that_is_more_than_python_reads_is_told(project, text, words):
         read_config(path)
     assert str(path) in str(caught.value)
     assert len(str(caught.value)) < 500
-
-
-def test_a_value_in_the_place_of_the_table(project):
-    with pytest.raises(ArgumentTypeError, match=r"to be a table, got 1 \(int\)"):
-        read_config(project("tool.torchdropout = 1"))
 
 
 def test_a_file_that_cannot_be_read(tmp_path):

@@ -17,18 +17,12 @@ from torchdropout.verify.subject import Spec
 from torchdropout.verify.targets import resolve
 from verify._zoo import COARSE, SHORT, with_needed
 
-
-def status(report):
-    return {check.rule.name: check.status for check in report.checks}
-
-
 # Names
 
 
-@pytest.mark.parametrize("name", SPECS)
-def test_a_kind_is_found_by_its_name(name):
-    assert parse(name) is SPECS[name]
-    assert parse(SPECS[name]) is SPECS[name]
+def test_a_kind_is_found_by_its_name():
+    for name, spec in SPECS.items():
+        assert parse(name) is parse(spec) is spec
 
 
 @pytest.mark.parametrize(
@@ -36,61 +30,48 @@ def test_a_kind_is_found_by_its_name(name):
     [
         ("plain:quantised=256", "bits", 8),
         ("plain:bits=10", "bits", 10),
-        ("plain:quantised=2", "bits", 1),
         ("tokens:group=16", "group", 16),
-        ("tokens:group=1", "group", 1),
         ("drop-block:block=5", "block", 5),
         ("attention:keys=64", "keys", 64),
         ("drop-block3d:size=4", "multiple", 64),
         ("drop-block1d:block=3", "arguments", {"block_size": 3}),
         ("drop-path:axes=4", "pattern", "n * * *"),
-        ("drop-path-batch:axes=4", "pattern", "* * * *"),
         ("drop-path:axes=2", "cost", 4),
         ("locked:axes=4", "pattern", "n * c *"),
         ("columns:axes=3", "pattern", "* n *"),
         ("columns:axes=2", "pattern", "* n"),
-        ("columns:axes=3", "cost", 12),
         ("plain:unscaled", "title", "plain, unscaled"),
         ("dropout2d:unscaled,bits=8", "title", "dropout2d, p held to 8 bits, unscaled"),
-        ("drop-path:axes=4,unscaled", "title", "drop-path, 4 axes, unscaled"),
-        ("columns:first", "title", "columns, first of a tuple"),
         ("tokens:first", "first", True),
+        # An instance says them itself.
+        (td.nn.DropBlock1d(0.1, 3), "block", 3),
+        (td.nn.DropBlock3d(0.1, 5), "block", 5),
+        (td.nn.NMDropout(1, 3), "group", 3),
     ],
 )
 def test_a_number_is_told_after_a_colon(told, attribute, value):
-    assert getattr(parse(told), attribute) == value
+    assert getattr(parse(told) if isinstance(told, str) else infer(told), attribute) == value
+
+
+WHOLE, SCALES, SHARE = "whole number", "for a kind that scales", "from 1 to 4 axes that share a dr"
 
 
 @pytest.mark.parametrize(
-    ("spec", "error", "match"),
+    ("spec", "match"),
     [
-        ("dropout2", ArgumentValueError, "close to it: dropout2d"),
-        ("", ArgumentValueError, "the kinds are: plain"),
-        (7, ArgumentTypeError, r"got spec=7 \(int\)"),
-        ("plain:quantised=100", ArgumentValueError, "a power of two"),
-        ("plain:colour=3", ArgumentValueError, "set one of bits"),
-        ("plain:bits", ArgumentValueError, "whole number"),
-        ("plain:bits=", ArgumentValueError, "whole number"),
-        ("plain:bits=0", ArgumentValueError, "whole number"),
-        ("plain:bits=-8", ArgumentValueError, "whole number"),
-        ("plain:quantised=1", ArgumentValueError, "a power of two"),
-        ("plain:8", ArgumentValueError, "whole number"),
-        ("tokens:quantised=256", ArgumentValueError, "for a kind that scales"),
-        ("alpha:bits=8", ArgumentValueError, "for a kind that scales"),
-        ("alpha:unscaled", ArgumentValueError, "for a kind that scales"),
-        ("gaussian:unscaled", ArgumentValueError, "for a kind that scales"),
-        ("attention:unscaled", ArgumentValueError, "for a kind that scales"),
-        ("plain:unscaled=1", ArgumentValueError, "or unscaled or first without one"),
-        ("plain:axes=3", ArgumentValueError, "set one of bits, quantised"),
-        ("tokens:removes=1", ArgumentValueError, "set one of bits, group, quantised"),
-        ("locked:axes=2", ArgumentValueError, "from 1 to 4 axes that share a draw"),
-        ("dropout2d:axes=2", ArgumentValueError, "from 1 to 4 axes that share a draw"),
-        ("drop-path:axes=1", ArgumentValueError, "from 1 to 4 axes that share a draw"),
-        ("drop-path:axes=6", ArgumentValueError, "from 1 to 4 axes that share a draw"),
-        ("columns:axes=1", ArgumentValueError, "from 1 to 4 axes that share a draw"),
+        ("dropout2", "close to it: dropout2d"), ("", "the kinds are: plain"),
+        (7, r"got spec=7 \(int\)"), ("plain:quantised=100", "a power of two"),
+        ("plain:quantised=1", "a power of two"), ("plain:colour=3", "set one of bits"),
+        ("plain:bits", WHOLE), ("plain:bits=", WHOLE), ("plain:bits=-8", WHOLE),
+        ("tokens:quantised=256", SCALES), ("alpha:unscaled", SCALES),
+        ("attention:unscaled", SCALES), ("plain:axes=3", "set one of bits, quantised"),
+        ("plain:unscaled=1", "or unscaled or first without one"),
+        ("tokens:removes=1", "set one of bits, group, quantised"), ("locked:axes=2", SHARE),
+        ("drop-path:axes=1", SHARE),
     ],
-)
-def test_a_name_that_is_none_is_refused(spec, error, match):
+)  # fmt: skip
+def test_a_name_that_is_none_is_refused(spec, match):
+    error = ArgumentValueError if isinstance(spec, str) else ArgumentTypeError
     with pytest.raises(error, match=match):
         parse(spec)
 
@@ -102,9 +83,7 @@ def test_a_name_that_is_none_is_refused(spec, error, match):
     ("thing", "name"),
     [
         (torch.nn.Dropout, "plain"),
-        (torch.nn.Dropout1d, "dropout1d"),
         (torch.nn.Dropout2d(0.3), "dropout2d"),
-        (F.dropout3d, "dropout3d"),
         (torch.feature_dropout, "dropout2d"),
         (torch.nn.AlphaDropout, "alpha"),
         (F.feature_alpha_dropout, "feature-alpha"),
@@ -112,53 +91,10 @@ def test_a_name_that_is_none_is_refused(spec, error, match):
         (functools.partial(torch.nn.Dropout2d, 0.5), "dropout2d"),
         (type("Mine", (torch.nn.Dropout2d,), {}), "dropout2d"),
         (len, "plain"),
-        (object(), "plain"),
     ],
 )
 def test_the_kind_of_a_known_class_is_inferred(thing, name):
     assert infer(thing).name == name
-
-
-@pytest.mark.parametrize(
-    ("thing", "attribute", "value"),
-    [
-        (td.nn.DropBlock1d(0.1, 3), "block", 3),
-        (td.nn.DropBlock2d(0.1, 1), "block", 1),
-        (td.nn.DropBlock3d(0.1, 5), "block", 5),
-        (td.nn.NMDropout(1, 3), "group", 3),
-    ],
-)
-def test_the_numbers_of_an_instance_are_those_of_its_kind(thing, attribute, value):
-    assert getattr(infer(thing), attribute) == value
-
-
-class DropPath(torch.nn.Module):
-    """In the manner of timm's, whose signature this is."""
-
-    def __init__(self, drop_prob=0.0, scale_by_keep=True):
-        super().__init__()
-        self.drop_prob, self.scale_by_keep = drop_prob, scale_by_keep
-
-    def forward(self, x):
-        keep = 1 - self.drop_prob
-        if not self.training or keep == 1:
-            return x
-        mask = x.new_empty(len(x), *[1] * (x.ndim - 1)).bernoulli_(keep)
-        return x * (mask / keep if self.scale_by_keep and keep else mask)
-
-
-class RNNDropout(torch.nn.Module):
-    """In the manner of fastai's: batch first."""
-
-    def __init__(self, p=0.5):
-        super().__init__()
-        self.p = p
-
-    def forward(self, x):
-        if not self.training or self.p == 0:
-            return x
-        mask = x.new_empty(len(x), 1, *x.shape[2:]).bernoulli_(1 - self.p)
-        return x * (mask / (1 - self.p) if self.p < 1 else mask)
 
 
 class LockedDropout(torch.nn.Module):
@@ -188,8 +124,6 @@ def mask_feature(x, p=0.5, mode="col", fill_value=0.0, training=True):
 
 @pytest.fixture
 def known(monkeypatch):
-    monkeypatch.setattr(DropPath, "__module__", "timm.layers.drop")
-    monkeypatch.setattr(RNNDropout, "__module__", "fastai.text.models.awdlstm")
     monkeypatch.setattr(LockedDropout, "__module__", "torchnlp.nn.lock_dropout")
     monkeypatch.setattr(mask_feature, "__module__", "torch_geometric.utils.mask")
 
@@ -197,18 +131,13 @@ def known(monkeypatch):
 @pytest.mark.parametrize(
     ("thing", "title"),
     [
-        (DropPath, "drop-path"),
-        (functools.partial(DropPath, scale_by_keep=False), "drop-path, unscaled"),
-        (DropPath(0.5, scale_by_keep=False), "drop-path, unscaled"),
-        (RNNDropout, "locked"),
+        (td.nn.DropPath, "drop-path"),
+        (functools.partial(td.nn.DropPath, scale_by_keep=False), "drop-path, unscaled"),
+        (td.nn.DropPath(0.5, scale_by_keep=False), "drop-path, unscaled"),
         (LockedDropout, "locked-time-first"),
-        (LockedDropout(0.3), "locked-time-first"),
         (mask_feature, "columns, unscaled, first of a tuple"),
-        (functools.partial(mask_feature, mode="row"), "embedding, unscaled, first of a tuple"),
         (functools.partial(mask_feature, mode="all"), "plain, unscaled, first of a tuple"),
-        (functools.partial(td.nn.LockedDropout, time_dim=0), "locked-time-first"),
         (td.nn.LockedDropout(0.5, time_dim=0), "locked-time-first"),
-        (td.nn.LockedDropout(0.5), "locked"),
     ],
 )
 def test_an_argument_makes_a_known_kind_another_one(known, run_checks, thing, title):
@@ -218,24 +147,27 @@ def test_an_argument_makes_a_known_kind_another_one(known, run_checks, thing, ti
     assert errors == []
 
 
-@pytest.mark.parametrize(
-    ("module", "called", "title"),
-    [
-        ("monai.networks.nets.efficientnet", "drop_connect", "drop-path"),
-        ("segmentation_models_pytorch.encoders._efficientnet", "drop_connect", "drop-path"),
-        ("kornia.models.common", "DropPath", "drop-path"),
-        ("braindecode.functional.functions", "drop_path", "drop-path"),
-        ("tsai.models.layers", "DropPath", "drop-path"),
-        ("tsai.models.TabTransformer", "FullEmbeddingDropout", "columns, 3 axes"),
-        ("pytorch_widedeep.models", "FullEmbeddingDropout", "columns, 3 axes"),
-        ("torchnlp.nn.weight_drop", "WeightDropLinear", "weights"),
-        ("braindecode.augmentation.transforms", "GaussianNoise", "plain"),
-        ("torchnlp_extra", "LockedDropout", "plain"),
-        ("mine", "DropPath", "plain"),
-    ],
-)
-def test_what_other_packages_call_their_dropouts_is_known(module, called, title):
-    assert infer(type(called, (), {"__module__": module})).title == title
+NAMES = """
+    monai.networks.nets.efficientnet              drop_connect          drop-path
+    segmentation_models_pytorch.encoders._effnet  drop_connect          drop-path
+    kornia.models.common                          DropPath              drop-path
+    braindecode.functional.functions              drop_path             drop-path
+    fastai.text.models.awdlstm                    RNNDropout            locked
+    tsai.models.layers                            DropPath              drop-path
+    tsai.models.TabTransformer                    FullEmbeddingDropout  columns, 3 axes
+    pytorch_widedeep.models                       FullEmbeddingDropout  columns, 3 axes
+    torchnlp.nn.weight_drop                       WeightDropLinear      weights
+    torchvision.ops                               DropBlock2d           drop-block
+    braindecode.augmentation.transforms           GaussianNoise         plain
+    torchnlp_extra                                LockedDropout         plain
+    mine                                          DropPath              plain
+"""
+
+
+def test_what_other_packages_call_their_dropouts_is_known():
+    for line in NAMES.strip().splitlines():
+        module, called, title = line.split(maxsplit=2)
+        assert infer(type(called, (), {"__module__": module})).title == title, line
 
 
 RIGHT = with_needed("grad-scale") | with_needed("shared-mask") | {"eval-identity", "p-one-zeros"}
@@ -252,23 +184,13 @@ def test_a_layer_of_both_layouts_is_built_in_the_one_that_is_named(spec, first):
     assert subject.build(0.5).module.batch_first is first
 
 
-UNSCALED = [
-    (lambda x: x.shape, "plain"),
-    (lambda x: x.shape[:1], "drop-path"),
-    (lambda x: x.shape[:2], "dropout1d"),
-    (lambda x: x.shape[:2], "dropout2d"),
-    (lambda x: x.shape[:2], "dropout3d"),
-    (lambda x: x.shape[:1], "embedding"),
-]
-
-
-@pytest.mark.parametrize(("of", "kind"), UNSCALED, ids=[kind for _, kind in UNSCALED])
+@pytest.mark.parametrize(("own_axes", "kind"), [(3, "plain"), (1, "drop-path"), (2, "dropout2d")])
 @pytest.mark.parametrize("is_scaled", [False, True])
-def test_a_kind_may_be_unscaled(run_checks, of, kind, is_scaled):
+def test_a_kind_may_be_unscaled(run_checks, own_axes, kind, is_scaled):
     def target(x, p, training):
         if not training:
             return x
-        own = of(x)
+        own = x.shape if kind == "plain" else x.shape[:own_axes]
         drop = (torch.rand(own) < p).reshape(*own, *[1] * (x.ndim - len(own)))
         return x.masked_fill(drop, 0) * (1 / (1 - p) if is_scaled and p < 1 else 1)
 
@@ -279,7 +201,7 @@ def test_a_kind_may_be_unscaled(run_checks, of, kind, is_scaled):
 
 
 def test_an_unscaled_kind_asks_the_target_not_to_scale():
-    subject = resolve(DropPath, spec="drop-path:unscaled")
+    subject = resolve(td.nn.DropPath, spec="drop-path:unscaled")
     assert "scale_by_keep=False" in subject.description
     assert subject.build(0.5).module.scale_by_keep is False
 
@@ -305,22 +227,12 @@ def _path(axes):
     return target
 
 
-def _of_images(x, drop_prob, training):
-    """On any other input it broadcasts to another shape."""
-    if not training:
-        return x
-    drop = torch.rand(len(x), 1, 1, 1) < drop_prob
-    return x.masked_fill(drop, 0) * (1 / (1 - drop_prob) if drop_prob < 1 else 0)
-
-
 @pytest.mark.parametrize(
     ("target", "pattern", "note"),
     [
         (_path(4), "n * * *", "drop-path, 4 axes"),
         (_path(2), "n *", "drop-path, 2 axes"),
-        (_path(3), "n * *", "drop-path"),
-        (_of_images, "n * * *", "drop-path, 4 axes"),
-        (DropPath, "n * *", "drop-path"),
+        (td.nn.DropPath, "n * *", "drop-path"),
     ],
 )
 def test_a_drop_path_is_given_the_axes_that_it_takes(run_checks, target, pattern, note):
@@ -329,14 +241,6 @@ def test_a_drop_path_is_given_the_axes_that_it_takes(run_checks, target, pattern
     assert subject.spec.title == note
     assert subject.description.endswith(f"verified as {note}")
     assert _errors(run_checks(subject, only=RIGHT)) == []
-
-
-def test_torchvision_is_known():
-    ops = pytest.importorskip("torchvision").ops
-    assert infer(ops.StochasticDepth(0.5, "row")).name == "drop-path"
-    assert infer(ops.StochasticDepth(0.5, "batch")).name == "drop-path-batch"
-    assert infer(functools.partial(ops.StochasticDepth, mode="batch")).name == "drop-path-batch"
-    assert infer(ops.DropBlock2d).name == "drop-block"
 
 
 def test_what_is_told_beats_what_is_inferred():
@@ -352,45 +256,27 @@ def test_a_target_without_the_inputs_of_its_kind_is_refused():
 # The view
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (0,), (5,), (0, 3), (4, 6), (2, 3, 4, 5)])
 @pytest.mark.parametrize("name", [n for n in SPECS if n not in ("weights", "drop-path-batch")])
-def test_the_view_has_the_shape_of_x(name, shape):
-    spec = SPECS[name]
+def test_the_view_has_the_shape_of_x(name):
     seen = []
 
-    def identity(x, p, training=True, **inputs):
-        seen.append(tuple(x.shape))
-        if name == "attention":
-            probabilities = (x @ inputs["key"].transpose(-1, -2)).softmax(-1)
-            return probabilities @ inputs["value"]
-        return x
+    def fed(x, residual=None, bias=None, key=None, value=None, old=None, p=0.5, training=True):
+        seen.append(x)
+        return x if key is None else (x @ key.mT).softmax(-1) @ value
 
-    if spec.inputs:
+    def alone(x, p, training):
+        return fed(x)
 
-        def target(
-            x, residual=None, bias=None, key=None, value=None, old=None, p=0.5, training=True
-        ):
-            return identity(x, p, training, key=key, value=value)
+    target = fed if SPECS[name].inputs else alone
 
-    else:
-
-        def target(x, p, training):
-            return identity(x, p, training)
-
-    x = torch.rand(shape) + 0.5
-    y = resolve(target, spec=name).build(0.5).call(x, False)
-    assert y.shape == x.shape
-    assert torch.equal(y, x)
-    assert seen
-
-
-def test_a_target_that_writes_into_its_input_is_seen_through_the_view():
-    def target(x, p, training):
-        return x.mul_(2)
-
-    x = torch.ones(4, 6)
-    resolve(target, spec="drop-path").build(0.5).call(x, True)
-    assert torch.equal(x, torch.full((4, 6), 2.0))
+    built = resolve(target, spec=name).build(0.5)
+    for shape in [(), (1,), (0,), (5,), (0, 3), (4, 6), (2, 3, 4, 5)]:
+        x = torch.rand(shape) + 0.5
+        seen.clear()
+        y = built.call(x, False)
+        assert y.shape == x.shape
+        assert torch.equal(y, x)
+        assert seen
 
 
 def test_a_batch_that_is_not_scaled_is_read_in_training_alone():
@@ -433,70 +319,10 @@ def test_the_gradient_of_every_place_that_shares_a_draw_is_looked_at():
     assert 0 < int((x.grad == 0).sum()) < x.numel()
 
 
-# Whole runs, at the level of the tests
-
-
-class Tokens(torch.nn.Module):
-    """Keeps round(L (1 - p)) tokens, and returns their places, too."""
-
-    def __init__(self, prob):
-        super().__init__()
-        if not 0 <= prob < 1:
-            raise ValueError(f"Expected `prob` in [0, 1), got prob={prob!r}")
-        self.prob = prob
-
-    def forward(self, x):
-        if not self.training:
-            return x
-        kept = max(1, round(x.shape[1] * (1 - self.prob)))
-        order = torch.rand(x.shape[:2]).argsort(1)[:, :kept].sort(1).values
-        return x.gather(1, order[..., None].expand(-1, -1, x.shape[2])), order
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize(
-    ("target", "spec", "asked"),
-    [
-        (torch.nn.Dropout2d, None, "shared-mask"),
-        (Tokens, "tokens", "fixed-count"),
-        (F.scaled_dot_product_attention, None, "kept-scale"),
-    ],
-)
-def test_a_right_one_passes_and_is_asked_what_its_kind_is_asked(run_checks, target, spec, asked):
-    report = run_checks(resolve(target, spec=spec), only=SHORT)
-    errors = [f.message for f in report.findings if f.severity == "error"]
-    assert errors == []
-    assert status(report)[asked] == "ok"
-    assert report.spec == (spec or infer(target).name)
-
-
-def test_what_shares_draws_returns_x_in_eval():
+def test_what_shares_draws_and_has_no_eval_is_looked_at_in_training():
     only = frozenset({"output-shape", "shared-mask"})
-
-    def doubles(x, p, training):
-        return F.dropout1d(x, p) if training else 2 * x
-
-    def has_no_eval(x, p):
-        return F.dropout1d(x, p)
-
-    report = check_subject(resolve(doubles, spec="dropout1d"), level=COARSE, only=only)
-    assert [f.message for f in report.findings] == ["eval does not return x"]
-    assert check_subject(resolve(has_no_eval, spec="dropout1d"), level=COARSE, only=only).passed
-
-
-@pytest.mark.integration
-def test_an_honest_eight_bit_kernel_passes_as_such_and_fails_as_exact(run_checks):
-    def eight_bits(x, p, training):
-        if not 0 <= p <= 1:
-            raise ValueError(f"p={p} is not a probability")
-        if not training:
-            return x
-        drop = torch.randint(0, 256, x.shape, device=x.device) < round(p * 256)
-        return x.masked_fill(drop, 0) * (1 / (1 - p) if p < 1 else 0)
-
-    assert run_checks(resolve(eight_bits, spec="plain:quantised=256"), only=SHORT).passed
-    exact = run_checks(resolve(eight_bits), only=with_needed("drop-rate"))
-    assert exact.findings[0].name == "drop-rate"
+    subject = resolve(lambda x, p: F.dropout1d(x, p), spec="dropout1d")
+    assert check_subject(subject, level=COARSE, only=only).passed
 
 
 @pytest.mark.parametrize("change", [lambda y: y[:, :1], lambda y: [y]], ids=["shape", "type"])
@@ -512,13 +338,13 @@ def test_weights_whose_layer_gives_something_else(change):
 
 
 @pytest.mark.parametrize("made", [lambda y: y, lambda y: (y, 7), lambda y: [y, 7, 8]])
-@pytest.mark.parametrize("count", [1, 300, (1 << 14) + 5])
-def test_an_attention_may_return_its_weights_too(made, count):
+def test_an_attention_may_return_its_weights_too(made):
     def attention(query, key, value, dropout_p=0.0, training=True):
         return made((query @ key.mT).softmax(-1) @ value)
 
-    x = torch.rand(count) + 0.5
-    assert torch.equal(resolve(attention, spec="attention").build(0.5).call(x, True), x)
+    for count in (1, 300, (1 << 14) + 5):
+        x = torch.rand(count) + 0.5
+        assert torch.equal(resolve(attention, spec="attention").build(0.5).call(x, True), x)
 
 
 @pytest.mark.integration
@@ -616,20 +442,14 @@ def test_what_is_read_as_the_dropout_it_stands_for(effect, y, read):
         ("dropout1d", lambda y: y[..., :1], r"expected shape \(2, 2, 2\), got \(2, 2, 1\)"),
         ("dropout1d", lambda y: y.to("meta"), r"expected shape \(2, 2, 2\), got \(2, 2, 2\)"),
         ("drop-path-batch", lambda y: y[..., :1], r"expected shape \(2, 3\), got \(2, 1\)"),
-        ("drop-path-batch", lambda y: [y], r"expected shape \(2, 3\), got list"),
         ("tokens", lambda y: [[y]], "expected a tensor, got list"),
         ("tokens", lambda y: y[0], r"expected shape \(4, tokens kept, 2\), got \(8, 2\)"),
-        ("tokens", lambda y: y[:1], r"expected shape \(4, tokens kept, 2\), got \(1, 8, 2\)"),
         ("tokens", lambda y: y[..., :1], r"expected shape \(4, tokens kept, 2\), got \(4, 8, 1\)"),
         ("tokens", lambda y: torch.cat([y, y[:, :1]], 1), "a token was returned changed, or twice"),
         ("tokens", lambda y: y + 0.25, "a token was returned changed, or twice"),
-        ("tokens", lambda y: y - 8, "a token was returned changed, or twice"),
         ("tokens", lambda y: y + 8, "a token was returned changed, or twice"),
-        ("tokens", lambda y: [], "expected a tensor, got list"),
         ("n-of-m", lambda y: y[:1], r"expected shape \(4, 4\), got \(1, 4\)"),
-        ("n-of-m", lambda y: [y], "expected a tensor, got list"),
         ("drop-block1d", lambda y: y[..., :1], r"of shape \(2, 1, 16\), got \(2, 1, 1\)"),
-        ("drop-block1d", lambda y: [y], r"expected a tensor of shape \(2, 1, 16\), got list"),
     ],
 )
 def test_an_output_that_cannot_be_read_is_a_fault(spec, change, words):
@@ -639,22 +459,21 @@ def test_an_output_that_cannot_be_read_is_a_fault(spec, change, words):
 
 
 def test_a_state_between_two_is_read_from_the_new_one():
-    def target(change):
-        return resolve(lambda x, old, p, training: change(x, old, training), spec="zoneout")
+    x, drop = torch.tensor([1.5, -2.0, 3.0]), torch.tensor([False, True, False])
 
-    x = torch.tensor([1.5, -2.0, 3.0])
-    drop = torch.tensor([False, True, False])
-    built = target(lambda x, old, training: torch.where(drop, old, x) if training else 0.75 * x)
-    assert built.build(0.25).call(x, True).tolist() == [2, 0, 4]
-    assert built.build(0.25).call(x, False).tolist() == x.tolist()
-    scaled = target(lambda x, old, training: x / 0.75)  # which a state is not
-    assert scaled.build(0.25).call(x, True).tolist() == pytest.approx((x / 0.75**2).tolist())
-    wrong = target(lambda x, old, training: x)
-    assert wrong.build(0.25).call(x, False).tolist() == x.tolist()  # which is not the mean
-    for change in (lambda x: x[:1], lambda x: x.to("meta"), lambda x: None):
-        other = target(lambda x, old, training, change=change: change(x)).build(0.25)
-        y = other.call(x, False)
-        assert y is None or y.shape != x.shape or y.device != x.device
+    def read(change, training=True):
+        target = resolve(lambda x, old, p, training: change(x, old), spec="zoneout")
+        return target.build(0.25).call(x, training)
+
+    assert read(lambda x, old: torch.where(drop, old, x)).tolist() == [2, 0, 4]
+    assert read(lambda x, old: 0.75 * x, training=False).tolist() == x.tolist()
+    scaled = read(lambda x, old: x / 0.75)  # which a state is not
+    assert scaled.tolist() == pytest.approx((x / 0.75**2).tolist())
+    # Not the mean.
+    assert read(lambda x, old: x, training=False).tolist() == x.tolist()
+    assert read(lambda x, old: x[:1], training=False).shape != x.shape
+    assert read(lambda x, old: x.to("meta"), training=False).device != x.device
+    assert read(lambda x, old: None, training=False) is None
 
 
 class Prefixed(torch.nn.Module):
@@ -750,29 +569,15 @@ def test_a_kind_of_ones_own_without_a_view_is_called_as_it_is():
     assert set(built.call(x, True).tolist()) == {0, 2}
 
 
-class NMDropout(torch.nn.Module):
-    """In the manner of ours."""
-
-    __module__ = "torchdropout.nn"
-
-    def __init__(self, p=0.5, m=4, mode="row", dim=-1):
-        super().__init__()
-        self.p, self.m, self.mode, self.dim = p, m, mode, dim
-
-    def forward(self, x):
-        return x
-
-
 @pytest.mark.parametrize(
     ("thing", "words"),
     [
-        (NMDropout(), None),
-        (NMDropout(dim=1), None),
-        (NMDropout(dim=0), r"Expected `dim` .* to be -1, the last, got dim=0 \(int\)"),
-        (NMDropout(mode="all"), r"Expected `mode` .* to be 'row', .* got mode='all' \(str\)"),
-        (functools.partial(NMDropout, mode="all"), "got mode='all'"),
-        (functools.partial(NMDropout, dim=0), "got dim=0"),
-        (NMDropout, None),
+        (td.nn.NMDropout(2, 4), None),
+        (functools.partial(td.nn.NMDropout, 2, 4), None),
+        (td.nn.NMDropout(2, 4, dim=0), r"Expected `dim` .* to be -1, .*, got dim=0 \(int\)"),
+        (functools.partial(td.nn.NMDropout, dim=0), "got dim=0"),
+        (td.nn.ColumnDropout(0.3), r"Expected `mode` .* to be 'row', .* got mode='batch'"),
+        (functools.partial(td.nn.ColumnDropout, mode="all"), "got mode='all'"),
     ],
 )
 def test_a_fixed_count_must_be_of_each_row(thing, words):

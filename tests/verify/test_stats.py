@@ -127,15 +127,6 @@ def test_a_pool_of_the_size_seen_shows_itself_99_times_in_100():
     assert sum(repeats(masks, 10 * pool, rng) >= limit for _ in range(400)) < 200
 
 
-@pytest.mark.integration
-def test_a_pool_that_is_taken_for_enough_is_not_reported():
-    masks = 100_000
-    limit = stats.repeats_limit(masks, 1e-3)
-    rng = np.random.default_rng(4)
-    false_alarms = sum(repeats(masks, int(stats.ENOUGH), rng) >= limit for _ in range(200))
-    assert false_alarms <= 3
-
-
 @pytest.mark.parametrize(
     ("masks", "alpha"), [(2, 1e-3), (100_000, 0.9), (100_000, 1e-3), (10**7, 1e-8)]
 )
@@ -146,25 +137,6 @@ def test_the_limit_of_repeats_is_the_smallest_of_its_alpha(masks, alpha):
     assert limit >= mean + 1  # where the bound holds
     # No lower one will do.
     assert limit - 1 < mean + 1 or binom.sf(limit - 2, masks, mean / masks) > alpha
-
-
-def test_the_middle_half_is_about_half():
-    for n, p in ((131, 0.5), (28, 0.5), (560, 0.9), (13_440, 0.1)):
-        low, high, chance = stats.centre_of(n, p)
-        counts = np.arange(low, high + 1)
-        assert chance == pytest.approx(binom.pmf(counts, n, p).sum())
-        assert 0.4 < chance < 0.8
-
-
-def test_a_family_shares_its_rate_and_refuses_tests_it_was_not_sized_for():
-    family = stats.Family(0.01, 2)
-    assert family.binomial("a", 50, 100, 0.5) is family.tests[0]
-    family.binomials(["b"], [90], 100, [0.5])
-    assert family.each == 0.005
-    assert family.worst.label == "b"
-    assert [test.label for test in family.rejected()] == ["b"]
-    with pytest.raises(ValueError, match="family of 2"):
-        family.binomial("c", 1, 2, 0.5)
 
 
 # Ranks over GF(2)
@@ -185,7 +157,7 @@ def test_the_chances_are_those_of_all_small_matrices():
     assert counts.tolist() == pytest.approx(want)
 
 
-@pytest.mark.parametrize("rank", [0, 1, 17, 63, 64, 100, 128])
+@pytest.mark.parametrize("rank", [0, 1, 63, 64, 128])
 def test_a_product_of_two_random_factors_has_their_rank(rank):
     generator = np.random.default_rng(rank)
     # Triangular with ones on the diagonal: regular, so the product has the inner dimension as rank.
@@ -258,6 +230,7 @@ def test_a_spread_of_the_size_seen_moves_counts_out_of_the_centre_or_into_it(n, 
 
 def test_a_family_takes_the_most_extreme_of_many_counts_and_one_rate_for_each():
     family = stats.Family(0.1, 4)
+    assert family.each == 0.025
     family.extreme("a", 90, 100, 0.5, 0.0, 7)
     assert family.tests[0].p_value == 7 * stats.binomial_p_value(90, 100, 0.5)
     family.extreme("b", 50, 100, 0.5, 0.0, 7)
@@ -267,5 +240,7 @@ def test_a_family_takes_the_most_extreme_of_many_counts_and_one_rate_for_each():
         stats.Test("c", 20, 100, 0.25, stats.binomial_p_value(20, 100, 0.25, stats.SLACK)),
         stats.Test("d", 60, 100, 0.5, stats.binomial_p_value(60, 100, 0.5, stats.SLACK)),
     ]
+    assert family.worst.label == "a"
+    assert [test.label for test in family.rejected()] == ["a"]
     with pytest.raises(ValueError, match="a family of 4 tests got more: e"):
         family.extreme("e", 50, 100, 0.5, 0.0, 7)

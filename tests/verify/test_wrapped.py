@@ -81,15 +81,13 @@ def test_inputs_are_moved_to_the_device_and_outputs_back():
     assert module.build(0.5).call(x, False).tolist() == [1, 1, 1]
     assert OnDevice(resolve(lambda x, p, training: 7), CPU).build(0.5).call(x, True) == 7
 
-
-def test_a_module_is_moved_to_the_device():
-    class Weighted(nn.Module):
-        def __init__(self, p):
-            super().__init__()
-            self.p, self.weight = p, nn.Parameter(torch.ones(3))
-
+    class Weighted(Counts):
         def forward(self, x):
-            return self.weight.device.type
+            return next(self.parameters()).device.type
 
-    built = OnDevice(resolve(Weighted), torch.device("meta")).build(0.5)
-    assert built.call(torch.ones(3), True) == "meta"
+        def __init__(self, p):
+            super().__init__(p)
+            self.weight = nn.Parameter(torch.ones(3))
+
+    moved = OnDevice(resolve(Weighted), torch.device("meta")).build(0.5)
+    assert moved.call(torch.ones(3), True) == "meta"

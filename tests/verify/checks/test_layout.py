@@ -1,4 +1,4 @@
-"""What the checks of layouts say of what is wrong in one of them."""
+"""What the checks of layouts and of the device say of what is wrong in one of them."""
 
 import pytest
 import torch
@@ -15,34 +15,25 @@ STRIDES = {
 }
 
 
-@pytest.mark.parametrize("name", STRIDES)
-def test_values_that_are_wrong_in_one_layout(name):
-    def drop(x, p):
+@pytest.mark.parametrize(("name", "strides"), STRIDES.items())
+def test_what_is_wrong_in_one_layout(name, strides):
+    def nines(x, p):
         y = halves(x, p)
-        return put(y, _1=9.0, _3=9.0) if x.stride() == STRIDES[name] else y
+        return put(y, _1=9.0, _3=9.0) if x.stride() == strides else y
 
-    found = fault("layout-values", made(drop))
+    found = fault("layout-values", made(nines))
     assert found.message.startswith(f"{name}: p=0.5: 2 of 5760 values are neither 0 nor")
+    if name != "expanded":
+        found = fault("layout-mask", made(lambda x, p: halves(x, p, int(x.stride() == strides))))
+        assert found.message == (
+            f"{name}: a different mask from the contiguous input for the same seed, at "
+            "5760 of 5760 places"
+        )
+        assert found.figures == {"layout": name, "differ": 5760}
 
 
 def test_values_that_are_right_in_all_layouts():
     assert run("layout-values", made(halves)).message == ", ".join(STRIDES)
-
-
-@pytest.mark.parametrize("name", [name for name in STRIDES if name != "expanded"])
-def test_a_mask_that_depends_on_the_layout(name):
-    def drop(x, p):
-        return halves(x, p, int(x.stride() == STRIDES[name]))
-
-    found = fault("layout-mask", made(drop))
-    assert found.message == (
-        f"{name}: a different mask from the contiguous input for the same seed, at "
-        "5760 of 5760 places"
-    )
-    assert found.figures == {"layout": name, "differ": 5760}
-
-
-# --- Device ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -53,13 +44,18 @@ def test_a_mask_that_depends_on_the_layout(name):
     ],
 )
 def test_a_mask_that_is_made_on_the_cpu(rule, said):
-    found = fault("device-followed", made(rule), compiled=True)
-    assert found.message.startswith(said)
+    assert fault("device-followed", made(rule), compiled=True).message.startswith(said)
 
 
 def test_a_mask_that_follows_the_device_of_x():
     seen = run("device-followed", made(lambda x, p: x), compiled=True)
     assert seen.message == "the device of x, on fake tensors"
+
+
+class WithWeight(torch.nn.Dropout):
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.weight = torch.nn.Parameter(torch.ones(1))
 
 
 def test_what_cannot_be_run_on_fake_tensors():
@@ -69,16 +65,7 @@ def test_what_cannot_be_run_on_fake_tensors():
     assert reason("device-followed", made(drop), compiled=True) == (
         "a call on fake tensors raised IndexError: no such device"
     )
-    assert reason("device-followed", made()).startswith("not run at level small")
-
-
-class WithWeight(torch.nn.Dropout):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.weight = torch.nn.Parameter(torch.ones(1))
-
-
-def test_what_has_parameters_is_moved_by_its_owner():
     assert reason("device-followed", WithWeight, compiled=True) == (
         "the target has parameters, which its owner moves to a device"
     )
+    assert reason("device-followed", made()).startswith("not run at level small")

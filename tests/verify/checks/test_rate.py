@@ -26,44 +26,31 @@ def test_a_rate_that_is_wrong_at_one_p(p, rate):
 @pytest.mark.parametrize(("rate", "is_right"), [(0.0625, True), (0.125, True), (0.04, False)])
 def test_a_rate_that_is_held_to_some_bits(rate, is_right):
     """It may be any between two multiples of 1/16, and an error is seen from one to the other."""
-    target = at(0.1, rate)
     if is_right:
-        sees = run("drop-rate", target, spec="plain:bits=4").sees
+        sees = run("drop-rate", at(0.1, rate), spec="plain:bits=4").sees
         assert float(re.search(r"([\d.]+) at p=0\.1,", sees)[1]) > 1 / 16
     else:
-        fault("drop-rate", target, spec="plain:bits=4")
+        fault("drop-rate", at(0.1, rate), spec="plain:bits=4")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("is_short", "places", "dropped", "said"),
     [
-        (lambda keep: keep.index_fill(0, torch.tensor([130]), True), "place 130 of 131: 0 of 367"),
-        (lambda keep: keep.index_fill(0, torch.tensor([0]), False), "place 0 of 131: 1 of 367"),
+        (True, lambda i: i == 130, False, "place 130 of 131: 0 of 367"),
+        (True, lambda i: i == 0, True, "place 0 of 131: 1 of 367"),
+        (False, lambda i: i % 128 == 3, False, "places 3 modulo 128: 0 of 2048"),
+        (False, lambda i: i % 256 == 255, False, "places 255 modulo 256: 0 of 1024"),
+        (False, lambda i: i >= (1 << 18) // 64 * 63, False, "part 64 of 64: 0 of 4096"),
     ],
 )
-def test_a_place_of_short_calls_that_is_never_dropped_or_always(change, said):
-    def drop(x, p):
-        keep = ~draw(x, p)
-        return select(x, ~(change(keep) if len(x) == 131 else keep), p)
-
-    assert fault("position-rate", made(drop)).message.startswith(f"p=0.5, {said} dropped, expected")
-
-
-@pytest.mark.parametrize(
-    ("places", "said"),
-    [
-        (lambda i: i % 128 == 3, "places 3 modulo 128: 0 of 2048"),
-        (lambda i: i % 256 == 255, "places 255 modulo 256: 0 of 1024"),
-        (lambda i: i >= (1 << 18) // 64 * 63, "part 64 of 64: 0 of 4096"),
-    ],
-)
-def test_places_of_large_calls_that_are_never_dropped(places, said):
+def test_places_that_are_never_dropped_or_always(is_short, places, dropped, said):
     def drop(x, p):
         mask = draw(x, p)
-        return select(x, mask & ~places(torch.arange(len(x))) if len(x) > 131 else mask, p)
+        if (len(x) <= 131) is is_short:
+            mask = torch.where(places(torch.arange(len(x))), dropped, mask)
+        return select(x, mask, p)
 
-    found = fault("position-rate", made(drop))
-    assert found.message.startswith(f"p=0.5, {said} dropped, expected 0.5")
+    assert fault("position-rate", made(drop)).message.startswith(f"p=0.5, {said} dropped, expected")
 
 
 @pytest.mark.parametrize(("calls", "applies"), [(400, True), (399, False)])

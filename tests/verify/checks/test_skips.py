@@ -17,7 +17,6 @@ RANDOM = "the instance has p={:g}: nothing is random"
 @pytest.mark.parametrize(
     ("name", "target", "spec", "why"),
     [
-        ("noise-law", specs.channels, "dropout2d", "applies only to continuous noise"),
         ("alpha-moments", specs.channels, "dropout2d", "applies only to alpha dropout"),
         ("alpha-moments", specs.feature_alpha, "feature-alpha", OWN),
         (
@@ -28,7 +27,6 @@ RANDOM = "the instance has p={:g}: nothing is random"
         ),
         ("noise-pairs", specs.channels, "dropout2d", ONE_NUMBER),
         ("draws-everywhere", torch.nn.Dropout(0.04), None, NEAR),
-        ("draws-everywhere", torch.nn.Dropout(0.96), None, NEAR),
         (
             "draws-everywhere",
             torch.nn.Dropout(0.3),
@@ -38,12 +36,8 @@ RANDOM = "the instance has p={:g}: nothing is random"
         ("draws-everywhere", specs.whole_batch, "drop-path-batch", "a call makes one draw"),
         ("draws-everywhere", specs.DropBlock, "drop-block", BLOCKS),
         ("large-call", specs.attention, "attention", SMALL),
-        ("large-call", specs.DropBlock, "drop-block", SMALL),
-        ("large-call", specs.whole_batch, "drop-path-batch", "a call makes one draw"),
         ("module-state", made(), None, "the target is not a module"),
-        ("module-state", specs.tokens, "tokens", "the target is not a module"),
         ("module-state", torch.nn.Dropout(1.0), None, RANDOM.format(1)),
-        ("module-state", torch.nn.Dropout(0.3), "plain:bits=8", "its rate is not held exactly"),
         ("arguments-unmodified", torch.nn.Dropout, None, "it takes no tensor except x"),
         ("embedding-repeats", specs.DropConnect, "weights", "the target is not an embedding"),
         ("drop-rate", torch.nn.Dropout(0.0), None, RANDOM.format(0)),

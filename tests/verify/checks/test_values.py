@@ -11,22 +11,16 @@ from verify.checks._alone import fault, halves, made, put, reason, run
 NAN = math.nan
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_an_input_that_is_written_to(training):
+@pytest.mark.parametrize("mode", ["training", "evaluation"])
+def test_an_input_that_is_written_to(mode):
     def write(x, p):
         x[:3] = 7.0
         return x
 
-    target = made(**{"training" if training else "evaluation": write})
-    found = fault("input-unmodified", target)
-    mode = "training" if training else "eval"
-    assert found.message == f"3 of 1024 values of x changed in a call in {mode}"
+    found = fault("input-unmodified", made(**{mode: write}))
+    named = "training" if mode == "training" else "eval"
+    assert found.message == f"3 of 1024 values of x changed in a call in {named}"
     assert found.figures == {"changed": 3}
-
-
-def masked(differs):
-    """Every second element is dropped, except that some inputs are shifted by one."""
-    return made(lambda x, p: halves(x, p, int(differs(x))))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +39,7 @@ def masked(differs):
     ],
 )
 def test_a_mask_that_depends_on_the_values(differs, name):
-    found = fault("value-mask", masked(differs))
+    found = fault("value-mask", made(lambda x, p: halves(x, p, int(differs(x)))))
     assert found.message == (
         f"{name}: a different mask from that for ones after the same seed, at 256 of 256 places"
     )
@@ -70,41 +64,25 @@ def test_a_class_of_values_that_is_dropped_less(name, size):
     assert "of 6668 dropped, expected 0.5" in found.message
 
 
+def every_second(rule, dropped=0.0):
+    return made(lambda x, p: torch.where(torch.arange(len(x)) % 2 == 0, dropped, rule(x)))
+
+
 @pytest.mark.parametrize(
-    ("rule", "message"),
+    ("rule", "given", "hold"),
     [
-        (
-            lambda x: torch.where(x.isinf(), 7.0, x),
-            "kept places of an input full of inf hold 7",
-        ),
-        (
-            lambda x: put(x, _1=5.0) if bool((x < 0).all()) else x,
-            "kept places of an input full of -inf hold 5",
-        ),
-        (lambda x: torch.nan_to_num(x, nan=0.5, posinf=math.inf, neginf=-math.inf),
-         "kept places of an input full of nan hold 0.5"),
-        (lambda x: x * 0 if bool((x > 0).all()) else x,
-         "kept places of an input full of inf hold 0"),
-        (lambda x: torch.zeros_like(x) if bool(x.isnan().all()) else x,
-         "kept places of an input full of nan hold 0"),
-        (lambda x: -x if bool((x > 0).all()) else x,
-         "kept places of an input full of inf hold -inf"),
+        (lambda x: torch.where(x.isinf(), 7.0, x), "inf", "7"),
+        (lambda x: put(x, _1=5.0) if bool((x < 0).all()) else x, "-inf", "5"),
+        (lambda x: torch.nan_to_num(x, nan=0.5, posinf=math.inf, neginf=-math.inf), "nan", "0.5"),
+        (lambda x: x * 0 if bool((x > 0).all()) else x, "inf", "0"),
+        (lambda x: -x if bool((x > 0).all()) else x, "inf", "-inf"),
     ],
-)  # fmt: skip
-def test_what_is_not_finite_and_kept_must_stay(rule, message):
-    def drop(x, p):
-        y = rule(x)
-        return torch.where(torch.arange(len(x)) % 2 == 0, 0.0, y)
-
-    assert fault("nonfinite-kept", made(drop)).message == f"p=0.5: {message}"
-
-
-@pytest.mark.parametrize("dropped", [0.0, NAN])
-def test_what_is_dropped_may_be_0_or_nan(dropped):
-    def drop(x, p):
-        return torch.where(torch.arange(len(x)) % 2 == 0, dropped, x)
-
-    run("nonfinite-kept", made(drop))
+)
+def test_what_is_not_finite_and_kept_must_stay(rule, given, hold):
+    message = f"p=0.5: kept places of an input full of {given} hold {hold}"
+    assert fault("nonfinite-kept", every_second(rule)).message == message
+    for dropped in (0.0, NAN):
+        run("nonfinite-kept", every_second(lambda x: x, dropped))
 
 
 @pytest.mark.parametrize(
@@ -113,27 +91,19 @@ def test_what_is_dropped_may_be_0_or_nan(dropped):
         (lambda x: put(x, _1=NAN, _3=NAN), "inf", 2),
         (lambda x: put(x, _1=NAN) if bool((x[2:] < 0).all()) else x, "-inf", 1),
         (lambda x: x if bool(x.isnan().any()) else put(x, _0=0.0), "nan", 256),
+        (lambda x: x, "inf", 0),  # never 0
     ],
 )
 def test_what_is_not_finite_and_dropped_must_be_0(rule, value, nan):
     def drop(x, p):
         y = rule(x)
-        return y if bool(y.isnan().all()) else put(y, _0=0.0)
+        return put(y, _0=0.0) if nan and not bool(y.isnan().all()) else y
 
     found = fault("nonfinite-dropped", made(drop))
     assert found.message == (
         f"p=0.5: {nan} of 256 values are NaN for an input full of {value}, expected 0 where dropped"
     )
-    assert found.figures["nan"] == nan
-    assert str(found.figures["value"]) == value
-
-
-def test_an_infinity_that_is_never_0():
-    target = made(lambda x, p: x)
-    assert fault("nonfinite-dropped", target).message.startswith("p=0.5: 0 of 256 values are NaN")
-
-
-# --- In place -------------------------------------------------------------------------------------
+    assert (found.figures["nan"], str(found.figures["value"])) == (nan, value)
 
 
 def test_what_has_no_such_argument():

@@ -22,26 +22,17 @@ SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check tha
 # --- Each place -----------------------------------------------------------------------------------
 
 
-def at_the_end(change):
-    """A right one whose last places are changed in calls on at least 1000 elements."""
-    return made(lambda x, p: change(select(x, draw(x, p), p)) if x.numel() > 1000 else x * 0)
-
-
-def split_channels(x, p):
-    return select(x, draw(x, p), p)
+def shared(x, p):
+    return select(x, draw(x[..., :1], p), p) if x.ndim else x
 
 
 @pytest.mark.parametrize(
     ("target", "spec", "said"),
     [
         (made(lambda x, p: x * math.nan), None, " values are NaN"),
-        (made(split_channels), "dropout2d", "a draw is kept in part along the axes marked * of"),
+        (made(), "dropout2d", "a draw is kept in part along the axes marked * of"),
         (made(lambda x, p: select(x, draw(x, p) & (x.numel() < 1000), p)), None, " dropped"),
-        (
-            made(lambda x, p: select(x, draw(x[..., :1], p), p) if x.ndim else x),
-            None,
-            " places apart, which differ: ",
-        ),
+        (made(shared), None, " places apart, which differ: "),
     ],
 )
 def test_places_that_are_wrong_in_some_condition(target, spec, said):
@@ -58,27 +49,21 @@ def large(rule):
     return made(lambda x, p: rule(x, p) if x.numel() == N else select(x, draw(x, p), p))
 
 
+CALL = f"a call on {N} elements"
+
+
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        (
-            lambda x, p: put(halves(x, p), **{f"_{N - 1}": 9.0}),
-            f"a call on {N} elements: p=0.5: 1 of",
-        ),
-        (
-            lambda x, p: select(x, torch.cat([draw(x[:-64], p), torch.zeros(64).bool()]), p),
-            f"a call on {N} elements, the last 64 elements, dropped: none of 64, expected 0.5",
-        ),
-        (
-            lambda x, p: select(x, draw(x, p) | (draw(x, p) & (torch.arange(N) > N // 8 * 7)), p),
-            f"a call on {N} elements, part 8 of 8, dropped: ",
-        ),
-        (
-            lambda x, p: select(x, draw(x[: N // 2 + 1], p).repeat(2)[:N], p),
-            f"a call on {N} elements: the {WIDTH} mask bits from element ",
-        ),
+        (lambda x, p: put(halves(x, p), **{f"_{N - 1}": 9.0}), f"{CALL}: p=0.5: 1 of"),
+        (lambda x, p: select(x, torch.cat([draw(x[:-64], p), torch.zeros(64).bool()]), p),
+         f"{CALL}, the last 64 elements, dropped: none of 64, expected 0.5"),
+        (lambda x, p: select(x, draw(x, p) | (draw(x, p) & (torch.arange(N) > N // 8 * 7)), p),
+         f"{CALL}, part 8 of 8, dropped: "),
+        (lambda x, p: select(x, draw(x[: N // 2 + 1], p).repeat(2)[:N], p),
+         f"{CALL}: the {WIDTH} mask bits from element "),
     ],
-)
+)  # fmt: skip
 def test_a_large_call_that_is_wrong_somewhere(rule, said):
     found = fault("large-call", large(rule))
     assert found.message.startswith(said)

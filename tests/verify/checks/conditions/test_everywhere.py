@@ -43,16 +43,6 @@ def test_what_was_called_before(before, called):
     assert calls == called
 
 
-def failing(*shapes, refuses=()):
-    def claim(condition):
-        if condition.shape in refuses:
-            raise Skip("refused")
-        if condition.shape in shapes:
-            raise Fault(f"wrong at {condition.shape}", wrong=len(condition.shape))
-
-    return claim
-
-
 ROWS = [
     Condition({"p": p, "shape": shape, "dtype": dtype})
     for p in (0.1, 0.5)
@@ -62,21 +52,28 @@ ROWS = [
 LEVELS = {"p": (0.1, 0.5), "shape": ((5,), (3, 4)), "dtype": (torch.float32, torch.float16)}
 
 
+def everywhere(error, test):
+    """The check of a claim that raises an error in the conditions of a test."""
+
+    def claim(condition):
+        if test(condition):
+            raise error
+
+    return _everywhere.everywhere(context(torch.nn.Dropout), LEVELS, claim, ROWS)
+
+
 def test_the_conditions_that_fail_are_counted_and_named():
     with pytest.raises(Fault) as caught:
-        _everywhere.everywhere(context(torch.nn.Dropout), LEVELS, failing((3, 4)), ROWS)
+        everywhere(Fault("wrong there", wrong=2), lambda row: row.shape == (3, 4))
     assert caught.value.message == (
-        "p=0.1, shape (3, 4): wrong at (3, 4); 4 of 8 conditions fail, all with shape (3, 4)"
+        "p=0.1, shape (3, 4): wrong there; 4 of 8 conditions fail, all with shape (3, 4)"
     )
-    assert caught.value.figures == {
-        "wrong": 2,
-        "failed": [str(row) for row in ROWS if row.shape == (3, 4)],
-    }
+    failed = [str(row) for row in ROWS if row.shape == (3, 4)]
+    assert caught.value.figures == {"wrong": 2, "failed": failed}
 
 
 def test_refusals_are_counted():
-    claim = failing(refuses=[(5,)])
-    found = _everywhere.everywhere(context(torch.nn.Dropout), LEVELS, claim, ROWS)
+    found = everywhere(Skip("refused"), lambda row: row.shape == (5,))
     assert _everywhere.summed(*found, LEVELS) == (
         "8 conditions of p, shape, dtype; 4 refused by the target"
     )
@@ -93,9 +90,5 @@ def test_refusals_are_counted():
     ],
 )
 def test_what_failing_conditions_have_in_common(failed, said):
-    def claim(condition):
-        if condition in failed:
-            raise Fault("wrong")
-
     with pytest.raises(Fault, match=rf"{len(failed)} of 8 conditions fail{re.escape(said)}$"):
-        _everywhere.everywhere(context(torch.nn.Dropout), LEVELS, claim, ROWS)
+        everywhere(Fault("wrong"), lambda row: row in failed)

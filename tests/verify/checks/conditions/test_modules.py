@@ -11,219 +11,117 @@ from verify.checks._alone import fault, put, run
 
 
 class Drop(torch.nn.Module):
-    """A right one, to be changed."""
+    """A right one, except for where it drops, `where(module, x)`, or what `after` makes of y."""
 
-    def __init__(self, p=0.5):
+    def __init__(self, p=0.5, *, where=None, after=None):
         super().__init__()
-        self.p = p
-
-    def forward(self, x):
-        return select(x, self.where(x), self.p) if self.training else self.evaluate(x)
-
-    def where(self, x):
-        return draw(x, self.p)
-
-    def evaluate(self, x):
-        return x
-
-
-class Cut(Drop):
-    """A copy has another scale, eval or mask."""
-
-    def __init__(self, p=0.5, rule=None):
-        super().__init__(p)
-        self.copied, self.rule = False, rule
+        self.p, self.built_with, self.copied = p, (p,), False
+        self.rules = where or (lambda m, x: draw(x, m.p)), after or (lambda m, x, y: y)
+        self.state = torch.Generator().manual_seed(1).get_state()
+        self.register_buffer("mark", torch.ones(1), persistent=False)
+        self.register_buffer("held", torch.tensor(p), persistent=False)
 
     def __deepcopy__(self, memo):
-        found = type(self)(self.p)
-        found.copied = True
-        return found
-
-
-class ScaledCopy(Cut):
-    def forward(self, x):
-        return super().forward(x) * (1.5 if self.copied and self.training else 1)
-
-
-class EvalCopy(Cut):
-    def evaluate(self, x):
-        return put(x, _0=9.0) if self.copied else x
-
-
-class RareCopy(Cut):
-    def where(self, x):
-        return draw(x, self.p / 2 if self.copied else self.p)
-
-
-class OwnGenerator(Drop):
-    """Its generator is copied with it."""
-
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.state = torch.Generator().manual_seed(1).get_state()
-
-    def where(self, x):
-        generator = torch.Generator()
-        generator.set_state(self.state)
-        u = torch.rand(x.shape, generator=generator)
-        self.state = generator.get_state()
-        return u < self.p
-
-
-class Nothing(Drop):
-    """It returns nothing from `train`."""
-
-    def train(self, mode=True):
-        super().train(mode)
-
-
-class OldScale(Drop):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.scale = (1 / (1 - p),)
+        where, after = self.rules
+        made = type(self)(self.p, where=where, after=after)
+        made.copied, made.state = True, self.state
+        return made
 
     def forward(self, x):
-        return x.masked_fill(self.where(x), 0) * self.scale[0] if self.training else x
+        where, after = self.rules
+        return after(self, x, select(x, where(self, x), self.p) if self.training else x)
+
+
+def own_generator(m, x):
+    """It is copied with the module."""
+    generator = torch.Generator()
+    generator.set_state(m.state)
+    u = torch.rand(x.shape, generator=generator)
+    m.state = generator.get_state()
+    return u < m.p
+
+
+def changed(change, test):
+    """What comes out is changed where a test of the module and x is met."""
+    return {"after": lambda m, x, y: change(y) if test(m, x) else y}
+
+
+def nine(y):
+    return put(y, _0=9.0)
+
+
+def is_bfloat16(m, x):
+    return x.dtype == m.mark.dtype == torch.bfloat16
+
+
+def is_float32_in_half(m, x):
+    return m.training and (x.dtype, m.mark.dtype) == (torch.float32, torch.float16)
 
 
 @pytest.mark.parametrize(
-    ("target", "message"),
+    ("wrong", "message"),
     [
-        (ScaledCopy, "after copy.deepcopy: p=0.23: "),
-        (EvalCopy, "after copy.deepcopy: eval does not return x"),
-        (RareCopy, "after half: 0.11"),
-        (OwnGenerator, "after copy.deepcopy: the module and its copy have the same masks"),
-        (OldScale, "after `p` was set: p=0.61: "),
-        (Nothing, "train(False) does not return the module"),
+        ({"where": lambda m, x: draw(x, float(m.held))}, "after half: the same seed drops "),
+        (changed(lambda y: y * 1.5, is_float32_in_half), "after half, on float32: p=0.23: "),
+        (changed(nine, lambda m, x: not m.training and is_bfloat16(m, x)),
+         "after bfloat16: eval does not return x"),
+        (changed(nine, lambda m, x: not m.training and m.copied),
+         "after copy.deepcopy: eval does not return x"),
+        ({"where": lambda m, x: draw(x, m.p / (1 + m.copied))}, "after half: 0.11"),
+        ({"where": lambda m, x: draw(x, m.p / (1 + is_bfloat16(m, x)))}, "after bfloat16: 0.11"),
+        ({"where": own_generator}, "after copy.deepcopy: the module and its copy have the same "),
+        ({"after": lambda m, x, y: y * ((1 - m.p) / (1 - m.built_with[0]) if m.training else 1)},
+         "after `p` was set: p=0.61: "),
     ],
-)
-def test_a_copy_that_is_another_dropout(target, message):
-    assert fault("module-state", target).message.startswith(message)
+)  # fmt: skip
+def test_a_module_that_is_another_dropout_once_copied_changed_or_converted(wrong, message):
+    found = fault("module-state", functools.partial(Drop, **wrong))
+    assert found.message.startswith(message)
+    if "the same seed" in message:
+        assert found.message.endswith(
+            f"{found.figures['differ']} of 262144 places differently: the threshold for its random "
+            "numbers was rounded"
+        )
+        assert 0 < found.figures["differ"] < 100
 
 
-class OfDtype(Drop):
-    """It is wrong once a buffer of it was converted."""
-
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.register_buffer("mark", torch.ones(1), persistent=False)
-
-
-class RoundedP(OfDtype):
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.register_buffer("held", torch.tensor(p))
-
-    def forward(self, x):
-        return select(x, draw(x, float(self.held)), self.p) if self.training else x
-
-
-class HalfOut(OfDtype):
-    def evaluate(self, x):
-        return put(x, _0=9.0) if x.dtype == self.mark.dtype == torch.bfloat16 else x
-
-
-class ScaleOfMark(OfDtype):
-    def forward(self, x):
-        y = super().forward(x)
-        is_wrong = self.training and x.dtype == torch.float32 and self.mark.dtype == torch.float16
-        return y * 1.5 if is_wrong else y
-
-
-class DtypeOfMark(OfDtype):
-    def forward(self, x):
-        y = super().forward(x)
-        return y.float() if self.mark.dtype == torch.float16 else y
-
-
-class FewerInHalf(OfDtype):
-    def where(self, x):
-        p = self.p / 2 if x.dtype == self.mark.dtype == torch.bfloat16 else self.p
-        return draw(x, p)
+def draws_one_more(m, x):
+    if m.mark.dtype != torch.float32:
+        torch.rand(1)
+    return draw(x, m.p)
 
 
 @pytest.mark.parametrize(
-    ("target", "message"),
+    "odd",
     [
-        (RoundedP, "after half: the same seed drops "),
-        (ScaleOfMark, "after half, on float32: p=0.23: "),
-        (HalfOut, "after bfloat16: eval does not return x"),
-        (DtypeOfMark, "after half: float16 in, float32 out"),
-        (FewerInHalf, "after bfloat16: 0.11"),
+        {"where": draws_one_more},  # another stream, at the same rate
+        # Wrong in a dtype, converted or not: other checks report it.
+        changed(lambda y: y * 1.5, lambda m, x: m.training and x.dtype == torch.float16),
     ],
 )
-def test_a_converted_module_that_is_another_dropout(target, message):
-    assert fault("module-state", target).message.startswith(message)
+def test_what_is_no_fault_of_a_conversion(odd):
+    run("module-state", functools.partial(Drop, **odd))
 
 
-def test_a_threshold_that_was_rounded_is_told_with_its_places():
-    found = fault("module-state", RoundedP)
-    assert found.message.endswith(
-        f"{found.figures['differ']} of 262144 places differently: the threshold for its random "
-        "numbers was rounded"
-    )
-    assert 0 < found.figures["differ"] < 100
-    assert found.figures["n"] == 262144
-
-
-class OtherDraws(OfDtype):
-    """After a conversion it draws from another stream, at the same rate."""
-
-    def where(self, x):
-        if self.mark.dtype != torch.float32:
-            torch.rand(1)
-        return draw(x, self.p)
-
-
-class WrongInHalf(Drop):
-    """It is wrong in a dtype, converted or not: other checks report it."""
-
-    def forward(self, x):
-        y = super().forward(x)
-        return y * 1.5 if self.training and x.dtype == torch.float16 else y
-
-
-class FloatOfHalf(Drop):
-    def forward(self, x):
-        return super().forward(x).float()
-
-
-@pytest.mark.parametrize("target", [OtherDraws, WrongInHalf, FloatOfHalf])
-def test_what_is_no_fault_of_a_conversion(target):
-    run("module-state", target)
-
-
-class Odd(torch.nn.Dropout):
-    """Its modes are wrong in some way."""
+class Modes(torch.nn.Module):
+    """Its modes are wrong in some way, or do not reach its part in one of them."""
 
     def __init__(self, p=0.5, *, how):
-        super().__init__(p)
-        self.how = how
-
-    def train(self, mode=True):
-        super().train(mode)
-        if self.how == f"sets {not mode}":
-            self.training = not mode
-        return None if self.how == f"returns {mode}" else self
-
-    def eval(self):
-        super().eval()
-        return None if self.how == "eval" else self
-
-
-class Unreached(torch.nn.Module):
-    def __init__(self, p=0.5, *, mode):
         super().__init__()
-        self.reached, self.inner = not mode, torch.nn.Dropout(p)
+        self.how, self.inner = how, torch.nn.Dropout(p)
 
     def forward(self, x):
         return self.inner(x)
 
     def train(self, mode=True):
-        self.training = mode
-        if mode == self.reached:
+        self.training = mode ^ (self.how == f"sets {not mode}")
+        if self.how != f"stops {mode}":
             self.inner.train(mode)
-        return self
+        return None if self.how == f"returns {mode}" else self
+
+    def eval(self):
+        super().eval()
+        return None if self.how == "eval" else self
 
 
 @pytest.mark.parametrize(
@@ -234,16 +132,12 @@ class Unreached(torch.nn.Module):
         ("sets True", "train(False) does not set `training`"),
         ("sets False", "train(True) does not set `training`"),
         ("eval", "eval() does not return the module"),
+        ("stops True", "train(True) of a parent does not reach it"),
+        ("stops False", "train(False) of a parent does not reach it"),
     ],
 )
 def test_modes_that_are_wrong(how, message):
-    assert fault("module-state", functools.partial(Odd, how=how)).message == message
-
-
-@pytest.mark.parametrize("mode", [False, True])
-def test_a_parent_that_does_not_reach_a_part(mode):
-    found = fault("module-state", functools.partial(Unreached, mode=mode))
-    assert found.message == f"train({mode}) of a parent does not reach it"
+    assert fault("module-state", functools.partial(Modes, how=how)).message == message
 
 
 def test_a_module_is_not_changed_by_it():
