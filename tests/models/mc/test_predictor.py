@@ -18,7 +18,7 @@ from torchdropout import mc
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
 from torchdropout.models.mc import _predictor
 from torchdropout.models.mc._batch import Batch
-from torchdropout.models.mc._predictor import _alike, _arguments, _Batching, _runs
+from torchdropout.models.mc._predictor import _Batching
 
 X = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -76,7 +76,7 @@ def test_a_regression():
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("max_batch", [None, 1, 4, 13, 24])
+@pytest.mark.parametrize("max_batch", [None, 4, 13])
 def test_the_same_however_it_is_computed(strategy, max_batch):
     model = classifier()
     made = mc.MCDropout(model, 7, strategy=strategy, max_batch=max_batch, keep_samples=True)
@@ -88,7 +88,7 @@ def test_the_same_however_it_is_computed(strategy, max_batch):
     torch.testing.assert_close(mc.Result.cat(parts).samples, r.samples[:, [5, 2]], **CLOSE)
 
 
-@pytest.mark.parametrize("max_batch", [1, 4, 13])
+@pytest.mark.parametrize("max_batch", [1, 13])
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_no_forward_has_more_rows_than_allowed(max_batch, strategy):
     rows = []
@@ -316,7 +316,7 @@ class OfTokens(torch.nn.Module):
         return self.second(y)
 
 
-@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
 def test_a_mask_that_was_ignored_so_far(dtype):
     """The passes that a draw makes have more rows than the mask has."""
     model, x = seeded(OfTokens), X[:, None].repeat(1, 5, 1)
@@ -377,7 +377,7 @@ def test_all_inputs_share_masks():
 
 
 @pytest.mark.parametrize("strategy", ["loop", "auto"])
-@pytest.mark.parametrize("drop", [torch.nn.Dropout, td.nn.Dropout, td.nn.Dropout1d])
+@pytest.mark.parametrize("drop", [torch.nn.Dropout, td.nn.Dropout1d])
 def test_which_sites_and_other_rates(drop, strategy):
     model = torch.nn.Sequential(drop(0.5), Gated()).eval()
     options = {"exclude": "1", "p": 0.25, "keep_samples": True, "strategy": strategy}
@@ -387,13 +387,6 @@ def test_which_sites_and_other_rates(drop, strategy):
     share = (found == 0).double().mean()
     assert abs(share - 0.25) < 5 * (0.25 * 0.75 / found.numel()) ** 0.5
     assert [site.selected for site in made.plan().sites] == [True, False]
-
-
-def test_what_has_another_shape_or_dtype_is_another_result():
-    x = torch.ones(2, 3)
-    assert _predictor._alike(x, x * (1 + 1e-6))
-    for other in (x * 1.01, x[:, :2], x.double(), x.int()):
-        assert not _predictor._alike(x, other)
 
 
 def test_the_target_is_that_of_the_data_set():
@@ -568,11 +561,11 @@ class Elsewhere(torch.Tensor):
         return args[0].x.to(kwargs["device"])
 
 
-@pytest.mark.parametrize("name", loaders())
-def test_batches_of_a_loader_go_to_the_device_of_the_model(name):
+def test_batches_of_a_loader_go_to_the_device_of_the_model():
     made = mc.MCDropout(classifier(), 5)
-    moved = torch.utils._pytree.tree_map_only(torch.Tensor, Elsewhere, [*loaders()[name]])
-    torch.testing.assert_close(made.predict(moved).mean, made(X).mean)
+    for loader in loaders().values():
+        moved = torch.utils._pytree.tree_map_only(torch.Tensor, Elsewhere, [*loader])
+        torch.testing.assert_close(made.predict(moved).mean, made(X).mean)
 
 
 @pytest.mark.parametrize("where", ["meta", "two"])
@@ -772,8 +765,10 @@ def test_nothing_is_left_behind():
     assert not made(X).mean.requires_grad
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("oh"), KeyboardInterrupt()], ids=repr)
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    ("error", "strategy"),
+    [(ZeroDivisionError("oh"), "auto"), (KeyboardInterrupt(), "repeat"), (KeyError(), "loop")],
+)
 def test_however_it_ends_everything_is_as_before(error, strategy):
     calls = []
 
@@ -783,9 +778,7 @@ def test_however_it_ends_everything_is_as_before(error, strategy):
             raise error
 
     model = torch.nn.Sequential(Gated(), torch.nn.Linear(8, 3)).eval()
-    made = mc.MCDropout(
-        model, 7, strategy="repeat" if strategy == "expand" else strategy, max_batch=6
-    )
+    made = mc.MCDropout(model, 7, strategy=strategy, max_batch=6)
     made.plan(X)
     model[1].register_forward_pre_hook(fail)
     before = state_of(model)
@@ -795,16 +788,13 @@ def test_however_it_ends_everything_is_as_before(error, strategy):
 
 
 @pytest.mark.parametrize(
-    ("error", "text"),
+    ("strategy", "error", "text"),
     [
-        (torch.OutOfMemoryError, "CUDA out of memory."),
-        (RuntimeError, "DefaultCPUAllocator: not enough memory: you tried to allocate"),
-        (RuntimeError, "DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
-        (RuntimeError, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
-        (MemoryError, ""),
+        ("repeat", torch.OutOfMemoryError, "CUDA out of memory."),
+        ("expand", RuntimeError, "DefaultCPUAllocator: not enough memory: you tried to allocate"),
+        ("auto", MemoryError, ""),
     ],
 )
-@pytest.mark.parametrize("strategy", ["repeat", "expand", "auto"])
 def test_out_of_memory_halves_the_passes_of_a_forward(error, text, strategy):
     model = classifier()
     made = mc.MCDropout(model, 16, strategy=strategy, keep_samples=True)
@@ -853,9 +843,15 @@ def test_out_of_memory_with_the_passes_of_one_input(most, tried):
     torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("index", [3, [9, 8, 1, 2, 3, 4]])
+@pytest.mark.parametrize(
+    ("strategy", "task", "index"),
+    [
+        ("loop", "classification", 3),
+        ("repeat", "regression", 3),
+        ("expand", "regression", [9, 8, 1, 2, 3, 4]),
+        ("auto", "classification", [9, 8, 1, 2, 3, 4]),
+    ],
+)
 def test_out_of_memory_with_one_pass_divides_the_batch(strategy, index, task):
     options = {"strategy": strategy, "task": task, "keep_samples": True}
     model = classifier()
@@ -880,10 +876,9 @@ def test_out_of_memory_with_one_pass_divides_the_batch(strategy, index, task):
     made(X, index=index)  # without a warning: it is remembered
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_out_of_memory_with_one_pass_of_one_input_is_an_error(strategy):
+def test_out_of_memory_with_one_pass_of_one_input_is_an_error():
     model = classifier()
-    made = mc.MCDropout(model, 4, strategy=strategy)
+    made = mc.MCDropout(model, 4)
     made.plan(X)
     limit(model[3], 0)
     with (
@@ -968,23 +963,6 @@ def test_what_comes_before_the_passes_takes_no_room_of_theirs(monkeypatch, model
     assert [how.passes for how in made._batchings.values()] == [passes]
 
 
-def test_the_largest_result_of_the_passes_is_no_view():
-    scope = types.SimpleNamespace(expanded=False)
-    with _predictor._Largest(scope) as largest:
-        sizes = [largest.size]
-        for expanded, call in (
-            (False, lambda: X + 1),
-            (True, lambda: X.expand(9, *X.shape)),
-            (True, lambda: X[:2].max(0)),  # two tensors
-            (True, lambda: X + 1),
-            (True, lambda: X.sum()),
-        ):
-            scope.expanded = expanded
-            call()
-            sizes.append(largest.size)
-    assert sizes == [0, 0, 0, X[0].numel(), X.numel(), X.numel()]
-
-
 class Attends(torch.nn.Module):
     """Attention, with a draw before it or not."""
 
@@ -1023,6 +1001,7 @@ def test_attention_in_blocks_has_no_square(monkeypatch, strategy, p, few, passes
     ("options", "error", "message"),
     [
         ({"n_samples": 0}, ArgumentValueError, "`n_samples` to be 1 or more, got n_samples=0"),
+        ({"n_samples": None}, ArgumentTypeError, "1 or more"),
         ({"n_samples": 2.0}, ArgumentTypeError, "`n_samples` to be an integer, 1 or more"),
         ({"max_batch": 0}, ArgumentValueError, "`max_batch` to be 1 or more"),
         ({"max_batch": "all"}, ArgumentTypeError, "`max_batch` to be an integer"),
@@ -1389,125 +1368,3 @@ def test_a_dimension_of_the_inputs_that_does_not_fit():
         with pytest.raises(error, match=words), mc.active(model, batch_dims=dims):
             model(x)
         assert state_of(model) == before
-
-
-# --- Parts of a prediction ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("numbers", "runs"),
-    [
-        ([], []),
-        ([5], [(0, 1)]),
-        ([0, 1, 2], [(0, 3)]),
-        ([0, 1, 5, 6, 2], [(0, 2), (2, 4), (4, 5)]),
-        ([3, 2, 1], [(0, 1), (1, 2), (2, 3)]),
-    ],
-)
-def test_runs_of_numbers(numbers, runs):
-    assert list(_runs(numbers)) == runs
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        ([1.0, 2.0], [1.0, 2.0], True),
-        ([1.0, 2.0], [1.0, 2.0001], True),
-        ([1.0, 2.0], [1.0, 2.001], False),
-        ([0.0], [1e-4], True),
-        ([0.0], [2e-4], False),
-        ([float("nan")], [float("nan")], True),
-        ([1], [1], True),
-        ([1], [2], False),
-        ([1], [1.0], False),
-        ([1.0], [1.0, 1.0], False),
-    ],
-)
-def test_samples_that_are_alike(one, other, expected):
-    assert _alike(torch.tensor(one), torch.tensor(other)) is expected
-
-
-@pytest.mark.parametrize(
-    ("item", "args", "kwargs"),
-    [
-        (X, (X,), {}),
-        ((X, 3), (X,), {}),
-        ([X], (X,), {}),
-        ({"x": X}, (), {"x": X}),
-        (({"x": X}, 3), (), {"x": X}),
-    ],
-)
-def test_arguments_in_an_item_of_a_loader(item, args, kwargs):
-    assert _arguments(item) == (args, kwargs)
-
-
-@pytest.mark.parametrize("item", [3, (), [], (3, X), ((X,),), "x"])
-def test_items_without_arguments(item):
-    with pytest.raises(ArgumentTypeError, match="tuples that begin with one, got loader="):
-        _arguments(item)
-
-
-@pytest.mark.parametrize(
-    ("batch_dim", "shape", "dim"),
-    [
-        (0, (6, 3), 0),
-        (0, (3, 6), None),
-        (1, (3, 6), 1),
-        (1, (6, 3), 0),
-        (1, (6,), 0),
-        (2, (3, 6), None),
-    ],
-)
-def test_the_dimension_of_the_inputs_in_an_output(batch_dim, shape, dim):
-    predictor = mc.MCDropout(mlp().eval(), 2, batch_dim=batch_dim)
-    if dim is None:
-        with pytest.raises(SiteError, match="Expected an output of 6 inputs along dimension"):
-            predictor._dim_of(torch.ones(shape), 6)
-    else:
-        assert predictor._dim_of(torch.ones(shape), 6) == dim
-
-
-@pytest.mark.parametrize(
-    ("strategy", "n_samples", "max_batch", "way", "passes"),
-    [
-        ("auto", 1, None, "loop", 1),
-        ("expand", 1, None, "expand", 1),
-        ("auto", 10, 7, "loop", 1),
-        ("repeat", 10, 7, "repeat", 1),
-        ("auto", 10, 8, "expand", 2),
-        ("auto", 10, 12, "expand", 3),  # in four forwards, of three at most
-        ("auto", 10, 16, "expand", 4),
-        ("auto", 9, 16, "expand", 3),
-        ("auto", 10, 100, "expand", 10),
-        ("auto", 10, None, "expand", 1),  # not even one fits
-    ],
-)
-def test_how_many_passes_share_a_forward(strategy, n_samples, max_batch, way, passes, monkeypatch):
-    predictor = mc.MCDropout(mlp().eval(), n_samples, strategy=strategy, max_batch=max_batch)
-    monkeypatch.setattr(predictor, "_quicker", lambda *_: iter([_Batching("expand", 2)]))
-    if max_batch is None:
-        monkeypatch.setattr(predictor, "_that_fit", lambda *_: 0)
-    found = predictor._choose(Batch((torch.ones(4, 8),), {}, 0, 4), 0, set())
-    assert (found.strategy, found.passes) == (way, passes)
-
-
-@pytest.mark.parametrize(
-    ("paths", "expansions"),
-    [
-        ([], []),
-        ([("", True)], []),
-        ([("a.b.c", True)], ["a.b.c", "a.b", "a"]),
-        ([("d", False), ("a.b", True), ("e", True)], ["a.b", "a"]),
-    ],
-)
-def test_modules_around_the_first_draw(paths, expansions):
-    predictor = mc.MCDropout(mlp().eval(), 2)
-    planned = [types.SimpleNamespace(path=path, selected=selected) for path, selected in paths]
-    predictor._plan = types.SimpleNamespace(sites=planned)
-    assert [expansion.path for expansion in predictor._expansions()] == expansions
-
-
-@pytest.mark.parametrize("options", [{"n_samples": None}, {"n_samples": 0}, {"max_batch": 0}])
-def test_numbers_of_passes_and_rows(options):
-    with pytest.raises((ArgumentTypeError, ArgumentValueError), match="1 or more"):
-        mc.MCDropout(mlp().eval(), **options)

@@ -11,8 +11,6 @@ import torchdropout as td
 from keyed_parts import SCOPE, Calls, assert_parts
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
-from torchdropout.models.scope import SiteId
-from torchdropout.models.scope._given import Given
 
 X = torch.randn(8, 6, 4, generator=torch.Generator().manual_seed(0))
 
@@ -258,14 +256,6 @@ def test_refused(name):
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     with td.keyed(model, batch=(0, 16), **SCOPE):
         model(X)
-
-
-def test_a_module_around_some_of_the_draws_is_not_one_that_draws():
-    given = Given({"block": 0})
-    given.check_names([SiteId("block", 0)], ["block"])
-    given.check_names([SiteId("blocks.drop", 0)], ["block"])
-    with pytest.raises(ArgumentValueError, match="paths of modules that draw"):
-        given.check_names([SiteId("block.drop", 0), SiteId("drop", 0)], ["block"])
 
 
 def test_draws_that_all_samples_share_have_no_such_dimension():

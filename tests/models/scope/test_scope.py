@@ -75,6 +75,26 @@ def test_a_module_that_is_called_twice_goes_on_counting():
         assert not torch.equal(y[:, 0], y[:, 1])
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "wraps"),
+    [
+        ("OptimizedModule", "_orig_mod", True),
+        ("FullyShardedDataParallel", "_fsdp_wrapped_module", True),
+        ("CheckpointWrapper", "_checkpoint_wrapped_module", True),
+        ("DistributedDataParallel", "module", True),
+        ("AveragedModel", "module", True),
+        ("DataParallel", "net", False),
+        ("Mine", "module", False),
+    ],
+)
+def test_a_wrapper_of_torch_has_no_name_of_its_own(kind, name, wraps):
+    forward = {"forward": lambda self, x: getattr(self, name)(x)}
+    wrapper = type(kind, (nn.Module,), forward)()
+    wrapper.add_module(name, nn.Sequential(nn.Dropout(0.5)))
+    (site,) = td.find_sites(nn.Sequential(wrapper), X)
+    assert site.path == ("0.0" if wraps else f"0.{name}.0")
+
+
 def test_a_run_that_is_resumed():
     model = net()
 
@@ -355,6 +375,9 @@ def test_threads():
         ({"step": "1"}, ArgumentTypeError, "`step`"),
         ({"batch": 3}, ArgumentTypeError, "`batch`"),
         ({"batch": (0.0, 3)}, ArgumentTypeError, "`batch`"),
+        ({"batch": (0, True)}, ArgumentTypeError, "`batch`"),
+        ({"batch": [0, 3]}, ArgumentTypeError, "`batch`"),
+        ({"batch": (0, 1, 2)}, ArgumentTypeError, "`batch`"),
         ({"batch": (3, 3)}, ArgumentValueError, "`batch`"),
         ({"batch": (-1, 3)}, ArgumentValueError, "`batch`"),
         ({"batch": (2**63, 2**64)}, ArgumentValueError, r"< total <= 2\*\*63"),
