@@ -49,13 +49,13 @@ def test_the_rules_of_both_audits_are_listed(capsys):
     assert [rule["name"] for rule in listed] == [rule.name for rule in RULES]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_every_rule_is_explained_by_name_and_code(rule, capsys):
-    assert cli.run(["explain", rule.name]) == 0
-    by_name = capsys.readouterr().out
-    assert cli.run(["explain", rule.code]) == 0
-    assert capsys.readouterr().out == by_name
-    assert by_name.startswith(f"{rule.code} {rule.name}   {rule.group}   {rule.severity}\n")
+def test_every_rule_is_explained_by_name_and_code(capsys):
+    for rule in RULES:
+        assert cli.run(["explain", rule.name]) == 0
+        by_name = capsys.readouterr().out
+        assert cli.run(["explain", rule.code]) == 0
+        assert capsys.readouterr().out == by_name
+        assert by_name.startswith(f"{rule.code} {rule.name}   {rule.group}   {rule.severity}\n")
 
 
 # What cannot be imported, and the command lines: their exit codes, stdout and stderr. Forks share

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import io
 
 import pytest
 import torch
@@ -150,15 +149,6 @@ def test_training_is_stochastic_and_reproducible(case):
         first = seeded(model, x)
         assert not torch.equal(model(x), first)
         assert torch.equal(seeded(model, x), first)
-
-
-def test_pickles(case):
-    _, model, x = case
-    buffer = io.BytesIO()
-    torch.save(model.train(), buffer)
-    buffer.seek(0)
-    with torch.no_grad():
-        assert torch.equal(seeded(torch.load(buffer, weights_only=False), x), seeded(model, x))
 
 
 # What torch's LSTM makes of itself under the compiler and the exporter.

@@ -237,43 +237,6 @@ class TestCat:
             Result.cat(others)
 
 
-def test_the_text_of_a_classification():
-    assert repr(classes(keep_samples=True, index=8)).splitlines() == [
-        "Result of 6 passes over 4 inputs (index 8 to 11): classification of 3 classes",
-        "  mean                float32, (4, 3)",
-        *[
-            f"  {name:<18}  {low}"
-            for name, low in [
-                ("predictive_entropy", TEXT(classes().predictive_entropy) + " nats"),
-                ("mutual_information", TEXT(classes().mutual_information) + " nats"),
-                ("variation_ratio", TEXT(classes().variation_ratio)),
-            ]
-        ],
-        "  samples             float32, (6, 4, 3)",
-    ]
-
-
-def TEXT(x):
-    return f"{x.mean():.4g} on average, {x.min():.4g} to {x.max():.4g}"
-
-
-def test_the_text_of_a_regression():
-    r = values(1, 1)
-    assert repr(r).splitlines() == [
-        "Result of 1 pass over 1 input (index 0 to 0): regression",
-        "  mean         float32, (1,)",
-        "  std          0.5 on average, 0.5 to 0.5",
-        f"  log_density  {TEXT(r.log_density)}",
-        "  samples      not kept",
-    ]
-
-
-def test_the_text_without_inputs():
-    text = repr(RegressionStatistics().update(torch.ones(3, 0)).result())
-    assert text.startswith("Result of 3 passes over 0 inputs: regression\n")
-    assert "std      of no inputs" in text
-
-
 def test_to_another_device_takes_everything_along():
     r = classes(keep_samples=True, record_means=True).to("meta")
     found = [r.mean, r.index, r.samples, r.mutual_information, r.running_means[0][1]]

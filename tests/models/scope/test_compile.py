@@ -84,17 +84,9 @@ def test_random_numbers_do_not_end_a_graph():
     assert not counters["graph_break"]
 
 
-def test_what_the_compiler_hides_is_refused():
-    """It does not ask a mode about them, and the graph would draw from torch's generator."""
-    model = Calls(torch.randn_like)
-    sites = td.find_sites(model, X)
-    with pytest.raises(td.errors.SiteError, match="randn_like, which the compiler hides"):
-        td.keyed(torch.compile(model, backend="aot_eager"), **SCOPE, sites=sites).__enter__()
-
-
-@pytest.mark.parametrize("is_given", [False, True])
-@pytest.mark.parametrize("wraps", [False, True])
-@pytest.mark.parametrize("name", ["randn_like", "nested"])
+@pytest.mark.parametrize(
+    ("name", "wraps", "is_given"), [("randn_like", False, True), ("nested", True, False)]
+)
 def test_it_is_refused_whatever_the_scope_is_given(name, wraps, is_given):
     """The scope of a model meets a graph around it only when that runs."""
     region = torch.compiler.nested_compile_region(lambda x: torch.nn.functional.dropout(x, 0.5))
@@ -141,14 +133,6 @@ def test_attention_after_another_function_of_torch():
     attention = nn.MultiheadAttention(12, 2, dropout=0.25, batch_first=True)
     model = Calls(lambda attention, x: attention(torch.ones_like(x), x, x)[0], attention)
     assert compare(model, X, exact=False, steps=(0,), backend="eager") == 1
-
-
-@pytest.mark.integration
-def test_modules_of_torch():
-    torch.manual_seed(0)
-    layer = nn.TransformerEncoderLayer(12, 2, 16, 0.3, batch_first=True)
-    model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
-    assert compare(model, X, exact=False) == 1
 
 
 def test_a_model_whose_compile_was_called():

@@ -72,20 +72,6 @@ def test_an_order_that_nothing_shows(name):
     assert torch.equal(*found)  # a sample has the same draws at the same steps
 
 
-@pytest.mark.parametrize("time_first", [False, True])
-def test_the_draws_are_those_of_an_order_that_is_found(time_first):
-    def forward(x):
-        y = x.transpose(0, 1) if time_first else x
-        return torch_F.dropout(y.reshape(-1, 4), 0.5).view_as(y).transpose(0, int(time_first))
-
-    with td.keyed(Calls(lambda x: torch_F.dropout(x.view(-1, 4), 0.5).view_as(x)), **SCOPE) as s:
-        expected = s.model(X)
-    dims = {"": (0, "alternating")} if time_first else {"": 0}
-    assert_parts(Calls(forward), X, batch_dims=dims)
-    with td.keyed(Calls(forward), batch_dims=dims, **SCOPE) as scope:
-        assert torch.equal(scope.model(X), expected)
-
-
 @pytest.mark.parametrize(
     ("alternate", "dims", "message"),
     [

@@ -93,13 +93,6 @@ def test_attention(x, causal):
     assert_parts(Calls(lambda x: attended(x, is_causal=causal)), x)
 
 
-def test_attention_without_dropout_is_torchs():
-    x = rows(2, 3, 4)
-    model = Calls(lambda x: torch_F.scaled_dot_product_attention(x, x, x))
-    with td.keyed(model, **SCOPE):
-        assert torch.equal(model(x), torch_F.scaled_dot_product_attention(x, x, x))
-
-
 @pytest.mark.parametrize("need_weights", [False, True])
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_multi_head_attention(need_weights, batch_first):
@@ -107,14 +100,6 @@ def test_multi_head_attention(need_weights, batch_first):
     model = Calls(lambda m, x: m(x, x, x, need_weights=need_weights)[0], layer)
     x = rows(8, 6, 12) if batch_first else rows(6, 8, 12)
     assert_parts(model, x, dim=0 if batch_first else 1, exact=False)
-
-
-def test_dropped_weights_of_multi_head_attention():
-    """They are zero at the same places for the whole and for a part."""
-    layer = nn.MultiheadAttention(12, 3, 0.4, batch_first=True)
-    model = Calls(lambda m, x: m(x, x, x, average_attn_weights=False)[1], layer)
-    found = assert_parts(model, rows(8, 6, 12), exact=False)
-    assert 0.3 < (found == 0).double().mean() < 0.5
 
 
 RECURRENT = {

@@ -1,6 +1,5 @@
 """A scope alone: its arguments, what it refuses and what it says, without a model that draws."""
 
-import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,15 +11,8 @@ from torch.nn import functional as torch_F
 import torchdropout as td
 from keyed_parts import Calls
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
-from torchdropout.models.scope import SiteId
-from torchdropout.models.scope._given import Given
 
 TYPE, VALUE = ArgumentTypeError, ArgumentValueError
-SITE = SiteId("a.b", 0)
-
-
-def scope(**options):
-    return td.keyed(nn.Linear(2, 2), seed=1, **options)
 
 
 @pytest.mark.parametrize(
@@ -80,23 +72,6 @@ def test_any_integer_is_a_number(kind):
 # --- Samples of several processes -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("start", "last_step", "warns"), [(0, 3, True), (0, 2, False), (0, None, False), (4, 3, False)]
-)
-def test_a_second_scope_of_a_step_has_the_masks_of_the_first(start, last_step, warns):
-    within = scope(step=3)
-    within._next = start
-    within._watcher.ranked = None if last_step is None else td.Key(1).fold_in(last_step)
-    ranks = SimpleNamespace(place=lambda *given: given)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        assert within._placed(ranks, 5) == (within.key, start, 5)
-    assert ["run all forwards of a step in one scope" in str(w.message) for w in caught] == (
-        [True] * warns
-    )
-    assert [each.filename for each in caught] == [__file__] * warns  # its caller
-
-
 def test_a_forward_has_the_samples_of_its_rank():
     model, x = nn.Sequential(nn.Dropout(0.5)), torch.ones(16, 4)
     within = td.keyed(model, seed=1)
@@ -113,10 +88,3 @@ def test_a_forward_has_the_samples_of_its_rank():
         with pytest.raises(VALUE, match="a forward with samples, got no argument with a dimension"):
             within.before((3,), {})
     assert within._watcher.ranked == within.key
-
-
-# --- Where the samples lie, as the caller says ----------------------------------------------------
-
-
-def given(dims, site=SITE):
-    return Given(dims).of(site)
