@@ -6,7 +6,6 @@ import functools
 import pytest
 import torch
 import torchvision
-from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.models.vgg import cfgs, make_layers
 
 import torchdropout as td
@@ -46,20 +45,6 @@ def narrow_vgg11():
     return model
 
 
-class ConvNextWithDropout(torch.nn.Module):
-    """It has stochastic depth and no dropout of torch's own: one in front of its head."""
-
-    def __init__(self):
-        super().__init__()
-        # The blocks of convnext_tiny, fewer: it is compiled.
-        blocks = [CNBlockConfig(48, 96, 2), CNBlockConfig(96, None, 2)]
-        self.body = ConvNeXt(blocks, stochastic_depth_prob=0.1, num_classes=10)
-        self.body.classifier.insert(2, torch.nn.Dropout(0.3))
-
-    def forward(self, x):
-        return self.body(x)
-
-
 def transformer_layer():
     layer = torch.nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
     # Inside attention it is torch's own dropout, which draws other bits when it is compiled.
@@ -90,7 +75,6 @@ MODELS = {
         lambda: torch.randn(2, 3, 32, 32),
         2,
     ),
-    "convnext": (ConvNextWithDropout, lambda: torch.randn(2, 3, 32, 32), 1),
     "transformer": (
         transformer_layer,
         lambda: torch.randn(3, 7, 32),
@@ -162,12 +146,8 @@ lstm_warnings = pytest.mark.filterwarnings(
 @lstm_warnings
 @pytest.mark.parametrize(
     "case",
-    # Convolutions take the compiler a quarter of a minute each.
-    [
-        "transformer",
-        "lstm",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("vgg11", "convnext")),
-    ],
+    # Convolutions take the compiler a quarter of a minute.
+    ["transformer", "lstm", pytest.param("vgg11", marks=pytest.mark.slow)],
     indirect=True,
 )
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
