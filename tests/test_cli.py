@@ -737,6 +737,8 @@ def test_a_watch_runs_once_a_change_is_whole(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == said * 4
     assert verify._watched(lambda: 0, frozenset) == 2
     assert "whose file is known for --watch, got none" in capsys.readouterr().err
+    stopped = verify.INTERRUPTED  # a run that is interrupted ends the watch
+    assert verify._watched(lambda: stopped, lambda: frozenset(files)) == stopped
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
@@ -1077,13 +1079,17 @@ def test_a_missing_extra_is_named_and_info_needs_none():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 @pytest.mark.parametrize(
-    ("ends", "got"),
+    ("work", "message"),
     [
-        (lambda: os._exit(0), "exit code 0"),
-        (lambda: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL"),
+        (lambda: os._exit(0), "'a:b' to return, got: the process ended with exit code 0"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "the process ended with SIGKILL"),
+        (lambda: torchdropout.Key("x"), "Expected `seed`"),  # an error of ours, as it is
+        (lambda: {}["k"], "Expected TARGET to run, got KeyError: 'k'"),
+        (lambda: sys.exit(3), "Expected TARGET to run, got SystemExit: 3"),
+        (lambda: signal.raise_signal(signal.SIGINT), "Expected TARGET to run, got KeyboardInt"),
     ],
 )
-def test_a_process_without_a_result(ends, got):
-    message = f"Expected TARGET 'a:b' to return, got: the process ended with {got}"
+def test_a_process_without_a_result(work, message):
     with pytest.raises(TargetError, match=message):
-        apart(ends, "a:b", fork=True)
+        apart(work, "a:b", fork=True)
+    assert apart(lambda: 3, "a:b", fork=True) == 3

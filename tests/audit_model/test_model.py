@@ -286,6 +286,8 @@ NOISE = [
     lambda x: F.rrelu(x, training=True),
     lambda x: F.gumbel_softmax(x),
     lambda x: x * (torch.rand(x.shape) + 1),
+    lambda x: td.functional.gaussian_noise(x, 0.5),
+    lambda x: (x > 0) * (torch.rand_like(x) > 0.5),
 ]
 
 

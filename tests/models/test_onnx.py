@@ -160,6 +160,8 @@ def test_masked_affine(table, opset, p, scale, shift, drop_value, strides, dtype
         ((0.5, 2.0, 0.0, 1.0), STRIDES, X, False),
         ((0.5, 2.0, 0.0, 0.0), SHARED, X, False),
         ((0.5, 2.0, 0.0, 0.0), STRIDES, Value(X.tensor, "p_weight"), False),
+        ((0.5, 2.0, 0.0, 0.0), STRIDES, Value(X.tensor, "y", [Value(None, "p_weight")]), False),
+        ((0.5, 2.0, 0.0, 0.0), STRIDES, Value(X.tensor, "y", [Value(None, "p_weight"), X]), True),
     ],
 )
 def test_a_plain_dropout_is_one_node(table, opset, numbers, strides, x, is_plain):

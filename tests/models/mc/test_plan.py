@@ -862,8 +862,9 @@ def test_bad_arguments():
 
 def test_not_within_a_scope():
     model = mlp().eval()
-    with mc.active(model), pytest.raises(ArgumentValueError, match=r"no scope .* active"):
-        mc.plan(model, X)
+    for call in (mc.plan, lambda model, x: mc.MCDropout(model, 2)(x)):
+        with mc.active(model), pytest.raises(ArgumentValueError, match=r"no scope .* active"):
+            call(model, X)
     mc.plan(copy.deepcopy(model), X)
 
 

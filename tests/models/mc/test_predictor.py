@@ -1099,6 +1099,9 @@ def test_an_argument_of_one_row_with_one_input():
 def test_a_plan_names_an_argument_that_may_be_shared():
     plan = mc.plan(Reads(READS["product"]).eval(), X, TABLE)
     assert plan.undecided == ("table",)
+    message = r"`shared` to be \('table',\) if all inputs share that argument, \('x',\) if they"
+    with pytest.raises(ArgumentValueError, match=message):
+        of_values(Reads(READS["product"]).eval())(X, TABLE)
     assert "Nothing shows whether the argument 'table' has a row" in str(plan)
     for shared in ((), ("table",)):
         assert mc.plan(Reads(READS["product"]).eval(), X, TABLE, shared=shared).undecided == ()

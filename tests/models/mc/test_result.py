@@ -237,6 +237,13 @@ class TestCat:
             Result.cat(others)
 
 
+def test_the_text():
+    text = repr(classes(keep_samples=True, index=8))
+    assert text.startswith("Result of 6 passes over 4 inputs (index 8 to 11): classification of 3")
+    assert " nats on average" in text or " nats" in text
+    assert repr(values(1, 1)).startswith("Result of 1 pass over 1 input (index 0 to 0): regression")
+
+
 def test_to_another_device_takes_everything_along():
     r = classes(keep_samples=True, record_means=True).to("meta")
     found = [r.mean, r.index, r.samples, r.mutual_information, r.running_means[0][1]]

@@ -279,6 +279,15 @@ REFUSED = {
     "the batch as classes": (lambda: C(class_dim=0), ValueError, "that of the batch"),
     "no such dimension": (lambda: C(class_dim=2).update(torch.ones(2, 3, 4)), ValueError, "1 to 1"),
     "unknown outputs": (lambda: C(outputs="probs"), ValueError, "got outputs='probs' (str)"),
+    "outputs of another type": (lambda: C(outputs=1), TypeError, "got outputs=1 (int)"),
+    "a dimension as text": (lambda: C(class_dim="1"), TypeError, "got class_dim='1' (str)"),
+    "precision of integers": (lambda: R(precision=torch.ones(3, dtype=int)), TypeError, "tensor"),
+    "precision as text": (lambda: R(precision="1"), TypeError, "got precision='1' (str)"),
+    "a variance as a number": (lambda: R().update(ONES, 1.0), TypeError, "`variance`"),
+    "a complex target": (
+        lambda: R(target=torch.ones(3, dtype=torch.complex64)),
+        *(TypeError, "`target` to be a tensor of real numbers"),
+    ),
     "keep as a number": (lambda: C(keep_samples=1), TypeError, "`keep_samples` to be a bool"),
     "logits as probabilities": (
         lambda: C(outputs="probabilities").update(torch.randn(2, 3, 4, generator=generator())),

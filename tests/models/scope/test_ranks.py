@@ -64,15 +64,22 @@ def keyed(batch, model=MODEL):
 
 @pytest.mark.parametrize("batch", ["distributed", Group(), Mesh(3)], ids=str.__class__)
 def test_the_samples_of_the_first_rank_come_first(processes, batch):
-    with keyed(batch, nn.Dropout(0.5)) as scope:
-        key, found = scope.key, []
+    model, found = nn.Dropout(0.5), []
+    with keyed(batch, model) as scope:
+        key = scope.key
         for start, sizes in ((0, (4, 5, 6)), (15, (2, 0, 1)), (18, (1, 2, 0))):
             others = [(key.seed, key.stream, start, size) for size in sizes]
             processes[:] = [others[0], None, others[2]]
-            found.append(scope.model(torch.ones(sizes[1], 9)))
+            found.append(model(torch.ones(sizes[1], 9)))
     with td.keyed(nn.Dropout(0.5), seed=7) as scope:
         whole = scope.model(torch.ones(24, 9))
     assert torch.equal(torch.cat(found), whole[[4, 5, 6, 7, 8, 19, 20]])
+    processes[:] = [(key.seed, key.stream, 0, 1), None, (key.seed, key.stream, 0, 1)]
+    with (
+        keyed(batch, model),  # would have the masks of the last one
+        pytest.warns(RuntimeWarning, match="run all forwards of a step in one scope"),
+    ):
+        model(torch.ones(1, 9))
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def test_a_module_that_is_called_twice_goes_on_counting():
     model = Calls(lambda drop, x: torch.stack((drop(x), drop(x)), 1), nn.Dropout(0.5))
     sites = td.find_sites(model, X)
     assert [str(site) for site in sites] == ["inner.0 #0", "inner.0 #1"]
+    assert repr(sites).splitlines()[1] == "inner.0 #1: dropout, p=0.5"
     with td.keyed(model, **SCOPE):
         y = model(X)
         assert not torch.equal(y[:, 0], y[:, 1])
@@ -298,6 +299,8 @@ def test_what_scripts_do_with_generators_is_of_no_effect(seed):
         ({"batch": "distributed"}, ArgumentValueError, "None without torch.distributed.init_pro"),
         ({"sequence": (0, 2**63 + 1)}, ArgumentValueError, "`sequence`"),
         ({"sequence": (4, 3)}, ArgumentValueError, "`sequence`"),
+        ({"batch_dim": "x"}, ArgumentTypeError, "`batch_dim` to be an integer"),
+        ({"sequence_dim": "x"}, ArgumentTypeError, "`sequence_dim` to be an integer"),
         ({"sites": {}}, ArgumentTypeError, "`sites`"),
         ({"on_unreached": "raises"}, ArgumentValueError, "`on_unreached`"),
     ],
@@ -523,6 +526,19 @@ def test_a_draw_whose_size_follows_from_the_values():
 
     (site,) = td.find_sites(Calls(forward), torch.randn(8, 6, 4)).values()
     assert site.problem == "how much it draws depends on the values"
+
+
+def test_numbers_that_a_model_does_not_accept_show_no_order():
+    words = torch.ones(1, 3)
+    model = Calls(lambda x: torch_F.dropout(words[x.flatten(0, 1)], 0.5))
+    (site,) = td.find_sites(model, torch.zeros(2, 6, dtype=torch.int64)).values()
+    assert site.problem == "nothing shows the order of the samples along dimension 0"
+
+
+def test_draws_that_do_not_follow_a_sequence():
+    model = Calls(lambda x: torch_F.dropout(torch.ones(len(x), *[2] * x.shape[1]), 0.5))
+    (site,) = td.find_sites(model, torch.ones(3, 4), sequence_dim=1).values()
+    assert site.problem == "its draws change their number of dimensions with the sequence"
 
 
 def attending(drop, x, memory):
