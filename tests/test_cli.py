@@ -654,8 +654,6 @@ def test_selected_checks_that_pass_are_no_verdict(capfd):
     options = ["--level=quick", "--select=mode"]
     for form, words in (
         ("text", f"no verdict: 5 of {of} checks"),
-        ("github", f"Selection: select mode, 5 of {of} checks"),
-        ("junit", f'name="checks" value="5 of {of} checks"'),
         ("html", f"select mode, 5 of {of} checks"),
         ("json", '"verdict": "none"'),
     ):

@@ -142,10 +142,12 @@ HOW = (
 )
 
 
+@pytest.mark.integration
 def test_without_a_package_of_the_audit_the_command_says_how_to_install_it(without):
     assert without["one of the audit's"] == ("2", "", HOW)
 
 
+@pytest.mark.integration
 def test_without_the_audit_of_sources_all_else_works(without):
     codes, out, err = without["the audit"]
     assert codes == "2 0 0 2 0"

@@ -166,6 +166,7 @@ def test_compiles(case, backend):
         torch._dynamo.reset()
 
 
+@pytest.mark.integration
 @lstm_warnings
 @pytest.mark.parametrize("training", [True, False])
 def test_exports(case, training):

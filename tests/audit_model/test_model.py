@@ -153,7 +153,7 @@ def test_recurrent_and_attention_modules_have_dropouts_inside():
     ids=["between", "two rates", "state", "zoneout"],
 )
 def test_our_recurrent_modules_are_one_site(rnn, asked, seen):
-    site = only(of(lambda self, x: self.rnn(x)[0], rnn=rnn))
+    site = only(of(lambda self, x: self.rnn(x)[0], torch.ones(16, 8, SIZE), rnn=rnn))
     assert (site.name, site.kind, site.asked) == (
         "rnn",
         f"torchdropout.nn.{type(rnn).__name__}",

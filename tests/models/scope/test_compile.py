@@ -70,6 +70,7 @@ def test_what_draws_in_torchs_way(name):
     assert compare(Calls(TORCHS[name]), X, exact=name != "attention") == 1
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not _torch.asks_about_factories, reason="the compiler hides torch.rand")
 def test_random_numbers_do_not_end_a_graph():
     """Without `fullgraph` the compiler leaves to Python what it cannot follow."""
@@ -135,6 +136,7 @@ def test_attention_after_another_function_of_torch():
     assert compare(model, X, exact=False, steps=(0,), backend="eager") == 1
 
 
+@pytest.mark.integration
 def test_a_model_whose_compile_was_called():
     """Its sites are given, as it cannot be run to find them."""
     model = nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4))
