@@ -166,14 +166,6 @@ def test_options_reach_the_runner(stubbed, asked, capsys, options, changed):
     assert more == {"timeout": 120.0, "jobs": 2, "fork": False}
 
 
-def test_options_reach_check_dropout(stubbed, capsys):
-    calls = stubbed({"a:b": GOOD})
-    assert cli.run(["verify", "a:b", "--spec", "alpha", "--timeout", "5"]) == 0
-    ((target, given),) = calls
-    assert callable(given.pop("progress"))
-    assert (target, given) == ("a:b", HOW | {"spec": "alpha", "timeout": 5.0})
-
-
 @pytest.mark.parametrize(
     ("options", "seconds"),
     [
@@ -364,13 +356,6 @@ def test_wrong_settings_end_the_run_before_it_begins(settings, asked, capsys, te
         assert word in err
 
 
-def test_settings_without_targets_need_some(settings, asked, capsys):
-    settings("seed = 1")
-    assert cli.run(["verify"]) == 2
-    assert "TARGET" in capsys.readouterr().err
-    assert asked == []
-
-
 # Files
 
 
@@ -500,14 +485,6 @@ def test_a_comparison_and_its_exit_code(monkeypatch, capsys, tmp_path, same, com
         assert f"{path} is unchanged: the run was interrupted" in err
         assert not path.exists()
     assert cli.run(["compare", "m:A", "m:B", "-o", str(tmp_path)]) == 2
-
-
-def test_a_comparison_of_a_missing_target(capsys):
-    assert cli.run(["compare", "torch.nn:Dropout", "torch.nn:Nothing"]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("torchdropout: Expected TARGET 'torch.nn:Nothing'")
-    assert len(err.splitlines()) == 1
 
 
 def test_a_real_comparison(bad, capfd):

@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 import pytest
 
-from torchdropout.errors import ArgumentValueError
 from torchdropout.reporting.command import (
     completing,
     exit_zero_option,
@@ -157,18 +156,3 @@ def test_settings_are_defaults(arguments, expected, tmp_path, monkeypatch, capsy
     out, err = capsys.readouterr()
     assert (out == f"{expected}\n") == (code == 0)
     assert code == 0 or (code == 2 and expected in err)
-
-
-def test_a_mistake_of_the_user_is_one_line(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("[tool.torchdropout]\nno = 1\n")
-    with pytest.raises(ArgumentValueError):
-        TABLE.read(tmp_path / "pyproject.toml")
-
-    @click.command()
-    @settings_of(TABLE)
-    def program(no_config):
-        raise AssertionError
-
-    assert run_command(program, [], "program") == 2
-    assert "Expected a key of [tool.torchdropout]" in capsys.readouterr().err

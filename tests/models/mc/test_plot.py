@@ -103,13 +103,6 @@ class TestEntropy:
         # Of 6 pairs 4 are larger and 2 ties: 5 / 6.
         assert axes.get_title() == "A wrong prediction has the larger entropy in 83 % of pairs"
 
-    def test_the_share_of_pairs(self):
-        r, target = noisy(dims=(2,))
-        right = (r.prediction == target).flatten()
-        h = r.predictive_entropy.flatten()
-        larger = (h[~right][:, None] > h[right]).double().mean().item()
-        assert f" {100 * larger:.0f} % of pairs" in plot.entropy(r, target).get_title()
-
     @pytest.mark.parametrize(
         ("target", "words"), [([0, 0], "2 predictions are right"), ([1, 1], "wrong")]
     )
