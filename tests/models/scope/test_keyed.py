@@ -1,7 +1,5 @@
 """A scope alone: its arguments, what it refuses and what it says, without a model that draws."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -10,9 +8,7 @@ from torch.nn import functional as torch_F
 
 import torchdropout as td
 from keyed_parts import Calls
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
-
-TYPE, VALUE = ArgumentTypeError, ArgumentValueError
+from torchdropout.errors import SiteError
 
 
 @pytest.mark.parametrize(
@@ -67,24 +63,3 @@ def test_any_integer_is_a_number(kind):
     assert type(td.Key(kind(5)).seed) is int
     layout = td.MaskLayout.of((kind(4), 6), broadcast_dims=(kind(1),)).at((kind(2),))
     assert layout == td.MaskLayout.of((4, 6), broadcast_dims=(1,)).at((2,))
-
-
-# --- Samples of several processes -----------------------------------------------------------------
-
-
-def test_a_forward_has_the_samples_of_its_rank():
-    model, x = nn.Sequential(nn.Dropout(0.5)), torch.ones(16, 4)
-    within = td.keyed(model, seed=1)
-    with within:
-        whole = model(x)
-    assert within._watcher.ranked is None
-    within = td.keyed(model, seed=1)
-    within._ranks = SimpleNamespace(place=lambda key, start, rows: (start + 2, 8))
-    with within:
-        assert torch.equal(model(x[:3]), whole[2:5])
-        assert within._next == 8
-        assert len(model(x[:0])) == 0  # the others have samples
-        assert within._next == 16
-        with pytest.raises(VALUE, match="a forward with samples, got no argument with a dimension"):
-            within.before((3,), {})
-    assert within._watcher.ranked == within.key

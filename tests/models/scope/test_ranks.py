@@ -80,6 +80,11 @@ def test_the_samples_of_the_first_rank_come_first(processes, batch):
         pytest.warns(RuntimeWarning, match="run all forwards of a step in one scope"),
     ):
         model(torch.ones(1, 9))
+    with (
+        keyed(batch, nn.Dropout(0.5)) as scope,
+        pytest.raises(ArgumentValueError, match="with samples, got no argument with a dimension"),
+    ):
+        scope.model(torch.tensor(1.0))
 
 
 @pytest.mark.parametrize(
