@@ -561,6 +561,11 @@ def test_an_empty_input_is_not_dead():
     found = of(lambda self, x: self.drop(x), torch.ones(0, 4), drop=nn.Dropout(0.1))
     assert not found.findings
 
+    def forward(self, x):
+        return torch.cat([F.alpha_dropout(part, 0.3) for part in (x[:0], x, x[:0])])
+
+    assert names(of(forward)) == [("dead-in-train", "error")]  # one of its inputs is not empty
+
 
 def test_never_called():
     found = of(lambda self, x: x, drop=nn.Dropout(0.1), zero=nn.Dropout(0.0))
