@@ -460,7 +460,7 @@ def test_compiled_it_acts_as_eager():
     """Each new p counts; how often that compiles is in docs/family/schedule.md."""
     torch._dynamo.reset()
     model, x = small()[:2], torch.randn(4, 8)
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
     scheduler = DropoutScheduler(compiled, Linear(3))
     for _ in range(4):
         torch.manual_seed(0)

@@ -65,7 +65,6 @@ def test_an_encoder_has_four_sites_a_layer_with_and_without_its_fast_path():
     assert drawn(model, X, src_key_padding_mask=hidden) == expected
     said = "without the fast path of torch's encoder, which sets padding to zero"
     assert said in mc.plan(model, X, src_key_padding_mask=hidden).proof
-    assert said not in mc.plan(model, X).proof
 
 
 CASES = {

@@ -104,6 +104,7 @@ class TestQuantiles:
         assert torch.equal(r.quantiles([0.1, 0.7]), expected)
         assert sizes[6:] == [10] * 12
 
+    @pytest.mark.integration
     def test_torch_takes_as_many_as_the_limit(self):
         """And no more, up to 2.13; 2.15 does."""
         limit = importlib.import_module("torchdropout.models.mc._result")._QUANTILE_LIMIT

@@ -438,6 +438,18 @@ def test_a_draw_that_decides_whether_others_come(given):
     assert len(seen) > 1
 
 
+def test_sites_that_are_found_later_are_kept():
+    model, calls, counts = SkipsLayers(), [], []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    for _ in range(2):
+        del calls[:]
+        for step in range(8):
+            with td.keyed(model, seed=1, step=step):
+                model(X)
+        counts.append(len(calls))
+    assert counts[0] > counts[1] == 8
+
+
 def dropped_between_decisions(x):
     """Dropout has other numbers, from 0 to 11, where a layer is skipped."""
     for _ in range(6):
