@@ -184,6 +184,8 @@ def test_an_operator_of_ours_that_nobody_asked_for_is_a_site():
 
     site = only(of(forward))
     assert (site.kind, site.train, site.eval) == ("unknown random op", True, True)
+    line = forward.__code__.co_firstlineno + 1  # where its key is drawn
+    assert site.line == f"tests/audit_model/test_model.py:{line}"
 
 
 def test_attention_without_dropout_is_no_site():
