@@ -138,7 +138,7 @@ def test_attention_after_another_function_of_torch():
 
 def test_a_model_whose_compile_was_called():
     """Its sites are given, as it cannot be run to find them."""
-    model = nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4))
+    model = nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4), td.nn.Dropout(0.4), nn.Dropout(0.4))
     sites = td.find_sites(model, X)
     with td.keyed(model, **SCOPE):
         expected = model(X)
