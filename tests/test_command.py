@@ -6,8 +6,6 @@ from pathlib import Path
 import click
 import pytest
 
-from torchdropout.errors import ArgumentValueError
-from torchdropout.reporting import command as command_module
 from torchdropout.reporting.command import (
     completing,
     exit_zero_option,
@@ -15,11 +13,9 @@ from torchdropout.reporting.command import (
     formats,
     not_both,
     output_option,
-    publish,
     quiet_option,
     run_command,
     settings_of,
-    tell,
     verbose_option,
     version_option,
 )
@@ -107,15 +103,6 @@ def test_options_of_all_commands(capsys, monkeypatch):
     assert any("--format [text|json]" in line and "[default: text]" in line for line in lines)
 
 
-def test_what_is_told_begins_with_the_program(capsys):
-    tell("a")
-    with click.Context(click.Command("inner"), None, "outer") as outer:
-        tell("b")
-        with click.Context(click.Command("inner"), outer, "inner"):
-            tell("c")
-    assert capsys.readouterr() == ("", "torchdropout: a\nouter: b\nouter: c\n")
-
-
 @pytest.mark.parametrize(
     ("listed", "typed", "expected"),
     [
@@ -169,51 +156,3 @@ def test_settings_are_defaults(arguments, expected, tmp_path, monkeypatch, capsy
     out, err = capsys.readouterr()
     assert (out == f"{expected}\n") == (code == 0)
     assert code == 0 or (code == 2 and expected in err)
-
-
-@pytest.mark.parametrize(
-    ("output", "held_back", "error", "quiet", "done", "written", "told"),
-    [
-        (None, "", None, False, True, "shown", []),
-        (None, "stopped", None, False, True, "shown", []),
-        ("f", "", None, False, True, "", ["verdict; see f"]),
-        ("f", "", None, True, True, "", []),
-        ("f", "stopped", None, True, True, "shown", ["f is unchanged: stopped"]),
-        ("f", "", OSError(28, "full"), False, False, "shown", ["f is unchanged: full"]),
-        ("f", "", OSError("odd"), True, False, "shown", ["f is unchanged: odd"]),
-    ],
-)
-def test_where_a_report_goes(
-    monkeypatch, output, held_back, error, quiet, done, written, told
-):  # fmt: skip
-    files, shown, said = [], [], []
-
-    def write_file(path, text):
-        if error is not None:
-            raise error
-        files.append((path, text))
-
-    monkeypatch.setattr(command_module, "write_file", write_file)
-    monkeypatch.setattr(command_module, "write", shown.append)
-    monkeypatch.setattr(command_module, "tell", said.append)
-    how = {"quiet": True} if quiet else {}
-    texts = (lambda: "shown"), (lambda: "filed")
-    assert publish(output, "verdict.", held_back, *texts, **how) is done
-    assert "".join(shown) == written
-    assert said == told
-    assert files == ([("f", "filed")] if output and not held_back and not error else [])
-
-
-def test_a_mistake_of_the_user_is_one_line(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("[tool.torchdropout]\nno = 1\n")
-    with pytest.raises(ArgumentValueError):
-        TABLE.read(tmp_path / "pyproject.toml")
-
-    @click.command()
-    @settings_of(TABLE)
-    def program(no_config):
-        raise AssertionError
-
-    assert run_command(program, [], "program") == 2
-    assert "Expected a key of [tool.torchdropout]" in capsys.readouterr().err

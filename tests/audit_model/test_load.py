@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from torchdropout.audit_model.load import Input, load_model, read_input, read_inputs
+from torchdropout.audit_model.load import load_model, read_inputs
 from torchdropout.errors import TargetError
 
 SOURCE = """
@@ -82,11 +82,6 @@ def test_what_is_something_else(name, got):
         load(name)
 
 
-def test_a_factory_that_needs_arguments():
-    with pytest.raises(TargetError, match="to be callable without arguments, got TypeError"):
-        load("needs")
-
-
 def test_inputs_take_the_place_of_those_of_the_factory():
     _, args, kwargs, _ = load("all_of_it", "2x3", "mask=2:bool", "5x3")
     assert [tuple(x.shape) for x in args] == [(2, 3), (5, 3)]
@@ -100,30 +95,3 @@ def test_inputs_take_the_place_of_those_of_the_factory():
 def test_inputs_are_on_the_device_of_the_model(name, device):
     _, args, kwargs, _ = load(name, "2x3", "mask=2:int64")
     assert [x.device.type for x in (*args, *kwargs.values())] == [device] * 2
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2", Input("", (2,), torch.float32)),
-        (" 1x16:int64 ", Input("", (1, 16), torch.int64)),
-        ("_a1=3x0:bool", Input("_a1", (3, 0), torch.bool)),
-    ],
-)
-def test_the_form_of_an_input(text, expected):
-    assert read_input(text) == expected
-
-
-def test_the_values_of_inputs():
-    """The same in each run: those of a generator with seed 0."""
-
-    def made(text):
-        return read_input(text).make(torch.device("cpu"))
-
-    generator = torch.Generator().manual_seed(0)
-    assert torch.equal(made("4x5"), torch.randn(4, 5, generator=generator))
-    words = made("8x8:int64")
-    assert set(words.flatten().tolist()) == {0, 1}
-    assert made("3:bool").tolist() == [True] * 3
-    assert made("3:complex64").is_complex()
-    assert made("3:uint8").dtype == torch.uint8

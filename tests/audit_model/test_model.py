@@ -1,5 +1,6 @@
 """Where dropout acts in a model, and what is wrong there."""
 
+import contextlib
 import warnings
 
 import numpy as np
@@ -152,7 +153,7 @@ def test_recurrent_and_attention_modules_have_dropouts_inside():
     ids=["between", "two rates", "state", "zoneout"],
 )
 def test_our_recurrent_modules_are_one_site(rnn, asked, seen):
-    site = only(of(lambda self, x: self.rnn(x)[0], rnn=rnn))
+    site = only(of(lambda self, x: self.rnn(x)[0], torch.ones(16, 8, SIZE), rnn=rnn))
     assert (site.name, site.kind, site.asked) == (
         "rnn",
         f"torchdropout.nn.{type(rnn).__name__}",
@@ -183,6 +184,8 @@ def test_an_operator_of_ours_that_nobody_asked_for_is_a_site():
 
     site = only(of(forward))
     assert (site.kind, site.train, site.eval) == ("unknown random op", True, True)
+    line = forward.__code__.co_firstlineno + 1  # where its key is drawn
+    assert site.line == f"tests/audit_model/test_model.py:{line}"
 
 
 def test_attention_without_dropout_is_no_site():
@@ -285,12 +288,74 @@ NOISE = [
     lambda x: F.rrelu(x, training=True),
     lambda x: F.gumbel_softmax(x),
     lambda x: x * (torch.rand(x.shape) + 1),
+    lambda x: td.functional.gaussian_noise(x, 0.5),
+    lambda x: (x > 0) * (torch.rand_like(x) > 0.5),
 ]
 
 
 @pytest.mark.parametrize("noise", NOISE, ids=range(len(NOISE)))
 def test_noise_is_no_dropout(noise):
     assert not of(lambda self, x: noise(x)).sites
+
+
+def test_masks_that_are_used_twice_or_overwritten():
+    def twice(self, x):
+        for _ in range(3):
+            mask = torch.bernoulli(torch.full_like(x, 0.5))
+            y = x * mask + (x + 1) * mask
+        return y
+
+    assert (only(of(twice)).calls, only(of(twice)).values) == (3, 6 * X.numel())
+
+    def overwritten(self, x):
+        mask = torch.bernoulli(torch.full_like(x, 0.5))
+        mask.copy_(x)
+        return x * mask
+
+    assert not of(overwritten).sites
+
+
+def test_a_function_in_a_dropout_says_its_p_where_the_module_does_not():
+    class DropPath(nn.Module):
+        p = "unknown"
+
+        def forward(self, x):
+            return F.dropout(x, 0.4, self.training)
+
+    site = only(of(lambda self, x: self.path(x), path=DropPath()))
+    assert (site.kind, site.calls, site.asked) == ("DropPath", 1, 0.4)
+
+
+def test_a_module_that_raises_is_left():
+    class Failing(nn.Module):
+        def forward(self, x):
+            raise ValueError
+
+    def forward(self, x):
+        with contextlib.suppress(ValueError):
+            self.inner(x)
+        return F.dropout(x, 0.5, self.training)
+
+    assert only(of(forward, inner=Failing())).name == ""
+
+
+def test_a_gradient_within_a_forward():
+    def forward(self, x):
+        x = x.clone().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad((x * x).sum(), x)
+        assert torch.equal(gradient, 2 * x)
+        return self.drop(x)
+
+    assert is_gated(only(of(forward, drop=nn.Dropout(0.1))))
+
+
+def test_a_sparse_parameter():
+    def forward(self, x):
+        return self.drop(x) @ self.table.to_dense()
+
+    table = nn.Parameter(torch.eye(SIZE).to_sparse(), requires_grad=False)
+    assert is_gated(only(of(forward, drop=nn.Dropout(0.1), table=table)))
 
 
 # --- Calls, lines, bytes --------------------------------------------------------------------------
@@ -498,6 +563,11 @@ def test_an_empty_input_is_not_dead():
     found = of(lambda self, x: self.drop(x), torch.ones(0, 4), drop=nn.Dropout(0.1))
     assert not found.findings
 
+    def forward(self, x):
+        return torch.cat([F.alpha_dropout(part, 0.3) for part in (x[:0], x, x[:0])])
+
+    assert names(of(forward)) == [("dead-in-train", "error")]  # one of its inputs is not empty
+
 
 def test_never_called():
     found = of(lambda self, x: x, drop=nn.Dropout(0.1), zero=nn.Dropout(0.0))
@@ -551,22 +621,58 @@ def test_off_under_no_grad():
     assert names(of(forward)) == [("off-under-no-grad", "advice")]
 
 
-def test_config():
-    class Config:
-        hidden_dropout_prob = 0.3
+class Config:
+    hidden_dropout_prob = 0.3
 
-        def __init__(self):
-            self.hidden_dropout_prob, self.attention_dropout = 0.3, 0.1
-            self.layerdrop, self.classifier_dropout, self.use_dropout = 0.4, None, True
+    def __init__(self):
+        self.hidden_dropout_prob, self.attention_dropout = 0.3, 0.1
+        self.layerdrop, self.classifier_dropout, self.use_dropout = 0.4, None, True
 
-    found = of(lambda self, x: self.drop(x), drop=nn.Dropout(0.1), config=Config())
-    assert names(found) == [("config-p-without-site", "advice")]
-    assert found.findings[0].message == (
-        "config.hidden_dropout_prob is 0.3, and no site was called with it: 0.1"
+
+class Translated:
+    dropout = 0.5
+
+    def to_dict(self):
+        return {"dropout": 0.25}
+
+
+class Slotted:
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("config", "keys"),
+    [
+        (Config(), ["hidden_dropout_prob"]),
+        (Translated(), ["dropout"]),
+        (Slotted(), []),
+        (3, []),
+        ({"dropout": 0.1}, []),
+        ({"dropout": 0.1 + 1e-9}, []),
+        ({"dropout": 0.05, "drop": 1}, ["dropout", "drop"]),
+        ({"text": {"a": {"dropout": 0.2, "c": 1}}}, ["text.a.dropout"]),
+        ({"drop_path_rate": 0.12, "Stochastic_Drop": 0.2}, []),  # a schedule stays below its end
+        ({"drop_path_rate": 0.05, "drop_connect": 0.3}, ["drop_path_rate"]),
+        ({"Attention_Dropout": 0.5}, ["Attention_Dropout"]),
+        ({"dropout": 0, "a_dropout": 1.5, "b_dropout": -0.5, "c_dropout": True}, []),
+        ({"dropout": "0.5", "p": 0.5, 1: 0.5}, []),
+        ({"encoder_layerdrop": 0.5, "classifier_dropout": 0.5, "head_drop": 0.5}, []),
+    ],
+)
+def test_config(config, keys):
+    found = of(lambda self, x: self.drop(x), drop=nn.Dropout(0.1), config=config)
+    assert names(found) == [("config-p-without-site", "advice")] * len(keys)
+    assert [f.figures["key"] for f in found.findings] == keys
+    for finding in found.findings:
+        assert finding.message.endswith(", and no site was called with it: 0.1")
+
+
+def test_a_site_whose_p_is_not_known_may_use_that_of_the_configuration():
+    found = of(
+        lambda self, x: td.functional.dropout(x, torch.full((SIZE,), 0.5), self.training),
+        config={"dropout": 0.2},
     )
-    nested = {"text": {"dropout": 0.2}, "drop_path_rate": 0.12}  # a schedule stays below its end
-    found = of(lambda self, x: self.drop(x), drop=nn.Dropout(0.1), config=nested)
-    assert [f.figures["key"] for f in found.findings] == ["text.dropout"]
+    assert not found.findings
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)

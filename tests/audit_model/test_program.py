@@ -1,6 +1,5 @@
 """Where an exported program drops."""
 
-import contextlib
 import copy
 import types
 
@@ -10,10 +9,8 @@ import torch.nn.functional as F
 
 import torchdropout as td
 from torchdropout.audit_model import sites
-from torchdropout.audit_model.observer import import_folders
-from torchdropout.audit_model.program import _line, _site
 from torchdropout.cli import run
-from torchdropout.models.export import GraphNode, read, to_eval
+from torchdropout.models.export import to_eval
 
 X = torch.ones(4, 5, 8)
 # torch's, of its own LSTM
@@ -168,15 +165,6 @@ def test_a_file_that_is_not_one(text, tmp_path, capsys):
     assert "to be a file that torch.export.save wrote, got" in capsys.readouterr()[1]
 
 
-def test_the_module_of_a_program_refuses_a_mode(program):
-    """What the audit relies on: without the refusal, the program would have been run."""
-    module = program.module()
-    with contextlib.suppress(NotImplementedError):
-        module.eval()
-        pytest.fail("torch now accepts it: is it read in eval?")
-    assert any(one.drops for one in read(module))
-
-
 def test_errors_come_before_the_advice_of_a_program_in_the_model():
     from torchvision.ops import StochasticDepth
 
@@ -188,42 +176,6 @@ def test_errors_come_before_the_advice_of_a_program_in_the_model():
     found = [(f.name, f.severity) for f in sites(torch.nn.Sequential(program, Alive()), X).findings]
     assert found[0] == ("alive-in-eval", "error")
     assert ("exported-in-training", "advice") in found[1:]
-
-
-HERE = f'  File "{__file__}", line 12, in forward\n    x\n'
-OF_TORCH = f'  File "{F.__file__}", line 3, in dropout\n    x\n'
-
-
-@pytest.mark.parametrize(
-    ("trace", "line"),
-    [
-        (None, ""),
-        ("", ""),
-        (OF_TORCH, ""),
-        (HERE, "tests/audit_model/test_program.py:12"),
-        (HERE + OF_TORCH, "tests/audit_model/test_program.py:12"),
-        (HERE + HERE.replace("12", "34") + OF_TORCH, "tests/audit_model/test_program.py:34"),
-    ],
-)
-def test_the_line_of_a_call(trace, line):
-    node = types.SimpleNamespace(meta={} if trace is None else {"stack_trace": trace})
-    assert _line(GraphNode(None, node, "aten.dropout"), import_folders()) == line
-
-
-@pytest.mark.parametrize(
-    ("kind", "p", "argument", "name", "expected"),
-    [
-        ("aten.dropout", 0.5, "train", "", ("layer", "aten.dropout", 0.5)),
-        ("aten.dropout", 0.5, "train", "part", ("part.layer", "aten.dropout", 0.5)),
-        ("aten.bernoulli", 0.5, "", "", ("layer", "unknown random op", None)),
-    ],
-)
-def test_the_site_of_a_call(kind, p, argument, name, expected):
-    node = types.SimpleNamespace(meta={"nn_module_stack": {"a": ("layer", None)}})
-    site = _site(GraphNode(None, node, kind, p, argument), (), name)
-    assert (site.name, site.kind, site.asked) == expected
-    assert (site.calls, site.train, site.eval, site.no_grad) == (1, True, True, True)
-    assert site.line == ""
 
 
 def test_a_program_that_refuses_eval_is_read_as_it_is(program):

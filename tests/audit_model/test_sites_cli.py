@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from torchdropout.audit_model.load import Input, load_model, read_input, read_inputs
+from torchdropout.audit_model.load import Input, read_input, read_inputs
 from torchdropout.cli import run
-from torchdropout.errors import ArgumentValueError, TargetError
+from torchdropout.errors import ArgumentValueError
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit-model.md"
 FAULTY = Path(__file__).parent / "models" / "faulty.py"
@@ -290,11 +290,6 @@ def test_a_file_imports_its_neighbours_also_when_it_is_called(tmp_path, capsys):
     assert not list(folder.rglob("__pycache__"))
 
 
-def test_a_tuple_of_something_else():
-    with pytest.raises(TargetError, match=r"got \(int, int, int, int\)"):
-        load_model("test_sites_cli_targets:four")
-
-
 @pytest.fixture(autouse=True)
 def targets(tmp_path, monkeypatch):
     """A module in the current folder."""
@@ -302,8 +297,3 @@ def targets(tmp_path, monkeypatch):
         "def four():\n    return 1, 2, 3, 4\n\ndef empty():\n    return ()\n"
     )
     monkeypatch.chdir(tmp_path)
-
-
-def test_an_empty_tuple():
-    with pytest.raises(TargetError, match=r"got \(\)"):
-        load_model("test_sites_cli_targets:empty")

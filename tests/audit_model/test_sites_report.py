@@ -4,11 +4,8 @@ import json
 from html.parser import HTMLParser
 
 import pytest
-import torch
-import torch.nn.functional as F
-from torch import nn
 
-from torchdropout.audit_model import AuditedSite, AuditedSites, report, sites
+from torchdropout.audit_model import AuditedSite, AuditedSites, report
 from torchdropout.audit_model.report import (
     render_sites,
     render_sites_html,
@@ -106,10 +103,6 @@ def test_findings_wrap_on_a_narrow_terminal():
     assert all(len(line) <= 60 for line in findings)
 
 
-def test_without_sites():
-    assert render_sites(AuditedSites("Net", ())) == "Net\n\nno errors at no sites in 0.0 s.\n"
-
-
 def test_json():
     text = render_sites_json(TABLE)
     data = json.loads(text)
@@ -131,18 +124,6 @@ def test_json():
         "bytes_kept": 16,
     }
     assert [f["code"] for f in data["findings"]] == ["TD301", "TD303"]
-
-
-def test_json_of_a_real_audit_is_whole():
-    class Net(nn.Module):
-        def forward(self, x):
-            return F.dropout(x, 0.5)
-
-    found = sites(Net(), torch.ones(8))
-    data = json.loads(render_sites_json(found))
-    assert data["findings"][0]["figures"]["line"].startswith(
-        "tests/audit_model/test_sites_report.py:"
-    )
 
 
 class Tags(HTMLParser):
@@ -220,23 +201,6 @@ def test_a_notebook_shows_a_fragment():
 
 
 @pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1 KiB"),
-        (1536, "1.5 KiB"),
-        (2**20 - 1, "1.02e+03 KiB"),
-        (2**20, "1 MiB"),
-        (2**30, "1 GiB"),
-        (2**40, "1.02e+03 GiB"),
-    ],
-)
-def test_bytes(count, text):
-    assert report._bytes(count) == text
-
-
-@pytest.mark.parametrize(
     ("findings", "text"),
     [
         ([], "no errors at 1 site in 1.2 s."),
@@ -251,25 +215,6 @@ def test_the_verdict(findings, text):
     assert report.verdict_line(table) == text
     assert table.passed == ("error" not in findings)
     assert len(table.errors) == findings.count("error")
-
-
-@pytest.mark.parametrize(
-    ("names", "rows"),
-    [
-        ([""], [(0, "(itself)")]),
-        (["a"], [(0, "a")]),
-        (["a.b.c"], [(0, "a.b.c")]),
-        (["a", "a"], [(0, "a"), (1, "(itself)"), (1, "(itself)")]),
-        (["a", "a.b"], [(0, "a"), (1, "(itself)"), (1, "b")]),
-        (["a.b.c", "a.b.d"], [(0, "a.b"), (1, "c"), (1, "d")]),
-        (["a.b", "c.d.e", "c.d"], [(0, "a.b"), (0, "c.d"), (1, "(itself)"), (1, "e")]),
-    ],
-)
-def test_the_tree_of_sites(names, rows):
-    sites = [AuditedSite(name, "Dropout") for name in names]
-    found = list(report._rows(sites))
-    assert [(row.depth, row.label) for row in found] == rows
-    assert {id(row.site) for row in found} - {id(None)} == set(map(id, sites))
 
 
 def test_a_site_alive_in_eval_is_red():
@@ -292,32 +237,6 @@ def test_quiet_leaves_out_the_tree():
     assert lines[0].startswith("error")
     assert lines[-1].startswith("`torchdropout explain alive-in-eval`")
     assert render_sites(AuditedSites("Net", ()), quiet=True) == "no errors at no sites in 0.0 s.\n"
-
-
-@pytest.mark.parametrize(
-    ("passes", "asked", "acts"),
-    [
-        ((None, None, None), None, False),
-        ((False, False, False), 0.0, False),
-        ((False, False, False), 0.1, True),
-        ((True, False, False), None, True),
-        ((None, True, None), None, True),
-        ((False, False, True), 0.0, True),
-    ],
-)
-def test_a_site_acts_in_any_pass(passes, asked, acts):
-    assert AuditedSite("a", "Dropout", "", asked, None, 0, 1, *passes).acts == acts
-
-
-def test_what_a_site_is_by_default():
-    site = AuditedSite("a", "Dropout")
-    assert site.to_dict() == {
-        **{"name": "a", "also": [], "kind": "Dropout", "line": "", "p_asked": None},
-        **{"p_seen": None, "values": 0, "calls": 0, "on_in_train": None, "on_in_eval": None},
-        **{"on_in_train_under_no_grad": None, "bytes_kept": 0},
-    }
-    data = AuditedSites("Net", (site,), seconds=1.23456).to_dict()
-    assert (data["seconds"], data["passed"], data["findings"]) == (1.235, True, [])
 
 
 def test_a_number_that_json_does_not_have_is_not_written():

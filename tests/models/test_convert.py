@@ -67,38 +67,6 @@ def test_a_rate_that_is_a_bool_is_the_number_that_torch_takes_it_for():
     assert torch.equal(model[0](torch.ones(4)), torch.ones(4))
 
 
-class TestARateThatAModelHolds:
-    class Stored(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.drop_rate = 0.1
-
-        def forward(self, x):
-            return x
-
-    class Read(Stored):
-        def forward(self, x):
-            return [torch.nn.functional.dropout(y, self.drop_rate, self.training) for y in x]
-
-    class ReadByName(Stored):
-        def forward(self, x):
-            return torch.nn.functional.dropout(x, getattr(self, "drop_rate"), self.training)  # noqa: B009
-
-    class ReadByAProperty(Stored):
-        @property
-        def p(self):
-            return self.drop_rate
-
-    @pytest.mark.parametrize("kind", [Read, ReadByName, ReadByAProperty])
-    def test_is_named_where_its_code_reads_it(self, kind):
-        assert "holds drop_rate=0.1, perhaps for a functional call" in str(convert(kind()))
-
-    def test_is_not_named_where_it_was_only_stored(self):
-        assert convert(self.Stored()).left == ()
-        vit = torchvision.models.VisionTransformer(32, 16, 1, 2, 8, 8, dropout=0.1)
-        assert convert(vit).left == ()
-
-
 @pytest.mark.parametrize("mode", ["row", "batch"])
 def test_torchvisions_stochastic_depth(mode):
     model = nn.Sequential(torchvision.ops.StochasticDepth(0.25, mode))
@@ -178,29 +146,6 @@ def test_torchvision_models(name):
     assert all(m.training for m in objects)
 
 
-def test_it_says_what_it_did():
-    model = small()
-    assert str(convert(model, dry_run=True)).startswith("Sequential: 2 dropouts would be converted")
-    assert type(model[1]) is nn.Dropout
-    conversion = convert(model)
-    assert str(conversion) == (
-        "Sequential: 2 dropouts converted\n"
-        "  1: torch.nn.modules.dropout.Dropout -> Dropout(p=0.2, inplace=False)\n"
-        "  3: torch.nn.modules.dropout.Dropout -> Dropout(p=0.3, inplace=True)"
-    )
-    assert "2 dropouts put back" in (conversion.undo() and str(conversion))
-
-
-def test_twice_is_a_no_op_that_says_so():
-    model = small()
-    convert(model)
-    objects = list(model.modules())
-    again = convert(model)
-    assert str(again) == "Sequential: nothing to convert; 2 already from torchdropout"
-    again.undo()
-    assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
-
-
 def test_a_model_that_is_a_dropout():
     model = nn.Dropout(0.4)
     conversion = convert(model)
@@ -265,16 +210,6 @@ def test_undo_after_training_went_on_keeps_what_was_learned():
     assert all(torch.equal(a, weights[k]) for k, a in model.state_dict().items())
     conversion.undo()
     assert model[1] is first
-
-
-def test_undo_leaves_what_has_been_put_there_since():
-    model = small()
-    conversion = convert(model)
-    model[1] = nn.Identity()
-    conversion.undo()
-    assert isinstance(model[1], nn.Identity)
-    assert type(model[3]) is nn.Dropout
-    assert str(conversion).endswith("not put back, since another module is in its place now:\n  1")
 
 
 def test_conversions_undone_in_any_order():
@@ -369,13 +304,6 @@ def test_functional_dropout_in_known_layers_is_listed(module, says):
     assert says is None or says in str(conversion)
 
 
-def test_a_rate_for_a_functional_call_is_listed():
-    model = torchvision.models.densenet121(drop_rate=0.2)
-    left = convert(model).left
-    assert len(left) == 58
-    assert "drop_rate=0.2" in left[0].why
-
-
 class _Part(nn.Module):
     """A module with a rate, and perhaps with parts."""
 
@@ -418,22 +346,6 @@ def test_what_may_drop_is_listed(module, says):
     left = convert(nn.Sequential(module)).left
     assert [one.name for one in left] == ["0"] * (says is not None)
     assert says is None or left[0].why.startswith(says)
-
-
-def test_a_transformer_encoder_layer():
-    model = nn.TransformerEncoderLayer(8, 2, 16, 0.1, batch_first=True)
-    x = torch.randn(2, 3, 8)
-    with torch.no_grad():
-        expected = model.eval()(x)
-        conversion = convert(model)
-        assert torch.equal(model(x), expected)
-    assert [change.names for change in conversion.changes] == [
-        ("self_attn",),
-        ("dropout",),
-        ("dropout1",),
-        ("dropout2",),
-    ]
-    assert not conversion.left
 
 
 LAYERS = {
@@ -501,15 +413,6 @@ class TestLayersThatDropByAFunction:
         assert torch.equal(without[0], called(expected_of.eval()[0], 1)[0])
         assert not torch.equal(without[0], first[0])
 
-    def test_trains(self, name):
-        model = nn.Sequential(LAYERS[name]())
-        convert(model)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-        before = {key: value.clone() for key, value in model.state_dict().items()}
-        sum(part.square().sum() for part in called(model[0], 2)).backward()
-        optimizer.step()
-        assert all(not torch.equal(before[key], p) for key, p in model.named_parameters())
-
     def test_is_put_back(self, name):
         old = LAYERS[name]()
         model = nn.ModuleList([old, nn.Sequential(old)])
@@ -555,21 +458,16 @@ class TestLayersThatDropByAFunction:
         assert not again.left
         assert again.already == 1
 
-    @pytest.mark.parametrize("bad", [1.5, math.nan, -0.1])
-    def test_a_rate_that_is_none_is_refused(self, name, bad):
+    def test_a_rate_that_is_none_is_refused(self, name):
         model = nn.Sequential(nn.Dropout(0.1), LAYERS[name]())
-        model[1].dropout = bad
         objects = list(model.modules())
-        with pytest.raises(ArgumentValueError, match="In 1: Expected `dropout` to be in"):
-            convert(model)
-        assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
-
-    def test_left_where_its_forward_was_replaced(self, name):
-        model = nn.Sequential(LAYERS[name]())
-        model[0].forward = lambda x: x
-        conversion = convert(model)
-        assert not conversion.changes
-        assert conversion.left[0].why == "its forward was replaced on the object"
+        for bad in (1.5, math.nan, -0.1):
+            model[1].dropout = bad
+            with pytest.raises(ArgumentValueError, match="In 1: Expected `dropout` to be in"):
+                convert(model)
+            assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
+        model[1].forward = lambda x: x
+        assert convert(model).left[0].why == "its forward was replaced on the object"
 
     def test_the_model_itself(self, name):
         layer = LAYERS[name]()
@@ -668,45 +566,6 @@ class TestTransformerEncoder:
             scheduler.step()
         torch._dynamo.reset()
         assert seen == [1, 2, 2, 2, 2, 2]
-
-
-class Classifier(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embedding = nn.Embedding(20, 8)
-        self.rnn = nn.LSTM(8, 12, 2, dropout=0.3, batch_first=True, bidirectional=True)
-        self.drop, self.head = nn.Dropout(0.2), nn.Linear(24, 2)
-
-    def forward(self, words):
-        return self.head(self.drop(self.rnn(self.embedding(words))[0].mean(1)))
-
-
-def test_a_recurrent_classifier():
-    torch.manual_seed(0)
-    model = Classifier().eval()
-    words = torch.randint(20, (16, 7))
-    labels = (words == 3).any(1).long()
-    keys, objects, expected = list(model.state_dict()), list(model.modules()), model(words)
-    conversion = convert(model)
-    assert str(conversion) == (
-        "Classifier: 2 dropouts converted\n"
-        "  rnn: torch.nn.modules.rnn.LSTM -> "
-        "LSTM(8, 12, num_layers=2, batch_first=True, dropout=0.3, bidirectional=True)\n"
-        "  drop: torch.nn.modules.dropout.Dropout -> Dropout(p=0.2, inplace=False)"
-    )
-    assert list(model.state_dict()) == keys
-    assert torch.equal(model(words), expected)
-    optimizer = torch.optim.Adam(model.train().parameters(), 0.02)
-    for _ in range(20):
-        loss = nn.functional.cross_entropy(model(words), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert float(loss.detach()) < 0.4
-    trained = model.eval()(words)
-    conversion.undo()
-    assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
-    assert torch.equal(model(words), trained)
 
 
 def of_timm(name, **attributes):
@@ -864,27 +723,11 @@ def test_a_converted_model_is_copied_pickled_compiled_and_seeded():
     assert torch.equal(run(copy.deepcopy(model)), expected)
     assert torch.equal(run(pickle.loads(pickle.dumps(model))), expected)
     torch._dynamo.reset()
-    assert torch.equal(run(torch.compile(model, backend="aot_eager", fullgraph=True)), expected)
+    assert torch.equal(run(torch.compile(model, backend="eager", fullgraph=True)), expected)
     torch._dynamo.reset()
 
 
 # --- Parts of a conversion ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("layer", "expected"),
-    [
-        (nn.MultiheadAttention(4, 2, dropout=0.1), True),
-        (nn.MultiheadAttention(4, 2), False),
-        (nn.LSTM(4, 4, 2, dropout=0.1), True),
-        (nn.LSTM(4, 4, 2), False),
-        (nn.LSTM(4, 4, 1), False),
-    ],
-)
-def test_layers_that_drop_by_a_function(layer, expected):
-    assert convert_module._drops_between(layer) is expected
-    layer.dropout = 0.5
-    assert convert_module._drops_between(layer) is (getattr(layer, "num_layers", 2) == 2)
 
 
 def of_another(name, home, **attributes):
@@ -958,16 +801,6 @@ def test_a_dry_run_is_undone_without_effect():
     assert conversion.state == "dry run"
 
 
-def test_a_place_whose_parent_is_gone():
-    model = nn.Sequential(small(), nn.Dropout(0.1))
-    conversion = convert(model)
-    del model[0]
-    conversion.undo()
-    lines = str(conversion).splitlines()
-    assert lines[-4] == "not put back, since another module is in its place now:"
-    assert lines[-3:] == ["  0.1", "  0.3", "  1"]
-
-
 def test_the_text_of_what_was_left_and_undone():
     model = nn.Sequential(nn.Dropout(0.1), nn.RNN(4, 4, 2, dropout=0.5))
     conversion = convert(model)
@@ -998,49 +831,7 @@ def test_the_text_of_what_was_left_and_undone():
     assert both.startswith("Sequential: 1 dropout converted; 1 already from torchdropout\n")
 
 
-def test_a_conversion_is_shown_without_its_rules_and_the_whole_model():
-    conversion = convert(small())
-    assert "_rule" not in repr(conversion)
-    assert "_root" not in repr(conversion)
-
-
 def test_a_shared_dropout_has_each_of_its_names_in_the_text():
     shared = nn.Dropout(0.5)
     text = str(convert(nn.Sequential(shared, nn.ReLU(), shared)))
     assert text.splitlines()[1].startswith("  0 = 2: torch.nn.modules.dropout.Dropout -> ")
-
-
-@pytest.mark.parametrize(
-    ("name", "parent", "key"),
-    [
-        ("", (), ""),
-        ("1", (), "1"),
-        ("0.3", ("0",), "3"),
-        ("0.9.3", None, "3"),
-        ("9.9.3", None, "3"),
-    ],
-)
-def test_the_place_of_a_name(name, parent, key):
-    model = nn.Sequential(small(), nn.ReLU())
-    found, last = convert_module._slot(model, name)
-    assert last == key
-    expected = model
-    for part in parent or ():
-        expected = getattr(expected, part)
-    assert found is (None if parent is None else expected)
-
-
-def test_what_the_replacement_shares_and_keeps():
-    old = nn.Dropout(0.25)
-    old.eval()
-    old.note, old.inplace = "mine", True
-    handle = old.register_forward_hook(lambda *_: None)
-    conversion = convert(nn.Sequential(old))
-    new = conversion.model[0]
-    assert (new.p, new.inplace, new.training, new.note) == (0.25, True, False, "mine")
-    assert handle.id in new._forward_hooks
-    assert new._forward_hooks is old._forward_hooks
-    new.note, new.inplace = "other", False
-    new.train()
-    conversion.undo()
-    assert (old.note, old.inplace, old.training) == ("mine", False, True)

@@ -4,7 +4,6 @@ The real models are in tests/peers.
 """
 
 import copy
-import functools
 import pickle
 import sys
 import types
@@ -15,7 +14,6 @@ import torch
 from torch import nn
 
 import torchdropout as td
-from torchdropout.models import _transformers
 from torchdropout.models.convert import convert
 
 
@@ -159,118 +157,3 @@ def test_compiles_whole(config):
     torch._dynamo.reset()
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     torch.testing.assert_close(drawn(compiled, X), drawn(model, X))
-
-
-class Reads(nn.Module):
-    """It gives the p of a module that it never calls to a function."""
-
-    def __init__(self, p):
-        super().__init__()
-        self.attn_drop, self.proj_drop = nn.Dropout(p), nn.Dropout(0.1)
-
-    def forward(self, x):
-        p = self.attn_drop.p if self.training else 0.0
-        return self.proj_drop(nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=p))
-
-
-def test_a_rate_that_is_read_is_listed():
-    (left,) = convert(nn.Sequential(Reads(0.3))).left
-    assert left.name == "0"
-    assert left.why == "reads attn_drop.p, perhaps for scaled_dot_product_attention"
-    assert not convert(nn.Sequential(Reads(0.0))).left
-
-
-def test_a_model_that_is_a_dropout_says_how_to_take_it():
-    layer = nn.LSTM(4, 4, 2, dropout=0.1)
-    conversion = convert(layer)
-    first = str(conversion).splitlines()[0]
-    assert first == (
-        "LSTM: 1 dropout converted; the object itself is unchanged: use `conversion.model` in "
-        "place of it"
-    )
-    assert type(conversion.model) is td.nn.LSTM
-    assert "unchanged" not in str(convert(nn.Sequential(layer)))
-    assert "unchanged" not in str(convert(layer, dry_run=True))
-    conversion.undo()
-    assert "unchanged" not in str(conversion)
-
-
-def test_in_eval_nothing_is_observed(config, monkeypatch):
-    model = SelfAttention(config, 0.5)
-    convert(model)
-
-    def observing():
-        raise KeyError
-
-    monkeypatch.setattr(_transformers, "_Ours", observing)
-    model.eval()(X)
-    with pytest.raises(KeyError):
-        model.train()(X)
-
-
-LOOKS = """
-class Looks(nn.Module):
-    def forward(self, x):
-        return ALL_ATTENTION_FUNCTIONS[self.config._attn_implementation](self, x)
-
-class Silent(nn.Module):
-    def forward(self, x):
-        return x
-"""
-
-
-@pytest.mark.parametrize(
-    ("home", "interface", "kind", "name"),
-    [
-        ("transformers.models.x", Interface(), "Looks", "sdpa"),
-        ("transformers.models.x", Interface(), "Silent", None),
-        ("transformers.modeling_utils", Interface(), "Looks", None),  # the base of all models
-        ("transformers.models.x", {}, "Looks", None),
-        ("transformers.models.x", None, "Looks", None),
-    ],
-)
-def test_modules_that_look_their_attention_up(config, home, interface, kind, name, monkeypatch):
-    namespace = {"__name__": home, "nn": nn, "ALL_ATTENTION_FUNCTIONS": interface}
-    exec(LOOKS, namespace)
-    module = namespace[kind]()
-    module.config = config
-    assert _transformers.implementation(module) == name
-    monkeypatch.delitem(sys.modules, "transformers")
-    assert _transformers.implementation(module) is None
-
-
-@pytest.mark.parametrize("name", ["eager", "flash_attention_2", None])
-def test_the_name_of_another_attention(config, name):
-    module = SelfAttention(types.SimpleNamespace(_attn_implementation=name), 0.5)
-    assert _transformers.implementation(module) == str(name)
-    module.config = None
-    assert _transformers.implementation(module) == "None"
-
-
-def test_the_functions_of_a_class():
-    class Base(nn.Module):
-        def one(self):
-            pass
-
-    class Derived(Base):
-        number = 3
-
-        @functools.wraps(Base.one)
-        def two(self):
-            pass
-
-    assert list(_transformers.methods(Derived)) == [Base.one, Base.one]
-    assert list(_transformers.methods(nn.Module)) == []
-
-
-def test_a_function_is_put_into_an_interface_once(config):
-    first, second = SelfAttention(config, 0.5), SelfAttention(config, 0.5)
-    convert(first)
-    function = ALL_ATTENTION_FUNCTIONS["sdpa"]
-    convert(second)
-    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is function
-    assert _transformers.is_marked(first)
-    _transformers.unmark(first)
-    assert not _transformers.is_marked(first)
-    _transformers.unmark(first)
-    assert _transformers.is_marked(second)

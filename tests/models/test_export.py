@@ -10,9 +10,9 @@ import torch.nn.functional as F
 
 import torchdropout as td
 from family import First
-from torchdropout import export, nn
+from torchdropout import nn
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.models.export import GraphNode, read, to_eval
+from torchdropout.models.export import read, to_eval
 
 # torch's, of its own LSTM
 pytestmark = pytest.mark.filterwarnings("ignore:The tensor attributes")
@@ -110,19 +110,6 @@ def test_it_computes_what_the_model_does_in_eval(make):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("make", [ours, torchs])
-def test_the_module_of_a_program(make):
-    model = make()
-    module = exported(model).module()
-    assert to_eval(module) is module
-    torch.testing.assert_close(module(X), model.eval()(X))
-
-
-def test_nothing_is_left_of_draws():
-    graph = to_eval(exported(torch.nn.Sequential(nn.Dropout(0.5), nn.GaussianNoise(0.5)))).graph
-    assert [node.op for node in graph.nodes] == ["placeholder", "output"]
-
-
 def test_a_program_is_saved_and_decomposed_afterwards():
     model = torch.nn.Sequential(torch.nn.Linear(6, 6), nn.Dropout(0.5), torch.nn.Dropout(0.5))
     program = to_eval(exported(model))
@@ -294,139 +281,7 @@ def test_a_function_of_which_several_overloads_fit():
 
 # --- What is read ---------------------------------------------------------------------------------
 
-aten = torch.ops.aten
-
 
 def node(stack=None):
     meta = {} if stack is None else {"nn_module_stack": stack}
     return SimpleNamespace(meta=meta)
-
-
-@pytest.mark.parametrize(
-    ("kind", "p", "argument", "is_known", "drops"),
-    [
-        ("aten.dropout", 0.5, "train", True, True),
-        ("aten.dropout", 0.0, "train", True, False),
-        ("aten.batch_norm", None, "training", True, False),
-        ("aten.bernoulli", 0.5, "", False, False),
-        ("aten.rand", None, "", False, False),
-        ("torchdropout.masked_affine", 0.5, "", True, True),
-        ("torchdropout.masked_affine", 0.0, "", True, False),
-        ("torchdropout.noise_affine", None, "", True, True),
-    ],
-)
-def test_what_a_call_is(kind, p, argument, is_known, drops):
-    one = GraphNode(None, node(), kind, p, argument)
-    assert (one.is_known, one.drops) == (is_known, drops)
-
-
-@pytest.mark.parametrize(
-    ("stack", "module", "text"),
-    [
-        (None, "", "aten.rand (node n)"),
-        ({}, "", "aten.rand (node n)"),
-        (
-            {"a": ("", torch.nn.Module), "b": ("layers.0", torch.nn.Module)},
-            "layers.0",
-            "layers.0: aten.rand (node n)",
-        ),
-        ({"a": ("", torch.nn.Module)}, "", "aten.rand (node n)"),
-    ],
-)
-def test_where_a_call_is(stack, module, text):
-    class Node(SimpleNamespace):
-        def __str__(self):
-            return "n"
-
-    one = GraphNode(None, Node(meta=node(stack).meta), "aten.rand")
-    assert (one.module, str(one)) == (module, text)
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(1, "a"), (3, "a, a, a"), (4, "a, a, a and 1 more"), (5, "and 2 more")]
-)
-def test_a_list_of_calls_is_short(count, text):
-    assert export._listed(["a"] * count).endswith(text)
-
-
-def called(target, *args, op="call_function", **kwargs):
-    """What is read of a call with a tensor; None stands for that tensor in `args`."""
-    graph = torch.fx.Graph()
-    x = graph.placeholder("x")
-    args = tuple(x if one is IN else one for one in args)
-    made = graph.create_node(op, target, args, kwargs)
-    graph.output(made)
-    part = torch.fx.GraphModule(torch.nn.Module(), graph)
-    return export._read(part, made)
-
-
-IN = object()
-
-
-@pytest.mark.parametrize(
-    ("target", "args", "expected"),
-    [
-        (aten.dropout.default, (IN, 0.5, True), ("aten.dropout", 0.5, "train", 2, True)),
-        (aten.dropout.default, (IN, 0.5, False), None),
-        (
-            aten.native_dropout.default,
-            (IN, 0.5, None),
-            ("aten.native_dropout", 0.5, "train", 2, True),
-        ),
-        (
-            aten.scaled_dot_product_attention.default,
-            (IN, IN, IN, None, 0.5),
-            ("aten.scaled_dot_product_attention", 0.5, "dropout_p", 4, True),
-        ),
-        (aten.scaled_dot_product_attention.default, (IN, IN, IN, None, 0.0), None),
-        (
-            aten.batch_norm.default,
-            (IN, None, None, IN, IN, True, 0.1, 1e-5, True),
-            ("aten.batch_norm", None, "training", 5, False),
-        ),
-        (aten.batch_norm.default, (IN, None, None, None, None, True, 0.1, 1e-5, True), None),
-        (aten.batch_norm.default, (IN, None, None, IN, IN, False, 0.1, 1e-5, True), None),
-        (aten.bernoulli.default, (IN,), ("aten.bernoulli", None, "", 0, True)),
-        (aten.bernoulli.p, (IN, 0.5), ("aten.bernoulli", 0.5, "", 0, True)),
-        (aten.add.Tensor, (IN, IN), None),
-        (torch.bernoulli, (IN,), ("torch.bernoulli", None, "", 0, True)),
-        (torch.add, (IN, IN), None),
-        (
-            F.dropout,
-            (IN, 0.5, True),
-            ("torch.nn.functional.dropout", 0.5, "training", 2, True),
-        ),
-        (F.dropout, (IN, 0.5, False), None),
-        (F.relu, (IN,), None),
-    ],
-)
-def test_which_calls_depend_on_the_mode_or_are_random(target, args, expected):
-    one = called(target, *args)
-    found = one and (one.kind, one.p, one.argument, one.position, one.is_random)
-    assert found == expected
-
-
-@pytest.mark.parametrize(("name", "is_random"), [("bernoulli_", True), ("add", False)])
-def test_methods_of_tensors(name, is_random):
-    one = called(name, IN, op="call_method")
-    assert (one and one.kind) == (f"Tensor.{name}" if is_random else None)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("bernoulli", True), ("rand", True), ("dropout", True), ("add", False), ("no_such", False)],
-)
-def test_names_of_random_operators(name, expected):
-    assert export._is_random(name) == expected
-
-
-@pytest.mark.parametrize(("has_values", "expected"), [(True, True), (False, False)])
-def test_a_graph_of_operators_is_exported(has_values, expected):
-    graph = torch.fx.Graph()
-    x = graph.placeholder("x")
-    if has_values:
-        x.meta["val"] = torch.ones(1)
-    graph.output(graph.call_function(torch.relu, (x,)))
-    assert export.is_exported(torch.fx.GraphModule(torch.nn.Module(), graph)) == expected
-    assert not export.is_exported(torch.nn.ReLU())
-    assert not export.is_exported(x)

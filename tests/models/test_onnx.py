@@ -160,6 +160,8 @@ def test_masked_affine(table, opset, p, scale, shift, drop_value, strides, dtype
         ((0.5, 2.0, 0.0, 1.0), STRIDES, X, False),
         ((0.5, 2.0, 0.0, 0.0), SHARED, X, False),
         ((0.5, 2.0, 0.0, 0.0), STRIDES, Value(X.tensor, "p_weight"), False),
+        ((0.5, 2.0, 0.0, 0.0), STRIDES, Value(X.tensor, "y", [Value(None, "p_weight")]), False),
+        ((0.5, 2.0, 0.0, 0.0), STRIDES, Value(X.tensor, "y", [Value(None, "p_weight"), X]), True),
     ],
 )
 def test_a_plain_dropout_is_one_node(table, opset, numbers, strides, x, is_plain):
@@ -214,38 +216,3 @@ def test_each_table_notes_keys_of_its_own(opset):
     key = onnx.translation_table()[draw](X, (2,))
     with pytest.raises(ArgumentValueError, match="used once"):
         onnx.translation_table()[use](X, key, 0.5, 2.0, 0.0, 0.0, 0, STRIDES)
-
-
-INPUT, WEIGHT = Value(None, "x"), Value(None, "p_layer_weight")
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (INPUT, False),
-        (WEIGHT, True),
-        (Value(None, "b_mean"), True),
-        (Value(None, "c_table"), True),
-        (Value(None, "y", []), True),
-        (Value(None, "y", [WEIGHT, None]), True),
-        (Value(None, "y", [WEIGHT, INPUT]), False),
-        (Value(None, "y", [Value(None, "z", [WEIGHT]), Value(None, "z", [INPUT])]), False),
-        (Value(None, "y", [Value(None, "z", [WEIGHT]), WEIGHT, WEIGHT]), True),
-    ],
-)
-def test_what_depends_on_weights_alone(value, expected):
-    assert onnx._is_weight(value) == expected
-
-
-def test_a_cycle_of_values_ends():
-    value = Value(None, "y", [WEIGHT])
-    value.inputs.append(value)
-    assert onnx._is_weight(value)
-
-
-@pytest.mark.parametrize(
-    ("strides", "expected"),
-    [((3, 1), False), ((0, 1), True), ((3, 0), True), ((), False), ((Value(None), 1), False)],
-)
-def test_elements_that_share_a_draw(strides, expected):
-    assert onnx._shares(strides) == expected

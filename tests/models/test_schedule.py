@@ -170,10 +170,6 @@ def test_every_rate_of_a_recurrent_layer_in_proportion_to_its_own(kind):
         DropoutScheduler(model, Linear(2))
 
 
-def test_torchs_recurrent_layers_have_one_rate():
-    assert DropoutScheduler(nn.GRU(4, 4, 2, dropout=0.5), Linear(2)).base_ps == [0.5]
-
-
 @pytest.mark.parametrize(
     "amount",
     [
@@ -244,19 +240,6 @@ def test_a_model_that_is_a_dropout_has_a_name_in_states():
     scheduler.step()
     scheduler.load_state_dict({"last_epoch": 0, "base_ps": {"the model": 0.25}})
     assert (scheduler.last_epoch, scheduler.base_ps) == (0, [0.25])
-
-
-@pytest.mark.parametrize(
-    ("base_ps", "says"),
-    [
-        ({"1": 0.4}, r"of the same 2 dropouts, got 1; not in both: \['3'\]"),
-        ({"3": 0.8, "1": 0.4}, "got 2; not in both: the same in another order"),
-        ({"1": 0.4, "5": 0.8}, r"not in both: \['3', '5'\]"),
-    ],
-)
-def test_a_state_of_other_dropouts_says_which(base_ps, says):
-    with pytest.raises(ArgumentValueError, match=says):
-        DropoutScheduler(small(), Late(2)).load_state_dict({"last_epoch": 1, "base_ps": base_ps})
 
 
 def test_given_modules_and_shared_ones_are_taken_once():
@@ -447,7 +430,8 @@ class TestLinearDropPath:
         ("name", "rule"), [("convnext_tiny", "timm"), ("efficientnet_b0", "efficientnet")]
     )
     def test_is_torchvisions_own(self, name, rule):
-        model = getattr(torchvision.models, name)(stochastic_depth_prob=0.4)
+        with torch.device("meta"):
+            model = getattr(torchvision.models, name)(stochastic_depth_prob=0.4)
         paths = [m for m in model.modules() if isinstance(m, torchvision.ops.StochasticDepth)]
         built = [path.p for path in paths]
         assert linear_drop_path(paths, 0.4, rule=rule) == pytest.approx(built)
@@ -471,17 +455,12 @@ class TestLinearDropPath:
         with pytest.raises(ArgumentValueError, match=r"got none in block 0 \(DropPath\), which"):
             linear_drop_path([nameless], 0.5, rule="paper")
 
-    def test_a_path_of_transformers(self):
-        path = of("SwinDropPath", "transformers.models.swin", drop_prob=0.1)
-        assert linear_drop_path([path], 0.5, rule="paper") == [0.5]
-        assert path.drop_prob == 0.5
-
 
 def test_compiled_it_acts_as_eager():
     """Each new p counts; how often that compiles is in docs/family/schedule.md."""
     torch._dynamo.reset()
     model, x = small()[:2], torch.randn(4, 8)
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
     scheduler = DropoutScheduler(compiled, Linear(3))
     for _ in range(4):
         torch.manual_seed(0)

@@ -1,7 +1,5 @@
 """The benchmark of Monte-Carlo dropout: its instrument, and a small run."""
 
-import json
-
 import pytest
 import torch
 from torch import nn
@@ -50,30 +48,3 @@ def test_buffers_that_change_are_counted(bench, monkeypatch):
     assert bench.reached(make, x, "all") == (1, 0, "")
     monkeypatch.setattr(bench, "_of_loop", in_training)
     assert bench.reached(make, x, "all") == (1, 3, "")
-
-
-def test_the_tables_have_a_row_a_model_and_name_the_fastest_peer(bench, tmp_path, monkeypatch):
-    row = {"model": "m", "all": 8, "baal": {"on": 2, "buffers": 0, "said": ""}}
-    row["torch-uncertainty"] = {"on": 0, "buffers": 0, "said": "No dropout module found"}
-    row["lightning-uq-box"] = {"on": 8, "buffers": 3, "said": ""}
-    row["torchdropout"] = {"on": 8, "buffers": 0, "said": ""}
-    seconds = {"torchdropout": 0.1, bench.FORWARD: 0.05, "loop": 0.8, "baal": 0.3, "other": 0.2}
-    seconds = {name: [each] * 3 for name, each in seconds.items()}
-    about = {"versions": "a 1.0", "machine": bench.machine.record(), "threads": 2}
-    found = {
-        "sites": {"rows": [row], **about},
-        "speed": {"rows": [{"model": "m", "passes": 20, "seconds": seconds}], **about},
-    }
-    page = tmp_path / "mc.md"
-    page.write_text("before\n<!-- sites: benchmarks/mc.py -->\nold\n<!-- end of sites -->\nafter\n"
-                    "<!-- speed: benchmarks/mc.py --><!-- end of speed -->\n")  # fmt: skip
-    out = tmp_path / "mc.json"
-    out.write_text(json.dumps(found))
-    monkeypatch.setattr(bench, "PAGE", page)
-    bench.main(["page", "--out", str(out)])
-    text = page.read_text()
-    assert "| m | 8 | 2 | refused | 8, 3 buffers | 8 |" in text
-    assert "| m | 20 | 100 ms | 50 ms | other | 2 [2, 2] | 8 [8, 8] |" in text
-    assert "old" not in text
-    assert text.startswith("before")
-    assert "after" in text

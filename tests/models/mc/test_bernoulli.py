@@ -22,9 +22,9 @@ class PerRow(nn.Module):
         return x * x.new_empty(size).bernoulli_(self.keep)
 
 
-@pytest.mark.parametrize("keep", [0.25, 0.9])
-@pytest.mark.parametrize("dim", [0, 1])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("keep", "dim", "dtype"), [(0.25, 0, torch.float32), (0.9, 1, torch.float64)]
+)
 def test_passes_in_one_forward_have_the_masks_of_a_loop(keep, dim, dtype, monkeypatch):
     model = PerRow(keep, dim).eval()
     x = torch.ones(3, 3, 4, dtype=dtype)

@@ -4,11 +4,9 @@ import json
 import subprocess
 import sys
 
-import click
 import pytest
 
 from torchdropout.cli import run
-from torchdropout.cli.mc import _dims
 
 SOURCE = """
 import torch
@@ -115,11 +113,6 @@ def test_text(capsys):
     assert capsys.readouterr().out == TEXT
     assert mc_plan("model.py:make", "-q") == 0
     assert capsys.readouterr().out == TEXT.splitlines()[-1] + "\n"
-
-
-def test_a_module_of_a_package(capsys):
-    assert mc_plan("torchvision.models:squeezenet1_1", "--input", "2x3x64x64") == 0
-    assert "classifier.0 #0  dropout  0.5  its call\n" in capsys.readouterr().out
 
 
 def test_json(capsys):
@@ -248,28 +241,6 @@ def test_where_the_samples_lie(capsys):
     ):
         assert mc_plan("model.py:folds", "--batch-dims", dims) == 2
         assert words in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ([], {}),
-        (["a.b=1"], {"a.b": 1}),
-        (["=0", "a=-2"], {"": 0, "a": -2}),
-        (["a=b#1=3"], {"a=b#1": 3}),
-        (["a=1,alternating"], {"a": (1, "alternating")}),
-        (["a=1,"], {"a": (1, "")}),
-        (["a=1", "a=2"], {"a": 2}),
-    ],
-)
-def test_dimensions_are_read(given, expected):
-    assert _dims(given) == expected
-
-
-@pytest.mark.parametrize("text", ["", "a", "a=", "a=b", "a=--1", "a=1.0", "a=,alternating", "1"])
-def test_what_is_not_a_dimension(text):
-    with pytest.raises(click.BadParameter, match="Expected PATH=DIM or PATH=DIM,alternating, got"):
-        _dims([text])
 
 
 def test_inputs_that_depend_on_their_batch(capsys):

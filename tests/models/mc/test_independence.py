@@ -70,13 +70,6 @@ class Centred(Part):
         return self.drop(self.lin(x) - x.mean(0))
 
 
-class Twice(Part):
-    """Two rows for each input, one of which is far from the other."""
-
-    def forward(self, x):
-        return self.drop(torch.cat([self.lin(x), 2 * x])).unflatten(0, (2, -1)).sum(0)
-
-
 class OneByOne(Part):
     def forward(self, x):
         return torch.stack([self.drop(self.lin(one)) for one in x])
@@ -142,18 +135,6 @@ def test_inputs_that_move_are_followed_by_a_function():
     expect_the_same(model, X, batch_dims={"drop": lambda call: orders[-1]})
     model = seeded(OneByOne)
     expect_the_same(model, X, batch_dims={"drop": lambda call: call.number})
-
-
-def test_inputs_that_alternate_are_found():
-    expect_the_same(seeded(Twice), X)
-
-
-def test_a_plan_says_that_inputs_are_independent():
-    plan = mc.plan(torch.nn.Sequential(torch.nn.Dropout(0.5)).eval(), X)
-    assert plan.trial == SAME
-    assert str(plan).splitlines()[-2] == SAME
-    assert not plan.mixing
-    assert plan.to_dict()["trial"] == SAME
 
 
 def test_the_trial_is_of_the_sites_that_are_on():

@@ -3,7 +3,6 @@
 import collections
 import copy
 import pickle
-import re
 import sys
 import threading
 import types
@@ -17,8 +16,6 @@ from stochastic import Gated, Last, Noise, encoder, limit, mlp, seeded, state_of
 from torchdropout import mc
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
 from torchdropout.models.mc import _predictor
-from torchdropout.models.mc._batch import Batch
-from torchdropout.models.mc._predictor import _alike, _arguments, _Batching, _runs
 
 X = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -76,7 +73,7 @@ def test_a_regression():
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("max_batch", [None, 1, 4, 13, 24])
+@pytest.mark.parametrize("max_batch", [None, 4, 13])
 def test_the_same_however_it_is_computed(strategy, max_batch):
     model = classifier()
     made = mc.MCDropout(model, 7, strategy=strategy, max_batch=max_batch, keep_samples=True)
@@ -88,7 +85,7 @@ def test_the_same_however_it_is_computed(strategy, max_batch):
     torch.testing.assert_close(mc.Result.cat(parts).samples, r.samples[:, [5, 2]], **CLOSE)
 
 
-@pytest.mark.parametrize("max_batch", [1, 4, 13])
+@pytest.mark.parametrize("max_batch", [1, 13])
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_no_forward_has_more_rows_than_allowed(max_batch, strategy):
     rows = []
@@ -100,14 +97,6 @@ def test_no_forward_has_more_rows_than_allowed(max_batch, strategy):
     assert max(rows) <= max_batch
 
 
-def test_nor_has_a_forward_of_the_plan():
-    rows = []
-    model = classifier()
-    model[3].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
-    mc.MCDropout(model, 7, max_batch=4)(X)
-    assert max(rows) == 4
-
-
 def test_any_order_of_inputs():
     model = classifier()
     made = mc.MCDropout(model, 5, keep_samples=True)
@@ -117,18 +106,6 @@ def test_any_order_of_inputs():
     assert r.index.tolist() == order
     torch.testing.assert_close(r.samples, whole.samples[:, order], **CLOSE)
     assert torch.equal(made(X[3:], index=torch.tensor([3, 4, 5])).index, torch.arange(3, 6))
-
-
-def test_masks_bit_for_bit_in_every_strategy():
-    model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Flatten()).eval()
-    x = torch.ones(6, 4, 8)
-    expected = samples(model, x, 5)
-    for strategy in STRATEGIES:
-        for most in (None, 4, 12):
-            made = mc.MCDropout(
-                model, 5, task="regression", strategy=strategy, max_batch=most, keep_samples=True
-            )
-            assert torch.equal(made(x).samples, expected)
 
 
 def test_what_lies_before_the_first_draw_is_computed_once():
@@ -316,7 +293,7 @@ class OfTokens(torch.nn.Module):
         return self.second(y)
 
 
-@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
 def test_a_mask_that_was_ignored_so_far(dtype):
     """The passes that a draw makes have more rows than the mask has."""
     model, x = seeded(OfTokens), X[:, None].repeat(1, 5, 1)
@@ -377,7 +354,7 @@ def test_all_inputs_share_masks():
 
 
 @pytest.mark.parametrize("strategy", ["loop", "auto"])
-@pytest.mark.parametrize("drop", [torch.nn.Dropout, td.nn.Dropout, td.nn.Dropout1d])
+@pytest.mark.parametrize("drop", [torch.nn.Dropout, td.nn.Dropout1d])
 def test_which_sites_and_other_rates(drop, strategy):
     model = torch.nn.Sequential(drop(0.5), Gated()).eval()
     options = {"exclude": "1", "p": 0.25, "keep_samples": True, "strategy": strategy}
@@ -387,13 +364,6 @@ def test_which_sites_and_other_rates(drop, strategy):
     share = (found == 0).double().mean()
     assert abs(share - 0.25) < 5 * (0.25 * 0.75 / found.numel()) ** 0.5
     assert [site.selected for site in made.plan().sites] == [True, False]
-
-
-def test_what_has_another_shape_or_dtype_is_another_result():
-    x = torch.ones(2, 3)
-    assert _predictor._alike(x, x * (1 + 1e-6))
-    for other in (x * 1.01, x[:, :2], x.double(), x.int()):
-        assert not _predictor._alike(x, other)
 
 
 def test_the_target_is_that_of_the_data_set():
@@ -568,11 +538,11 @@ class Elsewhere(torch.Tensor):
         return args[0].x.to(kwargs["device"])
 
 
-@pytest.mark.parametrize("name", loaders())
-def test_batches_of_a_loader_go_to_the_device_of_the_model(name):
+def test_batches_of_a_loader_go_to_the_device_of_the_model():
     made = mc.MCDropout(classifier(), 5)
-    moved = torch.utils._pytree.tree_map_only(torch.Tensor, Elsewhere, [*loaders()[name]])
-    torch.testing.assert_close(made.predict(moved).mean, made(X).mean)
+    for loader in loaders().values():
+        moved = torch.utils._pytree.tree_map_only(torch.Tensor, Elsewhere, [*loader])
+        torch.testing.assert_close(made.predict(moved).mean, made(X).mean)
 
 
 @pytest.mark.parametrize("where", ["meta", "two"])
@@ -658,16 +628,6 @@ def test_the_arguments_are_as_before(strategy):
     assert set((r.samples / (X + 1)).round(decimals=2).unique().tolist()) == {0.0, 2.0}
 
 
-def test_dropout_in_place_whose_result_is_not_used():
-    class Statement(torch.nn.Module):
-        def forward(self, x):
-            torch.nn.functional.dropout(x, 0.5, self.training, True)
-            return x * 1
-
-    made = mc.MCDropout(Statement().eval(), 9, task="regression", strategy="loop")
-    assert (made(X).variance > 0).double().mean() > 0.9
-
-
 class InPlace(torch.nn.Module):
     """Changes its input."""
 
@@ -729,7 +689,7 @@ def test_threads_share_a_model():
 
     def predict(which):
         try:
-            for _ in range(5):
+            for _ in range(2):
                 mc.MCDropout(model, 10, seed=which).plan(X)
                 found.append((which, made[which](X).mean))
         except Exception as error:
@@ -745,14 +705,6 @@ def test_threads_share_a_model():
     assert state_of(model) == before
 
 
-def test_a_compiled_function_that_predicts():
-    """The compiler would have computed the passes without draws."""
-    for made in (mc.MCDropout(classifier(), 5, keep_samples=True) for _ in range(2)):
-        expected = mc.MCDropout(made.model, 5, keep_samples=True)(X).samples
-        predict = torch.compile(lambda x, made=made: made(x).samples, backend="eager")
-        assert torch.equal(predict(X), expected)
-
-
 def test_copies_predict_the_same():
     made = mc.MCDropout(classifier(), 5)
     expected = made(X).mean
@@ -761,19 +713,10 @@ def test_copies_predict_the_same():
         assert torch.equal(other(X).mean, expected)
 
 
-def test_nothing_is_left_behind():
-    model = torch.nn.Sequential(torch.nn.BatchNorm1d(8), Gated(), torch.nn.Linear(8, 3)).eval()
-    before = state_of(model)
-    made = mc.MCDropout(model, 4)
-    made(X)
-    assert state_of(model) == before
-    made(X.requires_grad_(False))
-    assert all(p.grad is None for p in model.parameters())
-    assert not made(X).mean.requires_grad
-
-
-@pytest.mark.parametrize("error", [ZeroDivisionError("oh"), KeyboardInterrupt()], ids=repr)
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    ("error", "strategy"),
+    [(ZeroDivisionError("oh"), "auto"), (KeyboardInterrupt(), "repeat"), (KeyError(), "loop")],
+)
 def test_however_it_ends_everything_is_as_before(error, strategy):
     calls = []
 
@@ -783,9 +726,7 @@ def test_however_it_ends_everything_is_as_before(error, strategy):
             raise error
 
     model = torch.nn.Sequential(Gated(), torch.nn.Linear(8, 3)).eval()
-    made = mc.MCDropout(
-        model, 7, strategy="repeat" if strategy == "expand" else strategy, max_batch=6
-    )
+    made = mc.MCDropout(model, 7, strategy=strategy, max_batch=6)
     made.plan(X)
     model[1].register_forward_pre_hook(fail)
     before = state_of(model)
@@ -795,16 +736,13 @@ def test_however_it_ends_everything_is_as_before(error, strategy):
 
 
 @pytest.mark.parametrize(
-    ("error", "text"),
+    ("strategy", "error", "text"),
     [
-        (torch.OutOfMemoryError, "CUDA out of memory."),
-        (RuntimeError, "DefaultCPUAllocator: not enough memory: you tried to allocate"),
-        (RuntimeError, "DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
-        (RuntimeError, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
-        (MemoryError, ""),
+        ("repeat", torch.OutOfMemoryError, "CUDA out of memory."),
+        ("expand", RuntimeError, "DefaultCPUAllocator: not enough memory: you tried to allocate"),
+        ("auto", MemoryError, ""),
     ],
 )
-@pytest.mark.parametrize("strategy", ["repeat", "expand", "auto"])
 def test_out_of_memory_halves_the_passes_of_a_forward(error, text, strategy):
     model = classifier()
     made = mc.MCDropout(model, 16, strategy=strategy, keep_samples=True)
@@ -835,27 +773,15 @@ def test_out_of_memory_halves_the_passes_of_a_forward(error, text, strategy):
         made(X)
 
 
-@pytest.mark.parametrize(("most", "tried"), [(3, (8, 4, 16, 8, 4)), (1, (8, 4, 2, 16, 8, 4, 2))])
-def test_out_of_memory_with_the_passes_of_one_input(most, tried):
-    """Those by which the size of a forward is measured."""
-    model = classifier()
-    made = mc.MCDropout(model, 16, strategy="repeat", keep_samples=True)
-    expected = made(X[:1])
-    made = mc.MCDropout(model, 16, strategy="repeat", keep_samples=True)
-    made.plan(X[:1])
-    limit(model, most)
-    with pytest.warns(RuntimeWarning) as said:
-        r = made(X[:1])
-    assert {one.filename for one in said} == {__file__}
-    assert [str(one.message) for one in said] == [
-        f"Out of memory with {n} passes in a forward: continuing with {n // 2}." for n in tried
-    ]
-    torch.testing.assert_close(r.samples, expected.samples, **CLOSE)
-
-
-@pytest.mark.parametrize("task", ["classification", "regression"])
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("index", [3, [9, 8, 1, 2, 3, 4]])
+@pytest.mark.parametrize(
+    ("strategy", "task", "index"),
+    [
+        ("loop", "classification", 3),
+        ("repeat", "regression", 3),
+        ("expand", "regression", [9, 8, 1, 2, 3, 4]),
+        ("auto", "classification", [9, 8, 1, 2, 3, 4]),
+    ],
+)
 def test_out_of_memory_with_one_pass_divides_the_batch(strategy, index, task):
     options = {"strategy": strategy, "task": task, "keep_samples": True}
     model = classifier()
@@ -880,10 +806,9 @@ def test_out_of_memory_with_one_pass_divides_the_batch(strategy, index, task):
     made(X, index=index)  # without a warning: it is remembered
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_out_of_memory_with_one_pass_of_one_input_is_an_error(strategy):
+def test_out_of_memory_with_one_pass_of_one_input_is_an_error():
     model = classifier()
-    made = mc.MCDropout(model, 4, strategy=strategy)
+    made = mc.MCDropout(model, 4)
     made.plan(X)
     limit(model[3], 0)
     with (
@@ -891,16 +816,6 @@ def test_out_of_memory_with_one_pass_of_one_input_is_an_error(strategy):
         pytest.warns(RuntimeWarning, match="continuing with"),
     ):
         made(X)
-
-
-def test_a_loop_keeps_few_outputs_at_once():
-    chunks = []
-    made = mc.MCDropout(classifier(), 20, strategy="loop")
-    run = made._run
-    made._run = lambda *args: chunks.append(run(*args)) or chunks[-1]
-    for _ in range(2):
-        made(X)
-    assert [len(chunk) for chunk in chunks] == 2 * [7, 7, 6]
 
 
 @pytest.mark.parametrize("strategy", ["expand", "repeat"])
@@ -918,71 +833,6 @@ def test_a_forward_has_as_many_passes_as_its_largest_result_has_room_for(monkeyp
     assert [how.passes for how in made._batchings.values()] == [
         4
     ]  # 12 in three chunks of at most 5
-
-
-@pytest.mark.parametrize("width", [8, 1, 0])
-@pytest.mark.parametrize(("device", "room"), [("cpu", 8 * 2**20), ("meta", 2**30)])
-def test_the_room_of_a_forward(device, room, width):
-    """That of the largest result, in float32."""
-    model = torch.nn.Sequential(torch.nn.Dropout(0.5)).eval()
-    made, x = mc.MCDropout(model, 12, task="regression"), X[:, :width]
-    made.plan(x)
-    batch = Batch((x.to(device),), {}, 0, 6)
-    assert made._that_fit(batch, 0, _Batching("repeat", 8)) == room // (6 * max(width, 1) * 4)
-
-
-class Trunk(torch.nn.Module):
-    """The same for all passes up to the draw, whose result is as large as one before it or not."""
-
-    def __init__(self, large):
-        super().__init__()
-        self.large = large
-
-    def forward(self, x):
-        y = (x[:, :, None] * torch.ones(64)).flatten(1)
-        y = y if self.large else y.unflatten(1, (-1, 64)).mean(-1)
-        return torch.nn.functional.dropout(y, 0.5, self.training).mean(-1, keepdim=True)
-
-
-class Narrows(torch.nn.Module):
-    """Its largest tensor is its input."""
-
-    def forward(self, x):
-        return torch.nn.functional.dropout(x.mean(-1, keepdim=True), 0.5, self.training)
-
-
-@pytest.mark.parametrize(
-    ("model", "strategy", "passes"),
-    [
-        (Trunk(False), "expand", 12),
-        (Trunk(True), "expand", 1),
-        (Narrows(), "expand", 12),
-        (Narrows(), "repeat", 6),
-    ],
-)
-def test_what_comes_before_the_passes_takes_no_room_of_theirs(monkeypatch, model, strategy, passes):
-    room = 6 * 8 * (64 if isinstance(model, Trunk) else 6)
-    monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", room)
-    made = mc.MCDropout(model.eval(), 12, strategy=strategy, task="regression")
-    made(X)
-    assert [how.passes for how in made._batchings.values()] == [passes]
-
-
-def test_the_largest_result_of_the_passes_is_no_view():
-    scope = types.SimpleNamespace(expanded=False)
-    with _predictor._Largest(scope) as largest:
-        sizes = [largest.size]
-        for expanded, call in (
-            (False, lambda: X + 1),
-            (True, lambda: X.expand(9, *X.shape)),
-            (True, lambda: X[:2].max(0)),  # two tensors
-            (True, lambda: X + 1),
-            (True, lambda: X.sum()),
-        ):
-            scope.expanded = expanded
-            call()
-            sizes.append(largest.size)
-    assert sizes == [0, 0, 0, X[0].numel(), X.numel(), X.numel()]
 
 
 class Attends(torch.nn.Module):
@@ -1023,6 +873,7 @@ def test_attention_in_blocks_has_no_square(monkeypatch, strategy, p, few, passes
     ("options", "error", "message"),
     [
         ({"n_samples": 0}, ArgumentValueError, "`n_samples` to be 1 or more, got n_samples=0"),
+        ({"n_samples": None}, ArgumentTypeError, "1 or more"),
         ({"n_samples": 2.0}, ArgumentTypeError, "`n_samples` to be an integer, 1 or more"),
         ({"max_batch": 0}, ArgumentValueError, "`max_batch` to be 1 or more"),
         ({"max_batch": "all"}, ArgumentTypeError, "`max_batch` to be an integer"),
@@ -1120,27 +971,6 @@ def test_bad_batches():
         mc.Result.cat([made(X), made(X)])
 
 
-def test_within_a_scope():
-    model = mlp().eval()
-    made = mc.MCDropout(model, 2)
-    for _ in range(2):
-        with mc.active(model), pytest.raises(ArgumentValueError, match="no scope of this model"):
-            made(X)
-        made(X)
-
-
-def test_a_batch_that_no_draw_follows():
-    class Pairs(torch.nn.Module):
-        def forward(self, x):
-            return torch.nn.functional.dropout(x[:, None] * x, 0.5, False)[:, 0]
-
-    model = Pairs().eval()
-    for strategy in STRATEGIES:
-        with pytest.raises(SiteError, match=r"one input each.* 0 and 1 of its draws both"):
-            mc.MCDropout(model, 4, strategy=strategy)(X)
-    assert not any(module.training for module in model.modules())
-
-
 # --- Draws that take no other rate -------------------------------------------------------------
 
 
@@ -1149,13 +979,6 @@ class Masked(torch.nn.Module):
 
     def forward(self, x):
         return x * td.keep_mask(x.shape, 0.5) * 2 if self.training else x
-
-
-def test_a_mask_without_an_input():
-    predictor = mc.MCDropout(Masked().eval(), 4, task="regression", keep_samples=True)
-    samples = predictor(torch.ones(6, 8)).samples
-    assert set(samples.unique().tolist()) == {0.0, 2.0}
-    assert not torch.equal(samples[0], samples[1])
 
 
 @pytest.mark.parametrize(
@@ -1216,67 +1039,7 @@ def test_a_table_of_as_many_rows_as_inputs(name, both):
             torch.testing.assert_close(found, expected[:, order], **CLOSE)
 
 
-def test_a_table_that_may_come_first():
-    """The inputs are those of the first argument that is not shared."""
-    model = Reads(lambda table, x: x + table.mean()).eval()
-    made = of_values(model, shared=("x",), include="other")
-    model.both = True
-    r = made(torch.ones(2, 8), X)
-    assert r.samples.shape == (20, 6, 8)
-    torch.testing.assert_close(made(torch.ones(2, 8), X[2:], index=2).samples, r.samples[:, 2:])
-    with torch.no_grad(), mc.active(model, shared=("x",), include="other"):
-        torch.testing.assert_close(model(torch.ones(2, 8), X), r.samples[0], **CLOSE)
-
-
-def test_a_first_argument_that_no_draw_follows():
-    """A table that all inputs read would say how many there are, and all had one mask."""
-
-    class First(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.drop = torch.nn.Dropout(0.5)
-
-        def forward(self, table, x):
-            return self.drop(x) @ table.T
-
-    model, table = First().eval(), TABLE[:4]
-    message = (
-        r"follows the argument 'x', and nothing follows the argument 'table', .* "
-        r"pass shared=\('table',\) if all samples share it, and shared=\('x',\)"
-    )
-    for most in (None, 3):
-        with pytest.raises(SiteError, match=message):
-            of_values(model, max_batch=most)(table, X)
-    assert re.search(message, str(mc.plan(model, table, X)))
-    with mc.active(model), pytest.raises(SiteError, match=message):
-        model(table, X)
-    message = r"\('x',\) if all inputs share that argument, \('table',\) if they share that one"
-    with pytest.raises(ArgumentValueError, match=message):  # of as many rows
-        of_values(model)(TABLE, X)
-    made = of_values(model, shared=("table",))
-    samples = made(table, X).samples
-    torch.testing.assert_close(made(table, X[2:], index=2).samples, samples[:, 2:], **CLOSE)
-
-
-@pytest.mark.parametrize("unread", ["labels", "ids"])
-def test_a_second_argument_with_a_row_each_needs_no_word(unread):
-    """It has no effect, or the forward fails with another number of rows."""
-
-    class Takes(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.drop = torch.nn.Dropout(0.5)
-
-        def forward(self, x, labels=None, ids=None):
-            return self.drop(x) if ids is None else self.drop(x) * ids
-
-    model, other = Takes().eval(), torch.arange(6.0)[:, None]
-    made = of_values(model, max_batch=4)
-    assert made(X, **{unread: other}).samples.shape == (20, 6, 8)
-    assert made.plan().undecided == ()
-
-
-@pytest.mark.parametrize("sizes", [(7, 7, 5), (5, 7), (1, 5), (5, 1)])
+@pytest.mark.parametrize("sizes", [(7, 5), (1, 5)])
 def test_a_mask_of_positions_is_not_divided(sizes):
     """It is told apart by the forward that fails, and stays so where its size is the batch's."""
     model = encoder().eval()
@@ -1314,6 +1077,9 @@ def test_an_argument_of_one_row_with_one_input():
 def test_a_plan_names_an_argument_that_may_be_shared():
     plan = mc.plan(Reads(READS["product"]).eval(), X, TABLE)
     assert plan.undecided == ("table",)
+    message = r"`shared` to be \('table',\) if all inputs share that argument, \('x',\) if they"
+    with pytest.raises(ArgumentValueError, match=message):
+        of_values(Reads(READS["product"]).eval())(X, TABLE)
     assert "Nothing shows whether the argument 'table' has a row" in str(plan)
     for shared in ((), ("table",)):
         assert mc.plan(Reads(READS["product"]).eval(), X, TABLE, shared=shared).undecided == ()
@@ -1335,12 +1101,6 @@ class TimeFirst(torch.nn.Module):
     def forward(self, x):
         steps = x.transpose(0, 1)
         return self.drop(steps.reshape(-1, x.shape[2])).view_as(steps).transpose(0, 1)
-
-
-@pytest.mark.parametrize("x", [torch.randn(1, 3, 4), torch.ones(6, 3, 4)])
-def test_inputs_that_alternate_are_found_with_one_input_or_equal_ones(x):
-    plan = mc.plan(TimeFirst().eval(), x)
-    assert plan.found[plan.sites[0].id].place.batch.alternating
 
 
 class Ones(TimeFirst):
@@ -1371,143 +1131,3 @@ def test_inputs_that_alternate_as_the_caller_says(make, strategy):
         assert torch.equal(
             torch.stack([model(x[2:]) for _ in range(len(expected))]), expected[:, 2:]
         )
-
-
-def test_a_dimension_of_the_inputs_that_does_not_fit():
-    message, x = r"got 1 for 'drop' at drop #0 \(dropout\)", torch.randn(5, 3, 4)
-    for dims, error, words in (
-        ({"drop": 1}, ArgumentValueError, message),
-        ({"dorp": 0}, ArgumentValueError, r"paths of modules that draw \('drop#0'\)"),
-        (["drop"], ArgumentTypeError, "`batch_dims` to be a mapping"),
-    ):
-        model = TimeFirst().eval()
-        before = state_of(model)
-        with pytest.raises(error, match=words):
-            mc.plan(model, x, batch_dims=dims)
-        with pytest.raises(error, match=words):
-            mc.MCDropout(model, batch_dims=dims, task="regression")(x)
-        with pytest.raises(error, match=words), mc.active(model, batch_dims=dims):
-            model(x)
-        assert state_of(model) == before
-
-
-# --- Parts of a prediction ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("numbers", "runs"),
-    [
-        ([], []),
-        ([5], [(0, 1)]),
-        ([0, 1, 2], [(0, 3)]),
-        ([0, 1, 5, 6, 2], [(0, 2), (2, 4), (4, 5)]),
-        ([3, 2, 1], [(0, 1), (1, 2), (2, 3)]),
-    ],
-)
-def test_runs_of_numbers(numbers, runs):
-    assert list(_runs(numbers)) == runs
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        ([1.0, 2.0], [1.0, 2.0], True),
-        ([1.0, 2.0], [1.0, 2.0001], True),
-        ([1.0, 2.0], [1.0, 2.001], False),
-        ([0.0], [1e-4], True),
-        ([0.0], [2e-4], False),
-        ([float("nan")], [float("nan")], True),
-        ([1], [1], True),
-        ([1], [2], False),
-        ([1], [1.0], False),
-        ([1.0], [1.0, 1.0], False),
-    ],
-)
-def test_samples_that_are_alike(one, other, expected):
-    assert _alike(torch.tensor(one), torch.tensor(other)) is expected
-
-
-@pytest.mark.parametrize(
-    ("item", "args", "kwargs"),
-    [
-        (X, (X,), {}),
-        ((X, 3), (X,), {}),
-        ([X], (X,), {}),
-        ({"x": X}, (), {"x": X}),
-        (({"x": X}, 3), (), {"x": X}),
-    ],
-)
-def test_arguments_in_an_item_of_a_loader(item, args, kwargs):
-    assert _arguments(item) == (args, kwargs)
-
-
-@pytest.mark.parametrize("item", [3, (), [], (3, X), ((X,),), "x"])
-def test_items_without_arguments(item):
-    with pytest.raises(ArgumentTypeError, match="tuples that begin with one, got loader="):
-        _arguments(item)
-
-
-@pytest.mark.parametrize(
-    ("batch_dim", "shape", "dim"),
-    [
-        (0, (6, 3), 0),
-        (0, (3, 6), None),
-        (1, (3, 6), 1),
-        (1, (6, 3), 0),
-        (1, (6,), 0),
-        (2, (3, 6), None),
-    ],
-)
-def test_the_dimension_of_the_inputs_in_an_output(batch_dim, shape, dim):
-    predictor = mc.MCDropout(mlp().eval(), 2, batch_dim=batch_dim)
-    if dim is None:
-        with pytest.raises(SiteError, match="Expected an output of 6 inputs along dimension"):
-            predictor._dim_of(torch.ones(shape), 6)
-    else:
-        assert predictor._dim_of(torch.ones(shape), 6) == dim
-
-
-@pytest.mark.parametrize(
-    ("strategy", "n_samples", "max_batch", "way", "passes"),
-    [
-        ("auto", 1, None, "loop", 1),
-        ("expand", 1, None, "expand", 1),
-        ("auto", 10, 7, "loop", 1),
-        ("repeat", 10, 7, "repeat", 1),
-        ("auto", 10, 8, "expand", 2),
-        ("auto", 10, 12, "expand", 3),  # in four forwards, of three at most
-        ("auto", 10, 16, "expand", 4),
-        ("auto", 9, 16, "expand", 3),
-        ("auto", 10, 100, "expand", 10),
-        ("auto", 10, None, "expand", 1),  # not even one fits
-    ],
-)
-def test_how_many_passes_share_a_forward(strategy, n_samples, max_batch, way, passes, monkeypatch):
-    predictor = mc.MCDropout(mlp().eval(), n_samples, strategy=strategy, max_batch=max_batch)
-    monkeypatch.setattr(predictor, "_quicker", lambda *_: iter([_Batching("expand", 2)]))
-    if max_batch is None:
-        monkeypatch.setattr(predictor, "_that_fit", lambda *_: 0)
-    found = predictor._choose(Batch((torch.ones(4, 8),), {}, 0, 4), 0, set())
-    assert (found.strategy, found.passes) == (way, passes)
-
-
-@pytest.mark.parametrize(
-    ("paths", "expansions"),
-    [
-        ([], []),
-        ([("", True)], []),
-        ([("a.b.c", True)], ["a.b.c", "a.b", "a"]),
-        ([("d", False), ("a.b", True), ("e", True)], ["a.b", "a"]),
-    ],
-)
-def test_modules_around_the_first_draw(paths, expansions):
-    predictor = mc.MCDropout(mlp().eval(), 2)
-    planned = [types.SimpleNamespace(path=path, selected=selected) for path, selected in paths]
-    predictor._plan = types.SimpleNamespace(sites=planned)
-    assert [expansion.path for expansion in predictor._expansions()] == expansions
-
-
-@pytest.mark.parametrize("options", [{"n_samples": None}, {"n_samples": 0}, {"max_batch": 0}])
-def test_numbers_of_passes_and_rows(options):
-    with pytest.raises((ArgumentTypeError, ArgumentValueError), match="1 or more"):
-        mc.MCDropout(mlp().eval(), **options)

@@ -4,12 +4,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
 from torchdropout.models.mc import ClassificationStatistics, RegressionStatistics
-from torchdropout.models.mc._statistics import _equal
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -85,15 +84,6 @@ class TestClassification:
         assert r.n_samples == 40
         assert r.mean.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
 
-    @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-    def test_probabilities_of_any_dtype_are_divided_by_their_sum(self, dtype):
-        p = torch.randn(30, 5, 1000, generator=generator()).softmax(-1).to(dtype)
-        r = ClassificationStatistics(outputs="probabilities").update(p).result()
-        wide = p.double()
-        expected = direct_classes(wide / wide.sum(-1, keepdim=True), 1)
-        compare(r, expected, rtol=1e-6, atol=1e-6)
-        torch.testing.assert_close(r.mean.sum(1), torch.ones(5, dtype=r.mean.dtype))
-
     def test_what_a_sure_and_an_unsure_model_come_to(self):
         sure = torch.tensor([[[100.0, 0.0]], [[0.0, 100.0]]])  # each pass sure, they disagree
         unsure = torch.zeros(2, 1, 2)
@@ -160,8 +150,7 @@ class TestRegression:
         tight = 1e-12 if dtype == torch.float64 else 1e-6
         compare(statistics.result(), direct_values(y, noise, target), rtol=tight, atol=tight)
 
-    @pytest.mark.parametrize("size", [1, 100, 10_000])
-    @pytest.mark.parametrize("offset", [0.0, 1e4, 1e9])
+    @pytest.mark.parametrize(("size", "offset"), [(10_000, 0.0), (10, 1e4), (100, 1e9)])
     def test_the_variance_of_ten_thousand_passes_far_from_zero(self, size, offset):
         y = torch.randn(10_000, 3, generator=generator(), dtype=torch.float64) + offset
         r = stream(RegressionStatistics(), *y.split(size)).result()
@@ -170,7 +159,7 @@ class TestRegression:
         torch.testing.assert_close(r.variance, expected, rtol=1e-12, atol=rounding)
         torch.testing.assert_close(r.mean, (y - y[0]).mean(0) + y[0], rtol=1e-14, atol=1e-14)
 
-    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
     def test_outputs_of_16_bits_far_from_zero(self, dtype):
         y = (1000 + torch.randn(10_000, 4, generator=generator())).to(dtype)
         r = stream(RegressionStatistics(), *y.split(50)).result()
@@ -183,12 +172,6 @@ class TestRegression:
         r = stream(statistics, *y.split(33)).result()
         expected = -0.5 * 10 * torch.tensor([100.0**2, 1.0]) + 0.5 * math.log(10 / (2 * math.pi))
         torch.testing.assert_close(r.log_density, expected)
-
-    def test_without_the_noise_the_variance_is_that_of_the_passes(self):
-        r = RegressionStatistics().update(torch.tensor([[1.0], [3.0]])).result()
-        assert r.variance.tolist() == r.epistemic_variance.tolist() == [1.0]
-        assert not hasattr(r, "aleatoric_variance")
-        assert not hasattr(r, "log_density")
 
     def test_a_pass_that_is_not_finite_reaches_its_own_input_and_no_other(self):
         y = torch.zeros(4, 3)
@@ -206,6 +189,7 @@ def splits(draw):
 
 
 class TestOrder:
+    @settings(max_examples=30)
     @given(splits(), st.sampled_from([0.0, 1e6]))
     def test_chunks_in_any_order_and_any_accumulator(self, case, offset):
         sizes, order, place, seed = case
@@ -221,6 +205,7 @@ class TestOrder:
         assert r.n_samples == sum(sizes)
         compare(r, direct_values(y, noise, target), rtol=1e-9, atol=1e-9)
 
+    @settings(max_examples=30)
     @given(splits())
     def test_the_same_of_classes(self, case):
         sizes, order, place, seed = case
@@ -289,30 +274,26 @@ ONES = torch.ones(2, 3)
 REFUSED = {
     "no passes": (lambda: R().result(), ValueError, "got 0 passes"),
     "an empty chunk": (lambda: R().update(torch.ones(0, 3)), ValueError, "1 or more over B inputs"),
-    "one pass without n": (lambda: R().update(torch.ones(3)), ValueError, "of shape (n, B, ...)"),
     "classes without n": (lambda: C().update(ONES), ValueError, "dimension of classes"),
     "integers": (lambda: R().update(torch.ones(2, 3, dtype=int)), TypeError, "floating-point"),
-    "complex": (lambda: R().update(ONES.to(torch.complex64)), TypeError, "floating-point"),
     "a tuple": (lambda: R().update((ONES, ONES)), TypeError, "select_output"),
     "one logit": (lambda: C().update(torch.ones(2, 3, 1)), ValueError, "torch.stack"),
     "the batch as classes": (lambda: C(class_dim=0), ValueError, "that of the batch"),
-    "negative onto the batch": (
-        lambda: C(class_dim=-2).update(torch.ones(2, 3, 4)),
-        ValueError,
-        "1 to 1",
-    ),
     "no such dimension": (lambda: C(class_dim=2).update(torch.ones(2, 3, 4)), ValueError, "1 to 1"),
-    "a dimension as text": (lambda: C(class_dim="1"), TypeError, "got class_dim='1' (str)"),
     "unknown outputs": (lambda: C(outputs="probs"), ValueError, "got outputs='probs' (str)"),
     "outputs of another type": (lambda: C(outputs=1), TypeError, "got outputs=1 (int)"),
+    "a dimension as text": (lambda: C(class_dim="1"), TypeError, "got class_dim='1' (str)"),
+    "precision of integers": (lambda: R(precision=torch.ones(3, dtype=int)), TypeError, "tensor"),
+    "precision as text": (lambda: R(precision="1"), TypeError, "got precision='1' (str)"),
+    "a variance as a number": (lambda: R().update(ONES, 1.0), TypeError, "`variance`"),
+    "a complex target": (
+        lambda: R(target=torch.ones(3, dtype=torch.complex64)),
+        *(TypeError, "`target` to be a tensor of real numbers"),
+    ),
     "keep as a number": (lambda: C(keep_samples=1), TypeError, "`keep_samples` to be a bool"),
     "logits as probabilities": (
         lambda: C(outputs="probabilities").update(torch.randn(2, 3, 4, generator=generator())),
         *(ValueError, "outputs='logits'"),
-    ),
-    "a sum of 1.1": (
-        lambda: C(outputs="probabilities").update(torch.full((2, 3, 4), 0.275)),
-        *(ValueError, "sums from 1.1 to 1.1"),
     ),
     "a sum of 1.002": (
         lambda: C(outputs="probabilities").update(torch.full((2, 3, 4), 0.2505)),
@@ -322,58 +303,27 @@ REFUSED = {
         lambda: C(outputs="probabilities").update(torch.full((2, 3, 4), 33 / 128).bfloat16()),
         *(ValueError, "sums from 1.031 to 1.031"),
     ),
-    "a sum of 0.998": (
-        lambda: C(outputs="probabilities").update(torch.full((2, 3, 4), 0.2495)),
-        *(ValueError, "sums from 0.998 to 0.998"),
-    ),
     "a probability below 0": (
         lambda: C(outputs="probabilities").update(torch.tensor([[[1.5, -0.5]]])),
         *(ValueError, "got a least value of -0.5 and sums from 1 to 1"),
-    ),
-    "a complex target": (
-        lambda: R(target=torch.ones(3, dtype=torch.complex64)),
-        *(TypeError, "`target` to be a tensor of real numbers"),
     ),
     "a target on another device": (
         lambda: R(target=torch.ones(3, device="meta"), precision=1.0).update(ONES),
         *(ValueError, "`target` to be on the outputs' device, cpu, got one on meta"),
     ),
-    "a precision that is not finite": (
-        lambda: R(precision=torch.tensor([1.0, math.inf])),
-        *(ValueError, "everywhere"),
-    ),
-    "precision with more dimensions than a pass": (
-        lambda: R(precision=torch.ones(1, 1)).update(ONES),
-        *(ValueError, "broadcasts to the shape (3,)"),
-    ),
     "merging without a variance": (
         lambda: R().update(ONES, ONES).merge(R().update(ONES)),
         *(ValueError, "to be with a variance of the noise in its updates, got one without"),
-    ),
-    "merging other words": (
-        lambda: C().merge(C(outputs="probabilities")),
-        *(ValueError, "same outputs, 'logits', got 'probabilities' (str)"),
     ),
     "merging other classes": (lambda: C().merge(C(class_dim=-1)), ValueError, "same class_dim, 1"),
     "merging kept samples": (
         lambda: R().merge(R(keep_samples=True)),
         *(ValueError, "same keep_samples, False, got True (bool)"),
     ),
-    "merging recorded means": (
-        lambda: R().merge(R(record_means=True)),
-        *(ValueError, "same record_means"),
-    ),
-    "precision 0": (lambda: R(precision=0), ValueError, "got precision=0 (int)"),
     "precision NaN": (lambda: R(precision=math.nan), ValueError, "above 0"),
-    "precision as text": (lambda: R(precision="1"), TypeError, "got precision='1' (str)"),
     "precision of 0 in a tensor": (lambda: R(precision=torch.zeros(3)), ValueError, "everywhere"),
-    "precision of integers": (lambda: R(precision=torch.ones(3, dtype=int)), TypeError, "tensor"),
     "precision of another shape": (
         lambda: R(precision=torch.ones(2)).update(ONES),
-        *(ValueError, "broadcasts to the shape (3,)"),
-    ),
-    "precision with more dimensions": (
-        lambda: R(precision=torch.ones(2, 3)).update(ONES),
         *(ValueError, "broadcasts to the shape (3,)"),
     ),
     "target as a list": (lambda: R(target=[1.0]), TypeError, "`target` to be a tensor"),
@@ -388,13 +338,11 @@ REFUSED = {
     ),
     "the noise twice": (lambda: R(precision=1.0).update(ONES, ONES), ValueError, "`precision`"),
     "a variance of 0": (lambda: R().update(ONES, 0 * ONES), ValueError, "above 0 everywhere"),
-    "a variance as a number": (lambda: R().update(ONES, 1.0), TypeError, "`variance`"),
     "a variance of another shape": (lambda: R().update(ONES, ONES[:1]), ValueError, "broadcasting"),
     "a variance, then none": (lambda: R().update(ONES, ONES).update(ONES), TypeError, "before"),
     "no variance, then one": (lambda: R().update(ONES).update(ONES, ONES), ValueError, "before"),
     "another shape": (lambda: R().update(ONES).update(torch.ones(2, 4)), ValueError, "same shape"),
     "another dtype": (lambda: R().update(ONES).update(ONES.double()), ValueError, "same dtype"),
-    "another device": (lambda: R().update(ONES).update(ONES.to("meta")), ValueError, "same device"),
     "merging with another class": (lambda: R().merge(C()), TypeError, "a RegressionStatistics"),
     "merging other settings": (
         lambda: R(precision=1.0).merge(R(precision=2.0)),
@@ -464,25 +412,6 @@ def test_probabilities_are_divided_by_their_sum(p, dtype):
     mean = C(outputs="probabilities").update(chunk).result().mean
     torch.testing.assert_close(mean.sum(), torch.ones((), dtype=mean.dtype))
     torch.testing.assert_close(mean, (chunk.double() / chunk.double().sum())[0].to(mean.dtype))
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        (1.0, 1.0, True),
-        (1.0, 2.0, False),
-        (None, None, True),
-        (ONES, ONES.clone(), True),
-        (ONES, 2 * ONES, False),
-        (ONES, ONES[:1], False),
-        (ONES, ONES.to("meta"), False),
-        (ONES, 1.0, False),
-        (1.0, ONES, False),
-        (torch.ones(()), 1.0, False),
-    ],
-)
-def test_settings_that_are_equal(a, b, expected):
-    assert _equal(a, b) is expected
 
 
 @pytest.mark.parametrize("first", [True, False])

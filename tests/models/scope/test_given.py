@@ -11,8 +11,6 @@ import torchdropout as td
 from keyed_parts import SCOPE, Calls, assert_parts
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
-from torchdropout.models.scope import SiteId
-from torchdropout.models.scope._given import Given
 
 X = torch.randn(8, 6, 4, generator=torch.Generator().manual_seed(0))
 
@@ -72,20 +70,6 @@ def test_an_order_that_nothing_shows(name):
         with td.keyed(model, batch_dims={"": dim}, **SCOPE):
             found.append(model(X))
     assert torch.equal(*found)  # a sample has the same draws at the same steps
-
-
-@pytest.mark.parametrize("time_first", [False, True])
-def test_the_draws_are_those_of_an_order_that_is_found(time_first):
-    def forward(x):
-        y = x.transpose(0, 1) if time_first else x
-        return torch_F.dropout(y.reshape(-1, 4), 0.5).view_as(y).transpose(0, int(time_first))
-
-    with td.keyed(Calls(lambda x: torch_F.dropout(x.view(-1, 4), 0.5).view_as(x)), **SCOPE) as s:
-        expected = s.model(X)
-    dims = {"": (0, "alternating")} if time_first else {"": 0}
-    assert_parts(Calls(forward), X, batch_dims=dims)
-    with td.keyed(Calls(forward), batch_dims=dims, **SCOPE) as scope:
-        assert torch.equal(scope.model(X), expected)
 
 
 @pytest.mark.parametrize(
@@ -258,14 +242,6 @@ def test_refused(name):
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     with td.keyed(model, batch=(0, 16), **SCOPE):
         model(X)
-
-
-def test_a_module_around_some_of_the_draws_is_not_one_that_draws():
-    given = Given({"block": 0})
-    given.check_names([SiteId("block", 0)], ["block"])
-    given.check_names([SiteId("blocks.drop", 0)], ["block"])
-    with pytest.raises(ArgumentValueError, match="paths of modules that draw"):
-        given.check_names([SiteId("block.drop", 0), SiteId("drop", 0)], ["block"])
 
 
 def test_draws_that_all_samples_share_have_no_such_dimension():

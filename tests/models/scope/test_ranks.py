@@ -7,13 +7,13 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 from torch import distributed as dist
 from torch import nn
 
-from torchdropout import Key
+import torchdropout as td
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.models.scope import _ranks
-from torchdropout.models.scope._ranks import Ranks
 
 MODEL = nn.Linear(2, 2)
 
@@ -40,7 +40,7 @@ def processes(monkeypatch):
     said = []
 
     def gather(found, own, group):
-        assert group == "group"
+        assert group is not None
         found[:] = [own if one is None else one for one in said]
 
     fake = SimpleNamespace(
@@ -58,76 +58,74 @@ def processes(monkeypatch):
     return said
 
 
-def ranks():
-    found = object.__new__(Ranks)
-    found._group = "group"
-    return found
-
-
-@pytest.mark.parametrize("start", [0, 20])
-def test_the_samples_of_the_first_rank_come_first(processes, start):
-    processes += [(7, 9, start, 4), None, (7, 9, start, 6)]
-    assert ranks().place(Key(7, 9), start, 5) == (start + 4, 15)
-
-
-@pytest.mark.parametrize(
-    ("other", "says"),
-    [
-        (
-            (8, 9, 0, 4),
-            r"the same seed and step, got Key\(8, 9\), Key\(7, 9\), Key\(7, 9\) by rank",
-        ),
-        (
-            (7, 8, 0, 4),
-            r"the same seed and step, got Key\(7, 8\), Key\(7, 9\), Key\(7, 9\) by rank",
-        ),
-        ((7, 9, 3, 4), "the same forward, after as many samples, got 3, 0, 0 by rank"),
-    ],
-)
-def test_processes_in_different_forwards_are_refused(processes, other, says):
-    processes += [other, None, (7, 9, 0, 6)]
-    with pytest.raises(ArgumentValueError, match=says):
-        ranks().place(Key(7, 9), 0, 5)
+def keyed(batch, model=MODEL):
+    return td.keyed(model, seed=7, batch=batch)
 
 
 @pytest.mark.parametrize("batch", ["distributed", Group(), Mesh(3)], ids=str.__class__)
-def test_groups_that_are_taken(processes, batch, monkeypatch):
-    found = Ranks(batch, MODEL)._group
-    if isinstance(batch, Group):
-        assert found is batch
-    else:
-        assert found == ("of the mesh" if isinstance(batch, Mesh) else "the world")
+def test_the_samples_of_the_first_rank_come_first(processes, batch):
+    model, found = nn.Dropout(0.5), []
+    with keyed(batch, model) as scope:
+        key = scope.key
+        for start, sizes in ((0, (4, 5, 6)), (15, (2, 0, 1)), (18, (1, 2, 0))):
+            others = [(key.seed, key.stream, start, size) for size in sizes]
+            processes[:] = [others[0], None, others[2]]
+            found.append(model(torch.ones(sizes[1], 9)))
+    with td.keyed(nn.Dropout(0.5), seed=7) as scope:
+        whole = scope.model(torch.ones(24, 9))
+    assert torch.equal(torch.cat(found), whole[[4, 5, 6, 7, 8, 19, 20]])
+    processes[:] = [(key.seed, key.stream, 0, 1), None, (key.seed, key.stream, 0, 1)]
+    with (
+        keyed(batch, model),  # would have the masks of the last one
+        pytest.warns(RuntimeWarning, match="run all forwards of a step in one scope"),
+    ):
+        model(torch.ones(1, 9))
+    with (
+        keyed(batch, nn.Dropout(0.5)) as scope,
+        pytest.raises(ArgumentValueError, match="with samples, got no argument with a dimension"),
+    ):
+        scope.model(torch.tensor(1.0))
 
 
 @pytest.mark.parametrize(
-    ("batch", "error", "says"),
+    ("change", "says"),
     [
-        ("ranks", ArgumentValueError, "'distributed' if it is a string"),
-        (Mesh(2, 3), ArgumentValueError, "a mesh of one dimension"),
-        (Mesh(), ArgumentValueError, "a mesh of one dimension"),
-        (dist.GroupMember.NON_GROUP_MEMBER, ArgumentValueError, "that this process is in"),
-        (3, ArgumentTypeError, r"\(start, total\), 'distributed', a process group, a mesh or None"),
+        ((1, 0, 0), r"the same seed and step, got Key\(\d+, \d+\), .* by rank"),
+        ((0, 1, 0), "the same seed and step"),
+        ((0, 0, 3), "the same forward, after as many samples, got 3, 0, 0 by rank"),
     ],
 )
-def test_groups_that_are_not(processes, batch, error, says):
-    with pytest.raises(error, match=says):
-        Ranks(batch, MODEL)
+def test_processes_in_different_forwards_are_refused(processes, change, says):
+    with keyed("distributed", nn.Dropout(0.5)) as scope:
+        own = scope.key.seed, scope.key.stream, 0
+        other = tuple(a + b for a, b in zip(own, change, strict=True))
+        processes += [(*other, 4), None, (*own, 6)]
+        with pytest.raises(ArgumentValueError, match=says):
+            scope.model(torch.ones(5, 3))
 
 
 @pytest.mark.parametrize(
-    ("batch", "error", "says"),
+    ("batch", "is_there", "error", "says"),
     [
-        ("distributed", ArgumentValueError, "without torch.distributed.init_process_group"),
-        ("ranks", ArgumentValueError, "'distributed' if it is a string"),
-        (Group(), ArgumentTypeError, "a process group, a mesh or None"),
-        (Mesh(3), ArgumentTypeError, "a process group, a mesh or None"),
+        ("ranks", True, ArgumentValueError, "'distributed' if it is a string"),
+        (Mesh(2, 3), True, ArgumentValueError, "a mesh of one dimension"),
+        (Mesh(), True, ArgumentValueError, "a mesh of one dimension"),
+        (dist.GroupMember.NON_GROUP_MEMBER, True, ArgumentValueError, "that this process is in"),
+        (
+            3,
+            True,
+            ArgumentTypeError,
+            r"\(start, total\), 'distributed', a process group, a mesh or",
+        ),
+        ("distributed", False, ArgumentValueError, "without torch.distributed.init_process_group"),
+        ("ranks", False, ArgumentValueError, "'distributed' if it is a string"),
+        (Group(), False, ArgumentTypeError, "a process group, a mesh or None"),
     ],
 )
-@pytest.mark.parametrize("missing", ["is_initialized", "is_available"])
-def test_without_processes(processes, monkeypatch, batch, error, says, missing):
-    monkeypatch.setattr(_ranks.dist, missing, lambda: False)
+def test_groups_that_are_not(processes, monkeypatch, batch, is_there, error, says):
+    monkeypatch.setattr(_ranks.dist, "is_initialized", lambda: is_there)
     with pytest.raises(error, match=says):
-        Ranks(batch, MODEL)
+        keyed(batch)
 
 
 @pytest.mark.parametrize(("size", "is_refused"), [(3, False), (2, True), (4, True)])
@@ -138,10 +136,10 @@ def test_gradients_that_some_processes_average(processes, monkeypatch, size, is_
     monkeypatch.setattr(_ranks, "DistributedDataParallel", Parallel)
     model = nn.Sequential(nn.ReLU(), Parallel())
     if not is_refused:
-        Ranks("distributed", model)
+        keyed("distributed", model)
         return
     with pytest.raises(ArgumentValueError, match=f"with gradients that {size} of 3 processes aver"):
-        Ranks("distributed", model)
+        keyed("distributed", model)
 
 
 @pytest.mark.parametrize(
@@ -163,9 +161,9 @@ def test_parameters_that_are_divided(processes, monkeypatch, mesh, by_fsdp, is_r
     monkeypatch.setitem(sys.modules, "torch.distributed.fsdp", fsdp)
     monkeypatch.setattr(_ranks, "is_spread", lambda p: hasattr(p, "device_mesh"))
     if not is_refused:
-        Ranks("distributed", model)
+        keyed("distributed", model)
         return
     with pytest.raises(
         ArgumentValueError, match=r"with 'weight' on a mesh of shape \(\d(, 1)?,?\)"
     ):
-        Ranks("distributed", model)
+        keyed("distributed", model)

@@ -77,12 +77,6 @@ def test_results_that_depend_on_the_batch(name):
     assert "got another one in code of the model" in td.find_sites(alone, X).mixing
 
 
-def test_the_first_module_after_which_values_differ():
-    """Not the one that passes them on, and not one that all samples share."""
-    model = nn.Sequential(nn.Dropout(0.5), Calls(lambda x: x / x.norm()), nn.Linear(5, 5))
-    assert r"after the module '1' (Calls)" in td.find_sites(model, X).mixing
-
-
 def picked(drop, x):
     out, m = x.clone(), x[:, 0] > 0
     out[m] = drop(x[m])
@@ -136,7 +130,7 @@ def test_batch_norm_is_held_still(options, training):
         assert buffer is before[name] or torch.equal(buffer, before[name])
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_rounding_is_not_a_difference(dtype):
     """Sums of products in another order, and through several layers."""
     torch.manual_seed(0)
@@ -382,17 +376,6 @@ def test_large_numbers():
         assert torch.equal(model(x[:1]), found[:1])
     with td.keyed(model, samples=[2**62], **SCOPE), pytest.raises(ValueError, match="mask indices"):
         model(x[:1])
-
-
-def test_gradients_of_a_shuffled_batch():
-    x = torch.randn(4, 6, requires_grad=True)
-    model = nn.Sequential(nn.Linear(6, 6), nn.Dropout(0.5))
-    with td.keyed(model, samples=[3, 0, 2, 1], **SCOPE):
-        model(x[[3, 0, 2, 1]]).square().sum().backward()
-    found, x.grad = x.grad, None
-    with td.keyed(model, **SCOPE):
-        model(x).square().sum().backward()
-    torch.testing.assert_close(found, x.grad)
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ SCOPES = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "check", "message"),
     [
