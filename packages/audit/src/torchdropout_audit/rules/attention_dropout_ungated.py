@@ -32,13 +32,7 @@ _Found = tuple[ast.expr, str]
 _MOST = 50  # expressions that a rate may come from
 
 
-@rule(
-    "TD105",
-    group="attention",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#124464; nanoGPT#240; transformers#33844; torchtune#1791; vjepa2#160",
-)
+@rule("TD105", "attention", BROKEN, FIXED)
 def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
     """An attention function is given a drop rate in training only.
 
@@ -52,6 +46,8 @@ def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
     the caller is not known to be a Module. A rate that is a plain parameter is up to the caller.
 
     To fix: `dropout_p=self.p if self.training else 0.0`.
+
+    Seen in: pytorch#124464; nanoGPT#240; transformers#33844; torchtune#1791; vjepa2#160
     """
     marked = set()
     for call in code.calls:

@@ -39,14 +39,7 @@ _LOOPS = (ast.For, ast.comprehension)
 _MOST = 200  # expressions, functions and classes that stand for or call one another
 
 
-@rule(
-    "TD151",
-    group="checkpointing",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="PIDM#66 (300 epochs that failed), OLMo#702 and OLMo-core#828 (cross-entropy 2.49 "
-    "instead of 2.19 at step 150), guided-diffusion#167, torchtitan#1323.",
-)
+@rule("TD151", "checkpointing", BROKEN, FIXED)
 def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
     """A checkpoint around a dropout restores the state of the random generators.
 
@@ -61,6 +54,9 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
 
     To fix: leave `preserve_rng_state` at its default, True, or make it True when the rate is above
     0.
+
+    Seen in: PIDM#66 (300 epochs that failed), OLMo#702 and OLMo-core#828 (cross-entropy 2.49
+    instead of 2.19 at step 150), guided-diffusion#167, torchtitan#1323.
     """
     for call in code.calls:
         parameter = _CHECKPOINTS.get(call.name or "")

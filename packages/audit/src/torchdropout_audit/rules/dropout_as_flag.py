@@ -13,21 +13,10 @@ from torch import nn
 
 head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(True), nn.Linear(128, 10))
 """
-FIXED = """\
-from torch import nn
-
-head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(0.5), nn.Linear(128, 10))
-"""
+FIXED = BROKEN.replace("Dropout(True)", "Dropout(0.5)")
 
 
-@rule(
-    "TD125",
-    group="rates",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="`nn.Dropout(True)` next to `nn.ReLU(True)` in heads of VGG and of ResNet in public "
-    "repositories: the first argument of a ReLU is `inplace`, that of a dropout is p.",
-)
+@rule("TD125", "rates", BROKEN, FIXED)
 def dropout_as_flag(code: Code) -> Iterator[Hit]:
     """A dropout's p is a number, not a flag.
 
@@ -40,6 +29,9 @@ def dropout_as_flag(code: Code) -> Iterator[Hit]:
     whose first argument is `inplace`.
 
     To fix: `nn.Dropout(0.5, inplace=True)`, or plain `nn.Dropout(0.5)`.
+
+    Seen in: `nn.Dropout(True)` next to `nn.ReLU(True)` in heads of VGG and of ResNet in public
+    repositories: the first argument of a ReLU is `inplace`, that of a dropout is p.
     """
     for call in code.calls:
         if call.name not in MODULES and not (call.name or "").startswith("torchdropout.nn."):

@@ -21,16 +21,9 @@ classifier = nn.Sequential(
     nn.Dropout(0.5),
 )
 """
-FIXED = """\
-from torch import nn
-
-classifier = nn.Sequential(
-    nn.Linear(512, 128),
-    nn.ReLU(),
-    nn.Dropout(0.5),
-    nn.Linear(128, 10),
+FIXED = BROKEN.replace("    nn.Dropout(0.5),\n", "").replace(
+    "ReLU(),", "ReLU(),\n    nn.Dropout(0.5),"
 )
-"""
 
 _SOFTMAX = frozenset(
     ("Softmax", "LogSoftmax", "Softmax2d", "softmax", "log_softmax", "gumbel_softmax")
@@ -48,14 +41,7 @@ _HEADS = frozenset(("classifier", "logits", "logit"))
 _SIZES = ("out_features", "out_channels")
 
 
-@rule(
-    "TD142",
-    group="order",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="Parakeet#74 (dropout put before a softmax as a fix), reverted by Parakeet#75.",
-)
+@rule("TD142", "order", BROKEN, FIXED, severity="advice")
 def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
@@ -71,6 +57,8 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     attention".
 
     To fix: put the dropout before the last layer; in an attention, after the softmax.
+
+    Seen in: Parakeet#74 (dropout put before a softmax as a fix), reverted by Parakeet#75.
     """
     seen = set()
     for hit in (*_before_softmax(code), *_at_end(code)) if has_dropout(code) else ():

@@ -40,16 +40,7 @@ _LAST = _DROPS | frozenset(
 _ANY_NAME = frozenset(("locals", "vars", "eval", "exec", "save_hyperparameters", "store_attr"))
 
 
-@rule(
-    "TD115",
-    group="modules",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="transformers#34291, torchtune#995, x-transformers#175, multi_hyp_cc#17, decaNLP#31; "
-    "transformers 4.30.2 models/swin/modeling_swin.py:720, "
-    "neuralforecast 3.3.0 models/dilated_rnn.py:96, fair-esm 2.0.0 esm/modules.py:154",
-)
+@rule("TD115", "modules", BROKEN, FIXED, severity="advice")
 def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     """A parameter for a dropout is used.
 
@@ -70,6 +61,10 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     training is skipped if its path says inference, `runtime/` or `onnx/`.
 
     To fix: pass it to the dropout, or remove it.
+
+    Seen in: transformers#34291, torchtune#995, x-transformers#175, multi_hyp_cc#17, decaNLP#31;
+    transformers 4.30.2 models/swin/modeling_swin.py:720, neuralforecast 3.3.0
+    models/dilated_rnn.py:96, fair-esm 2.0.0 esm/modules.py:154
     """
     if "torch" not in code.text or code.is_test:
         return

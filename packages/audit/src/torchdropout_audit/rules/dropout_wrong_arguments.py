@@ -125,13 +125,7 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
 """What a keyword of another library or of a relative is here."""
 
 
-@rule(
-    "TD106",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#110356",
-)
+@rule("TD106", "functional", BROKEN, FIXED)
 def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     """A dropout is called with arguments that it has.
 
@@ -148,6 +142,8 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     call that is expected to raise.
 
     To fix: rename the keyword, or pass what is missing.
+
+    Seen in: pytorch#110356
     """
     for call in code.calls:
         found = wrong_arguments(code, call) or _applied(code, call)

@@ -24,18 +24,9 @@ def fit(model, loader, valid, optimizer, epochs):
         model.eval()
         print(epoch, [(model(x) - y).square().mean().item() for x, y in valid])
 """
-FIXED = """\
-def fit(model, loader, valid, optimizer, epochs):
-    for epoch in range(epochs):
-        model.train()
-        for x, y in loader:
-            loss = (model(x) - y).square().mean()
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        model.eval()
-        print(epoch, [(model(x) - y).square().mean().item() for x, y in valid])
-"""
+FIXED = BROKEN.replace("    model.train()\n", "", 1).replace(
+    "range(epochs):\n", "range(epochs):\n        model.train()\n"
+)
 
 # What a name of a function announces: it evaluates, or makes something of a trained model.
 _ANNOUNCED = frozenset(
@@ -59,15 +50,7 @@ _NOT_USES = MOVES | {"train", "requires_grad_", "apply", "modules"}
 _NOT_USES |= {"parameters", "named_parameters"}
 
 
-@rule(
-    "TD161",
-    group="modes",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="vsepp#4 (dropout acts until the first validation of each epoch, and no more), "
-    "mcan-vqa#26, pytorch/tutorials#1624.",
-)
+@rule("TD161", "modes", BROKEN, FIXED, severity="advice")
 def eval_not_restored(code: Code) -> Iterator[Hit]:
     """Code that puts a model in eval mode puts it back before training goes on.
 
@@ -87,6 +70,9 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
 
     To fix: call `model.train()` at the beginning of the loop body, not before the loop; in a
     function, keep `was = model.training` and call `model.train(was)` at the end.
+
+    Seen in: vsepp#4 (dropout acts until the first validation of each epoch, and no more),
+    mcan-vqa#26, pytorch/tutorials#1624.
     """
     if ".eval(" not in code.text and ".train(" not in code.text:
         return

@@ -20,15 +20,7 @@ net = nn.Sequential(
     nn.Dropout2d(0.2),
 )
 """
-FIXED = """\
-from torch import nn
-
-net = nn.Sequential(
-    nn.Conv1d(4, 8, 3),
-    nn.ReLU(),
-    nn.Dropout1d(0.2),
-)
-"""
+FIXED = BROKEN.replace("Dropout2d", "Dropout1d")
 
 _FEATURE = re.compile(r"[dD]ropout([123])d")
 _SPATIAL = re.compile(
@@ -46,14 +38,7 @@ _SAME = frozenset((
 _TURNS = frozenset(("transpose", "permute", "swapaxes", "swapdims", "movedim"))
 
 
-@rule(
-    "TD144",
-    group="order",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#69801, pytorch#77081 (Dropout2d on 3-D input), braindecode#1111.",
-)
+@rule("TD144", "order", BROKEN, FIXED, severity="advice")
 def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     """Dropout1d, 2d and 3d have as many spatial dimensions as the layers next to them.
 
@@ -71,6 +56,8 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
 
     To fix: use the dropout with as many dimensions as the layer before it; after a Linear or an
     RNN, use plain Dropout, or transpose first.
+
+    Seen in: pytorch#69801, pytorch#77081 (Dropout2d on 3-D input), braindecode#1111.
     """
     seen = set()
     chains = flow(code).applied if has_dropout(code) else {}

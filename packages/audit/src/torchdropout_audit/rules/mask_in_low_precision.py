@@ -30,14 +30,7 @@ _BELOW = "a rate of 0.01 drops 1.17 %"
 _FLOOR = "a rate of 0.01 drops 1.17 %, and a rate of 0 doubles 0.4 % of the values"
 
 
-@rule(
-    "TD110",
-    group="functional",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="boltz#553; the DropPath of many models in transformers.",
-)
+@rule("TD110", "functional", BROKEN, FIXED, severity="advice")
 def mask_in_low_precision(code: Code) -> Iterator[Hit]:
     """The random numbers of a mask have the precision of float32.
 
@@ -54,6 +47,8 @@ def mask_in_low_precision(code: Code) -> Iterator[Hit]:
 
     To fix: draw in float32, the default of `torch.rand`, or draw the mask by `bernoulli_(keep)`,
     which is exact in every dtype.
+
+    Seen in: boltz#553; the DropPath of many models in transformers.
     """
     if code.is_test or "rand" not in code.text:
         return

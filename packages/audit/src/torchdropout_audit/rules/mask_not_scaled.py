@@ -35,13 +35,7 @@ _NOT_SCALED = frozenset(
 )
 
 
-@rule(
-    "TD109",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="dlordinal#138, apex#816, theanets#123",
-)
+@rule("TD109", "functional", BROKEN, FIXED)
 def mask_not_scaled(code: Code) -> Iterator[Hit]:
     """A dropout made by hand divides by the probability to keep.
 
@@ -55,6 +49,8 @@ def mask_not_scaled(code: Code) -> Iterator[Hit]:
     evaluation are 1 / (1 - p) times as large as in training.
 
     To fix: divide by `1 - p`, or use `nn.Dropout`, which does.
+
+    Seen in: dlordinal#138, apex#816, theanets#123
     """
     if code.is_test:
         return

@@ -37,14 +37,7 @@ _BUILDING = ("init", "build", "make", "create", "setup", "reset", "get", "add")
 _MODES = frozenset(("train", "eval", "apply"))
 
 
-@rule(
-    "TD111",
-    group="modules",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="ewrfcas/face_attribute_classification_pytorch#1; deepchem 2.8.0 "
-    "models/torch_models/dtnn.py:141",
-)
+@rule("TD111", "modules", BROKEN, FIXED)
 def module_built_in_forward(code: Code) -> Iterator[Hit]:
     """A dropout is built once, in `__init__`; built where it is used, it drops in eval, too.
 
@@ -58,6 +51,9 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
     without any warning.
 
     To fix: build the module in `__init__`, or call `F.dropout(x, p, self.training)`.
+
+    Seen in: ewrfcas/face_attribute_classification_pytorch#1; deepchem 2.8.0
+    models/torch_models/dtnn.py:141
     """
     for call in code.calls:
         function = call.function

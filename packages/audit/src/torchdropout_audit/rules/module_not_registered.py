@@ -34,14 +34,7 @@ _OVERRIDDEN = ("train", "eval", "children", "modules")
 _REGISTERING = frozenset(("add_module", "register_module", "_modules", "__dict__"))
 
 
-@rule(
-    "TD112",
-    group="modules",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="namisan/mt-dnn#45; fairseq 0.12.2 examples/speech_recognition/models/"
-    "w2l_conv_glu_enc.py:103",
-)
+@rule("TD112", "modules", BROKEN, FIXED)
 def module_not_registered(code: Code) -> Iterator[Hit]:
     """A Module registers its dropouts; in a plain list, tuple or dict they stay in training mode.
 
@@ -54,6 +47,9 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
     list is not registered: `model.eval()` does not reach it, and it drops in evaluation, too.
 
     To fix: `nn.ModuleList([...])` or `nn.ModuleDict({...})`.
+
+    Seen in: namisan/mt-dnn#45; fairseq 0.12.2
+    examples/speech_recognition/models/w2l_conv_glu_enc.py:103
     """
     for cls in code.classes:
         if not cls.is_module or any(cls.method(name) for name in _OVERRIDDEN):

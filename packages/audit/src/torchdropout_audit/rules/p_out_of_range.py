@@ -18,14 +18,7 @@ drop = nn.Dropout(50)
 FIXED = BROKEN.replace("50", "0.5")
 
 
-@rule(
-    "TD122",
-    group="rates",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="nni#855; `nn.MultiheadAttention(dropout=1.5)` and `nn.Dropout(float('nan'))` are "
-    "accepted at construction (torch 2.13)",
-)
+@rule("TD122", "rates", BROKEN, FIXED)
 def p_out_of_range(code: Code) -> Iterator[Hit]:
     """A rate is between 0 and 1.
 
@@ -37,6 +30,9 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
     `float("nan")` never raises.
 
     To fix: 20 % is 0.2.
+
+    Seen in: nni#855; `nn.MultiheadAttention(dropout=1.5)` and `nn.Dropout(float('nan'))` are
+    accepted at construction (torch 2.13)
     """
     for call, parameter, given in rates(code):
         p = _number(code, given)

@@ -18,15 +18,7 @@ FIXED = BROKEN.replace("nn.Dropout(0.0), ", "")
 _DROPOUTS = frozenset((*BUILDERS, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
 
 
-@rule(
-    "TD124",
-    group="rates",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="timm 1.0 models/iformer.py:201; transformers 5 models/layoutlmv3/"
-    "modeling_layoutlmv3.py:549",
-)
+@rule("TD124", "rates", BROKEN, FIXED, severity="advice")
 def p_zero(code: Code) -> Iterator[Hit]:
     """The rate of a dropout is above 0; with a rate of 0 it does nothing.
 
@@ -38,6 +30,9 @@ def p_zero(code: Code) -> Iterator[Hit]:
     the names in a state dict stay the same, say so: `# torchdropout: ignore[p-zero]`.
 
     To fix: remove it, or make the rate a parameter.
+
+    Seen in: timm 1.0 models/iformer.py:201; transformers 5
+    models/layoutlmv3/modeling_layoutlmv3.py:549
     """
     for call in () if code.is_test else code.calls:
         if call.name not in _DROPOUTS:

@@ -30,13 +30,7 @@ FIXED = BROKEN.replace(
 ).replace("dropout_p=self.dropout_p)", "dropout_p=p)")
 
 
-@rule(
-    "TD164",
-    group="modes",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="Megatron-LM#411, Megatron-DeepSpeed#295 (FlashSelfAttention.dropout_p)",
-)
+@rule("TD164", "modes", BROKEN, FIXED)
 def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
     """A rate that is set to 0 in evaluation is set back in training.
 
@@ -49,6 +43,8 @@ def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
 
     To fix: use a local variable, `p = self.dropout_p if self.training else 0.0`. A dropout module
     does not need this, since `eval()` turns it off.
+
+    Seen in: Megatron-LM#411, Megatron-DeepSpeed#295 (FlashSelfAttention.dropout_p)
     """
     for node in code.inside(code.tree, ast.Assign):
         target, cls, function = node.targets[0], code.class_of(node), code.function_of(node)

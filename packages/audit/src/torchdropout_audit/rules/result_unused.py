@@ -29,13 +29,7 @@ _READERS = frozenset(("locals", "vars", "eval", "exec"))  # which may read a nam
 _FUNCTIONS = frozenset((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
 
 
-@rule(
-    "TD113",
-    group="modules",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="Dropout asked for and silently not applied: pytorch#184126, torchtune#996",
-)
+@rule("TD113", "modules", BROKEN, FIXED)
 def result_unused(code: Code) -> Iterator[Hit]:
     """The result of a dropout is used.
 
@@ -48,6 +42,8 @@ def result_unused(code: Code) -> Iterator[Hit]:
     dropout.
 
     To fix: `x = self.drop(x)`, and read x from there on.
+
+    Seen in: Dropout asked for and silently not applied: pytorch#184126, torchtune#996
     """
     for call in code.calls:
         statement, function = next(code.parents(call.node)), call.function

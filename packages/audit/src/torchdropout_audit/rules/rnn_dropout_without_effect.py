@@ -27,14 +27,7 @@ _SAID = {
 }
 
 
-@rule(
-    "TD131",
-    group="modules",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#5985; pyro#1415; pytorch-forecasting#2172; nemo "
-    "collections/audio/models/maxine/bnr.py:78",
-)
+@rule("TD131", "modules", BROKEN, FIXED)
 def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     """An RNN with dropout has more than one layer.
 
@@ -50,6 +43,9 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     RNN does not change this.
 
     To fix: give it no dropout, and drop its output if nothing does, or use more layers.
+
+    Seen in: pytorch#5985; pyro#1415; pytorch-forecasting#2172; nemo
+    collections/audio/models/maxine/bnr.py:78
     """
     for call in (_as_rnn(code, each) for each in code.calls):
         given = call.argument("dropout") if call.name in RNNS else None

@@ -27,14 +27,7 @@ _PARAMETER = {
 }
 
 
-@rule(
-    "TD104",
-    group="functional",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#99293",
-)
+@rule("TD104", "functional", BROKEN, FIXED, severity="advice")
 def training_literal(code: Code) -> Iterator[Hit]:
     """`training` is the mode of the model; a literal is always on, or never.
 
@@ -49,6 +42,8 @@ def training_literal(code: Code) -> Iterator[Hit]:
     a rate in both modes.
 
     To fix: `training=self.training`.
+
+    Seen in: pytorch#99293
     """
     if code.is_test:
         return

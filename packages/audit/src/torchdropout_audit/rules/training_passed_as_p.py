@@ -24,13 +24,7 @@ FIXED = BROKEN.replace("x, self", "x, training=self")
 _FLAGS = frozenset(("training", "is_training", "is_train", "training_mode"))
 
 
-@rule(
-    "TD103",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="torch's signature: the second parameter of `F.dropout` is p",
-)
+@rule("TD103", "functional", BROKEN, FIXED)
 def training_passed_as_p(code: Code) -> Iterator[Hit]:
     """A dropout's p is a probability, not the training flag.
 
@@ -39,6 +33,8 @@ def training_passed_as_p(code: Code) -> Iterator[Hit]:
 
     To fix: `F.dropout(x, p, self.training)`. The fix names the argument, and leaves p at its
     default of 0.5, which may not be what was meant: only `--unsafe-fixes` applies it.
+
+    Seen in: torch's signature: the second parameter of `F.dropout` is p
     """
     for call in code.calls:
         if call.name not in FUNCTIONAL_ON and call.name not in FUNCTIONAL_OFF:
