@@ -18,10 +18,11 @@ import re
 import tokenize
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from .code import Lines
 from .files import UNREADABLE
-from .findings import Edit, Fix, SourceFinding, excerpt
+from .findings import Edit, Fix, SourceFinding, finding_at
 from .registry import CHOICE, FINDERS, RULES, SYNTAX_ERROR, UNUSED_IGNORE
 
 NOT_IGNORED = frozenset({SYNTAX_ERROR.name, UNREADABLE.name, UNUSED_IGNORE.name})
@@ -43,7 +44,6 @@ _DIRECTIVE = re.compile(
 _NAME = re.compile(r"[^\s,]+")
 _Place = tuple[str, int]
 _FILE: _Place = ("file", 0)
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _SPACES = (
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
     *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
@@ -102,14 +102,18 @@ class _Directive:
         return frozenset().union(*(entry.rules for entry in self.entries))
 
 
-@dataclass
-class _Layout:
-    """A text, and where its lines and statements are."""
+class _Layout(Lines):
+    """A text, and where its lines and statements are.
 
-    text: str
-    starts: list[int]
-    statements: list[tuple[int, int]] = field(default_factory=list)  # lines, in order
-    closed: set[int] = field(default_factory=set)  # lines whose end is in a string, or escaped
+    Attributes:
+        statements: The first and the last line of each, in order.
+        closed: The lines whose end is in a string, or escaped.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.statements: list[tuple[int, int]] = []
+        self.closed: set[int] = set()
 
     def statement(self, line: int) -> tuple[int, int]:
         """Returns the lines of the statement (of a compound one, its head) that has a line."""
@@ -135,16 +139,6 @@ class _Layout:
             return None
         lines = (*range(first, min(last, end) + 1), end)
         return next((line for line in lines if line not in self.closed), None)
-
-    def end_of(self, line: int) -> int:
-        """Returns where a line ends, without its line end."""
-        end = _LINE_END.search(self.text, self.starts[line - 1])
-        return len(self.text) if end is None else end.start()
-
-    def place(self, offset: int) -> tuple[int, int]:
-        """Returns the line and column of a character, from 1."""
-        line = bisect_right(self.starts, offset)
-        return line, offset - self.starts[line - 1] + 1
 
 
 def suppress(
@@ -245,7 +239,7 @@ def add_ignores(text: str, findings: Sequence[SourceFinding]) -> tuple[str, int]
 
 
 def _read(text: str) -> tuple[list[_Directive], _Layout]:
-    layout = _Layout(text, [0, *(end.end() for end in _LINE_END.finditer(text))])
+    layout = _Layout(text)
     comments: list[tuple[int, int, str, bool, bool]] = []
     first: int | None = None  # the line on which the current statement begins
     is_above_code = True
@@ -271,8 +265,8 @@ def _read(text: str) -> tuple[list[_Directive], _Layout]:
     commented = {line for line, *_ in comments}
     layout.closed.update(
         line
-        for line, content in enumerate(_LINE_END.split(text), 1)
-        if line not in commented and content.endswith("\\")
+        for line in range(1, len(layout.starts) + 1)
+        if line not in commented and layout.line(line).endswith("\\")
     )
     found = []
     for line, column, comment, is_alone, is_above in comments:
@@ -355,7 +349,8 @@ def _unused(
     elif directive.entries is None and (is_used(directive.rules) or not applied >= set(FINDERS)):
         return
     if not directive.entries:
-        yield _finding(said, directive.start, directive.marked_end, whole, path, layout)
+        span = (directive.start, directive.marked_end)
+        yield finding_at(layout, path, UNUSED_IGNORE, span, said, whole.does, whole)
         return
     entries = directive.entries
     idle = [
@@ -373,7 +368,8 @@ def _unused(
             fix = _removal_of(entries, place)
         elif place == 0:  # removes the whole directive
             fix = whole
-        yield _finding(said, entry.start, entry.end, fix, path, layout)
+        span, hint = (entry.start, entry.end), "" if fix is None else fix.does
+        yield finding_at(layout, path, UNUSED_IGNORE, span, said, hint, fix)
 
 
 def _names_unused(directive: _Directive) -> bool:
@@ -403,24 +399,3 @@ def _removal_of(entries: Sequence[_Entry], place: int) -> Fix:
     else:
         start, end = entries[0].start, entries[1].start
     return Fix("remove it", (Edit(start, end, ""),))
-
-
-def _finding(
-    message: str, start: int, end: int, fix: Fix | None, path: str, layout: _Layout
-) -> SourceFinding:
-    line, column = layout.place(start)
-    source, first = excerpt(layout.text, start, column)
-    return SourceFinding(
-        path,
-        line,
-        column,
-        *layout.place(end),
-        UNUSED_IGNORE.code,
-        UNUSED_IGNORE.name,
-        UNUSED_IGNORE.severity,
-        message,
-        "" if fix is None else fix.does,
-        source,
-        fix,
-        source_column=first,
-    )

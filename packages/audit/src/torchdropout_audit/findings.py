@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .reporting.findings import SCHEMA, Severity
+from .code import Lines
+from .reporting.findings import SCHEMA, Rule, Severity
 
 CUT = "…"
 """Stands for what is left out."""
@@ -149,6 +150,36 @@ class SourceFinding:
             "fixable": self.fix is not None,
             "fix": None if self.fix is None else {"does": self.fix.does, "safe": self.fix.safe},
         }
+
+
+def finding_at(
+    lines: Lines,
+    path: str,
+    rule: Rule,
+    span: tuple[int, int],
+    message: str,
+    hint: str = "",
+    fix: Fix | None = None,
+    severity: Severity | None = None,
+) -> SourceFinding:
+    """Returns a finding on a part of a text.
+
+    Args:
+        lines: The text.
+        path: The file.
+        rule: The rule.
+        span: Where the marked text begins and ends.
+        message: What is wrong.
+        hint: What to write instead.
+        fix: The fix.
+        severity: With None, the rule's.
+    """
+    start, end = span
+    line, column = lines.place(start)
+    source, first = excerpt(lines.text, start, column)
+    place = (path, line, column, *lines.place(end))
+    kind = (rule.code, rule.name, severity or rule.severity)
+    return SourceFinding(*place, *kind, message, hint, source, fix, source_column=first)
 
 
 @dataclass(frozen=True)

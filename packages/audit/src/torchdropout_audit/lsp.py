@@ -6,8 +6,6 @@ It needs pygls, which the extra `lsp` installs; nothing else imports this module
 from __future__ import annotations
 
 import asyncio
-import re
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import suppress as suppressed
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from pygls.uris import to_fs_path, urlparse
 from pygls.workspace import TextDocument
 
 from ._version import __version__
+from .code import Lines
 from .comments import NOT_IGNORED, add_ignores, suppress
 from .files import NOT_SOURCE
 from .findings import SourceFinding
@@ -40,7 +39,6 @@ _SEVERITY = {
     "error": types.DiagnosticSeverity.Error,
     "advice": types.DiagnosticSeverity.Warning,
 }
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _BYTES = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 
 
@@ -60,7 +58,7 @@ class Audited:
         rules: Names of the rules that apply.
         name: The name of the document.
         found: What was found, by place.
-        starts: Where the lines begin, as Python's parser and editors count them.
+        lines: Its lines.
     """
 
     text: str
@@ -69,10 +67,10 @@ class Audited:
     rules: frozenset[str] = frozenset()
     name: str = ""
     found: Sequence[SourceFinding] = ()
-    starts: list[int] = field(init=False)
+    lines: Lines = field(init=False)
 
     def __post_init__(self) -> None:
-        self.starts = [0, *(end.end() for end in _LINE_END.finditer(self.text))]
+        self.lines = Lines(self.text)
 
     def audit(self, text: str) -> list[SourceFinding]:
         """Returns the findings of a text in place of this one."""
@@ -82,7 +80,8 @@ class Audited:
 
     def position(self, line: int, column: int) -> types.Position:
         """Returns the editor's position of a character, counted from 0."""
-        start = self.starts[min(line, len(self.starts) - 1)]
+        starts = self.lines.starts
+        start = starts[min(line, len(starts) - 1)]
         codec, size = _BYTES[self.units]
         before = self.text[start : start + column]
         return types.Position(line, len(before.encode(codec, "surrogatepass")) // size)
@@ -106,8 +105,8 @@ class Audited:
         end = _common(old[start:][::-1], new[start:][::-1])
 
         def position(offset: int) -> types.Position:
-            line = bisect_right(self.starts, offset) - 1
-            return self.position(line, offset - self.starts[line])
+            line, column = self.lines.place(offset)
+            return self.position(line - 1, column - 1)
 
         span = types.Range(position(start), position(len(old) - end))
         return types.TextEdit(span, new[start : len(new) - end])

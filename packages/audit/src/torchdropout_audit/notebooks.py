@@ -17,6 +17,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
+from .code import LINE_END, Lines
 from .files import Source, UnreadableError
 from .findings import SourceFinding
 
@@ -41,7 +42,6 @@ _PIECE = re.compile(
       | [^"'\#\\\r\n()\[\]{}]+ | .""",
     re.VERBOSE | re.DOTALL,
 )
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _REST = re.compile(r"[^\r\n]*")  # of a line
 _WHITE = re.compile(r"[ \t\n\r]*")
 _decode = json.JSONDecoder().raw_decode
@@ -77,7 +77,7 @@ class Notebook:
         self._cells = list(_code_cells(_parsed(source.text)))
         self.text = "".join(f"{_SEPARATOR}{cell.text}\n" for cell in self._cells)
         # The line end is included: it may join with a `\\r` at the end of the cell.
-        lengths = [len(_lines(f"{cell.text}\n")) for cell in self._cells]
+        lengths = [len(Lines(f"{cell.text}\n").starts) for cell in self._cells]
         # The line of the separator before each cell.
         self._before = [1 + sum for sum in accumulate(lengths, initial=0)][:-1]
         self.broken: Mapping[int, SyntaxError] = {
@@ -99,12 +99,11 @@ class Notebook:
     @cached_property
     def _file_lines(self) -> Mapping[int, Sequence[int]]:
         """For each cell, the lines of the file that hold its lines."""
-        starts = [0, *(end.end() for end in _LINE_END.finditer(self._file))]
-        found = {}
+        lines, found = Lines(self._file), {}
         for number, (start, _) in _spans_of_sources(self._file).items():
             is_list = self._file[start] == "["
             places = [at for at, _ in _elements(self._file, start)] if is_list else []
-            found[number] = [bisect_right(starts, at) for at in places or [start]]
+            found[number] = [lines.place(at)[0] for at in places or [start]]
         return found
 
     def fixed(self, text: str) -> str:
@@ -203,7 +202,7 @@ def _error_of(text: str) -> SyntaxError | None:
 
 def _commented(source: str) -> str:
     """Returns as many lines of comment; their content is not needed, as they never change."""
-    return "\n".join(_MARK for _ in _lines(source))
+    return "\n".join(_MARK for _ in Lines(source).starts)
 
 
 def _without_magics(source: str) -> str:
@@ -221,7 +220,7 @@ def _without_magics(source: str) -> str:
         line = source[at + len(before) : magic.end()]
         parts.append(f"{before}_ {_MARK}{line}")
         at = magic.end()
-        while (end_of_line := _LINE_END.match(source, at)) is not None:
+        while (end_of_line := LINE_END.match(source, at)) is not None:
             parts.append(end_of_line.group())
             at = end_of_line.end()
             if not line.endswith("\\"):
@@ -244,11 +243,6 @@ def _end_of_statement(source: str, at: int) -> int:
         if piece["newline"] and depth <= 0:
             break
     return at
-
-
-def _lines(text: str) -> list[str]:
-    """Splits into lines as Python's parser counts them."""
-    return _LINE_END.split(text)
 
 
 # --- Writing ------------------------------------------------------------------------------------

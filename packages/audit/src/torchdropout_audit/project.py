@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache, partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -24,7 +24,6 @@ _MOST_ASKED = 20  # files that mention a name
 _MOST_NAMES = 50_000  # names that are looked up
 _DEEPEST = 20  # names that are imports of others
 _MOST_PARTS = 20  # parts of a dotted name
-_MOST_STARS = 5  # modules of which all names are imported
 _LOOKING = frozenset(("isinstance", "issubclass"))
 _WORTH_AN_INDEX = 200  # searches that take about as long as an index of all words
 _WORDS = re.compile(rb"\w+")
@@ -141,27 +140,15 @@ class Project:
                 continue
             by_func = {call.node.func: call for call in other.calls}
             for node in other.references(target.name):
-                if not any(map(partial(self._is_at, home, target), self._meant(other, node))):
+                names = other.meant(node, other.name(node))
+                meant = [self._find(_absolute(other.path), each) for each in names]
+                if not any(each is not None and _is_at(each, home, target) for each in meant):
                     continue
                 if node in by_func:
                     found.append((other, by_func[node]))
                 elif not _is_looked_at(other, node):
                     return None
         return found
-
-    def _meant(self, code: Code, node: ast.expr) -> Iterator[Found]:
-        """Yields what a name of a file may stand for in others."""
-        name = code.name(node)
-        names: Sequence[str] = () if name is None else (name,)
-        if name is None and isinstance(node, ast.Name) and not code.bindings(node):
-            names = code.passed_on(node.id)[:_MOST_STARS]  # from models import *
-        for each in names:
-            found = self._find(_absolute(code.path), each)
-            if found is not None:
-                yield found
-
-    def _is_at(self, home: Path, target: Class | Function, found: Found) -> bool:
-        return found.target.name == target.name and _real(Path(found.code.path)) == home
 
     def _find(self, path: Path, name: str) -> Found | None:
         is_open = len(self._found) < _MOST_NAMES and self._depth < _DEEPEST
@@ -304,6 +291,10 @@ def _is_looked_at(code: Code, node: ast.AST) -> bool:
             break
         node = parent
     return False
+
+
+def _is_at(found: Found, home: Path, target: Class | Function) -> bool:
+    return found.target.name == target.name and _real(Path(found.code.path)) == home
 
 
 def _absolute(path: str) -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from .code import Code, Project
-from .findings import Fix, SourceFinding, excerpt
+from .code import Code, Lines, Project
+from .findings import Fix, SourceFinding, excerpt, finding_at
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
 
@@ -27,7 +27,6 @@ class CutError(Exception):
     """A file was not read to its end."""
 
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _LONGEST_FIX = 10_000  # characters of the new text; that of a longer one is kept for each finding
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
@@ -93,26 +92,11 @@ def audit_rules(
 
 
 def _placed(code: Code, name: str, hit: Hit) -> SourceFinding:
-    rule = FINDERS[name].rule
-    start, end = code.span(hit.node)
-    line, column = code.position(start)
-    end_line, end_column = code.position(end)
-    source, source_column = excerpt(code.text, start, column)
-    return SourceFinding(
-        code.path,
-        line,
-        column,
-        end_line,
-        end_column,
-        rule.code,
-        rule.name,
-        hit.severity or rule.severity,
-        " ".join(hit.message.split()),  # source text in it may have several lines
-        " ".join(hit.hint.split()),
-        source,
-        hit.fix if hit.fix is not None and _length(hit.fix) <= _LONGEST_FIX else None,
-        source_column=source_column,
-    )
+    # Source text in the words may have several lines.
+    words = (" ".join(hit.message.split()), " ".join(hit.hint.split()))
+    fix = hit.fix if hit.fix is not None and _length(hit.fix) <= _LONGEST_FIX else None
+    rule, span = FINDERS[name].rule, code.span(hit.node)
+    return finding_at(code.lines, code.path, rule, span, *words, fix, hit.severity)
 
 
 def _length(fix: Fix) -> int:
@@ -121,11 +105,10 @@ def _length(fix: Fix) -> int:
 
 
 def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1) -> SourceFinding:
-    rule = SYNTAX_ERROR
-    is_older = _is_older(text, message, line)
+    rule, content = SYNTAX_ERROR, Lines(text).line(line)
+    is_older = _is_older(content, message)
     if is_older:
         message = f"an older Python, which is not audited: {message}"
-    content = _line(text, line)
     offset = min(column - 1, len(content))
     source, source_column = excerpt(content, offset, offset + 1)
     return SourceFinding(
@@ -143,12 +126,7 @@ def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1
     )
 
 
-def _is_older(text: str, message: str, line: int) -> bool:
+def _is_older(line: str, message: str) -> bool:
     """Whether a source does not parse because it is written for an older Python."""
-    said = _STRING.sub("''", _line(text, line))
+    said = _STRING.sub("''", line)
     return message.startswith(_OLD_MESSAGES) or _OLD.search(said) is not None
-
-
-def _line(text: str, number: int) -> str:
-    """Returns a line of a text, from 1, as the parser counts them; empty below its end."""
-    return "".join(_LINE_END.split(text)[number - 1 : number])

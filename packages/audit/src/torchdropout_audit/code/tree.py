@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, overload
 
 from .definitions import Class, Function
+from .lines import BOM, Lines
 from .scopes import Scope, Scopes
 from .words import words
 
@@ -19,8 +20,6 @@ _One = TypeVar("_One", bound=ast.AST)
 _Two = TypeVar("_Two", bound=ast.AST)
 _Three = TypeVar("_Three", bound=ast.AST)
 _TRAINS = re.compile(r"backward|\.train\(|(?i:optim|loss|criterion|trainer|training_step)")
-_BOM = "\ufeff"
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _DELIBERATE = frozenset(
     ("mc", "monte", "carlo", "montecarlo", "bayes", "bayesian", "uncertainty", "always")
     # Augmentations of data, whose caller is the training loop.
@@ -116,7 +115,7 @@ class Tree:
         self.text = text
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the parser, about escapes
-            self.tree = ast.parse(text.removeprefix(_BOM))
+            self.tree = ast.parse(text.removeprefix(BOM))
         self._lines: dict[int, bytes] = {}  # in which Python counts columns
         self._scopes = Scopes(self.tree)
         self._before: dict[ast.AST, ast.AST | None] = {}
@@ -128,10 +127,9 @@ class Tree:
         self.functions: list[Function] = []
 
     @cached_property
-    def _starts(self) -> Sequence[int]:
-        """Where each line begins."""
-        first = len(_BOM) if self.text.startswith(_BOM) else 0
-        return [first, *(end.end() for end in _LINE_END.finditer(self.text))]
+    def lines(self) -> Lines:
+        """Its lines."""
+        return Lines(self.text)
 
     @property
     def size(self) -> int:
@@ -309,26 +307,12 @@ class Tree:
         return (self._offset(node.lineno, node.col_offset), self._offset(end_line, end_column))
 
     def _offset(self, line: int, column: int) -> int:
-        start = self._starts[line - 1]
+        start = self.lines.starts[line - 1]
         if self.text.isascii():
             return start + column
         if line not in self._lines:
-            end = self._starts[line] if line < len(self._starts) else len(self.text)
-            self._lines[line] = self.text[start:end].encode(errors="surrogatepass")
+            self._lines[line] = self.lines.line(line).encode(errors="surrogatepass")
         return start + len(self._lines[line][:column].decode(errors="replace"))
-
-    def position(self, offset: int) -> tuple[int, int]:
-        """Returns the line and column of a character, both from 1."""
-        line = bisect_right(self._starts, offset)
-        return line, offset - self._starts[line - 1] + 1
-
-    def line(self, number: int) -> str:
-        """Returns a line of the source, counted from 1, without its end; "" outside of it."""
-        if number > len(self._starts):
-            return ""
-        start = self._starts[number - 1]
-        end = self._starts[number] if number < len(self._starts) else len(self.text)
-        return self.text[start:end].rstrip("\r\n")
 
     def text_of(self, node: ast.AST) -> str:
         """Returns the source text of a node."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ast
 import operator
-import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from ..code import UNKNOWN, Call, Class, Code, Function, is_no_rate, words
+from ..code.nodes import dotted, is_super, said_of
 from ._abroad import abroad, class_of_project
 from ._dropouts import holds_layers, is_local_dropout, names_dropout
-from ._layers import Chain, Layer, Trace, calls, kind, layer_of, said, said_of
+from ._layers import Chain, Layer, Trace, calls, kind, layer_of, said
 from ._rule import kept
 from ._turns import last_turns
-from ._values import Listed, Made, Part, Value, Values, is_super
+from ._values import Listed, Made, Part, Value, Values
 from ._variance import (
     BATCH_NORM,
     carries,
@@ -304,11 +304,10 @@ class Flow:
             for place in state.places.pop(target.id, ()):  # `data.x` of another object
                 state.passed.pop(place, None)
         elif isinstance(target, (ast.Attribute, ast.Subscript)):
-            place = _place(target)
+            place = dotted(target)
             if place:
                 state.passed[place] = passed
-                root = re.split(r"[.\[]", place)[0]
-                state.places.setdefault(root, set()).add(place)
+                state.places.setdefault(place.partition(".")[0], set()).add(place)
             elif isinstance(target.value, ast.Name):
                 name = target.value.id
                 state.passed[name] = state.passed.get(name, _NOTHING) | Trace(passed.dropped)
@@ -350,12 +349,12 @@ class Flow:
             # A loss is not an activation.
             return passed.but(passed.dropped) if "loss" in words(said_of(expr.func)) else passed
         if isinstance(expr, (ast.Attribute, ast.Subscript)):
-            place = _place(expr)
+            place = dotted(expr)
             if place in state.passed:
                 return state.passed[place]
             held = expr.value if isinstance(expr, ast.Subscript) else None
             if isinstance(held, ast.Attribute) and held.attr in _DATA:  # what messages made
-                data = sorted(state.places.get(re.split(r"[.\[]", place)[0], ()))
+                data = sorted(state.places.get(place.partition(".")[0], ()))
                 return _either([state.passed[each] for each in data if each in state.passed])
         if isinstance(expr, ast.NamedExpr):
             passed = self._value(expr.value, state)
@@ -798,20 +797,6 @@ def _parts(value: Value) -> Sequence[Part]:
 def _is_unordered(parts: Sequence[Part]) -> bool:
     """Whether each element has a name of its own, so that their order is not known."""
     return len(parts) > 1 and all(each.key is not None and each.key.is_whole for each in parts)
-
-
-def _place(expr: ast.expr) -> str:
-    """Returns a part of an object as text: `data.x`, `g.ndata['h']`; "" if a key is not known."""
-    said: list[str] = []
-    while isinstance(expr, (ast.Attribute, ast.Subscript)):
-        if isinstance(expr, ast.Attribute):
-            said.append(f".{expr.attr}")
-        elif isinstance(expr.slice, ast.Constant):
-            said.append(f"[{expr.slice.value!r}]")
-        else:
-            return ""
-        expr = expr.value
-    return "".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
 
 
 def _is_scale(expr: ast.expr) -> bool:

@@ -6,11 +6,12 @@ import ast
 from dataclasses import dataclass, field
 
 from ..code import Code, Function
+from ..code.nodes import dotted, said_of
+from ._dropouts import unmoved
 from ._rule import kept
 
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-MOVES = frozenset(("eval", "to", "cuda", "cpu", "half", "float", "bfloat16", "double"))
 _DEEPEST = 4  # functions that call one another
 _MOST_MODELS = 30  # that one function puts in eval
 
@@ -131,7 +132,7 @@ class Modes:
         return found
 
     def _add(self, node: ast.Call, found: Inside, depth: int) -> None:
-        method = last(node.func) if isinstance(node.func, ast.Attribute) else ""
+        method = said_of(node.func) if isinstance(node.func, ast.Attribute) else ""
         model = self.put_in_eval(node) if method in ("eval", "train") else ""
         if model:
             _keep(found.evals, {model: node})
@@ -140,7 +141,7 @@ class Modes:
         found.backward |= method == "backward" or found.steps
         function = self.runs(node)
         if method == "train" or function is None:
-            found.may_restore |= "train" in last(node.func).lower().replace("pretrain", "")
+            found.may_restore |= "train" in said_of(node.func).lower().replace("pretrain", "")
             return
         inner = self.inside(function.node, depth + 1)
         _keep(found.evals, self._outside(inner.evals, function, node))
@@ -164,38 +165,6 @@ def modes(code: Code) -> Modes:
 def is_part(one: str, other: str) -> bool:
     """Whether one of two names is the other, or an attribute of it."""
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
-
-
-def unmoved(expr: ast.expr) -> ast.expr:
-    """Returns `model` for `model.to(device)`."""
-    while (
-        isinstance(expr, ast.Call)
-        and isinstance(expr.func, ast.Attribute)
-        and expr.func.attr in MOVES
-    ):
-        expr = expr.func.value
-    return expr
-
-
-def last(expr: ast.expr) -> str:
-    """The last name of what is called, or of an attribute."""
-    if isinstance(expr, ast.Call):
-        expr = expr.func
-    return expr.attr if isinstance(expr, ast.Attribute) else getattr(expr, "id", "")
-
-
-def dotted(expr: ast.expr) -> str:
-    """A name, or attributes or keys of one, as text; empty for everything else."""
-    said = []
-    while isinstance(expr, (ast.Attribute, ast.Subscript)):
-        if isinstance(expr, ast.Attribute):
-            said.append(expr.attr)
-        elif isinstance(expr.slice, ast.Constant):
-            said.append(f"[{expr.slice.value!r}]")
-        else:
-            return ""
-        expr = expr.value
-    return ".".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
 
 
 def _says_optimizer(code: Code, step: ast.Call) -> bool:

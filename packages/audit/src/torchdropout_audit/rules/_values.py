@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
 from ..code import Call, Class, Code, Function, Pattern
+from ..code.nodes import dotted, is_init_of_super, of_self, said_of
 from ._constants import Stack, constants
 from ._dropouts import MOVES, around
 from ._layers import Layer, calls, layer_of
@@ -139,22 +140,22 @@ class Budget:
 
 
 class Values:
-    """Finds what the expressions of a file build."""
+    """Finds what the expressions of a file build.
+
+    Attributes:
+        stack: The Modules that are read, innermost first.
+    """
 
     def __init__(self, code: Code) -> None:
         self.code = code
-        self._known: dict[tuple[ast.expr, Class | None], tuple[Value, ...]] = {}
-        self._known_within: dict[
-            tuple[ast.expr, Class | None, tuple[Call, ...]], tuple[Value, ...]
-        ] = {}
+        self._known: dict[Hashable, tuple[Value, ...]] = {}
         self.constants = constants(code)
-        self._within: Stack = ()
+        self.stack: Stack = ()
         self._depth = 0
         self.budget = Budget(code)
         self._growths: dict[tuple[Function | None, str], list[_Growth]] = {}
         self._built: dict[Class, list[Call]] = {}
         self._inits: dict[Class, list[Call]] = {}
-        self._grown_places: set[str] = set()
         self._returns: dict[Function, list[ast.expr]] = {}
         self._index()
 
@@ -165,27 +166,17 @@ class Values:
             expr: An expression.
             cls: The class whose attributes `self` has.
         """
-        key = (expr, cls)
-        if key in self._known:
-            return self._known[key]
-        within = (expr, cls, tuple(call for _, call in self._within))
-        if within in self._known_within:
-            self.constants.depends = True
-            return self._known_within[within]
-        if self._depth > _DEEPEST or not self.budget.spend():
+        key, known = (expr, cls), self._known
+        is_new = key not in known and (key, self.stack) not in known
+        if is_new and (self._depth > _DEEPEST or not self.budget.spend()):
             return ()
-        self._known[key] = ()  # so that a cycle ends here
-        before, self.constants.depends = self.constants.depends, False
         self._depth += 1
-        found = tuple(dict.fromkeys(islice(self._of(expr, cls), _MOST_ALIKE)))
+        found = self.constants.kept(known, key, self.stack, (), lambda: self._all(expr, cls))
         self._depth -= 1
-        if self.constants.depends:
-            del self._known[key]
-            self._known_within[within] = found
-        else:
-            self._known[key] = found
-        self.constants.depends |= before
         return found
+
+    def _all(self, expr: ast.expr, cls: Class | None) -> tuple[Value, ...]:
+        return tuple(dict.fromkeys(islice(self._of(expr, cls), _MOST_ALIKE)))
 
     @contextmanager
     def within(self, made: Made) -> Iterator[None]:
@@ -196,23 +187,18 @@ class Values:
         Args:
             made: The Module.
         """
-        before = self._within
-        self._within = ((made.cls, made.call), *before)
+        before = self.stack
+        self.stack = ((made.cls, made.call), *before)
         yield
-        self._within = before
-
-    @property
-    def stack(self) -> Stack:
-        """The Modules that are read, innermost first."""
-        return self._within
+        self.stack = before
 
     def is_always(self, expr: object, value: object) -> bool:
         """Whether an expression is surely a value in the Module that is read."""
-        return self.constants.is_always(expr, (value,), self._within)
+        return self.constants.is_always(expr, (value,), self.stack)
 
     def truth(self, test: ast.expr) -> bool | None:
         """Returns whether a test holds in the Module that is read; None if it is not known."""
-        return self.constants.truth(test, self._within)
+        return self.constants.truth(test, self.stack)
 
     def sides(self, expr: ast.IfExp) -> list[ast.expr]:
         """Returns the sides of a choice that the Module that is read may take."""
@@ -221,14 +207,14 @@ class Values:
 
     def _runs(self, node: ast.AST) -> bool:
         """Whether a statement may run in the Module that is read."""
-        return self.constants.runs(node, self._within)
+        return self.constants.runs(node, self.stack)
 
     def finished(self, call: Call) -> Sequence[Value]:
         """Returns what a call builds, with what is added to the attribute that it is given to."""
         parent = next(self.code.parents(call.node), None)
         target = parent.targets[0] if isinstance(parent, ast.Assign) else None
-        if isinstance(target, ast.Attribute) and call.cls is not None and _place(target):
-            return [*self.attribute(call.cls, target.attr)]
+        if call.cls is not None and of_self(target):
+            return [*self.attribute(call.cls, of_self(target))]
         return self.of(call.node, call.cls)
 
     def attribute(self, cls: Class, name: str) -> Iterator[Value]:
@@ -287,7 +273,7 @@ class Values:
             name = self.code.name(expr)
             if name is not None:
                 yield Maker(name)
-            elif isinstance(expr.value, ast.Name) and expr.value.id == "self" and cls is not None:
+            elif of_self(expr) and cls is not None:
                 method = cls.method(expr.attr)
                 if method is not None:
                     yield Maker(target=method)
@@ -329,7 +315,7 @@ class Values:
                         value = replace(value, parts=tuple(grown))
                     yield value
             elif isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
-                for one, parts in self.walked(node.target, self._iterated(node.iter, cls)):
+                for one, parts in self.walked(node.target, self.iterated(node.iter, cls)):
                     if one == name.id:
                         for part in parts:
                             yield from part.options
@@ -368,7 +354,7 @@ class Values:
         if function.name == "__init__" and function.cls is not None:
             self.constants.depends = True
             calls = self._built.get(function.cls, [])
-            calls = [call for cls, call in self._within if cls is function.cls][:1] or calls
+            calls = [call for cls, call in self.stack if cls is function.cls][:1] or calls
         for call in calls[:_MOST_ALIKE]:
             given = function.given(call, name)
             if isinstance(given, ast.expr):
@@ -382,7 +368,7 @@ class Values:
         known = calls(self.code)[call]
         name = known.name or ""
         last = name.rpartition(".")[2]
-        said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        said = said_of(func)
         if name == _SEQUENTIAL or name in _LISTS:
             parts = [
                 part
@@ -519,16 +505,12 @@ class Values:
 
     def iterated(self, expr: ast.expr, cls: Class | None) -> list[Part]:
         """Returns the elements that a loop walks; for a zip, none."""
-        return self._iterated(expr, cls)
-
-    def _iterated(self, expr: ast.expr, cls: Class | None) -> list[Part]:
-        func = expr.func if isinstance(expr, ast.Call) else None
-        said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        said = said_of(getattr(expr, "func", None))
         if isinstance(expr, ast.Call) and said in ("enumerate", "zip", "items", "named_children"):
             if said in ("items", "named_children"):
                 inner = [self._elements(expr, cls)]
             else:
-                inner = [self._iterated(each, cls) for each in expr.args]
+                inner = [self.iterated(each, cls) for each in expr.args]
             paired = Part(tuple(Listed(tuple(each)) for each in inner))
             if said != "zip":
                 return [replace(paired, options=(Listed(()), *paired.options))]
@@ -588,35 +570,28 @@ class Values:
             if isinstance(target, Class):
                 self._built.setdefault(target, []).append(call)
             if isinstance(func, ast.Attribute) and func.attr in _ADDERS and node.args:
-                place = _place(func.value)
-                growth = _Growth(
-                    node, func.attr, node.args[-1], node.args[0] if len(node.args) > 1 else None
-                )
-                self._growths.setdefault((call.function, place), []).append(growth)
-            is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
-            if is_init and call.cls is not None and is_super(func.value):  # type: ignore
+                key = node.args[0] if len(node.args) > 1 else None
+                self._grows(func.value, _Growth(node, func.attr, node.args[-1], key))
+            if call.cls is not None and is_init_of_super(func):
                 self._inits.setdefault(call.cls, []).append(call)
         for each in self.code.inside(self.code.tree, ast.Assign, ast.AugAssign):
-            function = self.code.function_of(each)
-            if isinstance(each, ast.AugAssign) and isinstance(each.op, ast.Add):
-                place = _place(each.target)
-                growth = _Growth(each, "extend", each.value)
-                self._growths.setdefault((function, place), []).append(growth)
-            elif isinstance(each, ast.Assign):
-                target_ = each.targets[0]
-                place = _place(target_)
-                if isinstance(target_, ast.Subscript):
-                    growth = _Growth(each, "set", each.value, target_.slice)
-                    place = _place(target_.value)
-                    self._growths.setdefault((function, place), []).append(growth)
-                elif place and _adds_to(each.value, place):
-                    assert isinstance(each.value, ast.BinOp)
-                    growth = _Growth(each, "extend", each.value.right)
-                    self._growths.setdefault((function, place), []).append(growth)
-        self._growths.pop((None, ""), None)
-        for (_, place), listed in self._growths.items():
-            self._grown_places.add(place)
+            to = each.target if isinstance(each, ast.AugAssign) else each.targets[0]
+            if isinstance(each, ast.AugAssign):
+                if isinstance(each.op, ast.Add):
+                    self._grows(to, _Growth(each, "extend", each.value))
+            elif isinstance(to, ast.Subscript):
+                self._grows(to.value, _Growth(each, "set", each.value, to.slice))
+            elif isinstance(each.value, ast.BinOp) and _adds_to(each.value, dotted(to)):
+                self._grows(to, _Growth(each, "extend", each.value.right))
+        for listed in self._growths.values():
             listed.sort(key=lambda growth: _start(growth.node))
+        self._grown_places = {place for _, place in self._growths}
+
+    def _grows(self, target: ast.expr, growth: _Growth) -> None:
+        """Records what is added to a name or an attribute."""
+        if dotted(target):
+            key = (self.code.function_of(growth.node), dotted(target))
+            self._growths.setdefault(key, []).append(growth)
 
     def _grown_attribute(self, value: Value, cls: Class, name: str) -> Value:
         if not isinstance(value, Listed) or f"self.{name}" not in self._grown_places:
@@ -684,17 +659,8 @@ def _adds_to(value: ast.expr, place: str) -> bool:
     return (
         isinstance(value, ast.BinOp)
         and isinstance(value.op, ast.Add)
-        and _place(value.left) == place
+        and dotted(value.left) == place
     )
-
-
-def _place(expr: ast.expr) -> str:
-    """Returns a name, or an attribute of self, as text; "" for anything else."""
-    if isinstance(expr, ast.Name):
-        return expr.id
-    if isinstance(expr, ast.Attribute) and isinstance(expr.value, ast.Name):
-        return f"self.{expr.attr}" if expr.value.id == "self" else ""
-    return ""
 
 
 def _sort(value: Value) -> object:
@@ -716,11 +682,6 @@ def _is_in(part: Part, lines: Sequence[tuple[int, int]]) -> bool:
 
 def _names(target: ast.expr) -> list[str]:
     return [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
-
-
-def is_super(expr: ast.expr) -> bool:
-    """Whether an expression is `super()`."""
-    return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
 
 
 def _start(node: ast.AST) -> tuple[int, int]:

@@ -117,7 +117,7 @@ def _acts(code: Code, call: Call) -> bool:
     training = call.argument("train" if name == "torch.dropout" else "training")
     if UNKNOWN in (given, training) or (name in FUNCTIONAL_OFF and training is None):
         return False
-    if isinstance(training, ast.expr) and code.value(training) is False:
+    if code.value(training) is False:
         return False
     layers = call.argument("num_layers")
     if name in RNNS and (not isinstance(layers, ast.expr) or code.value(layers) == 1):

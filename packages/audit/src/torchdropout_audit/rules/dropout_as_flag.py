@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from ..code import MODULES, Code
+from ..code.nodes import said_of
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -56,8 +57,7 @@ def dropout_as_flag(code: Code) -> Iterator[Hit]:
 
 
 def _says_inplace(p: ast.expr) -> bool:
-    name = p.attr if isinstance(p, ast.Attribute) else p.id if isinstance(p, ast.Name) else ""
-    return name.lower() in ("inplace", "in_place")
+    return said_of(p).lower() in ("inplace", "in_place")
 
 
 def _is_flag(code: Code, p: ast.expr) -> bool:

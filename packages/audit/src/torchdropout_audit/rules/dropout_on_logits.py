@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 
 from ..code import Call, Code, words
+from ..code.nodes import said_of
 from ._flow import flow
-from ._layers import Chain, Layer, has_dropout, kind, reshapes, said_of
+from ._layers import Chain, Layer, has_dropout, kind, reshapes
 from ._rule import Hit, rule
 
 BROKEN = """\

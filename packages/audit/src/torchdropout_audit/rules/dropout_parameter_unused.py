@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from ..code import Class, Code, Function, words
+from ..code.nodes import of_self
 from ._bases import below, has_plain_bases, is_abstract, is_stub
 from ._constants import calls_of, constants
 from ._excuses import EXCUSE, is_left_out
@@ -120,8 +121,7 @@ def _stored(code: Code, function: Function, name: str) -> str | None:
         is_replaced = not reads and next(code.parents(statement)) is function.node
         return "" if is_replaced else None
     target = statement.targets[0] if len(statement.targets) == 1 and not others else None
-    is_own = isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self"
-    attribute = target.attr if is_own else ""  # type: ignore[union-attr]
+    attribute = of_self(target)
     return attribute if attribute and _is_unread(code, function, attribute) else None
 
 
@@ -219,7 +219,7 @@ def _excuses_itself(code: Code, function: Function) -> bool:
     """Whether a comment at the parameters or the docstring says that something is not used."""
     node = function.node
     first = node.body[0]
-    lines = map(code.line, range(node.lineno - 1, first.lineno))
+    lines = map(code.lines.line, range(node.lineno - 1, first.lineno))
     comments = [line.partition("#")[2] for line in lines]
     comments.append((ast.get_docstring(node) if is_stub([first]) else None) or "")
     return any(map(EXCUSE.search, comments))

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 
-from ..code import (
-    FUNCTIONAL_OFF,
-    FUNCTIONAL_ON,
-    MODULES,
-    MULTI_HEAD,
-    RNNS,
-    SDPA,
-    Call,
-    Code,
-)
+from ..code import MODULES, Call, Code
+from ..code.signatures import TORCH, Signature
 from ..findings import Edit, Fix
 from ._dropouts import is_refused
 from ._edits import add_training
@@ -39,75 +30,7 @@ class Block(nn.Module):
 FIXED = BROKEN.replace("self.p)\n", "self.p, train=self.training)\n")
 
 
-@dataclass(frozen=True)
-class _Signature:
-    """The parameters of a function of torch.
-
-    Attributes:
-        places: Those that can be given by position.
-        needed: How many of them have no default.
-        names: Those that can be given by name only.
-    """
-
-    places: tuple[str, ...]
-    needed: int
-    names: frozenset[str]
-
-    @property
-    def all(self) -> frozenset[str]:
-        return self.names | set(self.places)
-
-
-def _signature(places: str, needed: int = 0, names: str = "") -> _Signature:
-    return _Signature(tuple(places.split()), needed, frozenset(names.split()))
-
-
 _FEW = 4  # parameters that a hint may list
-_FUNCTION = _signature("input p training inplace", 1)
-_NATIVE = _signature("input p train", 3)
-_MODULE = _signature("p inplace")
-_LAYER = _signature(
-    "d_model nhead dim_feedforward dropout activation layer_norm_eps batch_first norm_first bias "
-    "device dtype",
-    2,
-)
-_RNN = (
-    "input_size hidden_size num_layers bias batch_first dropout bidirectional proj_size device "
-    "dtype"
-)
-_CELL = "input_size hidden_size bias device dtype"
-_SIGNATURES: Mapping[str, _Signature] = {
-    **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), _FUNCTION),
-    **dict.fromkeys(
-        (
-            f"torch.{name}{end}"
-            for name in ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")
-            for end in ("", "_")
-        ),
-        _NATIVE,
-    ),
-    **dict.fromkeys(MODULES, _MODULE),
-    SDPA: _signature("query key value attn_mask dropout_p is_causal", 3, "scale enable_gqa"),
-    "torch.nn.MultiheadAttention": _signature(
-        "embed_dim num_heads dropout bias add_bias_kv add_zero_attn kdim vdim batch_first device "
-        "dtype",
-        2,
-    ),
-    "torch.nn.TransformerEncoderLayer": _LAYER,
-    "torch.nn.TransformerDecoderLayer": _LAYER,
-    # An RNN passes on whatever it is given by position.
-    **{name: _signature("", names=_RNN) for name in RNNS if name.startswith("torch.")},
-    "torch.nn.RNN": _signature("", names=f"{_RNN} nonlinearity"),
-    **dict.fromkeys(("torch.nn.LSTMCell", "torch.nn.GRUCell"), _signature(_CELL, 2)),
-    "torch.nn.RNNCell": _signature("input_size hidden_size bias nonlinearity device dtype", 2),
-    MULTI_HEAD: _signature(
-        "query key value embed_dim_to_check num_heads in_proj_weight in_proj_bias bias_k bias_v "
-        "add_zero_attn dropout_p out_proj_weight out_proj_bias training key_padding_mask "
-        "need_weights attn_mask use_separate_proj_weight q_proj_weight k_proj_weight v_proj_weight "
-        "static_k static_v average_attn_weights is_causal",
-        13,
-    ),
-}
 
 _MEANT: Mapping[str, tuple[str, ...]] = {
     "training": ("train",),
@@ -161,7 +84,7 @@ def wrong_arguments(code: Code, call: Call) -> Hit | None:
     Returns:
         The first reason; None if there is none, or if the signature is not known.
     """
-    signature = _SIGNATURES.get(call.name or "")
+    signature = TORCH.get(call.name or "")
     return None if signature is None else next(_wrong(code, call, signature), None)
 
 
@@ -185,7 +108,7 @@ def _is_built(code: Code, expr: ast.expr) -> bool:
     return all(isinstance(each, ast.Call) and code.name(each.func) in MODULES for each in given)
 
 
-def _wrong(code: Code, call: Call, signature: _Signature) -> Iterator[Hit]:
+def _wrong(code: Code, call: Call, signature: Signature) -> Iterator[Hit]:
     callee = code.text_of(call.node.func)
     for keyword in call.node.keywords:
         if keyword.arg is not None and keyword.arg not in signature.all:
@@ -194,7 +117,7 @@ def _wrong(code: Code, call: Call, signature: _Signature) -> Iterator[Hit]:
 
 
 def _unknown(
-    code: Code, call: Call, keyword: ast.keyword, signature: _Signature, callee: str
+    code: Code, call: Call, keyword: ast.keyword, signature: Signature, callee: str
 ) -> Hit:
     name = keyword.arg or ""
     meant = next((each for each in _MEANT.get(name, ()) if each in signature.all), "")
@@ -209,14 +132,14 @@ def _unknown(
     return Hit(keyword, said, f"{meant}=", fix)
 
 
-def _nearest(signature: _Signature, name: str) -> str:
+def _nearest(signature: Signature, name: str) -> str:
     """Says which two parameters may be meant: those with the most similar names."""
     known = [*signature.places, *sorted(signature.names)]
     near = get_close_matches(name, known, 2, 0)
     return f"it has {' and '.join(near)}" if len(known) > _FEW else f"it has {', '.join(known)}"
 
 
-def _is_taken(call: Call, signature: _Signature, name: str) -> bool:
+def _is_taken(call: Call, signature: Signature, name: str) -> bool:
     """Whether a parameter is given by position or by name, or may be."""
     open_ended = any(isinstance(each, ast.Starred) for each in call.node.args)
     return (
@@ -226,7 +149,7 @@ def _is_taken(call: Call, signature: _Signature, name: str) -> bool:
     )
 
 
-def _counted(code: Code, call: Call, signature: _Signature, callee: str) -> Iterator[Hit]:
+def _counted(code: Code, call: Call, signature: Signature, callee: str) -> Iterator[Hit]:
     """Finds what is missing."""
     node = call.node
     given = {each.arg for each in node.keywords}

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from ..code import Code, Function, words
-from ._modes import FUNCTIONS, LOOPS, MOVES, Modes, dotted, is_part, last, modes, unmoved
+from ..code.nodes import dotted, said_of
+from ._dropouts import MOVES, unmoved
+from ._modes import FUNCTIONS, LOOPS, Modes, is_part, modes
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -218,7 +220,7 @@ def _stepped(code: Code, loop: ast.AST) -> frozenset[str]:
     There are none if it is not known of an optimizer.
     """
     file = modes(code)
-    stepped = (call.func for call in code.inside(loop, ast.Call) if last(call.func) == "step")
+    stepped = (call.func for call in code.inside(loop, ast.Call) if said_of(call.func) == "step")
     built = [file.only_value(each.value) for each in stepped if isinstance(each, ast.Attribute)]
     calls = [call for each in built if each for call in code.inside(each, ast.Call)]
     given = {file.receiver(call, "parameters") for call in calls} - {""}
@@ -237,7 +239,7 @@ def _frozen(code: Code, holder: ast.AST) -> frozenset[str]:
     """Returns the models whose parameters a function or a class freezes."""
     found = set()
     for node in code.inside(holder, ast.Call):
-        name = last(node.func)
+        name = said_of(node.func)
         is_named = "freeze" in name or "requires_grad" in name
         if is_named or (name == "parameters" and _freezes(code, node)):
             found |= {modes(code).receiver(node, name), *map(dotted, node.args)}
@@ -285,7 +287,7 @@ def _used(code: Code, function: Function) -> frozenset[str]:
     ):
         if isinstance(node, ast.Call):
             steps = dotted(unmoved(node.func)).split(".")[:_DEEPEST_NAME]
-            if last(node.func) not in _NOT_USES:
+            if said_of(node.func) not in _NOT_USES:
                 used |= {".".join(steps[: n + 1]) for n in range(len(steps))}
         elif isinstance(node, ast.Return):
             held = [node.value, *getattr(node.value, "elts", ())]

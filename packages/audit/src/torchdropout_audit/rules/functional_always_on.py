@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 from ..code import FUNCTIONAL_ON, MULTI_HEAD, OTHER_ON, RATES, UNKNOWN, Call, Code, Function, words
+from ..code.nodes import of_self
 from ..code.signatures import SIGNATURES
 from ._edits import add_training
 from ._masks import is_asked_for
@@ -103,18 +105,15 @@ def _is_open(code: Code, call: Call, p: object) -> bool:
     return not isinstance(p, ast.expr) or not (code.depends_on_training(p) or code.value(p) == 0)
 
 
-def _is_method(call: Call, mode: object) -> bool:
+def _is_method(call: Call, mode: Any) -> bool:
     """Whether `training` is given the method `self.train`, or what it returns: both are true."""
     if isinstance(mode, ast.Call):
         mode = mode.func
     return (
-        isinstance(mode, ast.Attribute)
-        and mode.attr in ("train", "eval")
-        and isinstance(mode.value, ast.Name)
-        and mode.value.id == "self"
+        of_self(mode) in ("train", "eval")
         and call.cls is not None
         and call.cls.is_surely_module
-        and not call.cls.assigned(mode.attr)
+        and not call.cls.assigned(of_self(mode))
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import Code
+from ..code import Code, argument_of
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import is_refused, is_step
 from ._flow import flow
 from ._layers import Chain, Layer, has_dropout, kind
 from ._rule import Hit, kept, rule
+from ._variance import turns_off
 
 BROKEN = """\
 from torch import nn
@@ -41,7 +42,6 @@ KEEPS_OUTPUT_IN_PLACE = {
 
 # Their `forward` does not pass `inplace` on.
 _NEVER_IN_PLACE = frozenset(("torch.nn.AlphaDropout", "torch.nn.FeatureAlphaDropout"))
-_WITHOUT_GRADIENT = frozenset(("torch.no_grad", "torch.inference_mode"))
 
 
 @rule("TD145", "order", BROKEN, FIXED)
@@ -90,8 +90,7 @@ def _before(chain: Chain) -> Layer | None:
 
 def _is_in_place(code: Code, layer: Layer) -> bool:
     given = None if layer.call is None else layer.call.argument("inplace")
-    is_given = isinstance(given, ast.expr) and code.value(given) is True
-    return is_given and layer.name not in _NEVER_IN_PLACE
+    return code.value(given) is True and layer.name not in _NEVER_IN_PLACE
 
 
 def _keeps_output(code: Code, layer: Layer) -> bool:
@@ -101,12 +100,7 @@ def _keeps_output(code: Code, layer: Layer) -> bool:
     place = KEEPS_OUTPUT_IN_PLACE.get(name)
     if place is None or layer.call is None:
         return False
-    node = layer.call.node
-    given = node.args[: place + 1]
-    values = [keyword.value for keyword in node.keywords if keyword.arg == "inplace"]
-    if len(given) > place and not any(isinstance(each, ast.Starred) for each in given):
-        values.append(given[place])
-    return any(code.value(each) is True for each in values)
+    return code.value(argument_of(layer.call.node, "inplace", place)) is True
 
 
 def _is_without_gradient(code: Code, node: ast.AST) -> bool:
@@ -117,9 +111,8 @@ def _is_without_gradient(code: Code, node: ast.AST) -> bool:
             found = [item.context_expr for item in parent.items]
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
             found = parent.decorator_list
-        for each in found:
-            if code.name(each.func if isinstance(each, ast.Call) else each) in _WITHOUT_GRADIENT:
-                return True
+        if any(turns_off(code, each) for each in found):
+            return True
     return is_refused(code, node)
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TypeGuard
 
 from ..code import Code, words
+from ..code.nodes import said_of
 from ..findings import Edit, Fix
 from ._dropouts import default_of, is_number, one_line, rates
 from ._rule import Hit, rule
@@ -105,7 +106,7 @@ def _says_drop(expr: ast.AST) -> bool:
 
 def _said(expr: ast.AST) -> str:
     """Returns the words of the last part of a name, joined by `_`."""
-    name = expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
+    name = said_of(expr)
     if isinstance(expr, ast.Subscript) and isinstance(expr.slice, ast.Constant):
         name = str(expr.slice.value)  # options["keep_prob"]
     return "_".join(words(name))

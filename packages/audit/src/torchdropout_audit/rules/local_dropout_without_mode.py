@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ..code import Call, Code, Function, words
 from ._dropouts import is_step
 from ._edits import add_training
-from ._masks import Mask, is_asked_for, masks, parameter, says_drop
+from ._masks import Mask, is_asked_for, is_gated, masks, parameter, says_drop
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -72,7 +72,7 @@ def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
 def _without_mode(code: Code, function: Function, mode: str) -> Iterator[Hit]:
     """Finds the calls that leave the mode at its default, whatever the mode of the Module."""
     default = function.defaults.get(mode)
-    on = None if default is None else code.value(default)
+    on = code.value(default)
     rate = next((p.arg for p in function.parameters if _is_rate(p.arg)), "")
     if not isinstance(on, bool) or not rate:
         return
@@ -90,12 +90,7 @@ def _without_mode(code: Code, function: Function, mode: str) -> Iterator[Hit]:
 def _always_on(code: Code, function: Function, mask: Mask) -> Iterator[Hit]:
     """Finds the calls of a function that drops whatever the mode."""
     rate = parameter(code, mask)
-    is_decided = (
-        code.gated(mask.node)
-        or code.gated(mask.drawn)
-        or code.depends_on_training(mask.rate)
-        or is_asked_for(code, mask.node, mask.rate, mask.function)
-    )
+    is_decided = is_gated(code, mask) or is_asked_for(code, mask.node, mask.rate, mask.function)
     for call in function.callers if rate and not is_decided else ():
         if _is_in_step(code, call, function.given(call, rate), on=True):
             callee = code.text_of(call.node.func)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..code import Code, Function, speaks_of_training
 from ._dropouts import is_step
-from ._masks import Mask, is_asked_for, masks, parameter
+from ._masks import Mask, is_asked_for, is_gated, masks, parameter
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -67,13 +67,9 @@ def _runs_in_eval(code: Code, mask: Mask) -> bool:
         return False
     if _is_told(code, function):
         return False
-    if code.gated(mask.node) or code.gated(mask.drawn) or code.depends_on_training(mask.rate):
+    if is_gated(code, mask) or code.is_deliberate(mask.node) or parameter(code, mask):
         return False
-    if (
-        code.is_deliberate(mask.node)
-        or parameter(code, mask)
-        or is_asked_for(code, mask.node, mask.rate, mask.function)
-    ):
+    if is_asked_for(code, mask.node, mask.rate, function):
         return False
     return function not in _with_seed(code) and code.value(mask.rate) not in (0, 1)
 

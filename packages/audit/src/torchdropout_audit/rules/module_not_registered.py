@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from ..code import Assigned, Class, Code
+from ..code.nodes import of_self, said_of
 from ._dropouts import builds, is_local_dropout, names_dropout
 from ._rule import Hit, kept, rule
 
@@ -92,19 +93,13 @@ def _is_plain(given: Assigned) -> bool:
     if isinstance(value, ast.BinOp):  # [...] + [...], [...] * 3
         value = value.left
     return isinstance(value, _DISPLAYS) or (
-        isinstance(value, ast.Call) and _callee(value) in _MAKERS
+        isinstance(value, ast.Call) and said_of(value.func) in _MAKERS
     )
-
-
-def _callee(call: ast.Call) -> str:
-    """Returns the last part of the name that is called."""
-    func = call.func
-    return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
 
 
 def _kind(value: ast.expr) -> str:
     if isinstance(value, ast.Call):
-        return _callee(value)
+        return said_of(value.func)
     if isinstance(value, (ast.Dict, ast.DictComp)):
         return "dict"
     return "tuple" if isinstance(value, ast.Tuple) else "list"
@@ -125,7 +120,7 @@ def _elements(expr: ast.expr) -> Iterator[ast.expr]:
             waiting.append(each.value)
         elif isinstance(each, ast.BinOp):
             waiting += [each.left, each.right]
-        elif isinstance(each, ast.Call) and _callee(each) in _MAKERS:
+        elif isinstance(each, ast.Call) and said_of(each.func) in _MAKERS:
             waiting += [*each.args, *(keyword.value for keyword in each.keywords)]
         else:
             yield each
@@ -155,7 +150,7 @@ def _attributes_of(code: Code, cls: Class) -> dict[str, list[ast.Attribute]]:
     """Returns the attributes of `self` in a class, by name."""
     found: dict[str, list[ast.Attribute]] = {}
     for node in code.inside(cls.node, ast.Attribute):
-        if isinstance(node.value, ast.Name) and node.value.id == "self":
+        if of_self(node):
             found.setdefault(node.attr, []).append(node)
     return found
 
@@ -184,7 +179,7 @@ def _is_passed_on(code: Code, use: ast.expr) -> bool:
     node: ast.AST = use
     for parent in code.parents(use):
         if isinstance(parent, ast.Call):
-            return parent.func is not node and _callee(parent) not in _READERS
+            return parent.func is not node and said_of(parent.func) not in _READERS
         if isinstance(parent, (ast.Assign, ast.AnnAssign, ast.Return)):
             return parent.value is node
         if not isinstance(parent, (ast.Subscript, ast.Starred, ast.BinOp, ast.keyword)):

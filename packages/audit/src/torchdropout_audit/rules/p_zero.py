@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, RATES, Code
-from ._dropouts import BUILDERS, is_number, one_line
-from ._rule import Hit, kept, rule
+from ._dropouts import BUILDERS, is_number, one_line, sets_later
+from ._rule import Hit, rule
 
 BROKEN = """\
 from torch import nn
@@ -42,22 +42,9 @@ def p_zero(code: Code) -> Iterator[Hit]:
             isinstance(given, ast.Constant)
             and is_number(given.value)
             and given.value == 0
-            and not _sets_rate(code)
+            and not sets_later(code, ("p", "drop_prob"))
         ):
             what = one_line(code, call.node.func)
             yield Hit(
                 given, f"{what} with a rate of {code.text_of(given)} does nothing", "remove it"
             )
-
-
-@kept
-def _sets_rate(code: Code) -> bool:
-    """Whether the file gives a module another rate: `self.drop.p = rate`."""
-    for node in code.inside(code.tree, ast.Attribute):
-        if (
-            isinstance(node.ctx, ast.Store)
-            and node.attr in ("p", "drop_prob")
-            and not (isinstance(node.value, ast.Name) and node.value.id == "self")
-        ):
-            return True
-    return False

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
-from ._dropouts import BUILDERS, is_refused, is_step, one_line
+from ._dropouts import BUILDERS, is_refused, is_step, one_line, sets_later
 from ._layers import calls
 from ._rule import Hit, kept, rule
 
@@ -127,22 +127,11 @@ def _is_out_of_place(code: Code, call: Call) -> bool:
         func = func.value
     made: list[ast.expr | None] = [func] if isinstance(func, ast.Call) else code.assigned(func)
     built = [calls(code).get(each) for each in made]
-    if not built or _sets_inplace(code) or "forward_hook" in code.text:
+    if not built or sets_later(code, ("inplace",)) or "forward_hook" in code.text:
         return False  # a hook may read the result
     return all(
         each is not None and each.name in BUILDERS and _is_false(code, each.argument("inplace"))
         for each in built
-    )
-
-
-@kept
-def _sets_inplace(code: Code) -> bool:
-    """Whether the file makes modules in place after they are built: `self.drop.inplace = True`."""
-    return any(
-        node.attr == "inplace"
-        and isinstance(node.ctx, ast.Store)
-        and not (isinstance(node.value, ast.Name) and node.value.id == "self")
-        for node in code.inside(code.tree, ast.Attribute)
     )
 
 
@@ -154,7 +143,7 @@ def _input(call: Call) -> ast.expr | None:
 
 
 def _is_false(code: Code, argument: object) -> bool:
-    return argument is None or (isinstance(argument, ast.expr) and code.value(argument) is False)
+    return argument is None or code.value(argument) is False
 
 
 def _severity(code: Code, call: Call, function: Function) -> Severity | None:

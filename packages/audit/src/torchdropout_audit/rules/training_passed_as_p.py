@@ -66,4 +66,4 @@ def _is_flag(code: Code, p: ast.expr) -> bool:
     parameter = bindings[0].node
     default = function.defaults.get(parameter.arg) if parameter in function.parameters else None
     is_annotated = getattr(parameter.annotation, "id", "") == "bool"
-    return is_annotated or (default is not None and isinstance(code.value(default), bool))
+    return is_annotated or isinstance(code.value(default), bool)
