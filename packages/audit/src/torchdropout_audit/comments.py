@@ -88,11 +88,6 @@ class _Directive:
     is_closed: bool
 
     @property
-    def is_list(self) -> bool:
-        """Whether it has brackets to which a name can be added."""
-        return self.entries is not None and self.is_closed
-
-    @property
     def rules(self) -> frozenset[str]:
         """The rules that it silences where it applies."""
         if self.verb == "mc-dropout":
@@ -219,7 +214,8 @@ def add_ignores(text: str, findings: Sequence[SourceFinding]) -> tuple[str, int]
         if line is not None:
             wanted.setdefault(line, {})[finding.name] = None
             count += 1
-    known = {layout.place(d.start)[0]: d for d in directives if d.verb == "ignore" and d.is_list}
+    lists = (d for d in directives if d.verb == "ignore" and d.is_closed)
+    known = {layout.place(d.start)[0]: d for d in lists if d.entries is not None}
     for line in sorted(wanted, reverse=True):  # from the last, so that earlier places stay valid
         names = ", ".join(wanted[line])
         if line in known:
@@ -342,13 +338,13 @@ def _unused(
         return
     applied = set(FINDERS) if rules is None else set(rules)
     said, whole = f"`{directive.verb}` silences nothing", _removal(directive, layout)
-    if not directive.is_closed:
-        said = f"`{directive.verb}` has no closing bracket, and silences nothing"
-    elif directive.entries is not None and not directive.entries:
-        said = f"`{directive.verb}` names no rule, and silences nothing"
-    elif directive.entries is None and (is_used(directive.rules) or not applied >= set(FINDERS)):
-        return
     if not directive.entries:
+        if not directive.is_closed:
+            said = f"`{directive.verb}` has no closing bracket, and silences nothing"
+        elif directive.entries is not None:
+            said = f"`{directive.verb}` names no rule, and silences nothing"
+        elif is_used(directive.rules) or not applied >= set(FINDERS):
+            return
         span = (directive.start, directive.marked_end)
         yield finding_at(layout, path, UNUSED_IGNORE, span, said, whole.does, whole)
         return

@@ -133,6 +133,12 @@ class SourceFinding:
         for name in ("message", "hint"):
             object.__setattr__(self, name, _shortened(getattr(self, name)))
 
+    @property
+    def said(self) -> str:
+        """The message with the hint, and in a notebook with the place in it."""
+        place = f"cell {self.cell}, line {self.line}: " if self.cell else ""
+        return place + self.message + (f" ({self.hint})" if self.hint else "")
+
     def to_dict(self) -> dict[str, Any]:
         """The finding as JSON-ready data."""
         return {

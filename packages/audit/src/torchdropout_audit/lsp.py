@@ -264,10 +264,9 @@ def make_server() -> Server:
 
 def _diagnostic(audited: Audited, finding: SourceFinding) -> types.Diagnostic:
     """Returns what the editor shows of a finding."""
-    hint = f" ({finding.hint})" if finding.hint else ""
     return types.Diagnostic(
         audited.range_of(finding),
-        finding.message + hint,
+        finding.said,
         _SEVERITY[finding.severity],
         code=finding.code,
         source="torchdropout",

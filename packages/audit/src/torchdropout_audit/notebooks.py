@@ -102,7 +102,7 @@ class Notebook:
         lines, found = Lines(self._file), {}
         for number, (start, _) in _spans_of_sources(self._file).items():
             is_list = self._file[start] == "["
-            places = [at for at, _ in _elements(self._file, start)] if is_list else []
+            places = [at for _, at, _ in _items(self._file, start)] if is_list else []
             found[number] = [lines.place(at)[0] for at in places or [start]]
         return found
 
@@ -250,41 +250,29 @@ def _end_of_statement(source: str, at: int) -> int:
 
 def _spans_of_sources(file: str) -> dict[int, tuple[int, int]]:
     """Returns where in the file the sources of cells are, by the number of the cell, from 1."""
-    _, at, _ = _members(file, _white(file, 0))["cells"]
+    top = {key: start for key, start, _ in _items(file, _white(file, 0))}
     spans = {}
-    for number, (start, _) in enumerate(_elements(file, at), 1):
-        members = _members(file, start) if file[start] == "{" else {}
-        if "source" in members:
-            spans[number] = members["source"][1:]
+    for number, (_, start, _) in enumerate(_items(file, top["cells"]), 1):
+        for key, begin, end in _items(file, start) if file[start] == "{" else ():
+            if key == "source":
+                spans[number] = begin, end
     return spans
 
 
-def _members(file: str, at: int) -> dict[str, tuple[Any, int, int]]:
-    """Returns the values of a JSON object, each with its start and end."""
-    members = {}
+def _items(file: str, at: int) -> Iterator[tuple[str, int, int]]:
+    """Yields the key, the start and the end of each value of a JSON object, or of an array."""
+    is_object = file[at] == "{"
     at = _white(file, at + 1)
-    while file[at] != "}":
-        key, at = _decode(file, at)
-        start = _white(file, _white(file, at) + 1)  # after the colon
-        value, end = _decode(file, start)
-        members[key] = (value, start, end)
-        at = _white(file, end)
-        if file[at] == ",":
-            at = _white(file, at + 1)
-    return members
-
-
-def _elements(file: str, at: int) -> list[tuple[int, int]]:
-    """Returns the start and end of each element of a JSON array."""
-    elements = []
-    at = _white(file, at + 1)
-    while file[at] != "]":
+    while file[at] not in "}]":
+        key = ""
+        if is_object:
+            key, at = _decode(file, at)
+            at = _white(file, _white(file, at) + 1)  # after the colon
         _, end = _decode(file, at)
-        elements.append((at, end))
+        yield key, at, end
         at = _white(file, end)
         if file[at] == ",":
             at = _white(file, at + 1)
-    return elements
 
 
 def _white(file: str, at: int) -> int:
@@ -298,7 +286,7 @@ def _rewritten(raw: str, source: str, file: str) -> str:
     is_ascii = file.isascii()
     if raw.startswith('"'):
         return json.dumps(source, ensure_ascii=is_ascii)
-    spans = _elements(raw, 0)
+    spans = [(start, end) for _, start, end in _items(raw, 0)]
     # Unchanged lines keep their escapes.
     known = {_decode(raw, start)[0]: raw[start:end] for start, end in spans}
     lines = re.findall(r"[^\n]*\n|[^\n]+", source)

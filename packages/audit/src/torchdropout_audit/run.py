@@ -29,7 +29,7 @@ from .files import (
     write_over,
 )
 from .findings import SourceFinding, SourceReport, excerpt
-from .fix import fix_all, without_tried
+from .fix import fix_all, is_fixable, without_tried
 from .limit import TooLongError, within
 from .notebooks import Notebook
 from .patterns import Patterns
@@ -527,7 +527,7 @@ def _wrong(rule: Rule, path: str, message: str, line: int) -> SourceFinding:
 def _is_fixable(finding: SourceFinding, fix: str) -> bool:
     if fix == "ignores":
         return finding.name not in NOT_IGNORED
-    return finding.fix is not None and (finding.fix.safe or fix == "unsafe")
+    return is_fixable(finding, fix == "unsafe")
 
 
 def _processors() -> int:

@@ -79,17 +79,13 @@ class Layers(Names):
 
 def _written(expr: ast.expr) -> Mapping[str, ast.expr] | None:
     """Returns the values of a dict by their names; None if it is not written down."""
-    if isinstance(expr, ast.Dict) and len(expr.keys) <= _MOST_EXPANDED:
-        pairs = zip(expr.keys, expr.values, strict=True)
-        named = {
-            key.value: value
-            for key, value in pairs
-            if isinstance(key, ast.Constant) and isinstance(key.value, str)
-        }
-        return named if len(named) == len(expr.keys) else None
-    if not isinstance(expr, ast.Call) or len(expr.keywords) > _MOST_EXPANDED:
+    pairs: list[tuple[object, ast.expr]] = []
+    if isinstance(expr, ast.Dict):
+        keys = (getattr(key, "value", None) for key in expr.keys)
+        pairs = [*zip(keys, expr.values, strict=True)]
+    elif isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "dict" and not expr.args:
+        pairs = [(each.arg, each.value) for each in expr.keywords]
+    else:
         return None
-    if isinstance(expr.func, ast.Name) and expr.func.id == "dict":
-        named = {each.arg: each.value for each in expr.keywords if each.arg is not None}
-        return named if not expr.args and len(named) == len(expr.keywords) else None
-    return None
+    named = {name: value for name, value in pairs if isinstance(name, str)}
+    return named if len(named) == len(pairs) <= _MOST_EXPANDED else None

@@ -118,8 +118,7 @@ class Tree:
             self.tree = ast.parse(text.removeprefix(BOM))
         self._lines: dict[int, bytes] = {}  # in which Python counts columns
         self._scopes = Scopes(self.tree)
-        self._before: dict[ast.AST, ast.AST | None] = {}
-        self._blocks: dict[ast.AST, dict[ast.AST, str]] = {}
+        self._blocks: dict[ast.AST, dict[ast.AST, tuple[str, ast.AST | None]]] = {}
         self._names_in: dict[ast.AST, Mapping[str, Sequence[ast.Name]]] = {}
         self._by_node: dict[ast.AST, Function | Class] = {}
         self._held_by: dict[Scope, tuple[Function | None, Class | None]] = {}
@@ -148,26 +147,25 @@ class Tree:
             yield above
             above = up(above)
 
+    def _listed(self, node: ast.AST, parent: ast.AST) -> tuple[str, ast.AST | None]:
+        """Returns the list of its parent that a node is in, and what comes before it there."""
+        if parent not in self._blocks:
+            self._blocks[parent] = {
+                each: (name, before)
+                for name, block in ast.iter_fields(parent)
+                if isinstance(block, list)
+                for before, each in zip((None, *block), block, strict=False)
+            }
+        return self._blocks[parent].get(node, ("", None))
+
     def before(self, node: ast.AST) -> ast.AST | None:
         """Returns what comes before a node in the same list: a statement, a value of an `and`."""
         parent = self._scopes.parents.get(node)
-        if node not in self._before and parent is not None:
-            for _, block in ast.iter_fields(parent):
-                if isinstance(block, list):
-                    self._before.update(zip(block[1:], block, strict=False))
-                    self._before.update(dict.fromkeys(block[:1]))
-        return self._before.get(node)
+        return None if parent is None else self._listed(node, parent)[1]
 
     def is_in(self, node: ast.AST, parent: ast.AST, name: str) -> bool:
         """Whether a node is in a block of its parent: `body`, `orelse`, `finalbody`."""
-        if parent not in self._blocks:
-            self._blocks[parent] = {
-                each: field
-                for field, listed in ast.iter_fields(parent)
-                if isinstance(listed, list)
-                for each in listed
-            }
-        return self._blocks[parent].get(node) == name
+        return self._listed(node, parent)[0] == name
 
     @cached_property
     def _ends(self) -> Sequence[int]:

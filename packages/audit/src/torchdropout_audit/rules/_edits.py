@@ -20,7 +20,8 @@ def append_argument(code: Code, call: Call, argument: str) -> Edit:
         call: A call that has an argument.
         argument: What to add, such as `training=self.training`.
     """
-    last = _last(call.node)
+    arguments: list[ast.expr | ast.keyword] = [*call.node.args, *call.node.keywords]
+    last = max(arguments, key=lambda each: (each.lineno, each.col_offset))
     begin, end = code.span(last)
     closing = code.span(call.node)[1] - 1
     # Between the last argument and the closing parenthesis there may be parentheses around the
@@ -42,12 +43,6 @@ def append_argument(code: Code, call: Call, argument: str) -> Edit:
     comma, end_comma = ("", ",") if has_comma else (",", "")
     added = f"{comma}{comment}{newline}{indent}{argument}{end_comma}"
     return Edit(place, place + len(comment), added)
-
-
-def _last(node: ast.Call) -> ast.expr | ast.keyword:
-    """Returns the last argument; for a keyword argument, with its name."""
-    places: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
-    return max(places, key=lambda each: (each.lineno, each.col_offset))
 
 
 def add_training(code: Code, call: Call, name: str = "training") -> Fix | None:

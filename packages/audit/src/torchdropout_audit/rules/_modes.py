@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
-from ..code import Code, Function
+from ..code import Code, Function, argument_of
 from ..code.nodes import dotted, said_of
 from ._dropouts import unmoved
 from ._rule import kept
@@ -100,11 +100,8 @@ class Modes:
             return holder and holder + dot + rest
         if root not in function.names:
             return ""
-        given = [k.value for k in node.keywords if k.arg == root]
-        place = function.places.get(root, len(node.args))
-        if not given and not any(isinstance(a, ast.Starred) for a in node.args):
-            given = node.args[place : place + 1]
-        outer = dotted(given[0]) if given else ""
+        given = argument_of(node, root, function.places.get(root))
+        outer = dotted(given) if isinstance(given, ast.expr) else ""
         return outer and outer + dot + rest
 
     def _outside(

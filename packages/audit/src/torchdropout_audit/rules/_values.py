@@ -10,9 +10,10 @@ from itertools import groupby, islice
 
 from ..code import Call, Class, Code, Function, Pattern
 from ..code.nodes import dotted, is_init_of_super, of_self, said_of
-from ._constants import Stack, constants
+from ._constants import Stack, calls_of, constants
 from ._dropouts import MOVES, around
 from ._layers import Layer, calls, layer_of
+from ._rule import kept
 from ._turns import last_turns
 
 _DEEPEST = 40  # names that stand for names, functions that call functions, lists in lists
@@ -154,9 +155,6 @@ class Values:
         self._depth = 0
         self.budget = Budget(code)
         self._growths: dict[tuple[Function | None, str], list[_Growth]] = {}
-        self._built: dict[Class, list[Call]] = {}
-        self._inits: dict[Class, list[Call]] = {}
-        self._returns: dict[Function, list[ast.expr]] = {}
         self._index()
 
     def of(self, expr: ast.expr, cls: Class | None) -> tuple[Value, ...]:
@@ -257,7 +255,8 @@ class Values:
         one = next((one for one in cls.lineage() if "__init__" in one.methods), None)
         if one is None:
             return Listed((), is_chain=True)
-        given = (each for call in self._inits.get(one, ()) for each in call.node.args)
+        inits = [e for e in self.code.inside(one.node, ast.Call) if is_init_of_super(e.func)]
+        given = [each for call in inits for each in call.args]
         parts = [part for each in given for part in self._given(each, cls)]
         init = one.methods["__init__"]
         return Listed(tuple(self._grown(parts, init, "self", cls, None, None)), is_chain=True)
@@ -337,23 +336,18 @@ class Values:
             is_growing = isinstance(node, ast.AugAssign) or (
                 isinstance(node, ast.expr) and _adds_to(node, name.id)
             )
-            statement = node if isinstance(node, ast.stmt) else self._statement(node)
+            around_it = (node, *self.code.parents(node))
+            statement = next((each for each in around_it if isinstance(each, ast.stmt)), node)
             if not is_growing and next(self.code.parents(statement), None) in above:
                 last = at  # whatever was before, it is this now
         for node in (before[last:] or [b.node for b in bindings])[:_MOST_ALIKE]:
             yield node, name
 
-    def _statement(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.stmt):
-            return node
-        return next((each for each in self.code.parents(node) if isinstance(each, ast.stmt)), node)
-
     def _parameter(self, function: Function, name: str) -> Iterator[Value]:
         """Yields what the calls of a function in the file give a parameter, or its default."""
-        calls = function.callers
-        if function.name == "__init__" and function.cls is not None:
+        calls = calls_of(self.code).get(function, [])
+        if function.name == "__init__":
             self.constants.depends = True
-            calls = self._built.get(function.cls, [])
             calls = [call for cls, call in self.stack if cls is function.cls][:1] or calls
         for call in calls[:_MOST_ALIKE]:
             given = function.given(call, name)
@@ -370,13 +364,8 @@ class Values:
         last = name.rpartition(".")[2]
         said = said_of(func)
         if name == _SEQUENTIAL or name in _LISTS:
-            parts = [
-                part
-                for argument in call.args
-                for part in (
-                    self._elements(argument, cls) if name in _LISTS else self._given(argument, cls)
-                )
-            ]
+            read = self._elements if name in _LISTS else self._given
+            parts = [part for argument in call.args for part in read(argument, cls)]
             yield Listed(tuple(parts[:_MOST_PARTS]), is_chain=name == _SEQUENTIAL)
         elif last in _SAME or (not name and said in _SAME):
             for argument in call.args[:2]:
@@ -397,11 +386,10 @@ class Values:
         elif name:
             yield layer_of(self.code, call, name, known)
         else:
-            is_any = False
-            for maker in self.of(func, cls):
-                is_any = True
+            makers = self.of(func, cls)
+            for maker in makers:
                 yield from self._made(maker, call, known, cls)
-            if not is_any:
+            if not makers:
                 yield Layer(call, "", known)
 
     def _made(
@@ -418,17 +406,8 @@ class Values:
         elif isinstance(maker.target, ast.Lambda):
             yield from self.of(maker.target.body, cls)
         elif isinstance(maker.target, Function):
-            for each in self._results(maker.target)[:_MOST_ALIKE]:
+            for each in _results(self.code, maker.target)[:_MOST_ALIKE]:
                 yield from self.of(each, cls if maker.target.cls else None)
-
-    def _results(self, function: Function) -> list[ast.expr]:
-        if function not in self._returns:
-            self._returns[function] = [
-                each.value
-                for each in self.code.inside(function.node, ast.Return)
-                if each.value is not None and self.code.function_of(each) is function
-            ]
-        return self._returns[function]
 
     # --- Lists ----------------------------------------------------------------------------------
 
@@ -566,14 +545,9 @@ class Values:
     def _index(self) -> None:
         for call in self.code.calls:
             func, node = call.node.func, call.node
-            target = self.code.local(func)
-            if isinstance(target, Class):
-                self._built.setdefault(target, []).append(call)
             if isinstance(func, ast.Attribute) and func.attr in _ADDERS and node.args:
                 key = node.args[0] if len(node.args) > 1 else None
                 self._grows(func.value, _Growth(node, func.attr, node.args[-1], key))
-            if call.cls is not None and is_init_of_super(func):
-                self._inits.setdefault(call.cls, []).append(call)
         for each in self.code.inside(self.code.tree, ast.Assign, ast.AugAssign):
             to = each.target if isinstance(each, ast.AugAssign) else each.targets[0]
             if isinstance(each, ast.AugAssign):
@@ -652,6 +626,13 @@ class Values:
                 is_option |= self.truth(parent.test) is None
             is_option |= isinstance(parent, ast.IfExp)
         return tuple(reversed(loops)), is_option
+
+
+@kept
+def _results(code: Code, function: Function) -> list[ast.expr]:
+    """Returns what a function returns."""
+    found = (e for e in code.inside(function.node, ast.Return) if code.function_of(e) is function)
+    return [each.value for each in found if each.value is not None]
 
 
 def _adds_to(value: ast.expr, place: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import ATTENTION, FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Code
+from ..code import ATTENTION, FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Code, argument_of
 from ._layers import calls
 from ._rule import Hit, kept, rule
 
@@ -63,11 +63,12 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
         given = call.argument("preserve_rng_state") if parameter else None
         if not isinstance(given, ast.expr) or code.value(given) is not False:
             continue
-        by_name = (each.value for each in call.node.keywords if each.arg == parameter)
-        what = next(by_name, call.node.args[0] if call.node.args else None)
-        known = None if what is None else code.local(what)
-        drop = None if what is None else _drop(code, known.node if known else what)
-        if what is not None and drop is not None:
+        what = argument_of(call.node, parameter or "", 0)
+        if not isinstance(what, ast.expr):
+            continue
+        known = code.local(what)
+        drop = _drop(code, known.node if known else what)
+        if drop is not None:
             line = f"{_said(code, drop.func)} on line {drop.lineno}"
             yield Hit(
                 call.node,

@@ -172,12 +172,8 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     if len(unused) > len(rates) and not is_asked:
         return True
     rest = node.args.kwarg
-    if (
-        rest is not None
-        and rest.arg not in used
-        and not is_asked
-        and _are_off(code, function, rates)
-    ):
+    is_swallowed = rest is not None and rest.arg not in used and not is_asked
+    if is_swallowed and _are_off(code, function, rates):
         return True
     if cls is None:
         return rest is not None or function.name in _values(code)

@@ -126,7 +126,7 @@ def _unknown(
         return Hit(keyword, said, _nearest(signature, name))
     fix = None
     is_once = [each.arg for each in call.node.keywords].count(name) == 1
-    if is_once and call.argument(meant) is None and not _is_taken(call, signature, meant):
+    if is_once and call.argument(meant) is None:
         start = code.span(keyword)[0]
         fix = Fix(f"rename {name} to {meant}", (Edit(start, start + len(name), meant),))
     return Hit(keyword, said, f"{meant}=", fix)
@@ -137,16 +137,6 @@ def _nearest(signature: Signature, name: str) -> str:
     known = [*signature.places, *sorted(signature.names)]
     near = get_close_matches(name, known, 2, 0)
     return f"it has {' and '.join(near)}" if len(known) > _FEW else f"it has {', '.join(known)}"
-
-
-def _is_taken(call: Call, signature: Signature, name: str) -> bool:
-    """Whether a parameter is given by position or by name, or may be."""
-    open_ended = any(isinstance(each, ast.Starred) for each in call.node.args)
-    return (
-        open_ended
-        or name in signature.places[: len(call.node.args)]
-        or any(each.arg in (name, None) for each in call.node.keywords)
-    )
 
 
 def _counted(code: Code, call: Call, signature: Signature, callee: str) -> Iterator[Hit]:

@@ -97,12 +97,12 @@ def _used(code: Code, drawn: ast.expr, function: Function) -> tuple[ast.expr | N
         if isinstance(op, (*_GREATER, *_LESS)):
             is_above = isinstance(op, _GREATER) is is_left
             return (right if is_left else left), _ABOVE if is_above else _BELOW
-    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add):
-        other = parent.left if parent.right is drawn else parent.right
-        return (other, _FLOOR) if _is_floored(code, function) else (None, "")
-    if isinstance(parent, ast.AugAssign) and isinstance(parent.op, ast.Add):  # keep += rand
-        return (parent.target, _FLOOR) if _is_floored(code, function) else (None, "")
-    return None, ""
+    is_sum = isinstance(parent, (ast.BinOp, ast.AugAssign)) and isinstance(parent.op, ast.Add)
+    if not is_sum or not _is_floored(code, function):
+        return None, ""
+    if isinstance(parent, ast.AugAssign):  # keep += rand
+        return parent.target, _FLOOR
+    return (parent.left if parent.right is drawn else parent.right), _FLOOR  # type: ignore
 
 
 def _is_floored(code: Code, function: Function) -> bool:

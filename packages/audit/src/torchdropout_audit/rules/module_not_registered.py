@@ -32,7 +32,7 @@ _MAKERS = frozenset(("list", "tuple", "dict", "OrderedDict"))
 _ADDERS = frozenset(("append", "extend", "insert", "update", "setdefault"))
 _READERS = frozenset(("len", "zip", "enumerate", "reversed", "range", "print", "isinstance", "any"))
 _OVERRIDDEN = ("train", "eval", "children", "modules")
-_REGISTERING = frozenset(("add_module", "register_module", "_modules", "__dict__"))
+_REGISTERING = frozenset(("add_module", "register_module", "_modules", "__dict__", "setattr"))
 
 
 @rule("TD112", "modules", BROKEN, FIXED)
@@ -158,9 +158,8 @@ def _attributes_of(code: Code, cls: Class) -> dict[str, list[ast.Attribute]]:
 @kept
 def _registers(code: Code, cls: Class) -> bool:
     """Whether a class registers children by hand."""
-    return any(node.attr in _REGISTERING for node in code.inside(cls.node, ast.Attribute)) or any(
-        node.id == "setattr" for node in code.inside(cls.node, ast.Name)
-    )
+    named = map(said_of, code.inside(cls.node, ast.Attribute, ast.Name))
+    return not _REGISTERING.isdisjoint(named)
 
 
 def _added(code: Code, uses: Sequence[ast.Attribute]) -> Iterator[ast.expr]:

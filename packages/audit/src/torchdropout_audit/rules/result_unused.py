@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function, argument_of
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import BUILDERS, is_refused, is_step, one_line, sets_later
@@ -135,11 +135,9 @@ def _is_out_of_place(code: Code, call: Call) -> bool:
     )
 
 
-def _input(call: Call) -> ast.expr | None:
+def _input(call: Call) -> object:
     """Returns what the dropout is applied to."""
-    if call.node.args:
-        return call.node.args[0]
-    return next((k.value for k in call.node.keywords if k.arg == "input"), None)
+    return argument_of(call.node, "input", 0)
 
 
 def _is_false(code: Code, argument: object) -> bool:
