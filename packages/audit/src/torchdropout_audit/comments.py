@@ -310,15 +310,9 @@ def _directive(match: re.Match[str], start: int, part: re.Match[str], place: _Pl
             _Entry(name.group(), at + name.start(), at + name.end(), CHOICE.matching(name.group()))
             for name in (_NAME.finditer(match["names"]) if match["closed"] else ())
         ]
-    return _Directive(
-        match["verb"].lower(),
-        start,
-        start + len(part.group().rstrip()),
-        start + match.end() - (len(match.group()) - len(match.group().rstrip())),
-        place,
-        entries,
-        match["list"] is None or match["closed"] is not None,
-    )
+    end, marked_end = (start + len(each.group().rstrip()) for each in (part, match))
+    is_closed = match["list"] is None or match["closed"] is not None
+    return _Directive(match["verb"].lower(), start, end, marked_end, place, entries, is_closed)
 
 
 # --- Comments that silence nothing -----------------------------------------------------------

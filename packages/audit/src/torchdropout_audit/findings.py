@@ -168,18 +168,7 @@ def finding_at(
     fix: Fix | None = None,
     severity: Severity | None = None,
 ) -> SourceFinding:
-    """Returns a finding on a part of a text.
-
-    Args:
-        lines: The text.
-        path: The file.
-        rule: The rule.
-        span: Where the marked text begins and ends.
-        message: What is wrong.
-        hint: What to write instead.
-        fix: The fix.
-        severity: With None, the rule's.
-    """
+    """Returns a finding on a part of a text, by default with the severity of its rule."""
     start, end = span
     line, column = lines.place(start)
     source, first = excerpt(lines.text, start, column)

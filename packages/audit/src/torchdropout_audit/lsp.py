@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress as suppressed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -58,7 +59,6 @@ class Audited:
         rules: Names of the rules that apply.
         name: The name of the document.
         found: What was found, by place.
-        lines: Its lines.
     """
 
     text: str
@@ -67,10 +67,11 @@ class Audited:
     rules: frozenset[str] = frozenset()
     name: str = ""
     found: Sequence[SourceFinding] = ()
-    lines: Lines = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.lines = Lines(self.text)
+    @cached_property
+    def lines(self) -> Lines:
+        """Its lines, as Python's parser and editors count them."""
+        return Lines(self.text)
 
     def audit(self, text: str) -> list[SourceFinding]:
         """Returns the findings of a text in place of this one."""

@@ -136,13 +136,14 @@ class Project:
         found: list[tuple[Code, Call]] = []
         for path in self._mentioning(home, target.name):
             other = self._read(path)
-            if other is None or other.is_test or _real(path) == home:
+            if other is None or other.place.is_test or _real(path) == home:
                 continue
             by_func = {call.node.func: call for call in other.calls}
             for node in other.references(target.name):
                 names = other.meant(node, other.name(node))
                 meant = [self._find(_absolute(other.path), each) for each in names]
-                if not any(each is not None and _is_at(each, home, target) for each in meant):
+                places = [(e.target.name, _real(Path(e.code.path))) for e in meant if e is not None]
+                if (target.name, home) not in places:
                     continue
                 if node in by_func:
                     found.append((other, by_func[node]))
@@ -155,17 +156,12 @@ class Project:
         if (path, name) not in self._found and is_open:
             self._found[path, name] = None  # for modules that import one another
             self._depth += 1
-            self._found[path, name] = self._looked_up(path, name)
+            place = self._resolve(path, name)
+            if place is not None:
+                self._depends(_real(path), _real(place[0]))
+                self._found[path, name] = self._in(*place)
             self._depth -= 1
         return self._found.get((path, name))
-
-    def _looked_up(self, path: Path, name: str) -> Found | None:
-        place = self._resolve(path, name)
-        if place is None:
-            return None
-        file, parts = place
-        self._depends(_real(path), _real(file))
-        return self._in(file, parts)
 
     def _in(self, file: Path, parts: Sequence[str]) -> Found | None:
         """Returns what a name stands for in a file, with what follows it."""
@@ -291,10 +287,6 @@ def _is_looked_at(code: Code, node: ast.AST) -> bool:
             break
         node = parent
     return False
-
-
-def _is_at(found: Found, home: Path, target: Class | Function) -> bool:
-    return found.target.name == target.name and _real(Path(found.code.path)) == home
 
 
 def _absolute(path: str) -> Path:

@@ -310,17 +310,14 @@ class _Run:
         key = key_of(data, path, rules)
         known = cache.get(key)
         if known is None:
-            known = cache.get(asking_key_of(key, path), partial(self._is_same, path))
+            project = partial(project_of, path, self._number)
+            known = cache.get(asking_key_of(key, path), lambda asked: project().still(asked))
         if known is not None:  # perhaps by another path, from another folder
             known = [replace(finding, path=path) for finding in known]
         if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
             return _Task(path, rules, self._fix, len(data), self._number)
         self._end(path, _Outcome(tuple(known)))
         return None
-
-    def _is_same(self, path: str, asked: Asked) -> bool:
-        """Whether other files still say what the findings of a file depend on."""
-        return project_of(path, self._number).still(asked)
 
     def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
         """Writes the fixed file, if there is one, and returns the outcome after that."""
@@ -399,9 +396,7 @@ def too_many(findings: Sequence[SourceFinding]) -> str:
 def audit_file(task: _Task, data: bytes | None = None) -> _Outcome:
     """Audits one file, and fixes its text on request; writes nothing, and does not raise.
 
-    Args:
-        task: The file.
-        data: What is in it; with None it is read.
+    With None for what is in it, the file is read.
     """
     path = task.path
     try:
@@ -510,14 +505,12 @@ def _said(error: Exception) -> str:
 
 def _broken_cells(notebook: Notebook, path: str) -> tuple[SourceFinding, ...]:
     """Returns advice for cells that do not parse; a notebook may hold sketches."""
-    return tuple(
-        replace(
-            _wrong(SYNTAX_ERROR, path, error.msg, line),
-            severity="advice",
-            source=excerpt(error.text or "", 0, 1)[0],
-        )
-        for line, error in notebook.broken.items()
-    )
+    found = []
+    for line, error in notebook.broken.items():
+        source, _ = excerpt(error.text or "", 0, 1)
+        wrong = _wrong(SYNTAX_ERROR, path, error.msg, line)
+        found.append(replace(wrong, severity="advice", source=source))
+    return tuple(found)
 
 
 def _wrong(rule: Rule, path: str, message: str, line: int) -> SourceFinding:

@@ -111,19 +111,9 @@ def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1
         message = f"an older Python, which is not audited: {message}"
     offset = min(column - 1, len(content))
     source, source_column = excerpt(content, offset, offset + 1)
-    return SourceFinding(
-        path,
-        line,
-        column,
-        line,
-        column + 1,
-        rule.code,
-        rule.name,
-        "advice" if is_older else rule.severity,
-        message,
-        source=source,
-        source_column=source_column,
-    )
+    place = (path, line, column, line, column + 1)
+    kind = (rule.code, rule.name, "advice" if is_older else rule.severity)
+    return SourceFinding(*place, *kind, message, source=source, source_column=source_column)
 
 
 def _is_older(line: str, message: str) -> bool:

@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from .nodes import said_of
 from .scopes import FunctionNode
 from .signatures import SIGNATURES
 
 
 class Unknown:
     """A value that cannot be known from the source."""
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
 
     def __bool__(self) -> bool:
         raise TypeError("Expected a test `is UNKNOWN`, got its truth")
@@ -148,14 +146,7 @@ class Function:
     @property
     def is_bound(self) -> bool:
         """Whether a call by `self.name()` fills the first parameter."""
-        decorators = (d for d in self.node.decorator_list if isinstance(d, ast.Name))
-        return self.cls is not None and "staticmethod" not in {d.id for d in decorators}
-
-    @property
-    def is_class_method(self) -> bool:
-        """Whether its first parameter is a class."""
-        decorators = (d for d in self.node.decorator_list if isinstance(d, ast.Name))
-        return self.cls is not None and "classmethod" in {d.id for d in decorators}
+        return self.cls is not None and "staticmethod" not in map(said_of, self.node.decorator_list)
 
     def given(self, call: Call, parameter: str) -> ast.expr | Unknown | None:
         """Returns the argument of a call for a parameter, or the default."""

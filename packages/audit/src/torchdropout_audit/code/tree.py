@@ -13,6 +13,7 @@ from typing import Any, TypeVar, overload
 
 from .definitions import Class, Function
 from .lines import BOM, Lines
+from .nodes import said_of
 from .scopes import Scope, Scopes
 from .words import words
 
@@ -254,18 +255,16 @@ class Tree:
 
     def receiver(self, node: ast.AST) -> str | None:
         """Returns the method's name for its object, `self`, if a node can use it; else None."""
-        cls = self.class_of(node)
-        scope: Scope | None = self._scopes.scopes[node]
-        while scope is not None and cls is not None:
-            method = self._by_node.get(scope.node)
-            if isinstance(method, Function) and method.cls is cls:
-                plain = method.is_bound and method.parameters and not method.is_class_method
-                name = method.parameters[0].arg if plain else ""
-                found = self._scopes.scopes[node].lookup(name).bindings
-                is_it = [b.node for b in found] == [method.parameters[0]] if plain else False
-                return name if is_it else None
-            scope = scope.outer
-        return None
+        method = self.function_of(node)
+        while method is not None and method.cls is None:
+            method = self.function_of(method.node)
+        if method is None or not method.is_bound:
+            return None
+        if "classmethod" in map(said_of, method.node.decorator_list):
+            return None
+        first = method.parameters[0] if method.parameters else None
+        found = self._scopes.scopes[node].lookup(first.arg).bindings if first else []
+        return first.arg if first and [b.node for b in found] == [first] else None
 
     def is_deliberate(self, node: ast.AST) -> bool:
         """Whether a name around a node, or the path, says that dropout is always on.
@@ -276,15 +275,9 @@ class Tree:
         names = []
         scope: Scope | None = self._scopes.scopes[node]
         while scope is not None:  # there are fewer of these than of nodes around a node
-            if isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                names.append(scope.node.name)
+            names.append(getattr(scope.node, "name", ""))
             scope = scope.outer
         return self.place.is_deliberate or any(map(_says_deliberate, names))
-
-    @property
-    def is_test(self) -> bool:
-        """Whether the file is a test, by its path."""
-        return self.place.is_test
 
     @cached_property
     def trains(self) -> bool:

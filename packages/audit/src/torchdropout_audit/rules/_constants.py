@@ -85,12 +85,7 @@ class Constants:
     ) -> _Found:
         """Returns what is found of a node, once for all stacks if it does not depend on them.
 
-        Args:
-            known: What was found before.
-            node: What is asked about.
-            stack: The Modules that are read.
-            meanwhile: What is returned while it is being found, so that a cycle ends.
-            find: Finds it.
+        It is `meanwhile` as long as it is being found, so that a cycle ends.
         """
         if node in known:
             return known[node]

@@ -118,7 +118,9 @@ def is_step(code: Code, function: Function | None, rate: ast.AST | None = None) 
     that it passes on, for example to `checkpoint`. A call that gives a parameter in `rate` a value
     that depends on training counts as a test of training.
     """
-    return function is not None and _is_step(code, function, _names(rate))
+    nodes = () if rate is None else ast.walk(rate)
+    names = frozenset(node.id for node in nodes if isinstance(node, ast.Name))
+    return function is not None and _is_step(code, function, names)
 
 
 @kept
@@ -148,11 +150,6 @@ def _run_by(code: Code, function: Function, rate: frozenset[str]) -> Iterator[Fu
         holder = None if code.gated(node) else code.function_of(node)
         if holder is not None:
             yield holder
-
-
-def _names(rate: ast.AST | None) -> frozenset[str]:
-    nodes = () if rate is None else ast.walk(rate)
-    return frozenset(node.id for node in nodes if isinstance(node, ast.Name))
 
 
 def is_refused(code: Code, node: ast.AST) -> bool:
@@ -231,8 +228,7 @@ def _holding(code: Code) -> frozenset[Class]:
         for call in code.calls
         if call.cls is not None
         and _LAYER.fullmatch(call.name or "")
-        and call.name not in BUILDERS
-        and call.name not in _PLAIN
+        and call.name not in BUILDERS | _PLAIN
     )
 
 

@@ -63,11 +63,6 @@ def gate_rate(code: Code, rate: ast.expr) -> Fix | None:
     start, end = code.span(rate)
     is_plain = isinstance(rate, (ast.Name, ast.Attribute, ast.Constant, ast.Call, ast.Subscript))
     before, after = ("", "") if is_plain else ("(", ")")
-    return Fix(
-        f"give 0.0 unless {receiver}.training",
-        (
-            Edit(start, start, before),
-            Edit(end, end, f"{after} if {receiver}.training else 0.0"),
-        ),
-        cls.is_surely_module,
-    )
+    gate = Edit(end, end, f"{after} if {receiver}.training else 0.0")
+    edits = (Edit(start, start, before), gate)
+    return Fix(f"give 0.0 unless {receiver}.training", edits, cls.is_surely_module)

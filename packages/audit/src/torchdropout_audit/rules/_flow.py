@@ -14,7 +14,7 @@ from ._abroad import abroad, class_of_project
 from ._dropouts import holds_layers, is_local_dropout, names_dropout, one_line
 from ._layers import Chain, Layer, Trace, calls, kind, layer_of, said
 from ._rule import kept
-from ._turns import last_turns
+from ._turns import is_among, last_turns
 from ._values import Listed, Made, Part, Value, Values
 from ._variance import (
     BATCH_NORM,
@@ -242,8 +242,8 @@ class Flow:
             for name, passed in state.passed.items() if lines else ():
                 dropped = passed.dropped
                 if not is_second:
-                    dropped = frozenset(each for each in dropped if not _is_among(each, lines))
-                ways = (e for e in passed.chains if not (e and _is_among(e[-1].node, lines)))
+                    dropped = frozenset(each for each in dropped if not is_among(each, lines))
+                ways = (e for e in passed.chains if not (e and is_among(e[-1].node, lines)))
                 state.passed[name] = Trace(dropped, tuple(ways) or ((),))
         state.is_second = before
 
@@ -261,27 +261,20 @@ class Flow:
         undropped: Sequence[ast.stmt] | None = None,
     ) -> None:
         before = dict(state.passed)
-        ends: list[tuple[dict[str, Trace], dict[str, Trace]]] = []  # what is known, what is new
+        ends: list[dict[str, Trace]] = []
         for block in blocks:
             state.passed = {} if block is undropped else dict(before)
             self._block(block, state)
             if not (block and isinstance(block[-1], _LEAVING)):
-                start = {} if block is undropped else before
-                now = state.passed.items()
-                new = {n: t for n, t in now if not (n in start and start[n] is t)}
-                ends.append((state.passed, new))
-        after: dict[str, Trace] = {}
-        for known, _ in ends:
-            after.update(known)  # most names are as before
-        for name in dict.fromkeys(n for _, new in ends for n in new):
-            traces = [known[name] for known, _ in ends if name in known]
-            after[name] = reduce(operator.or_, traces)
+                ends.append(state.passed)
+        state.passed = {}
+        for name in dict.fromkeys(name for known in ends for name in known):
+            traces = [known[name] for known in ends if name in known]
+            after = reduce(operator.or_, traces)
             if is_contrary:  # what one option normalises, the contrary one does elsewhere
                 had = before.get(name, _NOTHING).dropped
-                after[name] = after[name].but(
-                    dropped for each in traces for dropped in had - each.dropped
-                )
-        state.passed = after
+                after = after.but(dropped for each in traces for dropped in had - each.dropped)
+            state.passed[name] = after
 
     def _bind(self, target: ast.expr, passed: Trace, state: _State) -> None:
         if isinstance(target, (ast.Tuple, ast.List)):
@@ -306,9 +299,11 @@ class Flow:
     def _expression(self, expr: ast.expr, state: _State) -> None:
         passed = self._value(expr, state)
         func = expr.func if isinstance(expr, ast.Call) else None
-        if isinstance(func, ast.Attribute) and func.attr in ("append", "extend"):
-            name = dotted(func.value)
-            state.passed[name] = Trace(state.passed.get(name, _NOTHING).dropped | passed.dropped)
+        is_adder = isinstance(func, ast.Attribute) and func.attr in ("append", "extend")
+        held = func.value if is_adder else None  # type: ignore[union-attr]
+        if isinstance(held, ast.Name):
+            before = state.passed.get(held.id, _NOTHING)
+            state.passed[held.id] = Trace(before.dropped | passed.dropped)
 
     def _walk(self, target: ast.expr, source: ast.expr, state: _State) -> None:
         """Binds the names of a loop: to values, or to the Modules of a list."""
@@ -420,7 +415,9 @@ class Flow:
             if isinstance(func, ast.Subscript) and self.code.value(func.slice) is UNKNOWN:
                 held = self._made(func.value, state)
                 lists = [each.parts for each in held if isinstance(each, Listed) and each.parts]
-                if any(map(_is_unordered, lists)):
+                # If each element has a name of its own, their order is not known.
+                many = [each for each in lists if len(each) > 1]
+                if any(all(part.key and part.key.is_whole for part in each) for each in many):
                     return _NOTHING
                 if lists:
                     return _either([self._walked(e, call, given, state) for e in lists])
@@ -778,15 +775,6 @@ def _undropped(node: ast.If) -> Sequence[ast.stmt] | None:
     else:
         contrary = ast.UnaryOp(ast.Not(), test)
     return node.orelse if is_no_rate(contrary) else None
-
-
-def _is_among(node: ast.expr, lines: Sequence[tuple[int, int]]) -> bool:
-    return any(a <= getattr(node, "lineno", 0) <= b for a, b in lines)
-
-
-def _is_unordered(parts: Sequence[Part]) -> bool:
-    """Whether each element has a name of its own, so that their order is not known."""
-    return len(parts) > 1 and all(each.key is not None and each.key.is_whole for each in parts)
 
 
 def _is_scale(expr: ast.expr) -> bool:

@@ -287,7 +287,9 @@ def _rests(code: Code, holder: Class | Function) -> set[str] | None:
             return None
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             sides = (node.left, node.right)
-            is_draw = any(_is_ones(each) or _draw(code, each) for each in sides)
+            # A product with ones is the probabilities of a draw.
+            made = [said_of(each.func) for each in sides if isinstance(each, ast.Call)]
+            is_draw = any("ones" in name for name in made) or any(_draw(code, e) for e in sides)
             if not is_draw and any(map(_is_keep, sides)):
                 return None
         if isinstance(node.op, (ast.Invert, ast.Sub)):
@@ -296,11 +298,6 @@ def _rests(code: Code, holder: Class | Function) -> set[str] | None:
         if not _SCALES.isdisjoint(words(said_of(each))):
             return None
     return found - {""}
-
-
-def _is_ones(expr: ast.expr) -> bool:
-    """Whether an expression builds ones, of which a product is the probabilities of a draw."""
-    return isinstance(expr, ast.Call) and "ones" in getattr(expr.func, "attr", "")
 
 
 def _is_keep(expr: ast.expr) -> bool:
@@ -358,15 +355,14 @@ def parameter(code: Code, mask: Mask) -> str:
     for expr in said:
         for each in ast.walk(expr):
             if isinstance(each, ast.Name):
-                if each.id in mask.function.names and _is_rate_name(words(each.id)):
+                said_here = words(each.id)
+                is_named = says_drop(each.id) or not _KEEPS.isdisjoint(said_here)
+                is_plain = not _PLAIN.isdisjoint(said_here[-1:])
+                if each.id in mask.function.names and (is_named or is_plain):
                     return each.id
                 values = (value for value in code.assigned(each) if value is not None)
                 said += [each for each in values if len(said) < _MOST and each not in said]
     return ""
-
-
-def _is_rate_name(said: tuple[str, ...]) -> bool:
-    return not (_DROPS | _KEEPS).isdisjoint(said) or said[-1:] in {(each,) for each in _PLAIN}
 
 
 def says_drop(name: str) -> bool:

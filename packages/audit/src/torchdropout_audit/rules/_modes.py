@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from ..code import Code, Function, argument_of
 from ..code.nodes import dotted, said_of
@@ -45,21 +47,22 @@ class Modes:
         self._read: dict[ast.AST, Inside] = {}
         self._left: dict[Function, dict[str, ast.Call]] = {}
 
-    def left_in_eval(self, node: ast.Call) -> dict[str, ast.Call]:
-        """Returns the models that a call leaves in eval mode, by their names at the call.
+    def left_in_eval(self, node: ast.Call) -> Sequence[tuple[str, ast.Call]]:
+        """Returns the models that a call leaves in eval mode, by their names at the call, in order.
 
         Each comes with the call that puts it in that mode, which may be in a function.
         """
         model = self.put_in_eval(node)
         if model:
-            return {model: node}
+            return [(model, node)]
         function = self.runs(node)
         if function is None:
-            return {}
+            return ()
         if function not in self._left:
             inside = self.inside(function.node)
             self._left[function] = {} if inside.may_restore else inside.evals
-        return self._outside(self._left[function], function, node)
+        found = self._outside(self._left[function], function, node)
+        return sorted(found.items(), key=itemgetter(0))
 
     def put_in_eval(self, node: ast.Call) -> str:
         """Returns the model that a call puts in eval mode by itself; "" if it does not."""

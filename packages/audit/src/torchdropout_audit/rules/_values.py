@@ -14,7 +14,7 @@ from ._constants import Stack, calls_of, constants
 from ._dropouts import MOVES, around
 from ._layers import Layer, calls, layer_of
 from ._rule import kept
-from ._turns import last_turns
+from ._turns import is_among, last_turns
 
 _DEEPEST = 40  # names that stand for names, functions that call functions, lists in lists
 _MOST_STEPS = 40_000  # statements and expressions of one file, or more in a longer one
@@ -461,7 +461,8 @@ class Values:
             elt = expr.value if isinstance(expr, ast.DictComp) else expr.elt
             key = self.code.pattern(expr.key) if isinstance(expr, ast.DictComp) else None
             last = expr.generators[-1]
-            if isinstance(elt, ast.Name) and _names(last.target) == [elt.id]:
+            names = [each.id for each in ast.walk(last.target) if isinstance(each, ast.Name)]
+            if isinstance(elt, ast.Name) and names == [elt.id]:
                 # `[m for m in layers if m is not None]` has the elements of the list
                 parts = self._elements(last.iter, cls)
                 loops = (expr,) if len(expr.generators) > 1 else ()
@@ -536,7 +537,7 @@ class Values:
             only, others = [*last_turns(body)], [*last_turns(body, is_last=False)]
             for turn in range(3 if only or others else 2):
                 absent = others if turn == 2 else only
-                left = [each for each in at if not _is_in(each, absent)]
+                left = [each for each in at if not is_among(each.node, absent)]
                 found += self.unrolled(left, level + 1)
         return found[:_MOST_PARTS]
 
@@ -589,6 +590,7 @@ class Values:
         """Returns a list with what a function adds to it between two places."""
         # The loops and options around the list itself are not those of its elements.
         above = {*self.code.parents(since)} if since is not None else set()
+        parts = [*parts]
         for each in self._growths.get((function, place), ())[:_MOST_PARTS]:
             start = _start(each.node)
             if since is not None and start < _start(since):
@@ -601,16 +603,9 @@ class Values:
             else:
                 added = [self._element(each.value, cls)]
             key = self.code.pattern(each.key)
-            added = [
-                replace(
-                    one,
-                    key=key if one.key is None else one.key,
-                    loops=(*loops, *one.loops),
-                    may_lack=may_lack or one.may_lack,
-                )
-                for one in added
-            ]
-            parts = [*parts, *added]
+            for one in added:
+                inside, may_be_absent = (*loops, *one.loops), may_lack or one.may_lack
+                parts.append(Part(one.options, one.key or key, inside, may_be_absent, one.node))
         return parts[:_MOST_PARTS]
 
     def _around(self, node: ast.AST, above: set[ast.AST]) -> tuple[tuple[ast.AST, ...], bool]:
@@ -655,14 +650,6 @@ def _runs(parts: Sequence[Part], level: int) -> Iterator[tuple[list[Part], ast.A
     """Yields the elements that one loop adds, with that loop, and those that none does."""
     for loop, run in groupby(parts, lambda part: (*part.loops[level:], None)[0]):
         yield [*run], loop
-
-
-def _is_in(part: Part, lines: Sequence[tuple[int, int]]) -> bool:
-    return part.node is not None and any(a <= part.node.lineno <= b for a, b in lines)
-
-
-def _names(target: ast.expr) -> list[str]:
-    return [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
 
 
 def _start(node: ast.AST) -> tuple[int, int]:

@@ -122,9 +122,8 @@ def is_without_training(code: Code, function: Function) -> bool:
         code: The file.
         function: A function.
     """
-    if words(function.name)[:1] in _PREDICTING:
-        return True
-    return any(turns_off(code, each) for each in function.node.decorator_list)
+    is_off = any(turns_off(code, each) for each in function.node.decorator_list)
+    return is_off or words(function.name)[:1] in _PREDICTING
 
 
 def turns_off(code: Code, context: ast.expr) -> bool:

@@ -60,7 +60,7 @@ def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
                 continue
             marked.add(node)
             hit = _hit(code, node, given_by, name)
-            if hit.severity is None or not code.is_test:
+            if hit.severity is None or not code.place.is_test:
                 yield hit
 
 
@@ -71,9 +71,8 @@ def _hit(code: Code, node: ast.expr, given_by: str, name: str) -> Hit:
     said = f"{what} drops in eval too: {given_by} is its rate in both modes"
     is_sure = in_module and _is_known(code, node)
     fix = gate_rate(code, node) if in_module else None
-    return Hit(
-        node, said, fix.does if fix else "give 0.0 in eval", fix, None if is_sure else "advice"
-    )
+    hint = fix.does if fix else "give 0.0 in eval"
+    return Hit(node, said, hint, fix, None if is_sure else "advice")
 
 
 def _is_known(code: Code, rate: ast.expr) -> bool:
@@ -94,9 +93,10 @@ def _ungated(code: Code, rate: ast.expr, call: Call) -> Iterator[_Found]:
     if source is None:
         return
     if isinstance(source, ast.arg):
-        owner = _owner(code, source, call.function)
-        if owner is not None:
-            yield from _from_callers(code, owner, source.arg)
+        # The function that has the parameter: this one or one around it.
+        for owner in around(code, call.function):
+            if source in owner.parameters:
+                yield from _from_callers(code, owner, source.arg)
     else:
         yield rate, code.text_of(source)
 
@@ -146,8 +146,3 @@ def _source(code: Code, rate: ast.expr) -> ast.expr | ast.arg | None:
                 return node
             values += [each for each in code.assigned(one) if each not in values]
     return None
-
-
-def _owner(code: Code, parameter: ast.arg, function: Function | None) -> Function | None:
-    """Returns the function, this one or one around it, that has the parameter."""
-    return next((each for each in around(code, function) if parameter in each.parameters), None)

@@ -69,12 +69,9 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
         known = code.local(what)
         drop = _drop(code, known.node if known else what)
         if drop is not None:
-            line = f"{_said(code, drop.func)} on line {drop.lineno}"
-            yield Hit(
-                call.node,
-                f"the second run of {_said(code, what)} draws other masks than the first ({line})",
-                "leave preserve_rng_state at True",
-            )
+            run, line = _said(code, what), f"{_said(code, drop.func)} on line {drop.lineno}"
+            said = f"the second run of {run} draws other masks than the first ({line})"
+            yield Hit(call.node, said, "leave preserve_rng_state at True")
 
 
 def _said(code: Code, expr: ast.expr) -> str:

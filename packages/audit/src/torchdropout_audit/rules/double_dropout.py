@@ -53,20 +53,14 @@ def double_dropout(code: Code) -> Iterator[Hit]:
         last, before = chain[-1], _before(chain)
         if not last.drops or last.node in seen or not before:
             continue
-        name = _dropout(found, before[0])
-        is_here = before[0].drops
-        if not name or (is_here and exclude(code, last.node, before[0].node)):
-            continue
-        if is_here and before[0].node is last.node:
+        other, name, is_here = before[0].node, _dropout(found, before[0]), before[0].drops
+        if not name or (is_here and (other is last.node or exclude(code, last.node, other))):
             continue
         seen.add(last.node)
         if is_here and len(before) > 1 and before[1].drops:
             continue  # a longer chain is reported at its second dropout
-        yield Hit(
-            last.node,
-            f"{kind(last)} right after {name}: together they drop more than either says",
-            "keep one, with the intended rate",
-        )
+        said = f"{kind(last)} right after {name}: together they drop more than either says"
+        yield Hit(last.node, said, "keep one, with the intended rate")
 
 
 def _before(chain: Chain) -> list[Layer]:

@@ -43,17 +43,14 @@ def dropout_as_flag(code: Code) -> Iterator[Hit]:
         value = code.value(p)
         if isinstance(value, bool):
             does = "drops everything in training" if value else "drops nothing"
-            yield Hit(
-                call.node, f"p={value} is p={int(value)}: it {does}", "give p, then inplace=True"
-            )
+            said = f"p={value} is p={int(value)}: it {does}"
+            yield Hit(call.node, said, "give p, then inplace=True")
         elif _is_flag(code, p):
-            yield Hit(
-                call.node,
-                f"{code.text_of(p)} is a flag, and the first argument of a dropout is p: True "
-                "drops everything",
-                f"p, then inplace={code.text_of(p)}" if _says_inplace(p) else "give p a number",
-                severity="advice",
-            )
+            text = code.text_of(p)
+            said = f"{text} is a flag, and the first argument of a dropout is p"
+            said += ": True drops everything"
+            hint = f"p, then inplace={text}" if _says_inplace(p) else "give p a number"
+            yield Hit(call.node, said, hint, severity="advice")
 
 
 def _says_inplace(p: ast.expr) -> bool:

@@ -65,11 +65,8 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
                 and not is_left_out(code, cls.node, f"self.{name}(")
                 and not is_used_elsewhere(code, family, name)
             ):
-                yield Hit(
-                    node,
-                    f"{name} is never used: the Module builds a dropout that nothing applies",
-                    "apply it in forward, or remove it",
-                )
+                said = f"{name} is never used: the Module builds a dropout that nothing applies"
+                yield Hit(node, said, "apply it in forward, or remove it")
 
 
 def _made(code: Code, cls: Class) -> Iterator[tuple[str, ast.expr]]:

@@ -39,6 +39,7 @@ _LEAVING = frozenset(
 )
 _CLASSES = frozenset(("class", "classes", "label", "labels", "vocab", "nclass", "ncls"))
 _HEADS = frozenset(("classifier", "logits", "logit"))
+_ZERO = "a dropped logit is 0, a score like any other"
 _SIZES = ("out_features", "out_channels")
 
 
@@ -73,12 +74,9 @@ def _before_softmax(code: Code) -> Iterator[Hit]:
         last, ways = chains[0][-1], [_unchanged(chain[:-1]) for chain in chains]
         if kind(last) in _SOFTMAX and all(way and way[-1].drops for way in ways):
             dropout = ways[0][-1]
-            yield Hit(
-                dropout.node,
-                f"{kind(dropout)} right before {kind(last)}: a dropped logit is 0, a score like "
-                "any other",
-                "put it before the last layer, or after the softmax of an attention",
-            )
+            said = f"{kind(dropout)} right before {kind(last)}: {_ZERO}"
+            hint = "put it before the last layer, or after the softmax of an attention"
+            yield Hit(dropout.node, said, hint)
 
 
 def _at_end(code: Code) -> Iterator[Hit]:
@@ -93,11 +91,8 @@ def _at_end(code: Code) -> Iterator[Hit]:
         if before.call is None or not _PROJECTIONS.fullmatch(kind(before)):
             continue
         if is_sigmoid or _are_classes(code, before.call) or _is_head(code, node, before):
-            yield Hit(
-                given[-1].node,
-                f"{kind(given[-1])} on the logits: a dropped logit is 0, a score like any other",
-                f"put it before {kind(before)}",
-            )
+            said = f"{kind(given[-1])} on the logits: {_ZERO}"
+            yield Hit(given[-1].node, said, f"put it before {kind(before)}")
 
 
 def _unchanged(chain: Chain) -> Chain:

@@ -67,7 +67,7 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     transformers 4.30.2 models/swin/modeling_swin.py:720, neuralforecast 3.3.0
     models/dilated_rnn.py:96, fair-esm 2.0.0 esm/modules.py:154
     """
-    if "torch" not in code.text or code.is_test:
+    if "torch" not in code.text or code.place.is_test:
         return
     if code.place.is_inference and not code.trains:
         return  # the signature is that of the model that was trained
@@ -85,11 +85,8 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
             ):
                 continue
             what = "stored and never read" if stored else "accepted and never used"
-            yield Hit(
-                each,
-                f"{each.arg} is {what}: it has no effect",
-                "give it to a dropout, or remove it",
-            )
+            said = f"{each.arg} is {what}: it has no effect"
+            yield Hit(each, said, "give it to a dropout, or remove it")
 
 
 def _is_rate(name: str) -> bool:
@@ -192,17 +189,13 @@ def _is_zeroed(code: Code, function: Function, name: str) -> bool:
 
 def _is_asked(code: Code, function: Function, rates: Sequence[str]) -> bool:
     """Whether a call of the file gives a rate that may be other than 0."""
-    given = (
-        (function.given(call, name), function.defaults.get(name))
-        for call in calls_of(code).get(function, ())
-        for name in rates
-    )
-    return any(
-        isinstance(value, ast.expr)
-        and value is not default
-        and not constants(code).is_always(value, (0, None))
-        for value, default in given
-    )
+    calls = calls_of(code).get(function, ())
+    for call, name in ((call, name) for call in calls for name in rates):
+        value = function.given(call, name)
+        is_given = isinstance(value, ast.expr) and value is not function.defaults.get(name)
+        if is_given and not constants(code).is_always(value, (0, None)):
+            return True
+    return False
 
 
 def _are_off(code: Code, function: Function, names: Sequence[str]) -> bool:

@@ -19,15 +19,10 @@ from torch import nn
 
 
 class Block(nn.Module):
-    def __init__(self, p=0.1):
-        super().__init__()
-        self.p = p
-        self.linear = nn.Linear(8, 8)
-
     def forward(self, x):
-        return torch.dropout(self.linear(x), self.p)
+        return torch.dropout(x, 0.1)
 """
-FIXED = BROKEN.replace("self.p)\n", "self.p, train=self.training)\n")
+FIXED = BROKEN.replace("0.1)", "0.1, train=self.training)")
 
 
 _FEW = 4  # parameters that a hint may list
@@ -85,7 +80,12 @@ def wrong_arguments(code: Code, call: Call) -> Hit | None:
         The first reason; None if there is none, or if the signature is not known.
     """
     signature = TORCH.get(call.name or "")
-    return None if signature is None else next(_wrong(code, call, signature), None)
+    if signature is None:
+        return None
+    for keyword in call.node.keywords:
+        if keyword.arg is not None and keyword.arg not in signature.all:
+            return _unknown(code, call, keyword.arg, keyword, signature)
+    return _missing(code, call, signature)
 
 
 def _applied(code: Code, call: Call) -> Hit | None:
@@ -108,19 +108,9 @@ def _is_built(code: Code, expr: ast.expr) -> bool:
     return all(isinstance(each, ast.Call) and code.name(each.func) in MODULES for each in given)
 
 
-def _wrong(code: Code, call: Call, signature: Signature) -> Iterator[Hit]:
-    callee = code.text_of(call.node.func)
-    for keyword in call.node.keywords:
-        if keyword.arg is not None and keyword.arg not in signature.all:
-            yield _unknown(code, call, keyword, signature, callee)
-    yield from _counted(code, call, signature, callee)
-
-
-def _unknown(
-    code: Code, call: Call, keyword: ast.keyword, signature: Signature, callee: str
-) -> Hit:
-    name = keyword.arg or ""
+def _unknown(code: Code, call: Call, name: str, keyword: ast.keyword, signature: Signature) -> Hit:
     meant = next((each for each in _MEANT.get(name, ()) if each in signature.all), "")
+    callee = code.text_of(call.node.func)
     said = f"{callee} has no parameter {name}: the call raises a TypeError"
     if not meant:
         return Hit(keyword, said, _nearest(signature, name))
@@ -139,20 +129,16 @@ def _nearest(signature: Signature, name: str) -> str:
     return f"it has {' and '.join(near)}" if len(known) > _FEW else f"it has {', '.join(known)}"
 
 
-def _counted(code: Code, call: Call, signature: Signature, callee: str) -> Iterator[Hit]:
-    """Finds what is missing."""
+def _missing(code: Code, call: Call, signature: Signature) -> Hit | None:
     node = call.node
     given = {each.arg for each in node.keywords}
     if None in given or any(isinstance(each, ast.Starred) for each in node.args):
-        return
-    missing = [
-        each for each in signature.places[len(node.args) : signature.needed] if each not in given
-    ]
-    if missing:
-        fix = add_training(code, call, "train") if missing == ["train"] else None
-        yield Hit(
-            node,
-            f"{callee} needs {' and '.join(missing)}: the call raises a TypeError",
-            fix.does if fix else f"give {' and '.join(missing)}",
-            fix,
-        )
+        return None
+    needed = signature.places[len(node.args) : signature.needed]
+    missing = [each for each in needed if each not in given]
+    if not missing:
+        return None
+    fix = add_training(code, call, "train") if missing == ["train"] else None
+    listed = " and ".join(missing)
+    said = f"{code.text_of(node.func)} needs {listed}: the call raises a TypeError"
+    return Hit(node, said, fix.does if fix else f"give {listed}", fix)

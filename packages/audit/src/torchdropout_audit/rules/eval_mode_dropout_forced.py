@@ -60,13 +60,10 @@ def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
             said = "this selects modules by the names of attributes, and misses other dropouts"
             yield Hit(node, said, _HINT)
             continue
-        passing = {
-            kind
-            for kind in _KINDS
-            if all(_holds(code, t, module, kind) is not False for t in tests)
-        }
-        # Two tests in one loop may reach the kinds together.
-        reached.setdefault(holder, (node, set()))[1].update(passing)
+        kinds = reached.setdefault(holder, (node, set()))[1]  # of several tests in one loop
+        for kind in _KINDS:
+            if all(_holds(code, each, module, kind) is not False for each in tests):
+                kinds.add(kind)
     for node, kinds in reached.values():
         missed = [kind for kind in _KINDS if kind not in kinds]
         if kinds and missed:

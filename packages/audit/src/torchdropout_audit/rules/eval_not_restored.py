@@ -81,7 +81,7 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
     file, trained = modes(code), _trained(code)
     said: set[object] = set()
     for call in code.calls:
-        for model, place in sorted(file.left_in_eval(call.node).items(), key=lambda each: each[0]):
+        for model, place in file.left_in_eval(call.node):
             loop = _loop_in_eval(code, call.node, model)
             if loop is None or not {(loop, model), place}.isdisjoint(said):
                 continue
@@ -89,30 +89,25 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
             what = f"{shown(file.put_in_eval(place))} is put in eval"
             where = "in a training loop and not put back there: dropout is off from here on"
             if place is not call.node:
-                where = (
-                    f"for a call on line {call.node.lineno}, in a training loop, and not put back "
-                    "there: dropout is off after it"
-                )
+                where = f"for a call on line {call.node.lineno}, in a training loop, and not put "
+                where += "back there: dropout is off after it"
             yield Hit(place, f"{what} {where}", f"{shown(model)}.train() at the head of the loop")
             break
     stem = code.place.name.partition(".")[0]
-    if code.is_test or trained.sets_mode or not _ANNOUNCED.isdisjoint(words(stem)):
+    if code.place.is_test or trained.sets_mode or not _ANNOUNCED.isdisjoint(words(stem)):
         return  # what trains here sets the mode itself
     for call in code.calls:
         function = call.function
         if function is None or function.cls is not None or function in said:
             continue
-        for model, place in sorted(file.left_in_eval(call.node).items(), key=lambda each: each[0]):
-            if place in said or not _is_helper(code, file, function, model):
-                continue
-            if _is_plain(code, call.node, function):
+        for model, place in file.left_in_eval(call.node):
+            is_helper = place not in said and _is_helper(code, file, function, model)
+            if is_helper and _is_plain(code, call.node, function):
                 said |= {function, place}
-                yield Hit(
-                    call.node,
-                    f"{shown(model)} is still in eval after {function.name}(): dropout is off in "
-                    "the training that goes on",
-                    f"keep {shown(model)}.training, and put it back",
-                )
+                what = f"{shown(model)} is still in eval after {function.name}()"
+                where = "dropout is off in the training that goes on"
+                hint = f"keep {shown(model)}.training, and put it back"
+                yield Hit(call.node, f"{what}: {where}", hint)
                 break
 
 

@@ -60,8 +60,9 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     Seen in: pytorch#69801, pytorch#77081 (Dropout2d on 3-D input), braindecode#1111.
     """
     seen = set()
-    chains = flow(code).applied if has_dropout(code) else {}
-    for chain in (chain for chains in chains if len(chains) == 1 for chain in chains):
+    applied = flow(code).applied if has_dropout(code) else {}
+    chains = [ways[0] for ways in applied if len(ways) == 1]
+    for chain in chains:
         last = chain[-1]
         dropout = _FEATURE.fullmatch(kind(last))
         if dropout is not None and last.drops and last.node not in seen:
@@ -69,7 +70,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
             if hit is not None:
                 seen.add(last.node)
                 yield hit
-    for chain in (chain for chains in chains if len(chains) == 1 for chain in chains):
+    for chain in chains:
         spatial = _SPATIAL.fullmatch(kind(chain[-1]))
         before = next((e for e in reversed(chain[:-1]) if kind(e) not in _SAME), None)
         dropout = None if before is None else _FEATURE.fullmatch(kind(before))
@@ -77,12 +78,9 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
             continue
         if spatial and dropout and spatial[1] != dropout[1]:
             seen.add(before.node)
-            yield Hit(
-                before.node,
-                f"{kind(before)} before {kind(chain[-1])}: "
-                + _fault(int(dropout[1]), int(spatial[1])),
-                kind(before).replace(dropout[1], spatial[1]),
-            )
+            fault = _fault(int(dropout[1]), int(spatial[1]))
+            said = f"{kind(before)} before {kind(chain[-1])}: {fault}"
+            yield Hit(before.node, said, kind(before).replace(dropout[1], spatial[1]))
 
 
 def _hit(code: Code, last: Layer, dropout: int, before: Chain) -> Hit | None:
@@ -91,12 +89,9 @@ def _hit(code: Code, last: Layer, dropout: int, before: Chain) -> Hit | None:
     if giver is None:
         return None
     if rank is None:
-        return Hit(
-            last.node,
-            f"{kind(last)} after {kind(giver)}: it drops slices of dimension 1, and the features "
-            "are in the last",
-            "plain dropout, or transpose first",
-        )
+        said = "it drops slices of dimension 1, and the features are in the last"
+        said = f"{kind(last)} after {kind(giver)}: {said}"
+        return Hit(last.node, said, "plain dropout, or transpose first")
     if not (1 < rank < dropout + 2 or rank > dropout + 2):
         return None
     spatial = _SPATIAL.fullmatch(kind(giver))

@@ -21,16 +21,11 @@ from torch import nn
 
 
 class Block(nn.Module):
-    def __init__(self, p=0.1):
-        super().__init__()
-        self.p = p
-        self.linear = nn.Linear(8, 8)
-
     def forward(self, x):
-        return F.dropout(self.linear(x), self.p)
+        return F.dropout(x, 0.1)
 """
 
-FIXED = BROKEN.replace("self.p)\n", "self.p, training=self.training)\n")
+FIXED = BROKEN.replace("0.1)", "0.1, training=self.training)")
 
 _ALWAYS_ON = frozenset((*FUNCTIONAL_ON, *OTHER_ON, MULTI_HEAD))
 _Caller = tuple[Call, object]
@@ -92,7 +87,7 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             step = _step(code, function, _parameter(function, p))
             if step is not None:
                 said += f"; {code.text_of(step.node.func)} is called on line {step.node.lineno}"
-            elif in_module or code.is_test or stands_in_for_attention(function, p):
+            elif in_module or code.place.is_test or stands_in_for_attention(function, p):
                 continue
         is_sure = in_module or step is not None
         yield Hit(call.node, said, hint, fix, None if is_sure else "advice")

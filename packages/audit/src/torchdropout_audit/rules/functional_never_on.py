@@ -16,15 +16,11 @@ from torch import nn
 
 
 class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(8, 8)
-
     def forward(self, x):
-        return F.alpha_dropout(F.selu(self.linear(x)), 0.1)
+        return F.alpha_dropout(F.selu(x), 0.1)
 """
 
-FIXED = BROKEN.replace("0.1)\n", "0.1, training=self.training)\n")
+FIXED = BROKEN.replace("0.1)", "0.1, training=self.training)")
 
 _NEVER_ON = frozenset((*FUNCTIONAL_OFF, *OTHER_OFF))
 
@@ -50,6 +46,6 @@ def functional_never_on(code: Code) -> Iterator[Hit]:
             is_module = call.cls is not None and call.cls.is_module
             fix = add_training(code, call) if is_module else None
             in_step = is_module or (call.function is not None and call.function.is_step)
-            if in_step or not code.is_test:
+            if in_step or not code.place.is_test:
                 severity: Severity | None = None if in_step else "advice"
                 yield Hit(call.node, said, fix.does if fix else "give training=", fix, severity)

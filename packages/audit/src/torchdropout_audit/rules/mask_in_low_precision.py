@@ -50,7 +50,7 @@ def mask_in_low_precision(code: Code) -> Iterator[Hit]:
 
     Seen in: boltz#553; the DropPath of many models in transformers.
     """
-    if code.is_test or "rand" not in code.text:
+    if code.place.is_test or "rand" not in code.text:
         return
     for call in code.calls:
         function = call.function
@@ -59,12 +59,8 @@ def mask_in_low_precision(code: Code) -> Iterator[Hit]:
         used = (_used(code, each, function) for each in _places(code, call, function))
         rate, said = next((each for each in used if each[0] is not None), (None, ""))
         if rate is not None and is_rate(code, rate, function):
-            what = code.text_of(call.node.func)
-            yield Hit(
-                call.node,
-                f"{what} in the dtype of the input: in bfloat16 {said}",
-                "draw in float32, or use bernoulli_()",
-            )
+            said = f"{code.text_of(call.node.func)} in the dtype of the input: in bfloat16 {said}"
+            yield Hit(call.node, said, "draw in float32, or use bernoulli_()")
 
 
 def _is_of_input(code: Code, call: Call) -> bool:

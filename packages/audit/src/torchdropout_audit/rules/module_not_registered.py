@@ -78,13 +78,10 @@ def _found(code: Code, cls: Class, name: str) -> Iterator[Hit]:
     first = next(each.value for each in given if _is_plain(each))
     assert first is not None
     kind = _kind(first)
-    yield Hit(
-        first,
-        f"the dropouts in {name} are in a plain {kind}: eval() does not reach them, so they drop "
-        "in eval too",
-        f"make it an nn.Module{'Dict' if kind in ('dict', 'OrderedDict') else 'List'}",
-        severity="error" if True in found else "advice",
-    )
+    said = f"the dropouts in {name} are in a plain {kind}"
+    said += ": eval() does not reach them, so they drop in eval too"
+    hint = f"make it an nn.Module{'Dict' if kind in ('dict', 'OrderedDict') else 'List'}"
+    yield Hit(first, said, hint, severity="error" if True in found else "advice")
 
 
 def _is_plain(given: Assigned) -> bool:

@@ -32,7 +32,7 @@ def p_one(code: Code) -> Iterator[Hit]:
     Seen in: pytorch#100025; boltz#553; keep probabilities ported from TensorFlow 1, where 1.0 drops
     nothing
     """
-    if code.is_test:
+    if code.place.is_test:
         return
     for call, parameter, given in rates(code):
         if not isinstance(given, ast.Constant) or not is_number(given.value) or given.value != 1:

@@ -34,16 +34,13 @@ def p_zero(code: Code) -> Iterator[Hit]:
     Seen in: timm 1.0 models/iformer.py:201; transformers 5
     models/layoutlmv3/modeling_layoutlmv3.py:549
     """
-    for call in () if code.is_test else code.calls:
+    for call in () if code.place.is_test else code.calls:
         if call.name not in _DROPOUTS:
             continue
         given = call.argument(RATES.get(call.name, ""))
-        if (
-            isinstance(given, ast.Constant)
-            and is_number(given.value)
-            and given.value == 0
-            and not sets_later(code, ("p", "drop_prob"))
-        ):
+        if not isinstance(given, ast.Constant) or not is_number(given.value) or given.value != 0:
+            continue
+        if not sets_later(code, ("p", "drop_prob")):
             what = one_line(code, call.node.func)
             yield Hit(
                 given, f"{what} with a rate of {code.text_of(given)} does nothing", "remove it"

@@ -56,14 +56,10 @@ def result_unused(code: Code) -> Iterator[Hit]:
         severity = None if is_refused(code, statement) else _severity(code, call, function)
         if severity is not None:
             fix = None if is_bound else _fix(code, call, function, statement)
-            yield Hit(
-                call.node,
-                f"the result of {one_line(code, call.node.func)} is {lost}: it is not in place, so "
-                "nothing is dropped",
-                fix.does if fix else "read the result" if is_bound else "assign the result",
-                fix,
-                severity,
-            )
+            said = f"the result of {one_line(code, call.node.func)} is {lost}"
+            said += ": it is not in place, so nothing is dropped"
+            hint = fix.does if fix else "read the result" if is_bound else "assign the result"
+            yield Hit(call.node, said, hint, fix, severity)
 
 
 def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
@@ -146,11 +142,11 @@ def _is_false(code: Code, argument: object) -> bool:
 
 def _severity(code: Code, call: Call, function: Function) -> Severity | None:
     """An error in a Module; elsewhere advice if the input is used afterwards, else None."""
-    is_of_module = call.cls is not None and call.cls.is_module and not code.is_test
+    is_of_module = call.cls is not None and call.cls.is_module and not code.place.is_test
     if is_of_module or is_step(code, function):
         return "error"
     x = _input(call)
-    if code.is_test or not isinstance(x, ast.Name):
+    if code.place.is_test or not isinstance(x, ast.Name):
         return None
     for parent in code.parents(call.node):
         if isinstance(parent, (ast.For, ast.While, ast.With)):

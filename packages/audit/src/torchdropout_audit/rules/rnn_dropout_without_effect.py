@@ -57,16 +57,12 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
             severity = "advice" if severity == "error" else None
         elif known == "by its callers" and severity is not None:
             severity = "advice"  # callers outside the project may ask for more
-        if severity is None or (severity == "advice" and code.is_test):
+        if severity is None or (severity == "advice" and code.place.is_test):
             continue
         kind = (call.name or "").rpartition(".")[2]
-        yield Hit(
-            given,
-            f"the dropout of {kind} acts between its layers, and this one {_SAID[known]}: it has "
-            "no effect",
-            "give it no dropout, and drop its output if nothing does, or use more layers",
-            severity=severity,
-        )
+        what = f"the dropout of {kind} acts between its layers, and this one {_SAID[known]}"
+        hint = "give it no dropout, and drop its output if nothing does, or use more layers"
+        yield Hit(given, f"{what}: it has no effect", hint, severity=severity)
 
 
 def _as_rnn(code: Code, call: Call) -> Call:

@@ -84,12 +84,9 @@ def _wrong(code: Code, train: Function) -> Iterator[Hit]:
         calls = _ignoring(code, train, mode)
         edits = tuple(Edit(*code.span(e), f"{code.text_of(e.func)}({mode})") for e in calls)
         if calls:
-            yield Hit(
-                given[0],
-                f"train() ignores {mode}: eval() leaves everything in training",
-                f"super().train({mode})",
-                Fix(f"pass {mode} on", edits, safe=False),
-            )
+            said = f"train() ignores {mode}: eval() leaves everything in training"
+            fix = Fix(f"pass {mode} on", edits, safe=False)
+            yield Hit(given[0], said, f"super().train({mode})", fix)
 
 
 def _is_training(code: Code, train: Function, first: str) -> bool:

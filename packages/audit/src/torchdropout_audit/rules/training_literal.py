@@ -45,7 +45,7 @@ def training_literal(code: Code) -> Iterator[Hit]:
 
     Seen in: pytorch#99293
     """
-    if code.is_test:
+    if code.place.is_test:
         return
     marked = set()
     for call in code.calls:
