@@ -24,7 +24,6 @@ from .signatures import OTHER_OFF as OTHER_OFF
 from .signatures import OTHER_ON as OTHER_ON
 from .signatures import RATES as RATES
 from .signatures import RNNS as RNNS
-from .signatures import SDPA as SDPA
 from .training import is_no_rate as is_no_rate
 from .tree import Place as Place
 from .tree import parsed as parsed

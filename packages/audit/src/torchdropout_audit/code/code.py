@@ -204,11 +204,8 @@ class Code(Training):
             or is not known, and for one with `*arguments`.
         """
         dicts = [each.value for each in call.keywords if each.arg is None]
-        if (
-            not dicts
-            or len(dicts) > _MOST_DICTS
-            or any(isinstance(each, ast.Starred) for each in call.args)
-        ):
+        is_open = any(isinstance(each, ast.Starred) for each in call.args)
+        if is_open or not 0 < len(dicts) <= _MOST_DICTS:
             return None
         found: dict[str, ast.expr] = {}
         for each in dicts:

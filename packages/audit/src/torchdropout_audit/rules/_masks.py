@@ -356,9 +356,8 @@ def parameter(code: Code, mask: Mask) -> str:
         for each in ast.walk(expr):
             if isinstance(each, ast.Name):
                 said_here = words(each.id)
-                is_named = says_drop(each.id) or not _KEEPS.isdisjoint(said_here)
-                is_plain = not _PLAIN.isdisjoint(said_here[-1:])
-                if each.id in mask.function.names and (is_named or is_plain):
+                is_rate_name = (_DROPS | _KEEPS) & {*said_here} or _PLAIN & {*said_here[-1:]}
+                if each.id in mask.function.names and is_rate_name:
                     return each.id
                 values = (value for value in code.assigned(each) if value is not None)
                 said += [each for each in values if len(said) < _MOST and each not in said]

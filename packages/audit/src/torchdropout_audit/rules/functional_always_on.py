@@ -58,10 +58,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
         # Noise has a strength instead of a probability.
         p = call.argument(RATES.get(call.name, SIGNATURES[call.name][1]))
         # A lambda does not run where it is written.
-        is_kept = "lambda" in code.text and any(
-            isinstance(each, ast.Lambda) for each in code.parents(call.node)
-        )
-        function = None if is_kept else call.function
+        above = code.parents(call.node) if "lambda" in code.text else ()
+        function = None if any(isinstance(e, ast.Lambda) for e in above) else call.function
         if (
             (mode is not None and not _is_method(call, mode))
             or wrong_arguments(code, call) is not None
