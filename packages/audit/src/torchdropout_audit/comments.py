@@ -20,9 +20,9 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from .code import Lines
 from .files import UNREADABLE
 from .findings import Edit, Fix, SourceFinding, finding_at
+from .lines import Lines
 from .registry import CHOICE, FINDERS, RULES, SYNTAX_ERROR, UNUSED_IGNORE
 
 NOT_IGNORED = frozenset({SYNTAX_ERROR.name, UNREADABLE.name, UNUSED_IGNORE.name})

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .code import Lines
+from .lines import Lines
 from .reporting.findings import SCHEMA, Rule, Severity
 
 CUT = "…"

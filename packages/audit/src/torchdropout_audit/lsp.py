@@ -19,12 +19,12 @@ from pygls.uris import to_fs_path, urlparse
 from pygls.workspace import TextDocument
 
 from ._version import __version__
-from .code import Lines
 from .comments import NOT_IGNORED, add_ignores, suppress
 from .files import NOT_SOURCE
 from .findings import SourceFinding
 from .fix import apply_fixes, fix_all
 from .limit import TooLongError, within
+from .lines import Lines
 from .patterns import Patterns
 from .registry import RULES, UNUSED_IGNORE, chosen
 from .reporting.command import WRONG

@@ -17,9 +17,9 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
-from .code import LINE_END, Lines
 from .files import Source, UnreadableError
 from .findings import SourceFinding
+from .lines import LINE_END, Lines
 
 # A character that nobody types marks what is not Python.
 _MARK = "#\ue000"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from .code import Code, Lines, Project
+from .code import Code, Project
 from .findings import Fix, SourceFinding, excerpt, finding_at
+from .lines import Lines
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
 

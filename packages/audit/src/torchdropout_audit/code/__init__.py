@@ -11,8 +11,6 @@ from .definitions import Function as Function
 from .definitions import Pattern as Pattern
 from .definitions import Unknown as Unknown
 from .definitions import argument_of as argument_of
-from .lines import LINE_END as LINE_END
-from .lines import Lines as Lines
 from .signatures import ATTENTION as ATTENTION
 from .signatures import FUNCTIONAL_OFF as FUNCTIONAL_OFF
 from .signatures import FUNCTIONAL_ON as FUNCTIONAL_ON

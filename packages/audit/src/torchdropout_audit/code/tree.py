@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, overload
 
+from ..lines import BOM, Lines
 from .definitions import Class, Function
-from .lines import BOM, Lines
 from .nodes import said_of
 from .scopes import Scope, Scopes
 from .words import words
