@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 from .code import Code, Project
-from .findings import Fix, SourceFinding, excerpt, finding_at
+from .findings import SourceFinding, excerpt, finding_at
 from .lines import Lines
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
@@ -95,14 +95,11 @@ def audit_rules(
 def _placed(code: Code, name: str, hit: Hit) -> SourceFinding:
     # Source text in the words may have several lines.
     words = (" ".join(hit.message.split()), " ".join(hit.hint.split()))
-    fix = hit.fix if hit.fix is not None and _length(hit.fix) <= _LONGEST_FIX else None
+    fix = hit.fix
+    if fix is not None and len(fix.does) + sum(len(e.text) for e in fix.edits) > _LONGEST_FIX:
+        fix = None
     rule, span = FINDERS[name].rule, code.span(hit.node)
     return finding_at(code.lines, code.path, rule, span, *words, fix, hit.severity)
-
-
-def _length(fix: Fix) -> int:
-    """Returns how much text a finding keeps for its fix."""
-    return len(fix.does) + sum(len(edit.text) for edit in fix.edits)
 
 
 def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1) -> SourceFinding:

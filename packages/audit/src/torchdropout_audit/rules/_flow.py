@@ -261,20 +261,27 @@ class Flow:
         undropped: Sequence[ast.stmt] | None = None,
     ) -> None:
         before = dict(state.passed)
-        ends: list[dict[str, Trace]] = []
+        ends: list[tuple[dict[str, Trace], dict[str, Trace]]] = []  # what is known, what is new
         for block in blocks:
             state.passed = {} if block is undropped else dict(before)
             self._block(block, state)
             if not (block and isinstance(block[-1], _LEAVING)):
-                ends.append(state.passed)
-        state.passed = {}
-        for name in dict.fromkeys(name for known in ends for name in known):
-            traces = [known[name] for known in ends if name in known]
-            after = reduce(operator.or_, traces)
+                start = {} if block is undropped else before
+                now = state.passed.items()
+                new = {n: t for n, t in now if not (n in start and start[n] is t)}
+                ends.append((state.passed, new))
+        after: dict[str, Trace] = {}
+        for known, _ in ends:
+            after.update(known)  # most names are as before
+        for name in dict.fromkeys(n for _, new in ends for n in new):
+            traces = [known[name] for known, _ in ends if name in known]
+            after[name] = reduce(operator.or_, traces)
             if is_contrary:  # what one option normalises, the contrary one does elsewhere
                 had = before.get(name, _NOTHING).dropped
-                after = after.but(dropped for each in traces for dropped in had - each.dropped)
-            state.passed[name] = after
+                after[name] = after[name].but(
+                    dropped for each in traces for dropped in had - each.dropped
+                )
+        state.passed = after
 
     def _bind(self, target: ast.expr, passed: Trace, state: _State) -> None:
         if isinstance(target, (ast.Tuple, ast.List)):

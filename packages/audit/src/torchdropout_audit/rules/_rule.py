@@ -14,8 +14,6 @@ from ..findings import Fix
 from ..reporting.findings import Rule, Severity
 
 Finder = Callable[[Code], Iterator["Hit"]]
-
-
 _Reader = TypeVar("_Reader", bound=Callable[..., Any])
 
 

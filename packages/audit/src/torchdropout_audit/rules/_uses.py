@@ -51,6 +51,7 @@ class Uses:
         self.elsewhere: set[str] = set()
         self._patterns: dict[Class | None, list[Pattern]] = {}  # `getattr(self, f"fc{i}")`
         self._of_base: dict[Class | None, set[str]] = {}  # methods that are called
+        self._open: dict[Class, set[str]] = {}  # those that the class does not define
         for node in code.inside(code.tree, ast.Attribute):
             self._attribute(code, node)
         for name in code.inside(code.tree, ast.Name):
@@ -120,10 +121,17 @@ class Uses:
 
     def runs_base(self, cls: Class) -> bool:
         """Whether a class runs a method of a base in another file: `self.encode(x)`, `super()`."""
+        for one in cls.lineage():
+            if one not in self._open:  # each class is asked once for what it defines itself
+                self._open[one] = {
+                    name
+                    for name in self._of_base.get(one, ())
+                    if one.method(name) is None and not one.assigned(name)
+                }
         return any(
             cls.method(name) is None and not cls.assigned(name)
             for one in cls.lineage()
-            for name in self._of_base.get(one, ())
+            for name in self._open[one]
         )
 
 

@@ -31,7 +31,6 @@ _BATCH_NORMS = frozenset(
     + ("SynchronizedBatchNorm2d", "SynchronizedBatchNorm3d", "SyncBN", "InPlaceABN")
 )
 
-
 BATCH_NORM = {"torch.nn.functional.batch_norm": 1, "torch.batch_norm": 3}
 """The functions that normalise, and where they take the running mean."""
 _OF_GRAPHS = frozenset(("torch_geometric.nn.BatchNorm", "torch_geometric.nn.norm.BatchNorm"))

@@ -24,11 +24,9 @@ class Attention(nn.Module):
     def forward(self, q, k, v):
         return F.scaled_dot_product_attention(q, k, v, dropout_p=self.p)
 """
-
 FIXED = BROKEN.replace("dropout_p=self.p", "dropout_p=self.p if self.training else 0.0")
 
 _Found = tuple[ast.expr, str]
-
 _MOST = 50  # expressions that a rate may come from
 
 

@@ -30,7 +30,6 @@ _DROP = "    nn.Dropout(0.5),\n"
 _LAST = "    nn.Linear(64, 10),\n"
 FIXED = BROKEN.replace(_DROP, "").replace(_LAST, _DROP + _LAST)
 
-
 # Or the name of a part in another file, or of its option, says that it has one: `bn=True`.
 _SAYS_NORM = re.compile(r"BatchNorm|batch_norm|[a-z]BN|BN[A-Z]|\b(?:\w+_)?(?:BN|bn)(?:_\w+)?\b")
 

@@ -24,7 +24,6 @@ class Block(nn.Module):
     def forward(self, x):
         return F.dropout(x, 0.1)
 """
-
 FIXED = BROKEN.replace("0.1)", "0.1, training=self.training)")
 
 _ALWAYS_ON = frozenset((*FUNCTIONAL_ON, *OTHER_ON, MULTI_HEAD))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_OFF, OTHER_OFF, Code
-from ..reporting.findings import Severity
 from ._edits import add_training
 from ._rule import Hit, rule
 from .dropout_wrong_arguments import wrong_arguments
@@ -19,7 +18,6 @@ class Block(nn.Module):
     def forward(self, x):
         return F.alpha_dropout(F.selu(x), 0.1)
 """
-
 FIXED = BROKEN.replace("0.1)", "0.1, training=self.training)")
 
 _NEVER_ON = frozenset((*FUNCTIONAL_OFF, *OTHER_OFF))
@@ -47,5 +45,5 @@ def functional_never_on(code: Code) -> Iterator[Hit]:
             fix = add_training(code, call) if is_module else None
             in_step = is_module or (call.function is not None and call.function.is_step)
             if in_step or not code.place.is_test:
-                severity: Severity | None = None if in_step else "advice"
-                yield Hit(call.node, said, fix.does if fix else "give training=", fix, severity)
+                hint = fix.does if fix else "give training="
+                yield Hit(call.node, said, hint, fix, None if in_step else "advice")

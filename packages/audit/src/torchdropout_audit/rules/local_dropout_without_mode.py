@@ -82,9 +82,8 @@ def _without_mode(code: Code, function: Function, mode: str) -> Iterator[Hit]:
         given = function.given(call, rate)
         if function.given(call, mode) is default and _is_in_step(code, call, given, on=on):
             callee = code.text_of(call.node.func)
-            said = f"{callee} drops in eval too: {mode} defaults to True"
-            if not on:
-                said = f"{callee} never drops: {mode} defaults to False"
+            does = "drops in eval too" if on else "never drops"
+            said = f"{callee} {does}: {mode} defaults to {on}"
             fix = add_training(code, call, mode)
             yield Hit(call.node, said, fix.does if fix else f"give {mode}=", fix)
 

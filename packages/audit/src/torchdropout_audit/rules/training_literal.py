@@ -18,7 +18,6 @@ class Block(nn.Module):
     def forward(self, x):
         return F.dropout(x, 0.1, training=True)
 """
-
 FIXED = BROKEN.replace("training=True", "training=self.training")
 
 _PARAMETER = {

@@ -18,7 +18,6 @@ class Block(nn.Module):
     def forward(self, x):
         return F.dropout(x, self.training)
 """
-
 FIXED = BROKEN.replace("x, self", "x, training=self")
 
 _FLAGS = frozenset(("training", "is_training", "is_train", "training_mode"))
