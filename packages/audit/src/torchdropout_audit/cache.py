@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from .code import Place
@@ -62,14 +61,12 @@ def folder_for(
         return folder
     real = folder.resolve()
     starts = (Path(path).resolve() for path in (os.curdir, *paths))
-    return None if any(real.is_relative_to(_project(start)) for start in starts) else folder
-
-
-def _project(start: Path) -> Path:
-    """Returns the nearest folder, from a path upwards, with a mark of a project; else the path."""
-    above = (start, *start.parents)
-    marked = (each for each in above if (each / ".git").exists() or (each / FILE).exists())
-    return next(marked, start)
+    for start in starts:
+        above = (start, *start.parents)
+        marked = (each for each in above if (each / ".git").exists() or (each / FILE).exists())
+        if real.is_relative_to(next(marked, start)):
+            return None
+    return folder
 
 
 def key_of(data: bytes, path: str, rules: Iterable[str]) -> bytes:
@@ -155,12 +152,7 @@ class Cache:
                 kept = {"asked": asdict(asked), "findings": kept}
             self._new[key] = json.dumps(kept)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._database is None:
             return
         with suppress(Exception):

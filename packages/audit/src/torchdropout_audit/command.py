@@ -53,7 +53,7 @@ from .run import Fixing, audit_data, audit_paths
 from .settings import FORMATS, TABLE, need_patterns
 
 _RULES = tuple(RULES.values())
-_RENDERERS: Mapping[str, Callable[[SourceReport], str]] = {
+_RENDERERS: Mapping[str, Callable[..., str]] = {
     "json": render_json,
     "sarif": functools.partial(render_sarif, rules=_RULES, version=__version__),
     "github": render_github,
@@ -233,10 +233,18 @@ def audit(
     if is_filter:  # the source goes to stdout, and the report to stderr or a file
         _pass_on(fixed or b"")
     detail: _Detail = "quiet" if quiet else "rules" if verbose else "source"
-    rendered = functools.partial(_rendered, report, form, detail)
+    render = _RENDERERS.get(form) or functools.partial(render_text, detail=detail)
+    shown: Mapping[str, Any] = style() if form == "text" else {}
     if is_filter and output is None:
-        click.echo(rendered(), err=True, nl=False)
-    elif not _publish(report, output, rendered, quiet):
+        click.echo(render(report), err=True, nl=False)
+    elif not publish(
+        output,
+        verdict_line(report),
+        _held_back(report),
+        lambda: render(report, **shown),
+        lambda: render(report),
+        quiet=quiet,
+    ):
         return CANNOT_RUN
     failed = not report.passed or bool(strict and report.findings)
     return _exit_code(report, failed and not exit_zero)
@@ -271,24 +279,6 @@ def _describe(name: str | None, form: str) -> None:
     write(render_rule(rule, **style()))
 
 
-def _rendered(report: SourceReport, form: str, detail: _Detail, **how: Any) -> str:
-    return _RENDERERS[form](report) if form != "text" else render_text(report, detail=detail, **how)
-
-
-def _publish(
-    report: SourceReport, output: Path | None, rendered: Callable[..., str], quiet: bool
-) -> bool:
-    """Writes the report; returns False when a complete one could not be written."""
-    return publish(
-        output,
-        verdict_line(report),
-        "the run was interrupted" if report.interrupted else "",
-        lambda: rendered(**style()),
-        rendered,
-        quiet=quiet,
-    )
-
-
 def _show(changes: list[tuple[str, str, str]], report: SourceReport, output: Path | None) -> bool:
     """Writes the diff; returns False when a complete one could not be written."""
     for problem in report.problems:
@@ -297,8 +287,11 @@ def _show(changes: list[tuple[str, str, str]], report: SourceReport, output: Pat
     said = f"{plural(len(changes), 'file')} would change"
     if output is None:
         tell(said)
-    held_back = "the run was interrupted" if report.interrupted else ""
-    return publish(output, said, held_back, lambda: diff, lambda: diff)
+    return publish(output, said, _held_back(report), lambda: diff, lambda: diff)
+
+
+def _held_back(report: SourceReport) -> str:
+    return "the run was interrupted" if report.interrupted else ""
 
 
 def _read_stdin() -> bytes:

@@ -18,10 +18,11 @@ import re
 import tokenize
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .files import UNREADABLE
-from .findings import Edit, Fix, SourceFinding, excerpt
+from .findings import Edit, Fix, SourceFinding, finding_at
+from .lines import Lines
 from .registry import CHOICE, FINDERS, RULES, SYNTAX_ERROR, UNUSED_IGNORE
 
 NOT_IGNORED = frozenset({SYNTAX_ERROR.name, UNREADABLE.name, UNUSED_IGNORE.name})
@@ -43,7 +44,6 @@ _DIRECTIVE = re.compile(
 _NAME = re.compile(r"[^\s,]+")
 _Place = tuple[str, int]
 _FILE: _Place = ("file", 0)
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _SPACES = (
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
     *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
@@ -88,11 +88,6 @@ class _Directive:
     is_closed: bool
 
     @property
-    def is_list(self) -> bool:
-        """Whether it has brackets to which a name can be added."""
-        return self.entries is not None and self.is_closed
-
-    @property
     def rules(self) -> frozenset[str]:
         """The rules that it silences where it applies."""
         if self.verb == "mc-dropout":
@@ -102,14 +97,18 @@ class _Directive:
         return frozenset().union(*(entry.rules for entry in self.entries))
 
 
-@dataclass
-class _Layout:
-    """A text, and where its lines and statements are."""
+class _Layout(Lines):
+    """A text, and where its lines and statements are.
 
-    text: str
-    starts: list[int]
-    statements: list[tuple[int, int]] = field(default_factory=list)  # lines, in order
-    closed: set[int] = field(default_factory=set)  # lines whose end is in a string, or escaped
+    Attributes:
+        statements: The first and the last line of each, in order.
+        closed: The lines whose end is in a string, or escaped.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.statements: list[tuple[int, int]] = []
+        self.closed: set[int] = set()
 
     def statement(self, line: int) -> tuple[int, int]:
         """Returns the lines of the statement (of a compound one, its head) that has a line."""
@@ -135,16 +134,6 @@ class _Layout:
             return None
         lines = (*range(first, min(last, end) + 1), end)
         return next((line for line in lines if line not in self.closed), None)
-
-    def end_of(self, line: int) -> int:
-        """Returns where a line ends, without its line end."""
-        end = _LINE_END.search(self.text, self.starts[line - 1])
-        return len(self.text) if end is None else end.start()
-
-    def place(self, offset: int) -> tuple[int, int]:
-        """Returns the line and column of a character, from 1."""
-        line = bisect_right(self.starts, offset)
-        return line, offset - self.starts[line - 1] + 1
 
 
 def suppress(
@@ -225,7 +214,8 @@ def add_ignores(text: str, findings: Sequence[SourceFinding]) -> tuple[str, int]
         if line is not None:
             wanted.setdefault(line, {})[finding.name] = None
             count += 1
-    known = {layout.place(d.start)[0]: d for d in directives if d.verb == "ignore" and d.is_list}
+    lists = (d for d in directives if d.verb == "ignore" and d.is_closed)
+    known = {layout.place(d.start)[0]: d for d in lists if d.entries is not None}
     for line in sorted(wanted, reverse=True):  # from the last, so that earlier places stay valid
         names = ", ".join(wanted[line])
         if line in known:
@@ -245,7 +235,7 @@ def add_ignores(text: str, findings: Sequence[SourceFinding]) -> tuple[str, int]
 
 
 def _read(text: str) -> tuple[list[_Directive], _Layout]:
-    layout = _Layout(text, [0, *(end.end() for end in _LINE_END.finditer(text))])
+    layout = _Layout(text)
     comments: list[tuple[int, int, str, bool, bool]] = []
     first: int | None = None  # the line on which the current statement begins
     is_above_code = True
@@ -271,8 +261,8 @@ def _read(text: str) -> tuple[list[_Directive], _Layout]:
     commented = {line for line, *_ in comments}
     layout.closed.update(
         line
-        for line, content in enumerate(_LINE_END.split(text), 1)
-        if line not in commented and content.endswith("\\")
+        for line in range(1, len(layout.starts) + 1)
+        if line not in commented and layout.line(line).endswith("\\")
     )
     found = []
     for line, column, comment, is_alone, is_above in comments:
@@ -320,15 +310,9 @@ def _directive(match: re.Match[str], start: int, part: re.Match[str], place: _Pl
             _Entry(name.group(), at + name.start(), at + name.end(), CHOICE.matching(name.group()))
             for name in (_NAME.finditer(match["names"]) if match["closed"] else ())
         ]
-    return _Directive(
-        match["verb"].lower(),
-        start,
-        start + len(part.group().rstrip()),
-        start + match.end() - (len(match.group()) - len(match.group().rstrip())),
-        place,
-        entries,
-        match["list"] is None or match["closed"] is not None,
-    )
+    end, marked_end = (start + len(each.group().rstrip()) for each in (part, match))
+    is_closed = match["list"] is None or match["closed"] is not None
+    return _Directive(match["verb"].lower(), start, end, marked_end, place, entries, is_closed)
 
 
 # --- Comments that silence nothing -----------------------------------------------------------
@@ -348,14 +332,15 @@ def _unused(
         return
     applied = set(FINDERS) if rules is None else set(rules)
     said, whole = f"`{directive.verb}` silences nothing", _removal(directive, layout)
-    if not directive.is_closed:
-        said = f"`{directive.verb}` has no closing bracket, and silences nothing"
-    elif directive.entries is not None and not directive.entries:
-        said = f"`{directive.verb}` names no rule, and silences nothing"
-    elif directive.entries is None and (is_used(directive.rules) or not applied >= set(FINDERS)):
-        return
     if not directive.entries:
-        yield _finding(said, directive.start, directive.marked_end, whole, path, layout)
+        if not directive.is_closed:
+            said = f"`{directive.verb}` has no closing bracket, and silences nothing"
+        elif directive.entries is not None:
+            said = f"`{directive.verb}` names no rule, and silences nothing"
+        elif is_used(directive.rules) or not applied >= set(FINDERS):
+            return
+        span = (directive.start, directive.marked_end)
+        yield finding_at(layout, path, UNUSED_IGNORE, span, said, whole.does, whole)
         return
     entries = directive.entries
     idle = [
@@ -373,7 +358,8 @@ def _unused(
             fix = _removal_of(entries, place)
         elif place == 0:  # removes the whole directive
             fix = whole
-        yield _finding(said, entry.start, entry.end, fix, path, layout)
+        span, hint = (entry.start, entry.end), "" if fix is None else fix.does
+        yield finding_at(layout, path, UNUSED_IGNORE, span, said, hint, fix)
 
 
 def _names_unused(directive: _Directive) -> bool:
@@ -403,24 +389,3 @@ def _removal_of(entries: Sequence[_Entry], place: int) -> Fix:
     else:
         start, end = entries[0].start, entries[1].start
     return Fix("remove it", (Edit(start, end, ""),))
-
-
-def _finding(
-    message: str, start: int, end: int, fix: Fix | None, path: str, layout: _Layout
-) -> SourceFinding:
-    line, column = layout.place(start)
-    source, first = excerpt(layout.text, start, column)
-    return SourceFinding(
-        path,
-        line,
-        column,
-        *layout.place(end),
-        UNUSED_IGNORE.code,
-        UNUSED_IGNORE.name,
-        UNUSED_IGNORE.severity,
-        message,
-        "" if fix is None else fix.does,
-        source,
-        fix,
-        source_column=first,
-    )

@@ -262,10 +262,8 @@ class _Walk:
     def files(self, start: str) -> Iterator[str]:
         """Yields the files to audit: those in a folder before those in its subfolders."""
         ignored = Ignored.above(Path(start)) if self._respect_gitignore else None
-        yield from self._below(start, os.path.realpath(start), ignored)
-
-    def _below(self, folder: str, real: str, ignored: Ignored | None) -> Iterator[str]:
-        waiting = [(folder, real, ignored)]  # no recursion: folders may be nested a thousand deep
+        # No recursion: folders may be nested a thousand deep.
+        waiting = [(start, os.path.realpath(start), ignored)]
         while waiting:
             folder, real, ignored = waiting.pop()
             folders: list[tuple[str, str, Ignored | None]] = []
@@ -293,29 +291,22 @@ class _Walk:
             inside = os.path.join(real, entry.name)  # noqa: PTH118
             try:
                 # A link to a folder is skipped: it could be a circle, or leave the project.
-                if entry.is_dir(follow_symlinks=False):
-                    if self._is_source(entry, path, inside, ignored):
-                        folders.append((path, inside, ignored))
+                is_folder = entry.is_dir(follow_symlinks=False)
+                is_source = _holds_source(entry) if is_folder else entry.name.endswith(SUFFIXES)
+                if not is_source or (ignored is not None and ignored(inside, is_folder)):
                     continue
-                if not entry.name.endswith(SUFFIXES) or self._is_out(path, inside, ignored):
+                if self._excluded(path, is_folder):
                     continue
-                if stat.S_ISREG(entry.stat().st_mode):
+                if is_folder:
+                    folders.append((path, inside, ignored))
+                elif stat.S_ISREG(entry.stat().st_mode):
                     yield path
             except FileNotFoundError:
                 continue  # a link to nothing, which is not a source
             except OSError as error:  # a link to itself
                 self._problems.append(f"{path}: {why(error)}")
 
-    def _is_source(
-        self, entry: os.DirEntry[str], path: str, inside: str, ignored: Ignored | None
-    ) -> bool:
-        if entry.name in NOT_SOURCE or os.path.exists(os.path.join(path, "pyvenv.cfg")):  # noqa: PTH110, PTH118
-            return False
-        return not self._is_out(path, inside, ignored, is_folder=True)
 
-    def _is_out(
-        self, path: str, inside: str, ignored: Ignored | None, is_folder: bool = False
-    ) -> bool:
-        if ignored is not None and ignored(inside, is_folder):
-            return True
-        return self._excluded(path, is_folder)
+def _holds_source(folder: os.DirEntry[str]) -> bool:
+    mark = Path(folder.path, "pyvenv.cfg")  # of a virtual environment
+    return folder.name not in NOT_SOURCE and not mark.exists()

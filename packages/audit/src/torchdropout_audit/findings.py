@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .reporting.findings import SCHEMA, Severity
+from .lines import Lines
+from .reporting.findings import SCHEMA, Rule, Severity
 
 CUT = "…"
 """Stands for what is left out."""
@@ -132,6 +133,12 @@ class SourceFinding:
         for name in ("message", "hint"):
             object.__setattr__(self, name, _shortened(getattr(self, name)))
 
+    @property
+    def said(self) -> str:
+        """The message with the hint, and in a notebook with the place in it."""
+        place = f"cell {self.cell}, line {self.line}: " if self.cell else ""
+        return place + self.message + (f" ({self.hint})" if self.hint else "")
+
     def to_dict(self) -> dict[str, Any]:
         """The finding as JSON-ready data."""
         return {
@@ -149,6 +156,25 @@ class SourceFinding:
             "fixable": self.fix is not None,
             "fix": None if self.fix is None else {"does": self.fix.does, "safe": self.fix.safe},
         }
+
+
+def finding_at(
+    lines: Lines,
+    path: str,
+    rule: Rule,
+    span: tuple[int, int],
+    message: str,
+    hint: str = "",
+    fix: Fix | None = None,
+    severity: Severity | None = None,
+) -> SourceFinding:
+    """Returns a finding on a part of a text, by default with the severity of its rule."""
+    start, end = span
+    line, column = lines.place(start)
+    source, first = excerpt(lines.text, start, column)
+    place = (path, line, column, *lines.place(end))
+    kind = (rule.code, rule.name, severity or rule.severity)
+    return SourceFinding(*place, *kind, message, hint, source, fix, source_column=first)
 
 
 @dataclass(frozen=True)

@@ -42,15 +42,16 @@ def without_tried(
     findings: Sequence[SourceFinding], unsafe: bool = False
 ) -> tuple[SourceFinding, ...]:
     """Removes the fixes from findings that are left: they were tried and did not help."""
-    return tuple(replace(f, fix=None) if _is_fixable(f, unsafe) else f for f in findings)
+    return tuple(replace(f, fix=None) if is_fixable(f, unsafe) else f for f in findings)
 
 
-def _is_fixable(finding: SourceFinding, unsafe: bool) -> bool:
+def is_fixable(finding: SourceFinding, unsafe: bool) -> bool:
+    """Whether a finding has a fix that may be applied."""
     return finding.fix is not None and (finding.fix.safe or unsafe)
 
 
 def _count_fixable(findings: Sequence[SourceFinding], unsafe: bool) -> int:
-    return sum(_is_fixable(finding, unsafe) for finding in findings)
+    return sum(is_fixable(finding, unsafe) for finding in findings)
 
 
 def apply_fixes(
@@ -75,7 +76,7 @@ def apply_fixes(
         >>> apply_fixes("f()\r\n", [finding])
         ('f(a)\r\n', 1)
     """
-    wanted = [f.fix for f in findings if f.fix is not None and _is_fixable(f, unsafe)]
+    wanted = [f.fix for f in findings if f.fix is not None and is_fixable(f, unsafe)]
     fixes: list[Fix] = []
     for fix in wanted:
         if fix.edits and not any(

@@ -6,11 +6,10 @@ It needs pygls, which the extra `lsp` installs; nothing else imports this module
 from __future__ import annotations
 
 import asyncio
-import re
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import suppress as suppressed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -25,6 +24,7 @@ from .files import NOT_SOURCE
 from .findings import SourceFinding
 from .fix import apply_fixes, fix_all
 from .limit import TooLongError, within
+from .lines import Lines
 from .patterns import Patterns
 from .registry import RULES, UNUSED_IGNORE, chosen
 from .reporting.command import WRONG
@@ -40,7 +40,6 @@ _SEVERITY = {
     "error": types.DiagnosticSeverity.Error,
     "advice": types.DiagnosticSeverity.Warning,
 }
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _BYTES = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 
 
@@ -60,7 +59,6 @@ class Audited:
         rules: Names of the rules that apply.
         name: The name of the document.
         found: What was found, by place.
-        starts: Where the lines begin, as Python's parser and editors count them.
     """
 
     text: str
@@ -69,10 +67,11 @@ class Audited:
     rules: frozenset[str] = frozenset()
     name: str = ""
     found: Sequence[SourceFinding] = ()
-    starts: list[int] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.starts = [0, *(end.end() for end in _LINE_END.finditer(self.text))]
+    @cached_property
+    def lines(self) -> Lines:
+        """Its lines, as Python's parser and editors count them."""
+        return Lines(self.text)
 
     def audit(self, text: str) -> list[SourceFinding]:
         """Returns the findings of a text in place of this one."""
@@ -82,7 +81,8 @@ class Audited:
 
     def position(self, line: int, column: int) -> types.Position:
         """Returns the editor's position of a character, counted from 0."""
-        start = self.starts[min(line, len(self.starts) - 1)]
+        starts = self.lines.starts
+        start = starts[min(line, len(starts) - 1)]
         codec, size = _BYTES[self.units]
         before = self.text[start : start + column]
         return types.Position(line, len(before.encode(codec, "surrogatepass")) // size)
@@ -106,8 +106,8 @@ class Audited:
         end = _common(old[start:][::-1], new[start:][::-1])
 
         def position(offset: int) -> types.Position:
-            line = bisect_right(self.starts, offset) - 1
-            return self.position(line, offset - self.starts[line])
+            line, column = self.lines.place(offset)
+            return self.position(line - 1, column - 1)
 
         span = types.Range(position(start), position(len(old) - end))
         return types.TextEdit(span, new[start : len(new) - end])
@@ -265,10 +265,9 @@ def make_server() -> Server:
 
 def _diagnostic(audited: Audited, finding: SourceFinding) -> types.Diagnostic:
     """Returns what the editor shows of a finding."""
-    hint = f" ({finding.hint})" if finding.hint else ""
     return types.Diagnostic(
         audited.range_of(finding),
-        finding.message + hint,
+        finding.said,
         _SEVERITY[finding.severity],
         code=finding.code,
         source="torchdropout",

@@ -19,6 +19,7 @@ from typing import Any
 
 from .files import Source, UnreadableError
 from .findings import SourceFinding
+from .lines import LINE_END, Lines
 
 # A character that nobody types marks what is not Python.
 _MARK = "#\ue000"
@@ -41,7 +42,6 @@ _PIECE = re.compile(
       | [^"'\#\\\r\n()\[\]{}]+ | .""",
     re.VERBOSE | re.DOTALL,
 )
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _REST = re.compile(r"[^\r\n]*")  # of a line
 _WHITE = re.compile(r"[ \t\n\r]*")
 _decode = json.JSONDecoder().raw_decode
@@ -77,7 +77,7 @@ class Notebook:
         self._cells = list(_code_cells(_parsed(source.text)))
         self.text = "".join(f"{_SEPARATOR}{cell.text}\n" for cell in self._cells)
         # The line end is included: it may join with a `\\r` at the end of the cell.
-        lengths = [len(_lines(f"{cell.text}\n")) for cell in self._cells]
+        lengths = [len(Lines(f"{cell.text}\n").starts) for cell in self._cells]
         # The line of the separator before each cell.
         self._before = [1 + sum for sum in accumulate(lengths, initial=0)][:-1]
         self.broken: Mapping[int, SyntaxError] = {
@@ -99,12 +99,11 @@ class Notebook:
     @cached_property
     def _file_lines(self) -> Mapping[int, Sequence[int]]:
         """For each cell, the lines of the file that hold its lines."""
-        starts = [0, *(end.end() for end in _LINE_END.finditer(self._file))]
-        found = {}
+        lines, found = Lines(self._file), {}
         for number, (start, _) in _spans_of_sources(self._file).items():
             is_list = self._file[start] == "["
-            places = [at for at, _ in _elements(self._file, start)] if is_list else []
-            found[number] = [bisect_right(starts, at) for at in places or [start]]
+            places = [at for _, at, _ in _items(self._file, start)] if is_list else []
+            found[number] = [lines.place(at)[0] for at in places or [start]]
         return found
 
     def fixed(self, text: str) -> str:
@@ -203,7 +202,7 @@ def _error_of(text: str) -> SyntaxError | None:
 
 def _commented(source: str) -> str:
     """Returns as many lines of comment; their content is not needed, as they never change."""
-    return "\n".join(_MARK for _ in _lines(source))
+    return "\n".join(_MARK for _ in Lines(source).starts)
 
 
 def _without_magics(source: str) -> str:
@@ -221,7 +220,7 @@ def _without_magics(source: str) -> str:
         line = source[at + len(before) : magic.end()]
         parts.append(f"{before}_ {_MARK}{line}")
         at = magic.end()
-        while (end_of_line := _LINE_END.match(source, at)) is not None:
+        while (end_of_line := LINE_END.match(source, at)) is not None:
             parts.append(end_of_line.group())
             at = end_of_line.end()
             if not line.endswith("\\"):
@@ -246,51 +245,34 @@ def _end_of_statement(source: str, at: int) -> int:
     return at
 
 
-def _lines(text: str) -> list[str]:
-    """Splits into lines as Python's parser counts them."""
-    return _LINE_END.split(text)
-
-
 # --- Writing ------------------------------------------------------------------------------------
 
 
 def _spans_of_sources(file: str) -> dict[int, tuple[int, int]]:
     """Returns where in the file the sources of cells are, by the number of the cell, from 1."""
-    _, at, _ = _members(file, _white(file, 0))["cells"]
+    top = {key: start for key, start, _ in _items(file, _white(file, 0))}
     spans = {}
-    for number, (start, _) in enumerate(_elements(file, at), 1):
-        members = _members(file, start) if file[start] == "{" else {}
-        if "source" in members:
-            spans[number] = members["source"][1:]
+    for number, (_, start, _) in enumerate(_items(file, top["cells"]), 1):
+        for key, begin, end in _items(file, start) if file[start] == "{" else ():
+            if key == "source":
+                spans[number] = begin, end
     return spans
 
 
-def _members(file: str, at: int) -> dict[str, tuple[Any, int, int]]:
-    """Returns the values of a JSON object, each with its start and end."""
-    members = {}
+def _items(file: str, at: int) -> Iterator[tuple[str, int, int]]:
+    """Yields the key, the start and the end of each value of a JSON object, or of an array."""
+    is_object = file[at] == "{"
     at = _white(file, at + 1)
-    while file[at] != "}":
-        key, at = _decode(file, at)
-        start = _white(file, _white(file, at) + 1)  # after the colon
-        value, end = _decode(file, start)
-        members[key] = (value, start, end)
-        at = _white(file, end)
-        if file[at] == ",":
-            at = _white(file, at + 1)
-    return members
-
-
-def _elements(file: str, at: int) -> list[tuple[int, int]]:
-    """Returns the start and end of each element of a JSON array."""
-    elements = []
-    at = _white(file, at + 1)
-    while file[at] != "]":
+    while file[at] not in "}]":
+        key = ""
+        if is_object:
+            key, at = _decode(file, at)
+            at = _white(file, _white(file, at) + 1)  # after the colon
         _, end = _decode(file, at)
-        elements.append((at, end))
+        yield key, at, end
         at = _white(file, end)
         if file[at] == ",":
             at = _white(file, at + 1)
-    return elements
 
 
 def _white(file: str, at: int) -> int:
@@ -304,7 +286,7 @@ def _rewritten(raw: str, source: str, file: str) -> str:
     is_ascii = file.isascii()
     if raw.startswith('"'):
         return json.dumps(source, ensure_ascii=is_ascii)
-    spans = _elements(raw, 0)
+    spans = [(start, end) for _, start, end in _items(raw, 0)]
     # Unchanged lines keep their escapes.
     known = {_decode(raw, start)[0]: raw[start:end] for start, end in spans}
     lines = re.findall(r"[^\n]*\n|[^\n]+", source)

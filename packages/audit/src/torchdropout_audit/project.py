@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache, partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -24,7 +24,6 @@ _MOST_ASKED = 20  # files that mention a name
 _MOST_NAMES = 50_000  # names that are looked up
 _DEEPEST = 20  # names that are imports of others
 _MOST_PARTS = 20  # parts of a dotted name
-_MOST_STARS = 5  # modules of which all names are imported
 _LOOKING = frozenset(("isinstance", "issubclass"))
 _WORTH_AN_INDEX = 200  # searches that take about as long as an index of all words
 _WORDS = re.compile(rb"\w+")
@@ -137,11 +136,14 @@ class Project:
         found: list[tuple[Code, Call]] = []
         for path in self._mentioning(home, target.name):
             other = self._read(path)
-            if other is None or other.is_test or _real(path) == home:
+            if other is None or other.place.is_test or _real(path) == home:
                 continue
             by_func = {call.node.func: call for call in other.calls}
             for node in other.references(target.name):
-                if not any(map(partial(self._is_at, home, target), self._meant(other, node))):
+                names = other.meant(node, other.name(node))
+                meant = [self._find(_absolute(other.path), each) for each in names]
+                places = [(e.target.name, _real(Path(e.code.path))) for e in meant if e is not None]
+                if (target.name, home) not in places:
                     continue
                 if node in by_func:
                     found.append((other, by_func[node]))
@@ -149,36 +151,17 @@ class Project:
                     return None
         return found
 
-    def _meant(self, code: Code, node: ast.expr) -> Iterator[Found]:
-        """Yields what a name of a file may stand for in others."""
-        name = code.name(node)
-        names: Sequence[str] = () if name is None else (name,)
-        if name is None and isinstance(node, ast.Name) and not code.bindings(node):
-            names = code.passed_on(node.id)[:_MOST_STARS]  # from models import *
-        for each in names:
-            found = self._find(_absolute(code.path), each)
-            if found is not None:
-                yield found
-
-    def _is_at(self, home: Path, target: Class | Function, found: Found) -> bool:
-        return found.target.name == target.name and _real(Path(found.code.path)) == home
-
     def _find(self, path: Path, name: str) -> Found | None:
         is_open = len(self._found) < _MOST_NAMES and self._depth < _DEEPEST
         if (path, name) not in self._found and is_open:
             self._found[path, name] = None  # for modules that import one another
             self._depth += 1
-            self._found[path, name] = self._looked_up(path, name)
+            place = self._resolve(path, name)
+            if place is not None:
+                self._depends(_real(path), _real(place[0]))
+                self._found[path, name] = self._in(*place)
             self._depth -= 1
         return self._found.get((path, name))
-
-    def _looked_up(self, path: Path, name: str) -> Found | None:
-        place = self._resolve(path, name)
-        if place is None:
-            return None
-        file, parts = place
-        self._depends(_real(path), _real(file))
-        return self._in(file, parts)
 
     def _in(self, file: Path, parts: Sequence[str]) -> Found | None:
         """Returns what a name stands for in a file, with what follows it."""

@@ -29,7 +29,7 @@ from .files import (
     write_over,
 )
 from .findings import SourceFinding, SourceReport, excerpt
-from .fix import fix_all, without_tried
+from .fix import fix_all, is_fixable, without_tried
 from .limit import TooLongError, within
 from .notebooks import Notebook
 from .patterns import Patterns
@@ -131,27 +131,19 @@ def audit_paths(
     """
     began = time.monotonic()
     run = _Run(rules, per_file_ignores, root, fix, changed, progress, paths)
+    files: list[str] = []
+    problems: list[str] = []
     interrupted = False
     try:
         files, problems = find_files(
             paths, exclude=exclude, root=root, respect_gitignore=respect_gitignore
         )
-    except KeyboardInterrupt:
-        seconds = time.monotonic() - began
-        return SourceReport((), 0, seconds=seconds, complete=False, interrupted=True)
-    try:
         with Cache(folder_for(paths) if cache else None) as remembered:
             run.audit(files, remembered, jobs or _processors())
     except KeyboardInterrupt:
         interrupted = True
     outcomes = [run.outcomes[path] for path in files if path in run.outcomes]
-    report = _report(outcomes, began, fix)
-    return replace(
-        report,
-        problems=(*problems, *report.problems),
-        complete=report.complete and not interrupted,
-        interrupted=interrupted,
-    )
+    return _report(outcomes, began, fix, problems, interrupted)
 
 
 def audit_data(
@@ -195,16 +187,23 @@ def audit_data(
     return _report([outcome], began, fix), data
 
 
-def _report(outcomes: Sequence[_Outcome], began: float, fix: Fixing | None) -> SourceReport:
+def _report(
+    outcomes: Sequence[_Outcome],
+    began: float,
+    fix: Fixing | None,
+    problems: Sequence[str] = (),
+    interrupted: bool = False,
+) -> SourceReport:
     fixed = sum(outcome.fixed for outcome in outcomes)
     return SourceReport(
         tuple(finding for outcome in outcomes for finding in outcome.findings),
         sum(outcome.is_audited for outcome in outcomes),
-        tuple(outcome.problem for outcome in outcomes if outcome.problem),
+        (*problems, *(outcome.problem for outcome in outcomes if outcome.problem)),
         time.monotonic() - began,
         0 if fix == "ignores" else fixed,
-        all(outcome.is_whole for outcome in outcomes),
+        all(outcome.is_whole for outcome in outcomes) and not interrupted,
         fixed if fix == "ignores" else 0,
+        interrupted,
     )
 
 
@@ -291,7 +290,7 @@ class _Run:
     def audit_data(self, path: str, data: bytes) -> _Outcome:
         """Audits the content of a file, and fixes it; reads and writes no file."""
         task = _Task(path, self._rules_for(path), self._fix, len(data), self._number, False)
-        return _outcome_of(task, lambda: data)
+        return audit_file(task, data)
 
     def _rules_for(self, path: str) -> frozenset[str]:
         ignored = {name for names in self._ignores if names[0](path) for name in names[1]}
@@ -302,17 +301,17 @@ class _Run:
         rules = self._rules_for(path)
         try:
             data = read_bytes(path, MOST_BYTES)
-            is_of_interest = may_break_a_rule(data)
         except OSError as error:
             self._end(path, _unread(path, error))
             return None
-        if not is_of_interest:
+        if not may_break_a_rule(data):
             self._end(path, _Outcome())
             return None
         key = key_of(data, path, rules)
         known = cache.get(key)
         if known is None:
-            known = cache.get(asking_key_of(key, path), partial(self._is_same, path))
+            project = partial(project_of, path, self._number)
+            known = cache.get(asking_key_of(key, path), lambda asked: project().still(asked))
         if known is not None:  # perhaps by another path, from another folder
             known = [replace(finding, path=path) for finding in known]
         if known is None or (self._fix and any(_is_fixable(f, self._fix) for f in known)):
@@ -320,20 +319,14 @@ class _Run:
         self._end(path, _Outcome(tuple(known)))
         return None
 
-    def _is_same(self, path: str, asked: Asked) -> bool:
-        """Whether other files still say what the findings of a file depend on."""
-        return project_of(path, self._number).still(asked)
-
     def _written(self, task: _Task, outcome: _Outcome, cache: Cache) -> _Outcome:
         """Writes the fixed file, if there is one, and returns the outcome after that."""
         change = outcome.change
         if change is None:
             return self.tried(outcome)
         if leads_out(task.path, self._named):
-            target = os.path.realpath(task.path)
-            return outcome.but(
-                task.path, f"not fixed: it is a link to {target}, which was not named"
-            )
+            said = f"it is a link to {os.path.realpath(task.path)}, which was not named"
+            return outcome.but(task.path, f"not fixed: {said}")
         if self._changed is not None:
             self._changed(task.path, change.old_text, change.new_text)
             return replace(outcome, change=None)
@@ -371,16 +364,23 @@ def _outcomes(tasks: Sequence[_Task], jobs: int) -> Iterator[tuple[_Task, _Outco
         try:
             for task, outcome in run_all(audit_file, apart, min(jobs, len(apart))):
                 del left[task.path]
-                yield task, _crashed(task, outcome) if isinstance(outcome, CrashError) else outcome
+                if isinstance(outcome, CrashError):
+                    said = f"not audited: the process that audited it ended: {outcome}"
+                    outcome = _unaudited(task.path, said)
+                yield task, outcome
         except NoWorkerError:
             pass  # the rest is done in this process
     for task in left.values():
         yield task, audit_file(task)
 
 
+def _unaudited(path: str, said: str) -> _Outcome:
+    return _Outcome(problem=f"{path}: {said}", is_audited=False)
+
+
 def _unread(path: str, error: OSError) -> _Outcome:
     said = "not audited: " if error.errno == errno.EFBIG else ""
-    return _Outcome(problem=f"{path}: {said}{why(error)}", is_audited=False)
+    return _unaudited(path, said + why(error))
 
 
 def too_long(path: str) -> str:
@@ -393,29 +393,21 @@ def too_many(findings: Sequence[SourceFinding]) -> str:
     return f"{len(findings):,} findings, of which {MOST_FINDINGS:,} are reported, errors first"
 
 
-def _crashed(task: _Task, error: CrashError) -> _Outcome:
-    said = f"not audited: the process that audited it ended: {error}"
-    return _Outcome(problem=f"{task.path}: {said}", is_audited=False)
+def audit_file(task: _Task, data: bytes | None = None) -> _Outcome:
+    """Audits one file, and fixes its text on request; writes nothing, and does not raise.
 
-
-def audit_file(task: _Task) -> _Outcome:
-    """Audits one file, and fixes its text on request; writes nothing, and does not raise."""
-    return _outcome_of(task, lambda: read_bytes(task.path, MOST_BYTES))
-
-
-def _outcome_of(task: _Task, read: Callable[[], bytes]) -> _Outcome:
-    """Audits the bytes of one file within its limits; does not raise."""
+    With None for what is in it, the file is read.
+    """
     path = task.path
     try:
         with _uncollected(), within(MOST_SECONDS):
-            return _audited(task, read())
+            return _audited(task, read_bytes(path, MOST_BYTES) if data is None else data)
     except OSError as error:
         return _unread(path, error)
     except TooLongError:
         return _Outcome(problem=too_long(path), is_audited=False)
     except Exception as error:  # a fault of the audit: the other files are still audited
-        said = f"{path}: the audit failed: {_said(error)}"
-        return _Outcome(problem=said, is_audited=False)
+        return _unaudited(path, f"the audit failed: {_said(error)}")
 
 
 @contextmanager
@@ -446,7 +438,7 @@ def _audited(task: _Task, data: bytes) -> _Outcome:
     text = source.text if notebook is None else notebook.text
     if len(text) > MOST:
         said = f"not audited: {len(text):,} characters, more than the limit of {MOST:,}"
-        return _Outcome(problem=f"{path}: {said}", is_audited=False)
+        return _unaudited(path, said)
     is_applied = SYNTAX_ERROR.name in task.rules
     broken = _broken_cells(notebook, path) if notebook is not None and is_applied else ()
     project = project_of(path, task.run)
@@ -513,14 +505,12 @@ def _said(error: Exception) -> str:
 
 def _broken_cells(notebook: Notebook, path: str) -> tuple[SourceFinding, ...]:
     """Returns advice for cells that do not parse; a notebook may hold sketches."""
-    return tuple(
-        replace(
-            _wrong(SYNTAX_ERROR, path, error.msg, line),
-            severity="advice",
-            source=excerpt(error.text or "", 0, 1)[0],
-        )
-        for line, error in notebook.broken.items()
-    )
+    found = []
+    for line, error in notebook.broken.items():
+        source, _ = excerpt(error.text or "", 0, 1)
+        wrong = _wrong(SYNTAX_ERROR, path, error.msg, line)
+        found.append(replace(wrong, severity="advice", source=source))
+    return tuple(found)
 
 
 def _wrong(rule: Rule, path: str, message: str, line: int) -> SourceFinding:
@@ -530,7 +520,7 @@ def _wrong(rule: Rule, path: str, message: str, line: int) -> SourceFinding:
 def _is_fixable(finding: SourceFinding, fix: str) -> bool:
     if fix == "ignores":
         return finding.name not in NOT_IGNORED
-    return finding.fix is not None and (finding.fix.safe or fix == "unsafe")
+    return is_fixable(finding, fix == "unsafe")
 
 
 def _processors() -> int:

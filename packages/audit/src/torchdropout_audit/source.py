@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection
 
 from .code import Code, Project
-from .findings import Fix, SourceFinding, excerpt
+from .findings import SourceFinding, excerpt, finding_at
+from .lines import Lines
 from .registry import FINDERS, SYNTAX_ERROR
 from .rules._rule import Hit
 
@@ -27,7 +28,6 @@ class CutError(Exception):
     """A file was not read to its end."""
 
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _LONGEST_FIX = 10_000  # characters of the new text; that of a longer one is kept for each finding
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
@@ -93,62 +93,28 @@ def audit_rules(
 
 
 def _placed(code: Code, name: str, hit: Hit) -> SourceFinding:
-    rule = FINDERS[name].rule
-    start, end = code.span(hit.node)
-    line, column = code.position(start)
-    end_line, end_column = code.position(end)
-    source, source_column = excerpt(code.text, start, column)
-    return SourceFinding(
-        code.path,
-        line,
-        column,
-        end_line,
-        end_column,
-        rule.code,
-        rule.name,
-        hit.severity or rule.severity,
-        " ".join(hit.message.split()),  # source text in it may have several lines
-        " ".join(hit.hint.split()),
-        source,
-        hit.fix if hit.fix is not None and _length(hit.fix) <= _LONGEST_FIX else None,
-        source_column=source_column,
-    )
-
-
-def _length(fix: Fix) -> int:
-    """Returns how much text a finding keeps for its fix."""
-    return len(fix.does) + sum(len(edit.text) for edit in fix.edits)
+    # Source text in the words may have several lines.
+    words = (" ".join(hit.message.split()), " ".join(hit.hint.split()))
+    fix = hit.fix
+    if fix is not None and len(fix.does) + sum(len(e.text) for e in fix.edits) > _LONGEST_FIX:
+        fix = None
+    rule, span = FINDERS[name].rule, code.span(hit.node)
+    return finding_at(code.lines, code.path, rule, span, *words, fix, hit.severity)
 
 
 def _unparsed(text: str, path: str, message: str, line: int = 1, column: int = 1) -> SourceFinding:
-    rule = SYNTAX_ERROR
-    is_older = _is_older(text, message, line)
+    rule, content = SYNTAX_ERROR, Lines(text).line(line)
+    is_older = _is_older(content, message)
     if is_older:
         message = f"an older Python, which is not audited: {message}"
-    content = _line(text, line)
     offset = min(column - 1, len(content))
     source, source_column = excerpt(content, offset, offset + 1)
-    return SourceFinding(
-        path,
-        line,
-        column,
-        line,
-        column + 1,
-        rule.code,
-        rule.name,
-        "advice" if is_older else rule.severity,
-        message,
-        source=source,
-        source_column=source_column,
-    )
+    place = (path, line, column, line, column + 1)
+    kind = (rule.code, rule.name, "advice" if is_older else rule.severity)
+    return SourceFinding(*place, *kind, message, source=source, source_column=source_column)
 
 
-def _is_older(text: str, message: str, line: int) -> bool:
+def _is_older(line: str, message: str) -> bool:
     """Whether a source does not parse because it is written for an older Python."""
-    said = _STRING.sub("''", _line(text, line))
+    said = _STRING.sub("''", line)
     return message.startswith(_OLD_MESSAGES) or _OLD.search(said) is not None
-
-
-def _line(text: str, number: int) -> str:
-    """Returns a line of a text, from 1, as the parser counts them; empty below its end."""
-    return "".join(_LINE_END.split(text)[number - 1 : number])

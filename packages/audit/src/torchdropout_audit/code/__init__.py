@@ -10,6 +10,7 @@ from .definitions import Class as Class
 from .definitions import Function as Function
 from .definitions import Pattern as Pattern
 from .definitions import Unknown as Unknown
+from .definitions import argument_of as argument_of
 from .signatures import ATTENTION as ATTENTION
 from .signatures import FUNCTIONAL_OFF as FUNCTIONAL_OFF
 from .signatures import FUNCTIONAL_ON as FUNCTIONAL_ON
@@ -21,7 +22,6 @@ from .signatures import OTHER_OFF as OTHER_OFF
 from .signatures import OTHER_ON as OTHER_ON
 from .signatures import RATES as RATES
 from .signatures import RNNS as RNNS
-from .signatures import SDPA as SDPA
 from .training import is_no_rate as is_no_rate
 from .tree import Place as Place
 from .tree import parsed as parsed

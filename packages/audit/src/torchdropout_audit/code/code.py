@@ -6,10 +6,10 @@ import ast
 import builtins
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from .definitions import Assigned, Call, Class, Function
-from .layers import Layers
 from .scopes import FunctionNode, pairs
 from .training import Training
 from .words import is_pretrained
@@ -23,13 +23,15 @@ _NO_MODULES = (
     "mxnet.", "chainer.", "mindspore.", "mlx.", "tinygrad.", "jittor.", "oneflow.",
     "enum.", "collections.", "numpy.", "sklearn.", "unittest.", "triton.",
 )  # fmt: skip
+_MOST_EXPANDED = 50  # values of a dict
+_MOST_DICTS = 4  # `**options` of one call
 _MODULE_ROOTS = frozenset(
     ("LightningModule", "MessagePassing", "ModelMixin", "DataParallel", "ScriptModule")
     + ("GraphModule",)
 )
 
 
-class Code(Layers, Training):
+class Code(Training):
     """A parsed source.
 
     Attributes:
@@ -82,8 +84,10 @@ class Code(Layers, Training):
         for definition in self.inside(self.tree, ast.FunctionDef, ast.AsyncFunctionDef):
             holder = self._by_node.get(self._scopes.scopes[definition].node)
             cls = holder if isinstance(holder, Class) else None
-            parameters = (_parameters(definition), _defaults(definition))
-            function = Function(definition, definition.name, cls, *parameters)
+            given = definition.args
+            parameters = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+            defaults = _defaults(definition)
+            function = Function(definition, definition.name, cls, parameters, defaults)
             self.functions.append(function)
             self._by_node[definition] = function
             if cls is not None:
@@ -179,6 +183,63 @@ class Code(Layers, Training):
                 return cls.method("forward")
         return None
 
+    def is_sequential(self, cls: Class) -> bool:
+        """Whether a class is a `Sequential`: the one base that it, or a base here, has elsewhere.
+
+        Args:
+            cls: A class of the file.
+        """
+        bases = (base for one in cls.lineage() for base in one.node.bases)
+        foreign = [self.name(each) for each in bases if not isinstance(self.local(each), Class)]
+        return foreign == ["torch.nn.Sequential"]
+
+    def spread(self, call: ast.Call) -> Mapping[str, ast.expr] | None:
+        """Returns what `**options` gives a call, where it is a dict that is written down.
+
+        Args:
+            call: A call.
+
+        Returns:
+            The values by name; None for a call without such options, for a dict that may be changed
+            or is not known, and for one with `*arguments`.
+        """
+        dicts = [each.value for each in call.keywords if each.arg is None]
+        is_open = any(isinstance(each, ast.Starred) for each in call.args)
+        if is_open or not 0 < len(dicts) <= _MOST_DICTS:
+            return None
+        found: dict[str, ast.expr] = {}
+        for each in dicts:
+            if isinstance(each, (ast.Name, ast.Attribute)):
+                values = self.assigned(each)
+                name = each.id if isinstance(each, ast.Name) else f".{each.attr}"
+                if len(values) != 1 or values[0] is None or name in self._changed:
+                    return None
+                each = values[0]
+            pairs = _written(each)
+            if pairs is None:
+                return None
+            found.update(pairs)
+        return found
+
+    @cached_property
+    def _changed(self) -> frozenset[str]:
+        """The names of lists and dicts that a method or an index may have changed.
+
+        Those of attributes begin with a dot.
+        """
+        found = set()
+        for node in self.inside(self.tree, ast.Call, ast.Subscript):
+            target: ast.AST | None = None
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                target = node.func.value
+            elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+                target = node.value
+            if isinstance(target, ast.Name):
+                found.add(target.id)
+            elif isinstance(target, ast.Attribute):
+                found.add(f".{target.attr}")
+        return frozenset(found)
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -220,16 +281,26 @@ def _with_all_below(classes: list[Class], below: Mapping[Class, list[Class]]) ->
     return found
 
 
-def _parameters(node: FunctionNode) -> list[ast.arg]:
-    return [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-
-
 def _defaults(node: FunctionNode) -> dict[str, ast.expr]:
     positional = [*node.args.posonlyargs, *node.args.args]
     last = positional[len(positional) - len(node.args.defaults) :]
     found = {one.arg: default for one, default in zip(last, node.args.defaults, strict=True)}
     by_name = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
     return found | {one.arg: default for one, default in by_name if default is not None}
+
+
+def _written(expr: ast.expr) -> Mapping[str, ast.expr] | None:
+    """Returns the values of a dict by their names; None if it is not written down."""
+    pairs: list[tuple[object, ast.expr]] = []
+    if isinstance(expr, ast.Dict):
+        keys = (getattr(key, "value", None) for key in expr.keys)
+        pairs = [*zip(keys, expr.values, strict=True)]
+    elif isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "dict" and not expr.args:
+        pairs = [(each.arg, each.value) for each in expr.keywords]
+    else:
+        return None
+    named = {name: value for name, value in pairs if isinstance(name, str)}
+    return named if len(named) == len(pairs) <= _MOST_EXPANDED else None
 
 
 def _is_module_name(name: str | None) -> bool:

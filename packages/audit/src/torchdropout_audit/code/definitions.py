@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from .nodes import said_of
 from .scopes import FunctionNode
 from .signatures import SIGNATURES
 
 
 class Unknown:
     """A value that cannot be known from the source."""
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
 
     def __bool__(self) -> bool:
         raise TypeError("Expected a test `is UNKNOWN`, got its truth")
@@ -26,7 +24,6 @@ UNKNOWN = Unknown()
 
 # No class that a person wrote has more; each class would otherwise cost as much as it has bases.
 _MOST_BASES = 50
-_MOST_LEVELS = 1_000
 
 
 @dataclass(frozen=True)
@@ -110,20 +107,10 @@ class Class:
 
     def method(self, name: str) -> Function | None:
         """Returns its own method, or that of a base in this file."""
-        below: list[Class] = []
-        one = self
-        while name not in one._methods and name not in one.methods and len(one.bases) == 1:
-            if len(below) > _MOST_LEVELS:
-                break
-            below.append(one)
-            one = one.bases[0]
-        if name in one._methods:
-            found = one._methods[name]
-        else:
-            found = next((c.methods[name] for c in one.lineage() if name in c.methods), None)
-        for each in (one, *below):
-            each._methods[name] = found
-        return found
+        if name not in self._methods:
+            found = (one.methods[name] for one in self.lineage() if name in one.methods)
+            self._methods[name] = next(found, None)
+        return self._methods[name]
 
     def assigned(self, name: str) -> Sequence[Assigned]:
         """Returns all values assigned to an attribute, here or in a base in this file."""
@@ -159,19 +146,11 @@ class Function:
     @property
     def is_bound(self) -> bool:
         """Whether a call by `self.name()` fills the first parameter."""
-        decorators = (d for d in self.node.decorator_list if isinstance(d, ast.Name))
-        return self.cls is not None and "staticmethod" not in {d.id for d in decorators}
-
-    @property
-    def is_class_method(self) -> bool:
-        """Whether its first parameter is a class."""
-        decorators = (d for d in self.node.decorator_list if isinstance(d, ast.Name))
-        return self.cls is not None and "classmethod" in {d.id for d in decorators}
+        return self.cls is not None and "staticmethod" not in map(said_of, self.node.decorator_list)
 
     def given(self, call: Call, parameter: str) -> ast.expr | Unknown | None:
         """Returns the argument of a call for a parameter, or the default."""
-        place = self.places.get(parameter)
-        found = _argument(call.node, place, parameter)
+        found = argument_of(call.node, parameter, self.places.get(parameter))
         if found is UNKNOWN and call.spread is not None:
             found = call.spread.get(parameter)
         return self.defaults.get(parameter) if found is None else found
@@ -217,14 +196,23 @@ class Call:
             The expression; None if there is none; UNKNOWN if `*args` or `**kwargs` may hold it.
         """
         places = SIGNATURES.get(self.name or "", ())
-        found = _argument(self.node, places.index(name) if name in places else None, name)
+        found = argument_of(self.node, name, places.index(name) if name in places else None)
         if found is UNKNOWN and self.spread is not None:
             found = self.spread.get(name)
         return found
 
 
-def _argument(node: ast.Call, place: int | None, name: str) -> ast.expr | Unknown | None:
-    """Returns the argument for a parameter; `place` is None if it is passed by name only."""
+def argument_of(node: ast.Call, name: str, place: int | None = None) -> ast.expr | Unknown | None:
+    """Returns the argument of a call for a parameter.
+
+    Args:
+        node: The call.
+        name: The parameter.
+        place: Its place among the positional ones; None if it is passed by name only.
+
+    Returns:
+        The expression; None if there is none; UNKNOWN if `*args` or `**kwargs` may hold it.
+    """
     is_open = False
     for keyword in node.keywords:
         if keyword.arg == name:

@@ -15,6 +15,7 @@ from .signatures import ROOTS, canonical, is_public
 from .tree import Tree
 
 _MOST_VALUES = 100  # of an attribute, and modules of which all names are imported
+_MOST_STARS = 5  # of these modules, in which one name is looked up
 _DEEPEST = 12  # names that stand for names: a circle, or unreadable
 # The usual names for torch's modules.
 _CUSTOM = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional"}
@@ -128,6 +129,17 @@ class Names(Tree):
         joined = (f"{star}{'' if star.endswith('.') else '.'}{name}" for star in module.stars)
         return [*islice(joined, _MOST_VALUES)]
 
+    def meant(self, expr: ast.expr, name: str | None) -> Sequence[str]:
+        """Returns the qualified names that an expression may stand for in other files.
+
+        Args:
+            expr: A name, or attributes of one.
+            name: Its qualified name, if that is known; else it may come by `from layers import *`.
+        """
+        if name is None and isinstance(expr, ast.Name) and not self.bindings(expr):
+            return self.passed_on(expr.id)[:_MOST_STARS]
+        return () if name is None else (name,)
+
     def references(self, name: str) -> Sequence[ast.expr]:
         """Returns the uses of a name, of what is imported as it, and of attributes called so."""
         module = self._scopes.module.names
@@ -223,18 +235,18 @@ class Names(Tree):
             return None if only is None or isinstance(only, ast.Name) else self.pattern(only)
         return None
 
-    def value(self, expr: ast.AST) -> object:
+    def value(self, expr: object) -> object:
         """Returns the literal value of an expression, following names that are bound once.
 
         Args:
-            expr: An expression.
+            expr: An expression, or None or UNKNOWN where there is none.
 
         Returns:
             A number, a string, a bool or None; UNKNOWN for everything else.
         """
         return self._value(expr, 0)
 
-    def _value(self, expr: ast.AST | None, depth: int) -> object:
+    def _value(self, expr: object, depth: int) -> object:
         if not isinstance(expr, ast.expr) or depth > _DEEPEST:
             return UNKNOWN
         if isinstance(expr, ast.Constant):

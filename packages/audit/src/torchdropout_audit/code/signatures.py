@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from . import own
 
-_DROP = ("p", "inplace")
-_RNN = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout")
 _OWN_RNNS = ("LSTM", "GRU")
-_F_DROP = ("input", "p", "training", "inplace")
 
 FUNCTIONAL_ON = tuple(f"torch.nn.functional.dropout{d}" for d in ("", "1d", "2d", "3d"))
 """The functional dropouts whose `training` defaults to True."""
@@ -72,12 +70,81 @@ RNNS = (
 )
 SDPA = "torch.nn.functional.scaled_dot_product_attention"
 
+
+@dataclass(frozen=True)
+class Signature:
+    """The parameters of a function or a class of torch.
+
+    Attributes:
+        places: Those that can be given by position.
+        needed: How many of them have no default.
+        names: Those that can be given by name only.
+    """
+
+    places: tuple[str, ...]
+    needed: int
+    names: frozenset[str]
+
+    @property
+    def all(self) -> frozenset[str]:
+        """All parameters."""
+        return self.names | set(self.places)
+
+
+def _signature(places: str, needed: int = 0, names: str = "") -> Signature:
+    return Signature(tuple(places.split()), needed, frozenset(names.split()))
+
+
+_LAYER = _signature(
+    "d_model nhead dim_feedforward dropout activation layer_norm_eps batch_first norm_first bias "
+    "device dtype",
+    2,
+)
+_LAYERS, _BIAS = "input_size hidden_size num_layers", "bias batch_first dropout"
+_FURTHER = "bidirectional proj_size device dtype"
+_CELL = _signature("input_size hidden_size bias device dtype", 2)
+
+TORCH: Mapping[str, Signature] = {
+    **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), _signature("input p training inplace", 1)),
+    **dict.fromkeys(
+        (
+            f"torch.{name}dropout{end}"
+            for name in ("", "alpha_", "feature_", "feature_alpha_")
+            for end in ("", "_")
+        ),
+        _signature("input p train", 3),
+    ),
+    **dict.fromkeys(MODULES, _signature("p inplace")),
+    SDPA: _signature("query key value attn_mask dropout_p is_causal", 3, "scale enable_gqa"),
+    "torch.nn.MultiheadAttention": _signature(
+        "embed_dim num_heads dropout bias add_bias_kv add_zero_attn kdim vdim batch_first device "
+        "dtype",
+        2,
+    ),
+    "torch.nn.TransformerEncoderLayer": _LAYER,
+    "torch.nn.TransformerDecoderLayer": _LAYER,
+    "torch.nn.RNN": _signature(f"{_LAYERS} nonlinearity {_BIAS}", names=_FURTHER),
+    "torch.nn.LSTM": _signature(f"{_LAYERS} {_BIAS}", names=_FURTHER),
+    "torch.nn.GRU": _signature(f"{_LAYERS} {_BIAS}", names=_FURTHER),
+    "torch.nn.LSTMCell": _CELL,
+    "torch.nn.GRUCell": _CELL,
+    "torch.nn.RNNCell": _signature("input_size hidden_size bias nonlinearity device dtype", 2),
+    MULTI_HEAD: _signature(
+        "query key value embed_dim_to_check num_heads in_proj_weight in_proj_bias bias_k bias_v "
+        "add_zero_attn dropout_p out_proj_weight out_proj_bias training key_padding_mask "
+        "need_weights attn_mask use_separate_proj_weight q_proj_weight k_proj_weight v_proj_weight "
+        "static_k static_v average_attn_weights is_causal",
+        13,
+    ),
+}
+"""What torch's dropouts, RNNs, attention and Transformer layers accept."""
+
 _AROUND = {f"torchdropout.{name}": by_place for name, by_place in own.AROUND.items()}
 _OWN_SDPA = "torchdropout.functional.scaled_dot_product_attention"
 
 _ATTENTION: Mapping[str, tuple[str, ...]] = {
     _OWN_SDPA: _AROUND[_OWN_SDPA],
-    SDPA: ("query", "key", "value", "attn_mask", "dropout_p", "is_causal"),
+    SDPA: TORCH[SDPA].places,
     "flash_attn.flash_attn_func": ("q", "k", "v", "dropout_p"),
     "flash_attn.flash_attn_qkvpacked_func": ("qkv", "dropout_p"),
     "flash_attn.flash_attn_kvpacked_func": ("q", "kv", "dropout_p"),
@@ -122,20 +189,12 @@ FURTHER_RATES: Mapping[str, tuple[str, ...]] = {
 """Other parameters that are drop probabilities, given by keyword."""
 
 SIGNATURES: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), _F_DROP),
-    "torch.dropout": ("input", "p", "train"),
-    **dict.fromkeys(MODULES, _DROP),
+    **{name: known.places for name, known in TORCH.items()},
     **OTHER_MODULES,
     **OTHER_ON,
     **OTHER_OFF,
     **_own(None),
-    "torch.nn.RNN": (*_RNN[:3], "nonlinearity", *_RNN[3:]),
-    "torch.nn.LSTM": _RNN,
-    "torch.nn.GRU": _RNN,
     **{f"torchdropout.nn.{name}": own.MODULES[name] for name in _OWN_RNNS},
-    "torch.nn.MultiheadAttention": ("embed_dim", "num_heads", "dropout"),
-    "torch.nn.TransformerEncoderLayer": ("d_model", "nhead", "dim_feedforward", "dropout"),
-    "torch.nn.TransformerDecoderLayer": ("d_model", "nhead", "dim_feedforward", "dropout"),
     "torch.nn.Transformer": (
         "d_model", "nhead", "num_encoder_layers", "num_decoder_layers", "dim_feedforward",
         "dropout",
@@ -144,11 +203,6 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
     "torch.utils.checkpoint.checkpoint_sequential": ("functions", "segments", "input"),
     **_AROUND,
     **_ATTENTION,
-    MULTI_HEAD: (
-        "query", "key", "value", "embed_dim_to_check", "num_heads", "in_proj_weight",
-        "in_proj_bias", "bias_k", "bias_v", "add_zero_attn", "dropout_p", "out_proj_weight",
-        "out_proj_bias", "training",
-    ),
 }  # fmt: skip
 """The parameters that can be given by position, in order."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from .definitions import Class, Function
 from .facts import Facts, Steps
 from .names import Bound, Names
+from .nodes import of_self, said_of
 from .words import speaks_of_training, trains, words
 
 _SETTERS = frozenset(("train", "eval", "set_training", "set_train", "set_eval"))
@@ -162,7 +163,7 @@ class Training(Names):
             # In `__init__` a Module is always in training mode.
             is_made = each.function is not None and each.function.name == "__init__"
             value = each.value
-            if is_made and value is not None and any(map(_is_own_mode, ast.walk(value))):
+            if is_made and value is not None and "training" in map(of_self, ast.walk(value)):
                 continue
             if (yield "gated", each.node) or (value is not None and (yield "depends", value)):
                 return True
@@ -177,12 +178,7 @@ class Training(Names):
             given = [each.id for each in node.args if isinstance(each, ast.Name)]
             return not (node.args or node.keywords) or not _OBJECTS.isdisjoint(given)
         # A method of a base in another file may use `self.training`.
-        return (
-            isinstance(node.func, ast.Attribute)
-            and isinstance(node.func.value, ast.Name)
-            and node.func.value.id == "self"
-            and not self.assigned(node.func)
-        )
+        return bool(of_self(node.func)) and not self.assigned(node.func)
 
 
 _STEPS: Mapping[str, Callable[[Training, Any], Steps]] = {
@@ -212,21 +208,8 @@ def is_no_rate(test: ast.expr) -> bool:
         rate = test.left
     else:
         return False
-    said = words(_said(rate))
+    said = words(said_of(rate))
     return said == ("p",) or not {"drop", "dropout", "pdrop"}.isdisjoint(said)
-
-
-def _said(expr: ast.expr) -> str:
-    return expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
-
-
-def _is_own_mode(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Attribute)
-        and node.attr == "training"
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "self"
-    )
 
 
 def _source_of(node: ast.AST) -> ast.AST:

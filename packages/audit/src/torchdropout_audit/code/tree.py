@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, overload
 
+from ..lines import BOM, Lines
 from .definitions import Class, Function
+from .nodes import said_of
 from .scopes import Scope, Scopes
 from .words import words
 
@@ -19,8 +21,6 @@ _One = TypeVar("_One", bound=ast.AST)
 _Two = TypeVar("_Two", bound=ast.AST)
 _Three = TypeVar("_Three", bound=ast.AST)
 _TRAINS = re.compile(r"backward|\.train\(|(?i:optim|loss|criterion|trainer|training_step)")
-_BOM = "\ufeff"
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _DELIBERATE = frozenset(
     ("mc", "monte", "carlo", "montecarlo", "bayes", "bayesian", "uncertainty", "always")
     # Augmentations of data, whose caller is the training loop.
@@ -116,11 +116,10 @@ class Tree:
         self.text = text
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the parser, about escapes
-            self.tree = ast.parse(text.removeprefix(_BOM))
+            self.tree = ast.parse(text.removeprefix(BOM))
         self._lines: dict[int, bytes] = {}  # in which Python counts columns
         self._scopes = Scopes(self.tree)
-        self._before: dict[ast.AST, ast.AST | None] = {}
-        self._blocks: dict[ast.AST, dict[ast.AST, str]] = {}
+        self._blocks: dict[ast.AST, dict[ast.AST, tuple[str, ast.AST | None]]] = {}
         self._names_in: dict[ast.AST, Mapping[str, Sequence[ast.Name]]] = {}
         self._by_node: dict[ast.AST, Function | Class] = {}
         self._held_by: dict[Scope, tuple[Function | None, Class | None]] = {}
@@ -128,10 +127,9 @@ class Tree:
         self.functions: list[Function] = []
 
     @cached_property
-    def _starts(self) -> Sequence[int]:
-        """Where each line begins."""
-        first = len(_BOM) if self.text.startswith(_BOM) else 0
-        return [first, *(end.end() for end in _LINE_END.finditer(self.text))]
+    def lines(self) -> Lines:
+        """Its lines."""
+        return Lines(self.text)
 
     @property
     def size(self) -> int:
@@ -150,26 +148,25 @@ class Tree:
             yield above
             above = up(above)
 
+    def _listed(self, node: ast.AST, parent: ast.AST) -> tuple[str, ast.AST | None]:
+        """Returns the list of its parent that a node is in, and what comes before it there."""
+        if parent not in self._blocks:
+            self._blocks[parent] = {
+                each: (name, before)
+                for name, block in ast.iter_fields(parent)
+                if isinstance(block, list)
+                for before, each in zip((None, *block), block, strict=False)
+            }
+        return self._blocks[parent].get(node, ("", None))
+
     def before(self, node: ast.AST) -> ast.AST | None:
         """Returns what comes before a node in the same list: a statement, a value of an `and`."""
         parent = self._scopes.parents.get(node)
-        if node not in self._before and parent is not None:
-            for _, block in ast.iter_fields(parent):
-                if isinstance(block, list):
-                    self._before.update(zip(block[1:], block, strict=False))
-                    self._before.update(dict.fromkeys(block[:1]))
-        return self._before.get(node)
+        return None if parent is None else self._listed(node, parent)[1]
 
     def is_in(self, node: ast.AST, parent: ast.AST, name: str) -> bool:
         """Whether a node is in a block of its parent: `body`, `orelse`, `finalbody`."""
-        if parent not in self._blocks:
-            self._blocks[parent] = {
-                each: field
-                for field, listed in ast.iter_fields(parent)
-                if isinstance(listed, list)
-                for each in listed
-            }
-        return self._blocks[parent].get(node) == name
+        return self._listed(node, parent)[0] == name
 
     @cached_property
     def _ends(self) -> Sequence[int]:
@@ -258,18 +255,16 @@ class Tree:
 
     def receiver(self, node: ast.AST) -> str | None:
         """Returns the method's name for its object, `self`, if a node can use it; else None."""
-        cls = self.class_of(node)
-        scope: Scope | None = self._scopes.scopes[node]
-        while scope is not None and cls is not None:
-            method = self._by_node.get(scope.node)
-            if isinstance(method, Function) and method.cls is cls:
-                plain = method.is_bound and method.parameters and not method.is_class_method
-                name = method.parameters[0].arg if plain else ""
-                found = self._scopes.scopes[node].lookup(name).bindings
-                is_it = [b.node for b in found] == [method.parameters[0]] if plain else False
-                return name if is_it else None
-            scope = scope.outer
-        return None
+        method = self.function_of(node)
+        while method is not None and method.cls is None:
+            method = self.function_of(method.node)
+        if method is None or not method.is_bound:
+            return None
+        if "classmethod" in map(said_of, method.node.decorator_list):
+            return None
+        first = method.parameters[0] if method.parameters else None
+        found = self._scopes.scopes[node].lookup(first.arg).bindings if first else []
+        return first.arg if first and [b.node for b in found] == [first] else None
 
     def is_deliberate(self, node: ast.AST) -> bool:
         """Whether a name around a node, or the path, says that dropout is always on.
@@ -280,15 +275,9 @@ class Tree:
         names = []
         scope: Scope | None = self._scopes.scopes[node]
         while scope is not None:  # there are fewer of these than of nodes around a node
-            if isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                names.append(scope.node.name)
+            names.append(getattr(scope.node, "name", ""))
             scope = scope.outer
         return self.place.is_deliberate or any(map(_says_deliberate, names))
-
-    @property
-    def is_test(self) -> bool:
-        """Whether the file is a test, by its path."""
-        return self.place.is_test
 
     @cached_property
     def trains(self) -> bool:
@@ -309,26 +298,12 @@ class Tree:
         return (self._offset(node.lineno, node.col_offset), self._offset(end_line, end_column))
 
     def _offset(self, line: int, column: int) -> int:
-        start = self._starts[line - 1]
+        start = self.lines.starts[line - 1]
         if self.text.isascii():
             return start + column
         if line not in self._lines:
-            end = self._starts[line] if line < len(self._starts) else len(self.text)
-            self._lines[line] = self.text[start:end].encode(errors="surrogatepass")
+            self._lines[line] = self.lines.line(line).encode(errors="surrogatepass")
         return start + len(self._lines[line][:column].decode(errors="replace"))
-
-    def position(self, offset: int) -> tuple[int, int]:
-        """Returns the line and column of a character, both from 1."""
-        line = bisect_right(self._starts, offset)
-        return line, offset - self._starts[line - 1] + 1
-
-    def line(self, number: int) -> str:
-        """Returns a line of the source, counted from 1, without its end; "" outside of it."""
-        if number > len(self._starts):
-            return ""
-        start = self._starts[number - 1]
-        end = self._starts[number] if number < len(self._starts) else len(self.text)
-        return self.text[start:end].rstrip("\r\n")
 
     def text_of(self, node: ast.AST) -> str:
         """Returns the source text of a node."""

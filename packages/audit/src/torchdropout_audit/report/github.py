@@ -35,12 +35,9 @@ def render_github(report: SourceReport) -> str:
 
 def _finding(finding: SourceFinding) -> str:
     place = {"file": finding.path}
-    message = finding.message + (f" ({finding.hint})" if finding.hint else "")
-    if finding.cell:  # its lines count within the cell, not the file
-        message = f"cell {finding.cell}, line {finding.line}: {message}"
-    else:
+    if not finding.cell:  # whose lines count within the cell, not the file
         place |= {"line": str(finding.line), "endLine": str(finding.end_line)}
         if finding.line == finding.end_line:  # GitHub accepts columns for one line only
             place |= {"col": str(finding.column), "endColumn": str(finding.end_column)}
     title = f"{finding.code} {finding.name}"
-    return command(_COMMAND[finding.severity], {**place, "title": title}, message)
+    return command(_COMMAND[finding.severity], {**place, "title": title}, finding.said)

@@ -66,11 +66,9 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _result(finding: SourceFinding, places: dict[str, int]) -> dict[str, Any]:
-    message = finding.message + (f" ({finding.hint})" if finding.hint else "")
     physical: dict[str, Any] = {"artifactLocation": _file(finding.path)}
     location: dict[str, Any] = {"physicalLocation": physical}
     if finding.cell:
-        message = f"cell {finding.cell}, line {finding.line}: {message}"
         location["logicalLocations"] = [{"fullyQualifiedName": f"cell {finding.cell}"}]
         physical["region"] = {"startLine": finding.file_line}
     else:
@@ -83,7 +81,7 @@ def _result(finding: SourceFinding, places: dict[str, int]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "ruleId": finding.code,
         "level": _LEVEL[finding.severity],
-        "message": {"text": message},
+        "message": {"text": finding.said},
         "locations": [location],
     }
     if finding.code in places:

@@ -52,12 +52,6 @@ def render_text(
     return joined(lines, styled)
 
 
-def _dim(said: str, width: int | None) -> Iterator[Text]:
-    """Yields what is said of a finding, indented below it."""
-    room = None if width is None else _room(width, _TAB)
-    yield from (Text(" " * _TAB) + line for line in wrapped(said, room, "dim"))
-
-
 def _room(width: int, used: int) -> int:
     """Returns the cells that are left of a width, so many that a word has room."""
     return max(width - used, _LEAST)
@@ -79,7 +73,9 @@ def _finding(finding: SourceFinding, width: int | None, detail: str) -> Iterator
         yield from _source(finding, width, style)
     rule = RULES.get(finding.name) if detail == "rules" else None
     if rule is not None:
-        yield from _dim(f"{rule.summary} (torchdropout-audit --explain {rule.name})", width)
+        said = f"{rule.summary} (torchdropout-audit --explain {rule.name})"
+        room = None if width is None else _room(width, _TAB)
+        yield from (Text(" " * _TAB) + line for line in wrapped(said, room, "dim"))
 
 
 def _source(finding: SourceFinding, width: int | None, style: str) -> Iterator[Text]:

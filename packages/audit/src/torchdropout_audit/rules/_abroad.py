@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
 
-from ..code import UNKNOWN, Call, Class, Code, Found
+from ..code import UNKNOWN, Call, Class, Code
 from ._constants import ByDefault, Stack, constants
 
-_MOST_STARS = 5  # modules of which all names are imported
 _MOST_GIVEN = 30  # arguments of one call
 
 
@@ -19,27 +17,14 @@ def class_of_project(code: Code, call: Call) -> tuple[Code, Class] | None:
         code: The file of the call.
         call: The call.
     """
-    found = called(code, call)
-    if found is None or not isinstance(found.target, Class) or not found.target.is_module:
-        return None
-    return found.code, found.target
-
-
-def called(code: Code, call: Call) -> Found | None:
-    """Returns the class or function of another file that a call names; None for another call.
-
-    Args:
-        code: The file of the call.
-        call: The call.
-    """
     if code.project is None:
         return None
-    func = call.node.func
-    names: Sequence[str] = () if call.name is None else (call.name,)
-    if not names and isinstance(func, ast.Name) and not code.bindings(func):
-        names = code.passed_on(func.id)[:_MOST_STARS]  # `from layers import *`
-    found = (code.project.find(code, name) for name in names)
-    return next((each for each in found if each is not None), None)
+    for name in code.meant(call.node.func, call.name):
+        found = code.project.find(code, name)
+        if found is not None:
+            cls = found.target
+            return (found.code, cls) if isinstance(cls, Class) and cls.is_module else None
+    return None
 
 
 def abroad(code: Code, call: Call, stack: Stack = ()) -> Call:

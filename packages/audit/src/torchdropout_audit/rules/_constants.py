@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
 from ..code import UNKNOWN, Call, Class, Code, Function, words
+from ..code.nodes import is_init_of_super, of_self
 from ._dropouts import around
 from ._rule import kept
 
@@ -55,8 +56,8 @@ class Constants:
         self._depth = 0
         self.depends = False  # whether what was asked since this was reset depends on the stack
         # By the node, or by the node and the stack where it depends on that.
-        self._known: dict[object, frozenset[object]] = {}
-        self._runs: dict[object, bool] = {}
+        self._known: dict[Hashable, frozenset[object]] = {}
+        self._runs: dict[Hashable, bool] = {}
 
     def of(self, expr: ast.expr, stack: Stack = ()) -> frozenset[object]:
         """Returns all values that an expression may have; UNKNOWN stands for those not known.
@@ -70,25 +71,28 @@ class Constants:
         if self._depth > _DEEPEST:
             return _OPEN
         self._depth += 1
-        found = self._kept(self._known, expr, stack, _OPEN, lambda: self._of(expr, stack))
+        found = self.kept(self._known, expr, stack, _OPEN, lambda: self._of(expr, stack))
         self._depth -= 1
         return found
 
-    def _kept(
+    def kept(
         self,
-        known: dict[object, _Found],
-        node: ast.AST,
+        known: dict[Hashable, _Found],
+        node: Hashable,
         stack: Stack,
         meanwhile: _Found,
         find: Callable[[], _Found],
     ) -> _Found:
-        """Returns what is found of a node, once for all stacks if it does not depend on them."""
+        """Returns what is found of a node, once for all stacks if it does not depend on them.
+
+        It is `meanwhile` as long as it is being found, so that a cycle ends.
+        """
         if node in known:
             return known[node]
         if (node, stack) in known:
             self.depends = True
             return known[node, stack]
-        known[node] = meanwhile  # so that a cycle ends here
+        known[node] = meanwhile
         before, self.depends = self.depends, False
         found = find()
         if self.depends:
@@ -116,7 +120,7 @@ class Constants:
 
     def runs(self, node: ast.AST, stack: Stack = ()) -> bool:
         """Whether the tests around a node, in its function, may let it run."""
-        return self._kept(self._runs, node, stack, True, lambda: self._may_run(node, stack))
+        return self.kept(self._runs, node, stack, True, lambda: self._may_run(node, stack))
 
     def _may_run(self, node: ast.AST, stack: Stack) -> bool:
         for parent in islice(self.code.parents(node), _MOST_AROUND):
@@ -161,7 +165,7 @@ class Constants:
 
     def _attribute(self, expr: ast.Attribute, stack: Stack) -> frozenset[object]:
         cls = self.code.class_of(expr)
-        if cls is None or not isinstance(expr.value, ast.Name) or expr.value.id != "self":
+        if cls is None or not of_self(expr):
             return self._any(self.code.assigned(expr), stack)
         given = cls.assigned(expr.attr)[: _MOST_VALUES + 1]
         return self._any((g.value for g in given if self.runs(g.node, stack)), stack)
@@ -204,12 +208,6 @@ def _is_open(value: object) -> bool:
     return value is UNKNOWN or isinstance(value, ByDefault)
 
 
-def _is_init_of_super(func: ast.expr) -> bool:
-    is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
-    holder = func.value if is_init else None  # type: ignore[attr-defined]
-    return isinstance(holder, ast.Call) and getattr(holder.func, "id", "") == "super"
-
-
 @kept
 def constants(code: Code) -> Constants:
     """Returns what finds the values of the expressions of a file.
@@ -233,7 +231,7 @@ def calls_of(code: Code) -> Mapping[Function, list[Call]]:
         target = code.local(func) if call.name is None else None
         if isinstance(target, Class):
             init = target.method("__init__")
-        elif _is_init_of_super(func) and call.cls is not None:
+        elif is_init_of_super(func) and call.cls is not None:
             above = call.cls.lineage()[1:]
             init = next((c.methods["__init__"] for c in above if "__init__" in c.methods), None)
         else:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeGuard
 
 from ..code import FURTHER_RATES, MODULES, OTHER_MODULES, RATES, Call, Class, Code, Function, words
+from ..code.nodes import of_self, said_of
 from ._rule import kept
 
 BUILDERS = frozenset((*MODULES, *OTHER_MODULES))
 """The names of classes of dropout modules."""
 
-MOVES = frozenset(("to", "cuda", "cpu", "float", "half", "bfloat16", "double"))
+MOVES = frozenset(("eval", "to", "cuda", "cpu", "half", "float", "bfloat16", "double"))
 _LAYER = re.compile(r"torch\.nn\.[A-Z]\w*")
 _PLAIN = frozenset(("torch.nn.Module", "torch.nn.Parameter", "torch.nn.Identity"))
 _ROOTS = re.compile(r"forward|__call__|\w+_step")
@@ -39,21 +40,35 @@ def rates(code: Code) -> Iterator[tuple[Call, str, ast.expr]]:
                 yield call, parameter, given
 
 
-def builds(code: Code, expr: ast.AST | None) -> bool:
-    """Whether an expression builds a dropout: `nn.Dropout(p)`, or a `Sequential` that holds one."""
+def unmoved(expr: ast.expr) -> ast.expr:
+    """Returns `model` for `model.to(device)`."""
     while (
         isinstance(expr, ast.Call)
         and isinstance(expr.func, ast.Attribute)
         and expr.func.attr in MOVES
-        and isinstance(expr.func.value, ast.Call)
     ):
         expr = expr.func.value
+    return expr
+
+
+def builds(code: Code, expr: ast.expr | None) -> bool:
+    """Whether an expression builds a dropout: `nn.Dropout(p)`, or a `Sequential` that holds one."""
+    expr = None if expr is None else unmoved(expr)
     if not isinstance(expr, ast.Call):
         return False
     name = code.name(expr.func)
     if name == "torch.nn.Sequential":
         return any(builds(code, argument) for argument in expr.args)
     return name in BUILDERS
+
+
+@kept
+def sets_later(code: Code, attributes: Sequence[str]) -> bool:
+    """Whether a file sets attributes of modules after they are built: `self.drop.p = rate`."""
+    return any(
+        node.attr in attributes and isinstance(node.ctx, ast.Store) and not of_self(node)
+        for node in code.inside(code.tree, ast.Attribute)
+    )
 
 
 def whole(code: Code, node: ast.expr) -> ast.expr:
@@ -103,7 +118,9 @@ def is_step(code: Code, function: Function | None, rate: ast.AST | None = None) 
     that it passes on, for example to `checkpoint`. A call that gives a parameter in `rate` a value
     that depends on training counts as a test of training.
     """
-    return function is not None and _is_step(code, function, _names(rate))
+    nodes = () if rate is None else ast.walk(rate)
+    names = frozenset(node.id for node in nodes if isinstance(node, ast.Name))
+    return function is not None and _is_step(code, function, names)
 
 
 @kept
@@ -135,32 +152,17 @@ def _run_by(code: Code, function: Function, rate: frozenset[str]) -> Iterator[Fu
             yield holder
 
 
-def _names(rate: ast.AST | None) -> frozenset[str]:
-    nodes = () if rate is None else ast.walk(rate)
-    return frozenset(node.id for node in nodes if isinstance(node, ast.Name))
-
-
 def is_refused(code: Code, node: ast.AST) -> bool:
     """Whether a call is expected to raise or to warn: `pytest.raises`, `assertWarns`, `try`."""
     for parent in code.parents(node):
         if isinstance(parent, ast.Try) and parent.handlers and code.is_in(node, parent, "body"):
             return True
-        if any(_REFUSALS.search(name) for name in _callees(parent)):
+        is_with = isinstance(parent, (ast.With, ast.AsyncWith))
+        calls = [item.context_expr for item in parent.items] if is_with else [parent]  # type: ignore
+        if any(isinstance(e, ast.Call) and _REFUSALS.search(said_of(e.func)) for e in calls):
             return True
         node = parent
     return False
-
-
-def _callees(node: ast.AST) -> Iterator[str]:
-    """Yields the last part of the names that a call or a `with` calls."""
-    if isinstance(node, (ast.With, ast.AsyncWith)):
-        for item in node.items:
-            yield from _callees(item.context_expr)
-    elif isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Attribute):
-            yield node.func.attr
-        elif isinstance(node.func, ast.Name):
-            yield node.func.id
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -184,8 +186,7 @@ def default_of(code: Code, expr: ast.expr) -> object:
         return None
     for function in around(code, code.function_of(expr)):
         if expr.id in function.names:
-            default = function.defaults.get(expr.id)
-            value = None if default is None else code.value(default)
+            value = code.value(function.defaults.get(expr.id))
             return value if is_number(value) else None
     return None
 
@@ -227,8 +228,7 @@ def _holding(code: Code) -> frozenset[Class]:
         for call in code.calls
         if call.cls is not None
         and _LAYER.fullmatch(call.name or "")
-        and call.name not in BUILDERS
-        and call.name not in _PLAIN
+        and call.name not in BUILDERS | _PLAIN
     )
 
 

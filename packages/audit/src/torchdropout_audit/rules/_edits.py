@@ -20,7 +20,8 @@ def append_argument(code: Code, call: Call, argument: str) -> Edit:
         call: A call that has an argument.
         argument: What to add, such as `training=self.training`.
     """
-    last = _last(call.node)
+    arguments: list[ast.expr | ast.keyword] = [*call.node.args, *call.node.keywords]
+    last = max(arguments, key=lambda each: (each.lineno, each.col_offset))
     begin, end = code.span(last)
     closing = code.span(call.node)[1] - 1
     # Between the last argument and the closing parenthesis there may be parentheses around the
@@ -44,12 +45,6 @@ def append_argument(code: Code, call: Call, argument: str) -> Edit:
     return Edit(place, place + len(comment), added)
 
 
-def _last(node: ast.Call) -> ast.expr | ast.keyword:
-    """Returns the last argument; for a keyword argument, with its name."""
-    places: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
-    return max(places, key=lambda each: (each.lineno, each.col_offset))
-
-
 def add_training(code: Code, call: Call, name: str = "training") -> Fix | None:
     """Adds `training=self.training`, or another name for it, to a call in a method of a Module."""
     receiver = code.receiver(call.node)
@@ -68,11 +63,6 @@ def gate_rate(code: Code, rate: ast.expr) -> Fix | None:
     start, end = code.span(rate)
     is_plain = isinstance(rate, (ast.Name, ast.Attribute, ast.Constant, ast.Call, ast.Subscript))
     before, after = ("", "") if is_plain else ("(", ")")
-    return Fix(
-        f"give 0.0 unless {receiver}.training",
-        (
-            Edit(start, start, before),
-            Edit(end, end, f"{after} if {receiver}.training else 0.0"),
-        ),
-        cls.is_surely_module,
-    )
+    gate = Edit(end, end, f"{after} if {receiver}.training else 0.0")
+    edits = (Edit(start, start, before), gate)
+    return Fix(f"give 0.0 unless {receiver}.training", edits, cls.is_surely_module)

@@ -38,8 +38,8 @@ def is_kept_on_purpose(code: Code, node: ast.expr) -> bool:
         code: The file.
         node: A node.
     """
-    above = code.line(node.lineno - 1).lstrip()
-    comments = [code.line(node.lineno).partition("#")[2], above if above[:1] == "#" else ""]
+    above = code.lines.line(node.lineno - 1).lstrip()
+    comments = [code.lines.line(node.lineno).partition("#")[2], above if above[:1] == "#" else ""]
     return any(map(_PURPOSES.search, comments))
 
 

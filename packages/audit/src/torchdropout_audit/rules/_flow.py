@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ast
 import operator
-import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from ..code import UNKNOWN, Call, Class, Code, Function, is_no_rate, words
+from ..code.nodes import dotted, is_super, said_of
 from ._abroad import abroad, class_of_project
-from ._dropouts import holds_layers, is_local_dropout, names_dropout
-from ._layers import Chain, Layer, Trace, calls, kind, layer_of, said, said_of
+from ._dropouts import holds_layers, is_local_dropout, names_dropout, one_line
+from ._layers import Chain, Layer, Trace, calls, kind, layer_of, said
 from ._rule import kept
-from ._turns import last_turns
-from ._values import Listed, Made, Part, Value, Values, is_super
+from ._turns import is_among, last_turns
+from ._values import Listed, Made, Part, Value, Values
 from ._variance import (
     BATCH_NORM,
     carries,
@@ -136,7 +136,6 @@ class Flow:
         self.ends: dict[tuple[ast.AST, tuple[Chain, ...]], None] = {}
         self._layers: dict[ast.expr, Layer] = {}
         self._inside: list[Function] = []
-        self._tested: dict[Function, frozenset[str]] = {}
         self._lambdas: list[ast.Lambda] = []
         self._without = 0  # blocks without gradients around
         self._depth = 0  # expressions in expressions
@@ -189,7 +188,7 @@ class Flow:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             state.targets = frozenset(t.id for t in targets if isinstance(t, ast.Name))
             passed = self._value(node.value, state)
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            for target in targets:
                 self._bind(target, passed, state)
         elif isinstance(node, ast.AugAssign):
             self._bind(node.target, self._grown(node, state), state)
@@ -243,24 +242,16 @@ class Flow:
             for name, passed in state.passed.items() if lines else ():
                 dropped = passed.dropped
                 if not is_second:
-                    dropped = frozenset(each for each in dropped if not _is_among(each, lines))
-                ways = (e for e in passed.chains if not (e and _is_among(e[-1].node, lines)))
+                    dropped = frozenset(each for each in dropped if not is_among(each, lines))
+                ways = (e for e in passed.chains if not (e and is_among(e[-1].node, lines)))
                 state.passed[name] = Trace(dropped, tuple(ways) or ((),))
         state.is_second = before
 
     def _has_contrary(self, node: ast.If) -> bool:
         """Whether another test of the function is the contrary: `if first`, `if not first`."""
-        said = " ".join(self.code.text_of(node.test).split())
+        said = one_line(self.code, node.test)
         contrary = said[4:] if said.startswith("not ") else f"not {said}"
-        return contrary in self._tests(self._inside[-1])
-
-    def _tests(self, function: Function) -> frozenset[str]:
-        if function not in self._tested:
-            self._tested[function] = frozenset(
-                " ".join(self.code.text_of(each.test).split())
-                for each in self.code.inside(function.node, ast.If, ast.IfExp)
-            )
-        return self._tested[function]
+        return contrary in _tests(self.code, self._inside[-1])
 
     def _choice(
         self,
@@ -304,11 +295,10 @@ class Flow:
             for place in state.places.pop(target.id, ()):  # `data.x` of another object
                 state.passed.pop(place, None)
         elif isinstance(target, (ast.Attribute, ast.Subscript)):
-            place = _place(target)
+            place = dotted(target)
             if place:
                 state.passed[place] = passed
-                root = re.split(r"[.\[]", place)[0]
-                state.places.setdefault(root, set()).add(place)
+                state.places.setdefault(place.partition(".")[0], set()).add(place)
             elif isinstance(target.value, ast.Name):
                 name = target.value.id
                 state.passed[name] = state.passed.get(name, _NOTHING) | Trace(passed.dropped)
@@ -317,9 +307,10 @@ class Flow:
         passed = self._value(expr, state)
         func = expr.func if isinstance(expr, ast.Call) else None
         is_adder = isinstance(func, ast.Attribute) and func.attr in ("append", "extend")
-        if is_adder and isinstance(func.value, ast.Name):  # type: ignore[union-attr]
-            name = func.value.id  # type: ignore[union-attr]
-            state.passed[name] = Trace(state.passed.get(name, _NOTHING).dropped | passed.dropped)
+        held = func.value if is_adder else None  # type: ignore[union-attr]
+        if isinstance(held, ast.Name):
+            before = state.passed.get(held.id, _NOTHING)
+            state.passed[held.id] = Trace(before.dropped | passed.dropped)
 
     def _walk(self, target: ast.expr, source: ast.expr, state: _State) -> None:
         """Binds the names of a loop: to values, or to the Modules of a list."""
@@ -350,12 +341,12 @@ class Flow:
             # A loss is not an activation.
             return passed.but(passed.dropped) if "loss" in words(said_of(expr.func)) else passed
         if isinstance(expr, (ast.Attribute, ast.Subscript)):
-            place = _place(expr)
+            place = dotted(expr)
             if place in state.passed:
                 return state.passed[place]
             held = expr.value if isinstance(expr, ast.Subscript) else None
             if isinstance(held, ast.Attribute) and held.attr in _DATA:  # what messages made
-                data = sorted(state.places.get(re.split(r"[.\[]", place)[0], ()))
+                data = sorted(state.places.get(place.partition(".")[0], ()))
                 return _either([state.passed[each] for each in data if each in state.passed])
         if isinstance(expr, ast.NamedExpr):
             passed = self._value(expr.value, state)
@@ -429,28 +420,30 @@ class Flow:
         made = self._made(func, state)
         if made:
             if isinstance(func, ast.Subscript) and self.code.value(func.slice) is UNKNOWN:
-                lists = [_parts(each) for each in self._made(func.value, state)]
-                if any(map(_is_unordered, lists)):
+                held = self._made(func.value, state)
+                lists = [each.parts for each in held if isinstance(each, Listed) and each.parts]
+                # If each element has a name of its own, their order is not known.
+                many = [each for each in lists if len(each) > 1]
+                if any(all(part.key and part.key.is_whole for part in each) for each in many):
                     return _NOTHING
-                if any(lists):
-                    walks = [self._walked(e, call, given, state) for e in lists if e]
-                    return _either(walks)
+                if lists:
+                    return _either([self._walked(e, call, given, state) for e in lists])
             results = [self._applied(each, given, call, state.cls) for each in made]
             return self._any(made, results, given.all)
         layer = Layer(call, "", known)
         if not _ACTIVATIONS.isdisjoint(words(name)):  # a parameter: `self.act(x)`
             return self._behind(replace(layer, name="torch.activation"), given.all)
-        held = self._value(func.value, state) if isinstance(func, ast.Attribute) else _NOTHING
+        owner = self._value(func.value, state) if isinstance(func, ast.Attribute) else _NOTHING
         method = name.rstrip("_")
         if method in _METHODS and isinstance(func, ast.Attribute):
-            layer, chains = replace(layer, name=f"torch.{method}"), held.chains
+            layer, chains = replace(layer, name=f"torch.{method}"), owner.chains
         else:
             chains = given.first.chains
         passed = Trace(given.all.dropped, chains)
         if is_softmax(name):
             return self._behind(layer, passed, frozenset((_WEIGHTS,)))
         if isinstance(func, ast.Attribute) and carries(func.attr):
-            passed = Trace(passed.dropped | held.dropped, chains)  # a method of a tensor
+            passed = Trace(passed.dropped | owner.dropped, chains)  # a method of a tensor
             return self._behind(layer, passed)
         is_builtin = name in _BUILTINS and isinstance(func, ast.Name)
         return self._behind(layer, passed, passed.dropped if is_builtin else _NONE)
@@ -588,7 +581,8 @@ class Flow:
 
     def _module(self, made: Made, given: _Given, node: ast.expr) -> Trace:
         """Returns what a value has passed behind a Module of the file."""
-        if self._only_drops(made):
+        # A dropout by its name, and not one with weights: `LSTMDropout`.
+        if is_local_dropout(self.code, made.call.node) and not self._is_block(made.cls):
             if words(made.cls.name)[-1] != "dropout":  # stochastic depth drops whole samples
                 return self._behind(Layer(node, "", made.call), given.all)
             return self._dropped(Layer(node, "torch.nn.Dropout", made.call, True), given.first)
@@ -598,10 +592,6 @@ class Flow:
                 return self._built_in(made.cls, Layer(node, "", made.call), given)
             after = self._followed(forward, given, made.cls)
         return after.but(given.all.dropped) if is_norm(made.cls) else after
-
-    def _only_drops(self, made: Made) -> bool:
-        """Whether a Module is a dropout by its name, and not one with weights: `LSTMDropout`."""
-        return is_local_dropout(self.code, made.call.node) and not self._is_block(made.cls)
 
     def _is_block(self, cls: Class) -> bool:
         """Whether a class has weights, by its name or by what it builds."""
@@ -768,6 +758,13 @@ def flow(code: Code) -> Flow:
     return Flow(code).read()
 
 
+@kept
+def _tests(code: Code, function: Function) -> frozenset[str]:
+    """Returns the tests of a function, as text."""
+    choices = code.inside(function.node, ast.If, ast.IfExp)
+    return frozenset(one_line(code, each.test) for each in choices)
+
+
 def _either(results: Sequence[Trace]) -> Trace:
     """Returns the trace of what may be any of some results."""
     return reduce(operator.or_, results) if results else _NOTHING
@@ -785,33 +782,6 @@ def _undropped(node: ast.If) -> Sequence[ast.stmt] | None:
     else:
         contrary = ast.UnaryOp(ast.Not(), test)
     return node.orelse if is_no_rate(contrary) else None
-
-
-def _is_among(node: ast.expr, lines: Sequence[tuple[int, int]]) -> bool:
-    return any(a <= getattr(node, "lineno", 0) <= b for a, b in lines)
-
-
-def _parts(value: Value) -> Sequence[Part]:
-    return value.parts if isinstance(value, Listed) else ()
-
-
-def _is_unordered(parts: Sequence[Part]) -> bool:
-    """Whether each element has a name of its own, so that their order is not known."""
-    return len(parts) > 1 and all(each.key is not None and each.key.is_whole for each in parts)
-
-
-def _place(expr: ast.expr) -> str:
-    """Returns a part of an object as text: `data.x`, `g.ndata['h']`; "" if a key is not known."""
-    said: list[str] = []
-    while isinstance(expr, (ast.Attribute, ast.Subscript)):
-        if isinstance(expr, ast.Attribute):
-            said.append(f".{expr.attr}")
-        elif isinstance(expr.slice, ast.Constant):
-            said.append(f"[{expr.slice.value!r}]")
-        else:
-            return ""
-        expr = expr.value
-    return "".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
 
 
 def _is_scale(expr: ast.expr) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, Call, Code
+from ..code.nodes import said_of
 from ._constants import constants
 from ._rule import kept
 
@@ -90,7 +91,7 @@ def _drops(code: Code, name: str, call: Call) -> bool:
     if name not in _DROPOUTS:
         return False
     training = call.argument("train" if name == "torch.dropout" else "training")
-    if isinstance(training, ast.expr) and code.value(training) is False:
+    if code.value(training) is False:
         return False
     if training is None and name in FUNCTIONAL_OFF:
         return False
@@ -119,11 +120,6 @@ def said(layer: Layer) -> str:
     if layer.name:
         return kind(layer)
     return "" if layer.call is None else said_of(layer.call.node.func)
-
-
-def said_of(func: ast.expr) -> str:
-    """Returns the last name of what is called: `norm` of `self.norm`."""
-    return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
 
 
 def reshapes(layer: Layer) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..code import Class, Code, Function, words
+from ..code.nodes import said_of
 from ._rule import kept
 
 _UNIFORM = frozenset(("torch.rand", "torch.rand_like", "numpy.random.rand"))
@@ -213,10 +214,8 @@ def _said(code: Code, expr: ast.expr, depth: int = 0) -> frozenset[tuple[str, ..
     """Returns the words of the names in a rate, and in what it is assigned from."""
     found = set()
     for each in ast.walk(expr):  # it may not be of the file: `1 - keep`
-        if isinstance(each, ast.Attribute):
-            found.add(words(each.attr))
-        elif isinstance(each, ast.Name):
-            found.add(words(each.id))
+        found.add(words(said_of(each)))
+        if isinstance(each, ast.Name):
             for value in _values(code, each) if depth < _DEEPEST else ():
                 found |= _said(code, value, depth + 1)
     return frozenset(each for each in found if each)
@@ -288,28 +287,29 @@ def _rests(code: Code, holder: Class | Function) -> set[str] | None:
             return None
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             sides = (node.left, node.right)
-            is_draw = any(_is_ones(each) or _draw(code, each) for each in sides)
+            # A product with ones is the probabilities of a draw.
+            made = [said_of(each.func) for each in sides if isinstance(each, ast.Call)]
+            is_draw = any("ones" in name for name in made) or any(_draw(code, e) for e in sides)
             if not is_draw and any(map(_is_keep, sides)):
                 return None
         if isinstance(node.op, (ast.Invert, ast.Sub)):
             found.add(_root(node))
     for each in code.inside(holder.node, ast.Name, ast.Attribute):
-        if not _SCALES.isdisjoint(words(each.id if isinstance(each, ast.Name) else each.attr)):
+        if not _SCALES.isdisjoint(words(said_of(each))):
             return None
     return found - {""}
-
-
-def _is_ones(expr: ast.expr) -> bool:
-    """Whether an expression builds ones, of which a product is the probabilities of a draw."""
-    return isinstance(expr, ast.Call) and "ones" in getattr(expr.func, "attr", "")
 
 
 def _is_keep(expr: ast.expr) -> bool:
     """Whether it is a probability to keep: `keep_prob`, `1 - p`."""
     if isinstance(expr, ast.BinOp):
         return isinstance(expr.op, ast.Sub) and isinstance(expr.left, ast.Constant)
-    said = expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
-    return not _KEEPS.isdisjoint(words(said))
+    return not _KEEPS.isdisjoint(words(said_of(expr)))
+
+
+def is_gated(code: Code, mask: Mask) -> bool:
+    """Whether a test of training decides if a mask is drawn or applied, or what its rate is."""
+    return code.gated(mask.node) or code.gated(mask.drawn) or code.depends_on_training(mask.rate)
 
 
 def is_asked_for(code: Code, node: ast.AST, rate: object, function: Function | None) -> bool:
@@ -355,15 +355,13 @@ def parameter(code: Code, mask: Mask) -> str:
     for expr in said:
         for each in ast.walk(expr):
             if isinstance(each, ast.Name):
-                if each.id in mask.function.names and _is_rate_name(words(each.id)):
+                said_here = words(each.id)
+                is_rate_name = (_DROPS | _KEEPS) & {*said_here} or _PLAIN & {*said_here[-1:]}
+                if each.id in mask.function.names and is_rate_name:
                     return each.id
                 values = (value for value in code.assigned(each) if value is not None)
                 said += [each for each in values if len(said) < _MOST and each not in said]
     return ""
-
-
-def _is_rate_name(said: tuple[str, ...]) -> bool:
-    return not (_DROPS | _KEEPS).isdisjoint(said) or said[-1:] in {(each,) for each in _PLAIN}
 
 
 def says_drop(name: str) -> bool:

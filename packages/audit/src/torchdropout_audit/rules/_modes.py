@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
-from ..code import Code, Function
+from ..code import Code, Function, argument_of
+from ..code.nodes import dotted, said_of
+from ._dropouts import unmoved
 from ._rule import kept
 
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-MOVES = frozenset(("eval", "to", "cuda", "cpu", "half", "float", "bfloat16", "double"))
 _DEEPEST = 4  # functions that call one another
 _MOST_MODELS = 30  # that one function puts in eval
 
@@ -44,21 +47,22 @@ class Modes:
         self._read: dict[ast.AST, Inside] = {}
         self._left: dict[Function, dict[str, ast.Call]] = {}
 
-    def left_in_eval(self, node: ast.Call) -> dict[str, ast.Call]:
-        """Returns the models that a call leaves in eval mode, by their names at the call.
+    def left_in_eval(self, node: ast.Call) -> Sequence[tuple[str, ast.Call]]:
+        """Returns the models that a call leaves in eval mode, by their names at the call, in order.
 
         Each comes with the call that puts it in that mode, which may be in a function.
         """
         model = self.put_in_eval(node)
         if model:
-            return {model: node}
+            return [(model, node)]
         function = self.runs(node)
         if function is None:
-            return {}
+            return ()
         if function not in self._left:
             inside = self.inside(function.node)
             self._left[function] = {} if inside.may_restore else inside.evals
-        return self._outside(self._left[function], function, node)
+        found = self._outside(self._left[function], function, node)
+        return sorted(found.items(), key=itemgetter(0))
 
     def put_in_eval(self, node: ast.Call) -> str:
         """Returns the model that a call puts in eval mode by itself; "" if it does not."""
@@ -99,11 +103,8 @@ class Modes:
             return holder and holder + dot + rest
         if root not in function.names:
             return ""
-        given = [k.value for k in node.keywords if k.arg == root]
-        place = function.places.get(root, len(node.args))
-        if not given and not any(isinstance(a, ast.Starred) for a in node.args):
-            given = node.args[place : place + 1]
-        outer = dotted(given[0]) if given else ""
+        given = argument_of(node, root, function.places.get(root))
+        outer = dotted(given) if isinstance(given, ast.expr) else ""
         return outer and outer + dot + rest
 
     def _outside(
@@ -131,7 +132,7 @@ class Modes:
         return found
 
     def _add(self, node: ast.Call, found: Inside, depth: int) -> None:
-        method = last(node.func) if isinstance(node.func, ast.Attribute) else ""
+        method = said_of(node.func) if isinstance(node.func, ast.Attribute) else ""
         model = self.put_in_eval(node) if method in ("eval", "train") else ""
         if model:
             _keep(found.evals, {model: node})
@@ -140,7 +141,7 @@ class Modes:
         found.backward |= method == "backward" or found.steps
         function = self.runs(node)
         if method == "train" or function is None:
-            found.may_restore |= "train" in last(node.func).lower().replace("pretrain", "")
+            found.may_restore |= "train" in said_of(node.func).lower().replace("pretrain", "")
             return
         inner = self.inside(function.node, depth + 1)
         _keep(found.evals, self._outside(inner.evals, function, node))
@@ -164,38 +165,6 @@ def modes(code: Code) -> Modes:
 def is_part(one: str, other: str) -> bool:
     """Whether one of two names is the other, or an attribute of it."""
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
-
-
-def unmoved(expr: ast.expr) -> ast.expr:
-    """Returns `model` for `model.to(device)`."""
-    while (
-        isinstance(expr, ast.Call)
-        and isinstance(expr.func, ast.Attribute)
-        and expr.func.attr in MOVES
-    ):
-        expr = expr.func.value
-    return expr
-
-
-def last(expr: ast.expr) -> str:
-    """The last name of what is called, or of an attribute."""
-    if isinstance(expr, ast.Call):
-        expr = expr.func
-    return expr.attr if isinstance(expr, ast.Attribute) else getattr(expr, "id", "")
-
-
-def dotted(expr: ast.expr) -> str:
-    """A name, or attributes or keys of one, as text; empty for everything else."""
-    said = []
-    while isinstance(expr, (ast.Attribute, ast.Subscript)):
-        if isinstance(expr, ast.Attribute):
-            said.append(expr.attr)
-        elif isinstance(expr.slice, ast.Constant):
-            said.append(f"[{expr.slice.value!r}]")
-        else:
-            return ""
-        expr = expr.value
-    return ".".join([expr.id, *reversed(said)]) if isinstance(expr, ast.Name) else ""
 
 
 def _says_optimizer(code: Code, step: ast.Call) -> bool:

@@ -14,8 +14,6 @@ from ..findings import Fix
 from ..reporting.findings import Rule, Severity
 
 Finder = Callable[[Code], Iterator["Hit"]]
-
-
 _Reader = TypeVar("_Reader", bound=Callable[..., Any])
 
 
@@ -64,29 +62,25 @@ class SourceRule:
 
 
 def rule(
-    code: str,
-    *,
-    group: str,
-    broken: str,
-    fixed: str,
-    evidence: str,
-    severity: Severity = "error",
+    code: str, group: str, broken: str, fixed: str, *, severity: Severity = "error"
 ) -> Callable[[Finder], SourceRule]:
     """Turns a function into a rule; its name and docstring become the rule's.
+
+    The last paragraph of the docstring, `Seen in: ...`, says where the mistake was seen.
 
     Args:
         code: The rule's code.
         group: The group it is listed under.
         broken: A source that breaks the rule.
         fixed: The same source after the fix.
-        evidence: Where the mistake was seen.
         severity: `"error"` or `"advice"`.
     """
 
     def declare(find: Finder) -> SourceRule:
-        summary, _, explain = inspect.cleandoc(find.__doc__ or "").partition("\n\n")
-        name = find.__name__.replace("_", "-")
-        made = Rule(code, name, group, severity, summary, explain, broken, fixed, evidence)
+        said, _, evidence = inspect.cleandoc(find.__doc__ or "").partition("\n\nSeen in: ")
+        summary, _, explain = said.partition("\n\n")
+        name, seen = find.__name__.replace("_", "-"), " ".join(evidence.split())
+        made = Rule(code, name, group, severity, summary, explain, broken, fixed, seen)
         return SourceRule(made, find)
 
     return declare

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Sequence
 
 from ..code import RATES, Class, Code, Pattern, words
+from ..code.nodes import is_super, of_self, said_of
 from ._bases import bases_of_project, has_bases_of_torch, has_plain_bases
 from ._rule import kept
 
@@ -59,11 +60,11 @@ class Uses:
 
     def _attribute(self, code: Code, node: ast.Attribute) -> None:
         cls, parent = code.class_of(node), next(code.parents(node))
-        is_own = isinstance(node.value, ast.Name) and node.value.id == "self"
+        is_own = bool(of_self(node))
         is_called = isinstance(parent, ast.Call) and parent.func is node
         if isinstance(node.ctx, ast.Store):
             return
-        if is_own or _is_super(node.value):
+        if is_own or is_super(node.value):
             if node.attr in _CHILDREN:
                 self._patterns.setdefault(cls, []).append(_ALL)
             elif is_called and node.attr not in _HARMLESS:
@@ -92,8 +93,7 @@ class Uses:
         call = _given_to(code, node)
         if not isinstance(call, ast.Call) or call.func is node:
             return
-        func, cls = call.func, code.class_of(node)
-        said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        said, cls = said_of(call.func), code.class_of(node)
         if said == "getattr":
             pattern = code.pattern(call.args[1])
             self._patterns.setdefault(cls, []).append(pattern or _ALL)
@@ -190,15 +190,10 @@ def _is_used(node: ast.Attribute, parent: ast.AST) -> bool:
     return not (isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not))
 
 
-def _is_super(expr: ast.expr) -> bool:
-    return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
-
-
 def _is_settings(expr: ast.expr) -> bool:
     """Whether an expression is a configuration, or a part of one: `cfg.model`."""
     while True:
-        name = expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
-        if not _SETTINGS.isdisjoint(words(name)[-1:]):
+        if not _SETTINGS.isdisjoint(words(said_of(expr))[-1:]):
             return True
         if not isinstance(expr, ast.Attribute):
             return False

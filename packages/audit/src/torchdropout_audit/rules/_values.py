@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
 from ..code import Call, Class, Code, Function, Pattern
-from ._constants import Stack, constants
+from ..code.nodes import dotted, is_init_of_super, of_self, said_of
+from ._constants import Stack, calls_of, constants
 from ._dropouts import MOVES, around
 from ._layers import Layer, calls, layer_of
-from ._turns import last_turns
+from ._rule import kept
+from ._turns import is_among, last_turns
 
 _DEEPEST = 40  # names that stand for names, functions that call functions, lists in lists
 _MOST_STEPS = 40_000  # statements and expressions of one file, or more in a longer one
@@ -139,23 +141,20 @@ class Budget:
 
 
 class Values:
-    """Finds what the expressions of a file build."""
+    """Finds what the expressions of a file build.
+
+    Attributes:
+        stack: The Modules that are read, innermost first.
+    """
 
     def __init__(self, code: Code) -> None:
         self.code = code
-        self._known: dict[tuple[ast.expr, Class | None], tuple[Value, ...]] = {}
-        self._known_within: dict[
-            tuple[ast.expr, Class | None, tuple[Call, ...]], tuple[Value, ...]
-        ] = {}
+        self._known: dict[Hashable, tuple[Value, ...]] = {}
         self.constants = constants(code)
-        self._within: Stack = ()
+        self.stack: Stack = ()
         self._depth = 0
         self.budget = Budget(code)
         self._growths: dict[tuple[Function | None, str], list[_Growth]] = {}
-        self._built: dict[Class, list[Call]] = {}
-        self._inits: dict[Class, list[Call]] = {}
-        self._grown_places: set[str] = set()
-        self._returns: dict[Function, list[ast.expr]] = {}
         self._index()
 
     def of(self, expr: ast.expr, cls: Class | None) -> tuple[Value, ...]:
@@ -165,27 +164,17 @@ class Values:
             expr: An expression.
             cls: The class whose attributes `self` has.
         """
-        key = (expr, cls)
-        if key in self._known:
-            return self._known[key]
-        within = (expr, cls, tuple(call for _, call in self._within))
-        if within in self._known_within:
-            self.constants.depends = True
-            return self._known_within[within]
-        if self._depth > _DEEPEST or not self.budget.spend():
+        key, known = (expr, cls), self._known
+        is_new = key not in known and (key, self.stack) not in known
+        if is_new and (self._depth > _DEEPEST or not self.budget.spend()):
             return ()
-        self._known[key] = ()  # so that a cycle ends here
-        before, self.constants.depends = self.constants.depends, False
         self._depth += 1
-        found = tuple(dict.fromkeys(islice(self._of(expr, cls), _MOST_ALIKE)))
+        found = self.constants.kept(known, key, self.stack, (), lambda: self._all(expr, cls))
         self._depth -= 1
-        if self.constants.depends:
-            del self._known[key]
-            self._known_within[within] = found
-        else:
-            self._known[key] = found
-        self.constants.depends |= before
         return found
+
+    def _all(self, expr: ast.expr, cls: Class | None) -> tuple[Value, ...]:
+        return tuple(dict.fromkeys(islice(self._of(expr, cls), _MOST_ALIKE)))
 
     @contextmanager
     def within(self, made: Made) -> Iterator[None]:
@@ -196,23 +185,18 @@ class Values:
         Args:
             made: The Module.
         """
-        before = self._within
-        self._within = ((made.cls, made.call), *before)
+        before = self.stack
+        self.stack = ((made.cls, made.call), *before)
         yield
-        self._within = before
-
-    @property
-    def stack(self) -> Stack:
-        """The Modules that are read, innermost first."""
-        return self._within
+        self.stack = before
 
     def is_always(self, expr: object, value: object) -> bool:
         """Whether an expression is surely a value in the Module that is read."""
-        return self.constants.is_always(expr, (value,), self._within)
+        return self.constants.is_always(expr, (value,), self.stack)
 
     def truth(self, test: ast.expr) -> bool | None:
         """Returns whether a test holds in the Module that is read; None if it is not known."""
-        return self.constants.truth(test, self._within)
+        return self.constants.truth(test, self.stack)
 
     def sides(self, expr: ast.IfExp) -> list[ast.expr]:
         """Returns the sides of a choice that the Module that is read may take."""
@@ -221,14 +205,14 @@ class Values:
 
     def _runs(self, node: ast.AST) -> bool:
         """Whether a statement may run in the Module that is read."""
-        return self.constants.runs(node, self._within)
+        return self.constants.runs(node, self.stack)
 
     def finished(self, call: Call) -> Sequence[Value]:
         """Returns what a call builds, with what is added to the attribute that it is given to."""
         parent = next(self.code.parents(call.node), None)
         target = parent.targets[0] if isinstance(parent, ast.Assign) else None
-        if isinstance(target, ast.Attribute) and call.cls is not None and _place(target):
-            return [*self.attribute(call.cls, target.attr)]
+        if call.cls is not None and of_self(target):
+            return [*self.attribute(call.cls, of_self(target))]
         return self.of(call.node, call.cls)
 
     def attribute(self, cls: Class, name: str) -> Iterator[Value]:
@@ -271,7 +255,8 @@ class Values:
         one = next((one for one in cls.lineage() if "__init__" in one.methods), None)
         if one is None:
             return Listed((), is_chain=True)
-        given = (each for call in self._inits.get(one, ()) for each in call.node.args)
+        inits = [e for e in self.code.inside(one.node, ast.Call) if is_init_of_super(e.func)]
+        given = [each for call in inits for each in call.args]
         parts = [part for each in given for part in self._given(each, cls)]
         init = one.methods["__init__"]
         return Listed(tuple(self._grown(parts, init, "self", cls, None, None)), is_chain=True)
@@ -287,7 +272,7 @@ class Values:
             name = self.code.name(expr)
             if name is not None:
                 yield Maker(name)
-            elif isinstance(expr.value, ast.Name) and expr.value.id == "self" and cls is not None:
+            elif of_self(expr) and cls is not None:
                 method = cls.method(expr.attr)
                 if method is not None:
                     yield Maker(target=method)
@@ -329,7 +314,7 @@ class Values:
                         value = replace(value, parts=tuple(grown))
                     yield value
             elif isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
-                for one, parts in self.walked(node.target, self._iterated(node.iter, cls)):
+                for one, parts in self.walked(node.target, self.iterated(node.iter, cls)):
                     if one == name.id:
                         for part in parts:
                             yield from part.options
@@ -351,24 +336,19 @@ class Values:
             is_growing = isinstance(node, ast.AugAssign) or (
                 isinstance(node, ast.expr) and _adds_to(node, name.id)
             )
-            statement = node if isinstance(node, ast.stmt) else self._statement(node)
+            around_it = (node, *self.code.parents(node))
+            statement = next((each for each in around_it if isinstance(each, ast.stmt)), node)
             if not is_growing and next(self.code.parents(statement), None) in above:
                 last = at  # whatever was before, it is this now
         for node in (before[last:] or [b.node for b in bindings])[:_MOST_ALIKE]:
             yield node, name
 
-    def _statement(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.stmt):
-            return node
-        return next((each for each in self.code.parents(node) if isinstance(each, ast.stmt)), node)
-
     def _parameter(self, function: Function, name: str) -> Iterator[Value]:
         """Yields what the calls of a function in the file give a parameter, or its default."""
-        calls = function.callers
-        if function.name == "__init__" and function.cls is not None:
+        calls = calls_of(self.code).get(function, [])
+        if function.name == "__init__":
             self.constants.depends = True
-            calls = self._built.get(function.cls, [])
-            calls = [call for cls, call in self._within if cls is function.cls][:1] or calls
+            calls = [call for cls, call in self.stack if cls is function.cls][:1] or calls
         for call in calls[:_MOST_ALIKE]:
             given = function.given(call, name)
             if isinstance(given, ast.expr):
@@ -382,15 +362,10 @@ class Values:
         known = calls(self.code)[call]
         name = known.name or ""
         last = name.rpartition(".")[2]
-        said = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        said = said_of(func)
         if name == _SEQUENTIAL or name in _LISTS:
-            parts = [
-                part
-                for argument in call.args
-                for part in (
-                    self._elements(argument, cls) if name in _LISTS else self._given(argument, cls)
-                )
-            ]
+            read = self._elements if name in _LISTS else self._given
+            parts = [part for argument in call.args for part in read(argument, cls)]
             yield Listed(tuple(parts[:_MOST_PARTS]), is_chain=name == _SEQUENTIAL)
         elif last in _SAME or (not name and said in _SAME):
             for argument in call.args[:2]:
@@ -411,11 +386,10 @@ class Values:
         elif name:
             yield layer_of(self.code, call, name, known)
         else:
-            is_any = False
-            for maker in self.of(func, cls):
-                is_any = True
+            makers = self.of(func, cls)
+            for maker in makers:
                 yield from self._made(maker, call, known, cls)
-            if not is_any:
+            if not makers:
                 yield Layer(call, "", known)
 
     def _made(
@@ -432,17 +406,8 @@ class Values:
         elif isinstance(maker.target, ast.Lambda):
             yield from self.of(maker.target.body, cls)
         elif isinstance(maker.target, Function):
-            for each in self._results(maker.target)[:_MOST_ALIKE]:
+            for each in _results(self.code, maker.target)[:_MOST_ALIKE]:
                 yield from self.of(each, cls if maker.target.cls else None)
-
-    def _results(self, function: Function) -> list[ast.expr]:
-        if function not in self._returns:
-            self._returns[function] = [
-                each.value
-                for each in self.code.inside(function.node, ast.Return)
-                if each.value is not None and self.code.function_of(each) is function
-            ]
-        return self._returns[function]
 
     # --- Lists ----------------------------------------------------------------------------------
 
@@ -496,7 +461,8 @@ class Values:
             elt = expr.value if isinstance(expr, ast.DictComp) else expr.elt
             key = self.code.pattern(expr.key) if isinstance(expr, ast.DictComp) else None
             last = expr.generators[-1]
-            if isinstance(elt, ast.Name) and _names(last.target) == [elt.id]:
+            names = [each.id for each in ast.walk(last.target) if isinstance(each, ast.Name)]
+            if isinstance(elt, ast.Name) and names == [elt.id]:
                 # `[m for m in layers if m is not None]` has the elements of the list
                 parts = self._elements(last.iter, cls)
                 loops = (expr,) if len(expr.generators) > 1 else ()
@@ -519,16 +485,12 @@ class Values:
 
     def iterated(self, expr: ast.expr, cls: Class | None) -> list[Part]:
         """Returns the elements that a loop walks; for a zip, none."""
-        return self._iterated(expr, cls)
-
-    def _iterated(self, expr: ast.expr, cls: Class | None) -> list[Part]:
-        func = expr.func if isinstance(expr, ast.Call) else None
-        said = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        said = said_of(getattr(expr, "func", None))
         if isinstance(expr, ast.Call) and said in ("enumerate", "zip", "items", "named_children"):
             if said in ("items", "named_children"):
                 inner = [self._elements(expr, cls)]
             else:
-                inner = [self._iterated(each, cls) for each in expr.args]
+                inner = [self.iterated(each, cls) for each in expr.args]
             paired = Part(tuple(Listed(tuple(each)) for each in inner))
             if said != "zip":
                 return [replace(paired, options=(Listed(()), *paired.options))]
@@ -575,7 +537,7 @@ class Values:
             only, others = [*last_turns(body)], [*last_turns(body, is_last=False)]
             for turn in range(3 if only or others else 2):
                 absent = others if turn == 2 else only
-                left = [each for each in at if not _is_in(each, absent)]
+                left = [each for each in at if not is_among(each.node, absent)]
                 found += self.unrolled(left, level + 1)
         return found[:_MOST_PARTS]
 
@@ -584,39 +546,27 @@ class Values:
     def _index(self) -> None:
         for call in self.code.calls:
             func, node = call.node.func, call.node
-            target = self.code.local(func)
-            if isinstance(target, Class):
-                self._built.setdefault(target, []).append(call)
             if isinstance(func, ast.Attribute) and func.attr in _ADDERS and node.args:
-                place = _place(func.value)
-                growth = _Growth(
-                    node, func.attr, node.args[-1], node.args[0] if len(node.args) > 1 else None
-                )
-                self._growths.setdefault((call.function, place), []).append(growth)
-            is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
-            if is_init and call.cls is not None and is_super(func.value):  # type: ignore
-                self._inits.setdefault(call.cls, []).append(call)
+                key = node.args[0] if len(node.args) > 1 else None
+                self._grows(func.value, _Growth(node, func.attr, node.args[-1], key))
         for each in self.code.inside(self.code.tree, ast.Assign, ast.AugAssign):
-            function = self.code.function_of(each)
-            if isinstance(each, ast.AugAssign) and isinstance(each.op, ast.Add):
-                place = _place(each.target)
-                growth = _Growth(each, "extend", each.value)
-                self._growths.setdefault((function, place), []).append(growth)
-            elif isinstance(each, ast.Assign):
-                target_ = each.targets[0]
-                place = _place(target_)
-                if isinstance(target_, ast.Subscript):
-                    growth = _Growth(each, "set", each.value, target_.slice)
-                    place = _place(target_.value)
-                    self._growths.setdefault((function, place), []).append(growth)
-                elif place and _adds_to(each.value, place):
-                    assert isinstance(each.value, ast.BinOp)
-                    growth = _Growth(each, "extend", each.value.right)
-                    self._growths.setdefault((function, place), []).append(growth)
-        self._growths.pop((None, ""), None)
-        for (_, place), listed in self._growths.items():
-            self._grown_places.add(place)
+            to = each.target if isinstance(each, ast.AugAssign) else each.targets[0]
+            if isinstance(each, ast.AugAssign):
+                if isinstance(each.op, ast.Add):
+                    self._grows(to, _Growth(each, "extend", each.value))
+            elif isinstance(to, ast.Subscript):
+                self._grows(to.value, _Growth(each, "set", each.value, to.slice))
+            elif isinstance(each.value, ast.BinOp) and _adds_to(each.value, dotted(to)):
+                self._grows(to, _Growth(each, "extend", each.value.right))
+        for listed in self._growths.values():
             listed.sort(key=lambda growth: _start(growth.node))
+        self._grown_places = {place for _, place in self._growths}
+
+    def _grows(self, target: ast.expr, growth: _Growth) -> None:
+        """Records what is added to a name or an attribute."""
+        if dotted(target):
+            key = (self.code.function_of(growth.node), dotted(target))
+            self._growths.setdefault(key, []).append(growth)
 
     def _grown_attribute(self, value: Value, cls: Class, name: str) -> Value:
         if not isinstance(value, Listed) or f"self.{name}" not in self._grown_places:
@@ -640,6 +590,7 @@ class Values:
         """Returns a list with what a function adds to it between two places."""
         # The loops and options around the list itself are not those of its elements.
         above = {*self.code.parents(since)} if since is not None else set()
+        parts = [*parts]
         for each in self._growths.get((function, place), ())[:_MOST_PARTS]:
             start = _start(each.node)
             if since is not None and start < _start(since):
@@ -652,16 +603,9 @@ class Values:
             else:
                 added = [self._element(each.value, cls)]
             key = self.code.pattern(each.key)
-            added = [
-                replace(
-                    one,
-                    key=key if one.key is None else one.key,
-                    loops=(*loops, *one.loops),
-                    may_lack=may_lack or one.may_lack,
-                )
-                for one in added
-            ]
-            parts = [*parts, *added]
+            for one in added:
+                inside, may_be_absent = (*loops, *one.loops), may_lack or one.may_lack
+                parts.append(Part(one.options, one.key or key, inside, may_be_absent, one.node))
         return parts[:_MOST_PARTS]
 
     def _around(self, node: ast.AST, above: set[ast.AST]) -> tuple[tuple[ast.AST, ...], bool]:
@@ -679,22 +623,20 @@ class Values:
         return tuple(reversed(loops)), is_option
 
 
+@kept
+def _results(code: Code, function: Function) -> list[ast.expr]:
+    """Returns what a function returns."""
+    found = (e for e in code.inside(function.node, ast.Return) if code.function_of(e) is function)
+    return [each.value for each in found if each.value is not None]
+
+
 def _adds_to(value: ast.expr, place: str) -> bool:
     """Whether a value is a list with more at its end: `layers + [...]`."""
     return (
         isinstance(value, ast.BinOp)
         and isinstance(value.op, ast.Add)
-        and _place(value.left) == place
+        and dotted(value.left) == place
     )
-
-
-def _place(expr: ast.expr) -> str:
-    """Returns a name, or an attribute of self, as text; "" for anything else."""
-    if isinstance(expr, ast.Name):
-        return expr.id
-    if isinstance(expr, ast.Attribute) and isinstance(expr.value, ast.Name):
-        return f"self.{expr.attr}" if expr.value.id == "self" else ""
-    return ""
 
 
 def _sort(value: Value) -> object:
@@ -708,19 +650,6 @@ def _runs(parts: Sequence[Part], level: int) -> Iterator[tuple[list[Part], ast.A
     """Yields the elements that one loop adds, with that loop, and those that none does."""
     for loop, run in groupby(parts, lambda part: (*part.loops[level:], None)[0]):
         yield [*run], loop
-
-
-def _is_in(part: Part, lines: Sequence[tuple[int, int]]) -> bool:
-    return part.node is not None and any(a <= part.node.lineno <= b for a, b in lines)
-
-
-def _names(target: ast.expr) -> list[str]:
-    return [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
-
-
-def is_super(expr: ast.expr) -> bool:
-    """Whether an expression is `super()`."""
-    return isinstance(expr, ast.Call) and getattr(expr.func, "id", "") == "super"
 
 
 def _start(node: ast.AST) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from ..code import FUNCTIONAL_ON, Call, Class, Code, Function, words
+from ..code import FUNCTIONAL_ON, Call, Class, Code, Function, argument_of, words
 from ._layers import Layer, said
 
 # Functions of torch, and methods of tensors, whose result does not carry their argument's variance.
@@ -31,7 +31,6 @@ _BATCH_NORMS = frozenset(
     + ("SynchronizedBatchNorm2d", "SynchronizedBatchNorm3d", "SyncBN", "InPlaceABN")
 )
 
-
 BATCH_NORM = {"torch.nn.functional.batch_norm": 1, "torch.batch_norm": 3}
 """The functions that normalise, and where they take the running mean."""
 _OF_GRAPHS = frozenset(("torch_geometric.nn.BatchNorm", "torch_geometric.nn.norm.BatchNorm"))
@@ -47,8 +46,8 @@ def is_batch_norm(code: Code, layer: Layer) -> bool:
     """
     if said(layer) not in _BATCH_NORMS and layer.name not in _OF_GRAPHS:
         return False
-    given = _given(layer.call, "track_running_stats", 4) if layer.call is not None else None
-    return not (isinstance(given, ast.expr) and code.value(given) is False)
+    node = None if layer.call is None else layer.call.node
+    return node is None or code.value(argument_of(node, "track_running_stats", 4)) is not False
 
 
 def is_of_batch(code: Code, call: Call) -> bool:
@@ -58,19 +57,9 @@ def is_of_batch(code: Code, call: Call) -> bool:
         code: The file.
         call: The call.
     """
-    training = _given(call, "training", 5)
-    mean = _given(call, "running_mean", BATCH_NORM[call.name or ""])
-    return (training is not None and code.value(training) is True) or (
-        isinstance(mean, ast.Constant) and mean.value is None
-    )
-
-
-def _given(call: Call, name: str, place: int) -> ast.expr | None:
-    """Returns the argument for a parameter that has a place."""
-    named = next((each.value for each in call.node.keywords if each.arg == name), None)
-    args = call.node.args[: place + 1]
-    is_placed = len(args) > place and not any(isinstance(each, ast.Starred) for each in args)
-    return args[place] if named is None and is_placed else named
+    mean = argument_of(call.node, "running_mean", BATCH_NORM[call.name or ""])
+    is_none = isinstance(mean, ast.Constant) and mean.value is None
+    return is_none or code.value(argument_of(call.node, "training", 5)) is True
 
 
 def normalises(layer: Layer) -> bool:
@@ -122,7 +111,7 @@ def is_always_on(code: Code, layer: Layer) -> bool:
     given = layer.call.argument("training")
     if given is None and layer.name in FUNCTIONAL_ON:
         return not code.gated(layer.call.node)
-    return isinstance(given, ast.expr) and code.value(given) is True
+    return code.value(given) is True
 
 
 def is_without_training(code: Code, function: Function) -> bool:
@@ -132,9 +121,8 @@ def is_without_training(code: Code, function: Function) -> bool:
         code: The file.
         function: A function.
     """
-    if words(function.name)[:1] in _PREDICTING:
-        return True
-    return any(turns_off(code, each) for each in function.node.decorator_list)
+    is_off = any(turns_off(code, each) for each in function.node.decorator_list)
+    return is_off or words(function.name)[:1] in _PREDICTING
 
 
 def turns_off(code: Code, context: ast.expr) -> bool:

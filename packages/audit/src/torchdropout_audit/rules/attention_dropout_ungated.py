@@ -24,21 +24,13 @@ class Attention(nn.Module):
     def forward(self, q, k, v):
         return F.scaled_dot_product_attention(q, k, v, dropout_p=self.p)
 """
-
 FIXED = BROKEN.replace("dropout_p=self.p", "dropout_p=self.p if self.training else 0.0")
 
 _Found = tuple[ast.expr, str]
-
 _MOST = 50  # expressions that a rate may come from
 
 
-@rule(
-    "TD105",
-    group="attention",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#124464; nanoGPT#240; transformers#33844; torchtune#1791; vjepa2#160",
-)
+@rule("TD105", "attention", BROKEN, FIXED)
 def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
     """An attention function is given a drop rate in training only.
 
@@ -52,6 +44,8 @@ def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
     the caller is not known to be a Module. A rate that is a plain parameter is up to the caller.
 
     To fix: `dropout_p=self.p if self.training else 0.0`.
+
+    Seen in: pytorch#124464; nanoGPT#240; transformers#33844; torchtune#1791; vjepa2#160
     """
     marked = set()
     for call in code.calls:
@@ -64,7 +58,7 @@ def attention_dropout_ungated(code: Code) -> Iterator[Hit]:
                 continue
             marked.add(node)
             hit = _hit(code, node, given_by, name)
-            if hit.severity is None or not code.is_test:
+            if hit.severity is None or not code.place.is_test:
                 yield hit
 
 
@@ -75,9 +69,8 @@ def _hit(code: Code, node: ast.expr, given_by: str, name: str) -> Hit:
     said = f"{what} drops in eval too: {given_by} is its rate in both modes"
     is_sure = in_module and _is_known(code, node)
     fix = gate_rate(code, node) if in_module else None
-    return Hit(
-        node, said, fix.does if fix else "give 0.0 in eval", fix, None if is_sure else "advice"
-    )
+    hint = fix.does if fix else "give 0.0 in eval"
+    return Hit(node, said, hint, fix, None if is_sure else "advice")
 
 
 def _is_known(code: Code, rate: ast.expr) -> bool:
@@ -98,9 +91,10 @@ def _ungated(code: Code, rate: ast.expr, call: Call) -> Iterator[_Found]:
     if source is None:
         return
     if isinstance(source, ast.arg):
-        owner = _owner(code, source, call.function)
-        if owner is not None:
-            yield from _from_callers(code, owner, source.arg)
+        # The function that has the parameter: this one or one around it.
+        for owner in around(code, call.function):
+            if source in owner.parameters:
+                yield from _from_callers(code, owner, source.arg)
     else:
         yield rate, code.text_of(source)
 
@@ -150,8 +144,3 @@ def _source(code: Code, rate: ast.expr) -> ast.expr | ast.arg | None:
                 return node
             values += [each for each in code.assigned(one) if each not in values]
     return None
-
-
-def _owner(code: Code, parameter: ast.arg, function: Function | None) -> Function | None:
-    """Returns the function, this one or one around it, that has the parameter."""
-    return next((each for each in around(code, function) if parameter in each.parameters), None)

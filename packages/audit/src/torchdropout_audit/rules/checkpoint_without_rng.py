@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import ATTENTION, FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Code
+from ..code import ATTENTION, FUNCTIONAL_OFF, RATES, RNNS, UNKNOWN, Call, Code, argument_of
 from ._layers import calls
 from ._rule import Hit, kept, rule
 
@@ -39,14 +39,7 @@ _LOOPS = (ast.For, ast.comprehension)
 _MOST = 200  # expressions, functions and classes that stand for or call one another
 
 
-@rule(
-    "TD151",
-    group="checkpointing",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="PIDM#66 (300 epochs that failed), OLMo#702 and OLMo-core#828 (cross-entropy 2.49 "
-    "instead of 2.19 at step 150), guided-diffusion#167, torchtitan#1323.",
-)
+@rule("TD151", "checkpointing", BROKEN, FIXED)
 def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
     """A checkpoint around a dropout restores the state of the random generators.
 
@@ -61,23 +54,24 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
 
     To fix: leave `preserve_rng_state` at its default, True, or make it True when the rate is above
     0.
+
+    Seen in: PIDM#66 (300 epochs that failed), OLMo#702 and OLMo-core#828 (cross-entropy 2.49
+    instead of 2.19 at step 150), guided-diffusion#167, torchtitan#1323.
     """
     for call in code.calls:
         parameter = _CHECKPOINTS.get(call.name or "")
         given = call.argument("preserve_rng_state") if parameter else None
         if not isinstance(given, ast.expr) or code.value(given) is not False:
             continue
-        by_name = (each.value for each in call.node.keywords if each.arg == parameter)
-        what = next(by_name, call.node.args[0] if call.node.args else None)
-        known = None if what is None else code.local(what)
-        drop = None if what is None else _drop(code, known.node if known else what)
-        if what is not None and drop is not None:
-            line = f"{_said(code, drop.func)} on line {drop.lineno}"
-            yield Hit(
-                call.node,
-                f"the second run of {_said(code, what)} draws other masks than the first ({line})",
-                "leave preserve_rng_state at True",
-            )
+        what = argument_of(call.node, parameter or "", 0)
+        if not isinstance(what, ast.expr):
+            continue
+        known = code.local(what)
+        drop = _drop(code, known.node if known else what)
+        if drop is not None:
+            run, line = _said(code, what), f"{_said(code, drop.func)} on line {drop.lineno}"
+            said = f"the second run of {run} draws other masks than the first ({line})"
+            yield Hit(call.node, said, "leave preserve_rng_state at True")
 
 
 def _said(code: Code, expr: ast.expr) -> str:
@@ -121,7 +115,7 @@ def _acts(code: Code, call: Call) -> bool:
     training = call.argument("train" if name == "torch.dropout" else "training")
     if UNKNOWN in (given, training) or (name in FUNCTIONAL_OFF and training is None):
         return False
-    if isinstance(training, ast.expr) and code.value(training) is False:
+    if code.value(training) is False:
         return False
     layers = call.argument("num_layers")
     if name in RNNS and (not isinstance(layers, ast.expr) or code.value(layers) == 1):

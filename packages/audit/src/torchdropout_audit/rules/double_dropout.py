@@ -22,30 +22,13 @@ head = nn.Sequential(
     nn.Linear(64, 10),
 )
 """
-FIXED = """\
-from torch import nn
-
-head = nn.Sequential(
-    nn.Linear(64, 64),
-    nn.ReLU(),
-    nn.Dropout(0.5),
-    nn.Linear(64, 10),
-)
-"""
+FIXED = BROKEN.replace("    nn.Dropout(0.5),\n", "", 1)
 
 # They drop elements, wherever these are; the others drop slices along a dimension.
 _ELEMENTS = frozenset(("Dropout", "dropout", "AlphaDropout", "alpha_dropout"))
 
 
-@rule(
-    "TD143",
-    group="order",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="ConvE#19 (once after the embedding and again), seq2seq#79 (two stacked in a loop), "
-    "the embeddings of blt and kosmos-2.5 in transformers.",
-)
+@rule("TD143", "order", BROKEN, FIXED, severity="advice")
 def double_dropout(code: Code) -> Iterator[Hit]:
     """A dropout is not applied to the result of another dropout.
 
@@ -59,6 +42,9 @@ def double_dropout(code: Code) -> Iterator[Hit]:
     source says so.
 
     To fix: keep one, with the intended rate.
+
+    Seen in: ConvE#19 (once after the embedding and again), seq2seq#79 (two stacked in a loop), the
+    embeddings of blt and kosmos-2.5 in transformers.
     """
     if not has_dropout(code):
         return
@@ -67,20 +53,14 @@ def double_dropout(code: Code) -> Iterator[Hit]:
         last, before = chain[-1], _before(chain)
         if not last.drops or last.node in seen or not before:
             continue
-        name = _dropout(found, before[0])
-        is_here = before[0].drops
-        if not name or (is_here and exclude(code, last.node, before[0].node)):
-            continue
-        if is_here and before[0].node is last.node:
+        other, name, is_here = before[0].node, _dropout(found, before[0]), before[0].drops
+        if not name or (is_here and (other is last.node or exclude(code, last.node, other))):
             continue
         seen.add(last.node)
         if is_here and len(before) > 1 and before[1].drops:
             continue  # a longer chain is reported at its second dropout
-        yield Hit(
-            last.node,
-            f"{kind(last)} right after {name}: together they drop more than either says",
-            "keep one, with the intended rate",
-        )
+        said = f"{kind(last)} right after {name}: together they drop more than either says"
+        yield Hit(last.node, said, "keep one, with the intended rate")
 
 
 def _before(chain: Chain) -> list[Layer]:

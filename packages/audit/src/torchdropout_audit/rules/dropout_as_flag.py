@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from ..code import MODULES, Code
+from ..code.nodes import said_of
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -13,21 +14,10 @@ from torch import nn
 
 head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(True), nn.Linear(128, 10))
 """
-FIXED = """\
-from torch import nn
-
-head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(True), nn.Dropout(0.5), nn.Linear(128, 10))
-"""
+FIXED = BROKEN.replace("Dropout(True)", "Dropout(0.5)")
 
 
-@rule(
-    "TD125",
-    group="rates",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="`nn.Dropout(True)` next to `nn.ReLU(True)` in heads of VGG and of ResNet in public "
-    "repositories: the first argument of a ReLU is `inplace`, that of a dropout is p.",
-)
+@rule("TD125", "rates", BROKEN, FIXED)
 def dropout_as_flag(code: Code) -> Iterator[Hit]:
     """A dropout's p is a number, not a flag.
 
@@ -40,6 +30,9 @@ def dropout_as_flag(code: Code) -> Iterator[Hit]:
     whose first argument is `inplace`.
 
     To fix: `nn.Dropout(0.5, inplace=True)`, or plain `nn.Dropout(0.5)`.
+
+    Seen in: `nn.Dropout(True)` next to `nn.ReLU(True)` in heads of VGG and of ResNet in public
+    repositories: the first argument of a ReLU is `inplace`, that of a dropout is p.
     """
     for call in code.calls:
         if call.name not in MODULES and not (call.name or "").startswith("torchdropout.nn."):
@@ -50,22 +43,18 @@ def dropout_as_flag(code: Code) -> Iterator[Hit]:
         value = code.value(p)
         if isinstance(value, bool):
             does = "drops everything in training" if value else "drops nothing"
-            yield Hit(
-                call.node, f"p={value} is p={int(value)}: it {does}", "give p, then inplace=True"
-            )
+            said = f"p={value} is p={int(value)}: it {does}"
+            yield Hit(call.node, said, "give p, then inplace=True")
         elif _is_flag(code, p):
-            yield Hit(
-                call.node,
-                f"{code.text_of(p)} is a flag, and the first argument of a dropout is p: True "
-                "drops everything",
-                f"p, then inplace={code.text_of(p)}" if _says_inplace(p) else "give p a number",
-                severity="advice",
-            )
+            text = code.text_of(p)
+            said = f"{text} is a flag, and the first argument of a dropout is p"
+            said += ": True drops everything"
+            hint = f"p, then inplace={text}" if _says_inplace(p) else "give p a number"
+            yield Hit(call.node, said, hint, severity="advice")
 
 
 def _says_inplace(p: ast.expr) -> bool:
-    name = p.attr if isinstance(p, ast.Attribute) else p.id if isinstance(p, ast.Name) else ""
-    return name.lower() in ("inplace", "in_place")
+    return said_of(p).lower() in ("inplace", "in_place")
 
 
 def _is_flag(code: Code, p: ast.expr) -> bool:

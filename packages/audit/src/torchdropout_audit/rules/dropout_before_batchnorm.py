@@ -26,34 +26,15 @@ net = nn.Sequential(
     nn.Linear(64, 10),
 )
 """
-FIXED = """\
-from torch import nn
-
-net = nn.Sequential(
-    nn.Linear(64, 64),
-    nn.ReLU(),
-    nn.Linear(64, 64),
-    nn.BatchNorm1d(64),
-    nn.ReLU(),
-    nn.Dropout(0.5),
-    nn.Linear(64, 10),
-)
-"""
-
+_DROP = "    nn.Dropout(0.5),\n"
+_LAST = "    nn.Linear(64, 10),\n"
+FIXED = BROKEN.replace(_DROP, "").replace(_LAST, _DROP + _LAST)
 
 # Or the name of a part in another file, or of its option, says that it has one: `bn=True`.
 _SAYS_NORM = re.compile(r"BatchNorm|batch_norm|[a-z]BN|BN[A-Z]|\b(?:\w+_)?(?:BN|bn)(?:_\w+)?\b")
 
 
-@rule(
-    "TD141",
-    group="order",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="Li et al. 2018, arXiv 1801.05134 (on DenseNet, ResNet, ResNeXt and Wide ResNet); "
-    "mlcolvar#205.",
-)
+@rule("TD141", "order", BROKEN, FIXED, severity="advice")
 def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
     """No BatchNorm comes after a dropout.
 
@@ -75,6 +56,9 @@ def dropout_before_batchnorm(code: Code) -> Iterator[Hit]:
 
     To fix: put the dropout after the last BatchNorm, or use LayerNorm or GroupNorm, which store no
     statistics.
+
+    Seen in: Li et al. 2018, arXiv 1801.05134 (on DenseNet, ResNet, ResNeXt and Wide ResNet);
+    mlcolvar#205.
     """
     if not (_SAYS_NORM.search(code.text) and has_dropout(code)):
         return

@@ -33,15 +33,7 @@ _OTHER_ROOTS = frozenset(
 )
 
 
-@rule(
-    "TD114",
-    group="modules",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="Informer2020#97, tirex#19; timm 1.0.31 models/coat.py:121, dgl 2.1.0 "
-    "nn/pytorch/glob.py:701, neuralforecast models/informer.py:90",
-)
+@rule("TD114", "modules", BROKEN, FIXED, severity="advice")
 def dropout_never_used(code: Code) -> Iterator[Hit]:
     """A dropout that a Module builds is applied.
 
@@ -59,6 +51,9 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
     The rate is an argument, is printed with the model and tuned, and has no effect.
 
     To fix: apply it in `forward`, or remove it, together with the parameter for its rate.
+
+    Seen in: Informer2020#97, tirex#19; timm 1.0.31 models/coat.py:121, dgl 2.1.0
+    nn/pytorch/glob.py:701, neuralforecast models/informer.py:90
     """
     for cls in code.classes:
         for name, node in _made(code, cls) if cls.is_module else ():
@@ -70,11 +65,8 @@ def dropout_never_used(code: Code) -> Iterator[Hit]:
                 and not is_left_out(code, cls.node, f"self.{name}(")
                 and not is_used_elsewhere(code, family, name)
             ):
-                yield Hit(
-                    node,
-                    f"{name} is never used: the Module builds a dropout that nothing applies",
-                    "apply it in forward, or remove it",
-                )
+                said = f"{name} is never used: the Module builds a dropout that nothing applies"
+                yield Hit(node, said, "apply it in forward, or remove it")
 
 
 def _made(code: Code, cls: Class) -> Iterator[tuple[str, ast.expr]]:

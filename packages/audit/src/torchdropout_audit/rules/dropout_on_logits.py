@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 
 from ..code import Call, Code, words
+from ..code.nodes import said_of
 from ._flow import flow
-from ._layers import Chain, Layer, has_dropout, kind, reshapes, said_of
+from ._layers import Chain, Layer, has_dropout, kind, reshapes
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -21,16 +22,9 @@ classifier = nn.Sequential(
     nn.Dropout(0.5),
 )
 """
-FIXED = """\
-from torch import nn
-
-classifier = nn.Sequential(
-    nn.Linear(512, 128),
-    nn.ReLU(),
-    nn.Dropout(0.5),
-    nn.Linear(128, 10),
+FIXED = BROKEN.replace("    nn.Dropout(0.5),\n", "").replace(
+    "ReLU(),", "ReLU(),\n    nn.Dropout(0.5),"
 )
-"""
 
 _SOFTMAX = frozenset(
     ("Softmax", "LogSoftmax", "Softmax2d", "softmax", "log_softmax", "gumbel_softmax")
@@ -45,17 +39,11 @@ _LEAVING = frozenset(
 )
 _CLASSES = frozenset(("class", "classes", "label", "labels", "vocab", "nclass", "ncls"))
 _HEADS = frozenset(("classifier", "logits", "logit"))
+_ZERO = "a dropped logit is 0, a score like any other"
 _SIZES = ("out_features", "out_channels")
 
 
-@rule(
-    "TD142",
-    group="order",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="Parakeet#74 (dropout put before a softmax as a fix), reverted by Parakeet#75.",
-)
+@rule("TD142", "order", BROKEN, FIXED, severity="advice")
 def dropout_on_logits(code: Code) -> Iterator[Hit]:
     """No dropout acts on logits.
 
@@ -71,6 +59,8 @@ def dropout_on_logits(code: Code) -> Iterator[Hit]:
     attention".
 
     To fix: put the dropout before the last layer; in an attention, after the softmax.
+
+    Seen in: Parakeet#74 (dropout put before a softmax as a fix), reverted by Parakeet#75.
     """
     seen = set()
     for hit in (*_before_softmax(code), *_at_end(code)) if has_dropout(code) else ():
@@ -84,12 +74,9 @@ def _before_softmax(code: Code) -> Iterator[Hit]:
         last, ways = chains[0][-1], [_unchanged(chain[:-1]) for chain in chains]
         if kind(last) in _SOFTMAX and all(way and way[-1].drops for way in ways):
             dropout = ways[0][-1]
-            yield Hit(
-                dropout.node,
-                f"{kind(dropout)} right before {kind(last)}: a dropped logit is 0, a score like "
-                "any other",
-                "put it before the last layer, or after the softmax of an attention",
-            )
+            said = f"{kind(dropout)} right before {kind(last)}: {_ZERO}"
+            hint = "put it before the last layer, or after the softmax of an attention"
+            yield Hit(dropout.node, said, hint)
 
 
 def _at_end(code: Code) -> Iterator[Hit]:
@@ -104,11 +91,8 @@ def _at_end(code: Code) -> Iterator[Hit]:
         if before.call is None or not _PROJECTIONS.fullmatch(kind(before)):
             continue
         if is_sigmoid or _are_classes(code, before.call) or _is_head(code, node, before):
-            yield Hit(
-                given[-1].node,
-                f"{kind(given[-1])} on the logits: a dropped logit is 0, a score like any other",
-                f"put it before {kind(before)}",
-            )
+            said = f"{kind(given[-1])} on the logits: {_ZERO}"
+            yield Hit(given[-1].node, said, f"put it before {kind(before)}")
 
 
 def _unchanged(chain: Chain) -> Chain:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from ..code import Class, Code, Function, words
+from ..code.nodes import of_self
 from ._bases import below, has_plain_bases, is_abstract, is_stub
 from ._constants import calls_of, constants
 from ._excuses import EXCUSE, is_left_out
@@ -40,16 +41,7 @@ _LAST = _DROPS | frozenset(
 _ANY_NAME = frozenset(("locals", "vars", "eval", "exec", "save_hyperparameters", "store_attr"))
 
 
-@rule(
-    "TD115",
-    group="modules",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="transformers#34291, torchtune#995, x-transformers#175, multi_hyp_cc#17, decaNLP#31; "
-    "transformers 4.30.2 models/swin/modeling_swin.py:720, "
-    "neuralforecast 3.3.0 models/dilated_rnn.py:96, fair-esm 2.0.0 esm/modules.py:154",
-)
+@rule("TD115", "modules", BROKEN, FIXED, severity="advice")
 def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     """A parameter for a dropout is used.
 
@@ -70,8 +62,12 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
     training is skipped if its path says inference, `runtime/` or `onnx/`.
 
     To fix: pass it to the dropout, or remove it.
+
+    Seen in: transformers#34291, torchtune#995, x-transformers#175, multi_hyp_cc#17, decaNLP#31;
+    transformers 4.30.2 models/swin/modeling_swin.py:720, neuralforecast 3.3.0
+    models/dilated_rnn.py:96, fair-esm 2.0.0 esm/modules.py:154
     """
-    if "torch" not in code.text or code.is_test:
+    if "torch" not in code.text or code.place.is_test:
         return
     if code.place.is_inference and not code.trains:
         return  # the signature is that of the model that was trained
@@ -89,11 +85,8 @@ def dropout_parameter_unused(code: Code) -> Iterator[Hit]:
             ):
                 continue
             what = "stored and never read" if stored else "accepted and never used"
-            yield Hit(
-                each,
-                f"{each.arg} is {what}: it has no effect",
-                "give it to a dropout, or remove it",
-            )
+            said = f"{each.arg} is {what}: it has no effect"
+            yield Hit(each, said, "give it to a dropout, or remove it")
 
 
 def _is_rate(name: str) -> bool:
@@ -125,8 +118,7 @@ def _stored(code: Code, function: Function, name: str) -> str | None:
         is_replaced = not reads and next(code.parents(statement)) is function.node
         return "" if is_replaced else None
     target = statement.targets[0] if len(statement.targets) == 1 and not others else None
-    is_own = isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self"
-    attribute = target.attr if is_own else ""  # type: ignore[union-attr]
+    attribute = of_self(target)
     return attribute if attribute and _is_unread(code, function, attribute) else None
 
 
@@ -177,12 +169,8 @@ def _keeps_a_signature(code: Code, function: Function) -> bool:
     if len(unused) > len(rates) and not is_asked:
         return True
     rest = node.args.kwarg
-    if (
-        rest is not None
-        and rest.arg not in used
-        and not is_asked
-        and _are_off(code, function, rates)
-    ):
+    is_swallowed = rest is not None and rest.arg not in used and not is_asked
+    if is_swallowed and _are_off(code, function, rates):
         return True
     if cls is None:
         return rest is not None or function.name in _values(code)
@@ -201,17 +189,13 @@ def _is_zeroed(code: Code, function: Function, name: str) -> bool:
 
 def _is_asked(code: Code, function: Function, rates: Sequence[str]) -> bool:
     """Whether a call of the file gives a rate that may be other than 0."""
-    given = (
-        (function.given(call, name), function.defaults.get(name))
-        for call in calls_of(code).get(function, ())
-        for name in rates
-    )
-    return any(
-        isinstance(value, ast.expr)
-        and value is not default
-        and not constants(code).is_always(value, (0, None))
-        for value, default in given
-    )
+    calls = calls_of(code).get(function, ())
+    for call, name in ((call, name) for call in calls for name in rates):
+        value = function.given(call, name)
+        is_given = isinstance(value, ast.expr) and value is not function.defaults.get(name)
+        if is_given and not constants(code).is_always(value, (0, None)):
+            return True
+    return False
 
 
 def _are_off(code: Code, function: Function, names: Sequence[str]) -> bool:
@@ -224,7 +208,7 @@ def _excuses_itself(code: Code, function: Function) -> bool:
     """Whether a comment at the parameters or the docstring says that something is not used."""
     node = function.node
     first = node.body[0]
-    lines = map(code.line, range(node.lineno - 1, first.lineno))
+    lines = map(code.lines.line, range(node.lineno - 1, first.lineno))
     comments = [line.partition("#")[2] for line in lines]
     comments.append((ast.get_docstring(node) if is_stub([first]) else None) or "")
     return any(map(EXCUSE.search, comments))

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 
-from ..code import (
-    FUNCTIONAL_OFF,
-    FUNCTIONAL_ON,
-    MODULES,
-    MULTI_HEAD,
-    RNNS,
-    SDPA,
-    Call,
-    Code,
-)
+from ..code import MODULES, Call, Code
+from ..code.signatures import TORCH, Signature
 from ..findings import Edit, Fix
 from ._dropouts import is_refused
 from ._edits import add_training
@@ -28,86 +19,13 @@ from torch import nn
 
 
 class Block(nn.Module):
-    def __init__(self, p=0.1):
-        super().__init__()
-        self.p = p
-        self.linear = nn.Linear(8, 8)
-
     def forward(self, x):
-        return torch.dropout(self.linear(x), self.p)
+        return torch.dropout(x, 0.1)
 """
-FIXED = BROKEN.replace("self.p)\n", "self.p, train=self.training)\n")
-
-
-@dataclass(frozen=True)
-class _Signature:
-    """The parameters of a function of torch.
-
-    Attributes:
-        places: Those that can be given by position.
-        needed: How many of them have no default.
-        names: Those that can be given by name only.
-    """
-
-    places: tuple[str, ...]
-    needed: int
-    names: frozenset[str]
-
-    @property
-    def all(self) -> frozenset[str]:
-        return self.names | set(self.places)
-
-
-def _signature(places: str, needed: int = 0, names: str = "") -> _Signature:
-    return _Signature(tuple(places.split()), needed, frozenset(names.split()))
+FIXED = BROKEN.replace("0.1)", "0.1, train=self.training)")
 
 
 _FEW = 4  # parameters that a hint may list
-_FUNCTION = _signature("input p training inplace", 1)
-_NATIVE = _signature("input p train", 3)
-_MODULE = _signature("p inplace")
-_LAYER = _signature(
-    "d_model nhead dim_feedforward dropout activation layer_norm_eps batch_first norm_first bias "
-    "device dtype",
-    2,
-)
-_RNN = (
-    "input_size hidden_size num_layers bias batch_first dropout bidirectional proj_size device "
-    "dtype"
-)
-_CELL = "input_size hidden_size bias device dtype"
-_SIGNATURES: Mapping[str, _Signature] = {
-    **dict.fromkeys((*FUNCTIONAL_ON, *FUNCTIONAL_OFF), _FUNCTION),
-    **dict.fromkeys(
-        (
-            f"torch.{name}{end}"
-            for name in ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")
-            for end in ("", "_")
-        ),
-        _NATIVE,
-    ),
-    **dict.fromkeys(MODULES, _MODULE),
-    SDPA: _signature("query key value attn_mask dropout_p is_causal", 3, "scale enable_gqa"),
-    "torch.nn.MultiheadAttention": _signature(
-        "embed_dim num_heads dropout bias add_bias_kv add_zero_attn kdim vdim batch_first device "
-        "dtype",
-        2,
-    ),
-    "torch.nn.TransformerEncoderLayer": _LAYER,
-    "torch.nn.TransformerDecoderLayer": _LAYER,
-    # An RNN passes on whatever it is given by position.
-    **{name: _signature("", names=_RNN) for name in RNNS if name.startswith("torch.")},
-    "torch.nn.RNN": _signature("", names=f"{_RNN} nonlinearity"),
-    **dict.fromkeys(("torch.nn.LSTMCell", "torch.nn.GRUCell"), _signature(_CELL, 2)),
-    "torch.nn.RNNCell": _signature("input_size hidden_size bias nonlinearity device dtype", 2),
-    MULTI_HEAD: _signature(
-        "query key value embed_dim_to_check num_heads in_proj_weight in_proj_bias bias_k bias_v "
-        "add_zero_attn dropout_p out_proj_weight out_proj_bias training key_padding_mask "
-        "need_weights attn_mask use_separate_proj_weight q_proj_weight k_proj_weight v_proj_weight "
-        "static_k static_v average_attn_weights is_causal",
-        13,
-    ),
-}
 
 _MEANT: Mapping[str, tuple[str, ...]] = {
     "training": ("train",),
@@ -125,13 +43,7 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
 """What a keyword of another library or of a relative is here."""
 
 
-@rule(
-    "TD106",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#110356",
-)
+@rule("TD106", "functional", BROKEN, FIXED)
 def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     """A dropout is called with arguments that it has.
 
@@ -148,6 +60,8 @@ def dropout_wrong_arguments(code: Code) -> Iterator[Hit]:
     call that is expected to raise.
 
     To fix: rename the keyword, or pass what is missing.
+
+    Seen in: pytorch#110356
     """
     for call in code.calls:
         found = wrong_arguments(code, call) or _applied(code, call)
@@ -165,8 +79,13 @@ def wrong_arguments(code: Code, call: Call) -> Hit | None:
     Returns:
         The first reason; None if there is none, or if the signature is not known.
     """
-    signature = _SIGNATURES.get(call.name or "")
-    return None if signature is None else next(_wrong(code, call, signature), None)
+    signature = TORCH.get(call.name or "")
+    if signature is None:
+        return None
+    for keyword in call.node.keywords:
+        if keyword.arg is not None and keyword.arg not in signature.all:
+            return _unknown(code, call, keyword.arg, keyword, signature)
+    return _missing(code, call, signature)
 
 
 def _applied(code: Code, call: Call) -> Hit | None:
@@ -189,61 +108,37 @@ def _is_built(code: Code, expr: ast.expr) -> bool:
     return all(isinstance(each, ast.Call) and code.name(each.func) in MODULES for each in given)
 
 
-def _wrong(code: Code, call: Call, signature: _Signature) -> Iterator[Hit]:
-    callee = code.text_of(call.node.func)
-    for keyword in call.node.keywords:
-        if keyword.arg is not None and keyword.arg not in signature.all:
-            yield _unknown(code, call, keyword, signature, callee)
-    yield from _counted(code, call, signature, callee)
-
-
-def _unknown(
-    code: Code, call: Call, keyword: ast.keyword, signature: _Signature, callee: str
-) -> Hit:
-    name = keyword.arg or ""
+def _unknown(code: Code, call: Call, name: str, keyword: ast.keyword, signature: Signature) -> Hit:
     meant = next((each for each in _MEANT.get(name, ()) if each in signature.all), "")
+    callee = code.text_of(call.node.func)
     said = f"{callee} has no parameter {name}: the call raises a TypeError"
     if not meant:
         return Hit(keyword, said, _nearest(signature, name))
     fix = None
     is_once = [each.arg for each in call.node.keywords].count(name) == 1
-    if is_once and call.argument(meant) is None and not _is_taken(call, signature, meant):
+    if is_once and call.argument(meant) is None:
         start = code.span(keyword)[0]
         fix = Fix(f"rename {name} to {meant}", (Edit(start, start + len(name), meant),))
     return Hit(keyword, said, f"{meant}=", fix)
 
 
-def _nearest(signature: _Signature, name: str) -> str:
+def _nearest(signature: Signature, name: str) -> str:
     """Says which two parameters may be meant: those with the most similar names."""
     known = [*signature.places, *sorted(signature.names)]
     near = get_close_matches(name, known, 2, 0)
     return f"it has {' and '.join(near)}" if len(known) > _FEW else f"it has {', '.join(known)}"
 
 
-def _is_taken(call: Call, signature: _Signature, name: str) -> bool:
-    """Whether a parameter is given by position or by name, or may be."""
-    open_ended = any(isinstance(each, ast.Starred) for each in call.node.args)
-    return (
-        open_ended
-        or name in signature.places[: len(call.node.args)]
-        or any(each.arg in (name, None) for each in call.node.keywords)
-    )
-
-
-def _counted(code: Code, call: Call, signature: _Signature, callee: str) -> Iterator[Hit]:
-    """Finds what is missing."""
+def _missing(code: Code, call: Call, signature: Signature) -> Hit | None:
     node = call.node
     given = {each.arg for each in node.keywords}
     if None in given or any(isinstance(each, ast.Starred) for each in node.args):
-        return
-    missing = [
-        each for each in signature.places[len(node.args) : signature.needed] if each not in given
-    ]
-    if missing:
-        fix = add_training(code, call, "train") if missing == ["train"] else None
-        yield Hit(
-            node,
-            f"{callee} needs {' and '.join(missing)}: the call raises a TypeError",
-            fix.does if fix else f"give {' and '.join(missing)}",
-            fix,
-        )
+        return None
+    needed = signature.places[len(node.args) : signature.needed]
+    missing = [each for each in needed if each not in given]
+    if not missing:
+        return None
+    fix = add_training(code, call, "train") if missing == ["train"] else None
+    listed = " and ".join(missing)
+    said = f"{code.text_of(node.func)} needs {listed}: the call raises a TypeError"
+    return Hit(node, said, fix.does if fix else f"give {listed}", fix)

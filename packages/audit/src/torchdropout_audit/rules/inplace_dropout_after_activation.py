@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..code import Code
+from ..code import Code, argument_of
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
 from ._dropouts import is_refused, is_step
 from ._flow import flow
-from ._layers import Chain, Layer, has_dropout, kind
+from ._layers import Layer, has_dropout, kind
 from ._rule import Hit, kept, rule
+from ._variance import turns_off
 
 BROKEN = """\
 from torch import nn
@@ -41,17 +42,9 @@ KEEPS_OUTPUT_IN_PLACE = {
 
 # Their `forward` does not pass `inplace` on.
 _NEVER_IN_PLACE = frozenset(("torch.nn.AlphaDropout", "torch.nn.FeatureAlphaDropout"))
-_WITHOUT_GRADIENT = frozenset(("torch.no_grad", "torch.inference_mode"))
 
 
-@rule(
-    "TD145",
-    group="order",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#727, pytorch#72992, pytorch-semseg#121, nni#4614, mlcolvar#118, "
-    "bottom-up-attention-vqa#6; timm 1.0.31 models/tnt.py:65, which raises with attn_drop_rate > 0",
-)
+@rule("TD145", "order", BROKEN, FIXED)
 def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
     """No in-place dropout follows an activation whose backward uses its output.
 
@@ -66,36 +59,30 @@ def inplace_dropout_after_activation(code: Code) -> Iterator[Hit]:
     keep their input instead, and are not reported.
 
     To fix: remove `inplace=True` from the dropout. The activation may stay in place.
+
+    Seen in: pytorch#727, pytorch#72992, pytorch-semseg#121, nni#4614, mlcolvar#118,
+    bottom-up-attention-vqa#6; timm 1.0.31 models/tnt.py:65, which raises with attn_drop_rate > 0
     """
     seen = set()
     for chains in flow(code).applied if has_dropout(code) else ():
         last = chains[0][-1]
         if last.node in seen or not last.drops or not _is_in_place(code, last):
             continue
-        before = [each for each in map(_before, chains) if each and _keeps_output(code, each)]
+        ways = [[e for e in chain[:-1] if e.name != "torch.nn.Identity"] for chain in chains]
+        before = [way[-1] for way in ways if way and _keeps_output(code, way[-1])]
         if len(before) < len(chains):
             continue  # on another way nothing is kept
         if _is_without_gradient(code, last.node):
             continue
         seen.add(last.node)
-        yield Hit(
-            last.node,
-            f"{kind(last)} in place writes over what {kind(before[0])} keeps for backward, "
-            "which raises",
-            "leave out inplace=True",
-            _fix(code, last),
-            _severity(code, last),
-        )
-
-
-def _before(chain: Chain) -> Layer | None:
-    return next((e for e in reversed(chain[:-1]) if e.name != "torch.nn.Identity"), None)
+        kept_by = f"what {kind(before[0])} keeps for backward, which raises"
+        said, hint = f"{kind(last)} in place writes over {kept_by}", "leave out inplace=True"
+        yield Hit(last.node, said, hint, _fix(code, last), _severity(code, last))
 
 
 def _is_in_place(code: Code, layer: Layer) -> bool:
     given = None if layer.call is None else layer.call.argument("inplace")
-    is_given = isinstance(given, ast.expr) and code.value(given) is True
-    return is_given and layer.name not in _NEVER_IN_PLACE
+    return code.value(given) is True and layer.name not in _NEVER_IN_PLACE
 
 
 def _keeps_output(code: Code, layer: Layer) -> bool:
@@ -105,12 +92,7 @@ def _keeps_output(code: Code, layer: Layer) -> bool:
     place = KEEPS_OUTPUT_IN_PLACE.get(name)
     if place is None or layer.call is None:
         return False
-    node = layer.call.node
-    given = node.args[: place + 1]
-    values = [keyword.value for keyword in node.keywords if keyword.arg == "inplace"]
-    if len(given) > place and not any(isinstance(each, ast.Starred) for each in given):
-        values.append(given[place])
-    return any(code.value(each) is True for each in values)
+    return code.value(argument_of(layer.call.node, "inplace", place)) is True
 
 
 def _is_without_gradient(code: Code, node: ast.AST) -> bool:
@@ -121,15 +103,14 @@ def _is_without_gradient(code: Code, node: ast.AST) -> bool:
             found = [item.context_expr for item in parent.items]
         elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
             found = parent.decorator_list
-        for each in found:
-            if code.name(each.func if isinstance(each, ast.Call) else each) in _WITHOUT_GRADIENT:
-                return True
+        if any(turns_off(code, each) for each in found):
+            return True
     return is_refused(code, node)
 
 
 def _severity(code: Code, layer: Layer) -> Severity | None:
     """None (an error) for a Sequential, in a Module and in what a step calls; else advice."""
-    if code.is_test:
+    if code.place.is_test:
         return "advice"
     node, call = layer.node, layer.call
     cls, function = code.class_of(node), code.function_of(node)

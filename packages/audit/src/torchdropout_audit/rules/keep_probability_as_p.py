@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TypeGuard
 
 from ..code import Code, words
+from ..code.nodes import said_of
 from ..findings import Edit, Fix
 from ._dropouts import default_of, is_number, one_line, rates
 from ._rule import Hit, rule
@@ -28,13 +29,7 @@ _MOST_NAMES = 4  # that stand for one another
 _DROPS = re.compile(r"(?:^|_)drop(?:out|path|connect)?(?:_|$)")
 
 
-@rule(
-    "TD121",
-    group="rates",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="apex#816; theanets#123; numpy-ml#94; tensorforce#111",
-)
+@rule("TD121", "rates", BROKEN, FIXED)
 def keep_probability_as_p(code: Code) -> Iterator[Hit]:
     """A dropout is given the probability to drop, not the probability to keep.
 
@@ -49,6 +44,8 @@ def keep_probability_as_p(code: Code) -> Iterator[Hit]:
     with `keep_prob=0.9` drops 90 %.
 
     To fix: `1 - keep_prob`.
+
+    Seen in: apex#816; theanets#123; numpy-ml#94; tensorforce#111
     """
     for _, parameter, given in rates(code):
         sides = [given.body, given.orelse] if isinstance(given, ast.IfExp) else [given]
@@ -109,7 +106,7 @@ def _says_drop(expr: ast.AST) -> bool:
 
 def _said(expr: ast.AST) -> str:
     """Returns the words of the last part of a name, joined by `_`."""
-    name = expr.id if isinstance(expr, ast.Name) else getattr(expr, "attr", "")
+    name = said_of(expr)
     if isinstance(expr, ast.Subscript) and isinstance(expr.slice, ast.Constant):
         name = str(expr.slice.value)  # options["keep_prob"]
     return "_".join(words(name))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ..code import Call, Code, Function, words
 from ._dropouts import is_step
 from ._edits import add_training
-from ._masks import Mask, is_asked_for, masks, parameter, says_drop
+from ._masks import Mask, is_asked_for, is_gated, masks, parameter, says_drop
 from ._rule import Hit, rule
 
 BROKEN = """\
@@ -34,16 +34,11 @@ class DropPath(nn.Module):
 """
 FIXED = BROKEN.replace("(x, self.drop_prob)", "(x, self.drop_prob, training=self.training)")
 
+_RATES = (("p",), ("rate",), ("prob",))
 _MODES = frozenset(("training", "train", "is_training", "is_train", "istrain", "istraining"))
 
 
-@rule(
-    "TD107",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="WangFeng18/Swin-Transformer#7",
-)
+@rule("TD107", "functional", BROKEN, FIXED)
 def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
     """A dropout function of the file is called with its mode.
 
@@ -57,8 +52,10 @@ def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
 
     To fix: `training=self.training`; where there is no such parameter, call it only if
     `self.training`.
+
+    Seen in: WangFeng18/Swin-Transformer#7
     """
-    if code.is_test:
+    if code.place.is_test:
         return
     by_function: dict[Function, Mask] = {}
     for mask in masks(code):
@@ -76,17 +73,17 @@ def local_dropout_without_mode(code: Code) -> Iterator[Hit]:
 def _without_mode(code: Code, function: Function, mode: str) -> Iterator[Hit]:
     """Finds the calls that leave the mode at its default, whatever the mode of the Module."""
     default = function.defaults.get(mode)
-    on = None if default is None else code.value(default)
-    rate = next((p.arg for p in function.parameters if _is_rate(p.arg)), "")
+    on = code.value(default)
+    names = [each.arg for each in function.parameters]
+    rate = next((each for each in names if says_drop(each) or words(each) in _RATES), "")
     if not isinstance(on, bool) or not rate:
         return
     for call in function.callers:
         given = function.given(call, rate)
         if function.given(call, mode) is default and _is_in_step(code, call, given, on=on):
             callee = code.text_of(call.node.func)
-            said = f"{callee} drops in eval too: {mode} defaults to True"
-            if not on:
-                said = f"{callee} never drops: {mode} defaults to False"
+            does = "drops in eval too" if on else "never drops"
+            said = f"{callee} {does}: {mode} defaults to {on}"
             fix = add_training(code, call, mode)
             yield Hit(call.node, said, fix.does if fix else f"give {mode}=", fix)
 
@@ -94,12 +91,7 @@ def _without_mode(code: Code, function: Function, mode: str) -> Iterator[Hit]:
 def _always_on(code: Code, function: Function, mask: Mask) -> Iterator[Hit]:
     """Finds the calls of a function that drops whatever the mode."""
     rate = parameter(code, mask)
-    is_decided = (
-        code.gated(mask.node)
-        or code.gated(mask.drawn)
-        or code.depends_on_training(mask.rate)
-        or is_asked_for(code, mask.node, mask.rate, mask.function)
-    )
+    is_decided = is_gated(code, mask) or is_asked_for(code, mask.node, mask.rate, mask.function)
     for call in function.callers if rate and not is_decided else ():
         if _is_in_step(code, call, function.given(call, rate), on=True):
             callee = code.text_of(call.node.func)
@@ -117,7 +109,3 @@ def _is_in_step(code: Code, call: Call, rate: object, *, on: bool) -> bool:
     if on and (code.gated(call.node) or code.depends_on_training(rate)):
         return False
     return call.cls is not None and call.cls.is_module and is_step(code, call.function)
-
-
-def _is_rate(name: str) -> bool:
-    return says_drop(name) or words(name) in (("p",), ("rate",), ("prob",))

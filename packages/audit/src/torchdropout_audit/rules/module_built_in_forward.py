@@ -37,14 +37,7 @@ _BUILDING = ("init", "build", "make", "create", "setup", "reset", "get", "add")
 _MODES = frozenset(("train", "eval", "apply"))
 
 
-@rule(
-    "TD111",
-    group="modules",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="ewrfcas/face_attribute_classification_pytorch#1; deepchem 2.8.0 "
-    "models/torch_models/dtnn.py:141",
-)
+@rule("TD111", "modules", BROKEN, FIXED)
 def module_built_in_forward(code: Code) -> Iterator[Hit]:
     """A dropout is built once, in `__init__`; built where it is used, it drops in eval, too.
 
@@ -58,6 +51,9 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
     without any warning.
 
     To fix: build the module in `__init__`, or call `F.dropout(x, p, self.training)`.
+
+    Seen in: ewrfcas/face_attribute_classification_pytorch#1; deepchem 2.8.0
+    models/torch_models/dtnn.py:141
     """
     for call in code.calls:
         function = call.function
@@ -82,14 +78,9 @@ def module_built_in_forward(code: Code) -> Iterator[Hit]:
 
 def _hit(code: Code, call: Call, fix: Fix | None = None, severity: Severity | None = None) -> Hit:
     assert call.function is not None
-    return Hit(
-        call.node,
-        f"{one_line(code, call.node.func)} is built in {call.function.name}: a new module is in "
-        "training mode, so it drops in eval too",
-        fix.does if fix else "build it in __init__",
-        fix,
-        severity,
-    )
+    said = f"{one_line(code, call.node.func)} is built in {call.function.name}"
+    said += ": a new module is in training mode, so it drops in eval too"
+    return Hit(call.node, said, fix.does if fix else "build it in __init__", fix, severity)
 
 
 def _has_input(function: Function) -> bool:
@@ -108,7 +99,7 @@ def _is_helper(code: Code, function: Function) -> bool:
         function.cls is None
         and code.class_of(function.node) is None
         and bool(function.parameters)
-        and not code.is_test
+        and not code.place.is_test
         and not function.callers  # callers in the file decide
         and not _is_builder(function)
         and _SHOWS.isdisjoint(words(function.name))
@@ -140,16 +131,12 @@ def _fix(code: Code, call: Call, outer: ast.Call) -> Fix | None:
     """Changes `nn.Dropout(p)(x)` to `nn.functional.dropout(x, p, self.training)`."""
     p, inplace = call.argument("p"), call.argument("inplace")
     functional, receiver = spelled(code, "torch.nn.functional"), code.receiver(outer)
-    if (
-        call.name not in MODULES
-        or UNKNOWN in (p, inplace)
-        or None in (functional, receiver)
-        or call.cls is None
-        or len(outer.args) != 1
-        or outer.keywords
-        or isinstance(outer.args[0], ast.Starred)
-        or "#" in code.text_of(outer)  # a comment would be lost
-    ):
+    is_plain = len(outer.args) == 1 and not outer.keywords and "#" not in code.text_of(outer)
+    if not is_plain or isinstance(outer.args[0], ast.Starred):  # a comment would be lost
+        return None
+    if call.cls is None or call.name not in MODULES or None in (functional, receiver):
+        return None
+    if UNKNOWN in (p, inplace):
         return None
     rate = code.text_of(p) if isinstance(p, ast.AST) else "0.5"
     given = [code.text_of(outer.args[0]), rate, f"{receiver}.training"]

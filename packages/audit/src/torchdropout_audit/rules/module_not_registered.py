@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from ..code import Assigned, Class, Code
+from ..code.nodes import of_self, said_of
 from ._dropouts import builds, is_local_dropout, names_dropout
 from ._rule import Hit, kept, rule
 
@@ -31,17 +32,10 @@ _MAKERS = frozenset(("list", "tuple", "dict", "OrderedDict"))
 _ADDERS = frozenset(("append", "extend", "insert", "update", "setdefault"))
 _READERS = frozenset(("len", "zip", "enumerate", "reversed", "range", "print", "isinstance", "any"))
 _OVERRIDDEN = ("train", "eval", "children", "modules")
-_REGISTERING = frozenset(("add_module", "register_module", "_modules", "__dict__"))
+_REGISTERING = frozenset(("add_module", "register_module", "_modules", "__dict__", "setattr"))
 
 
-@rule(
-    "TD112",
-    group="modules",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="namisan/mt-dnn#45; fairseq 0.12.2 examples/speech_recognition/models/"
-    "w2l_conv_glu_enc.py:103",
-)
+@rule("TD112", "modules", BROKEN, FIXED)
 def module_not_registered(code: Code) -> Iterator[Hit]:
     """A Module registers its dropouts; in a plain list, tuple or dict they stay in training mode.
 
@@ -54,6 +48,9 @@ def module_not_registered(code: Code) -> Iterator[Hit]:
     list is not registered: `model.eval()` does not reach it, and it drops in evaluation, too.
 
     To fix: `nn.ModuleList([...])` or `nn.ModuleDict({...})`.
+
+    Seen in: namisan/mt-dnn#45; fairseq 0.12.2
+    examples/speech_recognition/models/w2l_conv_glu_enc.py:103
     """
     for cls in code.classes:
         if not cls.is_module or any(cls.method(name) for name in _OVERRIDDEN):
@@ -81,13 +78,10 @@ def _found(code: Code, cls: Class, name: str) -> Iterator[Hit]:
     first = next(each.value for each in given if _is_plain(each))
     assert first is not None
     kind = _kind(first)
-    yield Hit(
-        first,
-        f"the dropouts in {name} are in a plain {kind}: eval() does not reach them, so they drop "
-        "in eval too",
-        f"make it an nn.Module{'Dict' if kind in ('dict', 'OrderedDict') else 'List'}",
-        severity="error" if True in found else "advice",
-    )
+    said = f"the dropouts in {name} are in a plain {kind}"
+    said += ": eval() does not reach them, so they drop in eval too"
+    hint = f"make it an nn.Module{'Dict' if kind in ('dict', 'OrderedDict') else 'List'}"
+    yield Hit(first, said, hint, severity="error" if True in found else "advice")
 
 
 def _is_plain(given: Assigned) -> bool:
@@ -96,19 +90,13 @@ def _is_plain(given: Assigned) -> bool:
     if isinstance(value, ast.BinOp):  # [...] + [...], [...] * 3
         value = value.left
     return isinstance(value, _DISPLAYS) or (
-        isinstance(value, ast.Call) and _callee(value) in _MAKERS
+        isinstance(value, ast.Call) and said_of(value.func) in _MAKERS
     )
-
-
-def _callee(call: ast.Call) -> str:
-    """Returns the last part of the name that is called."""
-    func = call.func
-    return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
 
 
 def _kind(value: ast.expr) -> str:
     if isinstance(value, ast.Call):
-        return _callee(value)
+        return said_of(value.func)
     if isinstance(value, (ast.Dict, ast.DictComp)):
         return "dict"
     return "tuple" if isinstance(value, ast.Tuple) else "list"
@@ -129,7 +117,7 @@ def _elements(expr: ast.expr) -> Iterator[ast.expr]:
             waiting.append(each.value)
         elif isinstance(each, ast.BinOp):
             waiting += [each.left, each.right]
-        elif isinstance(each, ast.Call) and _callee(each) in _MAKERS:
+        elif isinstance(each, ast.Call) and said_of(each.func) in _MAKERS:
             waiting += [*each.args, *(keyword.value for keyword in each.keywords)]
         else:
             yield each
@@ -159,7 +147,7 @@ def _attributes_of(code: Code, cls: Class) -> dict[str, list[ast.Attribute]]:
     """Returns the attributes of `self` in a class, by name."""
     found: dict[str, list[ast.Attribute]] = {}
     for node in code.inside(cls.node, ast.Attribute):
-        if isinstance(node.value, ast.Name) and node.value.id == "self":
+        if of_self(node):
             found.setdefault(node.attr, []).append(node)
     return found
 
@@ -167,9 +155,8 @@ def _attributes_of(code: Code, cls: Class) -> dict[str, list[ast.Attribute]]:
 @kept
 def _registers(code: Code, cls: Class) -> bool:
     """Whether a class registers children by hand."""
-    return any(node.attr in _REGISTERING for node in code.inside(cls.node, ast.Attribute)) or any(
-        node.id == "setattr" for node in code.inside(cls.node, ast.Name)
-    )
+    named = map(said_of, code.inside(cls.node, ast.Attribute, ast.Name))
+    return not _REGISTERING.isdisjoint(named)
 
 
 def _added(code: Code, uses: Sequence[ast.Attribute]) -> Iterator[ast.expr]:
@@ -188,7 +175,7 @@ def _is_passed_on(code: Code, use: ast.expr) -> bool:
     node: ast.AST = use
     for parent in code.parents(use):
         if isinstance(parent, ast.Call):
-            return parent.func is not node and _callee(parent) not in _READERS
+            return parent.func is not node and said_of(parent.func) not in _READERS
         if isinstance(parent, (ast.Assign, ast.AnnAssign, ast.Return)):
             return parent.value is node
         if not isinstance(parent, (ast.Subscript, ast.Starred, ast.BinOp, ast.keyword)):

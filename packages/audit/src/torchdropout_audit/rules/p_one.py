@@ -17,15 +17,7 @@ drop = nn.Dropout(1.0)
 FIXED = BROKEN.replace("1.0", "0.1")
 
 
-@rule(
-    "TD123",
-    group="rates",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#100025; boltz#553; keep probabilities ported from TensorFlow 1, where 1.0 "
-    "drops nothing",
-)
+@rule("TD123", "rates", BROKEN, FIXED, severity="advice")
 def p_one(code: Code) -> Iterator[Hit]:
     """A rate is below 1; a rate of 1 drops everything.
 
@@ -36,8 +28,11 @@ def p_one(code: Code) -> Iterator[Hit]:
     probability to keep, and 1.0 meant no dropout.
 
     To fix: use 0 for no dropout, or remove it.
+
+    Seen in: pytorch#100025; boltz#553; keep probabilities ported from TensorFlow 1, where 1.0 drops
+    nothing
     """
-    if code.is_test:
+    if code.place.is_test:
         return
     for call, parameter, given in rates(code):
         if not isinstance(given, ast.Constant) or not is_number(given.value) or given.value != 1:

@@ -18,14 +18,7 @@ drop = nn.Dropout(50)
 FIXED = BROKEN.replace("50", "0.5")
 
 
-@rule(
-    "TD122",
-    group="rates",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="nni#855; `nn.MultiheadAttention(dropout=1.5)` and `nn.Dropout(float('nan'))` are "
-    "accepted at construction (torch 2.13)",
-)
+@rule("TD122", "rates", BROKEN, FIXED)
 def p_out_of_range(code: Code) -> Iterator[Hit]:
     """A rate is between 0 and 1.
 
@@ -37,22 +30,21 @@ def p_out_of_range(code: Code) -> Iterator[Hit]:
     `float("nan")` never raises.
 
     To fix: 20 % is 0.2.
+
+    Seen in: nni#855; `nn.MultiheadAttention(dropout=1.5)` and `nn.Dropout(float('nan'))` are
+    accepted at construction (torch 2.13)
     """
     for call, parameter, given in rates(code):
         p = _number(code, given)
         severity: Severity | None = None
-        if p is None and not code.is_test:
+        if p is None and not code.place.is_test:
             p, severity = _by_default(code, given), "advice"
         if p is None or 0 <= p <= 1 or is_refused(code, call.node):
             continue
         by_default = " by default" if severity else ""
-        percent = p in range(2, 101)
-        yield Hit(
-            given,
-            f"{parameter} is a probability, in [0, 1]; this is {p:g}{by_default}",
-            f"{p:g} % is {p / 100:g}" if percent else "use a number in [0, 1]",
-            severity=severity,
-        )
+        said = f"{parameter} is a probability, in [0, 1]; this is {p:g}{by_default}"
+        hint = f"{p:g} % is {p / 100:g}" if p in range(2, 101) else "use a number in [0, 1]"
+        yield Hit(given, said, hint, severity=severity)
 
 
 def _by_default(code: Code, rate: ast.expr) -> float | None:

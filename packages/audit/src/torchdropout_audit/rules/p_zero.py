@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, RATES, Code
-from ._dropouts import BUILDERS, is_number, one_line
-from ._rule import Hit, kept, rule
+from ._dropouts import BUILDERS, is_number, one_line, sets_later
+from ._rule import Hit, rule
 
 BROKEN = """\
 from torch import nn
@@ -18,15 +18,7 @@ FIXED = BROKEN.replace("nn.Dropout(0.0), ", "")
 _DROPOUTS = frozenset((*BUILDERS, *FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
 
 
-@rule(
-    "TD124",
-    group="rates",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="timm 1.0 models/iformer.py:201; transformers 5 models/layoutlmv3/"
-    "modeling_layoutlmv3.py:549",
-)
+@rule("TD124", "rates", BROKEN, FIXED, severity="advice")
 def p_zero(code: Code) -> Iterator[Hit]:
     """The rate of a dropout is above 0; with a rate of 0 it does nothing.
 
@@ -38,31 +30,18 @@ def p_zero(code: Code) -> Iterator[Hit]:
     the names in a state dict stay the same, say so: `# torchdropout: ignore[p-zero]`.
 
     To fix: remove it, or make the rate a parameter.
+
+    Seen in: timm 1.0 models/iformer.py:201; transformers 5
+    models/layoutlmv3/modeling_layoutlmv3.py:549
     """
-    for call in () if code.is_test else code.calls:
+    for call in () if code.place.is_test else code.calls:
         if call.name not in _DROPOUTS:
             continue
         given = call.argument(RATES.get(call.name, ""))
-        if (
-            isinstance(given, ast.Constant)
-            and is_number(given.value)
-            and given.value == 0
-            and not _sets_rate(code)
-        ):
+        if not isinstance(given, ast.Constant) or not is_number(given.value) or given.value != 0:
+            continue
+        if not sets_later(code, ("p", "drop_prob")):
             what = one_line(code, call.node.func)
             yield Hit(
                 given, f"{what} with a rate of {code.text_of(given)} does nothing", "remove it"
             )
-
-
-@kept
-def _sets_rate(code: Code) -> bool:
-    """Whether the file gives a module another rate: `self.drop.p = rate`."""
-    for node in code.inside(code.tree, ast.Attribute):
-        if (
-            isinstance(node.ctx, ast.Store)
-            and node.attr in ("p", "drop_prob")
-            and not (isinstance(node.value, ast.Name) and node.value.id == "self")
-        ):
-            return True
-    return False

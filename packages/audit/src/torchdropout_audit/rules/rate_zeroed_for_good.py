@@ -30,13 +30,7 @@ FIXED = BROKEN.replace(
 ).replace("dropout_p=self.dropout_p)", "dropout_p=p)")
 
 
-@rule(
-    "TD164",
-    group="modes",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="Megatron-LM#411, Megatron-DeepSpeed#295 (FlashSelfAttention.dropout_p)",
-)
+@rule("TD164", "modes", BROKEN, FIXED)
 def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
     """A rate that is set to 0 in evaluation is set back in training.
 
@@ -49,25 +43,19 @@ def rate_zeroed_for_good(code: Code) -> Iterator[Hit]:
 
     To fix: use a local variable, `p = self.dropout_p if self.training else 0.0`. A dropout module
     does not need this, since `eval()` turns it off.
+
+    Seen in: Megatron-LM#411, Megatron-DeepSpeed#295 (FlashSelfAttention.dropout_p)
     """
     for node in code.inside(code.tree, ast.Assign):
         target, cls, function = node.targets[0], code.class_of(node), code.function_of(node)
-        if (
-            isinstance(target, ast.Attribute)
-            and cls is not None
-            and cls.is_module
-            and function is not None
-            and function.is_step
-            and _is_zeroed(code, node)
-            and _is_rate(code, cls, target)
-            and target.attr not in _set(code)
-        ):
-            yield Hit(
-                node,
-                f"{code.text_of(target)} stays 0 after the first pass in eval: "
-                "nothing sets it back",
-                "use a local variable, or let eval() turn the dropout off",
-            )
+        if cls is None or not cls.is_module or function is None or not function.is_step:
+            continue
+        if not isinstance(target, ast.Attribute) or not _is_zeroed(code, node):
+            continue
+        if _is_rate(code, cls, target) and target.attr not in _set(code):
+            text = code.text_of(target)
+            said = f"{text} stays 0 after the first pass in eval: nothing sets it back"
+            yield Hit(node, said, "use a local variable, or let eval() turn the dropout off")
 
 
 def _is_zeroed(code: Code, node: ast.Assign) -> bool:

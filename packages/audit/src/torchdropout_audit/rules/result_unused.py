@@ -7,10 +7,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function
+from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, Call, Code, Function, argument_of
 from ..findings import Edit, Fix
 from ..reporting.findings import Severity
-from ._dropouts import BUILDERS, is_refused, is_step, one_line
+from ._dropouts import BUILDERS, is_refused, is_step, one_line, sets_later
 from ._layers import calls
 from ._rule import Hit, kept, rule
 
@@ -29,13 +29,7 @@ _READERS = frozenset(("locals", "vars", "eval", "exec"))  # which may read a nam
 _FUNCTIONS = frozenset((*FUNCTIONAL_ON, *FUNCTIONAL_OFF, "torch.dropout"))
 
 
-@rule(
-    "TD113",
-    group="modules",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="Dropout asked for and silently not applied: pytorch#184126, torchtune#996",
-)
+@rule("TD113", "modules", BROKEN, FIXED)
 def result_unused(code: Code) -> Iterator[Hit]:
     """The result of a dropout is used.
 
@@ -48,6 +42,8 @@ def result_unused(code: Code) -> Iterator[Hit]:
     dropout.
 
     To fix: `x = self.drop(x)`, and read x from there on.
+
+    Seen in: Dropout asked for and silently not applied: pytorch#184126, torchtune#996
     """
     for call in code.calls:
         statement, function = next(code.parents(call.node)), call.function
@@ -60,14 +56,10 @@ def result_unused(code: Code) -> Iterator[Hit]:
         severity = None if is_refused(code, statement) else _severity(code, call, function)
         if severity is not None:
             fix = None if is_bound else _fix(code, call, function, statement)
-            yield Hit(
-                call.node,
-                f"the result of {one_line(code, call.node.func)} is {lost}: it is not in place, so "
-                "nothing is dropped",
-                fix.does if fix else "read the result" if is_bound else "assign the result",
-                fix,
-                severity,
-            )
+            said = f"the result of {one_line(code, call.node.func)} is {lost}"
+            said += ": it is not in place, so nothing is dropped"
+            hint = fix.does if fix else "read the result" if is_bound else "assign the result"
+            yield Hit(call.node, said, hint, fix, severity)
 
 
 def _lost(code: Code, function: Function, statement: ast.Assign) -> str:
@@ -131,7 +123,7 @@ def _is_out_of_place(code: Code, call: Call) -> bool:
         func = func.value
     made: list[ast.expr | None] = [func] if isinstance(func, ast.Call) else code.assigned(func)
     built = [calls(code).get(each) for each in made]
-    if not built or _sets_inplace(code) or "forward_hook" in code.text:
+    if not built or sets_later(code, ("inplace",)) or "forward_hook" in code.text:
         return False  # a hook may read the result
     return all(
         each is not None and each.name in BUILDERS and _is_false(code, each.argument("inplace"))
@@ -139,35 +131,22 @@ def _is_out_of_place(code: Code, call: Call) -> bool:
     )
 
 
-@kept
-def _sets_inplace(code: Code) -> bool:
-    """Whether the file makes modules in place after they are built: `self.drop.inplace = True`."""
-    return any(
-        node.attr == "inplace"
-        and isinstance(node.ctx, ast.Store)
-        and not (isinstance(node.value, ast.Name) and node.value.id == "self")
-        for node in code.inside(code.tree, ast.Attribute)
-    )
-
-
-def _input(call: Call) -> ast.expr | None:
+def _input(call: Call) -> object:
     """Returns what the dropout is applied to."""
-    if call.node.args:
-        return call.node.args[0]
-    return next((k.value for k in call.node.keywords if k.arg == "input"), None)
+    return argument_of(call.node, "input", 0)
 
 
 def _is_false(code: Code, argument: object) -> bool:
-    return argument is None or (isinstance(argument, ast.expr) and code.value(argument) is False)
+    return argument is None or code.value(argument) is False
 
 
 def _severity(code: Code, call: Call, function: Function) -> Severity | None:
     """An error in a Module; elsewhere advice if the input is used afterwards, else None."""
-    is_of_module = call.cls is not None and call.cls.is_module and not code.is_test
+    is_of_module = call.cls is not None and call.cls.is_module and not code.place.is_test
     if is_of_module or is_step(code, function):
         return "error"
     x = _input(call)
-    if code.is_test or not isinstance(x, ast.Name):
+    if code.place.is_test or not isinstance(x, ast.Name):
         return None
     for parent in code.parents(call.node):
         if isinstance(parent, (ast.For, ast.While, ast.With)):

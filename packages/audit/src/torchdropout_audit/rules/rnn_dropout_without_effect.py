@@ -27,14 +27,7 @@ _SAID = {
 }
 
 
-@rule(
-    "TD131",
-    group="modules",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#5985; pyro#1415; pytorch-forecasting#2172; nemo "
-    "collections/audio/models/maxine/bnr.py:78",
-)
+@rule("TD131", "modules", BROKEN, FIXED)
 def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     """An RNN with dropout has more than one layer.
 
@@ -50,6 +43,9 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
     RNN does not change this.
 
     To fix: give it no dropout, and drop its output if nothing does, or use more layers.
+
+    Seen in: pytorch#5985; pyro#1415; pytorch-forecasting#2172; nemo
+    collections/audio/models/maxine/bnr.py:78
     """
     for call in (_as_rnn(code, each) for each in code.calls):
         given = call.argument("dropout") if call.name in RNNS else None
@@ -61,16 +57,12 @@ def rnn_dropout_without_effect(code: Code) -> Iterator[Hit]:
             severity = "advice" if severity == "error" else None
         elif known == "by its callers" and severity is not None:
             severity = "advice"  # callers outside the project may ask for more
-        if severity is None or (severity == "advice" and code.is_test):
+        if severity is None or (severity == "advice" and code.place.is_test):
             continue
         kind = (call.name or "").rpartition(".")[2]
-        yield Hit(
-            given,
-            f"the dropout of {kind} acts between its layers, and this one {_SAID[known]}: it has "
-            "no effect",
-            "give it no dropout, and drop its output if nothing does, or use more layers",
-            severity=severity,
-        )
+        what = f"the dropout of {kind} acts between its layers, and this one {_SAID[known]}"
+        hint = "give it no dropout, and drop its output if nothing does, or use more layers"
+        yield Hit(given, f"{what}: it has no effect", hint, severity=severity)
 
 
 def _as_rnn(code: Code, call: Call) -> Call:

@@ -35,14 +35,7 @@ _SWITCHES = frozenset(
 )
 
 
-@rule(
-    "TD163",
-    group="modes",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="DA-RNN#21, minimalRL#2, metal#71, ultralytics#9112 (eval() begins to train), "
-    "ultralytics#17751, RT-DETR#80, pykan#6; torch_geometric 2.8.1 llm/models/glem.py:153",
-)
+@rule("TD163", "modes", BROKEN, FIXED)
 def train_overridden(code: Code) -> Iterator[Hit]:
     """A Module's `train` accepts the mode that `eval` passes to it.
 
@@ -56,6 +49,9 @@ def train_overridden(code: Code) -> Iterator[Hit]:
 
     To fix: `def train(self, mode=True)` with `super().train(mode)`; name a method that trains the
     model `fit`.
+
+    Seen in: DA-RNN#21, minimalRL#2, metal#71, ultralytics#9112 (eval() begins to train),
+    ultralytics#17751, RT-DETR#80, pykan#6; torch_geometric 2.8.1 llm/models/glem.py:153
     """
     for cls in code.classes:
         train = cls.methods.get("train")
@@ -88,12 +84,9 @@ def _wrong(code: Code, train: Function) -> Iterator[Hit]:
         calls = _ignoring(code, train, mode)
         edits = tuple(Edit(*code.span(e), f"{code.text_of(e.func)}({mode})") for e in calls)
         if calls:
-            yield Hit(
-                given[0],
-                f"train() ignores {mode}: eval() leaves everything in training",
-                f"super().train({mode})",
-                Fix(f"pass {mode} on", edits, safe=False),
-            )
+            said = f"train() ignores {mode}: eval() leaves everything in training"
+            fix = Fix(f"pass {mode} on", edits, safe=False)
+            yield Hit(given[0], said, f"super().train({mode})", fix)
 
 
 def _is_training(code: Code, train: Function, first: str) -> bool:

@@ -18,7 +18,6 @@ class Block(nn.Module):
     def forward(self, x):
         return F.dropout(x, 0.1, training=True)
 """
-
 FIXED = BROKEN.replace("training=True", "training=self.training")
 
 _PARAMETER = {
@@ -27,14 +26,7 @@ _PARAMETER = {
 }
 
 
-@rule(
-    "TD104",
-    group="functional",
-    severity="advice",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="pytorch#99293",
-)
+@rule("TD104", "functional", BROKEN, FIXED, severity="advice")
 def training_literal(code: Code) -> Iterator[Hit]:
     """`training` is the mode of the model; a literal is always on, or never.
 
@@ -49,8 +41,10 @@ def training_literal(code: Code) -> Iterator[Hit]:
     a rate in both modes.
 
     To fix: `training=self.training`.
+
+    Seen in: pytorch#99293
     """
-    if code.is_test:
+    if code.place.is_test:
         return
     marked = set()
     for call in code.calls:

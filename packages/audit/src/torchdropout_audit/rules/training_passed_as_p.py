@@ -18,19 +18,12 @@ class Block(nn.Module):
     def forward(self, x):
         return F.dropout(x, self.training)
 """
-
 FIXED = BROKEN.replace("x, self", "x, training=self")
 
 _FLAGS = frozenset(("training", "is_training", "is_train", "training_mode"))
 
 
-@rule(
-    "TD103",
-    group="functional",
-    broken=BROKEN,
-    fixed=FIXED,
-    evidence="torch's signature: the second parameter of `F.dropout` is p",
-)
+@rule("TD103", "functional", BROKEN, FIXED)
 def training_passed_as_p(code: Code) -> Iterator[Hit]:
     """A dropout's p is a probability, not the training flag.
 
@@ -39,6 +32,8 @@ def training_passed_as_p(code: Code) -> Iterator[Hit]:
 
     To fix: `F.dropout(x, p, self.training)`. The fix names the argument, and leaves p at its
     default of 0.5, which may not be what was meant: only `--unsafe-fixes` applies it.
+
+    Seen in: torch's signature: the second parameter of `F.dropout` is p
     """
     for call in code.calls:
         if call.name not in FUNCTIONAL_ON and call.name not in FUNCTIONAL_OFF:
@@ -70,4 +65,4 @@ def _is_flag(code: Code, p: ast.expr) -> bool:
     parameter = bindings[0].node
     default = function.defaults.get(parameter.arg) if parameter in function.parameters else None
     is_annotated = getattr(parameter.annotation, "id", "") == "bool"
-    return is_annotated or (default is not None and isinstance(code.value(default), bool))
+    return is_annotated or isinstance(code.value(default), bool)
