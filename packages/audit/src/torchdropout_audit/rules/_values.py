@@ -351,8 +351,7 @@ class Values:
             is_growing = isinstance(node, ast.AugAssign) or (
                 isinstance(node, ast.expr) and _adds_to(node, name.id)
             )
-            statement = node if isinstance(node, ast.stmt) else self._statement(node)
-            if not is_growing and next(self.code.parents(statement), None) in above:
+            if not is_growing and next(self.code.parents(self._statement(node)), None) in above:
                 last = at  # whatever was before, it is this now
         for node in (before[last:] or [b.node for b in bindings])[:_MOST_ALIKE]:
             yield node, name
@@ -589,9 +588,7 @@ class Values:
                 self._built.setdefault(target, []).append(call)
             if isinstance(func, ast.Attribute) and func.attr in _ADDERS and node.args:
                 place = _place(func.value)
-                growth = _Growth(
-                    node, func.attr, node.args[-1], node.args[0] if len(node.args) > 1 else None
-                )
+                growth = _Growth(node, func.attr, node.args[-1], node.args[0])
                 self._growths.setdefault((call.function, place), []).append(growth)
             is_init = isinstance(func, ast.Attribute) and func.attr == "__init__"
             if is_init and call.cls is not None and is_super(func.value):  # type: ignore
@@ -613,7 +610,6 @@ class Values:
                     assert isinstance(each.value, ast.BinOp)
                     growth = _Growth(each, "extend", each.value.right)
                     self._growths.setdefault((function, place), []).append(growth)
-        self._growths.pop((None, ""), None)
         for (_, place), listed in self._growths.items():
             self._grown_places.add(place)
             listed.sort(key=lambda growth: _start(growth.node))

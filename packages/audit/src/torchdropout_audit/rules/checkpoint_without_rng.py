@@ -69,8 +69,7 @@ def checkpoint_without_rng(code: Code) -> Iterator[Hit]:
             continue
         by_name = (each.value for each in call.node.keywords if each.arg == parameter)
         what = next(by_name, call.node.args[0] if call.node.args else None)
-        known = None if what is None else code.local(what)
-        drop = None if what is None else _drop(code, known.node if known else what)
+        drop = None if what is None else _drop(code, what)
         if what is not None and drop is not None:
             line = f"{_said(code, drop.func)} on line {drop.lineno}"
             yield Hit(
