@@ -48,6 +48,11 @@ class Net(layers.Module):
             def dive(self):
                 nonlocal deep
                 deep = 3
+        def reads(x):
+            def writes():
+                nonlocal deep
+                deep = x
+            return deep
         async with self as b: print(b, {c: d for c, d in b}, (e async for e in b))
 """
 LONG = [Path(inspect.getsourcefile(m)) for m in (ast, dataclasses, typing, inspect)]
