@@ -69,12 +69,13 @@ def test_a_run_does_what_was_chosen_and_in_the_order_of_the_table():
 
 
 def test_a_chosen_check_runs_without_those_it_needs():
-    def unscaled(x, p, training):
-        return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
+    def by_share(x, p, training):
+        kept = torch.rand(x.shape) >= p
+        return x * kept / kept.double().mean().clamp(min=1e-9) if training else x
 
-    (alone,) = check_dropout(unscaled, level="quick", select=["drop-rate"]).targets[0].checks
+    (alone,) = check_dropout(by_share, level="quick", select=["drop-rate"]).targets[0].checks
     assert alone.status == "ok"
-    both = check_dropout(unscaled, level="quick", select=["drop-rate", "kept-scale"])
+    both = check_dropout(by_share, level="quick", select=["drop-rate", "kept-scale"])
     assert [check.status for check in both.targets[0].checks] == ["fail", "skip"]
 
 

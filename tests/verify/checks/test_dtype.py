@@ -86,9 +86,9 @@ def test_a_fault_in_one_dtype(dtype):
 
 def test_a_p_whose_rate_is_wrong_in_float32_is_left_out():
     ctx = context(torch.nn.Dropout)
-    ctx.bad_rates |= {0.1, 0.99}
+    ctx.known.bad_rates |= {0.1, 0.99}
     seen = BY_NAME["dtype-rate"].run(ctx)
     assert seen.figures["tests"] == 6
-    ctx.bad_rates |= {0.001, 0.999}
+    ctx.known.bad_rates |= {0.001, 0.999}
     with pytest.raises(Exception, match="no p has a scale that fits the dtypes and the right"):
         BY_NAME["dtype-rate"].run(ctx)

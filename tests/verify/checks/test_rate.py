@@ -20,7 +20,7 @@ def test_a_rate_that_is_wrong_at_one_p(p, rate):
     ctx = context(at(p, rate))
     with pytest.raises(Exception, match=rf"^p={p:.3g}: 0\.\d+ of 73623 dropped, expected "):
         checks.drop_rate.run(ctx)
-    assert ctx.bad_rates == {p}
+    assert ctx.known.bad_rates == {p}
 
 
 @pytest.mark.parametrize(("rate", "is_right"), [(0.0625, True), (0.125, True), (0.04, False)])
