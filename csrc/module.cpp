@@ -556,11 +556,10 @@ PyObject* by_kernel(PyObject*, PyObject* const* args, Py_ssize_t n) {
 
 // Row-major mask strides, with 0 along the dimensions of the tuple; None where that is empty, and
 // NotImplemented where it does not show at once that they are distinct dimensions of x.
-PyObject* strides_without(PyObject* shared, PyObject* x_object) {
+PyObject* strides_without(PyObject* shared, const View& x) {
   require_type(PyTuple_Check(shared), "expected a tuple of dimensions");
   const Py_ssize_t n = PyTuple_Size(shared);
   if (n == 0) return new_reference(Py_None);
-  const View x = read_or_throw(x_object);
   std::vector<uint64_t> strides(static_cast<size_t>(x.dl.ndim), 1);
   for (Py_ssize_t i = 0; i < n; ++i) {
     PyObject* const item = PyTuple_GetItem(shared, i);
@@ -581,13 +580,23 @@ PyObject* strides_without(PyObject* shared, PyObject* x_object) {
   return result;
 }
 
-// `functional.dropout` with a drawn key and no layout, as a user calls it: (x, p, dimensions along
-// which the variant shares draws, training, inplace, key, generator, broadcast_dims, layout, out).
-// NotImplemented for every other call, if p is not a float in [0, 1), x is not plain, or it does
-// not show at once that the tensor to write into may be written.
+// The dimensions along which a variant shares its draws: `shared`, or what it holds for the rank of x;
+// None for a rank that it does not have. Borrowed.
+PyObject* of_rank(PyObject* shared, const View& x) {
+  require_type(PyTuple_Check(shared), "expected a tuple");
+  const Py_ssize_t n = PyTuple_Size(shared);
+  if (n == 0 || PyLong_CheckExact(PyTuple_GetItem(shared, 0))) return shared;
+  return x.dl.ndim < n ? PyTuple_GetItem(shared, x.dl.ndim) : Py_None;
+}
+
+// A dropout of torch with a drawn key and no layout, as a user calls it: (x, p, dimensions along which
+// the variant shares draws, or for each rank these dimensions or None, training, inplace, key,
+// generator, broadcast_dims, layout, out, whether it is alpha dropout). NotImplemented for every
+// other call, if p is not a float in [0, 1], x is not plain, it does not show at once that the tensor
+// to write into may be written, or for the constants of alpha dropout.
 PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    Arguments in(args, n, 10);
+    Arguments in(args, n, 11);
     PyObject* const x = in.object();
     PyObject* const p_object = in.object();
     PyObject* shared = in.object();
@@ -598,33 +607,37 @@ PyObject* dropout(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PyObject* const broadcast_dims = in.object();
     PyObject* const layout = in.object();
     PyObject* y = in.object();
+    const bool is_alpha = in.object() == Py_True;
     if ((training != Py_True && training != Py_False) || key != Py_None ||
         generator != Py_None || layout != Py_None || !PyFloat_CheckExact(p_object) ||
-        !PyTuple_CheckExact(broadcast_dims)) {
+        !PyTuple_CheckExact(broadcast_dims) || (in_place != Py_True && in_place != Py_False) ||
+        (in_place == Py_True && y != Py_None)) {
       return new_reference(Py_NotImplemented);
     }
     const double p = PyFloat_AsDouble(p_object);
+    const bool is_active = training == Py_True && p != 0.0;
     const bool given_dims = PyTuple_Size(broadcast_dims) > 0;
-    if (training == Py_False || p == 0.0) {
-      const bool same = p >= 0.0 && p <= 1.0 && y == Py_None && !given_dims &&
-                        (in_place == Py_True || in_place == Py_False) && is_plain(x);
-      return new_reference(same ? x : Py_NotImplemented);
-    }
-    if (in_place == Py_True && y == Py_None) {
-      y = x;
-    } else if (in_place != Py_False) {
+    if (!(p >= 0.0 && p <= 1.0) || (is_alpha && is_active && p < 1.0) ||
+        (!is_active && (given_dims || y != Py_None))) {
       return new_reference(Py_NotImplemented);
     }
+    if (is_active && in_place == Py_True) y = x;
+    if (!(y == Py_None ? is_plain(x) : may_be_written(x, y))) {
+      return new_reference(Py_NotImplemented);
+    }
+    const View view = read_or_throw(x);
+    shared = of_rank(shared, view);
+    if (shared == Py_None || (is_alpha && view.type.complex)) {
+      return new_reference(Py_NotImplemented);
+    }
+    if (!is_active) return new_reference(x);
     if (given_dims) {
       if (PyTuple_Size(shared) > 0) return new_reference(Py_NotImplemented);
       shared = broadcast_dims;
     }
-    if (!(p > 0.0 && p < 1.0) || !(y == Py_None ? is_plain(x) : may_be_written(x, y))) {
-      return new_reference(Py_NotImplemented);
-    }
-    const Owned strides(strides_without(shared, x));
+    const Owned strides(strides_without(shared, view));
     if (strides.get() == Py_NotImplemented) return new_reference(Py_NotImplemented);
-    const double scale = 1.0 / (1.0 - p);
+    const double scale = p < 1.0 ? 1.0 / (1.0 - p) : 0.0;
     if (wants_gradient(x)) {
       const Owned call(Py_BuildValue("(OOiiO(Oddd))", Py_False, Py_None, 0, 0, strides.get(),
                                      p_object, scale, 0.0, 0.0));
@@ -908,8 +921,8 @@ PyMethodDef methods[] = {
     {"by_kernel", as_method(by_kernel), METH_FASTCALL,
      "by_kernel(x, y or None, checked, call) -> y, or NotImplemented; a seed of None is drawn"},
     {"dropout", as_method(dropout), METH_FASTCALL,
-     "dropout(x, p, shared, training, inplace, key, generator, broadcast_dims, layout, out) -> y "
-     "with a drawn key, or NotImplemented"},
+     "dropout(x, p, shared, training, inplace, key, generator, broadcast_dims, layout, out, "
+     "is_alpha) -> y with a drawn key, or NotImplemented"},
     {"write", as_method(write), METH_FASTCALL, "write(x, y, call) -> y, also where it is observed"},
     {"forward", as_method(forward), METH_FASTCALL,
      "forward(ctx, x, in_place, call) -> y; a seed of None is drawn"},

@@ -78,7 +78,7 @@ def by_kernel(
 def dropout(
     x: Any,
     p: Any,
-    shared: tuple[int, ...],
+    shared: tuple[Any, ...],
     training: Any,
     inplace: Any,
     key: Any,
@@ -86,15 +86,20 @@ def dropout(
     broadcast_dims: Any,
     layout: Any,
     out: Any,
+    is_alpha: bool = False,
 ) -> torch.Tensor | None:
-    """Dropout with a drawn key and no layout, or the identity; None for every other call.
+    """A dropout of torch with a drawn key and no layout, or the identity; None for other calls.
 
     This is the shortest path, for the most common calls. The arguments are those of the caller, not
-    yet checked, except `shared`: dimensions along which the variant itself shares draws.
+    yet checked, except two of the variant: `shared` has the dimensions along which it shares draws,
+    or for each rank of x these dimensions, and None where that rank needs more than this path does.
+    Of alpha dropout (`is_alpha`) this path has the identity and p = 1.
     """
     if _C is None or is_dynamo_compiling():
         return None
-    y = _C.dropout(x, p, shared, training, inplace, key, generator, broadcast_dims, layout, out)
+    y = _C.dropout(
+        x, p, shared, training, inplace, key, generator, broadcast_dims, layout, out, is_alpha
+    )
     return None if y is NotImplemented else y
 
 

@@ -62,3 +62,17 @@ def handle(function: Callable[..., Any], tensors: Any, *args: Any, **kwargs: Any
 def given(**arguments: Any) -> dict[str, Any]:
     """The arguments that are not None."""
     return {name: value for name, value in arguments.items() if value is not None}
+
+
+def overriding(function: Any, input: Any, p: Any, rest: tuple[Any, ...]) -> torch.Tensor:
+    """The result of `function` where `overridden(input)`; `rest` is that of `_call.apply`."""
+    training, inplace, key, generator, broadcast_dims, layout, out = rest
+    others = given(
+        key=key,
+        generator=generator,
+        broadcast_dims=broadcast_dims or None,
+        layout=layout,
+        out=out,
+    )
+    y: torch.Tensor = handle(function, (input,), input, p, training, inplace, **others)
+    return y

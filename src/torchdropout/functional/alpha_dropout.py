@@ -8,14 +8,18 @@ from collections.abc import Sequence
 import torch
 from torch.compiler import is_dynamo_compiling
 
+from .._core import direct
 from .._core._validate import check_input
 from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import bernoulli, traced
 from ._call import KeyedMap, apply
-from ._override import overridable
+from ._override import overridden, overriding
 from ._rate import Probability, Rate, check_probability
 from .feature_dropout import refuse_rank, spatial_dims
+
+# The dimensions that share a draw in `feature_alpha_dropout`, by the rank of the input.
+_CHANNELS = (None, None, (), (2,), (2, 3), (2, 3, 4))
 
 
 def alpha(p: Probability) -> KeyedMap:
@@ -42,7 +46,6 @@ def alpha(p: Probability) -> KeyedMap:
     return bernoulli(p, a, b, a * alpha_prime + b)
 
 
-@overridable
 def alpha_dropout(
     input: torch.Tensor,
     p: Probability = 0.5,
@@ -88,15 +91,15 @@ def alpha_dropout(
     Reference:
         G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
     """
-    return apply(
-        alpha(p),
-        *(input, training, inplace, key, generator, broadcast_dims, layout, out),
-        complex_ok=False,
-        nested_ok=True,
-    )
+    rest = training, inplace, key, generator, broadcast_dims, layout, out
+    y = direct.dropout(input, p, (), *rest, is_alpha=True)
+    if y is not None:
+        return y
+    if overridden(input):
+        return overriding(alpha_dropout, input, p, rest)
+    return apply(alpha(p), input, *rest, complex_ok=False, nested_ok=True)
 
 
-@overridable
 def feature_alpha_dropout(
     input: torch.Tensor,
     p: Probability = 0.5,
@@ -145,13 +148,14 @@ def feature_alpha_dropout(
         G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017; the channel-wise form
         is torch's.
     """
+    rest = training, inplace, key, generator, broadcast_dims, layout, out
+    y = direct.dropout(input, p, _CHANNELS, *rest, is_alpha=True)
+    if y is not None:
+        return y
+    if overridden(input):
+        return overriding(feature_alpha_dropout, input, p, rest)
     x = check_input(input, complex_ok=False, training=training)
     keyed_map = alpha(p)
     if x.ndim < 2 and training and keyed_map.active:
         refuse_rank("feature_alpha_dropout", x, "at least 2 dimensions", "(N, C, ...)")
-    return apply(
-        keyed_map,
-        *(x, training, inplace, key, generator, broadcast_dims, layout, out),
-        spatial_dims(x, channel=1),
-        nested_ok=True,
-    )
+    return apply(keyed_map, x, *rest, spatial_dims(x, channel=1), nested_ok=True)

@@ -11,7 +11,7 @@ from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import inverted
 from ._call import apply
-from ._override import given, handle, overridden
+from ._override import overridden, overriding
 from ._rate import Probabilities
 
 
@@ -71,22 +71,7 @@ def dropout(
     y = direct.dropout(input, p, (), training, inplace, key, generator, broadcast_dims, layout, out)
     if y is not None:
         return y
-    if overridden(input):
-        other: torch.Tensor = handle(
-            dropout,
-            (input,),
-            input,
-            p,
-            training,
-            inplace,
-            **given(
-                key=key,
-                generator=generator,
-                broadcast_dims=broadcast_dims or None,
-                layout=layout,
-                out=out,
-            ),
-        )
-        return other
     rest = training, inplace, key, generator, broadcast_dims, layout, out
+    if overridden(input):
+        return overriding(dropout, input, p, rest)
     return apply(inverted(p, input), input, *rest, nested_ok=True)

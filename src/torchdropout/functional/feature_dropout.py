@@ -8,13 +8,20 @@ from typing import NoReturn
 
 import torch
 
+from .._core import direct
 from .._core._validate import check_input
 from .._core.contract.layout import MaskLayout
 from ..errors import ShapeError
 from ..random import Key
-from ._bernoulli import apply_inverted, inverted
-from ._override import overridable
+from ._bernoulli import inverted
+from ._call import apply
+from ._override import overridden, overriding
 from ._rate import Probability
+
+# The dimensions that share a draw, by the rank of the input: what needs no warning.
+_DIMS_1D = (None, None, (1,), (2,))
+_DIMS_2D = (None, None, None, None, (2, 3))
+_DIMS_3D = (None, None, None, None, (1, 2, 3), (2, 3, 4))
 
 
 def spatial_dims(x: torch.Tensor, channel: int) -> tuple[int, ...]:
@@ -31,15 +38,14 @@ def refuse_rank(name: str, x: torch.Tensor, accepted: str, shapes: str) -> NoRet
 
 
 def _warn(name: str, x: torch.Tensor, reading: str, expected: str, clearer: str) -> None:
-    # Frames from here to the caller of the function: this one, the function, `overridable`.
+    # Frames from here to the caller of the function: this one and the function.
     warnings.warn(
         f"{name}: Received a {x.ndim}-D input to {name}, {reading}; expected {expected}. Say what "
         f"you mean with {clearer}, or with dropout(x, p, broadcast_dims=...).",
-        stacklevel=4,
+        stacklevel=3,
     )
 
 
-@overridable
 def dropout1d(
     input: torch.Tensor,
     p: Probability = 0.5,
@@ -86,15 +92,21 @@ def dropout1d(
     Reference:
         J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
     """
+    y = direct.dropout(
+        input, p, _DIMS_1D, training, inplace, key, generator, broadcast_dims, layout, out
+    )
+    if y is not None:
+        return y
+    rest = training, inplace, key, generator, broadcast_dims, layout, out
+    if overridden(input):
+        return overriding(dropout1d, input, p, rest)
     x = check_input(input, training=training)
     if x.ndim not in (2, 3):
         inverted(p)  # a wrong p is reported first
         refuse_rank("dropout1d", x, "2D or 3D input", "(C, L) or (N, C, L)")
-    rest = training, inplace, key, generator, broadcast_dims, layout, out
-    return apply_inverted(x, p, spatial_dims(x, channel=x.ndim - 2), rest, nested_ok=True)
+    return apply(inverted(p), x, *rest, spatial_dims(x, channel=x.ndim - 2), nested_ok=True)
 
 
-@overridable
 def dropout2d(
     input: torch.Tensor,
     p: Probability = 0.5,
@@ -139,6 +151,14 @@ def dropout2d(
     Reference:
         As in `dropout1d`.
     """
+    y = direct.dropout(
+        input, p, _DIMS_2D, training, inplace, key, generator, broadcast_dims, layout, out
+    )
+    if y is not None:
+        return y
+    rest = training, inplace, key, generator, broadcast_dims, layout, out
+    if overridden(input):
+        return overriding(dropout2d, input, p, rest)
     x = check_input(input, training=training)
     if x.ndim != 4:
         active = training and inverted(p).active
@@ -150,11 +170,9 @@ def dropout2d(
             _warn("dropout2d", x, reading, "(N, C, H, W)", "Dropout1d or Dropout3d")
         if x.ndim < 2 and active:
             refuse_rank("dropout2d", x, "at least 2 dimensions", "(N, C, H, W)")
-    rest = training, inplace, key, generator, broadcast_dims, layout, out
-    return apply_inverted(x, p, spatial_dims(x, channel=1), rest, nested_ok=True)
+    return apply(inverted(p), x, *rest, spatial_dims(x, channel=1), nested_ok=True)
 
 
-@overridable
 def dropout3d(
     input: torch.Tensor,
     p: Probability = 0.5,
@@ -199,6 +217,14 @@ def dropout3d(
     Reference:
         As in `dropout1d`.
     """
+    y = direct.dropout(
+        input, p, _DIMS_3D, training, inplace, key, generator, broadcast_dims, layout, out
+    )
+    if y is not None:
+        return y
+    rest = training, inplace, key, generator, broadcast_dims, layout, out
+    if overridden(input):
+        return overriding(dropout3d, input, p, rest)
     x = check_input(input, training=training)
     if x.ndim not in (4, 5):
         active = training and inverted(p).active
@@ -206,6 +232,5 @@ def dropout3d(
         _warn("dropout3d", x, reading, "(N, C, D, H, W) or (C, D, H, W)", "Dropout1d or Dropout2d")
         if x.ndim < 1 and active:
             refuse_rank("dropout3d", x, "at least 1 dimension", "(N, C, D, H, W) or (C, D, H, W)")
-    rest = training, inplace, key, generator, broadcast_dims, layout, out
     shared = spatial_dims(x, channel=1 if x.ndim == 5 else 0)
-    return apply_inverted(x, p, shared, rest, nested_ok=True)
+    return apply(inverted(p), x, *rest, shared, nested_ok=True)
