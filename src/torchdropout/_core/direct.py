@@ -67,12 +67,15 @@ def by_kernel(
         checked: Whether it is known that the result may be written into `out`. Otherwise None says
             that this does not show at once, and not that it may not.
     """
-    if _C is None or is_dynamo_compiling():
+    if is_dynamo_compiling():
         return None
     if checked and out is not None and out.requires_grad and _torch.is_view(out):
         return None  # torch has rules for writing into a view that has a gradient
-    y = _C.by_kernel(x, out, checked, call)
-    return None if y is NotImplemented else y
+    if _C is not None:
+        y = _C.by_kernel(x, out, checked, call)
+        if y is not NotImplemented:
+            return y  # type: ignore[no-any-return]
+    return _on_gpu(x, call) if out is None and _for_triton(x) else None
 
 
 def dropout(
@@ -147,6 +150,56 @@ def _short(function: Any, backward: Any) -> Any:
 
 
 _apply = _short(_Dropout, _C and _C.backward)
+
+
+# --- on a GPU -------------------------------------------------------------------------------------
+
+
+def _on_gpu(x: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor | None:
+    """The result by Triton's kernel, if a call of the operator has shown that it runs."""
+    kernel = devices.ready("noise_affine" if call[0] else "masked_affine", x)
+    if kernel is None or isinstance(call[1], torch.Tensor):
+        return None
+    try:
+        if x.requires_grad and torch.is_grad_enabled():
+            return _apply_on_gpu(x, call, kernel)  # type: ignore[no-any-return]
+        return _launch(x, call, kernel)[0]
+    except devices.FAULTS:
+        raise
+    except Exception:  # before anything was drawn: the operator says why
+        return None
+
+
+def _launch(
+    x: torch.Tensor, call: tuple[Any, ...], kernel: Any
+) -> tuple[torch.Tensor, tuple[Any, ...]]:
+    """The result, and the call with its seed, which is drawn last if it is None."""
+    is_noise, seed, stream, base, strides, constants = call
+
+    def key() -> tuple[int, int]:
+        nonlocal seed
+        if seed is None:
+            seed = draw_seed()
+        return as_int64(seed), stream
+
+    y = kernel(x, key, *constants, base, strides)
+    return y, (is_noise, seed, stream, base, strides, constants)
+
+
+class _OnGPU(torch.autograd.Function):
+    """As `_Dropout`, with the kernel of `_launch`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, call: tuple[Any, ...], kernel: Any) -> torch.Tensor:
+        y, ctx.call = _launch(x, call, kernel)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        return _linear(gradient, ctx.call), None, None
+
+
+_apply_on_gpu = _short(_OnGPU, _OnGPU.backward) or _OnGPU.apply
 
 
 # --- residual + dropout(x + bias) ----------------------------------------------------------------

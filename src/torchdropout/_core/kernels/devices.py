@@ -24,13 +24,16 @@ Samples = Callable[..., Iterator[tuple[Any, ...]]]
 # argument is the tensor of the call.
 Compare = Callable[[Any, Any, torch.Tensor], None]
 
+# Faults of the device or the caller, which the reference would hit too.
+FAULTS = (torch.OutOfMemoryError, torch.AcceleratorError, TorchDropoutError)
 _PLACED = 3  # the size of a key with the number that `placed` takes off
 OLDEST_CARD = (7, 0)  # the compute capability that Triton's compiler needs of an NVIDIA GPU
 
 # One warning for each reason.
-failed: dict[str, str] = {}  # operator: why its Triton kernel does not run
+What = tuple[str, torch.device, torch.dtype]  # an operator, for tensors of a type on a device
+failed: dict[What, str] = {}  # why a Triton kernel does not run
 refused: dict[torch.device, str] = {}  # why no Triton kernel runs there; empty if they do
-compared: set[tuple[str, torch.device, torch.dtype]] = set()  # and found equal to the reference
+compared: set[What] = set()  # and found equal to the reference
 
 
 def unchecked(*_: Any) -> None:
@@ -128,17 +131,17 @@ def on_gpu(
     def run(x: torch.Tensor, key: torch.Tensor, *rest: Any) -> Any:
         check(x, key, *rest)
         key, rest = placed(key, rest)
-        if triton.serves(operator, x, key, rest) and _wanted(operator, x.device):
+        what = operator, x.device, x.dtype
+        if triton.serves(operator, x, key, rest) and _wanted(what):
             try:
                 kernel = triton.load(operator)
-                what = operator, x.device, x.dtype
                 if what not in compared and not _is_capturing(x):
                     for arguments in samples(x, key, *rest):
                         compare(kernel(*arguments), reference(*arguments), x)
                     compared.add(what)
                 return kernel(x, key, *rest)
-            except (torch.OutOfMemoryError, torch.AcceleratorError, TorchDropoutError):
-                raise  # a fault of the device or the caller: the reference would hit it too
+            except FAULTS:
+                raise
             except Exception as error:
                 if _is_capturing(x):  # a capture can only use kernels that have run before
                     raise RuntimeError(
@@ -146,7 +149,7 @@ def on_gpu(
                         f"of a CUDA graph ({_short(error)}). Call the function before the capture, "
                         "with tensors of the same dtypes, shapes and strides."
                     ) from error
-                _give_up(operator, _short(error), error)
+                _give_up(what, _short(error), error)
         if key.device.type != "cpu":
             raise ArgumentValueError(
                 "Expected `key` to be a torchdropout.Key for a dropout that is captured in a CUDA "
@@ -204,7 +207,18 @@ def _is_capturing(x: torch.Tensor) -> bool:
     return x.device.type == "cuda" and captures()
 
 
-def _wanted(operator: str, device: torch.device) -> bool:
+def ready(operator: str, x: torch.Tensor) -> Kernel | None:
+    """The Triton kernel of an operator, if a call with such a tensor needs no further check."""
+    what = operator, x.device, x.dtype
+    if x.device.type == "cpu":  # in the interpreter, where Triton was chosen by name
+        return triton.load(operator) if x.dtype in triton.DTYPES else None
+    if what not in compared or what in failed or reference_chosen() or captures():
+        return None
+    return triton.load(operator)
+
+
+def _wanted(what: What) -> bool:
+    operator, device, _dtype = what
     if reference_chosen():
         return False
     if device not in refused:
@@ -212,7 +226,7 @@ def _wanted(operator: str, device: torch.device) -> bool:
         refused[device] = why
         if why and why not in known and not cpu.triton_by:
             _warn("kernels do not run", why)
-    why = refused[device] or failed.get(operator, "")
+    why = refused[device] or failed.get(what, "")
     if why and cpu.triton_by:
         raise _unusable(operator, why)
     return not why
@@ -239,13 +253,14 @@ def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {first}".rstrip(": ")
 
 
-def _give_up(operator: str, reason: str, error: Exception) -> None:
+def _give_up(what: What, reason: str, error: Exception) -> None:
     known = [*failed.values()]
-    failed[operator] = reason
+    failed[what] = reason
+    operator, device, dtype = what
     if cpu.triton_by:
         raise _unusable(operator, reason) from error
     if reason not in known:
-        _warn(f"kernel of {operator} does not run", reason)
+        _warn(f"kernel of {operator} does not run for {dtype} on {device}", reason)
 
 
 def _unusable(operator: str, reason: str) -> BackendError:
@@ -258,7 +273,7 @@ def _unusable(operator: str, reason: str) -> BackendError:
 def _warn(what: str, reason: str) -> None:
     warnings.warn(
         f"torchdropout's Triton {what}: {reason}. On the GPU torch "
-        "operations compute it instead, from now on: the same bits, but slower. "
+        "operations compute that instead, from now on: the same bits, but slower. "
         f"Set {cpu.VARIABLE}={cpu.REFERENCE} to silence this warning.",
         RuntimeWarning,
         stacklevel=2,
@@ -275,7 +290,10 @@ def serving() -> str:
         operators = ", ".join(triton.OPERATORS)
         gpu = f"triton: {operators}; reference: the others, complex numbers, keys of a vmap"
     if not reference_chosen():
-        gpu += "".join(f"; {name} does not run: {why}" for name, why in failed.items())
+        each = (f"{name} of {dtype} on {device}" for name, device, dtype in failed)
+        gpu += "".join(
+            f"; {what} does not run: {why}" for what, why in zip(each, failed.values(), strict=True)
+        )
         refusals = {*refused.values()} - {"", triton.why_missing()}
         gpu += "".join(f"; reference: {why}" for why in sorted(refusals))
     if cpu.triton_by:

@@ -78,6 +78,7 @@ def why_not_on_cpu() -> str:
     return why_missing()
 
 
+@cache
 def load(operator: str) -> Callable[..., Any]:
     """The kernel of an operator of `OPERATORS`, with the signature of its reference."""
     module = import_module(f"{__name__}.{OPERATORS[operator]}")

@@ -14,7 +14,7 @@ import triton.language as tl
 from ...contract.keep import PER_BLOCK, compute_dtype
 from .bernoulli import high_and_low, keep_in_places, keep_in_row
 from .elementwise import Map, walk
-from .walk import bits, number, rounded, seed_and_stream
+from .walk import bits, number, rounded
 
 
 @triton.jit
@@ -46,4 +46,4 @@ def dropout_add(
     tensors = (x, residual) if bias is None else (x, residual, bias.expand(x.shape))
     kind = (low != 0, bias is not None)
     y = torch.empty_like(residual)
-    return walk(ADD, y, tensors, seed_and_stream(key), numbers, kind, base, strides)
+    return walk(ADD, y, tensors, key, numbers, kind, base, strides)

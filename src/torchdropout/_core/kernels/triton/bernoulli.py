@@ -6,7 +6,9 @@ only in a program that has a tie. Product and sum are rounded apart: no fused mu
 
 # Triton reads the annotations of a kernel: no `from __future__ import annotations` here.
 
+import struct
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import triton
@@ -14,7 +16,7 @@ import triton.language as tl
 
 from ...contract.keep import HALF, PER_BLOCK, compute_dtype, threshold
 from .elementwise import Map, walk
-from .walk import bits, in_order, number, pick, rounded, seed_and_stream, words
+from .walk import Key, bits, in_order, number, pick, rounded, words
 
 HIGH = tl.constexpr(0)  # the domains: contract, section 2
 LOW = tl.constexpr(8)
@@ -152,26 +154,26 @@ def high_and_low(p: float) -> tuple[int, int]:
     return (HALF, HALF + 1) if limit > 0xFFFFFFFF else (limit >> 16, limit & HALF)
 
 
+@lru_cache
+def _numbers(constants: bytes, dtype: torch.dtype) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """The numbers and the kind of a map, by the bytes of its constants: 0.0 equals -0.0."""
+    p, scale, shift, drop_value = struct.unpack("4d", constants)
+    compute = compute_dtype(dtype)
+    tie, low = high_and_low(p)
+    rounded = bits(scale, compute), bits(shift, compute), bits(drop_value, compute, dtype)
+    return (tie, low, *rounded), (low != 0, shift != 0.0)
+
+
 def masked_affine(
     x: torch.Tensor,
-    key: torch.Tensor,
+    key: Key,
     p: float,
     scale: float,
     shift: float,
     drop_value: float,
     base: int,
-    strides: Sequence[int],
+    strides: Sequence[int] | None,
 ) -> torch.Tensor:
     """As `kernels.reference.masked_affine`, of real numbers and one key."""
-    compute = compute_dtype(x.dtype)
-    tie, low = high_and_low(p)
-    numbers = (
-        tie,
-        low,
-        bits(scale, compute),
-        bits(shift, compute),
-        bits(drop_value, compute, x.dtype),
-    )
-    kind = (low != 0, shift != 0.0)
-    y = torch.empty_like(x)
-    return walk(AFFINE, y, (x,), seed_and_stream(key), numbers, kind, base, strides)
+    numbers, kind = _numbers(struct.pack("4d", p, scale, shift, drop_value), x.dtype)
+    return walk(AFFINE, torch.empty_like(x), (x,), key, numbers, kind, base, strides)

@@ -17,26 +17,32 @@ import torch
 import triton
 import triton.language as tl
 
+from ...contract.layout import row_major
 from .walk import (
     AS_BITS,
     BLOCKS,
     FEWEST,
+    INTERPRETED,
     PLACES,
     TYPES,
+    Key,
     are_rows,
     at,
     dimensions,
     in_row,
+    is_current,
     key_of,
     launching,
     places,
     row_and_chunk,
+    seed_and_stream,
     wide,
 )
 
 # Numbers that differ from call to call: a kernel is not compiled again for some of their values.
 NUMBERS = ["seed", "stream", "base", "a", "b", "c", "d", "e", "n"]
 MOST_NUMBERS = 5
+MOST_INPUTS = 3
 
 
 @triton.jit(do_not_specialize=[*NUMBERS, "chunks"])
@@ -164,59 +170,104 @@ class Map(NamedTuple):
     per_block: int
 
 
+class Plan(NamedTuple):
+    """A compiled kernel and what follows from the layout of a call.
+
+    Attributes:
+        keyed_map: Kept, since its identity names the plan.
+        launch: Launches the kernel that was compiled for such tensors.
+        rest: Its arguments after those that differ from call to call.
+    """
+
+    keyed_map: Map
+    launch: Any
+    rest: tuple[Any, ...]
+
+
+# Triton binds and hashes all arguments at each launch, which takes longer than all else in a call.
+_plans: dict[tuple[Any, ...], Plan] = {}
+_MOST_PLANS = 4096
+
+
 def walk(
     keyed_map: Map,
     y: torch.Tensor,
-    tensors: Sequence[torch.Tensor],
-    key: Sequence[int],
-    numbers: Sequence[int],
+    tensors: tuple[torch.Tensor, ...],
+    key: Key,
+    numbers: tuple[int, ...],
     kind: tuple[int, ...],
     base: int,
-    strides: Sequence[int],
+    strides: Sequence[int] | None,
 ) -> torch.Tensor:
-    """Launch one of the two kernels.
+    """Launch one of the two kernels. Whatever may fail comes before the key is drawn.
 
     Args:
         keyed_map: The operator's functions.
         y: The result, to be written.
         tensors: The inputs, up to three: tensors of the shape of y, of any strides.
-        key: Seed and stream.
+        key: See `seed_and_stream`.
         numbers: Up to five that differ from call to call.
         kind: Constants of the functions: for other ones the kernel is compiled again.
         base: Mask index of the first element.
-        strides: Mask strides of the dimensions.
+        strides: Mask strides of the dimensions; None for row-major ones.
 
     Returns:
         y.
     """
     if y.numel() == 0:
+        seed_and_stream(key)
         return y
-    inputs = len(tensors)
-    tensors = [*tensors, *[tensors[0]] * (3 - inputs)]
-    into = y.view(AS_BITS[y.element_size()])
-    named = (*key, base, *numbers, *[0] * (MOST_NUMBERS - len(numbers)))
-    common: dict[str, Any] = {
-        "VALUE": keyed_map.value,
-        "KIND": kind,
-        "TYPE": TYPES[y.dtype],
-        "INPUTS": inputs,
-        "enable_fp_fusion": False,
-    }
-    dims = dimensions(y.shape, *(t.stride() for t in tensors), y.stride(), strides)
+    # Triton compiles for the type of a tensor and for its alignment.
+    what: tuple[Any, ...] = (
+        *(id(keyed_map), kind, y.device, y.shape, base % keyed_map.per_block),
+        *(None if strides is None else tuple(strides), y.dtype, y.stride(), y.data_ptr() % 16),
+    )
+    for t in tensors:
+        what += t.dtype, t.stride(), t.data_ptr() % 16
+    inputs = (*tensors, *tensors[:1] * (MOST_INPUTS - len(tensors)))
+    numbers += (0,) * (MOST_NUMBERS - len(numbers))
+    plan = _plans.get(what)
+    if plan is None:
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        strides = row_major(y.shape) if strides is None else strides
+        plan = _plan(keyed_map, y, len(tensors), inputs, numbers, kind, base, strides)
+        _plans[what] = plan
+    # A compiled kernel takes addresses; in the interpreter a tensor's type counts.
+    into = as_bits(y) if INTERPRETED.value else y
+    if is_current(y.device):
+        plan.launch(*inputs, into, *seed_and_stream(key), base, *numbers, *plan.rest)
+        return y
     with launching(y):
-        if not are_rows(dims):
-            in_places[(triton.cdiv(y.numel(), PLACES),)](
-                *tensors,
-                into,
-                *named,
-                y.numel(),
-                *zip(*dims, strict=True),
-                DRAW=keyed_map.in_places,
-                PLACES=PLACES,
-                WIDE=y.numel() >= 2**31,
-                **common,
-            )
-            return y
+        plan.launch(*inputs, into, *seed_and_stream(key), base, *numbers, *plan.rest)
+    return y
+
+
+def as_bits(y: torch.Tensor) -> torch.Tensor:
+    """The memory of y, as the integers that are written there."""
+    return y.view(AS_BITS[y.element_size()])
+
+
+def _plan(
+    keyed_map: Map,
+    y: torch.Tensor,
+    count: int,
+    inputs: Sequence[torch.Tensor],
+    numbers: Sequence[int],
+    kind: tuple[int, ...],
+    base: int,
+    strides: Sequence[int],
+) -> Plan:
+    """Choose one of the kernels, and compile it."""
+    dims = dimensions(y.shape, *(t.stride() for t in inputs), y.stride(), strides)
+    common = keyed_map.value, kind, TYPES[y.dtype], count
+    options: dict[str, Any] = {"enable_fp_fusion": False}
+    rest: tuple[Any, ...]
+    if not are_rows(dims):
+        kernel, programs = in_places, triton.cdiv(y.numel(), PLACES)
+        rest = y.numel(), *zip(*dims, strict=True)
+        rest = *rest, keyed_map.in_places, *common, PLACES, y.numel() >= 2**31
+    else:
         (n, *_, mask), *outer = dims
         per_block = keyed_map.per_block
         rows = y.numel() // n
@@ -229,20 +280,13 @@ def walk(
             fitting: int = triton.next_power_of_2(triton.cdiv(longest, per_block))
             blocks = min(BLOCKS, max(FEWEST, fitting))
         chunks = triton.cdiv(longest, per_block * blocks)
-        in_rows[(rows * chunks,)](
-            *tensors,
-            into,
-            *named,
-            chunks,
-            n,
-            *zip(*(outer or [(1, *(0 for _ in dims[0][1:]))]), strict=True),
-            DRAW=keyed_map.in_row,
-            PER_BLOCK=per_block,
-            BLOCKS=blocks,
-            ONE=rows == 1,
-            ALIGNED=aligned,
-            SHARED=shared,
-            num_warps=1,  # the search for a tie then needs no shared memory
-            **common,
-        )
-    return y
+        kernel, programs = in_rows, rows * chunks
+        rest = chunks, n, *zip(*(outer or [(1, *(0 for _ in dims[0][1:]))]), strict=True)
+        rest = *rest, keyed_map.in_row, *common, per_block, blocks, rows == 1, aligned, shared
+        options["num_warps"] = 1  # the search for a tie then needs no shared memory
+    grid = programs, 1, 1
+    if INTERPRETED.value:
+        return Plan(keyed_map, kernel[grid], rest)
+    with launching(y):
+        arguments = *inputs, as_bits(y), 0, 0, base, *numbers, *rest
+        return Plan(keyed_map, kernel.warmup(*arguments, grid=grid, **options)[grid], rest)

@@ -6,7 +6,10 @@ those of IEEE 754, which Triton's `/` and `sqrt` are not on a GPU.
 
 # Triton reads the annotations of a kernel: no `from __future__ import annotations` here.
 
+import struct
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import torch
 import triton
@@ -15,7 +18,7 @@ import triton.language as tl
 from ...contract import noise as contract
 from ...contract.keep import compute_dtype
 from .elementwise import Map, walk
-from .walk import bits, in_order, number, pick, rounded, seed_and_stream, words
+from .walk import Key, bits, in_order, number, pick, rounded, words
 
 UNIFORM = tl.constexpr(int(contract.Law.UNIFORM))
 NORMAL = tl.constexpr(int(contract.Law.NORMAL))
@@ -131,18 +134,23 @@ def words_in_row(
 NOISE = Map(words_in_row, word_in_places, value, contract.PER_BLOCK)
 
 
+@lru_cache
+def _numbers(law: int, constants: bytes, compute: torch.dtype) -> tuple[Any, tuple[Any, ...]]:
+    """The numbers and the kind of a map, by the bytes of its constants."""
+    factor, addend = struct.unpack("2d", constants)
+    numbers = bits(factor, compute), bits(addend, compute)
+    return numbers, (int(law), factor != 0.0, addend != 0.0)
+
+
 def noise_affine(
     x: torch.Tensor,
-    key: torch.Tensor,
+    key: Key,
     law: int,
     factor: float,
     addend: float,
     base: int,
-    strides: Sequence[int],
+    strides: Sequence[int] | None,
 ) -> torch.Tensor:
     """As `kernels.noise.noise_affine`, of real numbers and one key."""
-    compute = compute_dtype(x.dtype)
-    numbers = bits(factor, compute), bits(addend, compute)
-    kind = (int(law), factor != 0.0, addend != 0.0)
-    y = torch.empty_like(x)
-    return walk(NOISE, y, (x,), seed_and_stream(key), numbers, kind, base, strides)
+    numbers, kind = _numbers(law, struct.pack("2d", factor, addend), compute_dtype(x.dtype))
+    return walk(NOISE, torch.empty_like(x), (x,), key, numbers, kind, base, strides)

@@ -14,7 +14,7 @@ import triton.language as tl
 from ...contract.keep import PER_BLOCK
 from .bernoulli import HIGH, LOW, half, halves
 from .elementwise import Map, walk
-from .walk import rounded, seed_and_stream, words
+from .walk import rounded, words
 
 
 @triton.jit
@@ -74,4 +74,4 @@ def masked_by_rates(
     """As `kernels.reference.masked_by_rates`, of real numbers and one key."""
     tensors = x, rates.to(x.device, torch.float64).expand(x.shape)
     y = torch.empty_like(x)
-    return walk(RATES, y, tensors, seed_and_stream(key), (), (scaled,), base, strides)
+    return walk(RATES, y, tensors, key, (), (scaled,), base, strides)

@@ -3,7 +3,7 @@
 # Triton reads the annotations of a kernel: no `from __future__ import annotations` here.
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -33,6 +33,8 @@ TYPES = {
     torch.float16: tl.float16,
     torch.bfloat16: tl.bfloat16,
 }
+
+Key = torch.Tensor | Callable[[], tuple[int, int]]
 
 
 @triton.jit
@@ -151,11 +153,18 @@ def in_row(i, start, n):
     )
 
 
-def seed_and_stream(key: torch.Tensor) -> tuple[int, int]:
-    """The arguments of a kernel for a key, which `key_of` takes; no kernel waits for the key."""
-    if lies_on_device(key):
+def seed_and_stream(key: Key) -> tuple[int, int]:
+    """The arguments of a kernel for a key, which `key_of` takes; no kernel waits for the key.
+
+    Args:
+        key: A tensor, or a function that draws a seed and a stream, which is called last.
+    """
+    if callable(key):
+        seed, stream = key()
+    elif lies_on_device(key):
         return as_int64(key.data_ptr()), -1
-    seed, stream = key.tolist()
+    else:
+        seed, stream = key.tolist()
     return seed, stream & 2**STREAM_BITS - 1  # a negative one would say that it is an address
 
 
@@ -200,10 +209,17 @@ def bits(value: float, compute: torch.dtype, dtype: torch.dtype | None = None) -
     return int(tensor.view(AS_BITS[tensor.element_size()]))
 
 
+def is_current(device: torch.device) -> bool:
+    """Whether a launch needs no context: to enter one takes longer than the launch."""
+    return device.type == "cuda" and torch.cuda.current_device() == device.index
+
+
 @contextmanager
 def launching(x: torch.Tensor) -> Iterator[None]:
     """The context of a launch: Triton launches on the current device, whatever the tensors'."""
-    if x.device.type == "cpu":  # in the interpreter
+    if is_current(x.device):
+        yield
+    elif x.device.type == "cpu":  # in the interpreter
         with warnings.catch_warnings():
             # NumPy warns where a number overflows to inf, or is a NaN.
             warnings.simplefilter("ignore", RuntimeWarning)
