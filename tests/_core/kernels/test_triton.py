@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import torch
 
 import torchdropout
 from torchdropout import Key, backends, nn
+from torchdropout._core.contract.layout import row_major
 from torchdropout._core.contract.noise import Law
 from torchdropout._core.kernels import add, counted, devices, noise, reference, triton
 from torchdropout._core.ops import _drop_blocks, _dropout_add, _keep_bits, _masked_affine, _order
@@ -88,6 +90,7 @@ def run(*command, **env):
 
 
 SCRIPTS = Path(__file__).parents[2]
+BENCHMARKS = str(SCRIPTS.parent / "benchmarks")
 
 
 @pytest.mark.integration
@@ -201,6 +204,58 @@ class TestBits:
         )
         current, first = text.split()
         assert current != first == "triton"
+
+
+HOST = f"""
+import json, sys
+sys.path.insert(0, {BENCHMARKS!r})
+import host
+host.pretend()
+"""
+
+
+@pytest.mark.integration
+@needs_triton
+def test_a_call_that_repeats_calls_few_functions():
+    """The host's time on a GPU, as a number that does not depend on the machine's load."""
+    program = """
+    counts = [host.count(host.call(host.td, "dropout", mode)) for mode in host.MODES]
+    print(json.dumps(counts))
+    """
+    forward, both = json.loads(run("-c", HOST + textwrap.dedent(program)))
+    assert forward <= 100  # one that plans and binds its launch again calls some 500
+    assert both <= 220
+
+
+@pytest.mark.integration
+@needs_triton
+def test_a_launch_passes_what_triton_would_pass():
+    """A kernel that was compiled before is launched without Triton's binding of arguments."""
+    program = """
+    import torch
+    from triton.runtime.jit import JITFunction
+    def warmup(self, *args, grid, **options):
+        kernel = self.run(*args, grid=grid, warmup=False, **options)
+        first.append(host.Launcher.taken)
+        return kernel
+    JITFunction.warmup = warmup
+    key = host.td.keep_mask.__globals__["Key"](5, 7)
+    x, wide = torch.randn(6, 80), torch.randn(6, 160)
+    for call in (
+        lambda: host.td.dropout(x, 0.1, key=key),
+        lambda: host.td.dropout(wide[:, ::2], 0.1, key=key),
+        lambda: host.td.gaussian_dropout(x, 0.1, key=key),
+    ):
+        first = []
+        y = call()
+        (own,), last = first, host.Launcher.taken
+        pairs = zip(own, last, strict=True)
+        differ = [b for a, b in pairs if a is not b and repr(a) != repr(b)]
+        differ = [b for b in differ if type(b).__name__ != "LazyDict"]  # for a profiler's hook
+        print(json.dumps([b is y or b for b in differ]))
+    """
+    lines = run("-c", HOST + textwrap.dedent(program)).splitlines()
+    assert [json.loads(line) for line in lines] == [[True, 5, 7]] * 3
 
 
 @pytest.mark.integration
@@ -458,10 +513,27 @@ class TestWithout:
 
         kernel = installed(fails)
         other = devices.on_gpu("noise_affine", noise.noise_affine)
-        with pytest.warns(RuntimeWarning, match="masked_affine does not run: .* 0 active drivers"):
+        with pytest.warns(RuntimeWarning, match="masked_affine for .* does not run: .* 0 active"):
             kernel(*self.args())
         other(torch.randn(9), KEY.tensor(), Law.NORMAL, 0.5, 0.0, 0, [1])  # another is an error
-        assert list(devices.failed) == ["masked_affine", "noise_affine"]
+        assert [name for name, *_ in devices.failed] == ["masked_affine", "noise_affine"]
+
+    def test_a_failure_concerns_one_dtype(self, installed):
+        served = []
+
+        def fails(x, *rest):
+            if x.dtype == torch.bfloat16:
+                raise RuntimeError("no such conversion")
+            served.append(x.dtype)
+            return reference.masked_affine(x, *rest)
+
+        kernel = installed(fails)
+        with pytest.warns(RuntimeWarning, match=r"for torch\.bfloat16 on cpu does not run: .*conv"):
+            kernel(*self.args(torch.bfloat16))
+        kernel(*self.args(torch.bfloat16))
+        assert served == []
+        kernel(*self.args())
+        assert served
 
     @pytest.mark.parametrize("kind", ["cuda", "xpu"])
     def test_by_name_on_a_machine_with_a_gpu(self, monkeypatch, installed, kind):
@@ -509,7 +581,7 @@ class TestWithout:
         assert torch.equal(y, reference.masked_affine(*args))
         assert torch.equal(kernel(*args), y)
         assert len(calls) == 1
-        assert "masked_affine does not run: ValueError: at" in info.gather()["devices"]
+        assert "on cpu does not run: ValueError: at" in info.gather()["devices"]
 
     def test_an_old_card_is_a_warning_and_the_reference(self, monkeypatch, installed):
         def fails(*args):
@@ -565,6 +637,61 @@ class TestWithout:
         with pytest.raises(RuntimeError, match=r"stream is capturing\). Call the function before"):
             installed(fails)(*self.args())
         assert devices.failed == {}
+
+    @pytest.fixture
+    def direct_calls(self, monkeypatch, installed):
+        """Pretends that CPU tensors are on a GPU, where the operator has run before."""
+
+        def pretend(kernel):
+            installed(kernel)
+            what = torch.device("cpu"), torch.float32
+            devices.compared.update((name, *what) for name in ("masked_affine", "noise_affine"))
+            monkeypatch.setattr(devices, "serve", lambda x: True)
+            monkeypatch.setattr(
+                devices,
+                "ready",
+                lambda name, x: kernel if (name, *what) in devices.compared else None,
+            )
+            backends.use("reference")
+
+        return pretend
+
+    @pytest.mark.parametrize("key", [None, KEY], ids=["drawn", "given"])
+    def test_a_call_on_a_gpu_skips_the_operator(self, direct_calls, key):
+        calls = []
+
+        def kernel(x, key, *rest):
+            *numbers, base, strides = rest
+            y, given = torch.empty_like(x), torch.tensor(key())
+            calls.append(numbers)
+            strides = row_major(x.shape) if strides is None else strides
+            return y.copy_(reference.masked_affine(x, given, *numbers, base, strides))
+
+        x = torch.randn(4, 6, requires_grad=True)
+        torch.manual_seed(3)
+        expected = torchdropout.functional.dropout(x, 0.3, key=key)
+        (gradient,) = torch.autograd.grad(expected.sum(), x)
+        following = torch.rand(1)
+        direct_calls(kernel)
+        torch.manual_seed(3)
+        y = torchdropout.functional.dropout(x, 0.3, key=key)
+        assert torch.equal(y, expected)
+        assert torch.equal(torch.autograd.grad(y.sum(), x)[0], gradient)
+        assert torch.equal(torch.rand(1), following)
+        assert len(calls) == 2
+
+    def test_a_call_on_a_gpu_that_fails_draws_nothing(self, direct_calls):
+        """A shape for which the kernel does not compile: the operator computes it."""
+
+        def kernel(x, key, *rest):
+            raise RuntimeError("out of resources")
+
+        x = torch.randn(4, 6)
+        torch.manual_seed(3)
+        expected = torchdropout.functional.dropout(x, 0.3)
+        direct_calls(kernel)
+        torch.manual_seed(3)
+        assert torch.equal(torchdropout.functional.dropout(x, 0.3), expected)
 
     @pytest.mark.parametrize("chosen", [False, True])
     @pytest.mark.parametrize("served", [False, True])
@@ -696,7 +823,7 @@ class TestWithout:
 
         expected = self.attend()
         on_a_gpu(attention=fails)
-        with pytest.warns(RuntimeWarning, match="of attention does not run: ValueError: no such"):
+        with pytest.warns(RuntimeWarning, match="of attention for .* does not run: ValueError: no such"):
             assert all(map(torch.equal, self.attend(), expected))
         assert all(map(torch.equal, self.attend(), expected))  # a second warning would be an error
 
@@ -709,7 +836,7 @@ class TestWithout:
 
         expected = self.attend()
         on_a_gpu(attention=runs, attention_backward=fails)
-        with pytest.warns(RuntimeWarning, match="of attention_backward does not run: ValueError"):
+        with pytest.warns(RuntimeWarning, match="of attention_backward for .* does not run: ValueError"):
             assert all(map(torch.equal, self.attend(), expected))
         assert list(devices.failed) == ["attention_backward"]
 

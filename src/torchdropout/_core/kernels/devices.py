@@ -260,7 +260,7 @@ def _give_up(what: What, reason: str, error: Exception) -> None:
     if cpu.triton_by:
         raise _unusable(operator, reason) from error
     if reason not in known:
-        _warn(f"kernel of {operator} does not run for {dtype} on {device}", reason)
+        _warn(f"kernel of {operator} for {dtype} on {device} does not run", reason)
 
 
 def _unusable(operator: str, reason: str) -> BackendError:
@@ -290,10 +290,8 @@ def serving() -> str:
         operators = ", ".join(triton.OPERATORS)
         gpu = f"triton: {operators}; reference: the others, complex numbers, keys of a vmap"
     if not reference_chosen():
-        each = (f"{name} of {dtype} on {device}" for name, device, dtype in failed)
-        gpu += "".join(
-            f"; {what} does not run: {why}" for what, why in zip(each, failed.values(), strict=True)
-        )
+        for (name, device, dtype), why in failed.items():
+            gpu += f"; {name} for {dtype} on {device} does not run: {why}"
         refusals = {*refused.values()} - {"", triton.why_missing()}
         gpu += "".join(f"; reference: {why}" for why in sorted(refusals))
     if cpu.triton_by:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -78,12 +79,15 @@ def why_not_on_cpu() -> str:
     return why_missing()
 
 
-@cache
 def load(operator: str) -> Callable[..., Any]:
     """The kernel of an operator of `OPERATORS`, with the signature of its reference."""
-    module = import_module(f"{__name__}.{OPERATORS[operator]}")
-    kernel: Callable[..., Any] = getattr(module, operator)
+    kernel: Callable[..., Any] = getattr(_file(OPERATORS[operator]), operator)
     return kernel
+
+
+@cache
+def _file(name: str) -> ModuleType:
+    return import_module(f"{__name__}.{name}")
 
 
 def serves(operator: str, x: torch.Tensor, key: torch.Tensor, rest: Sequence[Any] = ()) -> bool:

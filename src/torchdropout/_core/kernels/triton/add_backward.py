@@ -116,7 +116,7 @@ def dropout_add_backward(
     named, numbers = seed_and_stream(key), (tie, low, bits(scale, compute))
     y = torch.empty_like(gradient, dtype=dtype)
     if not summed:
-        walk(AFFINE, y, (gradient,), named, (*numbers, 0, 0), (low != 0, False), base, strides)
+        walk(AFFINE, y, (gradient,), key, (*numbers, 0, 0), (low != 0, False), base, strides)
         return y, gradient.new_empty(0, dtype=compute)
     columns = gradient.shape[-1]
     if y.numel() == 0:
