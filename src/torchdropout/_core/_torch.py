@@ -179,8 +179,13 @@ def set_backward(function: Any, backward: Callable[..., Any]) -> None:
 
 def unwatched() -> bool:
     """True if nothing but autograd observes operators; False if that cannot be determined."""
+    if not short_way():
+        return False
+    for seen in WATCHERS:
+        if seen():
+            return False
     owner, level = LEVEL
-    return short_way() and not any(seen() for seen in WATCHERS) and getattr(owner, level) < 0
+    return bool(getattr(owner, level) < 0)
 
 
 def may_be_watched() -> bool:
