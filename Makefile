@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-integration test-slow test-torch test-triton test-peers gpu bench-gpu mutants power checks docs docs-links shown lint words package release bench bench-family
+.PHONY: demo test test-integration test-slow test-torch test-triton test-peers gpu gpu-quick bench-gpu mutants power checks docs docs-links shown lint words package release bench bench-family
 .PHONY: notebook clean
 
 # A change of any of these is a new installation, with the kernels compiled again.
@@ -46,6 +46,10 @@ test-triton:
 gpu:
 	PYTHONPATH=src:packages/audit/src $(PYTHON) -m pytest -m gpu \
 		-W "ignore:torchdropout has no compiled kernels:RuntimeWarning" tests/gpu
+
+# A verdict in five minutes: build/gpu-quick.md and build/gpu-quick.json.
+gpu-quick:
+	PYTHONPATH=src:packages/audit/src $(PYTHON) benchmarks/gpu_quick.py
 
 bench-gpu:
 	PYTHONPATH=src $(PYTHON) benchmarks/gpu.py

@@ -42,11 +42,12 @@ class Launcher:
         pass
 
     def __call__(self, *arguments: Any) -> None:
+        """Keep the arguments."""
         Launcher.taken = arguments
 
 
 class Driver:
-    """What Triton asks of the driver of an H100."""
+    """What Triton asks of the driver of an H100; the names are Triton's."""
 
     launcher_cls = Launcher
     utils = SimpleNamespace(
@@ -54,14 +55,9 @@ class Driver:
         get_device_properties=lambda _: {"max_shared_mem": 232448},
     )
 
-    def get_current_device(self) -> int:
-        return 0
-
-    def get_current_stream(self, _: int) -> int:
-        return 0
-
-    def get_current_target(self) -> GPUTarget:
-        return GPUTarget("cuda", 90, 32)
+    get_current_device = staticmethod(lambda: 0)
+    get_current_stream = staticmethod(lambda _: 0)
+    get_current_target = staticmethod(lambda: GPUTarget("cuda", 90, 32))
 
 
 def pretend() -> None:

@@ -146,7 +146,9 @@ def compile_all(target, fused):
         def compile_only(*args, warmup=False, **options):
             options["enable_fp_fusion"] |= fused
             made = run(*args, warmup=True, **options)
-            compiled.append((kernel.__name__, options, made))
+            given = {**dict(zip(kernel.arg_names, args, strict=False)), **options}
+            compiled.append((kernel.__name__, given, made))
+            return {options["grid"]: lambda *_: None}  # what launches it
 
         kernel.run = compile_only
 

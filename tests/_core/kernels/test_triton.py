@@ -195,6 +195,27 @@ class TestBits:
         assert int(found[1]) >= 2 * len(triton.OPERATORS)
         assert int(found[2]) == 3
 
+    def test_the_verdict_on_a_gpu_can_be_made(self, tmp_path):
+        """Each part of it runs, and bits that differ are a fault."""
+        program = f"""if True:
+        import sys
+        sys.path.insert(0, {BENCHMARKS!r})
+        import gpu_quick, torchdropout as td
+        sys.argv[1:] = ["--device", "cpu", "--smoke", {str(tmp_path)!r}]
+        assert gpu_quick.main() == 0
+        def doubled(x, *_):
+            return x if td.backends.current() == "reference" else 2 * x
+        gpu_quick.calls = lambda dtype, run: [("doubled", doubled, True)]
+        assert gpu_quick.main() == 1
+        """
+        text = run("-c", program, TRITON_INTERPRET="1", TORCHDROPOUT_BACKEND="triton")
+        assert re.findall(r"^# no GPU: (.*)$", text, re.M) == ["passed", "1 failed"]
+        found = json.loads((tmp_path / "gpu-quick.json").read_text())
+        assert found["faults"] == {}
+        assert [each["name"] for each in found["goals"] if each["met"] is False] == [
+            "bits of doubled, float32"
+        ]
+
     def test_it_is_not_chosen_for_its_speed(self):
         text = run(
             "-c",
@@ -823,7 +844,7 @@ class TestWithout:
 
         expected = self.attend()
         on_a_gpu(attention=fails)
-        with pytest.warns(RuntimeWarning, match="of attention for .* does not run: ValueError: no such"):
+        with pytest.warns(RuntimeWarning, match="of attention for .* run: ValueError: no such"):
             assert all(map(torch.equal, self.attend(), expected))
         assert all(map(torch.equal, self.attend(), expected))  # a second warning would be an error
 
@@ -836,9 +857,9 @@ class TestWithout:
 
         expected = self.attend()
         on_a_gpu(attention=runs, attention_backward=fails)
-        with pytest.warns(RuntimeWarning, match="of attention_backward for .* does not run: ValueError"):
+        with pytest.warns(RuntimeWarning, match="of attention_backward for .* run: ValueError"):
             assert all(map(torch.equal, self.attend(), expected))
-        assert list(devices.failed) == ["attention_backward"]
+        assert [name for name, *_ in devices.failed] == ["attention_backward"]
 
     @pytest.mark.parametrize("operator", sorted(ATTENTION))
     def test_one_other_keep_bit_of_attention_is_a_failure(self, on_a_gpu, operator):
@@ -856,7 +877,7 @@ class TestWithout:
 
         expected = self.attend()
         on_a_gpu(**{"attention": runs, operator: changed})
-        with pytest.warns(RuntimeWarning, match=f"of {operator} does not .* its bits differ"):
+        with pytest.warns(RuntimeWarning, match=f"of {operator} for .* its bits differ"):
             assert all(map(torch.equal, self.attend(), expected))
 
     def test_lack_of_memory_is_no_reason_to_use_the_reference(self, installed):
@@ -922,4 +943,4 @@ class TestWithout:
             TORCHDROPOUT_BACKEND="auto",
             CUDA_VISIBLE_DEVICES="",
         )
-        assert text.startswith("torchdropout's Triton kernel of masked_affine does not run: Runt")
+        assert "kernel of masked_affine for torch.float32 on cpu does not run: Runt" in text

@@ -209,12 +209,12 @@ def _is_capturing(x: torch.Tensor) -> bool:
 
 def ready(operator: str, x: torch.Tensor) -> Kernel | None:
     """The Triton kernel of an operator, if a call with such a tensor needs no further check."""
-    what = operator, x.device, x.dtype
     if x.device.type == "cpu":  # in the interpreter, where Triton was chosen by name
-        return triton.load(operator) if x.dtype in triton.DTYPES else None
-    if what not in compared or what in failed or reference_chosen() or captures():
-        return None
-    return triton.load(operator)
+        is_known = x.dtype in triton.DTYPES
+    else:
+        what = operator, x.device, x.dtype
+        is_known = what in compared and what not in failed and not reference_chosen()
+    return triton.load(operator) if is_known and not captures() else None
 
 
 def _wanted(what: What) -> bool:
