@@ -36,7 +36,7 @@ class MaskWalk final : public Walk {
   void repeated(const Place& at, int64_t n) const override {
     const int64_t times = inner().size;
     const uint64_t once = word(at, n);
-    if (times > kPiece / 2 || !adjacent(times)) {
+    if (times > kPiece / 2 || !contiguous(other_, times)) {
       for (int64_t i = 0; i < n; ++i) all_as(at.moved_by(other_, i), times, once >> i & 1);
       return;
     }
@@ -49,7 +49,7 @@ class MaskWalk final : public Walk {
     uint64_t bits[kPiece / kGroup + 1] = {};
     bits_along_inner(at, n, bits);
     // Short rows that are adjacent are one run, with the bits of one after the other.
-    const int64_t together = adjacent(n) ? std::min(rows, kPiece / n) : 1;
+    const int64_t together = contiguous(other_, n) ? std::min(rows, kPiece / n) : 1;
     append_copies(bits, n, together);
     for (int64_t i = 0; i < rows; i += together) {
       runs_.bits(job_.affine, operands(at.moved_by(other_, i)), n * std::min(together, rows - i),
@@ -65,15 +65,30 @@ class MaskWalk final : public Walk {
       uint64_t bits[kGroup] = {};
       for (int64_t i = 0; i < width; ++i) bits[i] = word(corner.moved_by(inner(), i), n);
       transpose(bits);
-      if (width < kShortest) {
-        for (int64_t i = 0, rows = kGathered / width; i < n; i += rows) {
-          side_by_side(corner.moved_by(other_, i), width, std::min(rows, n - i), bits + i);
+      if (again_.size > 1 && contiguous(again_, inner().size) && width == inner().size) {
+        uint64_t row[kMostAgain + 1];
+        for (int64_t i = 0; i < n; ++i) {
+          row[0] = bits[i];
+          append_copies(row, width, again_.size);
+          runs_.bits(job_.affine, operands(corner.moved_by(other_, i)), width * again_.size, row,
+                     false);
         }
         continue;
       }
-      for (int64_t i = 0; i < n; ++i) {
-        runs_.bits(job_.affine, operands(corner.moved_by(other_, i)), width, bits + i, false);
+      for (int64_t i = 0; i < again_.size; ++i) rows(corner.moved_by(again_, i), width, n, bits);
+    }
+  }
+
+  // n rows of `width` elements along `other_`, each with its own bits.
+  void rows(const Place& at, int64_t width, int64_t n, const uint64_t* bits) const {
+    if (width < kGroup) {
+      for (int64_t i = 0, some = kGathered / width; i < n; i += some) {
+        side_by_side(at.moved_by(other_, i), width, std::min(some, n - i), bits + i);
       }
+      return;
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      runs_.bits(job_.affine, operands(at.moved_by(other_, i)), width, bits + i, false);
     }
   }
 
@@ -86,7 +101,6 @@ class MaskWalk final : public Walk {
 
   // Short rows as one run: a run of a few elements costs as much as one of a group.
   void side_by_side(const Place& at, int64_t width, int64_t rows, const uint64_t* each) const {
-    Buffers buffer;
     uint64_t bits[kGathered / kGroup + 1] = {};
     for (int64_t i = 0, done = 0; i < rows; ++i, done += width) {
       const uint64_t row = each[i] & ((uint64_t{1} << width) - 1);
@@ -94,6 +108,8 @@ class MaskWalk final : public Walk {
       bits[done / kGroup] |= row << shift;
       if (shift + width > kGroup) bits[done / kGroup + 1] = row >> (kGroup - shift);
     }
+    if (contiguous(other_, width)) return runs_.bits(job_.affine, operands(at), width * rows, bits, false);
+    Buffers buffer;
     for (int i = 0; i < Dim::kOperands; ++i) {
       if (!used_[i] || i == Dim::kY) continue;
       copy_rows(width * item_[i], buffer.at[i], width * item_[i],

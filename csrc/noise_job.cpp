@@ -40,7 +40,7 @@ class NoiseWalk final : public Walk {
     words_along(at, n, words.at);
     numbers(n, words, once);
     const int64_t times = inner().size;
-    if (times > kNoisePiece || !adjacent(times)) {
+    if (times > kNoisePiece || !contiguous(other_, times)) {
       for (int64_t i = 0; i < n; ++i) all_with(at.moved_by(other_, i), times, once.at[i]);
       return;
     }
@@ -100,7 +100,10 @@ class NoiseWalk final : public Walk {
           for (int64_t c = 0; c < columns; ++c) square[i][j + c] = e.at[c * n + i];
         }
       }
-      for (int64_t i = 0; i < n; ++i) elements(corner.moved_by(other_, i), width, square[i]);
+      for (int64_t k = 0; k < again_.size; ++k) {
+        const Place from = corner.moved_by(again_, k);
+        for (int64_t i = 0; i < n; ++i) elements(from.moved_by(other_, i), width, square[i]);
+      }
     }
   }
 

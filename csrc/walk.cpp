@@ -80,9 +80,9 @@ void Walk::operator()(ParallelFor parallel_for) {
       this);
 }
 
-bool Walk::contiguous(const Dim& dim, int64_t times) const {
+bool Walk::contiguous(const Dim& dim, int64_t elements) const {
   for (int i = 0; i < Dim::kOperands; ++i) {
-    if (used_[i] && dim.stride[i] != item_[i] * times) return false;
+    if (used_[i] && dim.stride[i] != item_[i] * elements) return false;
   }
   return true;
 }
@@ -131,6 +131,16 @@ void Walk::plan() {
     const auto at = std::find_if(outer_.begin(), outer_.end(), runs_along_mask);
     other_ = *at;
     outer_.erase(at);
+    const auto shared = std::find_if(outer_.rbegin(), outer_.rend(), [](const Dim& dim) {
+      return dim.mask == 0 && dim.key == 0 && dim.size > 1;
+    });
+    if (shared != outer_.rend()) {
+      again_ = *shared;
+      again_.size = std::min(shared->size, kMostAgain);
+      while (shared->size % again_.size != 0) --again_.size;
+      shared->size /= again_.size;
+      for (int64_t& stride : shared->stride) stride *= again_.size;
+    }
   }
   switch (way_) {
     case Way::kIndexed:

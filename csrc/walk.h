@@ -18,6 +18,7 @@ constexpr int64_t kGathered = 512;  // elements that go through buffers together
 constexpr int64_t kMostTogether = 16384;  // elements of constant stretches that are drawn together
 constexpr int64_t kShortest = 32;         // elements of a row that is worth a run of its own
 constexpr int64_t kOftenReused = 16;      // uses that pay for draws that are made one by one
+constexpr int64_t kMostAgain = 32;        // uses of a square: more leave little to share out
 
 template <class T>
 T* moved(T* p, int64_t bytes) {
@@ -66,14 +67,15 @@ class Walk {
   static bool runs_along_mask(const Dim& dim) { return dim.mask == 1 && dim.key == 0; }
   const void* address(int operand, const Place& at) const;
   Operands operands(const Place& at) const;
-  // Whether stretches of n elements are adjacent along `other_`.
-  bool adjacent(int64_t n) const { return contiguous(other_, n); }
+  // Whether stretches of some elements are adjacent along a dimension.
+  bool contiguous(const Dim& dim, int64_t elements = 1) const;
   // Copy n elements of `size` bytes.
   static void copy(int64_t size, void* to, int64_t to_stride, const void* from, int64_t from_stride,
                    int64_t n);
 
   const Operands at_;
   Dim other_ = {};  // the second dimension of a row, for all ways along two dimensions
+  Dim again_ = {1, {}, 0, 0};  // where `transposed` uses the same draws again
   int64_t item_[Dim::kOperands] = {};
   bool used_[Dim::kOperands] = {};
   bool streaming_ = false;
@@ -90,7 +92,6 @@ class Walk {
     kGathered,    // everything else
   };
 
-  bool contiguous(const Dim& dim, int64_t times = 1) const;
   void simplify();
   bool joins(const Dim& outer, const Dim& dim) const;
   void plan();
