@@ -64,13 +64,8 @@ def words(seed, stream, domain: tl.constexpr, block):
     for _ in tl.static_range(ROUNDS):
         product0 = tl.mul(c0.to(tl.uint64), MULTIPLIER_0, sanitize_overflow=False)
         product1 = tl.mul(c2.to(tl.uint64), MULTIPLIER_1, sanitize_overflow=False)
-        high0, high1 = (product0 >> 32).to(tl.uint32), (product1 >> 32).to(tl.uint32)
-        c0, c1, c2, c3 = (
-            high1 ^ c1 ^ k0,
-            product1.to(tl.uint32),
-            high0 ^ c3 ^ k1,
-            product0.to(tl.uint32),
-        )
+        c0, c1 = (product1 >> 32).to(tl.uint32) ^ (c1 ^ k0), product1.to(tl.uint32)
+        c2, c3 = (product0 >> 32).to(tl.uint32) ^ (c3 ^ k1), product0.to(tl.uint32)
         k0 = tl.add(k0, WEYL_0, sanitize_overflow=False)
         k1 = tl.add(k1, WEYL_1, sanitize_overflow=False)
     return c0, c1, c2, c3
