@@ -89,8 +89,8 @@ release: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/table.py
 	$(BIN)/python benchmarks/table.py --backend avx2
-	$(BIN)/python benchmarks/forward.py
-	$(BIN)/python benchmarks/forward_backward.py
+	$(BIN)/python benchmarks/operations.py forward
+	$(BIN)/python benchmarks/operations.py forward_backward
 	$(BIN)/python benchmarks/plot.py --keep
 
 # The family compared with the dropouts of other packages, which are installed for it: the column of
