@@ -117,7 +117,7 @@ checks: $(VENV)/test.stamp
 # The site: build/site/index.html, with the pictures it shows. A warning is an error. Then the tests of
 # the site, in a browser where there is one, and of the notebook that it shows.
 docs: $(VENV)/test.stamp
-	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/site
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -b html -d build/doctrees docs build/site
 	SITE=build/site OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow tests/docs tests/test_examples.py -k "site or notebook or pages"
 
 # What README and Getting started show, from the programs: two pictures and what commands print.

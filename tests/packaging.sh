@@ -40,14 +40,13 @@ clean=$work/clean/bin/python
 "$clean" -W error::RuntimeWarning "$root/tests/installed.py"
 "$clean" -m torchdropout info
 
+
 "$clean" -m pip install --quiet "setuptools>=77" wheel
 from_source() {  # from_source [VARIABLE=VALUE...]: builds a wheel in $work/again, and installs it
   rm -rf "$work/again"
   env "$@" "$clean" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$work/again" "$sdist"
   "$clean" -m pip install --quiet --no-deps --force-reinstall "$work"/again/*.whl
 }
-from_source
-"$clean" -W error::RuntimeWarning "$root/tests/installed.py"
 
 # Build with clang too, if it is installed; Debian's has its version in its name.
 clang=$(compgen -c clang++ | sort --version-sort | tail -n 1 || true)
