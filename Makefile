@@ -129,9 +129,9 @@ shown: $(VENV)/test.stamp
 docs-links: $(VENV)/test.stamp
 	$(BIN)/python -m sphinx -q -b linkcheck -d build/doctrees docs build/links
 
-# Writes and executes examples/dropout.ipynb.
+# Executes examples/dropout.ipynb, and stores its outputs.
 notebook: $(VENV)/test.stamp
-	$(BIN)/python examples/build_notebook.py
+	$(BIN)/python examples/run_notebook.py
 
 # Torch is installed once, and the kernels are compiled once, with that: for a build of its own, pip
 # would fetch and unpack another torch.
