@@ -81,8 +81,8 @@ The fixtures (`packages/audit/tests/fixtures`) have {cases} cases with {marks} m
 
 ## Advice
 
-Of the advice in `labels.csv`, {advice_true} of {advice} were true ({advice_share}), and in `newer.csv` {newer_true} of {newer_advice};
-its {newer_errors} errors are true.
+Of the advice in `labels.csv`, {advice_true} of {advice} were true ({advice_share}), and in
+`newer.csv` {newer_true} of {newer_advice}; its {newer_errors} errors are true.
 
 Outside of modules, all findings of `training-literal` and `functional-always-on` are intended uses:
 Bayesian layers, guidance, noise in samplers. `# torchdropout: mc-dropout` marks such a use.
