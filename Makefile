@@ -75,8 +75,8 @@ lint: $(VENV)/test.stamp
 words:
 	$(PYTHON) docs/words.py
 
-# The source distribution, a wheel made from it, and each installed where nothing else is; they are
-# kept in DIST, if it is given.
+# The source distribution, and a wheel made from it, installed where nothing else is; they are kept in
+# DIST, if it is given.
 package: $(VENV)/test.stamp
 	PYTHON=$(BIN)/python bash tests/packaging.sh $(DIST)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the source distribution and from it the wheel that pip accepts, installs each in an
+# Builds the source distribution and from it the wheel that pip accepts, installs that in an
 # environment with torch only, and checks that the kernels run and give the known answers; then
-# builds without an extension, and without a compiler: the package must still work and
+# builds with clang, without an extension, and without a compiler: the package must still work and
 # say why, and its wheel must be refused. First the same for torchdropout-audit, which needs no
 # torch.
 #
