@@ -79,8 +79,8 @@ lint: $(VENV)/test.stamp
 words:
 	$(PYTHON) docs/words.py
 
-# The source distribution, a wheel made from it, and each installed where nothing else is; they are
-# kept in DIST, if it is given.
+# The source distribution, and a wheel made from it, installed where nothing else is; they are kept in
+# DIST, if it is given.
 package: $(VENV)/test.stamp
 	PYTHON=$(BIN)/python bash tests/packaging.sh $(DIST)
 
@@ -93,8 +93,8 @@ release: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/table.py
 	$(BIN)/python benchmarks/table.py --backend avx2
-	$(BIN)/python benchmarks/forward.py
-	$(BIN)/python benchmarks/forward_backward.py
+	$(BIN)/python benchmarks/operations.py forward
+	$(BIN)/python benchmarks/operations.py forward_backward
 	$(BIN)/python benchmarks/plot.py --keep
 
 # The family compared with the dropouts of other packages, which are installed for it: the column of
@@ -121,7 +121,7 @@ checks: $(VENV)/test.stamp
 # The site: build/site/index.html, with the pictures it shows. A warning is an error. Then the tests of
 # the site, in a browser where there is one, and of the notebook that it shows.
 docs: $(VENV)/test.stamp
-	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/site
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -b html -d build/doctrees docs build/site
 	SITE=build/site OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow tests/docs tests/test_examples.py -k "site or notebook or pages"
 
 # What README and Getting started show, from the programs: two pictures and what commands print.
@@ -133,9 +133,9 @@ shown: $(VENV)/test.stamp
 docs-links: $(VENV)/test.stamp
 	$(BIN)/python -m sphinx -q -b linkcheck -d build/doctrees docs build/links
 
-# Writes and executes examples/dropout.ipynb.
+# Executes examples/dropout.ipynb, and stores its outputs.
 notebook: $(VENV)/test.stamp
-	$(BIN)/python examples/build_notebook.py
+	$(BIN)/python examples/run_notebook.py
 
 # Torch is installed once, and the kernels are compiled once, with that: for a build of its own, pip
 # would fetch and unpack another torch.

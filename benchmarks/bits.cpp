@@ -1,4 +1,4 @@
-// The function of a set of kernels that makes keep bits, for `bits.py`, which builds this with the
+// The function of a set of kernels that makes keep bits, for `operations.py`, which builds this with the
 // one file of csrc/ that has the set. KERNELS: the name of its table.
 #include "kernels.h"
 

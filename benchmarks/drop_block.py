@@ -1,4 +1,4 @@
-"""DropBlock: the share that is dropped, and the time of a step, compared with timm and torchvision.
+"""DropBlock: the share that is dropped, compared with timm and torchvision.
 
 The share is measured on planes of ones until its standard error is small enough; corner and middle
 are the rates of those two places. timm and torchvision must be installed.
@@ -10,14 +10,12 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 
 import harness
 import machine
 import timm
 import torch
 import torchvision
-from harness import Candidate, Case
 from timm.layers import drop_block_2d as timm_drop_block
 from torchvision.ops import drop_block2d as torchvision_drop_block
 
@@ -100,39 +98,6 @@ def shares(quick: bool) -> Iterator[Share]:
                 yield from (measure_share(name, p, block, size) for name in names)
 
 
-def _step(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> Candidate:
-    gradient = torch.ones_like(x)
-    return Candidate(harness.forward_backward(lambda: function(x), gradient, (x,)))
-
-
-def per_channel(case: Case) -> dict[str, Candidate]:
-    x = torch.randn(case.shape, dtype=case.dtype, requires_grad=True)
-    return {
-        OURS: _step(partial(td.drop_block2d, p=case.p), x),
-        TORCHVISION: _step(partial(torchvision_drop_block, p=case.p, block_size=7), x),
-        TIMM: _step(partial(timm_drop_block, drop_prob=case.p, couple_channels=False), x),
-    }
-
-
-def per_sample(case: Case) -> dict[str, Candidate]:
-    x = torch.randn(case.shape, dtype=case.dtype, requires_grad=True)
-    return {
-        OURS: _step(partial(td.drop_block2d, p=case.p, per_channel=False), x),
-        TIMM: _step(partial(timm_drop_block, drop_prob=case.p), x),
-    }
-
-
-def cases(quick: bool) -> list[Case]:
-    shapes = [(8, 64, 28, 28)] if quick else [(32, 128, 28, 28), (32, 256, 14, 14)]
-    dtypes = [torch.float32] if quick else [torch.float32, torch.bfloat16]
-    return [
-        Case(f"drop_block2d and backward, a mask a {name}", setup, shape, dtype)
-        for name, setup in (("channel", per_channel), ("sample", per_sample))
-        for shape in shapes
-        for dtype in dtypes
-    ]
-
-
 def table(found: list[Share]) -> str:
     """The greatest distance from p over the rates, and the shares at p = 0.1."""
     rows = [
@@ -154,25 +119,14 @@ def table(found: list[Share]) -> str:
 
 
 def main() -> None:
-    """Measure shares, then times; print the tables of the page."""
-    accepted = harness.parser(__doc__)
-    accepted.add_argument("--times", action="store_true", help="only the times, not the shares")
-    options = harness.parse(__file__, accepted)
-    harness.become_warm()
-    found = [] if options.times else list(shares(options.quick))
-    if found:
-        print(table(found), flush=True)
-    results = []
-    for case in cases(options.quick):
-        result = harness.measure(case, harness.QUICK if options.quick else harness.Plan())
-        print(result, flush=True)
-        results.append(result.as_json())
-    versions = {TIMM: timm.__version__, TORCHVISION: torchvision.__version__}
+    """Measure the shares and print the table of the page."""
+    options = harness.parse(__file__, harness.parser(__doc__))
+    found = list(shares(options.quick))
+    print(table(found), flush=True)
     run = {
         "machine": machine.record(),
-        "versions": versions,
+        "versions": {TIMM: timm.__version__, TORCHVISION: torchvision.__version__},
         "shares": [asdict(share) for share in found],
-        "results": results,
     }
     harness.write(options.out, {"script": "drop_block", "runs": [run]})
 

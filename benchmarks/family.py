@@ -22,8 +22,7 @@ import harness
 import machine
 import torch
 from family_rows import FORMULA, OURS, ROWS, Function, Row, Way
-from harness import Candidate, Case, Interval, Plan
-from memory import kept_bytes
+from harness import Candidate, Case, Interval, Plan, kept_bytes
 
 PAGE = Path(__file__).parent.parent / "docs" / "family" / "peers.md"
 RESULTS = PAGE.with_suffix(".jsonl")
@@ -66,11 +65,8 @@ def training_step(row: Row, way: Way, p: float) -> Candidate:
     """Return a call that runs forward and backward."""
     function, inputs = way.make(p), make_inputs(row)
     learned = [t for t in (*inputs, *parameters(function)) if t.requires_grad]
-    with torch.no_grad():
-        gradient = torch.ones_like(tensor(function(*inputs)))
-    return Candidate(
-        harness.forward_backward(lambda: tensor(function(*inputs)), gradient, learned),
-    )
+    (step,) = harness.with_backward({"": lambda: tensor(function(*inputs))}, learned).values()
+    return step
 
 
 def times(row: Row, ways: dict[str, Way], plan: Plan) -> harness.Result:
@@ -259,8 +255,8 @@ def page(results: list[dict[str, Any]]) -> str:
         threads=THREADS,
         machines="\n".join(f"- {one[0]['machine']}" for one in machines.values()),
         summary="\n".join(f"- {name}: {summary(one)}" for name, one in machines.items()),
-        table="\n".join(table(machines)),
-        additions="\n".join(additions(machines)),
+        table=harness.markdown(["", *machines, "saved", "differs"], table(machines)),
+        additions=harness.markdown(["", *machines], additions(machines)),
     )
 
 
@@ -287,8 +283,7 @@ def rows(
             yield found, title, [one.get(variant, {"ways": {}})["ways"].get(title) for one in named]
 
 
-def table(machines: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    yield from head("", *machines, "saved", "differs")
+def table(machines: dict[str, list[dict[str, Any]]]) -> Iterator[list[str]]:
     for found, title, ways in rows(machines):
         (ours, *_), (first, *_) = found["ways"].values(), ways
         cells = [time(way) for way in ways]
@@ -298,26 +293,16 @@ def table(machines: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
             shape = " x ".join(map(str, found["shape"]))
             several = f", {found['inputs']} inputs" * (found["inputs"] > 1)
             name = f"{title}, {shape}{several}, p = {found['p']:g}"
-        yield line(name, *cells, size(first["saved"]), ", ".join(differs(found, first, ours)))
+        yield [name, *cells, size(first["saved"]), ", ".join(differs(found, first, ours))]
 
 
-def additions(machines: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    yield from head("", *machines)
+def additions(machines: dict[str, list[dict[str, Any]]]) -> Iterator[list[str]]:
     for found, title, ways in rows(machines):
         if found["works"]:
             added = (
                 spread({k: 1e3 * v for k, v in way["addition"].items()}) for way in ways if way
             )
-            yield line(title, *added)
-
-
-def head(*cells: str) -> Iterator[str]:
-    yield line(*cells)
-    yield "|---" * len(cells) + "|"
-
-
-def line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+            yield [title, *added]
 
 
 def differs(found: dict[str, Any], way: dict[str, Any], ours: dict[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import math
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -96,25 +96,41 @@ class Row:
     edges: tuple[float, ...] = (0.0, 1.0)
 
 
-def keras(layer: str, **arguments: Any) -> Callable[[float], Function]:
-    """A layer of Keras on torch, in training."""
-
-    def make(p: float) -> Function:
-        made = getattr(importlib.import_module("keras").layers, layer)(p, **arguments)
-        return lambda x: made(x, training=True)
-
-    return make
-
-
 def load(path: str) -> Any:
     """`package.module:name`, imported when it is first used."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-def trained(path: str, *more: Any, **arguments: Any) -> Callable[[float], Function]:
-    """A module class whose first argument is p, in training."""
-    return lambda p: load(path)(p, *more, **arguments).train()
+def ours(name: str, *more: Any) -> Way:
+    """A function of ours, which takes p after its tensors."""
+    return Way(name, lambda p: lambda *tensors: getattr(tdf, name)(*tensors, p, *more))
+
+
+def module(name: str, *more: Any, **arguments: Any) -> Way:
+    """A module class of ours, whose first argument is p."""
+    return Way(name, lambda p: getattr(td.nn, name)(p, *more, **arguments))
+
+
+def of_torch(name: str, *more: Any) -> Way:
+    """As `ours`, of torch."""
+    return Way(f"F.{name}", lambda p: lambda x: getattr(F, name)(x, p, *more), "torch")
+
+
+def of_keras(layer: str, **arguments: Any) -> Way:
+    """A layer of Keras on torch, in training."""
+
+    def make(p: float) -> Function:
+        made = getattr(importlib.import_module("keras").layers, layer)(p, **arguments)
+        return lambda x: made(x, training=True)
+
+    return Way(layer, make, "keras")
+
+
+def theirs(path: str, *more: Any) -> Way:
+    """A module class whose first argument is p, in training; the path begins with its package."""
+    package, name = path.partition(".")[0], path.rpartition(":")[2]
+    return Way(name, lambda p: load(path)(p, *more).train(), package)
 
 
 # --- by formula -----------------------------------------------------------------------------------
@@ -323,22 +339,11 @@ SEQUENCE = (128, 197, 384)
 HIDDEN = (4096, 1024)
 
 ROWS = (
-    Row(
-        "dropout",
-        HIDDEN,
-        (
-            Way("dropout", lambda p: lambda x: tdf.dropout(x, p)),
-            Way("F.dropout", lambda p: lambda x: F.dropout(x, p), "torch"),
-            Way("Dropout", keras("Dropout"), "keras"),
-        ),
-    ),
+    Row("dropout", HIDDEN, (ours("dropout"), of_torch("dropout"), of_keras("Dropout"))),
     Row(
         "dropout_add",
         HIDDEN,
-        (
-            Way("dropout_add", lambda p: lambda x, residual: tdf.dropout_add(x, residual, p)),
-            Way("x + F.dropout(y)", added, "torch"),
-        ),
+        (ours("dropout_add"), Way("x + F.dropout(y)", added, "torch")),
         inputs=2,
         figure=lambda y: (y == 1).double().mean().item(),
         works=True,
@@ -347,13 +352,9 @@ ROWS = (
         "dropout2d",
         MAP,
         (
-            Way("dropout2d", lambda p: lambda x: tdf.dropout2d(x, p)),
-            Way("F.dropout2d", lambda p: lambda x: F.dropout2d(x, p), "torch"),
-            Way(
-                "SpatialDropout2D",
-                keras("SpatialDropout2D", data_format="channels_first"),
-                "keras",
-            ),
+            ours("dropout2d"),
+            of_torch("dropout2d"),
+            of_keras("SpatialDropout2D", data_format="channels_first"),
         ),
     ),
     Row(
@@ -364,38 +365,27 @@ ROWS = (
                 "dropout(broadcast_dims=(1,))",
                 lambda p: lambda x: tdf.dropout(x, p, broadcast_dims=(1,)),
             ),
-            Way("Dropout(noise_shape)", keras("Dropout", noise_shape=(None, 1, None)), "keras"),
+            replace(of_keras("Dropout", noise_shape=(None, 1, None)), name="Dropout(noise_shape)"),
         ),
     ),
     Row(
         "alpha_dropout",
         HIDDEN,
-        (
-            Way("alpha_dropout", lambda p: lambda x: tdf.alpha_dropout(x, p, True)),
-            Way("F.alpha_dropout", lambda p: lambda x: F.alpha_dropout(x, p, True), "torch"),
-            Way("AlphaDropout", keras("AlphaDropout"), "keras"),
-        ),
+        (ours("alpha_dropout", True), of_torch("alpha_dropout", True), of_keras("AlphaDropout")),
         figure=lambda y: (y < 0).double().mean().item(),
     ),
     Row(
         "feature_alpha_dropout",
         MAP,
-        (
-            Way("feature_alpha_dropout", lambda p: lambda x: tdf.feature_alpha_dropout(x, p, True)),
-            Way(
-                "F.feature_alpha_dropout",
-                lambda p: lambda x: F.feature_alpha_dropout(x, p, True),
-                "torch",
-            ),
-        ),
+        (ours("feature_alpha_dropout", True), of_torch("feature_alpha_dropout", True)),
         figure=lambda y: (y < 0).double().mean().item(),
     ),
     Row(
         "gaussian_dropout",
         HIDDEN,
         (
-            Way("gaussian_dropout", lambda p: lambda x: tdf.gaussian_dropout(x, p)),
-            Way("GaussianDropout", keras("GaussianDropout"), "keras"),
+            ours("gaussian_dropout"),
+            of_keras("GaussianDropout"),
             Way("x * (1 + s * randn)", gaussian, FORMULA),
         ),
         figure=spread,
@@ -405,20 +395,14 @@ ROWS = (
     Row(
         "gaussian_noise",
         HIDDEN,
-        (
-            Way("gaussian_noise", lambda p: lambda x: tdf.gaussian_noise(x, p)),
-            Way("GaussianNoise", keras("GaussianNoise"), "keras"),
-        ),
+        (ours("gaussian_noise"), of_keras("GaussianNoise")),
         figure=spread,
         edges=(0.0,),
     ),
     Row(
         "uniform_dropout",
         HIDDEN,
-        (
-            Way("uniform_dropout", lambda p: lambda x: tdf.uniform_dropout(x, p)),
-            Way("x + x * uniform", uout, FORMULA),
-        ),
+        (ours("uniform_dropout"), Way("x + x * uniform", uout, FORMULA)),
         figure=spread,
         expected=lambda p: p / math.sqrt(3),
         edges=(0.0,),
@@ -427,29 +411,16 @@ ROWS = (
         "drop_path, row",
         SEQUENCE,
         (
-            Way("DropPath", lambda p: td.nn.DropPath(p)),
-            Way("DropPath", trained("timm.layers:DropPath"), "timm"),
-            Way(
-                "StochasticDepth", trained("torchvision.ops:StochasticDepth", "row"), "torchvision"
-            ),
-            Way(
-                "SwinDropPath",
-                trained("transformers.models.swin.modeling_swin:SwinDropPath"),
-                "transformers",
-            ),
+            module("DropPath"),
+            theirs("timm.layers:DropPath"),
+            theirs("torchvision.ops:StochasticDepth", "row"),
+            theirs("transformers.models.swin.modeling_swin:SwinDropPath"),
         ),
     ),
     Row(
         "stochastic depth, batch",
         SEQUENCE,
-        (
-            Way("StochasticDepth", lambda p: td.nn.StochasticDepth(p, "batch")),
-            Way(
-                "StochasticDepth",
-                trained("torchvision.ops:StochasticDepth", "batch"),
-                "torchvision",
-            ),
-        ),
+        (module("StochasticDepth", "batch"), theirs("torchvision.ops:StochasticDepth", "batch")),
     ),
     Row(
         "layer_drop, 32 layers",
@@ -464,10 +435,7 @@ ROWS = (
     Row(
         "drop_block2d, a mask a channel",
         MAP,
-        (
-            Way("DropBlock2d", lambda p: td.nn.DropBlock2d(p, block_size=7)),
-            Way("DropBlock2d", trained("torchvision.ops:DropBlock2d", 7), "torchvision"),
-        ),
+        (module("DropBlock2d", block_size=7), theirs("torchvision.ops:DropBlock2d", 7)),
     ),
     Row(
         "drop_block2d, a mask a sample",
@@ -477,23 +445,20 @@ ROWS = (
                 "DropBlock2d(per_channel=False)",
                 lambda p: td.nn.DropBlock2d(p, block_size=7, per_channel=False),
             ),
-            Way("DropBlock2d", trained("timm.layers:DropBlock2d", 7), "timm"),
+            theirs("timm.layers:DropBlock2d", 7),
         ),
     ),
     Row(
         "drop_block3d",
         (8, 64, 16, 28, 28),
-        (
-            Way("DropBlock3d", lambda p: td.nn.DropBlock3d(p, block_size=3)),
-            Way("DropBlock3d", trained("torchvision.ops:DropBlock3d", 3), "torchvision"),
-        ),
+        (module("DropBlock3d", block_size=3), theirs("torchvision.ops:DropBlock3d", 3)),
     ),
     Row(
         "locked_dropout",
         (64, 70, 1150),
         (
-            Way("LockedDropout", lambda p: td.nn.LockedDropout(p)),
-            Way("RNNDropout", trained("fastai.text.models.awdlstm:RNNDropout"), "fastai"),
+            module("LockedDropout"),
+            theirs("fastai.text.models.awdlstm:RNNDropout"),
             Way("LockedDropout of awd-lstm", awd_locked, FORMULA),
         ),
     ),
@@ -554,10 +519,7 @@ ROWS = (
     Row(
         "token_dropout",
         SEQUENCE,
-        (
-            Way("TokenDropout", lambda p: td.nn.TokenDropout(p, num_prefix_tokens=1)),
-            Way("PatchDropout", trained("timm.layers:PatchDropout", 1), "timm"),
-        ),
+        (module("TokenDropout", num_prefix_tokens=1), theirs("timm.layers:PatchDropout", 1)),
         p=0.5,
         figure=missing_tokens,
     ),
@@ -575,14 +537,9 @@ ROWS = (
         "attention",
         (8, 8, 512, 64),
         (
+            Way("scaled_dot_product_attention", attention(tdf.scaled_dot_product_attention)),
             Way(
-                "scaled_dot_product_attention",
-                attention(tdf.scaled_dot_product_attention),
-            ),
-            Way(
-                "F.scaled_dot_product_attention",
-                attention(F.scaled_dot_product_attention),
-                "torch",
+                "F.scaled_dot_product_attention", attention(F.scaled_dot_product_attention), "torch"
             ),
         ),
         inputs=3,
@@ -614,11 +571,7 @@ ROWS = (
         (256, 768),
         (
             Way("MultiSampleDropout", lambda p: td.nn.MultiSampleDropout(p, head(), samples=8)),
-            Way(
-                "a loop over nn.Dropout",
-                lambda p: Samples(p, torch.nn.Dropout),
-                "torch",
-            ),
+            Way("a loop over nn.Dropout", lambda p: Samples(p, torch.nn.Dropout), "torch"),
         ),
         p=0.5,
         figure=None,

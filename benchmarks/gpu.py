@@ -20,9 +20,9 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from memory import kept_bytes
+from harness import kept_bytes
+from operations import FEEDFORWARD, HEADS, FusedEncoderLayer, torch_layer
 from torch import nn
-from transformer import FEEDFORWARD, HEADS, FusedEncoderLayer, torch_layer
 
 import torchdropout.functional as td
 from torchdropout import convert

@@ -1,8 +1,8 @@
 """Time the candidates of a case in alternation, with a confidence interval for their ratio.
 
-A script declares its cases as data and passes them to `main`, which selects the requested ones,
-gives each its memory setting, measures, prints and writes JSON. The first candidate of a case is
-the reference: the figure printed next to another one is its time over that of the first.
+A script declares its cases as data, in groups, and passes them to `main`, which selects the
+requested ones, gives each its memory setting, measures, prints and writes JSON. The first candidate
+of a case is the reference: the figure printed next to another is its time over that of the first.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,13 @@ from torchdropout import backends
 
 RESULTS = Path(__file__).parent / "results"
 
-# The allocator keeps freed memory, so that an output lies in pages already mapped. It reads
-# its settings once, when the process starts.
-WARM = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34)}
+# What the allocator does with freed memory, by variables that it reads when a process starts. Warm:
+# it keeps it, so that an output lies in pages already mapped. Cold: the default.
+MEMORY: dict[str, dict[str, str]] = {
+    "warm": {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34)},
+    "huge": {"THP_MEM_ALLOC_ENABLE": "1"},
+    "cold": {},
+}
 
 SAMPLE_S = 2e-3
 RESAMPLES = 2000
@@ -65,28 +70,32 @@ class Case:
 
     Args:
         operation: What is measured, in words.
-        setup: Allocates the inputs and names the candidates, the reference first.
+        setup: Allocates the inputs and names the candidates, or just their calls, the reference
+            first.
         shape: Shape of the input.
         dtype: Dtype of the input.
         p: Drop probability.
         threads: Number of threads, unless a candidate has its own.
-        memory: "warm", outputs in pages already mapped; or "cold", the allocator's default.
+        memory: A name of `MEMORY`.
         only: Names of the candidates to measure, the reference first; all if empty.
+        plan: How long to measure it, if not as the others.
     """
 
     operation: str
-    setup: Callable[[Case], Mapping[str, Candidate]]
+    setup: Callable[[Case], Mapping[str, Candidate | Call]]
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.float32
     p: float = 0.1
     threads: int = 1
     memory: str = "warm"
     only: tuple[str, ...] = ()
+    plan: Plan | None = None
 
     def candidates(self) -> dict[str, Candidate]:
         """Set up the case and return the requested candidates."""
         made = self.setup(self)
-        return {name: made[name] for name in self.only or made}
+        chosen = {name: made[name] for name in self.only or made}
+        return {n: c if isinstance(c, Candidate) else Candidate(c) for n, c in chosen.items()}
 
     def labels(self) -> dict[str, Any]:
         """The values that distinguish this case from others, for JSON."""
@@ -201,6 +210,8 @@ class Result:
         lines = [str(self.case)]
         for name, samples in self.samples.items():
             beside = f"   {ratios[name]} times as long" if name in ratios else ""
+            faults = statistics.median(samples.faults)
+            beside += f"   {faults:.3g} page faults" if faults >= 1 else ""
             lines.append(f"  {name:28}{duration(samples.median):>10}{beside}")
         return "\n".join(lines)
 
@@ -288,17 +299,50 @@ def _sample(candidate: Candidate, case: Case, samples: Samples) -> None:
     samples.faults.append(faults / samples.calls)
 
 
-def forward_backward(
-    function: Callable[[], torch.Tensor], gradient: torch.Tensor, inputs: Iterable[torch.Tensor]
-) -> Call:
-    """A call of a function and its backward, with fresh gradients."""
+def with_backward(
+    functions: Mapping[str, Callable[[], torch.Tensor]],
+    inputs: Sequence[torch.Tensor],
+    given: torch.Tensor | None = None,
+) -> dict[str, Candidate]:
+    """Calls of functions and of their backward, with fresh gradients of the inputs.
 
-    def step() -> None:
+    The gradient of the output is the given one, or dense.
+    """
+    if given is None:
+        with torch.no_grad():
+            given = torch.randn_like(next(iter(functions.values()))())
+    gradient = given
+
+    def step(function: Callable[[], torch.Tensor]) -> None:
         for x in inputs:
             x.grad = None
         function().backward(gradient)
 
-    return step
+    return {name: Candidate(partial(step, function)) for name, function in functions.items()}
+
+
+def kept_bytes(
+    function: Callable[[torch.Tensor], torch.Tensor],
+    x: torch.Tensor,
+    parameters: Iterable[torch.Tensor] = (),
+) -> int:
+    """The bytes kept for the backward by one forward on x, beyond x and the parameters.
+
+    The storages that autograd saves are counted once each, and no Python numbers kept with them.
+    """
+    storages: dict[int, int] = {}
+
+    def pack(saved: torch.Tensor) -> torch.Tensor:
+        storage = saved.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+        y = function(x)
+    for given in (x, *parameters):
+        storages.pop(given.untyped_storage().data_ptr(), None)
+    del y  # kept alive until now, so that no address is used twice
+    return sum(storages.values())
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -326,7 +370,9 @@ def duration(seconds: float) -> str:
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options of every script."""
-    options = argparse.ArgumentParser(description=description)
+    options = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--quick", action="store_true", help="few cases and rounds: a smoke test")
     options.add_argument("--backend", help="force a backend of torchdropout")
     options.add_argument("--out", type=Path, help="default: results/SCRIPT[-BACKEND].json")
@@ -339,54 +385,55 @@ def parse(script: str, options: argparse.ArgumentParser) -> argparse.Namespace:
     if given.backend:
         backends.use(given.backend)
     if given.out is None:
-        given.out = RESULTS / f"{'-'.join(filter(None, (Path(script).stem, given.backend)))}.json"
+        name = getattr(given, "group", Path(script).stem)
+        given.out = RESULTS / f"{'-'.join(filter(None, (name, given.backend)))}.json"
     return given
 
 
-def main(
-    script: str,
-    description: str | None,
-    make_cases: Callable[[bool], Iterable[Case]],
-    plan: Plan | None = None,
-) -> None:
-    """Measure the cases of a script; `make_cases` gets whether to be quick."""
+def main(description: str | None, groups: Mapping[str, Callable[[bool], Iterable[Case]]]) -> None:
+    """Measure the cases of the group that is named; a group gets whether to be quick."""
     accepted = parser(description)
+    accepted.add_argument("group", choices=groups)
     accepted.add_argument("--threads", type=int, help="only the cases of this many threads")
-    accepted.add_argument("--memory", choices=("warm", "cold"), help="only those of this memory")
-    options = parse(script, accepted)
+    accepted.add_argument("--memory", choices=MEMORY, help="only those of this memory")
+    options = parse("", accepted)
     cases = [
         case
-        for case in make_cases(options.quick)
+        for case in groups[options.group](options.quick)
         if options.threads in (None, case.threads) and options.memory in (None, case.memory)
     ]
     if not cases:
-        accepted.error("no case of this script has these threads and this memory")
-    memories = sorted({case.memory for case in cases}, reverse=True)
+        accepted.error("no case of this group has these threads and this memory")
+    memories = [name for name in MEMORY if any(case.memory == name for case in cases)]
     if memories == [_memory()]:
-        runs = [_run(cases, QUICK if options.quick else plan or Plan())]
+        runs = [_run(cases, QUICK if options.quick else None)]
     else:
         runs = [run for memory in memories for run in _run_again(memory)]
-    write(options.out, {"script": Path(script).stem, "runs": runs})
+    write(options.out, {"script": options.group, "runs": runs})
 
 
-def _run(cases: Iterable[Case], plan: Plan) -> dict[str, Any]:
+def _run(cases: Iterable[Case], plan: Plan | None) -> dict[str, Any]:
     results = []
     for case in cases:
-        result = measure(case, plan)
+        result = measure(case, plan or case.plan or Plan())
         print(result, flush=True)
         results.append(result.as_json())
     return {"machine": machine.record(), "results": results}
 
 
-def _memory() -> str:
+_VARIABLES = {name for variables in MEMORY.values() for name in variables}
+
+
+def _memory() -> str | None:
     """The memory setting that this process was started with."""
-    return "warm" if all(os.environ.get(k) == v for k, v in WARM.items()) else "cold"
+    given = {name: value for name, value in os.environ.items() if name in _VARIABLES}
+    return next((name for name, variables in MEMORY.items() if variables == given), None)
 
 
 def _environment(memory: str) -> dict[str, str]:
     """The environment of a process with this memory setting."""
-    kept = {name: value for name, value in os.environ.items() if name not in WARM}
-    return kept | WARM if memory == "warm" else kept
+    kept = {name: value for name, value in os.environ.items() if name not in _VARIABLES}
+    return kept | MEMORY[memory]
 
 
 def _run_again(memory: str) -> list[dict[str, Any]]:
@@ -408,3 +455,20 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
     """Write a document as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def fill(text: str, mark: str, body: str) -> str:
+    """A page with this between its comments `mark` and `end of mark`."""
+    begin, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    before, found, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        raise SystemExit(f"expected {begin} and {end} in the page")
+    return f"{before}{begin}\n\n{body}\n\n{end}{after}"
+
+
+def markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -30,9 +30,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import audit_models
 import harness
 import machine
 import torch
+from audit_models import of_timm, of_torchvision
 from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -133,66 +135,20 @@ def _own() -> nn.Module:
     return nn.Sequential(nn.Linear(32, 32), Own())
 
 
-def _timm(name: str, **options: Any) -> Callable[[], nn.Module]:
-    def make() -> nn.Module:
-        import timm
-
-        return timm.create_model(name, **options)  # type: ignore[no-any-return]
-
-    return make
+def _of(build: audit_models.Build) -> Callable[[], nn.Module]:
+    """A model of `audit_models.py`, without its input."""
+    return lambda: build()[0]
 
 
-def _torchvision(name: str, **options: Any) -> Callable[[], nn.Module]:
-    def make() -> nn.Module:
-        from torchvision import models
-
-        return models.get_model(name, weights=None, **options)  # type: ignore[no-any-return]
-
-    return make
+def _ids(kind: str, head: str, output: str, decoder: bool = False, **more: Any) -> Any:
+    """A model of transformers, with the sizes of `audit_models.py` where no other is given."""
+    build = audit_models.of_transformers(kind, head, **more)
+    return lambda: Ids(build()[0], output, decoder)
 
 
 def _bert(hidden: int, layers: int) -> Callable[[], nn.Module]:
-    def make() -> nn.Module:
-        from transformers import BertConfig, BertForSequenceClassification
-
-        config = BertConfig(
-            vocab_size=99, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=4,
-            intermediate_size=4 * hidden, num_labels=10,
-        )  # fmt: skip
-        return Ids(BertForSequenceClassification(config), "logits")
-
-    return make
-
-
-def _bart() -> nn.Module:
-    from transformers import BartConfig, BartModel
-
-    config = BartConfig(
-        vocab_size=99, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
-        decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, dropout=0.1,
-        attention_dropout=0.1, activation_dropout=0.1,
-    )  # fmt: skip
-    return Ids(BartModel(config), "last_hidden_state", decoder=True)
-
-
-def _gpt2() -> nn.Module:
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    config = GPT2Config(
-        vocab_size=99, n_positions=32, n_embd=32, n_layer=2, n_head=4, bos_token_id=1,
-        eos_token_id=2,
-    )  # fmt: skip
-    return Ids(GPT2LMHeadModel(config), "logits")
-
-
-def _t5() -> nn.Module:
-    from transformers import T5Config, T5ForConditionalGeneration
-
-    config = T5Config(
-        vocab_size=99, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
-        decoder_start_token_id=0, pad_token_id=0,
-    )  # fmt: skip
-    return Ids(T5ForConditionalGeneration(config), "logits", decoder=True)
+    sizes = {"hidden_size": hidden, "num_hidden_layers": layers, "intermediate_size": 4 * hidden}
+    return _ids("bert", "BertForSequenceClassification", "logits", **sizes, num_labels=10)
 
 
 Models = Mapping[str, tuple[Callable[[], nn.Module], torch.Tensor]]
@@ -206,38 +162,48 @@ SITES: Models = {
     "nn.LSTM, 2 layers": (Recurrent, features(16, 5, 32)),
     "a user's class": (_own, features(16, 32)),
     "densenet121, drop_rate=0.2": (
-        _torchvision("densenet121", drop_rate=0.2),
-        features(4, 3, 32, 32),
+        _of(of_torchvision("densenet121", 32, drop_rate=0.2)), features(4, 3, 32, 32),
     ),
     "efficientnet_b0": (
-        _torchvision("efficientnet_b0", stochastic_depth_prob=0.5),
+        _of(of_torchvision("efficientnet_b0", 32, stochastic_depth_prob=0.5)),
         features(32, 3, 32, 32),
     ),
     "timm vit_tiny, all rates": (
-        _timm(
-            "vit_tiny_patch16_224", img_size=32, drop_rate=0.1, proj_drop_rate=0.1,
-            attn_drop_rate=0.1, pos_drop_rate=0.1, drop_path_rate=0.5,
-        ),
+        _of(of_timm(
+            "vit_tiny_patch16_224", 32, img_size=32, proj_drop_rate=0.1, attn_drop_rate=0.1,
+            pos_drop_rate=0.1, drop_path_rate=0.5,
+        )),
         features(32, 3, 32, 32),
     ),
     "BERT, 2 layers": (_bert(32, 2), tokens(16, 12)),
-    "BART, 2 and 2 layers": (_bart, tokens(16, 12)),
-    "GPT-2, 2 layers": (_gpt2, tokens(16, 12)),
-    "T5, 2 and 2 layers": (_t5, tokens(16, 12)),
+    "BART, 2 and 2 layers": (
+        _ids("bart", "BartModel", "last_hidden_state", True),
+        tokens(16, 12),
+    ),
+    "GPT-2, 2 layers": (_ids("gpt2", "GPT2LMHeadModel", "logits"), tokens(16, 12)),
+    "T5, 2 and 2 layers": (
+        _ids("t5", "T5ForConditionalGeneration", "logits", True), tokens(16, 12),
+    ),
 }  # fmt: skip
 
 SPEED: Models = {
     "ViT-tiny, dropout in its head, 1 x 3 x 224 x 224": (
-        _timm("vit_tiny_patch16_224", num_classes=10, drop_rate=0.1, pos_drop_rate=0.0),
+        _of(of_timm("vit_tiny_patch16_224", 224, pos_drop_rate=0.0, drop_path_rate=0.0)),
         features(1, 3, 224, 224),
     ),
     "efficientnet_b0, 2 x 3 x 64 x 64": (
-        _torchvision("efficientnet_b0", num_classes=10),
+        _of(of_torchvision("efficientnet_b0", 64, num_classes=10)),
         features(2, 3, 64, 64),
     ),
     "BERT, 4 layers of 128, 4 x 32 tokens": (_bert(128, 4), tokens(4, 32)),
-    "vgg11, 1 x 3 x 224 x 224": (_torchvision("vgg11", num_classes=10), features(1, 3, 224, 224)),
-    "vgg11, 2 x 3 x 32 x 32": (_torchvision("vgg11", num_classes=10), features(2, 3, 32, 32)),
+    "vgg11, 1 x 3 x 224 x 224": (
+        _of(of_torchvision("vgg11", 224, num_classes=10)),
+        features(1, 3, 224, 224),
+    ),
+    "vgg11, 2 x 3 x 32 x 32": (
+        _of(of_torchvision("vgg11", 32, num_classes=10)),
+        features(2, 3, 32, 32),
+    ),
 }
 
 # --- What each library is called with ------------------------------------------------------------
@@ -541,9 +507,7 @@ def write_page(found: Mapping[str, Any]) -> None:
     """Put the tables between their marks in the page."""
     text = PAGE.read_text()
     for name, table in tables(found).items():
-        begin, end = f"<!-- {name}: benchmarks/mc.py -->", f"<!-- end of {name} -->"
-        before, _, rest = text.partition(begin)
-        text = f"{before}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}"
+        text = harness.fill(text, name, table)
     PAGE.write_text(text)
 
 

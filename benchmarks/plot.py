@@ -1,4 +1,4 @@
-"""Draw the results of forward.py and forward_backward.py: nanoseconds per element over size.
+"""Draw the groups forward and forward_backward of operations.py: nanoseconds per element over size.
 
 The medians of the full factors are kept in docs/performance/, with the machine: `--keep` writes
 them from benchmarks/results/. The plots are drawn from what is kept.
@@ -15,10 +15,10 @@ from typing import Any
 
 import machine
 import matplotlib as mpl
-from forward import OURS, TORCH
 from harness import RESULTS
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from operations import OURS, TORCH
 
 DOCS = Path(__file__).parent.parent / "docs"
 KEPT, PLOTS = DOCS / "performance", DOCS / "plots"

@@ -29,7 +29,7 @@ from typing import Any
 import machine
 import numpy as np
 import torch
-from harness import RESULTS
+from harness import RESULTS, fill, markdown
 from scipy.special import betaincinv
 
 from torchdropout.verify import CHECKS, LEVELS, Level, check_subject
@@ -539,11 +539,6 @@ def interval(count: int, runs: int) -> tuple[float, float]:
 # --- Tables ---------------------------------------------------------------------------------------
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def alarm_table(rows: Sequence[Record]) -> str:
     """A line per statistical check, at the default and at the loose rate; one for the others."""
     default = [row for row in rows if float(row["rate"]) == RATE]
@@ -560,7 +555,7 @@ def alarm_table(rows: Sequence[Record]) -> str:
             found = f"{row['accusations']} of {row['runs']}"
             lines.append([row["check"], found, row["upper"], *measured])
     head = ("check", "false alarms", "rate at most", f"share at {LOOSE:g}", "share allowed")
-    return table(head, lines)
+    return markdown(head, lines)
 
 
 def curve_table(rows: Sequence[Record]) -> str:
@@ -583,7 +578,7 @@ def curve_table(rows: Sequence[Record]) -> str:
             ]
         )
     head = ("fault", "check", "level", "stated size", "found there", "always found from")
-    return table(head, lines)
+    return markdown(head, lines)
 
 
 def grouped(rows: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
@@ -599,7 +594,7 @@ def page(options: argparse.Namespace) -> None:
     path = DOCS / "power.md"
     text = path.read_text()
     for mark, body in tables(options.out).items():
-        text = replaced(text, mark, body)
+        text = fill(text, mark, body)
     path.write_text(text)
     print(path)
 
@@ -613,15 +608,6 @@ def tables(out: Path) -> dict[str, str]:
     if (out / "machine.txt").exists():
         parts["machine"] = (out / "machine.txt").read_text().strip()
     return parts
-
-
-def replaced(text: str, mark: str, body: str) -> str:
-    begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->"
-    before, found, rest = text.partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not found or not found_end:
-        raise SystemExit(f"expected the marks {begin!r} and {end!r} in the page")
-    return f"{before}{begin}\n{body}\n\n{end}{after}"
 
 
 # --- Plots ----------------------------------------------------------------------------------------

@@ -22,32 +22,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import attention
-import bits
-import channels
-import dropout_add
-import forward
-import forward_backward
 import harness
-import inplace
 import machine
-import memory
-import out
-import shared
-import threads
+import operations
 import torch
-import transformer
-from forward import OURS, TORCH
 from harness import Case, Interval, Plan, Result
+from operations import BF16, F16, F32, KI, MI, OURS, TORCH
 from rich.console import Console
 from rich.table import Table
 
+import torchdropout.functional as td
 from torchdropout import backends
 
 PLAN = Plan(budget_s=1.5, fewest=15, slow_rounds=11)
-
-F32, BF16, F16 = torch.float32, torch.bfloat16, torch.float16
-KI, MI = 2**10, 2**20
 
 
 @dataclass(frozen=True)
@@ -120,6 +107,7 @@ class Measured:
 
 
 Measure = Callable[[Plan], Measured]
+Figure = Callable[[Result], Interval]
 
 
 @dataclass(frozen=True)
@@ -189,36 +177,29 @@ class Line:
         }
 
 
-def lowest_speed(cases: Sequence[Case], plan: Plan) -> Measured:
-    """The lowest speed relative to the other candidate, and in which of several cases."""
+def worst(unit: Unit, figure: Figure, cases: Sequence[Case], plan: Plan) -> Measured:
+    """The worst figure of some cases, and of which, if there are several."""
     results = [harness.measure(case, plan) for case in cases]
-    worst = min(results, key=lambda result: _other_over_first(result).value)
-    shape, operation = harness.shape_name(worst.case.shape), worst.case.operation
-    where = f"at {shape}, {operation}" if len(cases) > 1 else ""
-    return Measured(_other_over_first(worst), results, where)
+    figures = [figure(result) for result in results]
+    select = min if unit.at_least else max
+    at = select(range(len(cases)), key=lambda i: figures[i].value)
+    where = f"at {harness.shape_name(cases[at].shape)}, {cases[at].operation}"
+    return Measured(figures[at], results, where if len(cases) > 1 else "")
 
 
-def time_against(case: Case, plan: Plan) -> Measured:
-    """The time of torchdropout over that of the other candidate."""
-    result = harness.measure(case, plan)
-    return Measured(_other_over_first(result).inverse(), [result])
-
-
-def _other_over_first(result: Result) -> Interval:
-    """The ratio of a case with two candidates."""
+def speed(result: Result) -> Interval:
+    """The time of the other candidate over ours."""
     (ratio,) = result.ratios().values()
     return ratio
 
 
-def longest_each(cases: Sequence[Case], plan: Plan) -> Measured:
-    """The longest time an element, in nanoseconds, of cases with one candidate."""
-    results = [harness.measure(case, plan) for case in cases]
-    each = [_nanoseconds(result) for result in results]
-    worst = max(range(len(each)), key=lambda i: each[i].value)
-    return Measured(each[worst], results, f"at {harness.shape_name(cases[worst].shape)}")
+def time(result: Result) -> Interval:
+    """Our time over that of the other candidate."""
+    return speed(result).inverse()
 
 
-def _nanoseconds(result: Result) -> Interval:
+def nanoseconds(result: Result) -> Interval:
+    """The time an element, of a case with one candidate."""
     (samples,) = result.samples.values()
     one = math.prod(result.case.shape) * 1e-9
     return harness.ratio_of_medians(samples.seconds, [one] * len(samples.seconds))
@@ -227,17 +208,18 @@ def _nanoseconds(result: Result) -> Interval:
 def step_cost(case: Case, plan: Plan) -> Measured:
     """A training step over that without dropout, ours and torch's."""
     result = harness.measure(case, plan)
-    cost, torchs = (result.ratios()[name] for name in (transformer.FUSED, transformer.TORCH))
+    cost, torchs = (result.ratios()[name] for name in (operations.FUSED, "torch"))
     return Measured(cost, [result], f"torch's own {COST.spread(torchs)}")
 
 
 def kept_bytes(plan: Plan) -> Measured:
     """The largest number over sizes and dtypes; it is counted, so the plan does not matter."""
     del plan
-    counted = [
-        memory.measure(OURS, n, dtype)["kept_bytes"] for n in (KI, MI) for dtype in memory.DTYPES
+    inputs = [
+        torch.randn(n, dtype=dtype, requires_grad=True) for n in (KI, MI) for dtype in (F32, BF16)
     ]
-    return Measured(Interval(*[float(max(counted))] * 3))
+    counted = max(harness.kept_bytes(lambda x: td.dropout(x, 0.1), x) for x in inputs)
+    return Measured(Interval(*[float(counted)] * 3))
 
 
 def _against(base: Case, *others: str, **changes: Any) -> Case:
@@ -245,43 +227,38 @@ def _against(base: Case, *others: str, **changes: Any) -> Case:
     return replace(base, only=(OURS, *others), **changes)
 
 
-def _speed(title: str, must: float, reach: float, *cases: Case) -> Row:
-    return Row(title, SPEED, must, reach, partial(lowest_speed, cases))
+def _row(unit: Unit, figure: Figure, title: str, must: float, reach: float, *cases: Case) -> Row:
+    return Row(title, unit, must, reach, partial(worst, unit, figure, cases))
 
 
-def _time(title: str, must: float, reach: float, case: Case) -> Row:
-    return Row(title, TIME, must, reach, partial(time_against, case))
+_speed, _time = partial(_row, SPEED, speed), partial(_row, TIME, time)
 
 
 def _forward_rows() -> Iterator[Row]:
-    if bits.source().exists():  # not for the reference
-        alone = [replace(bits.BASE, shape=(n,), only=(bits.ALONE,)) for n in bits.SIZES]
-        yield Row("keep bits alone, 1Mi and 64Mi", EACH, 0.13, 0.09, partial(longest_each, alone))
+    if operations.source().exists():  # not for the reference
+        alone = [replace(case, only=("keep bits",)) for case in operations.bits(quick=False)]
+        yield _row(EACH, nanoseconds, "keep bits alone, 1Mi and 64Mi", 0.13, 0.09, *alone)
 
     def case(n: int, dtype: torch.dtype = F32) -> Case:
-        return _against(forward.BASE, TORCH, shape=(n,), dtype=dtype)
+        return _against(operations.FORWARD, TORCH, shape=(n,), dtype=dtype)
 
-    yield _speed(
-        "float32 forward, 16Ki to 256Ki, against `F.dropout`",
-        14,
-        20,
-        *map(case, (16 * KI, 64 * KI, 256 * KI)),
-    )
+    title = "float32 forward, 16Ki to 256Ki, against `F.dropout`"
+    yield _speed(title, 14, 20, *map(case, (16 * KI, 64 * KI, 256 * KI)))
     yield _speed("bfloat16 forward, 256Ki, against `F.dropout`", 16, 22, case(256 * KI, BF16))
     yield _speed("float16 forward, 256Ki, against `F.dropout`", 16, 22, case(256 * KI, F16))
     for dtype, must, reach in ((F32, 1.05, 0.90), (BF16, 1.25, 1.0)):
         title = f"{harness.dtype_name(dtype)} forward, 64Mi into `out=`, against `copy_`"
-        yield _time(title, must, reach, replace(out.BASE, dtype=dtype))
+        yield _time(title, must, reach, replace(operations.OUT, dtype=dtype))
 
 
 def _gradient_rows() -> Iterator[Row]:
     for n, must, reach in ((64 * MI, 5, 6), (16 * KI, 4, 5), (KI, 1.0, 1.5)):
-        case = _against(forward_backward.BASE, TORCH, shape=(n,))
+        case = _against(operations.FORWARD_BACKWARD, TORCH, shape=(n,))
         title = f"float32 forward and backward, {harness.shape_name((n,))}, against `F.dropout`"
         yield _speed(title, must, reach, case)
     small = [
         _against(base, TORCH, shape=(n,))
-        for base in (forward.BASE, forward_backward.FORWARD, forward_backward.BASE)
+        for base in (operations.FORWARD, operations.WATCHED, operations.FORWARD_BACKWARD)
         for n in (1, 16, 64, 256, KI, 4 * KI)
     ]
     yield _speed("never slower than torch, 1 to 4Ki, gradients or not", 1.0, 1.5, *small)
@@ -290,19 +267,19 @@ def _gradient_rows() -> Iterator[Row]:
 def _fused_rows() -> Iterator[Row]:
     for dtype, must, reach in ((F32, 14, 16), (BF16, 24, 27)):
         title = f"{harness.dtype_name(dtype)} in place, 64Mi, against `F.dropout`"
-        yield _speed(title, must, reach, replace(inplace.BASE, dtype=dtype))
+        yield _speed(title, must, reach, replace(operations.IN_PLACE, dtype=dtype))
     for dtype, must, reach in ((F32, 8, 10), (BF16, 15, 18)):
         title = f"{harness.dtype_name(dtype)} `dropout_add` with bias, 64Mi"
-        case = replace(dropout_add.BASE, dtype=dtype)
-        yield _speed(f"{title}, against {dropout_add.COMPOSED}", must, reach, case)
-    for base in (channels.IMAGES, channels.DROP_PATH):
+        case = replace(operations.DROPOUT_ADD, dtype=dtype)
+        yield _speed(f"{title}, against {operations.COMPOSED}", must, reach, case)
+    for base in (operations.IMAGES, operations.DROP_PATH):
         title = f"{base.operation}, {harness.shape_name(base.shape)}, against `x * scale`"
-        yield _time(title, 1.1, 1.0, _against(base, channels.SCALED))
+        yield _time(title, 1.1, 1.0, _against(base, operations.SCALED))
 
 
 def _attention_rows() -> Iterator[Row]:
     def of(*shapes: tuple[int, ...]) -> list[Case]:
-        return [_against(attention.BASE, attention.TORCH, shape=shape) for shape in shapes]
+        return [_against(operations.ATTENTION, "torch", shape=shape) for shape in shapes]
 
     title = "attention, forward and backward, {} probabilities, against torch's"
     tiny = of((1, 1, 1, 8), (1, 1, 8, 8), (2, 4, 16, 16))
@@ -313,34 +290,25 @@ def _attention_rows() -> Iterator[Row]:
     yield _speed(title.format("1Mi to 16Mi"), 1.3, 2.0, *large)
 
 
-def longest_time(cases: Sequence[Case], plan: Plan) -> Measured:
-    """The longest time relative to the other candidate, and in which of several cases."""
-    results = [harness.measure(case, plan) for case in cases]
-    worst = max(results, key=lambda result: _other_over_first(result).inverse().value)
-    where = f"of {worst.case.operation}, {harness.shape_name(worst.case.shape)}"
-    return Measured(_other_over_first(worst).inverse(), results, where)
-
-
 def _shared_rows() -> Iterator[Row]:
     for place, where in (
         ("", "into `out=`, against `x * m`"),
-        (shared.IN_PLACE, "in place, against `x *= m`"),
+        (operations.SHARED_IN_PLACE, "in place, against `x *= m`"),
     ):
         for size in (1, 16, 128, 512):
             title = f"float32 shared masks, {size} MiB {where}"
-            cases = shared.of_size(size * shared.MI, place)
-            yield Row(title, TIME, 1.1, 1.0, partial(longest_time, cases))
+            yield _time(title, 1.1, 1.0, *operations.shared_of(size * KI, place))
     title = "float32 shared masks, 64 KiB into `out=`, against `x * m`"
-    yield Row(title, TIME, 3, 2, partial(longest_time, shared.of_size(64 * shared.KI)))
+    yield _time(title, 3, 2, *operations.shared_of(64))
 
 
 def _whole_rows() -> Iterator[Row]:
-    yield _speed("2 threads against 1, float32 forward, 64Mi", 1.7, 1.9, threads.BASE)
+    yield _speed("2 threads against 1, float32 forward, 64Mi", 1.7, 1.9, operations.THREADS)
     yield Row("bytes of tensors kept for the backward beyond x", BYTES, 16, 16, kept_bytes)
-    only = (transformer.NONE, transformer.FUSED, transformer.TORCH)
+    only = (operations.NONE, operations.FUSED, "torch")
     for number, plural in ((1, ""), (2, "s")):
         title = f"training step of TransformerEncoderLayer, {number} thread{plural}, over p = 0"
-        case = replace(transformer.BASE, threads=number, only=only)
+        case = replace(operations.TRANSFORMER, threads=number, only=only)
         yield Row(title, COST, 1.12, 1.06, partial(step_cost, case))
 
 
@@ -355,7 +323,6 @@ HEADER = ("row", "must", "reach", "measured", "verdict")
 
 DOCS = Path(__file__).parents[1] / "docs"
 KEPT, PAGE = DOCS / "performance" / "table.csv", DOCS / "performance.md"
-TABLE = re.compile(r"(?<=<!-- table -->\n\n).*(?=\n\n<!-- end of table -->)", re.DOTALL)
 
 
 def keep(lines: Sequence[Line], made_on: str) -> None:
@@ -396,7 +363,7 @@ def page() -> str:
     for name, row in wide.items():
         cells = [figure(rows[name]) if name in rows else "-" for rows in columns.values()]
         lines.append(f"| {name} | {row['must']} | {' | '.join(cells)} |")
-    return TABLE.sub(lambda _: "\n".join(lines), PAGE.read_text(encoding="utf-8"))
+    return harness.fill(PAGE.read_text(encoding="utf-8"), "table", "\n".join(lines))
 
 
 def figure(row: dict[str, str]) -> str:

@@ -8,7 +8,6 @@ from itertools import groupby
 from pathlib import Path
 
 from torchdropout.reporting.findings import Rule
-from torchdropout.reporting.rules import fix_in_markdown
 from torchdropout.verify import CHECKS, LEVELS, RULES
 
 PAGES = Path(__file__).parent / "checks"
@@ -23,8 +22,8 @@ An *error* means that a target is not a correct dropout, *advice* that it could 
 better. The *statistical* checks share the false-alarm rate of a run equally; the others are exact.
 A check is skipped where one that it needs has failed.
 
-Each comes with what fixes a program that has the fault. The tests verify both programs: the first
-fails this check before any other, the second has no error.
+`torchdropout explain NAME` also prints a program that has the fault, and what fixes it. The tests
+verify both: the first fails this check before any other, the second has no error.
 """
 
 LEVELS_HEAD = """\
@@ -101,8 +100,6 @@ def _rule(rule: Rule) -> str:
             f"**{rule.summary}** ({'; '.join(kind)})",
             "",
             rule.explain.strip(),
-            "",
-            fix_in_markdown(rule),
             "",
         ]
     )

@@ -20,7 +20,7 @@ sources.
 
 An *error* means that the program cannot do what was meant, *advice* that a reader should check.
 TD0 is about files, TD1 about [sources](audit.md), TD3 about [models that are run](audit-model.md).
-[How right the audit is](audit/precision.md) has the findings of each rule in 112 packages.
+[How right the audit is](audit/precision.md) links the findings of each rule in 112 packages.
 """
 RULES = {**SOURCE_RULES, **MODEL_RULES}
 

@@ -24,8 +24,9 @@ READ = (
     *("pyproject.toml", "setup.py", "action.yml", ".pre-commit-hooks.yaml", ".ci", ".github"),
     *("docs", "src", "csrc", "packages", "tests", "benchmarks", "examples"),
 )
-SUFFIXES = {".md", ".py", ".cpp", ".h", ".hpp", ".toml", ".yml", ".yaml", ".cff", ".sh", ".j2", ""}
-# The page itself; what others wrote; the notebook's page, made from `examples/build_notebook.py`.
+SUFFIXES = {"", ".md", ".py", ".cpp", ".h", ".hpp", ".toml", ".yml", ".yaml", ".cff", ".sh"}
+SUFFIXES |= {".j2", ".ipynb"}
+# The page itself; what others wrote; the page made from `examples/dropout.ipynb`, which is read.
 NOT_READ = ("docs/style.md", "docs/notebook.md", "packages/audit/tests/fixtures/")
 ALLOWED = "words: allowed"
 

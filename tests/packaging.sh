@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the source distribution and from it the wheel that pip accepts, installs each in an
+# Builds the source distribution and from it the wheel that pip accepts, installs that in an
 # environment with torch only, and checks that the kernels run and give the known answers; then
-# builds without an extension, and without a compiler: the package must still work and
+# builds with clang, without an extension, and without a compiler: the package must still work and
 # say why, and its wheel must be refused. First the same for torchdropout-audit, which needs no
 # torch.
 #
@@ -40,14 +40,13 @@ clean=$work/clean/bin/python
 "$clean" -W error::RuntimeWarning "$root/tests/installed.py"
 "$clean" -m torchdropout info
 
+
 "$clean" -m pip install --quiet "setuptools>=77" wheel
 from_source() {  # from_source [VARIABLE=VALUE...]: builds a wheel in $work/again, and installs it
   rm -rf "$work/again"
   env "$@" "$clean" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$work/again" "$sdist"
   "$clean" -m pip install --quiet --no-deps --force-reinstall "$work"/again/*.whl
 }
-from_source
-"$clean" -W error::RuntimeWarning "$root/tests/installed.py"
 
 # Build with clang too, if it is installed; Debian's has its version in its name.
 clang=$(compgen -c clang++ | sort --version-sort | tail -n 1 || true)

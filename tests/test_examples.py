@@ -23,7 +23,7 @@ def load(name):
 
 
 models = load("notebook_models")
-builder = load("build_notebook")
+runner = load("run_notebook")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_notebook_runs_from_the_first_cell_to_the_last(tmp_path, monkeypatch, st
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     for cell in code_cells(stored):
         cell.outputs, cell.execution_count = [], None
-    builder.execute(stored, tmp_path)  # raises what a cell raises
+    runner.execute(stored, tmp_path)  # raises what a cell raises
     assert [cell.execution_count for cell in code_cells(stored)] == list(
         range(1, len(code_cells(stored)) + 1)
     )
@@ -60,13 +60,6 @@ def test_notebook_runs_from_the_first_cell_to_the_last(tmp_path, monkeypatch, st
     assert "error   dtype-kept " in printed(stored)
     assert printed(stored).count("nothing found") == 2
     assert "\nhidden  0.5 " in printed(stored)
-
-
-def test_notebook_is_what_its_builder_writes(stored):
-    built = builder.build()
-    assert [(c.id, c.cell_type, c.source, c.metadata) for c in stored.cells] == [
-        (c.id, c.cell_type, c.source, c.metadata) for c in built.cells
-    ]
 
 
 def test_each_picture_of_the_notebook_has_words(stored):

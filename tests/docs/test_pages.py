@@ -1,12 +1,15 @@
 """The code of the pages runs, and prints what a page says that it prints."""
 
 import contextlib
+import inspect
 import io
 import re
 from pathlib import Path
 
 import pytest
 import torch
+
+from torchdropout import functional
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [
@@ -92,3 +95,15 @@ def test_what_a_page_only_shows_is_not_run():
     text = "```python\nx = 1\n```\n\n<!-- not run: takes a day -->\n```python\nx = 2\n```\n"
     assert run(text)["x"] == 1
     assert run("```console\n$ rm\n```\n\n```\nno output\n```\n")
+
+
+def test_the_page_about_gpus_names_each_function():
+    """It says what computes it there."""
+    functions = [
+        name
+        for name, value in vars(functional).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    ]
+    text = (DOCS / "gpu.md").read_text(encoding="utf-8")
+    assert len(functions) > 25
+    assert [name for name in functions if f"`{name}`" not in text] == []

