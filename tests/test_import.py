@@ -1,9 +1,7 @@
 """What importing loads, proven in a fresh process."""
 
-import importlib
 import inspect
 import pickle
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -115,15 +113,6 @@ def test_no_first_call_imports_the_compiler(processes):
     assert processes.run(FIRST_CALLS) == (0, "ok\n")
 
 
-def test_public_names():
-    assert td.__version__
-    for name in ("Key", "MaskLayout", "keep_mask", "functional", "nn"):
-        assert hasattr(td, name)
-    # The modules, and not their functions, which would hide them.
-    assert td.convert is importlib.import_module("torchdropout.models.convert")
-    assert td.schedule.DropoutScheduler
-
-
 def test_a_module_is_called_as_what_it_is_there_for():
     model = torch.nn.Sequential(torch.nn.Dropout(0.5))
     assert isinstance(td.convert(model), td.convert.Conversion)
@@ -137,30 +126,6 @@ def test_a_module_is_called_as_what_it_is_there_for():
     for module in (td.convert, td.schedule):
         assert isinstance(module, types.ModuleType)
         assert repr(module).startswith(f"<module '{module.__name__}' from")
-
-
-TYPED = """
-import torch
-import torchdropout as td
-from torchdropout.models.convert import Conversion, convert
-from torchdropout.models.schedule import DropoutScheduler, Linear
-
-model = torch.nn.Sequential(td.nn.DropPath(drop_prob=0.1))
-conversion: Conversion = td.convert(model, dry_run=True)
-conversion = convert(model)
-scheduler: DropoutScheduler = td.schedule(model, Linear(3))
-"""
-
-
-@pytest.mark.slow
-def test_a_caller_of_the_modules_is_typed(tmp_path):
-    pytest.importorskip("mypy")
-    for number, (text, status) in enumerate(((TYPED, 0), (TYPED + "td.convert(3)\n", 1))):
-        file = tmp_path / f"typed{number}.py"
-        file.write_text(text)
-        command = [sys.executable, "-m", "mypy", "--strict", str(file)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == status, done.stdout
 
 
 @pytest.mark.integration
@@ -186,18 +151,3 @@ def test_no_circle_of_rooms(package):
 
 def room(module):
     return ".".join(module.split(".")[:2])
-
-
-def test_a_circle_is_found(tmp_path):
-    (tmp_path / "p" / "inner").mkdir(parents=True)
-    for path, text in {
-        "__init__": "from . import a",
-        "a": "def f():\n    from .inner.b import x",
-        "inner/__init__": "from .b import x",
-        "inner/b": "import p.c",
-        "c": "from . import a",
-        "d": "from p import c\nif TYPE_CHECKING:\n    from . import e",
-        "e": "from . import d",
-    }.items():
-        (tmp_path / "p" / f"{path}.py").write_text(text)
-    assert circles(graph(tmp_path / "p")) == [["p.a", "p.c", "p.inner.b"]]

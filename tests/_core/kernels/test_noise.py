@@ -98,16 +98,6 @@ def test_vectors(backend):
             assert same_bits(y, torch.tensor([value], dtype=torch.float64))
 
 
-@each_compiled
-@each_law
-def test_a_run_across_carries_of_the_counter(backend, law):
-    for base in (2**34 - 700, 2**64 - 700, 2**63 - 5):
-        arguments = (KEY.tensor(), law, 0.0, 1.0, as_int64(base), [1])
-        x = torch.zeros(1500, dtype=torch.float64)
-        with backends.use(backend):
-            assert same_bits(operator(x, *arguments), reference.noise_affine(x, *arguments))
-
-
 def differences(seed, calls, n_threads):
     """How many results differ from the reference, for each backend; and what was compared."""
     compiled = backends.available()[1:]
@@ -132,13 +122,6 @@ def test_equals_the_reference_in_random_calls(seed):
     different, elements = differences(seed, 250, seed + 1)
     assert set(different.values()) <= {0}, different
     assert elements > 4 * 10**4
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 120))
-def test_equals_the_reference_in_100_000_random_calls(seed):
-    different, _ = differences(seed, 5000, seed % 2 + 1)
-    assert set(different.values()) <= {0}, different
 
 
 LONG = {
