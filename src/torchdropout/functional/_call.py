@@ -52,12 +52,7 @@ def check_call(
     nested_ok: bool = False,
     name: str = "input",
 ) -> torch.Tensor:
-    """Check the arguments that all variants share, except those of the layout.
-
-    Raises:
-        ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: Arguments exclude one another.
-    """
+    """Check the arguments that all variants share, except those of the layout."""
     x = check_input(input, name, complex_ok=complex_ok, training=training)
     if not nested_ok and x.is_nested:
         refuse_nested(name, x)
@@ -97,10 +92,6 @@ def apply(
         indices: Base and strides, already checked, if they are not those of the elements of x.
         complex_ok: False for a map that is undefined for complex numbers.
         nested_ok: True for a map that is defined for nested tensors.
-
-    Raises:
-        ArgumentTypeError: As `check_call` and `mask_map`.
-        ArgumentValueError: As `check_call` and `mask_map`.
     """
     x = check_call(input, training, key, generator, complex_ok, nested_ok)
     check_bool("inplace", inplace)

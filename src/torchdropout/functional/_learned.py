@@ -43,12 +43,7 @@ class NoiseIndices(NamedTuple):
 
     @classmethod
     def of(cls, shape: Sequence[int], broadcast_dims: Any, layout: Any) -> NoiseIndices:
-        """Check the arguments of a call, and lay out its noise.
-
-        Raises:
-            ArgumentTypeError: As in `mask_map`.
-            ArgumentValueError: As in `mask_map`.
-        """
+        """Check the arguments of a call, and lay out its noise."""
         base, found = mask_map(shape, (), broadcast_dims, layout)
         strides = row_major(shape) if found is None else found
         sizes = sizes_drawn(shape, strides)
@@ -68,12 +63,7 @@ class NoiseIndices(NamedTuple):
 
 
 def check_parameter(name: str, what: str, parameter: Any, x: torch.Tensor) -> torch.Tensor:
-    """Check a learned parameter: of one element, or of a shape that broadcasts to that of x.
-
-    Raises:
-        ArgumentTypeError: It is not a floating-point tensor, or not a dense one.
-        ArgumentValueError: It does not broadcast to the shape of x, or lies on another device.
-    """
+    """Check a learned parameter: of one element, or of a shape that broadcasts to that of x."""
     if not isinstance(parameter, torch.Tensor) or parameter.dtype not in REAL:
         wrong_type(name, f"a floating-point tensor, {what}", parameter)
     if parameter.is_nested:

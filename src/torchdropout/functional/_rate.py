@@ -77,12 +77,7 @@ class RatePair(NamedTuple):
 
 
 def check_probability(p: Any) -> Probability:
-    """A drop probability as a float in [0, 1], or a `Rate` as it is.
-
-    Raises:
-        ArgumentTypeError: It is not a real number.
-        ArgumentValueError: It is NaN or outside [0, 1].
-    """
+    """A drop probability as a float in [0, 1], or a `Rate` as it is."""
     return p if isinstance(p, Rate) else check_p(p)
 
 

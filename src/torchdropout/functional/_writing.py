@@ -12,13 +12,7 @@ from ..errors import ArgumentValueError
 
 
 def check_out(out: Any, x: torch.Tensor, inplace: bool) -> None:
-    """Accept a tensor that the output can be written into.
-
-    Raises:
-        ArgumentTypeError: It is not a tensor, or its dtype is not that of x.
-        ArgumentValueError: It has another shape or device, would need a gradient, overlaps itself
-            or a part of x, or inplace is True as well.
-    """
+    """Accept a tensor that the output can be written into."""
     if not isinstance(out, torch.Tensor):
         wrong_type("out", "a tensor", out)
     if inplace:

@@ -222,11 +222,7 @@ class _Sizes(NamedTuple):
 
 
 def check_scale(scale: Any) -> None:
-    """Check the factor of the scores.
-
-    Raises:
-        ArgumentTypeError: It is neither None nor a number.
-    """
+    """Check the factor of the scores."""
     if scale is None or isinstance(scale, (torch.SymFloat, torch.SymInt)):
         return
     if isinstance(scale, bool) or not isinstance(scale, (int, float)):

@@ -77,12 +77,7 @@ def drop_path(
 
 
 def check_mode(mode: Any) -> Mode:
-    """Check what shares a draw: a sample, or the batch.
-
-    Raises:
-        ArgumentTypeError: It is not a string.
-        ArgumentValueError: It is an unknown word.
-    """
+    """Check what shares a draw: a sample, or the batch."""
     if not isinstance(mode, str):
         wrong_type("mode", "'row' or 'batch'", mode)
     if mode not in ("row", "batch"):

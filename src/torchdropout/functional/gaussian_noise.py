@@ -70,12 +70,7 @@ def gaussian_noise(
 
 
 def check_sigma(sigma: Any) -> float:
-    """Check a standard deviation.
-
-    Raises:
-        ArgumentTypeError: It is not a real number.
-        ArgumentValueError: It is NaN, infinite or negative.
-    """
+    """Check a standard deviation."""
     return check_size("sigma", sigma, math.inf, "the standard deviation of the noise")
 
 

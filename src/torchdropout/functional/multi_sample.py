@@ -84,22 +84,12 @@ def multi_sample_dropout(
 
 
 def check_samples(samples: Any) -> int:
-    """Check the number of masks.
-
-    Raises:
-        ArgumentTypeError: It is not an integer.
-        ArgumentValueError: It is below 1, or 2**63 or more.
-    """
+    """Check the number of masks."""
     return check_count("samples", samples)
 
 
 def check_reduce(reduce: Any) -> str:
-    """Check how the outputs of the samples are reduced.
-
-    Raises:
-        ArgumentTypeError: It is not a string.
-        ArgumentValueError: It is an unknown word.
-    """
+    """Check how the outputs of the samples are reduced."""
     if not isinstance(reduce, str):
         wrong_type("reduce", "'mean' or 'none'", reduce)
     if reduce not in ("mean", "none"):

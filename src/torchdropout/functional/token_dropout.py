@@ -153,12 +153,7 @@ def token_dropout(
 
 
 def check_prefix(num_prefix_tokens: Any) -> int:
-    """Check how many tokens are always kept.
-
-    Raises:
-        ArgumentTypeError: It is not an integer.
-        ArgumentValueError: It is negative.
-    """
+    """Check how many tokens are always kept."""
     if not is_integer(num_prefix_tokens):
         wrong_type("num_prefix_tokens", "an integer of 0 or more", num_prefix_tokens)
     if num_prefix_tokens < 0:

@@ -71,12 +71,7 @@ def uniform_dropout(
 
 
 def check_beta(beta: Any) -> float:
-    """Check half the width of the noise.
-
-    Raises:
-        ArgumentTypeError: It is not a real number.
-        ArgumentValueError: It is NaN or outside [0, 1).
-    """
+    """Check half the width of the noise."""
     return check_size("beta", beta, 1.0, "half the width of the noise")
 
 

@@ -114,12 +114,7 @@ def expectation(new: torch.Tensor, old: torch.Tensor, p: Probability) -> torch.T
 
 
 def check_states(new: Any, old: Any, p: Any) -> Probability:
-    """Check a state, its old value, and return the checked probability of keeping it.
-
-    Raises:
-        ArgumentTypeError: One has a type that is not accepted, or old and new differ in dtype.
-        ArgumentValueError: p is outside [0, 1], or old and new differ in shape or device.
-    """
+    """Check a state, its old value, and return the checked probability of keeping it."""
     for name, state in (("new", new), ("old", old)):
         check_input(state, name)
         if state.is_nested:

@@ -336,12 +336,7 @@ def _as_hx(states: States) -> Any:
 
 
 def check_mode(mode: Any) -> Mode:
-    """Check what recurrent dropout drops: the state, or its update.
-
-    Raises:
-        ArgumentTypeError: It is not a string.
-        ArgumentValueError: It is an unknown word.
-    """
+    """Check what recurrent dropout drops: the state, or its update."""
     if not isinstance(mode, str):
         wrong_type("recurrent_mode", "'state' or 'update'", mode)
     if mode not in ("state", "update"):

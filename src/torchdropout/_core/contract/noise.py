@@ -42,10 +42,6 @@ def word(seed: int, stream: int, domain: int, index: int) -> int:
         domain: In [0, 16).
         index: In [0, 2**64).
 
-    Raises:
-        ArgumentTypeError: An argument is not an integer.
-        ArgumentValueError: An argument is out of range.
-
     Example:
         >>> hex(word(0, 0, Law.UNIFORM, 0))
         '0x587be05d'

@@ -86,14 +86,7 @@ def _is_run(x: torch.Tensor, strides: Sequence[int]) -> bool:
 
 
 def _select(dtype: torch.dtype, scale: float, shift: float, drop_value: float) -> Write:
-    """`write(out, x, keep)`, which selects between values of x, scaled and shifted, and another.
-
-    Args:
-        dtype: That of `out`, which may be complex, viewed as reals.
-        scale: As in `masked_affine`, like the others.
-        shift: As there.
-        drop_value: As there.
-    """
+    """`write(out, x, keep)`, which selects between values of x, scaled and shifted, and another."""
     dtype = dtype.to_real()
     compute = compute_dtype(dtype)
     as_bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]

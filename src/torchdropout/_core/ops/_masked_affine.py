@@ -184,10 +184,6 @@ def masked_by_rates(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """A drop probability for each element; see `kernels.reference.masked_by_rates`.
-
-    Raises:
-        ArgumentValueError: They are not `checked` yet, and one is NaN or outside [0, 1].
-    """
+    """A drop probability for each element; see `kernels.reference.masked_by_rates`."""
     y: torch.Tensor = _masked_by_rates(x, key, rates, scaled, checked, base, strides)
     return y
