@@ -60,51 +60,20 @@ print("ok")
 
 
 # Either takes half a second or more to import, as some functions of torch do on their first call.
-FIRST_CALLS = """
-import sys, torch
-from torch import nn
-import torchdropout as td
-from torchdropout import functional as F
-x = torch.ones(2, 8, 4, requires_grad=True)
-maps = torch.ones(2, 3, 6, 6, requires_grad=True)
-weight = torch.ones(4, 4, requires_grad=True)
-modules = [
-    td.nn.LSTM(4, 4, 2, dropout=0.5), td.nn.MultiheadAttention(4, 2, dropout=0.5),
-    td.nn.WeightDrop(nn.Linear(4, 4), p=0.5, names=["weight"]),
-    td.nn.LayerDrop(nn.Linear(4, 4), 0.5),
-]
-calls = {
-    **{name: lambda f=getattr(F, name): f(x, 0.5) for name in (
-        "alpha_dropout", "column_dropout", "dropout", "dropout1d", "gaussian_dropout",
-        "gaussian_noise", "locked_dropout", "token_dropout", "uniform_dropout",
-    )},
-    **{name: lambda f=getattr(F, name): f(maps, 0.5) for name in (
-        "dropout2d", "feature_alpha_dropout", "feature_gaussian_dropout",
-    )},
-    "a key": lambda: F.dropout(x, 0.5, key=td.Key(1, 2)),
-    "keep_mask": lambda: td.keep_mask((3, 4), 0.5),
-    "out": lambda: F.dropout(x.detach(), 0.5, out=torch.empty(2, 8, 4)),
-    "add": lambda: F.dropout_add(x, x, 0.5),
-    "block": lambda: F.drop_block2d(maps, 0.2, 3),
-    "attention": lambda: F.scaled_dot_product_attention(maps, maps, maps, dropout_p=0.5),
-    "connect": lambda: F.drop_connect(weight, 0.5),
-    "path": lambda: F.drop_path(x, 0.5, True),
-    "embedding": lambda: F.embedding_dropout(torch.arange(4), weight, 0.5),
-    "n:m": lambda: F.n_m_dropout(x, 2, 4),
-    "samples": lambda: F.multi_sample_dropout(x, 0.5, 3),
-    "variational": lambda: F.variational_dropout(x, torch.ones(4, requires_grad=True)),
-    "concrete": lambda: F.concrete_dropout(x, torch.zeros((), requires_grad=True)),
-    "zoneout": lambda: F.zoneout(x, x, 0.5),
-    **{type(m).__name__: lambda m=m: m(*[x] * (3 if "Attention" in type(m).__name__ else 1))
-       for m in modules},
-}
-for name, call in calls.items():
-    y = call()
-    y = y[0] if isinstance(y, tuple) else y
+FIRST_CALLS = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from variants import FUNCTIONS, KEY, MODULES, first
+def asked(name, y):
     if y.requires_grad:
-        y.sum().backward(retain_graph=True)
-    loaded = {"sympy", "torch._dynamo"} & sys.modules.keys()
-    assert not loaded, f"{name} has imported {loaded}"
+        y.sum().backward()
+    loaded = {{"sympy", "torch._dynamo"}} & sys.modules.keys()
+    assert not loaded, f"{{name}} has imported {{loaded}}"
+for name, v in FUNCTIONS.items():
+    asked(name, v(*v.tensors(grad=True)))
+    asked(name, v(*v.tensors(), key=KEY))
+for name, m in MODULES.items():
+    asked(name, first(m.built()(*m.tensors())))
 print("ok")
 """
 

@@ -121,6 +121,19 @@ def test_gradient_of_a_model(budget, aggressive, kind):
 
 
 @pytest.mark.integration
+@pytest.mark.skipif(
+    not hasattr(torch.autograd.graph, "region_activation_memory_budget"), reason="of a later torch"
+)
+@pytest.mark.parametrize("budget", [0.0, 0.5])
+def test_gradient_under_a_budget_of_a_region(budget):
+    def function(x):
+        with torch.autograd.graph.region_activation_memory_budget(budget):
+            return deep(x)
+
+    assert_gradient(compiled(function))
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["token_dropout", "drop_block1d", "gaussian_dropout"])
 def test_gradient_of_other_operators(name):
     with config.patch(activation_memory_budget=0.0):
@@ -140,6 +153,32 @@ def test_gradient_of_the_family(name, budget, aggressive):
             torch._dynamo.reset()
             function, x = around(name)
             assert_gradient(compiled(in_region(kind, function)), x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("budget", "aggressive"), SETTINGS)
+def test_gradient_under_every_policy(budget, aggressive):
+    with config.patch(activation_memory_budget=budget, aggressive_recomputation=aggressive):
+        for kind in POLICIES:
+            torch._dynamo.reset()
+            assert_gradient(compiled(in_region(kind, deep)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [None, "reentrant", "not reentrant", "PREFER_SAVE"])
+@pytest.mark.parametrize(("budget", "aggressive"), SETTINGS)
+def test_gradient_by_inductor(budget, aggressive, kind):
+    with config.patch(activation_memory_budget=budget, aggressive_recomputation=aggressive):
+        assert_gradient(compiled(in_region(kind, deep), "inductor"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(("budget", "aggressive"), [(0.0, False), (0.5, False), (1.0, True)])
+def test_gradient_of_the_family_by_inductor(name, budget, aggressive):
+    with config.patch(activation_memory_budget=budget, aggressive_recomputation=aggressive):
+        function, x = around(name)
+        assert_gradient(compiled(function, "inductor"), x)
 
 
 @pytest.mark.integration
@@ -208,3 +247,9 @@ def test_a_body_that_the_backward_runs_again_needs_a_key(function, budget):
             compiled(functools.partial(total, function, None))(numbers(4, 6, 12))
         torch._dynamo.reset()
         assert_gradient(compiled(functools.partial(total, function, KEY)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", [steps, nested])
+def test_a_body_that_the_backward_does_not_run_again(function):
+    assert_gradient(compiled(functools.partial(total, function, None)))

@@ -333,10 +333,6 @@ Q, K, V = (t.detach() for t in QKV)
             "`key` to be of a number of heads that divides query's 6",
         ),
         ({"enable_gqa": True, "key": K[0, 0]}, ArgumentValueError, "`key` to be of 3 dimensions"),
-        (
-            ArgumentTypeError,
-            "bool, torch.float64 or float32",
-        ),
         ({"attn_mask": bools(4, 7)}, ArgumentValueError, r"the scores', \(2, 6, 5, 7\), got"),
         ({"attn_mask": bools(1, 2, 6, 5, 7)}, ArgumentValueError, "broadcasts to the scores'"),
         (

@@ -10,7 +10,6 @@ from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout._core import ops
 from torchdropout._core.contract.noise import DOMAIN_ORDER, word
-from torchdropout._core.kernels import counted
 from torchdropout.errors import ArgumentValueError
 
 KEY = Key(2**63 + 5, 2**59 + 6)
@@ -79,35 +78,6 @@ def test_columns_are_the_definition(p, mode, dim):
     assert torch.equal(y, torch.where(keep, x * (size / kept), 0.0))
     unscaled = F.column_dropout(x, p, dim=dim, mode=mode, scale_by_keep=False, key=KEY)
     assert torch.equal(unscaled, torch.where(keep, x, 0.0))
-
-
-# A call of each kind at one p: its function of x, the scale of what is kept, whose x it takes.
-CALLS = {
-    "n-of-m": (lambda x, **given: F.n_m_dropout(x, 3, 4, **{"key": KEY, **given}), 4 / 3),
-    "n-of-m-first": (
-        lambda x, **given: F.n_m_dropout(x, 3, 4, dim=0, **{"key": KEY, **given}),
-        4 / 3,
-    ),
-    "columns": (lambda x, **given: F.column_dropout(x, 0.4, **{"key": KEY, **given}), 12 / 7),
-    "columns-row": (
-        lambda x, **given: F.column_dropout(x, 0.4, mode="row", **{"key": KEY, **given}),
-        12 / 7,
-    ),
-}
-
-
-def image():
-    torch.manual_seed(0)
-    return torch.randn(4, 3, 5, 12)
-
-
-@pytest.mark.parametrize("chunk", [1, 7, 64, 2**18])
-def test_chunks_do_not_matter(chunk, monkeypatch):
-    """The mask of a large tensor is made in parts, of whole groups."""
-    expected = [drop(image()) for drop, _ in CALLS.values()]
-    monkeypatch.setattr(counted, "most", lambda device: chunk)
-    for (drop, _), y in zip(CALLS.values(), expected, strict=True):
-        assert torch.equal(drop(image()), y)
 
 
 @pytest.mark.parametrize("scale_by_keep", [True, False])

@@ -213,7 +213,6 @@ Q, K = torch.ones(LENGTH, BATCH, 8), torch.ones(7, BATCH, 8)
         ((Q, K, K), {"is_causal": True}, "`attn_mask` with `is_causal`"),
         ((Q[..., :7], K, K), {}, "`query` to be of 8 features in its last dimension, got query="),
         ((Q, K, K.double()), {}, "`value` to be of the dtype of the weights, torch.float32"),
-        ("`key_padding_mask` to be on query's device, cpu, and not on meta",),
     ],
 )
 def test_refusals_draw_nothing(args, given, words):

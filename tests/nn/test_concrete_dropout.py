@@ -194,10 +194,6 @@ LINEAR = torch.nn.Linear(2, 2)
             r"`init_min` to be at most `init_max`, got init_min=0.3 \(float\) and got init_max=0.2",
         ),
         (
-            ArgumentValueError,
-            "`dropout_regularizer` to be 0 or more and finite, .* got dropout_regularizer=inf",
-        ),
-        (
             {"layer": torch.nn.Embedding(3, 2)},
             ArgumentValueError,
             r"Expected `input_dim`, .*, got layer=Embedding\(3, 2\) \(Embedding\)",

@@ -130,10 +130,6 @@ def test_kl_and_sparsity_of_a_model():
             "`input` to be a tensor with a dimension 5, that of the features",
         ),
         (
-            ArgumentValueError,
-            "`input` to be a tensor with a dimension -3",
-        ),
-        (
             lambda: td.nn.VariationalLinear(2, 2, threshold=math.nan),
             ArgumentValueError,
             r"`threshold` to be a number, above which log alpha prunes, got threshold=nan",

@@ -115,14 +115,6 @@ class TestLayers:
         assert torch.equal(first(module(x)), first(plain(x)))
 
 
-def test_rows_dropped_whole():
-    module, plain, _ = built("linear", 0.5, broadcast_dims=(1,))
-    weight = F.drop_connect(plain.weight, 0.5, key=drawn(), broadcast_dims=(1,))
-    y = seeded(module, torch.eye(5)) - plain.bias
-    torch.testing.assert_close(y.T, weight)
-    assert repr(module).startswith("WeightDrop(\n  p=0.5, names=('weight',), broadcast_dims=(1,)\n")
-
-
 class Reader(torch.nn.Module):
     """Reads its weight a given number of times, in every way."""
 
@@ -269,19 +261,6 @@ def test_over_another_parametrization():
     assert torch.equal(linear.weight, weight)
 
 
-def test_one_around_another():
-    lstm = torch.nn.LSTM(5, 6)
-    inner = td.nn.WeightDrop(lstm, 0.4)
-    outer = td.nn.WeightDrop(inner, 0.4, "module.weight_ih_l0")
-    y, _ = outer(torch.randn(4, 3, 5))
-    y.sum().backward()
-    for name in ("weight_hh_l0", "weight_ih_l0"):
-        assert (lstm.parametrizations[name].original.grad == 0).any()
-    outer.remove()
-    assert inner.remove() is lstm
-    assert type(lstm) is torch.nn.LSTM
-
-
 @pytest.mark.parametrize("style", ["plain", "fastai", "awd", "both"])
 def test_other_peoples_checkpoints(style):
     torch.manual_seed(0)
@@ -312,13 +291,6 @@ class TestCheckpointing:
         module, *_ = built("linear")
         again = self.gradients(module, lambda x: checkpoint(module, x, use_reentrant=use_reentrant))
         assert all(map(torch.equal, again, self.gradients(module, module)))
-
-    def test_a_weight_that_no_call_has_read_may_be_read_in_a_backward(self):
-        module, read = td.nn.WeightDrop(torch.nn.Linear(5, 6), 0.5, "weight"), []
-        y = self.x * 2
-        y.register_hook(lambda gradient: read.append(module.module.weight))
-        y.sum().backward()
-        assert torch.equal(read[0], module.module.parametrizations.weight.original)
 
     def test_of_a_part_of_the_module_is_refused(self):
         class Inside(torch.nn.Linear):

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from .._core import _torch, ops
-from .._core._validate import REAL, broadcasts, check_dense, refuse_nested, wrong_type, wrong_value
+from .._core._validate import (
+    REAL,
+    broadcasts,
+    check_dense,
+    check_device,
+    refuse_nested,
+    wrong_type,
+    wrong_value,
+)
 from .._core.contract.keep import compute_dtype
 from .._core.contract.layout import row_major, sizes_drawn
 from .._core.contract.noise import Law
@@ -69,10 +77,7 @@ def check_parameter(name: str, what: str, parameter: Any, x: torch.Tensor) -> to
     if parameter.is_nested:
         refuse_nested(name, parameter)
     check_dense(name, parameter)
-    if parameter.device != x.device:
-        wrong_value(
-            name, f"on the input's device, {x.device}, and not on {parameter.device}", parameter
-        )
+    check_device(name, parameter, x.device)
     if parameter.numel() == 1:
         return parameter.reshape(())
     if not broadcasts(parameter.shape, x.shape):

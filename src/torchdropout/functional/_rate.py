@@ -44,7 +44,6 @@ class Rate(NamedTuple):
 
 # A drop probability, and how strong noise is: a float, or a compiled module's stand-in.
 Probability: TypeAlias = float | Rate
-Strength: TypeAlias = float | Rate
 Probabilities: TypeAlias = Probability | torch.Tensor  # one for all elements, or one for each
 
 

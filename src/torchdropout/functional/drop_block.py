@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 
@@ -13,6 +13,7 @@ from .._core._validate import (
     check_bool,
     check_dims,
     check_number,
+    check_word,
     is_integer,
     plain,
     wrong_type,
@@ -28,7 +29,6 @@ from ._rate import Probability
 from .feature_dropout import refuse_rank
 
 Scale = Literal["expectation", "count"]
-SCALES = ("expectation", "count")
 
 
 def check_block_size(block_size: Any) -> int:
@@ -50,11 +50,7 @@ def check_eps(eps: Any) -> float:
 
 def check_scale(scale: Any) -> Scale:
     """Check how kept places are scaled."""
-    if not isinstance(scale, str):
-        wrong_type("scale", "'expectation' or 'count'", scale)
-    if scale not in SCALES:
-        wrong_value("scale", "'expectation' or 'count'", scale)
-    return cast("Scale", scale)
+    return check_word("scale", scale, "expectation", "count")  # type: ignore[no-any-return]
 
 
 @overridable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, overload
+from typing import Any
 
 import torch
 
@@ -17,38 +17,6 @@ from ._key import drawn
 from ._override import overridable
 from ._rate import Probability, check_probability, drops
 from ._shards import by_parts
-
-
-@overload
-def token_dropout(
-    input: torch.Tensor,
-    p: Probability = 0.5,
-    training: bool = True,
-    *,
-    num_prefix_tokens: int = 0,
-    ordered: bool = False,
-    return_indices: Literal[False] = False,
-    key: Key | None = None,
-    generator: torch.Generator | None = None,
-    broadcast_dims: Sequence[int] = (),
-    layout: MaskLayout | None = None,
-) -> torch.Tensor: ...
-
-
-@overload
-def token_dropout(
-    input: torch.Tensor,
-    p: Probability = 0.5,
-    training: bool = True,
-    *,
-    num_prefix_tokens: int = 0,
-    ordered: bool = False,
-    return_indices: bool,
-    key: Key | None = None,
-    generator: torch.Generator | None = None,
-    broadcast_dims: Sequence[int] = (),
-    layout: MaskLayout | None = None,
-) -> Any: ...
 
 
 @overridable

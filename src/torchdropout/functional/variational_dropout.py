@@ -13,6 +13,7 @@ from .._core._validate import (
     check_bool,
     check_count,
     check_dense,
+    check_device,
     check_input,
     check_number,
     is_integer,
@@ -324,9 +325,7 @@ def check_layer_call(
         if tensor.is_nested:
             refuse_nested(name, tensor)
         check_dense(name, tensor)
-        if tensor.device != x.device:
-            expected = f"on the input's device, {x.device}, and not on {tensor.device}"
-            wrong_value(name, expected, tensor)
+        check_device(name, tensor, x.device)
     if log_sigma2.shape != weight.shape:
         wrong_value("log_sigma2", f"of the weight's shape, {tuple(weight.shape)}", log_sigma2)
     if log_sigma2.dtype != weight.dtype and autocast_dtype(x) is None:

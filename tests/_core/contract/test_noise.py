@@ -1,6 +1,5 @@
 """Words and numbers of noise: section 7 of the contract."""
 
-import itertools
 import math
 import struct
 
@@ -12,6 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from noise_oracle import words_from_zero
+from torchdropout import Key
 from torchdropout._core.contract.noise import (
     _CENTRAL,
     Law,
@@ -21,14 +22,10 @@ from torchdropout._core.contract.noise import (
     noise,
     noise_of_words,
     word,
-    words_at,
-    words_range,
 )
-from torchdropout._core.contract.seed import as_int64
 from vectors import NOISE
 
 SEED, STREAM = 0x0123456789ABCDEF, 0xFEDCBA987654321
-KEYS = torch.tensor([[SEED, STREAM]])
 
 each_law = pytest.mark.parametrize("law", Law, ids=lambda law: law.name)
 
@@ -62,17 +59,6 @@ def test_vectors():
         assert bits(noise(seed, stream, Law(law), index)) == bits(value)
 
 
-def test_vectors_of_tensors():
-    """Those of a law and key in one call; `test_ranges_and_indices_are_words` has ranges."""
-    for (law, seed, stream), group in itertools.groupby(NOISE, lambda row: row[:3]):
-        rows = [*group]
-        keys = torch.tensor([[as_int64(seed), stream]])
-        found = words_at(keys, law, torch.tensor([as_int64(row[3]) for row in rows]))
-        assert found.tolist() == [[row[4] for row in rows]]
-        numbers = noise_of_words(found, Law(law)).flatten().tolist()
-        assert [*map(bits, numbers)] == [bits(row[5]) for row in rows]
-
-
 @each_law
 def test_tensors_equal_the_definition(law, monkeypatch):
     """On every edge and on random words: those are put where the definition looks for them."""
@@ -81,15 +67,6 @@ def test_tensors_equal_the_definition(law, monkeypatch):
     for w, value in zip(some.tolist(), by_tensors.tolist(), strict=True):
         monkeypatch.setattr("torchdropout._core.contract.noise.word", lambda *_, w=w: w)
         assert bits(noise(0, 0, law, 0)) == bits(value)
-
-
-@each_law
-@pytest.mark.parametrize("base", [0, 1, 2, 3, 2**34 - 5, 2**62 - 6, 2**64 - 7])
-def test_ranges_and_indices_are_words(law, base):
-    index = [(base + i) % 2**64 for i in range(13)]
-    expected = [word(SEED, STREAM, law, i) for i in index]
-    assert words_range(KEYS, law, as_int64(base), 13).tolist() == [expected]
-    assert words_at(KEYS, law, torch.tensor([as_int64(i) for i in index])).tolist() == [expected]
 
 
 @given(st.floats(2.0**-33, 2.0**33, width=32))
@@ -166,7 +143,7 @@ def test_distribution(law):
     """
     n = 2**18
     critical = math.sqrt(math.log(2 / 1e-6) / 2 / n)
-    value = noise_of_words(words_range(KEYS, law, 0, n)[0], law).sort().values.numpy()
+    value = noise_of_words(words_from_zero(Key(SEED, STREAM), law, n), law).sort().values.numpy()
 
     def distance(sample):
         at = DISTRIBUTION[law].cdf(sample)

@@ -184,6 +184,13 @@ def test_equals_the_reference_in_random_calls(seed):
     assert direct > 80
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_equals_the_reference_in_100_000_random_calls(seed):
+    different, _, _ = differences(seed, 5000, seed % 2 + 1)
+    assert different == dict.fromkeys(COMPILED, 0)
+
+
 # --- indices and thresholds ----------------------------------------------------------------------
 
 
