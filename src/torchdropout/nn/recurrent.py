@@ -250,7 +250,7 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
 
     def _check_types(self, x: torch.Tensor, states: States) -> None:
         """Check what torch would refuse only in the first step, after a key has been drawn."""
-        weight = self.weight_ih_l0
+        weight = cast("torch.Tensor", self.weight_ih_l0)
         for name, t in (("input", x), *(("hx", state) for state in states)):
             if t.dtype != weight.dtype:
                 wrong_type(name, f"of the dtype of the weights, {weight.dtype}", t)
