@@ -66,7 +66,6 @@ autodoc_preserve_defaults = True
 autodoc_type_aliases = {
     "Probability": "float",
     "Probabilities": "float | torch.Tensor",
-    "Strength": "float",
 }
 autodoc_inherit_docstrings = False
 

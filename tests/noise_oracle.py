@@ -14,9 +14,16 @@ import numpy as np
 import torch
 
 from torchdropout import Key, MaskLayout
+from torchdropout._core.contract.keep import words_tensor
 from torchdropout._core.contract.noise import Law, noise
 
 cached_noise = functools.lru_cache(maxsize=1 << 18)(noise)
+
+
+def words_from_zero(key: Key, domain: int, n: int) -> torch.Tensor:
+    """The words of the indices 0 to n - 1, four of each Philox call."""
+    four = words_tensor(key.tensor(), domain, torch.arange(-(-n // 4)))
+    return torch.stack(four, dim=-1).flatten()[:n]
 
 
 def numbers(law: Law, key: Key, shape: Sequence[int], layout: MaskLayout) -> torch.Tensor:

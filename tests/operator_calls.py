@@ -3,12 +3,11 @@
 Run as a program it names each call before it makes it, and after it what was wrong: a call that
 ends the interpreter is the last one that was named.
 
-    python tests/operator_calls.py [--quick | --pairs N] [OPERATOR ...]
+    python tests/operator_calls.py [--quick] [OPERATOR ...]
 
 Each argument in turn gets each value that its type may have: another device, size, dtype or layout,
 no memory, lazily negated or conjugated, a subclass, integers at the ends of their range, NaN.
-`--quick` tries a few of these values. `--pairs N` changes two arguments of each
-call instead, N times for each operator.
+`--quick` tries a few of these values.
 
 A call must raise a RuntimeError, TypeError or ValueError, or give a result: the same with compiled
 kernels and with the reference, whatever the memory held before. Fake tensors must give a result of
@@ -18,9 +17,7 @@ the same shape, dtype, strides and device, or refuse too.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
-import random
 import re
 import sys
 import warnings
@@ -223,29 +220,22 @@ def changes(schema, args):
             yield place, f"{argument.name} {what}", change
 
 
-def calls(name, operator, pairs=0):
+def calls(name, operator):
     """Descriptions and arguments of calls; arguments that cannot be made are left out."""
     schema = operator._schema
-    found = [*changes(schema, VALID[name]())]
-    chosen = [(c,) for c in found]
-    if pairs:
-        chance = random.Random(name)
-        both = [c for c in itertools.combinations(found, 2) if c[0][0] != c[1][0]]
-        chosen = chance.sample(both, min(pairs, len(both)))
     yield "as it is", VALID[name]
-    for some in chosen:
+    for place, what, change in changes(schema, VALID[name]()):
 
-        def make(some=some):
+        def make(place=place, change=change):
             args = [*VALID[name]()]
-            for place, _, change in some:
-                args[place] = change(args[place])
+            args[place] = change(args[place])
             return tuple(args)
 
         try:
             make()
         except (*ALLOWED, IndexError, OverflowError):
             continue
-        yield ", ".join(what for _, what, _ in some), make
+        yield what, make
 
 
 # --- What a call does -----------------------------------------------------------------------------
@@ -373,14 +363,14 @@ QUICK = re.compile(
 )
 
 
-def main(names, pairs, quick):
+def main(names, quick):
     warnings.simplefilter("ignore")
     logging.disable()  # torch's fake tensors report each error
     torch.set_num_threads(1)
     for name, operator in operators().items():
         if names and name not in names:
             continue
-        for what, make in calls(name, operator, pairs):
+        for what, make in calls(name, operator):
             if quick and not QUICK.search(what):
                 continue
             print(f"{name}: {what}", flush=True)
@@ -391,8 +381,5 @@ def main(names, pairs, quick):
 
 
 if __name__ == "__main__":
-    given, pairs = sys.argv[1:], 0
-    if given[:1] == ["--pairs"]:
-        pairs, given = int(given[1]), given[2:]
-    quick = "--quick" in given
-    main([name for name in given if name != "--quick"], pairs, quick)
+    given = sys.argv[1:]
+    main([name for name in given if name != "--quick"], "--quick" in given)

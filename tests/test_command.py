@@ -7,7 +7,6 @@ import click
 import pytest
 
 from torchdropout.reporting.command import (
-    completing,
     exit_zero_option,
     folder_of_settings,
     formats,
@@ -101,26 +100,6 @@ def test_options_of_all_commands(capsys, monkeypatch):
     assert shown["-q, --quiet"] == "QUIET"
     assert shown["-v, --verbose"] == "VERBOSE"
     assert any("--format [text|json]" in line and "[default: text]" in line for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("listed", "typed", "expected"),
-    [
-        (False, "", ["one", "Two"]),
-        (False, "t", ["Two"]),
-        (False, "ONE", ["one"]),
-        (False, "one,t", []),
-        (True, "t", ["Two"]),
-        (True, "one,T", ["one,Two"]),
-        (True, "a,b,", ["a,b,one", "a,b,Two"]),
-        (True, "x", []),
-    ],
-)
-def test_what_a_shell_completes(listed, typed, expected):
-    names = {"one": "the first", "Two": "the second"}
-    found = completing(names.items, listed=listed)(None, None, typed)
-    assert [item.value for item in found] == expected
-    assert [item.help for item in found] == [names[e.rpartition(",")[2]] for e in expected]
 
 
 TABLE = Table("torchdropout", {"to-say": ("true or false", exactly(bool))})

@@ -6,7 +6,6 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
-from torch import nn
 
 import torchdropout
 from torchdropout.verify import check_dropout
@@ -106,16 +105,6 @@ def test_teaching_version_does_what_the_original_does(p):
     assert model.dropout_prob == p
 
 
-def test_wrapper_is_torch_dropout():
-    x = torch.randn(32, 32)
-    model = models.JustDropoutModel(0.3)
-    torch.manual_seed(3)
-    y = model.train()(x)
-    torch.manual_seed(3)
-    assert torch.equal(y, nn.functional.dropout(x, 0.3))
-    assert repr(model.dropout) == "Dropout(p=0.3, inplace=False)"
-
-
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("level", "not_run"),
@@ -140,11 +129,3 @@ def test_teaching_version_gets_its_errors():
     assert set(messages) == {"dtype-kept", "p-one-zeros", "edge-gradients"}
     assert "float16 in, float32 out" in messages["dtype-kept"]
     assert "are NaN, expected 0" in messages["p-one-zeros"]
-
-
-@pytest.mark.parametrize("p", [-0.1, 1.5, float("nan"), "0.5", None])
-def test_simple_dropout_refuses_a_wrong_p(p):
-    with pytest.raises(
-        ValueError, match=rf"Expected `p` in \[0, 1\], got p={p!r} \({type(p).__name__}\)"
-    ):
-        models.SimpleDropout(p)

@@ -6,7 +6,6 @@ from torch._dynamo.utils import counters
 from torch._functorch import config as gradient_config
 from torch._inductor import config as inductor_config
 from torch._inductor.utils import fresh_cache, run_and_get_code
-from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
 from oracle import layouts_of, same_but_nans
@@ -143,37 +142,6 @@ class TestBits:
         assert_same_step(compiled(function), function, x)
 
     @pytest.mark.integration
-    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-    def test_of_a_residual_sum_which_is_rounded_once(self, fusing, dtype):
-        """With a bias, whose gradient is a sum, and so not compared."""
-        x, residual = (torch.randn(30, 24).to(dtype).requires_grad_() for _ in range(2))
-        bias = torch.randn(24).to(dtype)
-
-        def function(x, residual):
-            return F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
-
-        assert_same_step(compiled(function), function, x, residual)
-
-    @pytest.mark.integration
-    def test_of_a_p_that_is_an_argument(self, fusing):
-        x = torch.randn(40, dtype=torch.float64)
-        for dynamic in (None, True):
-            torch._dynamo.reset()
-            function = compiled(lambda x, p: F.dropout(x, p, key=KEY), dynamic=dynamic)
-            for p in (0.1, 0.2, 0.3, 1.0):
-                assert torch.equal(function(x, p), F.dropout(x, p, key=KEY))
-
-    @pytest.mark.integration
-    def test_of_dynamic_shapes_compiled_once(self, fusing):
-        def function(x):
-            return F.dropout(x * 3, 0.3) + F.dropout1d(x, 0.4)
-
-        in_one_program = compiled(function, dynamic=True)
-        for n in (3, 5, 8, 13):
-            assert_same_step(in_one_program, function, torch.randn(n, 17 - n, n).requires_grad_())
-        assert counters["stats"]["unique_graphs"] == 1
-
-    @pytest.mark.integration
     def test_of_modules_at_any_p(self, fusing):
         """p and scale are an input of the graph."""
         model = torch.nn.Sequential(
@@ -189,24 +157,6 @@ class TestBits:
                     module.p = p
                 assert_same_step(function, model, x)
             assert counters["stats"]["unique_graphs"] == 1
-
-    @pytest.mark.integration
-    def test_under_transforms(self, fusing):
-        """A mask for each sample is left to the opaque operator."""
-
-        def function(x):
-            each = torch.func.vmap(F.dropout, randomness="different")
-            one = torch.func.vmap(F.dropout, randomness="same")
-            slope = torch.func.grad(lambda x: (F.dropout(x) * x).sum())
-            curve = torch.func.grad(lambda x: (F.dropout(x, key=KEY) ** 3).sum())
-            return each(x), one(x), slope(x), torch.func.jvp(curve, (x,), (x,))[1]
-
-        x = torch.randn(3, 32)
-        torch.manual_seed(7)
-        got = compiled(function)(x)
-        torch.manual_seed(7)
-        for a, b in zip(got, function(x), strict=True):
-            torch.testing.assert_close(a, b, rtol=0, atol=0)
 
     @pytest.mark.integration
     def test_where_it_stays_opaque(self, fusing):
@@ -264,29 +214,6 @@ class TestFusion:
             function(torch.randn(4096).requires_grad_())
         sizes = [x.nbytes for x in kept if isinstance(x, torch.Tensor)]
         assert 16 <= sum(sizes) <= 16 + 32 + 4
-
-    @pytest.mark.integration
-    def test_a_checkpointed_region(self, fusing):
-        def region(x):
-            return checkpoint(
-                lambda x: F.dropout(F.dropout(x.sin(), 0.3).cos(), 0.4), x, use_reentrant=False
-            )
-
-        x = torch.randn(30, 7, dtype=torch.float64).requires_grad_()
-        for got, known in zip(step(compiled(region), x), step(region, x), strict=True):
-            torch.testing.assert_close(got, known)
-
-    @pytest.mark.integration
-    @pytest.mark.parametrize("budget", [0.0, 0.5])
-    def test_a_memory_budget(self, fusing, budget):
-        x = torch.randn(30, 7, dtype=torch.float64).requires_grad_()
-
-        def function(x):
-            return F.dropout(F.dropout(x.sin(), 0.3).cos(), 0.4).sin()
-
-        with gradient_config.patch(activation_memory_budget=budget):
-            for got, known in zip(step(compiled(function), x), step(function, x), strict=True):
-                torch.testing.assert_close(got, known)
 
 
 @pytest.mark.integration
@@ -371,28 +298,6 @@ class TestBitsInBytes:
                     assert sizes_drawn(shape, strides) == list(keep.shape[key.ndim - 1 :])
                     assert torch.equal(each[..., :count], flat.long())
                     assert not each[..., count:].any()
-
-    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
-    @pytest.mark.parametrize(
-        ("shape", "strides"),
-        [((6, 40), [40, 1]), ((5, 7), [1, 5]), ((3, 5, 2), [5, 1, 0]), ((), []), ((0, 3), [3, 1])],
-    )
-    def test_make_the_dropout_that_a_graph_sees(self, dtype, shape, strides):
-        """Called here without a graph."""
-        x = torch.randn(shape, dtype=torch.float64).to(dtype)
-        if x.ndim == 2:
-            x = x.t().contiguous().t()
-        if x.numel() > 8:
-            x[0, :3] = torch.tensor([torch.inf, torch.nan, -0.0]).view(3, *[1] * (x.ndim - 2))
-        numbers = 0.3, 1 / 0.7
-        expected = torch.ops.torchdropout.masked_affine(
-            x, KEY.tensor(), *numbers, 0.0, 0.0, 5, strides
-        )
-        of_tensor = torch.tensor([*numbers, 0.0, 0.0], dtype=torch.float64)
-        for constants in (numbers, (of_tensor,)):
-            y = _keep_bits.select(x, KEY.tensor(), constants, 5, strides)
-            assert same_but_nans(y, expected)
-            assert y.stride() == expected.stride()
 
     def test_a_third_number_of_a_key_is_added_to_the_base(self):
         operator, like, (seed, stream) = (

@@ -1,9 +1,7 @@
 """What importing loads, proven in a fresh process."""
 
-import importlib
 import inspect
 import pickle
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -62,66 +60,26 @@ print("ok")
 
 
 # Either takes half a second or more to import, as some functions of torch do on their first call.
-FIRST_CALLS = """
-import sys, torch
-from torch import nn
-import torchdropout as td
-from torchdropout import functional as F
-x = torch.ones(2, 8, 4, requires_grad=True)
-maps = torch.ones(2, 3, 6, 6, requires_grad=True)
-weight = torch.ones(4, 4, requires_grad=True)
-modules = [
-    td.nn.LSTM(4, 4, 2, dropout=0.5), td.nn.MultiheadAttention(4, 2, dropout=0.5),
-    td.nn.WeightDrop(nn.Linear(4, 4), p=0.5, names=["weight"]),
-    td.nn.LayerDrop(nn.Linear(4, 4), 0.5),
-]
-calls = {
-    **{name: lambda f=getattr(F, name): f(x, 0.5) for name in (
-        "alpha_dropout", "column_dropout", "dropout", "dropout1d", "gaussian_dropout",
-        "gaussian_noise", "locked_dropout", "token_dropout", "uniform_dropout",
-    )},
-    **{name: lambda f=getattr(F, name): f(maps, 0.5) for name in (
-        "dropout2d", "feature_alpha_dropout", "feature_gaussian_dropout",
-    )},
-    "a key": lambda: F.dropout(x, 0.5, key=td.Key(1, 2)),
-    "keep_mask": lambda: td.keep_mask((3, 4), 0.5),
-    "out": lambda: F.dropout(x.detach(), 0.5, out=torch.empty(2, 8, 4)),
-    "add": lambda: F.dropout_add(x, x, 0.5),
-    "block": lambda: F.drop_block2d(maps, 0.2, 3),
-    "attention": lambda: F.scaled_dot_product_attention(maps, maps, maps, dropout_p=0.5),
-    "connect": lambda: F.drop_connect(weight, 0.5),
-    "path": lambda: F.drop_path(x, 0.5, True),
-    "embedding": lambda: F.embedding_dropout(torch.arange(4), weight, 0.5),
-    "n:m": lambda: F.n_m_dropout(x, 2, 4),
-    "samples": lambda: F.multi_sample_dropout(x, 0.5, 3),
-    "variational": lambda: F.variational_dropout(x, torch.ones(4, requires_grad=True)),
-    "concrete": lambda: F.concrete_dropout(x, torch.zeros((), requires_grad=True)),
-    "zoneout": lambda: F.zoneout(x, x, 0.5),
-    **{type(m).__name__: lambda m=m: m(*[x] * (3 if "Attention" in type(m).__name__ else 1))
-       for m in modules},
-}
-for name, call in calls.items():
-    y = call()
-    y = y[0] if isinstance(y, tuple) else y
+FIRST_CALLS = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from variants import FUNCTIONS, KEY, MODULES, first
+def asked(name, y):
     if y.requires_grad:
-        y.sum().backward(retain_graph=True)
-    loaded = {"sympy", "torch._dynamo"} & sys.modules.keys()
-    assert not loaded, f"{name} has imported {loaded}"
+        y.sum().backward()
+    loaded = {{"sympy", "torch._dynamo"}} & sys.modules.keys()
+    assert not loaded, f"{{name}} has imported {{loaded}}"
+for name, v in FUNCTIONS.items():
+    asked(name, v(*v.tensors(grad=True)))
+    asked(name, v(*v.tensors(), key=KEY))
+for name, m in MODULES.items():
+    asked(name, first(m.built()(*m.tensors())))
 print("ok")
 """
 
 
 def test_no_first_call_imports_the_compiler(processes):
     assert processes.run(FIRST_CALLS) == (0, "ok\n")
-
-
-def test_public_names():
-    assert td.__version__
-    for name in ("Key", "MaskLayout", "keep_mask", "functional", "nn"):
-        assert hasattr(td, name)
-    # The modules, and not their functions, which would hide them.
-    assert td.convert is importlib.import_module("torchdropout.models.convert")
-    assert td.schedule.DropoutScheduler
 
 
 def test_a_module_is_called_as_what_it_is_there_for():
@@ -137,30 +95,6 @@ def test_a_module_is_called_as_what_it_is_there_for():
     for module in (td.convert, td.schedule):
         assert isinstance(module, types.ModuleType)
         assert repr(module).startswith(f"<module '{module.__name__}' from")
-
-
-TYPED = """
-import torch
-import torchdropout as td
-from torchdropout.models.convert import Conversion, convert
-from torchdropout.models.schedule import DropoutScheduler, Linear
-
-model = torch.nn.Sequential(td.nn.DropPath(drop_prob=0.1))
-conversion: Conversion = td.convert(model, dry_run=True)
-conversion = convert(model)
-scheduler: DropoutScheduler = td.schedule(model, Linear(3))
-"""
-
-
-@pytest.mark.slow
-def test_a_caller_of_the_modules_is_typed(tmp_path):
-    pytest.importorskip("mypy")
-    for number, (text, status) in enumerate(((TYPED, 0), (TYPED + "td.convert(3)\n", 1))):
-        file = tmp_path / f"typed{number}.py"
-        file.write_text(text)
-        command = [sys.executable, "-m", "mypy", "--strict", str(file)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == status, done.stdout
 
 
 @pytest.mark.integration
@@ -186,18 +120,3 @@ def test_no_circle_of_rooms(package):
 
 def room(module):
     return ".".join(module.split(".")[:2])
-
-
-def test_a_circle_is_found(tmp_path):
-    (tmp_path / "p" / "inner").mkdir(parents=True)
-    for path, text in {
-        "__init__": "from . import a",
-        "a": "def f():\n    from .inner.b import x",
-        "inner/__init__": "from .b import x",
-        "inner/b": "import p.c",
-        "c": "from . import a",
-        "d": "from p import c\nif TYPE_CHECKING:\n    from . import e",
-        "e": "from . import d",
-    }.items():
-        (tmp_path / "p" / f"{path}.py").write_text(text)
-    assert circles(graph(tmp_path / "p")) == [["p.a", "p.c", "p.inner.b"]]

@@ -1,7 +1,5 @@
 """Lines of text: wrapped, coloured, and free of control characters."""
 
-import re
-
 import pytest
 from rich.text import Text
 
@@ -10,9 +8,7 @@ from torchdropout.reporting.lines import (
     fill,
     filled,
     hanging,
-    joined,
     listing,
-    plural,
     wrapped,
 )
 
@@ -33,11 +29,6 @@ def plain(lines):
 )
 def test_text_on_one_line_without_control_characters(text, expected):
     assert clean(text) == expected
-
-
-def test_plurals():
-    counted = [plural(count, "error") for count in (0, 1, 2)]
-    assert counted == ["no errors", "1 error", "2 errors"]
 
 
 @pytest.mark.parametrize(
@@ -62,16 +53,6 @@ def test_plurals():
 )
 def test_parts_hang_below_one_another(parts, width, expected):
     assert plain(hanging(Text("head  "), [(part, "") for part in parts], width)) == expected
-
-
-def test_parts_keep_their_styles():
-    parts = [("one", "bold"), ("two", "red")]
-    for width, between in ((None, "   "), (10, "   "), (40, "   ")):
-        text = joined(hanging(Text("-"), parts, width), styled=True)
-        assert text == f"-\x1b[1mone\x1b[0m{between}\x1b[31mtwo\x1b[0m\n"
-    long = [("a" * 20, "bold"), ("b" * 20, "red")]
-    text = joined(hanging(Text("-"), long, 30), styled=True)
-    assert text == f"-\x1b[1m{'a' * 20}\x1b[0m\n \x1b[31m{'b' * 20}\x1b[0m\n"
 
 
 @pytest.mark.parametrize(
@@ -113,13 +94,3 @@ def test_paragraphs_are_filled_unless_they_are_indented(text, width, expected):
 def test_source_is_indented_and_not_wrapped():
     source = "\n  if x:\n  \tf(\x1b) \n\n  " + "a" * 200 + "\n"
     assert plain(listing(source)) == ["    if x:", "          f( )", "", f"    {'a' * 200}"]
-
-
-@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1", "COLUMNS": "20", "TERM": "dumb"}])
-def test_colours_do_not_depend_on_the_environment(monkeypatch, environment):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    lines = [Text("1 [b] :smile: 'x' " * 40 + " ", style="bold red"), Text()]
-    text = joined(lines, styled=True)
-    assert text.startswith("\x1b[1;31m1 [b] :smile: 'x'")
-    assert re.sub(r"\x1b\[[0-9;]*m", "", text) == joined(lines, styled=False)

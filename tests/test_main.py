@@ -49,34 +49,12 @@ def test_a_missing_package_is_named(raised, capsys, name, arguments, command):
     assert capsys.readouterr() == ("", f"{missing(command)}\n")
 
 
-def test_the_arguments_are_those_of_the_process(raised, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["torchdropout", "verify"])
-    raised(absent("click"))
-    assert program.main() == 2
-    assert capsys.readouterr().err == f"{missing('verify')}\n"
-    assert program.main([]) == 2
-    assert capsys.readouterr().err == f"{missing('')}\n"
-
-
 def test_info_needs_no_package(raised, capsys):
     raised(absent("click"))
     assert program.main(["info"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("torchdropout ")
     assert err == ""
-
-
-def test_info_that_cannot_be_written(raised, capsys, monkeypatch):
-    class Full:
-        def write(self, text):
-            raise OSError(28, "No space left on device")
-
-        def flush(self):
-            pass
-
-    raised(absent("click"))
-    monkeypatch.setattr(sys, "stdout", Full())
-    assert program.main(["info"]) == 2
 
 
 def test_a_package_that_lacks_another_is_broken(raised):

@@ -61,15 +61,6 @@ def test_it_stays_where_it_is_not_that_of_python(name, value, monkeypatch):
     assert sys.path == ["here", "there"]
 
 
-def test_an_older_python_has_no_safe_path(monkeypatch):
-    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "torchdropout"])
-    monkeypatch.setattr(sys, "argv", ["-m", "audit"])
-    monkeypatch.setattr(sys, "path", ["here", "there"])
-    monkeypatch.setattr(sys, "flags", types.SimpleNamespace(isolated=0))
-    _safe_path.leave_current_folder("torchdropout")
-    assert sys.path == ["there"]
-
-
 def test_both_files_are_the_same():
     one, other = (
         Path(p.__file__).with_name("_safe_path.py") for p in (torchdropout, torchdropout_audit)

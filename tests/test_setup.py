@@ -57,13 +57,3 @@ def test_a_command_that_fails(parts, capfd):
         parts["run_command"]([sys.executable, "-c", code])
     assert raised.value.said.endswith("x.cpp:1:2: error: no\nout\n")
     assert "x.cpp:1:2: error: no" in capfd.readouterr().out
-
-
-def test_a_command_that_is_not_there(parts):
-    with pytest.raises(parts["CompilerError"], match=r"^c\+\+ said: .*/nowhere/c\+\+"):
-        parts["run_command"](["/nowhere/c++", "-c", Path("module.cpp")])
-
-
-def test_a_command_that_works_says_its_warnings(parts, capfd):
-    parts["run_command"]([sys.executable, "-c", "print('warning: of something')"])
-    assert capfd.readouterr().out == "warning: of something\n"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import concurrent.futures
-import json
+import re
 import shutil
-import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -201,235 +202,50 @@ class TestWhatRuns:
 # --- processes -----------------------------------------------------------------------------------
 
 REPORT = """
-import json, warnings
+import warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     import torchdropout as td
-from torchdropout import backends
 import torch
 x = torch.arange(1000.0)
 y = td.functional.dropout(x, 0.3, key=td.Key(5, 2**40 + 1))
 numbers = (td.Key(5, 2**40 + 1).tensor(), 0.3, 1 / 0.7, 0.0, 0.0, 0, [1])
-z = torch.ops.torchdropout.masked_affine(x, *numbers)
-w = x.clone().requires_grad_()
-torch.manual_seed(3)
-td.functional.dropout(w, 0.3).sum().backward()
-print(json.dumps({
-    "current": backends.current(),
-    "available": backends.available(),
-    "why": backends.why(),
-    "warnings": [[w.category.__name__, str(w.message), w.filename] for w in caught],
-    "kept": [i for i in range(1000) if y[i] != 0],
-    "operator": bool(torch.equal(y, z)),
-    "gradient": w.grad.tolist(),
-    "file": td.__file__,
-}))
+assert torch.equal(y, torch.ops.torchdropout.masked_affine(x, *numbers))
+said = [[w.category.__name__, str(w.message)] for w in caught]
+print([td.backends.current(), td.backends.why(), said, y.tolist()])
 """
 
 
 def report(processes, path=None, **env):
     status, text = processes.run(REPORT, path, **env)
     assert status == 0, text
-    return json.loads(text.splitlines()[-1])
+    *found, values = ast.literal_eval(text.splitlines()[-1])
+    assert values == F.dropout(torch.arange(1000.0), 0.3, key=Key(5, 2**40 + 1)).tolist()
+    return found
 
 
-@pytest.fixture
-def copy(tmp_path):
-    """The package in a directory of its own, to be broken."""
-    target = tmp_path / "torchdropout"
-    shutil.copytree(PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__", "verify"))
-    return target
-
-
-def expected_kept():
-    y = F.dropout(torch.arange(1000.0), 0.3, key=Key(5, 2**40 + 1))
-    return [i for i in range(1000) if y[i] != 0]
-
-
-def expected_gradient():
-    x = torch.arange(1000.0).requires_grad_()
-    torch.manual_seed(3)
-    F.dropout(x, 0.3).sum().backward()
-    return x.grad.tolist()
-
-
-class TestEnvironment:
-    @pytest.mark.integration
-    @pytest.mark.parametrize("name", [*backends.available(), "auto"])
-    def test_it_is_honoured(self, processes, name):
-        seen = report(processes, TORCHDROPOUT_BACKEND=name)
-        if name == "auto":
-            assert seen["current"] == backends.available()[-1]
-            assert "TORCHDROPOUT_BACKEND" not in seen["why"]
-        else:
-            assert seen["current"] == name
-            assert seen["why"] == "requested by TORCHDROPOUT_BACKEND"
-        assert tuple(seen["available"]) == backends.available()
-        assert seen["operator"]
-        assert seen["kept"] == expected_kept()
-        assert seen["gradient"] == expected_gradient()
-        if COMPILED:
-            assert seen["warnings"] == []
-
-    @pytest.mark.parametrize("name", ["cuda", ""])
-    def test_an_unknown_name_fails_the_import(self, processes, name):
-        status, text = processes.run("import torchdropout", TORCHDROPOUT_BACKEND=name)
-        last = text.strip().splitlines()[-1]
-        assert status == 1
-        assert "BackendError: Expected TORCHDROPOUT_BACKEND to name one of 'auto', " in last
-        assert f"got {name!r}" in last
-
-    def test_a_name_that_the_processor_lacks_fails_the_import(self, processes):
-        """An extension that says so, in place of ours."""
-        code = f"""
-            import sys, types
-            known = {{"avx512": "the processor has no avx512bw"}}
-            sys.modules["torchdropout._C"] = types.SimpleNamespace(
-                version={torchdropout.__version__!r},
-                usable=lambda: ("scalar", "avx2"),
-                why_not=known.__getitem__,
-                select=lambda name: None,
-            )
-            import torchdropout
-        """
-        status, text = processes.run(code, TORCHDROPOUT_BACKEND="avx512")
-        assert status == 1
-        last = text.strip().splitlines()[-1]
-        assert "BackendError: Expected TORCHDROPOUT_BACKEND to name one of 'auto', " in last
-        assert "'scalar', 'avx2', got 'avx512', which cannot run on this machine: " in last
-        assert last.endswith(": the processor has no avx512bw.")
-
-
-def truncate(package, file):
-    # Within the headers: cut further behind, the system's loader dies of a bus error.
-    with file.open("r+b") as stream:
-        stream.truncate(200)
-
-
-def garbage(package, file):
-    file.write_bytes(b"no shared object" * 100)
-
-
-def other_processor(package, file):
-    """An ELF file whose header names another machine: that of 64-bit POWER."""
-    with file.open("r+b") as stream:
-        stream.seek(18)
-        stream.write((21).to_bytes(2, "little"))
-
-
-def empty(package, file):
-    file.write_bytes(b"")
-
-
-def other_version(package, file):
-    (package / "_version.py").write_text('__version__ = "999.0"\n')
-
-
-def missing(package, file):
-    file.unlink()
-    (package / "_no_extension.txt").unlink(missing_ok=True)
-
-
-def noted(package, file):
-    file.unlink()
-    (package / "_no_extension.txt").write_text("it could not be compiled: no compiler\n")
-
-
-def noted_at_length(package, file):
-    noted(package, file)
-    with (package / "_no_extension.txt").open("a") as stream:
-        stream.write("\ng++ -c module.cpp\nmodule.cpp:1:2: error: another\n")
-
-
-BROKEN = {
-    truncate: "its file cannot be loaded: ImportError",
-    garbage: "its file cannot be loaded: ImportError",
-    empty: "its file cannot be loaded: ImportError",
-    other_version: (
-        f"its file was built for version {torchdropout.__version__}, and this is version 999.0"
-    ),
-    missing: "it was not built",
-    noted: "it could not be compiled: no compiler",
-    noted_at_length: "it could not be compiled: no compiler (full output: /",
-}
-if sys.platform == "linux":
-    BROKEN[other_processor] = "its file cannot be loaded: ImportError"
-
-
-QUICK = truncate, other_version, noted_at_length
+@pytest.mark.integration
+@pytest.mark.parametrize("name", backends.available())
+def test_the_environment_is_honoured(processes, name):
+    current, why, said = report(processes, TORCHDROPOUT_BACKEND=name)
+    assert (current, why) == (name, "requested by TORCHDROPOUT_BACKEND")
+    assert said == [] or not COMPILED
 
 
 @needs_kernels
-class TestWithoutKernels:
-    @pytest.fixture
-    def broken(self, copy, request):
-        file = Path(cpu.extension.__file__)
-        request.param(copy, copy / file.name)
-        return copy.parent, BROKEN[request.param]
-
-    # Each is a process: a few of them quick, of each reason one.
-    each = pytest.mark.parametrize(
-        "broken",
-        [
-            f if f in QUICK else pytest.param(f, marks=pytest.mark.integration, id=f.__name__)
-            for f in BROKEN
-        ],
-        indirect=True,
-        ids=lambda f: f.__name__,
-    )
-
-    @each
-    def test_the_reference_runs_with_one_warning(self, processes, broken):
-        path, reason = broken
-        seen = report(processes, path)
-        assert seen["file"].startswith(str(path))
-        assert seen["current"] == "reference"
-        assert seen["available"] == ["reference"]
-        assert reason in seen["why"]
-        assert seen["operator"]
-        assert seen["kept"] == expected_kept()
-        assert seen["gradient"] == expected_gradient()
-        ((category, message, _file),) = seen["warnings"]
-        assert category == "RuntimeWarning"
-        assert reason in message
-        assert "TORCHDROPOUT_BACKEND=reference" in message
-
-    some = pytest.mark.parametrize(
-        "broken", [noted_at_length], indirect=True, ids=lambda f: f.__name__
-    )
-
-    @some
-    def test_asking_for_the_reference_is_silent(self, processes, broken):
-        path, _ = broken
-        seen = report(processes, path, TORCHDROPOUT_BACKEND="reference")
-        assert seen["warnings"] == []
-        assert seen["current"] == "reference"
-        assert seen["why"] == "requested by TORCHDROPOUT_BACKEND"
-        assert seen["kept"] == expected_kept()
-
-    @some
-    def test_asking_for_kernels_fails_with_the_reason(self, processes, broken):
-        path, reason = broken
-        status, text = processes.run("import torchdropout", path, TORCHDROPOUT_BACKEND="avx2")
-        assert status == 1
-        last = text.strip().splitlines()[-1]
-        assert "BackendError: Expected TORCHDROPOUT_BACKEND to name one of 'auto', " in last
-        assert "'avx2', which cannot run on this machine: there are no compiled kernels: " in last
-        assert reason in last
-
-    def test_left_out_on_purpose_is_no_reason_to_warn(self, processes, copy):
-        (copy / Path(cpu.extension.__file__).name).unlink()
-        note = "it was built with TORCHDROPOUT_NO_EXTENSION set"
-        (copy / "_no_extension.txt").write_text(note)
-        seen = report(processes, copy.parent)
-        assert seen["warnings"] == []
-        assert seen["why"] == f"there are no compiled kernels: {note}"
-
-    def test_the_copy_itself_is_sound(self, processes, copy):
-        seen = report(processes, copy.parent)
-        assert seen["file"].startswith(str(copy))
-        assert seen["current"] == COMPILED[-1]
-        assert seen["warnings"] == []
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "left", [0, 200]
+)  # more of it, and the system's loader dies of a bus error
+def test_a_file_that_cannot_be_loaded_is_said_once(processes, tmp_path, left):
+    target = tmp_path / "torchdropout"
+    shutil.copytree(PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__", "verify"))
+    with (target / Path(cpu.extension.__file__).name).open("r+b") as stream:
+        stream.truncate(left)
+    current, why, ((category, message),) = report(processes, tmp_path)
+    assert (current, category) == ("reference", "RuntimeWarning")
+    assert "its file cannot be loaded: ImportError" in why
+    assert why.removeprefix("there are no compiled kernels: ") in message
 
 
 # --- workers, threads, forks ---------------------------------------------------------------------
@@ -532,6 +348,21 @@ class Extension:
         return f"the processor has no {name}"
 
 
+ABSENT = ModuleNotFoundError("No module named 'torchdropout._C'")
+WITHOUT = {
+    "a broken file": (
+        ImportError("invalid"),
+        None,
+        "its file cannot be loaded: ImportError: in",
+    ),
+    "another version": (Extension("1.0"), None, "its file was built for version 1.0, and this"),
+    "not built": (ABSENT, None, "it was not built"),
+    "noted": (ABSENT, "no compiler\n", "no compiler"),
+    "noted at length": (ABSENT, "no compiler\nerror: 1\n", "no compiler (full output: /"),
+    "left out": (ABSENT, "TORCHDROPOUT_NO_EXTENSION was set", "TORCHDROPOUT_NO_EXTENSION was"),
+}
+
+
 class TestLoading:
     """In this process, with a module that stands for the extension."""
 
@@ -574,6 +405,31 @@ class TestLoading:
         with pytest.raises(BackendError, match=r"got 'neon', .*: the processor has no neon"):
             cpu.select("neon", "a call")
         assert cpu.choice() == ("reference", "a call")
+
+    @pytest.mark.parametrize("case", WITHOUT)
+    def test_without_kernels_the_reference_runs_with_one_warning(self, imports, monkeypatch, case):
+        """Unless they were left out on purpose, or the reference was asked for."""
+        found, note, reason = WITHOUT[case]
+        imports(found, note)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            cpu.start()
+            assert cpu.choice() == ("reference", "auto")
+            assert cpu.why_missing.startswith(reason)
+            assert backends.why() == f"there are no compiled kernels: {cpu.why_missing}"
+            assert [w.category for w in caught] == [RuntimeWarning] * (case != "left out")
+            assert all(cpu.why_missing in str(w.message) for w in caught)
+            monkeypatch.setenv(cpu.VARIABLE, "reference")
+            cpu.start()
+            assert cpu.choice() == ("reference", cpu.VARIABLE)
+            for name, why in (("avx2", re.escape(reason)), ("cuda", ""), ("", "")):
+                monkeypatch.setenv(cpu.VARIABLE, name)
+                words = f"Expected {cpu.VARIABLE} to name one of 'auto', .* got '{name}'.*{why}"
+                with pytest.raises(BackendError, match=words):
+                    cpu.start()
+        assert len(caught) == (case != "left out")
+        if isinstance(found, Extension):  # whose operators run the reference
+            assert found.selected == [None] * len(found.selected) != []
 
     def test_triton_by_name_on_a_gpu_leaves_the_cpu_to_the_fastest(self, imports, monkeypatch):
         extension = Extension()

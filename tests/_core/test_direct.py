@@ -5,13 +5,10 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import gc
-import os
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
@@ -21,8 +18,6 @@ from oracle import dropout, same_bits
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout._core import direct
-from torchdropout._core.contract.noise import Law
-from torchdropout.functional import _call
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 
@@ -53,7 +48,6 @@ class Mine(torch.Tensor):
 
 
 MASK = (False, None, 0, 0, None, (0.5, 2.0, 0.0, 0.0))
-NOISE = (True, None, 0, 0, None, (Law.NORMAL, 1.0, 0.0))
 
 
 def shortest(x, p=0.5, shared=(), out=None):
@@ -70,29 +64,6 @@ def seeded(function, *args, seed=5, **kwargs):
 
 @needs_kernels
 class TestTakes:
-    @pytest.mark.parametrize(
-        "make",
-        [
-            lambda: torch.nn.Parameter(torch.ones(3)),
-            lambda: torch.nn.Buffer(torch.ones(3)),
-            lambda: torch.ones(3, requires_grad=True),
-            lambda: torch.ones(3, requires_grad=True) * 2,
-            lambda: torch.ones(()),
-            lambda: torch.ones(0),
-            lambda: torch.ones(1).expand(4),
-            lambda: torch.ones(4, 5).t()[::2],
-            lambda: torch.ones(3, dtype=torch.complex64).real,
-            lambda: torch.ones(3, dtype=torch.complex64).conj().resolve_conj(),
-            lambda: torch.ones(3, dtype=torch.complex64).conj().conj(),
-        ],
-    )
-    def test_open(self, make):
-        assert direct.takes(make())
-        with torch.no_grad():
-            assert direct.takes(make())
-        with torch.inference_mode():
-            assert direct.takes(make())
-
     @pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
     @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
     @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
@@ -137,61 +108,6 @@ class TestTakes:
     def test_closed_with_the_reference(self):
         with backends.use("reference"):
             assert not direct.takes(torch.ones(3))
-
-    @pytest.mark.parametrize(
-        ("strides", "needed", "dtype"),
-        [
-            (None, (True, True, True), torch.float32),
-            ([1, 6], (True, False, False), torch.bfloat16),
-            (None, (False, True, False), torch.bfloat16),
-        ],
-    )
-    def test_a_sum_that_triton_serves_is_an_operators(self, monkeypatch, strides, needed, dtype):
-        """Here on the CPU, where the operators run the reference."""
-        call = direct.Call(False, 2**64 - 1, 3, -5, strides, (0.3, 1 / 0.7, 0.0, 0.0))
-        generator = torch.Generator().manual_seed(0)
-        tensors = torch.randn(3, 6, 40, generator=generator).to(dtype)
-        bias, calls = torch.randn(40, generator=generator), []
-
-        def step():
-            given = (*tensors[:2], bias)
-            given = [t.clone().requires_grad_(n) for t, n in zip(given, needed, strict=True)]
-            y = direct.masked_add(*given, call)
-            y.backward(tensors[2])
-            return [y.detach(), *(t.grad for t in given)]
-
-        def backward(*args):
-            calls.append(args)
-            return operator(*args)
-
-        expected, operator = step(), direct.ops.dropout_add_backward
-        monkeypatch.setattr(direct.devices, "serve", lambda x: True)
-        monkeypatch.setattr(direct.ops, "dropout_add_backward", backward)
-        *found, sums = step()
-        *known, expected_sums = expected
-        for got, same in zip(found, known, strict=True):
-            assert (got is None and same is None) or same_bits(got, same)
-        if needed[2]:
-            torch.testing.assert_close(sums, expected_sums)
-        else:
-            assert sums is expected_sums is None
-        mask = 0.3, 1 / 0.7, -5, strides or [40, 1]
-        assert [args[2:] for args in calls] == [(dtype, needed[2], *mask)] * needed[0]
-
-    @pytest.mark.parametrize("into", [False, True])
-    @pytest.mark.parametrize(
-        ("shape", "shared"),
-        [((3, 4, 5, 2), d) for d in ((0,), (3,), (0, 2), (1, 2, 3), (0, 1, 2, 3))]
-        + [((3, 1, 5, 2), (1,)), ((3, 4, 0, 2), (0, 2))],
-    )
-    def test_the_shortest_way_shares_draws(self, shared, shape, into):
-        x = torch.randn(shape)
-        out = torch.empty(shape) if into else None
-        y = seeded(shortest, x, 0.5, shared, out)
-        assert y is out or not into
-        with Passing():
-            expected = seeded(F.dropout, x, 0.5, broadcast_dims=shared)
-        assert torch.equal(y, expected)
 
 
 def lazy_cases():
@@ -302,38 +218,6 @@ class TestContexts:
         torch.testing.assert_close(z, drawn, rtol=1e-6, atol=0)
         assert torch.equal(torch.get_rng_state(), after)
 
-    @needs_kernels
-    def test_what_encloses_a_transform_is_seen_too(self):
-        """x itself is plain; it is the transform around the call that must be asked about."""
-        x, seen = torch.ones(64), []
-
-        def function(row):
-            seen.append(direct.takes(x))
-            return row + F.dropout(x, 0.5)
-
-        y = torch.func.vmap(function, randomness="different")(torch.zeros(3, 64))
-        assert seen == [False]
-        assert len(y.unique(dim=0)) == 3
-
-    @needs_kernels
-    def test_fake_tensors(self):
-        with FakeTensorMode():
-            fake = torch.ones(3, 4, dtype=torch.bfloat16)
-            assert not direct.takes(fake)
-            y = F.dropout(fake, 0.5)
-            assert (type(y), y.shape, y.dtype) == (type(fake), fake.shape, fake.dtype)
-        assert not direct.takes(fake)
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            assert not direct.takes(torch.ones(3))
-
-    @needs_kernels
-    def test_a_dispatch_mode_sees_the_operators(self):
-        with Passing() as mode:
-            F.dropout(torch.ones(3), 0.5)
-        names = [str(function) for function in mode.seen]
-        assert "torchdropout.draw_keys.default" in names
-        assert "torchdropout.masked_affine.default" in names
-
     def test_a_function_mode_sees_the_call_as_it_would_see_torch(self):
         """What is asserted: a mode can stop it from running, as it can stop torch's operations."""
 
@@ -345,11 +229,6 @@ class TestContexts:
         with pytest.raises(ZeroDivisionError), Refusing():
             F.dropout(x, 0.5)
         assert torch.equal(torch.get_rng_state(), before)
-
-    def test_a_profiler_sees_a_call(self):
-        with torch.profiler.profile() as profile:
-            F.dropout(torch.ones(3), 0.5)
-        assert any("torchdropout::masked_affine" in event.name for event in profile.events())
 
     def test_saved_tensor_hooks_and_anomaly_mode(self):
         x = self.x.clone().requires_grad_()
@@ -402,25 +281,6 @@ class TestDrawn:
             assert torch.equal(results[0][1], results[1][1]), way
             assert results[0][2:] == results[1][2:], way
 
-    def test_many_draws_in_turn(self):
-        """The short way and the operator by turns read one stream of seeds."""
-        x = torch.ones(40)
-        keys = seeded(lambda: [Key.draw() for _ in range(20)])
-        torch.manual_seed(5)
-        for i, key in enumerate(keys):
-            with Passing() if i % 2 else contextlib.nullcontext():
-                y = F.dropout(x, 0.5)
-            assert torch.equal(y, F.dropout(x, 0.5, key=key))
-
-    @needs_kernels
-    @pytest.mark.parametrize("kernels", [True, False])
-    def test_draw_seed_is_keys_draw(self, kernels, monkeypatch):
-        if not kernels:
-            monkeypatch.setattr(direct, "_C", None)
-        seeds = seeded(lambda: [direct.draw_seed() for _ in range(1000)])
-        assert seeds == seeded(lambda: [Key.draw().seed for _ in range(1000)])
-        assert max(seeds) > 2**63
-
     @pytest.mark.parametrize("first", [torch.inference_mode, contextlib.nullcontext])
     @pytest.mark.parametrize("then", [torch.inference_mode, torch.no_grad, contextlib.nullcontext])
     def test_a_threads_first_draw_may_be_anywhere(self, first, then):
@@ -445,36 +305,6 @@ class TestDrawn:
 
 
 class TestInPlace:
-    @pytest.mark.parametrize(
-        "view",
-        [
-            lambda b: b[2:],
-            lambda b: b.t(),
-            lambda b: b[:, ::2],
-            lambda b: b.view(-1),
-            lambda b: b[1][2:],
-            lambda b: b.detach(),
-        ],
-        ids=["rows", "transposed", "columns", "flat", "part of a row", "detached"],
-    )
-    def test_views_of_graph_tensors(self, view):
-        start = torch.randn(4, 6, dtype=torch.float64)
-        gradient = torch.randn(4, 6, dtype=torch.float64)
-        results = []
-        for function in (
-            lambda v: F.dropout(v, 0.4, True, True, key=KEY),
-            lambda v: v.mul_(F.dropout(torch.ones_like(v), 0.4, key=KEY)),
-        ):
-            x = start.clone().requires_grad_()
-            base = x * 3
-            part = view(base)
-            got = function(part)
-            assert got is part
-            base.backward(gradient) if base.requires_grad else None
-            results.append((base.detach().clone(), x.grad.clone()))
-        torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-12, atol=0)
-        torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-12, atol=0)
-
     def test_inference_tensors(self):
         with torch.inference_mode():
             x = torch.ones(300)
@@ -525,21 +355,6 @@ class TestGradients:
         assert torch.equal(x.grad, diagonal(4, 5))
         assert x.grad.is_contiguous()
 
-    @pytest.mark.parametrize(
-        "lay",
-        [lambda x: x.t(), lambda x: x[:, ::2], lambda x: x[1:, 2:], lambda x: x.flip(0).t()],
-        ids=["transposed", "strided", "part", "flipped"],
-    )
-    def test_inputs_and_gradients_that_are_not_contiguous(self, lay):
-        x = doubles(8, 10)
-        part = lay(x)
-        y = self.keyed(part)
-        gradient = torch.randn(tuple(reversed(part.shape)), dtype=torch.float64).t()
-        y.backward(gradient)
-        start = torch.zeros(8, 10, dtype=torch.float64, requires_grad=True)
-        (expected,) = torch.autograd.grad(lay(start), start, dropout(gradient, 0.3, KEY))
-        assert torch.equal(x.grad, expected)
-
     def test_an_undefined_gradient(self):
         """A path that autograd leaves out, next to one that it does not."""
 
@@ -555,13 +370,6 @@ class TestGradients:
         x = doubles(50)
         (Half.apply(self.keyed(x)).sum() + x.sum()).backward()
         assert torch.equal(x.grad, torch.ones_like(x))
-
-    def test_a_gradient_of_another_class(self):
-        x = doubles(50)
-        y = self.keyed(x)
-        gradient = torch.ones(50, dtype=torch.float64).as_subclass(Mine)
-        (got,) = torch.autograd.grad(y, x, gradient)
-        assert torch.equal(got.as_subclass(torch.Tensor), diagonal(50))
 
     def test_a_lazily_negated_gradient(self):
         z = torch.randn(50, dtype=torch.complex128, requires_grad=True)
@@ -582,15 +390,6 @@ class TestGradients:
             with mode():
                 (got,) = torch.autograd.grad(y.sum(), x)
             assert torch.equal(got, expected)
-
-    def test_a_drawn_seed_comes_back_by_the_operator(self):
-        """Drawn by the short way, in all 64 bits; the backward runs under a mode."""
-        for seed in range(8):
-            x = torch.ones(300, requires_grad=True)
-            y = seeded(F.dropout, x, 0.3, seed=seed)
-            with Passing():
-                y.sum().backward()
-            assert torch.equal(x.grad, y.detach())
 
 
 # --- memory --------------------------------------------------------------------------------------
@@ -657,73 +456,8 @@ class TestMemory:
         assert change[:3] == [0, 0, 0]
         assert all(abs(c) < 200 for c in change), change
 
-    @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
-    def test_no_memory_of_outputs_is_kept(self):
-        """A thousand outputs of 1 MiB, and their gradients: none of them stays."""
-
-        def resident():
-            pages = Path("/proc/self/statm").read_text().split()[1]
-            return int(pages) * os.sysconf("SC_PAGESIZE")
-
-        x = torch.ones(2**18, requires_grad=True)
-        F.dropout(x, 0.3).sum().backward()
-        before = resident()
-        for _ in range(500):
-            y = F.dropout(x, 0.3)
-            y.backward(x.detach())
-            x.grad = None
-        assert resident() - before < 200 * 2**20
-
 
 # --- into a tensor that may evidently be written -------------------------------------------------
 
-INTO = {"mask": (MASK, F.dropout), "noise": (NOISE, F.gaussian_dropout)}
-each_kind = pytest.mark.parametrize("kind", INTO)
-
-
-def written(kind, out, x, seed=5):
-    (is_noise, _, *rest), _ = INTO[kind]
-    return direct.by_kernel(x, (is_noise, seed, *rest), out)
-
-
-def channels_last():
-    return torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
-
-
-@needs_kernels
-@each_kind
-@pytest.mark.parametrize("inplace", [False, True])
-def test_no_second_result_is_made(monkeypatch, kind, inplace):
-    """Neither of a plain tensor, nor of a strided one, which takes the longer way."""
-    function = INTO[kind][1]
-    x = torch.randn(6, 14)
-    expected = function(x, key=Key(5)), function(x[:, ::2], key=Key(5))
-    monkeypatch.setattr(_call, "by_operator", lambda *_: pytest.fail("a result of its own"))
-    for i, view in enumerate((x.clone(), x.clone()[:, ::2])):
-        out = view if inplace else torch.empty_like(view)
-        assert same_bits(function(view, key=Key(5), out=out), expected[i])
-
 
 # --- which path a sum takes -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("by_cpu", "by_triton", "bias", "expected"),
-    [
-        ("xrb", "", True, True),
-        ("", "xrb", True, True),
-        ("xr", "", True, False),
-        ("xr", "", False, True),
-        ("rb", "", True, False),
-        ("xb", "", True, False),
-        ("x", "rb", True, False),
-        ("", "xr", False, True),
-        ("", "x", False, False),
-        ("", "", True, False),
-    ],
-)
-def test_a_sum_takes_one_way_for_all(by_cpu, by_triton, bias, expected, monkeypatch):
-    """Each letter is a tensor that the way is open to: x, the residual, the bias."""
-    monkeypatch.setattr(direct, "takes", by_cpu.__contains__)
-    monkeypatch.setattr(direct, "_for_triton", by_triton.__contains__)
-    assert direct.takes_add("x", "r", "b" if bias else None) is expected

@@ -61,12 +61,6 @@ class TestOpcheck:
         assert set(results.values()) == {"SUCCESS"}
 
 
-class TestGradients:
-    def test_gradcheck_complex(self):
-        x = torch.randn(3, 4, dtype=torch.complex128, requires_grad=True)
-        assert torch.autograd.gradcheck(keyed, (x,), check_forward_ad=True)
-
-
 class TestFunctionTransforms:
     def test_grad_vjp_jvp_jacrev_jacfwd_hessian(self):
         x, v = torch.randn(6, dtype=torch.float64), torch.randn(6, dtype=torch.float64)

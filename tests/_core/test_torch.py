@@ -79,27 +79,6 @@ def test_private_names_of_torch_are_in_one_file():
     assert {place: names for place, names in found.items() if names} == {}
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "from torch import _VF",
-        "from torch._subclasses.fake_tensor import FakeTensorMode",
-        "import torch._dynamo.config as dynamo",
-        "torch._C._len_torch_dispatch_stack()",
-        "module._compiled_call_impl",
-        "x.untyped_storage()._cdata",
-        "getattr(module, '_is_fsdp_managed_module', False)",
-    ],
-)
-def test_they_would_be_found(source):
-    assert private_names(ast.parse(source), {"_own"})
-
-
-def test_what_is_no_private_name_of_torch_is_not():
-    source = "import torch.nn\nself._own\nvalue._replace(a=1)\ntorch.__version__\nos._exit(1)"
-    assert private_names(ast.parse(source), {"_own"}) == []
-
-
 def test_the_extension_is_told_the_names_that_it_reads():
     """`connect` gets them from `_torch`; one more stands in DLPack's specification."""
     sources = Path(__file__).parents[2] / "csrc"
@@ -246,13 +225,6 @@ def test_without(processes, expected, name):
         return
     assert found["missing"] == f"{name}: {name.without}"
     assert found["open"] == (len(backends.available()) > 1 and name.without != _torch.CLOSED)
-
-
-def test_the_kinds_are_all_there():
-    """Some names of each kind, so that the test above has looked at each."""
-    kinds = {name.without for name in _torch.names}
-    assert kinds > {_torch.FAILS, _torch.REFUSED, _torch.CLOSED}
-    assert {name.path for name in _torch.names if name.without == _torch.REFUSED} >= set(FEATURES)
 
 
 # The extension, which finds that torch's table has changed.

@@ -135,18 +135,6 @@ def test_backends_agree_on_blocks_and_rows_longer_than_a_word(function, shape, b
     assert all(same_bits(found[0], y) for y in found[1:])
 
 
-@pytest.mark.parametrize("block", [1, 3])
-@pytest.mark.parametrize("p", [1e-300, 1e-12, 0.999999, 1 - 2**-34])
-def test_backends_agree_where_the_rate_rounds_to_none_or_all(p, block):
-    x = torch.randn(2, 3, 40, 40)
-    found = []
-    for name in backends.available():
-        with backends.use(name):
-            found.append(F.drop_block2d(x, p, block, key=Key(3, 4)))
-    assert bool(found[0].any()) == (p < 0.5)
-    assert all(same_bits(found[0], y) for y in found[1:])
-
-
 def test_a_layout_whose_seeds_of_a_row_share_an_index_is_refused():
     with pytest.raises(ArgumentValueError, match="gives each seed of a map its own index"):
         F.drop_block1d(torch.ones(2, 3, 8), 0.3, 3, layout=MaskLayout(0, (18, 6, 0)))

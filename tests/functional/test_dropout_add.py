@@ -188,44 +188,11 @@ class TestValues:
         assert same_bits(y, composition(wide, residual, bias[:1].expand(5), key=KEY))
 
 
-class TestIdentity:
-    @pytest.mark.parametrize(("p", "training"), [(0.3, False), (0.0, True)])
-    @pytest.mark.parametrize("dtypes", SOME, ids=str)
-    def test_eval_and_p_zero_are_the_sum_and_draw_nothing(self, backend, dtypes, p, training):
-        x, residual, bias = triple(dtypes, grad=True)
-        before = torch.get_rng_state()
-        generator = torch.Generator().manual_seed(1)
-        state = generator.get_state()
-        y = F.dropout_add(x, residual, p, training, bias=bias, generator=generator)
-        assert same_bits(y, definition(x, residual, bias, 0.0, torch.ones(6, 37, dtype=torch.bool)))
-        assert torch.equal(generator.get_state(), state)
-        assert torch.equal(torch.get_rng_state(), before)
-        if dtypes[0] not in HALVES:
-            assert same_bits(y, residual + (x if bias is None else x + bias))
-        y.sum().backward()
-        assert same_bits(x.grad, torch.ones_like(x))
-        assert same_bits(residual.grad, torch.ones_like(residual))
-        if bias is not None:
-            assert same_bits(bias.grad, torch.full_like(bias, 6))
-
-
 def summed(x, residual, bias):
     return F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
 
 
 class TestGradients:
-    # Once wrong, with a 1-D input: `wide.sum(())` is a sum over all dimensions, not over none:
-    # "_MaskedAddBackward returned an invalid gradient at index 2 - got []".
-    @pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 2)], ids=str)
-    def test_gradcheck(self, backend, shape):
-        def function(x, residual, bias):
-            y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY, broadcast_dims=(0,))
-            return y * y  # so that second derivatives are not zero
-
-        inputs = triple((torch.float64,) * 3, shape, grad=True)
-        assert torch.autograd.gradcheck(function, inputs)
-        assert torch.autograd.gradgradcheck(function, inputs)
-
     @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
     def test_of_x_and_residual_are_exact_and_of_bias_nearly(self, backend, dtypes):
         """The gradient of x is the product rounded once. That of bias is within half a unit of the
@@ -280,30 +247,8 @@ class TestGradients:
             for other in results[1:]:
                 assert all(map(same_bits, other, results[0]))
 
-    @pytest.mark.parametrize("wanted", list(itertools.product([True, False], repeat=3)), ids=str)
-    @pytest.mark.parametrize("biased", [True, False])
-    def test_of_those_that_require_one(self, backend, wanted, biased):
-        dtype = torch.bfloat16
-        dtypes = (dtype, torch.float32, dtype if biased else None)
-        g = normal(6, 37, seed=9)
-        inputs = triple(dtypes, grad=True)
-        expected = torch.autograd.grad(summed(*inputs), [t for t in inputs if t is not None], g)
-        inputs = triple(dtypes)
-        for tensor, want in zip(inputs, wanted, strict=True):
-            if tensor is not None:
-                tensor.requires_grad_(want)
-        y = summed(*inputs)
-        if not any(t is not None and t.requires_grad for t in inputs):
-            assert not y.requires_grad
-            return
-        y.backward(g)
-        for tensor, gradient in zip(inputs, expected, strict=False):
-            if tensor is not None and tensor.requires_grad:
-                assert same_bits(tensor.grad, gradient)
-            else:
-                assert tensor is None or tensor.grad is None
-
-    # Once wrong, with a 1-D input: as above.
+    # Once wrong, with a 1-D input: `wide.sum(())` is a sum over all dimensions, not over none:
+    # "_MaskedAddBackward returned an invalid gradient at index 2 - got []".
     @pytest.mark.parametrize("shape", [(37,), (2, 3, 4, 5)], ids=str)
     @pytest.mark.parametrize("dtypes", SOME, ids=str)
     def test_an_expanded_gradient(self, backend, dtypes, shape):
@@ -315,81 +260,6 @@ class TestGradients:
         for expanded, dense in zip(*results, strict=True):
             torch.testing.assert_close(expanded, dense)
         assert same_bits(results[0][0], results[1][0])
-
-    def test_of_other_layouts(self, backend):
-        """The gradient, x and the residual have three different layouts."""
-        x, residual, bias = triple(shape=(2, 3, 4, 5))
-        g = normal(2, 3, 4, 5, seed=5)
-        inputs = triple(shape=(2, 3, 4, 5), grad=True)
-        expected = torch.autograd.grad(summed(*inputs), inputs, g)
-        choices = [list(layouts_of(t).values()) for t in (x, residual, g)]
-        for a, b, c in itertools.product(*choices):
-            inputs = (a.clone().requires_grad_(), b.clone().requires_grad_(), bias.requires_grad_())
-            got = torch.autograd.grad(summed(*inputs), inputs, c)
-            assert same_bits(got[0], expected[0])
-            assert same_bits(got[1], expected[1])
-            torch.testing.assert_close(got[2], expected[2])
-
-    @pytest.mark.parametrize("dtypes", SOME, ids=str)
-    def test_create_graph_rounds_no_more_often(self, backend, dtypes):
-        x, residual, _ = triple(dtypes)
-        x.requires_grad_()
-        g = normal(6, 37, dtype=residual.dtype, seed=5).requires_grad_()
-        y = summed(x, residual, None)
-        (got,) = torch.autograd.grad(y, x, g, create_graph=True)
-        assert got.requires_grad
-        (expected,) = torch.autograd.grad(summed(x, residual, None), x, g.detach())
-        assert same_bits(got.detach(), expected)
-
-
-def seeded(function, *args):
-    torch.manual_seed(5)
-    return function(*args)
-
-
-class TestTransforms:
-    @pytest.mark.parametrize("in_dims", [(0, 0, 0), (0, 0, None), (0, None, None), (None, 0, 0)])
-    @pytest.mark.parametrize("randomness", ["same", "different"])
-    def test_vmap(self, in_dims, randomness):
-        def function(x, residual, bias):
-            return F.dropout_add(x, residual, 0.3, bias=bias)
-
-        x, residual, bias = normal(3, 4, 8), normal(3, 4, 8, seed=1), normal(3, 8, seed=2)
-        whole = [t if d == 0 else t[0] for t, d in zip((x, residual, bias), in_dims, strict=True)]
-        y = seeded(torch.func.vmap(function, in_dims, randomness=randomness), *whole)
-        after = torch.get_rng_state()
-        torch.manual_seed(5)
-        keys = [Key.draw() for _ in range(3)] if randomness == "different" else [Key.draw()] * 3
-        assert torch.equal(torch.get_rng_state(), after)
-        for i, key in enumerate(keys):
-            sample = [t[i] if d == 0 else t for t, d in zip(whole, in_dims, strict=True)]
-            assert torch.equal(y[i], composition(*sample, key=key))
-
-
-def test_autocast(backend):
-    """The branch comes out of a linear layer in bfloat16; the stream of residuals stays float32."""
-    torch.manual_seed(0)
-    linear = torch.nn.Linear(16, 16, bias=False)
-    bias = torch.nn.Parameter(torch.randn(16))
-    x, residual = torch.randn(5, 16), torch.randn(5, 16, requires_grad=True)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        branch = linear(x)
-        y = F.dropout_add(branch, residual, 0.3, bias=bias, key=KEY)
-        z = F.dropout_add(branch, residual, 0.3, False, bias=bias)
-    assert branch.dtype == torch.bfloat16
-    assert y.dtype == z.dtype == torch.float32
-    keep = F.keep_mask((5, 16), 0.3, key=KEY)
-    assert same_bits(y.detach(), definition(branch, residual, bias, 0.3, keep))
-    assert same_bits(z.detach(), definition(branch, residual, bias, 0.0, torch.ones_like(keep)))
-    y.sum().backward()
-    assert linear.weight.grad.dtype == torch.float32
-    expected = F.dropout(torch.ones(5, 16), 0.3, key=KEY)
-    torch.testing.assert_close(bias.grad, expected.sum(0))
-    assert same_bits(residual.grad, torch.ones(5, 16))
-    branch_gradient = expected.bfloat16().float()
-    torch.testing.assert_close(
-        linear.weight.grad, branch_gradient.T @ x.bfloat16().float(), rtol=2**-7, atol=2**-7
-    )
 
 
 # Once wrong: no error of the library, some after a draw: "torchdropout.masked_affine.default"
@@ -410,19 +280,6 @@ def test_nested_tensors_are_refused(layout, training, place):
     with pytest.raises((ArgumentTypeError, ArgumentValueError), match=f"`{place}`"):
         F.dropout_add(*arguments[:2], 0.5, training, bias=arguments[2])
     assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("summed", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_opcheck_of_the_backward(dtype, summed):
-    gradient = torch.randn(6, 5).to(dtype)
-    args = (gradient, Key(3, 4).tensor(), dtype, summed, 0.5, 2.0, -17, [5, 1])
-    results = torch.library.opcheck(
-        torch.ops.torchdropout.dropout_add_backward.default,
-        args,
-        test_utils=("test_schema", "test_faketensor"),
-    )
-    assert set(results.values()) == {"SUCCESS"}
 
 
 X, HALF, BRAIN = torch.ones(2, 3), torch.ones(2, 3).half(), torch.ones(2, 3).bfloat16()

@@ -67,15 +67,6 @@ def test_too_few_dimensions_raise_as_in_torch(name, shape):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_nested_tensor_is_refused_and_draws_nothing():
-    # Its components have no common channel dimension to share draws along.
-    x = torch.nested.nested_tensor([torch.ones(2, 4), torch.ones(3, 4)], layout=torch.jagged)
-    before = torch.get_rng_state()
-    with pytest.raises(ArgumentTypeError, match="nested"):
-        F.dropout1d(x, 0.5)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 @pytest.mark.parametrize(("name", "sizes"), [("1d", (4,)), ("2d", (4, 5)), ("3d", (4, 5, 2))])
 def test_a_nested_tensor_of_which_nothing_is_dropped_is_returned(name, sizes):
     parts = [torch.ones(n, *sizes) for n in (2, 3)]

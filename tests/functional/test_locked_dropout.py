@@ -3,19 +3,8 @@
 import pytest
 import torch
 
-from torchdropout import Key
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentValueError
-
-KEY = Key(8, 9)
-
-
-def test_the_mask_does_not_depend_on_the_number_of_steps():
-    x = torch.randn(4, 9, 5)
-    whole = F.locked_dropout(x, key=KEY)
-    assert torch.equal(F.locked_dropout(x[:, :4], key=KEY), whole[:, :4])
-    first = F.locked_dropout(x.movedim(1, 0), time_dim=0, key=KEY)
-    assert torch.equal(first.movedim(0, 1), whole)
 
 
 @pytest.mark.parametrize(

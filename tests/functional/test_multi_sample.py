@@ -3,20 +3,7 @@
 import pytest
 import torch
 
-from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
-
-KEY = Key(8, 9)
-
-
-def test_sample_s_is_dropout_with_its_indices():
-    x = torch.randn(6, 4)
-    y = F.multi_sample_dropout(x, 0.4, 3, key=KEY)
-    for s, sample in enumerate(y):
-        layout = MaskLayout.of((3, 6, 4)).at((s,))
-        part = MaskLayout(layout.base, layout.strides[1:])
-        assert torch.equal(sample, F.dropout(x, 0.4, key=KEY, layout=part))
-    assert not torch.equal(y[0], y[1])
 
 
 @pytest.mark.parametrize(("p", "training"), [(0.0, True), (0.4, False), (1.0, False)])

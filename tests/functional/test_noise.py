@@ -59,9 +59,6 @@ INF, NAN = math.inf, math.nan
             r"got p=1.0 \(float\)\.",
         ),
         (F.gaussian_dropout, (1,), {}, ArgumentValueError, r"got p=1 \(int\)"),
-        (F.gaussian_dropout, (1.0, False), {}, ArgumentValueError, r"\[0, 1\)"),
-        (F.gaussian_dropout, (-0.1,), {}, ArgumentValueError, r"in \[0, 1\], .* got p=-0.1"),
-        (F.gaussian_dropout, (NAN,), {}, ArgumentValueError, "got p=nan"),
         (
             F.gaussian_noise,
             (-0.1,),
@@ -71,9 +68,7 @@ INF, NAN = math.inf, math.nan
             r"got sigma=-0.1 \(float\)\.",
         ),
         (F.gaussian_noise, (INF,), {}, ArgumentValueError, r"got sigma=inf \(float\)"),
-        (F.gaussian_noise, (NAN, False), {}, ArgumentValueError, r"got sigma=nan \(float\)"),
         (F.gaussian_noise, (10**400,), {}, ArgumentValueError, "`sigma` .*finite"),
-        (F.gaussian_noise, (), {}, TypeError, "sigma"),
         (
             F.uniform_dropout,
             (1.0,),
@@ -82,8 +77,6 @@ INF, NAN = math.inf, math.nan
             r"Expected `beta` to be in \[0, 1\), half the width of the noise, "
             r"got beta=1.0 \(float\)\.",
         ),
-        (F.uniform_dropout, (-1e-9,), {}, ArgumentValueError, "got beta=-1e-09"),
-        (F.uniform_dropout, (NAN,), {}, ArgumentValueError, "got beta=nan"),
     ],
 )
 def test_refusals_draw_nothing(function, args, kwargs, error, words):

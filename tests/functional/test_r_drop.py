@@ -105,14 +105,6 @@ def test_padding_does_not_count(kind):
     assert bool(gradient.isfinite().all())
 
 
-def test_reductions():
-    a, b, target = randn(4, 5, 3), randn(4, 5, 3, seed=1), torch.zeros(4, 3, dtype=torch.int64)
-    each = F.r_drop(a, b, target, 0.7, reduction="none")
-    assert each.shape == (4, 3)
-    torch.testing.assert_close(each.mean(), F.r_drop(a, b, target, 0.7))
-    torch.testing.assert_close(each.sum(), F.r_drop(a, b, target, 0.7, reduction="sum"))
-
-
 def test_large_logits_and_impossible_classes():
     a = torch.tensor([[1e4, 0.0, -1e4]], requires_grad=True)
     b = torch.tensor([[0.0, 1e4, -1e4]], requires_grad=True)
@@ -155,17 +147,6 @@ def test_transforms():
     assert [n.target for n in graph.graph.nodes if n.op == "call_function"] == [F.r_drop]
 
 
-def test_a_tracer_records_every_argument():
-    given = {"ignore_index": 2, "reduction": "sum", "label_smoothing": 0.1}
-    graph = torch.fx.symbolic_trace(
-        lambda a, b, t, w, m: F.r_drop(a, b, t, 0.5, weight=w, padding_mask=m, **given)
-    )
-    a, b, weight = randn(4, 5), randn(4, 5, seed=1), torch.arange(1.0, 6.0).double()
-    target, padding = torch.tensor([0, 2, 4, 1]), torch.tensor([0, 0, 1, 0]).bool()
-    expected = F.r_drop(a, b, target, 0.5, weight=weight, padding_mask=padding, **given)
-    assert torch.equal(graph(a, b, target, weight, padding), expected)
-
-
 A = torch.ones(2, 3)
 T = torch.tensor([0, 2])
 
@@ -173,8 +154,6 @@ T = torch.tensor([0, 2])
 @pytest.mark.parametrize(
     ("args", "given", "error", "words"),
     [
-        ((A.long(), A), {}, ArgumentTypeError, "`logits_a` to be a floating-point tensor"),
-        ((A, A.double()), {}, ArgumentTypeError, "`logits_b` to be of the dtype of logits_a"),
         (
             (A, A[:1]),
             {},
@@ -189,44 +168,17 @@ T = torch.tensor([0, 2])
             ArgumentValueError,
             r"`target` to be of the shape of the logits",
         ),
-        ((A, A, None, -1.0), {}, ArgumentValueError, r"`alpha` .* 0 or more, got alpha=-1.0"),
-        ((A, A, None, math.nan), {}, ArgumentValueError, "`alpha` to be a finite number"),
         (
             (A, A),
             {"reduction": "batchmean"},
             ArgumentValueError,
             "`reduction` to be 'none', 'mean'",
         ),
-        ((A, A, None, 10**400), {}, ArgumentValueError, "`alpha` to be a finite number"),
-        ((A, A, T), {"weight": torch.ones(9)}, ArgumentValueError, "`weight` to be of shape"),
-        ((A, A, T.int()), {}, ArgumentTypeError, "`target` to be of dtype torch.int64"),
         ((A, A, T), {"label_smoothing": 2}, ArgumentValueError, r"`label_smoothing` to be in \["),
         ((A, A), {"weight": torch.ones(3)}, ArgumentValueError, "no `weight` without a target"),
         ((A, A), {"label_smoothing": 0.1}, ArgumentValueError, "no `label_smoothing` without"),
-        (
-            (A, A),
-            {"padding_mask": torch.ones(2)},
-            ArgumentTypeError,
-            "`padding_mask` .* dtype bool",
-        ),
         ((A, A), {"padding_mask": torch.ones(3).bool()}, ArgumentValueError, r"classes, \(2,\)"),
-        (
-            (A, A),
-            {"padding_mask": torch.ones(2).bool().to("meta")},
-            ArgumentValueError,
-            "`padding_mask` to be on the device of the logits, cpu, not on meta",
-        ),
-        ((A, A.to("meta")), {}, ArgumentValueError, "`logits_b` .* cpu, not on meta"),
-        ((A, A, T), {"weight": torch.ones(3).long()}, ArgumentTypeError, "`weight` to be a float"),
         ((A, A, T), {"weight": torch.ones(2)}, ArgumentValueError, r"`weight` .* shape \(3,\)"),
-        (
-            (A, A, T),
-            {"weight": torch.ones(3).to("meta")},
-            ArgumentValueError,
-            "`weight` to be on the device of the logits, cpu, not on meta",
-        ),
-        ((A, A, T), {"label_smoothing": -0.1}, ArgumentValueError, r"`label_smoothing` to be in"),
-        ((A, A, T), {"label_smoothing": math.nan}, ArgumentValueError, r"`label_smoothing` .* in"),
         ((A, A, None, math.inf), {}, ArgumentValueError, "`alpha` to be a finite number"),
         ((A, A), {"ignore_index": -(2**63) - 1}, ArgumentValueError, "`ignore_index`"),
         ((A, A, torch.ones(2, 2).long()), {}, ArgumentValueError, r"without classes, \(2,\)"),
@@ -242,11 +194,6 @@ def test_nested_logits_are_refused():
     for args, name in (((nested, A), "logits_a"), ((A, nested), "logits_b")):
         with pytest.raises(ArgumentTypeError, match=f"`{name}`"):
             F.r_drop(*args)
-
-
-def test_classes_may_be_bytes():
-    a, b = randn(2, 3), randn(2, 3, seed=1)
-    assert torch.equal(F.r_drop(a, b, T.to(torch.uint8), ignore_index=9), F.r_drop(a, b, T))
 
 
 def test_under_autocast_the_loss_is_that_of_float32():

@@ -68,27 +68,6 @@ def test_the_threshold_is_rounded_as_that_of_a_number():
         assert not F.keep_mask((n,), high[i].item(), key=KEY)[i]
 
 
-def test_one_draw_a_call_and_none_in_eval():
-    torch.manual_seed(3)
-    key = Key.draw()
-    after = torch.get_rng_state()
-    torch.manual_seed(3)
-    assert torch.equal(F.dropout(X, RATES), F.dropout(X, RATES, key=key))
-    assert torch.equal(torch.get_rng_state(), after)
-    assert F.dropout(X, RATES, training=False) is X
-    assert same_bits(F.dropout(X, torch.zeros(5), key=KEY), X)
-    assert torch.equal(torch.get_rng_state(), after)
-
-
-def test_written_in_place_and_into_out():
-    expected = F.dropout(X, RATES, key=KEY)
-    x, out = X.clone(), torch.empty_like(X)
-    assert F.dropout(x, RATES, inplace=True, key=KEY) is x
-    assert F.dropout(X, RATES, key=KEY, out=out) is out
-    assert same_bits(x, expected)
-    assert same_bits(out, expected)
-
-
 def test_gradients_of_every_kind():
     x = torch.randn(1, 5, dtype=torch.float64, requires_grad=True)
     p = RATES.double()
@@ -160,14 +139,6 @@ def test_compiled_p_may_be_a_constant_where_sizes_are_symbols():
 
     compiled = torch.compile(call, backend="aot_eager", fullgraph=True, dynamic=True)
     assert same_bits(compiled(X), call(X))
-
-
-def test_of_connections():
-    weight = X[:, 0]
-    assert same_bits(
-        F.drop_connect(weight, RATES, key=KEY),
-        one_by_one(lambda p: F.drop_connect(weight, p, key=KEY), weight, RATES),
-    )
 
 
 def test_the_values_are_looked_at_once(monkeypatch):
@@ -242,19 +213,3 @@ def test_refused_where_it_has_no_meaning_or_a_learned_one():
             call()
     with pytest.raises(ArgumentTypeError, match="concrete_dropout learns p"):
         torch.func.jvp(lambda p: F.dropout(X, p), (RATES,), (RATES,))
-
-
-@pytest.mark.parametrize("name", ["readable", "compiling", "captured", "without values", "spread"])
-def test_rates_are_checked_before_the_draw_if_they_can_be_read(name, monkeypatch):
-    device = "meta" if name in ("without values", "spread") else "cpu"
-    p, x = torch.tensor([0.5, 0.25, 1.0], device=device), X[0].to(device)[:, :3]
-    asked = []
-    monkeypatch.setattr(_bernoulli, "check_rates", asked.append)
-    monkeypatch.setattr(_bernoulli, "are_spread", lambda tensors: name == "spread")
-    monkeypatch.setattr(_bernoulli, "is_captured", lambda p: name == "captured")
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: name == "compiling")
-    rates, scaled, checked = _bernoulli.each(p, x, scaled=True).constants
-    assert checked is (name in ("readable", "spread"))
-    assert len(asked) == checked
-    assert rates.shape == (1, 3)
-    assert scaled is True

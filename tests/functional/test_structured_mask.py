@@ -5,13 +5,11 @@ import itertools
 import pytest
 import torch
 
-import torchdropout as td
 from oracle import FLOATS, same_bits, same_but_nans
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout._core import ops
 from torchdropout._core.contract.noise import DOMAIN_ORDER, word
-from torchdropout._core.kernels import counted
 from torchdropout.errors import ArgumentValueError
 
 KEY = Key(2**63 + 5, 2**59 + 6)
@@ -82,35 +80,6 @@ def test_columns_are_the_definition(p, mode, dim):
     assert torch.equal(unscaled, torch.where(keep, x, 0.0))
 
 
-# A call of each kind at one p: its function of x, the scale of what is kept, whose x it takes.
-CALLS = {
-    "n-of-m": (lambda x, **given: F.n_m_dropout(x, 3, 4, **{"key": KEY, **given}), 4 / 3),
-    "n-of-m-first": (
-        lambda x, **given: F.n_m_dropout(x, 3, 4, dim=0, **{"key": KEY, **given}),
-        4 / 3,
-    ),
-    "columns": (lambda x, **given: F.column_dropout(x, 0.4, **{"key": KEY, **given}), 12 / 7),
-    "columns-row": (
-        lambda x, **given: F.column_dropout(x, 0.4, mode="row", **{"key": KEY, **given}),
-        12 / 7,
-    ),
-}
-
-
-def image():
-    torch.manual_seed(0)
-    return torch.randn(4, 3, 5, 12)
-
-
-@pytest.mark.parametrize("chunk", [1, 7, 64, 2**18])
-def test_chunks_do_not_matter(chunk, monkeypatch):
-    """The mask of a large tensor is made in parts, of whole groups."""
-    expected = [drop(image()) for drop, _ in CALLS.values()]
-    monkeypatch.setattr(counted, "most", lambda device: chunk)
-    for (drop, _), y in zip(CALLS.values(), expected, strict=True):
-        assert torch.equal(drop(image()), y)
-
-
 @pytest.mark.parametrize("scale_by_keep", [True, False])
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.875, 1.0])
 def test_a_compiled_graph_counts_the_columns_of_any_p(p, scale_by_keep):
@@ -124,35 +93,12 @@ def test_a_compiled_graph_counts_the_columns_of_any_p(p, scale_by_keep):
     assert same_bits(y, expected)
 
 
-def test_a_share_that_rounds_to_no_column_drops_none():
-    x = torch.randn(3, 4)
-    assert torch.equal(F.column_dropout(x, 0.1), x)
-
-
 class TestTransforms:
     @pytest.mark.parametrize("dim", [-1, -2])
     def test_the_operator_passes_torchs_checks(self, dim):
         x = torch.randn(4, 8, requires_grad=True)
         args = (x, KEY.tensor(), 2, 4, dim, 2.0, 3, [8, 1])
         torch.library.opcheck(torch.ops.torchdropout.counted_affine.default, args)
-
-
-@pytest.mark.parametrize("group", [4, 18])
-def test_every_choice_is_equally_likely(group):
-    """Chi-square over the choices of 2 of 4, and over the pairs of 2 of 18: 200,000 groups.
-
-    The limits are the 1 - 1e-6 quantiles for 5 and for 152 degrees of freedom. A choice whose rate
-    is off by a tenth adds 333 to the first, and by a half 327 to the second.
-    """
-    n = 200_000
-    keep = F.n_m_dropout(torch.ones(n, group), 2, group, key=Key(11)) != 0
-    first, last = keep.int().argmax(1), group - 1 - keep.flip(1).int().argmax(1)
-    pairs = [a * group + b for a, b in itertools.combinations(range(group), 2)]
-    counts = torch.bincount(first * group + last, minlength=group**2)[pairs].double()
-    assert counts.sum() == n
-    expected = n / len(pairs)
-    limit = {4: 35.89, 18: 246.0}[group]
-    assert ((counts - expected) ** 2 / expected).sum() < limit
 
 
 class TestRefuses:
@@ -168,13 +114,10 @@ class TestRefuses:
         ("function", "given", "words"),
         [
             (F.n_m_dropout, {"n": 5}, r"`n` to be in \[1, 4\], how many of 4 are kept, got n=5"),
-            (F.n_m_dropout, {"n": 0}, r"`n` to be in \[1, 4\], how many of 4 are kept, got n=0"),
-            (F.n_m_dropout, {"m": 0}, "`m` to be 1 or more, the size of a group, got m=0"),
             (F.n_m_dropout, {"m": 3}, "a multiple of m=3 elements along dimension 1, got input="),
             (F.n_m_dropout, {"dim": 2}, r"`dim` to be in \[-2, 2\), .* got dim=2"),
             (F.n_m_dropout, {"layout": MaskLayout(0, (1, 0))}, "gives each place along dimension"),
             (F.column_dropout, {"mode": "row", "dim": 0}, "`mode` to be 'batch' where .*'row'"),
-            (F.column_dropout, {"mode": "column"}, "`mode` to be 'row' or 'batch', got"),
         ],
     )
     def test_arguments(self, function, given, words):
@@ -185,14 +128,6 @@ class TestRefuses:
         for p in (0.0, 0.5):
             with pytest.raises(ArgumentValueError, match="one or more columns along dimension 1"):
                 F.column_dropout(torch.ones(3, 0), p)
-
-
-class TestModules:
-    def test_the_rate_of_n_of_m_is_read_only(self):
-        module = td.nn.NMDropout(1, 4)
-        assert module.p == 0.75
-        with pytest.raises(AttributeError):
-            module.p = 0.5
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, stats
 
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
@@ -47,52 +46,14 @@ class TestMultiplied:
             (alone,) = torch.autograd.grad(function(*given, key=KEY), wanted, gradient)
             torch.testing.assert_close(alone, both[number])
 
-    def test_no_variance_and_eval(self):
-        x, before = randn(4, 3), torch.get_rng_state()
-        assert F.variational_dropout(x, torch.zeros(()), False) is x
-        assert torch.equal(torch.get_rng_state(), before)
-        log_alpha = torch.tensor(-math.inf, dtype=torch.float64, requires_grad=True)
-        y = F.variational_dropout(x, log_alpha)
-        assert torch.equal(y, x)
-        assert torch.autograd.grad(y.sum(), log_alpha)[0] == 0
-
-    def test_only_x_the_parameter_and_the_key_are_kept(self):
-        x, log_alpha = randn(64, 33).requires_grad_(), torch.zeros(1).requires_grad_()
-        kept = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
-            F.variational_dropout(x, log_alpha)
-        assert sum(t.nbytes for t in kept) == x.nbytes + 4 + 16
-        assert x.data_ptr() in {t.data_ptr() for t in kept}
-
     @pytest.mark.parametrize(
         ("change", "error", "words"),
         [
-            (
-                {"log_alpha": torch.zeros(1).long()},
-                ArgumentTypeError,
-                "`log_alpha` to be a floating",
-            ),
-            (
-                {"log_alpha": JAGGED},
-                ArgumentTypeError,
-                "`log_alpha` to be a tensor that is not nes",
-            ),
-            (
-                {"log_alpha": torch.zeros(2, 3).to_sparse()},
-                ArgumentTypeError,
-                "`log_alpha` .*spars",
-            ),
-            (
-                {"log_alpha": torch.zeros(1, device="meta")},
-                ArgumentValueError,
-                "`log_alpha` to be on the input's device, cpu, and not on meta",
-            ),
             (
                 {"log_alpha": torch.zeros(2)},
                 ArgumentValueError,
                 r"broadcasts to the input's, \(2, 3\), got log_alpha=<tensor of shape \(2,\)",
             ),
-            ({"input": torch.ones(2, 3) * 1j}, ArgumentTypeError, "a floating-point tensor"),
         ],
     )
     def test_refusals_draw_nothing(self, change, error, words):
@@ -149,15 +110,6 @@ class TestLayers:
             single = run(x[0], weight, log_sigma2, bias, key=KEY)
             torch.testing.assert_close(single, y[0], rtol=1e-12, atol=1e-12)
 
-    def test_gradients_of_both_orders_and_modes(self, kind):
-        arguments, run, _ = inputs(kind)
-        arguments = [t.requires_grad_() for t in arguments]
-        function = functools.partial(run, key=KEY)
-        assert torch.autograd.gradcheck(
-            function, arguments, fast_mode=True, check_forward_ad=True, check_batched_grad=True
-        )
-        assert torch.autograd.gradgradcheck(function, arguments, fast_mode=True)
-
     def test_eval_prunes_and_draws_nothing(self, kind):
         (x, weight, log_sigma2, bias), run, plain = inputs(kind)
         before = torch.get_rng_state()
@@ -168,19 +120,6 @@ class TestLayers:
         all_of_them = run(x, weight, log_sigma2, bias, training=False, threshold=math.inf)
         assert torch.equal(all_of_them, plain(x, weight, bias))
         assert torch.equal(torch.get_rng_state(), before)
-
-    def test_nothing_is_kept_but_the_variance(self, kind):
-        arguments, run, _ = inputs(kind)
-        arguments = [t.requires_grad_() for t in arguments]
-        kept = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
-            y = run(*arguments)
-        # A linear layer keeps its weight transposed, which is the same memory.
-        known = {t.data_ptr() for t in arguments}
-        extra = {t.data_ptr(): t.nbytes for t in kept if t.data_ptr() not in known}
-        # Torch and we keep the padded input of an even kernel.
-        padded = 2 * torch.empty(2, 4, 6 + 4, 5 + 2, dtype=y.dtype).nbytes if kind == "same" else 0
-        assert sum(extra.values()) <= y.nbytes + 16 + padded
 
     def test_a_row_of_zeros_has_no_noise_and_a_finite_gradient(self, kind):
         arguments, run, plain = inputs(kind)
@@ -216,31 +155,9 @@ def test_log_alpha_is_finite_for_a_weight_of_zero():
     assert log_alpha_of(torch.ones(2).half(), torch.zeros(2).half()).dtype == torch.float32
 
 
-@pytest.mark.integration
-def test_the_divergence_is_within_a_hundredth_of_the_integral():
-    """`E[log |1 + sqrt(alpha) e|] - log(alpha) / 2`, and what makes it 0 in the limit."""
-
-    def exact(log_alpha):
-        root = math.exp(log_alpha / 2)
-
-        def integrand(e):
-            return np.log(np.abs(1 + root * e)) * stats.norm.pdf(e)
-
-        ends = sorted({-12.0, max(-12.0, -1 / root), 12.0})  # the logarithm's pole
-        pairs = itertools.pairwise(ends)
-        expected = sum(integrate.quad(integrand, *pair, limit=200)[0] for pair in pairs)
-        return expected - log_alpha / 2 + (np.euler_gamma + math.log(2)) / 2
-
-    points = torch.linspace(-8, 8, 17, dtype=torch.float64)
-    far = max(abs(kl_of(a).item() - exact(a.item())) for a in points)
-    assert 0.001 < far < 0.01
-    assert kl_of(torch.tensor(50.0)).item() == pytest.approx(0, abs=1e-6)
-
-
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"input": torch.ones(2, 4, dtype=torch.int32)}, ArgumentTypeError, "convert it first"),
         (
             {"log_sigma2": torch.zeros(4)},
             ArgumentValueError,
@@ -249,15 +166,12 @@ def test_the_divergence_is_within_a_hundredth_of_the_integral():
         ({"threshold": math.nan}, ArgumentValueError, "`threshold` to be a number.* threshold=nan"),
         ({"input": torch.ones(2, 5)}, ShapeError, "`input` to be of 4 features in dimension -1"),
         ({"input": torch.ones(())}, ShapeError, "`input` to be of 1 dimension or more"),
-        ({"input": torch.ones(2, 4).half()}, ArgumentTypeError, "`input` to be of the dtype of"),
         ({"bias": torch.ones(7)}, ShapeError, r"`bias` to be of shape \(3,\)"),
         (
             {"bias": torch.ones(3).half()},
             ArgumentTypeError,
             "`bias` to be of the dtype of `weight`",
         ),
-        ({"weight": torch.ones(3, 4).long()}, ArgumentTypeError, "`weight` to be a floating-point"),
-        ({"weight": torch.ones(3, 4).to_sparse()}, ArgumentTypeError, "`weight` .* sparse"),
         ({"input": torch.ones(2, 4).to_sparse()}, ArgumentTypeError, "`input` .* sparse"),
         ({"input": JAGGED}, ArgumentTypeError, "`input` to be a tensor that is not nested"),
         ({"weight": JAGGED}, ArgumentTypeError, "`weight` to be a tensor that is not nested"),
@@ -290,15 +204,11 @@ def test_refusals_of_layers_draw_nothing(change, error, words):
         ({"input": torch.ones(2, 3, 5, 5)}, ShapeError, "`input` to be of 4 channels in dim"),
         ({"input": torch.ones(2, 4, 2, 5)}, ShapeError, "holds the kernel"),
         ({"groups": 3}, ShapeError, "`input` to be of 12 channels"),
-        ({"groups": 0}, ArgumentValueError, "`groups` to be 1 or more"),
         ({"stride": 2, "padding": "same"}, ArgumentValueError, "`stride` to be 1 with"),
-        ({"padding": "full"}, ArgumentValueError, "`padding` to be 'valid', 'same'"),
-        ({"padding": -1}, ArgumentValueError, "`padding` to be 0 or more"),
         ({"dilation": 3}, ShapeError, "with a dilation of"),
         ({"dilation": (1, 3)}, ShapeError, "holds the kernel"),
         ({"dilation": 3, "padding": "valid"}, ShapeError, "holds the kernel"),
         ({"input": torch.ones(2, 4, 1, 5), "padding": (0, 1)}, ShapeError, "holds the kernel"),
-        ({"dilation": 0}, ArgumentValueError, "`dilation` to be 1 or more"),
         ({"stride": (1, 0)}, ArgumentValueError, "`stride` to be 1 or more"),
         ({"stride": (1, 2), "padding": "same"}, ArgumentValueError, "`stride` to be 1 with"),
         ({"stride": (2, 1), "padding": "same"}, ArgumentValueError, "`stride` to be 1 with"),

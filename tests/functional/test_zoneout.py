@@ -42,13 +42,3 @@ def test_p_zero_and_p_one():
     of_new, of_old = torch.autograd.grad(y.sum(), (new, old))
     assert torch.equal(of_new, torch.zeros_like(new))
     assert torch.equal(of_old, torch.ones_like(old))
-
-
-def test_each_gradient_goes_where_the_value_came_from():
-    new, old = states(requires_grad=True)
-    y = F.zoneout(new, old, 0.4, key=KEY)
-    keep = F.keep_mask(new.shape, 0.4, key=KEY)
-    incoming = torch.full_like(y, math.inf)
-    of_new, of_old = torch.autograd.grad(y, (new, old), incoming)
-    assert torch.equal(of_new, torch.where(keep, incoming, 0.0))
-    assert torch.equal(of_old, torch.where(keep, 0.0, incoming))

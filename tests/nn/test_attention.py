@@ -101,32 +101,6 @@ def test_training_is_torchs_with_our_dropout(given, kind):
         torch.testing.assert_close(weights, expected_weights, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("need", [False, True])
-def test_the_hint_is_causal(need, padded):
-    ours, theirs = pair()
-    qkv = inputs(1)
-    padding, mask = masks("bool", padded, LENGTH)
-    arguments = (padding, need, mask, True, True)
-    y, weights = seeded(ours, *qkv, *arguments)
-    expected, expected_weights = theirs_with_our_dropout(theirs, *qkv, *arguments)
-    torch.testing.assert_close((y, weights), (expected, expected_weights), rtol=1e-5, atol=1e-6)
-    if not padded:
-        torch.testing.assert_close(y, seeded(ours, *qkv, None, need, mask)[0])
-
-
-@pytest.mark.parametrize("need", [False, True])
-@pytest.mark.parametrize("batch_first", [False, True])
-def test_without_a_batch(batch_first, need):
-    ours, theirs = pair(batch_first=batch_first)
-    q, k = torch.randn(LENGTH, 8), torch.randn(7, 8)
-    mask = torch.rand(2, LENGTH, 7) > 0.7
-    padding = torch.tensor([False] * 6 + [True])
-    y, weights = seeded(ours, q, k, k, padding, need, mask)
-    expected, expected_weights = theirs_with_our_dropout(theirs, q, k, k, padding, need, mask)
-    torch.testing.assert_close((y, weights), (expected, expected_weights), rtol=1e-5, atol=1e-6)
-
-
 @pytest.mark.parametrize("given", SETTINGS, ids=str)
 def test_eval_and_no_dropout_are_torchs_bit_for_bit(given):
     before = torch.get_rng_state()
@@ -143,16 +117,6 @@ def test_eval_and_no_dropout_are_torchs_bit_for_bit(given):
             assert torch.equal(y[0], expected[0])
             assert (y[1] is expected[1] is None) or torch.equal(y[1], expected[1])
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_gradients_are_torchs_with_our_dropout():
-    for need in (False, True):
-        ours, theirs = pair()
-        qkv = inputs(3)
-        seeded(ours, *qkv, need_weights=need)[0].square().sum().backward()
-        theirs_with_our_dropout(theirs, *qkv)[0].square().sum().backward()
-        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
-            torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
 
 
 def test_the_weights_returned_are_those_after_dropout_and_do_not_change_the_mask():
@@ -248,19 +212,7 @@ Q, K = torch.ones(LENGTH, BATCH, 8), torch.ones(7, BATCH, 8)
         ((Q, K, K), {"key_padding_mask": torch.zeros(3, 5)}, r"\(3, 7\), a value for each key"),
         ((Q, K, K), {"is_causal": True}, "`attn_mask` with `is_causal`"),
         ((Q[..., :7], K, K), {}, "`query` to be of 8 features in its last dimension, got query="),
-        ((Q, K, K[..., :5]), {}, "`value` to be of 8 features in its last dimension, got value="),
-        ((Q.double(),) * 3, {}, "`query` to be of the dtype of the weights, torch.float32"),
-        ((Q.to("meta"),) * 3, {}, "`query` to be on the device of the weights, cpu"),
         ((Q, K, K.double()), {}, "`value` to be of the dtype of the weights, torch.float32"),
-        ((Q, K.to("meta"), K), {}, "`key` to be on the device of the weights, cpu"),
-        ((Q[0, 0], K[0, 0], K[0, 0]), {}, "`query` to be of 3 dimensions, or of 2 without a"),
-        ((Q, K, K), {"attn_mask": torch.zeros(3, 5, 7)}, r"of shape \(5, 7\) or \(6, 5, 7\)"),
-        ((Q, K, K), {"attn_mask": torch.zeros(5, 7).to("meta")}, "`attn_mask` to be on query's"),
-        (
-            *((Q, K, K), {"key_padding_mask": torch.zeros(3, 7).to("meta")}),
-            "`key_padding_mask` to be on query's device, cpu, and not on meta",
-        ),
-        ((Q, K, K), {"attn_mask": torch.zeros(5, 7).long()}, "`attn_mask` to be a tensor of dtype"),
     ],
 )
 def test_refusals_draw_nothing(args, given, words):

@@ -70,16 +70,6 @@ def test_a_convolution_drops_whole_channels():
     assert inner.broadcast_dims == (-3, -2, -1)
 
 
-def test_the_regulariser_is_the_papers_over_weights_alone():
-    module = around()
-    squares = module.layer.weight.square().sum().item()
-    expected = by_the_paper(0.2, squares, 4)
-    assert module.regularisation().item() == pytest.approx(expected, rel=1e-6)
-    with torch.no_grad():
-        module.layer.bias.fill_(100.0)
-    assert module.regularisation().item() == pytest.approx(expected, rel=1e-6)
-
-
 def test_the_gradient_of_the_regulariser():
     module = around().double()
     module.regularisation().backward()
@@ -172,22 +162,6 @@ def test_regularisation_of_a_model_counts_each_module_once():
         td.nn.regularisation(3)
 
 
-@pytest.mark.integration
-def test_p_is_learned_where_the_terms_balance():
-    """Without data p converges to where the derivative of the two terms is 0."""
-    module = around().double()
-    module.layer.requires_grad_(False)
-    optimizer = torch.optim.Adam([module.p_logit], 0.05)
-    for _ in range(600):
-        optimizer.zero_grad()
-        module.regularisation().backward()
-        optimizer.step()
-    squares, p = module.layer.weight.square().sum().item(), module.p
-    slope = 0.02 * squares / (1 - p) ** 2 + 0.3 * 4 * math.log(p / (1 - p))
-    assert slope == pytest.approx(0, abs=1e-3)
-    assert 0.4 < p < 0.5
-
-
 def test_initial_p():
     ps = [seeded(lambda: td.nn.ConcreteDropout(torch.nn.Linear(2, 2), init_max=0.4)).p]
     ps += [td.nn.ConcreteDropout(torch.nn.Linear(2, 2), init_max=0.4).p for _ in range(50)]
@@ -213,44 +187,21 @@ LINEAR = torch.nn.Linear(2, 2)
             ArgumentValueError,
             r"`layer` to be a layer with weights, .*, got layer=ReLU\(\) \(ReLU\)",
         ),
-        ({"layer": torch.nn.LayerNorm(3)}, ArgumentValueError, "a layer with weights"),
         ({"layer": LINEAR, "init_min": 0.0}, ArgumentValueError, r"`init_min` to be in \(0, 1\)"),
-        ({"layer": LINEAR, "init_max": 1}, ArgumentValueError, r"got init_max=1 \(int\)"),
-        ({"layer": LINEAR, "init_max": math.nan}, ArgumentValueError, "got init_max=nan"),
-        ({"layer": LINEAR, "init_min": "0.1"}, ArgumentTypeError, r"got init_min='0.1' \(str\)"),
         (
             {"layer": LINEAR, "init_min": 0.3, "init_max": 0.2},
             ArgumentValueError,
             r"`init_min` to be at most `init_max`, got init_min=0.3 \(float\) and got init_max=0.2",
         ),
-        ({"layer": LINEAR, "weight_regularizer": -1}, ArgumentValueError, "got weight_regularizer"),
-        (
-            {"layer": LINEAR, "dropout_regularizer": math.inf},
-            ArgumentValueError,
-            "`dropout_regularizer` to be 0 or more and finite, .* got dropout_regularizer=inf",
-        ),
-        ({"layer": LINEAR, "weight_regularizer": None}, ArgumentTypeError, "a number, a factor"),
-        ({"layer": LINEAR, "temperature": 0.0}, ArgumentValueError, "got temperature=0.0"),
-        ({"layer": LINEAR, "input_dim": 0}, ArgumentValueError, r"got input_dim=0 \(int\)"),
-        ({"layer": LINEAR, "input_dim": 2.0}, ArgumentTypeError, r"got input_dim=2.0 \(float\)"),
         (
             {"layer": torch.nn.Embedding(3, 2)},
             ArgumentValueError,
             r"Expected `input_dim`, .*, got layer=Embedding\(3, 2\) \(Embedding\)",
         ),
-        ({"layer": LINEAR, "broadcast_dims": 1}, ArgumentTypeError, "`broadcast_dims`"),
     ],
 )
 def test_wrong_arguments(arguments, error, words):
     before = torch.get_rng_state()
     with pytest.raises(error, match=words):
         td.nn.ConcreteDropout(**arguments)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_an_input_without_those_dimensions_is_refused():
-    module = td.nn.ConcreteDropout(torch.nn.Linear(4, 3), broadcast_dims=(2,))
-    before = torch.get_rng_state()
-    with pytest.raises(ArgumentValueError, match="`broadcast_dims`"):
-        module(torch.ones(2, 4))
     assert torch.equal(torch.get_rng_state(), before)

@@ -1,10 +1,7 @@
 """DropBlock as modules: state, torchvision's order of arguments, the function's result."""
 
-import inspect
-
 import pytest
 
-from torchdropout import functional as F
 from torchdropout import nn as td
 from torchdropout.errors import ArgumentValueError
 
@@ -13,15 +10,6 @@ MODULES = {
     "drop_block2d": (td.DropBlock2d, (4, 3, 9, 9)),
     "drop_block3d": (td.DropBlock3d, (4, 3, 7, 8, 9)),
 }
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_the_order_of_arguments_is_torchvisions(name):
-    module, _ = MODULES[name]
-    order = ["p", "block_size", "inplace", "eps"]
-    assert list(inspect.signature(module).parameters)[:4] == order
-    named = list(inspect.signature(getattr(F, name)).parameters)
-    assert named[:6] == ["input", *order, "training"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -54,15 +54,6 @@ def test_kept_and_dropped(scaled, residual):
     assert module.branch.calls == 1
 
 
-def test_an_unscaled_sum_is_the_sum_itself():
-    module = layer()
-    with_draw(keep=True)
-    assert torch.equal(module(X, offset=2.0), X + module.branch(X, 2.0))
-    inside = layer(residual=False)
-    with_draw(keep=True)
-    assert torch.equal(inside(X, 2.0), inside.branch(X, 2.0))
-
-
 @pytest.mark.parametrize(("p", "training"), [(0.0, True), (0, True), (0.4, False), (1.0, False)])
 @pytest.mark.parametrize("residual", [True, False])
 def test_eval_and_p_zero_take_the_branch_and_draw_nothing(p, training, residual):
@@ -108,20 +99,6 @@ class TestCompiled:
         yield
         torch._dynamo.reset()
 
-    @pytest.mark.integration
-    def test_has_the_draws_of_eager_with_a_break_of_the_graph(self):
-        module = td.nn.LayerDrop(torch.nn.Linear(4, 4), 0.5)
-        compiled = torch.compile(module, backend="aot_eager")
-        kept = 0
-        for seed in range(8):
-            torch.manual_seed(seed)
-            got, drawn = compiled(X), torch.rand(1)
-            torch.manual_seed(seed)
-            assert torch.equal(got, module(X))
-            assert torch.equal(drawn, torch.rand(1))
-            kept += not torch.equal(got, X)
-        assert 0 < kept < 8
-
     def test_one_graph_in_eval_and_a_refusal_in_training(self):
         module = td.nn.LayerDrop(torch.nn.Linear(4, 4), 0.5).eval()
         compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
@@ -164,13 +141,3 @@ def test_a_branch_that_returns_something_else(training, branch, error, words):
     with_draw(keep=True)
     with pytest.raises(error, match=words):
         module(X)
-
-
-def test_samples_of_a_vmap_are_dropped_together():
-    layer, x = td.nn.LayerDrop(torch.nn.Identity(), 0.5), torch.ones(3, 4)
-    with pytest.raises(ArgumentValueError, match="`dropout_key` to be one key for all samples"):
-        torch.vmap(layer, randomness="different")(x)
-    torch.manual_seed(0)
-    found = [torch.vmap(layer, randomness="same")(x) for _ in range(8)]
-    torch.manual_seed(0)
-    assert all(torch.equal(y, layer(x)) for y in found)

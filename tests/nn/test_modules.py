@@ -13,28 +13,10 @@ from torchdropout.errors import ArgumentValueError
 from torchdropout.nn import _module
 from variants import MODULES, first
 
-NAMES = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"]
-
-
-def pair(name, *args, **kwargs):
-    return getattr(td.nn, name)(*args, **kwargs), getattr(torch.nn, name)(*args, **kwargs)
-
 
 def seeded(module, x):
     torch.manual_seed(3)
     return module(x)
-
-
-@pytest.mark.parametrize("name", NAMES)
-class TestDropIn:
-    def test_signature_repr_state_and_class(self, name):
-        for args in ((), (0.25,), (0.25, True)):
-            ours, theirs = pair(name, *args)
-            assert repr(ours) == repr(theirs)
-            assert (ours.p, ours.inplace) == (theirs.p, theirs.inplace)
-            assert ours.state_dict() == {}
-            assert isinstance(ours, getattr(torch.nn, name))
-        assert repr(getattr(td.nn, name)(inplace=True, p=0.1)) == f"{name}(p=0.1, inplace=True)"
 
 
 EMBEDDING = torch.nn.Embedding(3, 2)

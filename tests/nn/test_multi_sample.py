@@ -58,23 +58,3 @@ def test_a_head_that_mixes_its_batch_is_called_sample_by_sample():
     assert y.shape == (3, 6, 8)
     assert y.mean(1).abs().max() > 1e-3  # of all together
     assert norm.num_batches_tracked == 4
-
-
-def test_empty_batches_and_other_heads():
-    assert make(batched=True)(torch.ones(0, 8)).shape == (0, 3)
-    assert make()(torch.ones(0, 8)).shape == (0, 3)
-    pool = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
-    for batched in (False, True):
-        module = td.nn.MultiSampleDropout(0.4, pool, 3, "none", batched=batched)
-        assert module(torch.ones(2, 5, 4, 4)).shape == (3, 2, 5)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_outputs_keep_their_dtype_under_autocast(dtype):
-    """On a CPU torch refuses to stack float16 under autocast."""
-    module = td.nn.MultiSampleDropout(0.5, torch.nn.Identity(), samples=3, reduce="none")
-    x, key = torch.randn(4, 2, dtype=dtype), td.Key(1)
-    with torch.autocast("cpu"):
-        y = module(x, key=key)
-    assert y.dtype == dtype
-    assert torch.equal(y, module(x, key=key))

@@ -7,7 +7,6 @@ import torch
 
 import torchdropout as td
 from family import IDENTITIES
-from torchdropout import nn
 from torchdropout.errors import ArgumentTypeError
 from torchdropout.models.convert import convert
 
@@ -60,41 +59,6 @@ def statically(model, **how):
 def test_static_quantisation(name):
     expected = statically(linear(torch.nn.Identity))(X)
     assert torch.equal(statically(linear(IDENTITIES[name]))(X), expected)
-
-
-def test_static_quantisation_with_torchs_mapping():
-    """Torch's placeholder has no effect in training either."""
-    theirs = torch.ao.nn.quantized.Dropout
-    mapping = quantization.quantization_mappings.get_default_static_quant_module_mappings()
-    model = statically(linear(IDENTITIES["Dropout"]), mapping={**mapping, nn.Dropout: theirs})
-    assert type(model.module[1]) is theirs
-    assert torch.equal(model.train()(X), model.eval()(X))
-
-
-@pytest.mark.parametrize("make", [nn.Dropout, nn.AlphaDropout, nn.DropPath])
-def test_quantisation_by_fx(make):
-    from torch.ao.quantization import quantize_fx
-
-    def quantised(model):
-        mapping = quantization.get_default_qconfig_mapping("x86")
-        prepared = quantize_fx.prepare_fx(model.eval(), mapping, (X,))
-        prepared(X)
-        return quantize_fx.convert_fx(prepared)
-
-    model = quantised(linear(lambda: make(0.5)))
-    assert isinstance(getattr(model, "1"), make)
-    assert torch.equal(model(X), quantised(linear(torch.nn.Identity))(X))
-
-
-def test_training_aware_quantisation_by_fx():
-    from torch.ao.quantization import quantize_fx
-
-    mapping = quantization.get_default_qat_qconfig_mapping("x86")
-    prepared = quantize_fx.prepare_qat_fx(linear(IDENTITIES["Dropout"]).train(), mapping, (X,))
-    assert not torch.equal(prepared(X), prepared(X))
-    prepared.eval()
-    model = quantize_fx.convert_fx(prepared)
-    assert torch.equal(model(X), model(X))
 
 
 def test_dynamic_quantisation_of_a_recurrent_layer():

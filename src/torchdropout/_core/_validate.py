@@ -63,6 +63,14 @@ def check_dense(name: str, tensor: torch.Tensor) -> None:
         wrong_type(name, f"{expected} and not one of layout {tensor.layout}", tensor)
 
 
+def check_device(
+    name: str, tensor: torch.Tensor, device: torch.device, expected: str = "on the input's device"
+) -> None:
+    """Refuse a tensor on another device."""
+    if tensor.device != device:
+        wrong_value(name, f"{expected}, {device}, and not on {tensor.device}", tensor)
+
+
 def wrong_shape(name: str, expected: str, value: object) -> NoReturn:
     """Raise `ShapeError`, as torch raises a `RuntimeError`: expected this, got that."""
     raise ShapeError(f"Expected `{name}` to be {expected}, {got(name, value)}.")
@@ -182,6 +190,16 @@ def check_bool(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         wrong_type(name, "a bool", value)
     return value
+
+
+def check_word(name: str, value: Any, *words: str) -> Any:
+    """Check that a value is one of these words."""
+    if isinstance(value, str) and value in words:
+        return value
+    expected = f"{', '.join(map(repr, words[:-1]))} or {words[-1]!r}"
+    if not isinstance(value, str):
+        wrong_type(name, expected, value)
+    wrong_value(name, expected, value)
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:

@@ -266,11 +266,7 @@ def _samples_backward(q: torch.Tensor, key: torch.Tensor, *rest: Any) -> Iterato
 
 
 def _compare(own: tuple[Any, ...], known: tuple[Any, ...], x: torch.Tensor) -> None:
-    """Compare results of `_samples`: sums are rounded differently, and no keep bit may differ.
-
-    Raises:
-        RuntimeError: One differs.
-    """
+    """Compare results of `_samples`: sums are rounded differently, and no keep bit may differ."""
     for a, b in zip(own, known, strict=True):
         if b is not None:
             require((a - b).abs() <= b.abs().amax(-1, keepdim=True) / 8, x)

@@ -21,16 +21,7 @@ from ._writing import has_address
 
 
 def inverted(p: Probabilities, x: Any = None) -> KeyedMap:
-    """Inverted dropout: kept elements are scaled by 1 / (1 - p), dropped ones are 0.
-
-    Args:
-        p: The drop probability.
-        x: The input, not yet checked, where p may be a tensor that broadcasts to it.
-
-    Raises:
-        ArgumentTypeError: p is not a real number.
-        ArgumentValueError: It is NaN or outside [0, 1].
-    """
+    """Inverted dropout: kept elements are scaled by 1 / (1 - p), dropped ones are 0."""
     if type(p) is not float:  # `scale` checks one that is
         if x is not None and isinstance(p, torch.Tensor) and p.ndim > 0:
             return each(p, check_input(x), scaled=True)
@@ -77,12 +68,6 @@ def each(p: torch.Tensor, x: torch.Tensor, *, scaled: bool) -> KeyedMap:
     """The map with a drop probability for each element of x, or for each of its features.
 
     It is not the identity even if all of them are 0, which only their values would show.
-
-    Raises:
-        ArgumentTypeError: p is not a floating-point tensor or has a gradient, x is nested, or only
-            one of them is a DTensor.
-        ArgumentValueError: p does not broadcast to x, lies on another device, or has a value that
-            is NaN or outside [0, 1]. If values cannot be read yet, the operator checks them.
     """
     if x.is_nested:
         wrong_type("p", "a number where the input is nested", p)

@@ -11,19 +11,7 @@ from ._rate import Probability, Rate, check_probability
 
 
 def blocks(p: Probability, dims: int, block: int, by_count: bool, eps: float) -> KeyedMap:
-    """The map of a call.
-
-    Args:
-        p: Probability that a place is dropped.
-        dims: How many trailing dimensions a block extends along; the channel lies before them.
-        block: Side of a block.
-        by_count: Scale by the size of a sample's mask over the number kept, not by 1 / (1 - p).
-        eps: Added to the number kept in that quotient.
-
-    Raises:
-        ArgumentTypeError: p is not a real number.
-        ArgumentValueError: It is NaN or outside [0, 1].
-    """
+    """The map of a call."""
     p = check_probability(p)
     own = dims, block, by_count
     extent = dims + by_count  # a count is that of all channels of a sample

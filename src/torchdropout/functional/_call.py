@@ -52,12 +52,7 @@ def check_call(
     nested_ok: bool = False,
     name: str = "input",
 ) -> torch.Tensor:
-    """Check the arguments that all variants share, except those of the layout.
-
-    Raises:
-        ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: Arguments exclude one another.
-    """
+    """Check the arguments that all variants share, except those of the layout."""
     x = check_input(input, name, complex_ok=complex_ok, training=training)
     if not nested_ok and x.is_nested:
         refuse_nested(name, x)
@@ -81,27 +76,7 @@ def apply(
     complex_ok: bool = True,
     nested_ok: bool = False,
 ) -> torch.Tensor:
-    """Check a call and return the map of x; x itself if there is nothing to do.
-
-    Args:
-        keyed_map: What happens to an element.
-        input: The input x. It and the next seven are as the caller gave them, not yet checked.
-        training: False for the identity.
-        inplace: Write into x.
-        key: Names the mask.
-        generator: Draws the key.
-        broadcast_dims: Dimensions that share their draws.
-        layout: Mask indices.
-        out: Written into.
-        shared: Dimensions along which the variant itself shares draws.
-        indices: Base and strides, already checked, if they are not those of the elements of x.
-        complex_ok: False for a map that is undefined for complex numbers.
-        nested_ok: True for a map that is defined for nested tensors.
-
-    Raises:
-        ArgumentTypeError: As `check_call` and `mask_map`.
-        ArgumentValueError: As `check_call` and `mask_map`.
-    """
+    """Check a call and return the map of x; x itself if there is nothing to do."""
     x = check_call(input, training, key, generator, complex_ok, nested_ok)
     check_bool("inplace", inplace)
     active = training and keyed_map.active
@@ -147,15 +122,6 @@ def compute(
     """The map of x by the shortest way there is; without a key, one is drawn last.
 
     For a DTensor each process computes its part, with the draws of the whole.
-
-    Args:
-        x: The input.
-        keyed_map: The map.
-        base: Mask index of the first element, its 64 bits as int64.
-        strides: Mask strides; None for row-major ones.
-        key: Names the mask.
-        generator: Draws the key, instead of torch's default generator.
-        into: Written into; it is known that it may be.
     """
     check_dense("input", x)
     if generator is not None:

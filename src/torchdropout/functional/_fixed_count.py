@@ -18,13 +18,7 @@ from ._rate import Probability, Rate
 def choice_map(
     shape: Sequence[int], shared: Sequence[int], dim: int, broadcast_dims: Any, layout: Any
 ) -> tuple[int, list[int]]:
-    """Base and strides of the mask indices of the places to choose from along `dim`.
-
-    Raises:
-        ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: An argument does not fit the shape, or gives all places of a group one
-            index, so that they would have no order.
-    """
+    """Base and strides of the mask indices of the places to choose from along `dim`."""
     base, strides = mask_map(shape, shared, broadcast_dims, layout)
     if strides is None:
         strides = row_major(shape)
@@ -47,20 +41,7 @@ def choose(
     strides: Sequence[int],
     ordered: bool,
 ) -> torch.Tensor:
-    """Choose the places kept in each sample: `count_kept` of `size`.
-
-    Args:
-        x: The input, with the samples in its first dimension.
-        key: Names the choice.
-        p: Drop probability.
-        size: Places of a sample.
-        base: Mask index of the first place.
-        strides: Mask strides of samples and places.
-        ordered: True for ascending places, False for the order of their words.
-
-    Returns:
-        int64 of shape `(N, kept)`.
-    """
+    """Choose the places kept in each sample: `count_kept` of `size`."""
     shape = (x.shape[0], size)
     if isinstance(p, Rate):
         places = ops.choose_share(key, p.constants, shape, ordered, base, strides, x.device)
@@ -80,29 +61,13 @@ def drop_to_count(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """`y = x * group / kept` at `kept` places of each group, else 0.
-
-    Args:
-        x: The input.
-        key: Names the mask.
-        kept: How many of a group are kept; 0 gives zeros.
-        group: How many consecutive places make a group.
-        dim: The dimension of the input along which groups lie.
-        scale_by_keep: False leaves kept elements as they are.
-        base: Mask index of the first element.
-        strides: Mask strides.
-    """
+    """`y = x * group / kept` at `kept` places of each group, else 0."""
     scale = group / kept if scale_by_keep and kept > 0 else 1.0
     return ops.counted_affine(x, key, kept, group, dim - x.ndim, scale, base, strides)
 
 
 def check_dim(dim: Any, x: torch.Tensor) -> int:
-    """Check a dimension of x, and return it as a non-negative integer.
-
-    Raises:
-        ArgumentTypeError: It is not an integer.
-        ArgumentValueError: x has no such dimension.
-    """
+    """Check a dimension of x, and return it as a non-negative integer."""
     if not is_integer(dim):
         wrong_type("dim", "an integer, a dimension of the input", dim)
     if not -x.ndim <= dim < x.ndim:

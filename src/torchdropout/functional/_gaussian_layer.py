@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
@@ -15,18 +15,6 @@ from .._core.contract.keep import compute_dtype
 from .._core.contract.noise import Law
 from ._autocast import autocast_dtype
 from ._learned import NoiseIndices
-
-
-class Bilinear(Protocol):
-    """A layer without its bias, as a function of its input and its weights."""
-
-    def value(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        """The output."""
-
-    def gradients(
-        self, gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The gradients of the input and the weights."""
 
 
 class Linear(NamedTuple):
@@ -66,6 +54,9 @@ class Convolution(NamedTuple):
             *(False, [0, 0], groups, [True, True, False]),
         )
         return of_x, of_weight
+
+
+Bilinear: TypeAlias = Linear | Convolution  # without the bias
 
 
 def variance(x: torch.Tensor, log_sigma2: torch.Tensor, layer: Bilinear) -> torch.Tensor:

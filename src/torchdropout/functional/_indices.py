@@ -22,10 +22,6 @@ def mask_map(
         shared: Dimensions along which the variant itself shares draws.
         broadcast_dims: Further ones, from the caller.
         layout: The caller's `MaskLayout`, or the `Part` that `scope` gives, or None.
-
-    Raises:
-        ArgumentTypeError: An argument has a type that is not accepted.
-        ArgumentValueError: An argument does not fit the shape, or both say what is shared.
     """
     # Compared as a tuple only: an array of NumPy has no truth value.
     given = not isinstance(broadcast_dims, tuple) or broadcast_dims != ()

@@ -19,12 +19,7 @@ Result = TypeVar("Result")
 
 
 def check_source(key: Any, generator: Any, x: torch.Tensor) -> None:
-    """Accept a key, or a generator to draw one from, or neither.
-
-    Raises:
-        ArgumentTypeError: Key or generator has another type.
-        ArgumentValueError: Both are given, or the generator is on another device.
-    """
+    """Accept a key, or a generator to draw one from, or neither."""
     if key is not None and generator is not None:
         raise ArgumentValueError(
             "Expected `key` or `generator`, not both: a key is used as it is and draws nothing, "
@@ -37,11 +32,7 @@ def check_source(key: Any, generator: Any, x: torch.Tensor) -> None:
 
 
 def check_key(name: str, key: Any) -> None:
-    """Accept a key, None, or what a tracer such as `torch.fx` substitutes for an argument.
-
-    Raises:
-        ArgumentTypeError: It is something else.
-    """
+    """Accept a key, None, or what a tracer such as `torch.fx` substitutes for an argument."""
     if key is None or isinstance(key, Key):
         return
     if isinstance(key, torch.Tensor) or not has_torch_function_unary(key):
@@ -54,12 +45,7 @@ def key_of(key: Key | None, generator: torch.Generator | None) -> Key | None:
 
 
 def key_tensor(key: Key | None, device: torch.device | None = None) -> torch.Tensor:
-    """The key as an operator takes it; without one, drawn from torch's default generator.
-
-    Args:
-        key: The key, or None.
-        device: The tensor's device, if its operator takes a key on that device.
-    """
+    """The key as an operator takes it; without one, drawn from torch's default generator."""
     return ops.draw_key(device) if key is None else key.tensor()
 
 

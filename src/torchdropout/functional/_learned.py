@@ -8,7 +8,15 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from .._core import _torch, ops
-from .._core._validate import REAL, broadcasts, check_dense, refuse_nested, wrong_type, wrong_value
+from .._core._validate import (
+    REAL,
+    broadcasts,
+    check_dense,
+    check_device,
+    refuse_nested,
+    wrong_type,
+    wrong_value,
+)
 from .._core.contract.keep import compute_dtype
 from .._core.contract.layout import row_major, sizes_drawn
 from .._core.contract.noise import Law
@@ -43,12 +51,7 @@ class NoiseIndices(NamedTuple):
 
     @classmethod
     def of(cls, shape: Sequence[int], broadcast_dims: Any, layout: Any) -> NoiseIndices:
-        """Check the arguments of a call, and lay out its noise.
-
-        Raises:
-            ArgumentTypeError: As in `mask_map`.
-            ArgumentValueError: As in `mask_map`.
-        """
+        """Check the arguments of a call, and lay out its noise."""
         base, found = mask_map(shape, (), broadcast_dims, layout)
         strides = row_major(shape) if found is None else found
         sizes = sizes_drawn(shape, strides)
@@ -68,21 +71,13 @@ class NoiseIndices(NamedTuple):
 
 
 def check_parameter(name: str, what: str, parameter: Any, x: torch.Tensor) -> torch.Tensor:
-    """Check a learned parameter: of one element, or of a shape that broadcasts to that of x.
-
-    Raises:
-        ArgumentTypeError: It is not a floating-point tensor, or not a dense one.
-        ArgumentValueError: It does not broadcast to the shape of x, or lies on another device.
-    """
+    """Check a learned parameter: of one element, or of a shape that broadcasts to that of x."""
     if not isinstance(parameter, torch.Tensor) or parameter.dtype not in REAL:
         wrong_type(name, f"a floating-point tensor, {what}", parameter)
     if parameter.is_nested:
         refuse_nested(name, parameter)
     check_dense(name, parameter)
-    if parameter.device != x.device:
-        wrong_value(
-            name, f"on the input's device, {x.device}, and not on {parameter.device}", parameter
-        )
+    check_device(name, parameter, x.device)
     if parameter.numel() == 1:
         return parameter.reshape(())
     if not broadcasts(parameter.shape, x.shape):

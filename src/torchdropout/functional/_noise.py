@@ -24,18 +24,7 @@ def traced_noise(law: Law, rate: Rate) -> KeyedMap:
 
 
 def check_size(name: str, value: Any, below: float, what: str) -> float:
-    """How large the noise is: a number of 0 or more, as a float.
-
-    Args:
-        name: The name of the argument.
-        value: The value given for it.
-        below: It must be less; infinity where every finite number is accepted.
-        what: What the argument is, for the message.
-
-    Raises:
-        ArgumentTypeError: It is not a real number.
-        ArgumentValueError: It is NaN, negative, or too large.
-    """
+    """How large the noise is: a number of 0 or more, as a float."""
     interval = "0 or more and finite" if math.isinf(below) else f"in [0, {below:g})"
     number = check_number(name, f"a number {interval}, {what}", value)
     # NaN, which compares false with everything, is refused too.

@@ -110,11 +110,7 @@ class Part:
         return 0
 
     def indices(self, shape: Sequence[int], shared: Sequence[int]) -> tuple[int, list[int]]:
-        """Base (its 64 bits as int64) and strides for a draw of this shape.
-
-        Raises:
-            ArgumentValueError: An index is 2**64 or more.
-        """
+        """Base (its 64 bits as int64) and strides for a draw of this shape."""
         if self.alike and self.batch is not None:
             shared = [*shared, self.batch.dim]
         sizes = [1 if dim in shared else n for dim, n in enumerate(shape)]

@@ -44,7 +44,6 @@ class Rate(NamedTuple):
 
 # A drop probability, and how strong noise is: a float, or a compiled module's stand-in.
 Probability: TypeAlias = float | Rate
-Strength: TypeAlias = float | Rate
 Probabilities: TypeAlias = Probability | torch.Tensor  # one for all elements, or one for each
 
 
@@ -77,12 +76,7 @@ class RatePair(NamedTuple):
 
 
 def check_probability(p: Any) -> Probability:
-    """A drop probability as a float in [0, 1], or a `Rate` as it is.
-
-    Raises:
-        ArgumentTypeError: It is not a real number.
-        ArgumentValueError: It is NaN or outside [0, 1].
-    """
+    """A drop probability as a float in [0, 1], or a `Rate` as it is."""
     return p if isinstance(p, Rate) else check_p(p)
 
 

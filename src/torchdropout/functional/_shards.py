@@ -28,12 +28,7 @@ def is_spread(x: Any) -> bool:
 
 
 def are_spread(tensors: Mapping[str, torch.Tensor | None]) -> bool:
-    """Whether the tensors of a call, by name, are DTensors: either all of them are, or none.
-
-    Raises:
-        ArgumentTypeError: Some of them are DTensors and others are not.
-        ArgumentValueError: They are on different meshes, or on one without this process.
-    """
+    """Whether the tensors of a call, by name, are DTensors: either all of them are, or none."""
     if not any(map(is_spread, tensors.values())):
         return False
     (name, lead), *others = tensors.items()
@@ -82,10 +77,6 @@ def by_parts(
         whole: Dimensions of the draws that a part must have whole.
         shape: Shape of the draws; by default the first tensor's.
         shared: Names of the tensors that every process needs whole, such as weights.
-
-    Raises:
-        ArgumentTypeError: As in `are_spread`, or a tensor is sparse.
-        ArgumentValueError: As in `are_spread`.
     """
     for name, tensor in tensors.items():
         if tensor is not None:

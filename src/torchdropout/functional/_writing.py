@@ -7,18 +7,12 @@ from typing import Any
 import torch
 
 from .._core import _torch
-from .._core._validate import got, wrong_type, wrong_value
+from .._core._validate import check_device, got, wrong_type, wrong_value
 from ..errors import ArgumentValueError
 
 
 def check_out(out: Any, x: torch.Tensor, inplace: bool) -> None:
-    """Accept a tensor that the output can be written into.
-
-    Raises:
-        ArgumentTypeError: It is not a tensor, or its dtype is not that of x.
-        ArgumentValueError: It has another shape or device, would need a gradient, overlaps itself
-            or a part of x, or inplace is True as well.
-    """
+    """Accept a tensor that the output can be written into."""
     if not isinstance(out, torch.Tensor):
         wrong_type("out", "a tensor", out)
     if inplace:
@@ -31,8 +25,7 @@ def check_out(out: Any, x: torch.Tensor, inplace: bool) -> None:
         raise ArgumentValueError(f"Expected no `out` with a nested tensor, {got('out', out)}.")
     if out.shape != x.shape:
         wrong_value("out", f"of the input's shape, {tuple(x.shape)}", out)
-    if out.device != x.device:
-        wrong_value("out", f"on the input's device, {x.device}, and not on {out.device}", out)
+    check_device("out", out, x.device)
     for name, tensor in (("input", x), ("out", out)):
         if tensor.requires_grad and torch.is_grad_enabled():
             raise ArgumentValueError(

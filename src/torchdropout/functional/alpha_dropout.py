@@ -23,12 +23,7 @@ _CHANNELS = (None, None, (), (2,), (2, 3), (2, 3, 4))
 
 
 def alpha(p: Probability) -> KeyedMap:
-    """Dropped elements become alpha', and an affine map restores mean 0 and variance 1.
-
-    Raises:
-        ArgumentTypeError: p is not a real number.
-        ArgumentValueError: It is NaN or outside [0, 1].
-    """
+    """Dropped elements become alpha', and an affine map restores mean 0 and variance 1."""
     p = check_probability(p)
     if isinstance(p, Rate):
         return traced(p)

@@ -15,6 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention as torch_attention
 from .._core._validate import (
     broadcasts,
     check_bool,
+    check_device,
     check_generator,
     check_input,
     check_p,
@@ -174,21 +175,7 @@ def attention_of_passes(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> torch.Tensor | None:
-    """The attention of several passes, in blocks; None where it is computed in another way.
-
-    Args:
-        query: As in `scaled_dot_product_attention`, with a first dimension of passes, which is of
-            size 1 where they share it; so are key, value and mask.
-        key: The keys.
-        value: The values.
-        attn_mask: The mask of the scores.
-        dropout_p: Drop probability in [0, 1].
-        is_causal: Whether each query attends to keys up to its own place only.
-        keys: `(passes, 2)` int64 on the CPU: the key of each pass.
-        layout: Mask indices of one pass.
-        scale: Factor of the scores; by default 1 / sqrt(E).
-        enable_gqa: Whether groups of heads of the query share a head of key and value.
-    """
+    """The attention of several passes, in blocks; None where it is computed in another way."""
     drop = inverted(check_p(dropout_p, "dropout_p"))
     # Fresh memory for a square is what costs most of a composition on a CPU.
     if not (drop.active and query.device.type == "cpu"):
@@ -222,11 +209,7 @@ class _Sizes(NamedTuple):
 
 
 def check_scale(scale: Any) -> None:
-    """Check the factor of the scores.
-
-    Raises:
-        ArgumentTypeError: It is neither None nor a number.
-    """
+    """Check the factor of the scores."""
     if scale is None or isinstance(scale, (torch.SymFloat, torch.SymInt)):
         return
     if isinstance(scale, bool) or not isinstance(scale, (int, float)):
@@ -243,8 +226,7 @@ def _check_tensors(query: Any, key: Any, value: Any, enable_gqa: bool) -> _Sizes
             wrong_value(name, "of 2 dimensions or more, (..., length, features)", t)
         if t.dtype != query.dtype:
             wrong_type(name, f"of query's dtype, {query.dtype}", t)
-        if t.device != query.device:
-            wrong_value(name, f"on query's device, {query.device}, and not on {t.device}", t)
+        check_device(name, t, query.device, "on query's device")
     return _sizes(query, key, value, enable_gqa)
 
 
@@ -316,9 +298,7 @@ def _check_mask(mask: Any, query: torch.Tensor, scores: tuple[int, ...], is_caus
         )
     if mask.dtype not in (torch.bool, query.dtype, torch.float32):
         wrong_type("attn_mask", f"of dtype bool, {query.dtype} or float32", mask)
-    if mask.device != query.device:
-        expected = f"on query's device, {query.device}, and not on {mask.device}"
-        wrong_value("attn_mask", expected, mask)
+    check_device("attn_mask", mask, query.device, "on query's device")
     if not broadcasts(mask.shape, scores):
         wrong_value("attn_mask", f"of a shape that broadcasts to the scores', {scores}", mask)
 

@@ -85,12 +85,7 @@ def concrete_dropout(
 
 
 def check_temperature(temperature: Any) -> float:
-    """The temperature of the relaxation as a float.
-
-    Raises:
-        ArgumentTypeError: It is not a number.
-        ArgumentValueError: It is not above 0, or not finite.
-    """
+    """The temperature of the relaxation as a float."""
     value = check_number("temperature", "a number above 0, of the relaxation", temperature)
     if not 0.0 < value < math.inf:
         wrong_value("temperature", "above 0 and finite, of the relaxation", temperature)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 
@@ -13,6 +13,7 @@ from .._core._validate import (
     check_bool,
     check_dims,
     check_number,
+    check_word,
     is_integer,
     plain,
     wrong_type,
@@ -28,16 +29,10 @@ from ._rate import Probability
 from .feature_dropout import refuse_rank
 
 Scale = Literal["expectation", "count"]
-SCALES = ("expectation", "count")
 
 
 def check_block_size(block_size: Any) -> int:
-    """Check the side of a block.
-
-    Raises:
-        ArgumentTypeError: It is not an integer.
-        ArgumentValueError: It is below 1.
-    """
+    """Check the side of a block."""
     if not is_integer(block_size):
         wrong_type("block_size", "an integer of 1 or more, the side of a block", block_size)
     if block_size < 1:
@@ -46,12 +41,7 @@ def check_block_size(block_size: Any) -> int:
 
 
 def check_eps(eps: Any) -> float:
-    """Check the number that is added to a count before it divides.
-
-    Raises:
-        ArgumentTypeError: It is not a number.
-        ArgumentValueError: It is negative, infinite or NaN.
-    """
+    """Check the number that is added to a count before it divides."""
     value = check_number("eps", "a number of 0 or more", eps)
     if not 0.0 <= value < math.inf:
         wrong_value("eps", "a finite number of 0 or more", eps)
@@ -59,17 +49,8 @@ def check_eps(eps: Any) -> float:
 
 
 def check_scale(scale: Any) -> Scale:
-    """Check how kept places are scaled.
-
-    Raises:
-        ArgumentTypeError: It is not a string.
-        ArgumentValueError: It is an unknown word.
-    """
-    if not isinstance(scale, str):
-        wrong_type("scale", "'expectation' or 'count'", scale)
-    if scale not in SCALES:
-        wrong_value("scale", "'expectation' or 'count'", scale)
-    return cast("Scale", scale)
+    """Check how kept places are scaled."""
+    return check_word("scale", scale, "expectation", "count")  # type: ignore[no-any-return]
 
 
 @overridable

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 
-from .._core._validate import check_bool, check_input, wrong_type, wrong_value
+from .._core._validate import check_bool, check_input, check_word
 from .._core.contract.layout import MaskLayout
 from ..random import Key
 from ._bernoulli import apply_inverted, unscaled
@@ -77,14 +77,5 @@ def drop_path(
 
 
 def check_mode(mode: Any) -> Mode:
-    """Check what shares a draw: a sample, or the batch.
-
-    Raises:
-        ArgumentTypeError: It is not a string.
-        ArgumentValueError: It is an unknown word.
-    """
-    if not isinstance(mode, str):
-        wrong_type("mode", "'row' or 'batch'", mode)
-    if mode not in ("row", "batch"):
-        wrong_value("mode", "'row' or 'batch'", mode)
-    return mode  # type: ignore[return-value]
+    """Check what shares a draw: a sample, or the batch."""
+    return check_word("mode", mode, "row", "batch")  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from .._core import direct
-from .._core._validate import check_input, refuse_nested, wrong_type, wrong_value
+from .._core._validate import check_device, check_input, refuse_nested, wrong_type, wrong_value
 from .._core.contract.keep import compute_dtype
 from .._core.contract.layout import MaskLayout
 from ..errors import ArgumentTypeError
@@ -143,7 +143,7 @@ def _check_residual(residual: Any, x: torch.Tensor) -> None:
     if residual.shape != x.shape:
         expected = f"of the input's shape, {tuple(x.shape)} (expand it if you mean to broadcast)"
         wrong_value("residual", expected, residual)
-    _check_device("residual", residual, x)
+    check_device("residual", residual, x.device)
 
 
 def _check_bias(bias: Any, x: torch.Tensor) -> None:
@@ -156,9 +156,4 @@ def _check_bias(bias: Any, x: torch.Tensor) -> None:
         wrong_type("bias", f"of dtype {x.dtype} or {compute_dtype(x.dtype)}", bias)
     if bias.shape != x.shape[-1:]:
         wrong_value("bias", f"of shape {tuple(x.shape[-1:])}, the input's last dimension", bias)
-    _check_device("bias", bias, x)
-
-
-def _check_device(name: str, tensor: torch.Tensor, x: torch.Tensor) -> None:
-    if tensor.device != x.device:
-        wrong_value(name, f"on the input's device, {x.device}, and not on {tensor.device}", tensor)
+    check_device("bias", bias, x.device)

@@ -114,11 +114,7 @@ def embedding_dropout(
 
 
 def _check_gradient(words: Any, scale_grad_by_freq: bool, sparse: bool) -> None:
-    """Check that torch computes the gradient of a table that is a DTensor.
-
-    Raises:
-        ArgumentValueError: It does not, or counts only the words of each process.
-    """
+    """Check that torch computes the gradient of a table that is a DTensor."""
     if sparse:
         wrong_value("sparse", "False where the table is a DTensor", sparse)
     if scale_grad_by_freq and not all(p.is_replicate() for p in words.placements):
@@ -136,11 +132,7 @@ def _check_padding(padding_idx: Any, rows: int) -> int | None:
 
 
 def check_words(words: Any, name: str = "input") -> None:
-    """Check row numbers.
-
-    Raises:
-        ArgumentTypeError: It is not a tensor, or its dtype is neither int64 nor int32.
-    """
+    """Check row numbers."""
     if not isinstance(words, torch.Tensor) or words.dtype not in (torch.int64, torch.int32):
         wrong_type(name, "a tensor of int64 or int32, the words", words)
 
@@ -162,10 +154,6 @@ def drop_rows(
 
     The mask has a bit for each row of the table, not for each word: that costs less than Philox on
     indices.
-
-    Raises:
-        ArgumentTypeError: Scale is not a number.
-        ArgumentValueError: Scale is infinite or NaN.
     """
     factor = _check_scale(scale)
     mask = mask_map((rows,), (), (), layout)

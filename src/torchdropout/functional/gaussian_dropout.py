@@ -80,12 +80,7 @@ def noise_of(p: Probability) -> KeyedMap:
 
 
 def check_p_below_one(p: Any) -> float:
-    """Check a p whose noise has a finite variance.
-
-    Raises:
-        ArgumentTypeError: It is not a real number.
-        ArgumentValueError: It is NaN or outside [0, 1).
-    """
+    """Check a p whose noise has a finite variance."""
     value = check_p(p)
     if value == 1.0:
         wrong_value("p", "in [0, 1): the variance of the noise is p / (1 - p)", p)

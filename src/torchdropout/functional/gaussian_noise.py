@@ -14,13 +14,13 @@ from ..random import Key
 from ._call import KeyedMap, apply
 from ._noise import check_size, noise, traced_noise
 from ._override import overridable
-from ._rate import Rate, Strength
+from ._rate import Probability, Rate
 
 
 @overridable
 def gaussian_noise(
     input: torch.Tensor,
-    sigma: Strength,
+    sigma: Probability,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -70,16 +70,11 @@ def gaussian_noise(
 
 
 def check_sigma(sigma: Any) -> float:
-    """Check a standard deviation.
-
-    Raises:
-        ArgumentTypeError: It is not a real number.
-        ArgumentValueError: It is NaN, infinite or negative.
-    """
+    """Check a standard deviation."""
     return check_size("sigma", sigma, math.inf, "the standard deviation of the noise")
 
 
-def noise_of(sigma: Strength) -> KeyedMap:
+def noise_of(sigma: Probability) -> KeyedMap:
     """Noise that is added; raises as `check_sigma` does."""
     if isinstance(sigma, Rate):
         return traced_noise(Law.NORMAL, sigma)

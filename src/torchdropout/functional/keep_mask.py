@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch.compiler import is_dynamo_compiling
-from torch.overrides import handle_torch_function, has_torch_function
+from torch.overrides import has_torch_function
 
 from .._core._validate import check_p, check_shape, wrong_type, wrong_value
 from .._core.contract.layout import MaskLayout
@@ -17,7 +17,7 @@ from ._bernoulli import unscaled
 from ._call import compute
 from ._indices import mask_map
 from ._key import check_source
-from ._override import given, handle, observed
+from ._override import handle, observed
 
 
 def keep_mask(
@@ -57,13 +57,16 @@ def keep_mask(
         tensor([[ True, False,  True,  True],
                 [ True,  True,  True,  True]])
     """
-    if observed():
+    # A tracer such as that of torch.fx records the call: a shape may contain its proxies.
+    proxies = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    watched, compiling = observed(), is_dynamo_compiling()
+    if watched or (not compiling and has_torch_function(proxies)):
         # A mode is not called again while it handles a call, and a default device is a mode.
-        if device is None and not is_dynamo_compiling():
+        if watched and device is None and not compiling:
             device = torch.get_default_device()
         mask: torch.Tensor = handle(
             keep_mask,
-            (),
+            () if watched else proxies,
             *(shape, p),
             key=key,
             generator=generator,
@@ -72,22 +75,6 @@ def keep_mask(
             layout=layout,
         )
         return mask
-    # A tracer such as that of torch.fx records the call: a shape may contain its proxies.
-    proxies = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    if not is_dynamo_compiling() and has_torch_function(proxies):
-        recorded: torch.Tensor = handle_torch_function(
-            keep_mask,
-            proxies,
-            *(shape, p),
-            **given(
-                key=key,
-                generator=generator,
-                device=device,
-                broadcast_dims=broadcast_dims or None,
-                layout=layout,
-            ),
-        )
-        return recorded
     sizes = check_shape("shape", shape)
     if math.prod(sizes) >= 2**62:  # of two bytes each below
         wrong_value("shape", "a shape of fewer than 2**62 elements", shape)

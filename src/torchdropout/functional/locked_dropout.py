@@ -73,11 +73,7 @@ def locked_dropout(
 
 
 def check_time_dim(time_dim: Any) -> int:
-    """Check the time dimension before there is an input.
-
-    Raises:
-        ArgumentTypeError: It is not an integer.
-    """
+    """Check the time dimension before there is an input."""
     if not is_integer(time_dim):
         wrong_type("time_dim", "an integer, the dimension of time", time_dim)
     return plain(time_dim)

@@ -11,9 +11,8 @@ from .._core._validate import (
     check_count,
     check_dense,
     check_input,
+    check_word,
     refuse_nested,
-    wrong_type,
-    wrong_value,
 )
 from .._core.contract.layout import MaskLayout
 from ..random import Key
@@ -73,7 +72,7 @@ def multi_sample_dropout(
         arXiv:1905.09788.
     """
     x = check_input(input, training=training)
-    samples = check_samples(samples)
+    samples = check_count("samples", samples)
     if x.is_nested:
         refuse_nested("input", x)
     if training is True:
@@ -83,25 +82,6 @@ def multi_sample_dropout(
     return apply(inverted(p), repeated, training, False, key, generator, broadcast_dims, layout)
 
 
-def check_samples(samples: Any) -> int:
-    """Check the number of masks.
-
-    Raises:
-        ArgumentTypeError: It is not an integer.
-        ArgumentValueError: It is below 1, or 2**63 or more.
-    """
-    return check_count("samples", samples)
-
-
 def check_reduce(reduce: Any) -> str:
-    """Check how the outputs of the samples are reduced.
-
-    Raises:
-        ArgumentTypeError: It is not a string.
-        ArgumentValueError: It is an unknown word.
-    """
-    if not isinstance(reduce, str):
-        wrong_type("reduce", "'mean' or 'none'", reduce)
-    if reduce not in ("mean", "none"):
-        wrong_value("reduce", "'mean' or 'none'", reduce)
-    return reduce
+    """Check how the outputs of the samples are reduced."""
+    return check_word("reduce", reduce, "mean", "none")  # type: ignore[no-any-return]

@@ -11,8 +11,10 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from .._core._validate import (
     check_count,
+    check_device,
     check_input,
     check_number,
+    check_word,
     got,
     refuse_nested,
     wrong_type,
@@ -99,10 +101,7 @@ def r_drop(
         )
     _check_logits(logits_a, logits_b)
     alpha = _check_alpha(alpha)
-    if not isinstance(reduction, str):
-        wrong_type("reduction", "'none', 'mean' or 'sum'", reduction)
-    if reduction not in ("none", "mean", "sum"):
-        wrong_value("reduction", "'none', 'mean' or 'sum'", reduction)
+    check_word("reduction", reduction, "none", "mean", "sum")
     check_count("ignore_index", ignore_index, -(2**63))
     dim = 1 if logits_a.ndim > 1 else 0
     places = (*logits_a.shape[:dim], *logits_a.shape[dim + 1 :])
@@ -204,8 +203,7 @@ def _check_logits(a: Any, b: Any) -> None:
         wrong_type("logits_b", f"of the dtype of logits_a, {a.dtype}", b)
     if b.shape != a.shape:
         wrong_value("logits_b", f"of the shape of logits_a, {tuple(a.shape)}", b)
-    if b.device != a.device:
-        wrong_value("logits_b", f"on the device of logits_a, {a.device}, not on {b.device}", b)
+    check_device("logits_b", b, a.device, "on the device of logits_a")
 
 
 def _check_alpha(alpha: Any) -> float:
@@ -231,9 +229,7 @@ def _check_weight(weight: Any, a: torch.Tensor) -> None:
     classes = a.shape[1 if a.ndim > 1 else 0]
     if weight.shape != (classes,):
         wrong_value("weight", f"of shape ({classes},), a weight for each class", weight)
-    if weight.device != a.device:
-        expected = f"on the device of the logits, {a.device}, not on {weight.device}"
-        wrong_value("weight", expected, weight)
+    check_device("weight", weight, a.device, "on the device of the logits")
 
 
 def _check_padding(padding: Any, a: torch.Tensor, places: tuple[int, ...]) -> None:
@@ -245,9 +241,7 @@ def _check_padding(padding: Any, a: torch.Tensor, places: tuple[int, ...]) -> No
         wrong_value(
             "padding_mask", f"of the shape of the logits without classes, {places}", padding
         )
-    if padding.device != a.device:
-        expected = f"on the device of the logits, {a.device}, not on {padding.device}"
-        wrong_value("padding_mask", expected, padding)
+    check_device("padding_mask", padding, a.device, "on the device of the logits")
 
 
 def _check_target(target: Any, a: torch.Tensor, places: tuple[int, ...]) -> None:

@@ -168,12 +168,7 @@ def column_dropout(
 
 
 def check_n_of_m(n: Any, m: Any) -> tuple[int, int]:
-    """Check how many of a group are kept, and its size.
-
-    Raises:
-        ArgumentTypeError: n or m is not an integer.
-        ArgumentValueError: m is below 1, or n outside [1, m].
-    """
+    """Check how many of a group are kept, and its size."""
     for name, value in (("n", n), ("m", m)):
         if not is_integer(value):
             wrong_type(name, "an integer: n of each m neighbours are kept", value)

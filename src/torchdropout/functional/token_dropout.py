@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, overload
+from typing import Any
 
 import torch
 
@@ -17,38 +17,6 @@ from ._key import drawn
 from ._override import overridable
 from ._rate import Probability, check_probability, drops
 from ._shards import by_parts
-
-
-@overload
-def token_dropout(
-    input: torch.Tensor,
-    p: Probability = 0.5,
-    training: bool = True,
-    *,
-    num_prefix_tokens: int = 0,
-    ordered: bool = False,
-    return_indices: Literal[False] = False,
-    key: Key | None = None,
-    generator: torch.Generator | None = None,
-    broadcast_dims: Sequence[int] = (),
-    layout: MaskLayout | None = None,
-) -> torch.Tensor: ...
-
-
-@overload
-def token_dropout(
-    input: torch.Tensor,
-    p: Probability = 0.5,
-    training: bool = True,
-    *,
-    num_prefix_tokens: int = 0,
-    ordered: bool = False,
-    return_indices: bool,
-    key: Key | None = None,
-    generator: torch.Generator | None = None,
-    broadcast_dims: Sequence[int] = (),
-    layout: MaskLayout | None = None,
-) -> Any: ...
 
 
 @overridable
@@ -153,12 +121,7 @@ def token_dropout(
 
 
 def check_prefix(num_prefix_tokens: Any) -> int:
-    """Check how many tokens are always kept.
-
-    Raises:
-        ArgumentTypeError: It is not an integer.
-        ArgumentValueError: It is negative.
-    """
+    """Check how many tokens are always kept."""
     if not is_integer(num_prefix_tokens):
         wrong_type("num_prefix_tokens", "an integer of 0 or more", num_prefix_tokens)
     if num_prefix_tokens < 0:

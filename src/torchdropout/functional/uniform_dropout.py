@@ -13,13 +13,13 @@ from ..random import Key
 from ._call import KeyedMap, apply
 from ._noise import check_size, noise, traced_noise
 from ._override import overridable
-from ._rate import Rate, Strength
+from ._rate import Probability, Rate
 
 
 @overridable
 def uniform_dropout(
     input: torch.Tensor,
-    beta: Strength,
+    beta: Probability,
     training: bool = True,
     inplace: bool = False,
     *,
@@ -71,16 +71,11 @@ def uniform_dropout(
 
 
 def check_beta(beta: Any) -> float:
-    """Check half the width of the noise.
-
-    Raises:
-        ArgumentTypeError: It is not a real number.
-        ArgumentValueError: It is NaN or outside [0, 1).
-    """
+    """Check half the width of the noise."""
     return check_size("beta", beta, 1.0, "half the width of the noise")
 
 
-def noise_of(beta: Strength) -> KeyedMap:
+def noise_of(beta: Probability) -> KeyedMap:
     """Noise that is a factor; raises as `check_beta` does."""
     if isinstance(beta, Rate):
         return traced_noise(Law.UNIFORM, beta)

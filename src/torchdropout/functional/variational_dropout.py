@@ -13,6 +13,7 @@ from .._core._validate import (
     check_bool,
     check_count,
     check_dense,
+    check_device,
     check_input,
     check_number,
     is_integer,
@@ -311,13 +312,7 @@ def check_layer_call(
     key: Any,
     generator: Any,
 ) -> None:
-    """Check the arguments of both layers, except for their shapes.
-
-    Raises:
-        ArgumentTypeError: An argument has a type that is not accepted, or as in `are_spread`.
-        ArgumentValueError: weight and log_sigma2 differ in shape, a device is not that of
-            the input, threshold is NaN, or as in `are_spread`.
-    """
+    """Check the arguments of both layers, except for their shapes."""
     x = check_input(x, complex_ok=False)
     if x.is_nested:
         refuse_nested("input", x)
@@ -330,9 +325,7 @@ def check_layer_call(
         if tensor.is_nested:
             refuse_nested(name, tensor)
         check_dense(name, tensor)
-        if tensor.device != x.device:
-            expected = f"on the input's device, {x.device}, and not on {tensor.device}"
-            wrong_value(name, expected, tensor)
+        check_device(name, tensor, x.device)
     if log_sigma2.shape != weight.shape:
         wrong_value("log_sigma2", f"of the weight's shape, {tuple(weight.shape)}", log_sigma2)
     if log_sigma2.dtype != weight.dtype and autocast_dtype(x) is None:
@@ -351,12 +344,7 @@ def _check_sizes(
     meaning: str,
     groups: int = 1,
 ) -> None:
-    """Check that input, weight and bias fit each other, as torch does with less clear errors.
-
-    Raises:
-        ShapeError: They do not fit each other.
-        ArgumentTypeError: Their dtypes differ, where autocast does not change them.
-    """
+    """Check that input, weight and bias fit each other, as torch does with less clear errors."""
     if weight.ndim != ndim:
         wrong_shape("weight", f"of {ndim} dimensions, {meaning}", weight)
     if autocast_dtype(x) is None:
@@ -399,12 +387,7 @@ def _check_map(
 
 
 def check_pair(name: str, value: Any, least: int) -> tuple[int, ...]:
-    """A number for each of two dimensions, from one for both or one for each.
-
-    Raises:
-        ArgumentTypeError: It is neither an integer nor two of them.
-        ArgumentValueError: One is below `least`.
-    """
+    """A number for each of two dimensions, from one for both or one for each."""
     if isinstance(value, (tuple, list)) and len(value) in (1, 2):
         first, last = value[0], value[-1]
     elif is_integer(value):
@@ -415,12 +398,7 @@ def check_pair(name: str, value: Any, least: int) -> tuple[int, ...]:
 
 
 def check_padding(padding: Any, stride: tuple[int, ...]) -> tuple[int, ...] | str:
-    """The padding of a convolution, as two numbers or a word.
-
-    Raises:
-        ArgumentTypeError: It is neither.
-        ArgumentValueError: It is negative or an unknown word, or does not go with the stride.
-    """
+    """The padding of a convolution, as two numbers or a word."""
     if not isinstance(padding, str):
         return check_pair("padding", padding, 0)
     if padding not in ("valid", "same"):
@@ -431,12 +409,7 @@ def check_padding(padding: Any, stride: tuple[int, ...]) -> tuple[int, ...] | st
 
 
 def check_threshold(threshold: Any) -> float:
-    """The log alpha above which a weight is pruned.
-
-    Raises:
-        ArgumentTypeError: It is not a number.
-        ArgumentValueError: It is NaN.
-    """
+    """The log alpha above which a weight is pruned."""
     value = check_number("threshold", "a number, above which log alpha prunes", threshold)
     if value != value:  # NaN; math.isnan does not accept a symbol of a compiler
         wrong_value("threshold", "a number, above which log alpha prunes", threshold)

@@ -8,7 +8,14 @@ from typing import Any
 import torch
 
 from .._core import _torch, direct, ops
-from .._core._validate import check_bool, check_input, refuse_nested, wrong_type, wrong_value
+from .._core._validate import (
+    check_bool,
+    check_device,
+    check_input,
+    refuse_nested,
+    wrong_type,
+    wrong_value,
+)
 from .._core.contract.layout import MaskLayout, row_major
 from ..random import Key
 from ._bernoulli import unscaled
@@ -114,12 +121,7 @@ def expectation(new: torch.Tensor, old: torch.Tensor, p: Probability) -> torch.T
 
 
 def check_states(new: Any, old: Any, p: Any) -> Probability:
-    """Check a state, its old value, and return the checked probability of keeping it.
-
-    Raises:
-        ArgumentTypeError: One has a type that is not accepted, or old and new differ in dtype.
-        ArgumentValueError: p is outside [0, 1], or old and new differ in shape or device.
-    """
+    """Check a state, its old value, and return the checked probability of keeping it."""
     for name, state in (("new", new), ("old", old)):
         check_input(state, name)
         if state.is_nested:
@@ -129,8 +131,7 @@ def check_states(new: Any, old: Any, p: Any) -> Probability:
         wrong_type("old", f"of the dtype of `new`, {new.dtype}", old)
     if old.shape != new.shape:
         wrong_value("old", f"of the shape of `new`, {tuple(new.shape)}", old)
-    if old.device != new.device:
-        wrong_value("old", f"on the device of `new`, {new.device}, and not on {old.device}", old)
+    check_device("old", old, new.device, "on the device of `new`")
     return rate
 
 

@@ -16,6 +16,7 @@ from .._core._validate import (
     REAL,
     check_count,
     check_dense,
+    check_device,
     check_input,
     check_p,
     wrong_shape,
@@ -211,8 +212,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
                 wrong_shape(name, f"of {features} features in its last dimension", x)
             if typed and x.dtype != weight.dtype:
                 wrong_type(name, f"of the dtype of the weights, {weight.dtype}", x)
-            if x.device != weight.device:
-                wrong_value(name, f"on the device of the weights, {weight.device}", x)
+            check_device(name, x, weight.device, "on the device of the weights")
 
     def _projected(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
@@ -310,8 +310,7 @@ def _check_mask(name: str, mask: Any, query: torch.Tensor) -> None:
     if not isinstance(mask, torch.Tensor) or mask.dtype not in (torch.bool, *REAL):
         wrong_type(name, "a tensor of dtype bool or floating-point, or None", mask)
     check_dense(name, mask)
-    if mask.device != query.device:
-        wrong_value(name, f"on query's device, {query.device}, and not on {mask.device}", mask)
+    check_device(name, mask, query.device, "on query's device")
 
 
 def _check_shapes(

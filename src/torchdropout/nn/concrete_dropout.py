@@ -234,12 +234,7 @@ def weights(layer: torch.nn.Module) -> Iterator[torch.Tensor]:
 
 
 def _check_layer(layer: Any, before: Any) -> torch.nn.Module:
-    """Check the layer that the dropout stands before.
-
-    Raises:
-        ArgumentTypeError: It is not a module.
-        ArgumentValueError: Both or neither are given, or the layer has no weights.
-    """
+    """Check the layer that the dropout stands before."""
     if (layer is None) == (before is None):
         raise ArgumentValueError(
             "Expected `layer`, which is called on the dropped input, or `before`, which other code "
@@ -261,13 +256,7 @@ def _check_factor(name: str, value: Any) -> float:
 
 
 def _check_interval(low: Any, high: Any) -> tuple[float, float]:
-    """Check the interval that p is drawn from, and return the logits of its ends.
-
-    Raises:
-        ArgumentTypeError: One is not a number.
-        ArgumentValueError: One is outside (0, 1), where it could not be learned, or the first is
-            the larger one.
-    """
+    """Check the interval that p is drawn from, and return the logits of its ends."""
     logits: list[float] = []
     for name, given in (("init_min", low), ("init_max", high)):
         p = check_number(name, "a number in (0, 1), a drop probability", given)
@@ -294,12 +283,7 @@ def _first_layer(layer: torch.nn.Module) -> torch.nn.Module:
 
 
 def _check_input_dim(given: Any, layer: torch.nn.Module) -> int:
-    """The number of inputs of a layer: as given, or read from the layer.
-
-    Raises:
-        ArgumentTypeError: It is not an integer.
-        ArgumentValueError: It is below 1, or neither given nor an attribute of the layer.
-    """
+    """The number of inputs of a layer: as given, or read from the layer."""
     if given is None:
         for name in _INPUTS:
             if is_integer(said := getattr(layer, name, None)):

@@ -9,11 +9,11 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import functional as F
-from .._core._validate import check_bool, check_dense, check_input, check_p, wrong_type
+from .._core._validate import check_bool, check_count, check_dense, check_input, check_p, wrong_type
 from ..functional._autocast import autocast_dtype
 from ..functional._key import attempt, check_key
 from ..functional._rate import Probability, drops
-from ..functional.multi_sample import check_reduce, check_samples
+from ..functional.multi_sample import check_reduce
 from ..random import Key
 from ._module import DropoutModule
 
@@ -71,7 +71,7 @@ class MultiSampleDropout(DropoutModule):
         super().__init__(p)
         if not isinstance(head, torch.nn.Module):
             wrong_type("head", "a torch.nn.Module", head)
-        self.samples = check_samples(samples)
+        self.samples = check_count("samples", samples)
         self.reduce = check_reduce(reduce)
         self.batched = check_bool("batched", batched)
         self.head = head

@@ -13,9 +13,11 @@ from .._core._validate import (
     check_bool,
     check_count,
     check_dense,
+    check_device,
     check_input,
     check_p,
     check_unsigned,
+    check_word,
     wrong_type,
     wrong_value,
 )
@@ -248,12 +250,11 @@ class _Recurrent(WholeModule, torch.nn.RNNBase):
 
     def _check_types(self, x: torch.Tensor, states: States) -> None:
         """Check what torch would refuse only in the first step, after a key has been drawn."""
-        weight = self.weight_ih_l0
+        weight = cast("torch.Tensor", self.weight_ih_l0)
         for name, t in (("input", x), *(("hx", state) for state in states)):
             if t.dtype != weight.dtype:
                 wrong_type(name, f"of the dtype of the weights, {weight.dtype}", t)
-            if t.device != weight.device:
-                wrong_value(name, f"on the device of the weights, {weight.device}", t)
+            check_device(name, t, weight.device, "on the device of the weights")
 
     def _layers(
         self,
@@ -336,17 +337,14 @@ def _as_hx(states: States) -> Any:
 
 
 def check_mode(mode: Any) -> Mode:
-    """Check what recurrent dropout drops: the state, or its update.
+    """Check what recurrent dropout drops: the state, or its update."""
+    return check_word("recurrent_mode", mode, "state", "update")  # type: ignore[no-any-return]
 
-    Raises:
-        ArgumentTypeError: It is not a string.
-        ArgumentValueError: It is an unknown word.
-    """
-    if not isinstance(mode, str):
-        wrong_type("recurrent_mode", "'state' or 'update'", mode)
-    if mode not in ("state", "update"):
-        wrong_value("recurrent_mode", "'state' or 'update'", mode)
-    return cast("Mode", mode)
+
+def _checked(mode: Any, locked: Any, **rates: Any) -> dict[str, Any]:
+    """The attributes that torch's layers lack, checked before these draw their weights."""
+    own = {"recurrent_mode": check_mode(mode), "locked": check_bool("locked", locked)}
+    return own | {name: check_p(p, name) for name, p in rates.items()}
 
 
 class LSTM(_Recurrent, torch.nn.LSTM):
@@ -435,14 +433,14 @@ class LSTM(_Recurrent, torch.nn.LSTM):
         zoneout_hidden: float = 0.0,
         zoneout_cell: float = 0.0,
     ) -> None:
-        checked = {
-            "input_dropout": check_p(input_dropout, "input_dropout"),
-            "recurrent_dropout": check_p(recurrent_dropout, "recurrent_dropout"),
-            "recurrent_mode": check_mode(recurrent_mode),
-            "locked": check_bool("locked", locked),
-            "zoneout_hidden": check_p(zoneout_hidden, "zoneout_hidden"),
-            "zoneout_cell": check_p(zoneout_cell, "zoneout_cell"),
-        }
+        checked = _checked(
+            recurrent_mode,
+            locked,
+            input_dropout=input_dropout,
+            recurrent_dropout=recurrent_dropout,
+            zoneout_hidden=zoneout_hidden,
+            zoneout_cell=zoneout_cell,
+        )
         super().__init__(
             input_size,
             hidden_size,
@@ -530,13 +528,13 @@ class GRU(_Recurrent, torch.nn.GRU):
         locked: bool = False,
         zoneout_hidden: float = 0.0,
     ) -> None:
-        checked = {
-            "input_dropout": check_p(input_dropout, "input_dropout"),
-            "recurrent_dropout": check_p(recurrent_dropout, "recurrent_dropout"),
-            "recurrent_mode": check_mode(recurrent_mode),
-            "locked": check_bool("locked", locked),
-            "zoneout_hidden": check_p(zoneout_hidden, "zoneout_hidden"),
-        }
+        checked = _checked(
+            recurrent_mode,
+            locked,
+            input_dropout=input_dropout,
+            recurrent_dropout=recurrent_dropout,
+            zoneout_hidden=zoneout_hidden,
+        )
         super().__init__(
             input_size,
             hidden_size,

@@ -389,11 +389,7 @@ def sparsity(model: torch.nn.Module) -> float:
 
 
 def _check_model(model: Any) -> list[torch.nn.Module]:
-    """All modules of a model, each once.
-
-    Raises:
-        ArgumentTypeError: It is not a module.
-    """
+    """All modules of a model, each once."""
     if not isinstance(model, torch.nn.Module):
         wrong_type("model", "a torch.nn.Module", model)
     return list(model.modules())

@@ -320,14 +320,7 @@ def _take_off(module: torch.nn.Module, names: Sequence[str]) -> None:
 
 
 def _check_names(names: Any, module: torch.nn.Module) -> tuple[str, ...]:
-    """Check names of parameters that can be dropped and are not dropped yet.
-
-    Raises:
-        ArgumentTypeError: It is neither a name nor a sequence of names, or names a parameter that
-            is not a floating-point or complex tensor.
-        ArgumentValueError: A parameter does not exist, has no shape yet, is named twice, or is
-            already in a `WeightDrop`.
-    """
+    """Check names of parameters that can be dropped and are not dropped yet."""
     given = (names,) if isinstance(names, str) else names
     if not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
         wrong_type("names", "the name of a parameter, or a sequence of names", names)

@@ -43,10 +43,6 @@ def test_a_part_has_the_indices_of_the_whole(shape, data):
         assert part.index(c) == whole.index([a + b for a, b in zip(c, start, strict=True)])
 
 
-def test_negative_dimensions_count_from_the_end():
-    assert MaskLayout.of((2, 3), broadcast_dims=(-1,)) == MaskLayout.of((2, 3), broadcast_dims=[1])
-
-
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [

@@ -62,13 +62,3 @@ def test_rows_are_summed_one_after_the_other(dtype, shape):
             of_block += row
         expected += of_block
     assert same_bits(sums, expected.to(dtype))
-
-
-@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (2, 0, 5), (0,)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_sums_of_nothing_are_zeros(dtype, shape):
-    gradient = torch.ones(shape, dtype=dtype)
-    mask = (P, scale(P), 0, [1] * len(shape))
-    y, sums = add.dropout_add_backward(gradient, KEY.tensor(), dtype, True, *mask)
-    assert (y.shape, y.dtype) == (shape, dtype)
-    assert torch.equal(sums, torch.zeros(shape[-1]))

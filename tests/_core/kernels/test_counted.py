@@ -60,27 +60,10 @@ def test_chosen(compiled, shape, kept, base, strides, is_compiled, ordered):
     )
 
 
-def test_several_keys_choose_each_their_own(compiled):
-    keys = torch.stack([KEY.tensor(), Key(3).tensor()])
-    both = counted.choose(keys, (3, 5), 2, False, 7, [5, 1], CPU)
-    each = [counted.choose(key, (3, 5), 2, False, 7, [9, 1], CPU) for key in keys]
-    assert compiled == []
-    assert both.shape == (2, 3, 2)
-    each = [counted.choose(key, (3, 5), 2, False, 7, [5, 1], CPU) for key in keys]
-    assert torch.equal(both, torch.stack(each))
-
-
 @pytest.mark.parametrize(("size", "fits"), [(2**31 - 1, True), (2**31, False), (2**32, False)])
 def test_a_place_has_31_bits(compiled, size, fits):
     assert not counted._chosen(torch.empty(1, 1), KEY.tensor(), size, False, 0)
     assert len(compiled) == fits
-
-
-def test_the_kernels_may_be_missing(monkeypatch):
-    monkeypatch.setattr(cpu, "extension", None)
-    assert not counted._chosen(torch.empty(1, 1), KEY.tensor(), 1, False, 0)
-    places = counted.choose(KEY.tensor(), (2, 5), 2, False, 7, [5, 1], CPU)
-    assert places.tolist() == [defined(range(n, n + 5), 2, False) for n in (7, 12)]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from torchdropout._core.contract.keep import (
     words_tensor,
 )
 from torchdropout._core.contract.seed import as_int64
-from torchdropout._core.kernels import counted, reference
+from torchdropout._core.kernels import reference
 from vectors import KEEP
 
 COMPILED = backends.available()[1:]
@@ -125,16 +125,6 @@ def test_equals_the_definition_with_many_keys(backend):
 
 
 @each_backend
-def test_keys_may_lie_in_any_memory_layout(backend):
-    wide = torch.randint(-(2**62), 2**62, (2, 3, 4)).abs() % 2**60
-    key, x = wide.permute(2, 1, 0), torch.randn(4, 3, 50)
-    with backends.use(backend):
-        got = operator(x, key, 0.4, scale(0.4), 0.0, 0.0, 0, [1])
-        assert same_bits(got, operator(x, key.contiguous(), 0.4, scale(0.4), 0.0, 0.0, 0, [1]))
-    assert same_bits(got, by_reference(x, key, 0.4, (scale(0.4), 0.0, 0.0), 0, [1]))
-
-
-@each_backend
 def test_keep_vectors(backend):
     for seed, stream, limit, index, bits in KEEP:
         ones, p = torch.ones(len(bits)), limit / 2**32
@@ -199,20 +189,6 @@ def test_equals_the_reference_in_random_calls(seed):
 def test_equals_the_reference_in_100_000_random_calls(seed):
     different, _, _ = differences(seed, 5000, seed % 2 + 1)
     assert different == dict.fromkeys(COMPILED, 0)
-
-
-@each_backend
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_equals_the_reference_on_long_tensors(backend, dtype):
-    """Over 10**5 elements a case, through the whole vectors of a run and its two ends."""
-    n = 2**17 + 77
-    wide = torch.complex128 if dtype.is_complex else torch.float64
-    big = torch.randn(n + 3, dtype=wide, generator=torch.Generator().manual_seed(1)).to(dtype)
-    for start, p, base in ((0, 0.1, 0), (3, 0.5, 5), (1, 0.999, 2**63 - 1000)):
-        x = big[start : start + n]
-        expected = by_reference(x, KEY.tensor(), p, (scale(p), 0.0, 0.0), base, [1])
-        with backends.use(backend):
-            assert same_bits(F.dropout(x, p, key=KEY, layout=MaskLayout(base, (1,))), expected)
 
 
 # --- indices and thresholds ----------------------------------------------------------------------
@@ -319,20 +295,6 @@ def test_every_16_bit_value_is_scaled_and_rounded(backend, dtype, p):
     assert int(seen.sum()) > 0.9 * 2**16
 
 
-@each_backend
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_bit_patterns_of_every_magnitude(backend, dtype):
-    integer = {torch.float32: torch.int32, torch.float64: torch.int64}[dtype]
-    info = torch.iinfo(integer)
-    generator = torch.Generator().manual_seed(3)
-    bits = torch.empty(2**17, dtype=integer).random_(info.min, info.max, generator=generator)
-    x = bits.view(dtype)
-    keep = reference_mask(KEY, 0.2, 2**17)
-    with backends.use(backend):
-        y = F.dropout(x, 0.2, key=KEY)
-    assert same_but_nans(y, torch.where(keep, _scaled(x, 0.2), torch.zeros((), dtype=dtype)))
-
-
 def affine_oracle(x, keep, a, b, drop_value):
     """`keep ? x * a -> + b : drop_value` in NumPy; the arrow rounds."""
     compute = np.float64 if x.dtype == torch.float64 else np.float32
@@ -408,29 +370,6 @@ def test_shared_draws_in_every_memory_layout(backend, case):
             assert same_bits(y, expected)
             assert same_bits(z, expected)
             assert y.stride() == torch.empty_like(other).stride()
-
-
-@each_backend
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: torch.ones(()),
-        lambda: torch.ones(0),
-        lambda: torch.ones(3, 0, 2),
-        lambda: torch.ones(1, 1, 1),
-        lambda: torch.ones(1).expand(7, 300),
-        lambda: torch.ones(7, 1).expand(7, 300),
-        lambda: torch.ones(70).unfold(0, 5, 1),
-        lambda: torch.ones(20, 20).as_strided((5, 4), (1, 30)),
-    ],
-    ids=["scalar", "empty", "empty 3-D", "one", "expanded", "column", "overlapping", "as_strided"],
-)
-def test_odd_shapes(backend, make):
-    x = make()
-    with backends.use(backend):
-        y = F.dropout(x, 0.5, key=KEY)
-    assert same_bits(y, dropout(x, 0.5, KEY))
-    assert y.stride() == torch.empty_like(x).stride()
 
 
 def equal_or_refused(x, numbers, expected):
@@ -584,19 +523,3 @@ def in_pieces(x, layout, pieces=16):
             for i, part in enumerate(x.split(rows))
         ]
     )
-
-
-@each_backend
-def test_small_groups_are_counted_by_the_kernel(backend):
-    with backends.use(backend):
-        y = counted._compiled(torch.ones(2, 8), KEY.tensor(), 2, 4, -1, 2.0, 0, [8, 1])
-    assert (y.view(4, 4) == 2).sum(1).tolist() == [2, 2, 2, 2]
-
-
-@each_backend
-def test_places_are_chosen_by_the_kernel(backend, monkeypatch):
-    monkeypatch.delattr(counted, "_words")  # which the reference would call
-    with backends.use(backend):
-        places = counted.choose(KEY.tensor(), [3, 8], 2, True, 0, [8, 1], torch.device("cpu"))
-    assert places.shape == (3, 2)
-    assert bool((places[:, 0] < places[:, 1]).all())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracle import dropout, mask, same_bits
 from strategies import keys, layouts, probabilities, tensors
 from torchdropout import Key, MaskLayout
-from torchdropout._core.contract import row_major, scale, threshold, uniform
+from torchdropout._core.contract import scale, threshold, uniform
 from torchdropout._core.contract.keep import (
     DOMAIN_HIGH,
     DOMAIN_LOW,
@@ -190,38 +190,3 @@ def test_many_keys_are_many_single_calls():
         for j in range(3):
             single = reference.masked_affine(x[i, j], many[i, j], 0.3, 2.0, 0.25, -1.0, 9, [7, 1])
             assert torch.equal(y[i, j], single)
-
-
-def test_many_keys_with_more_than_a_chunk_each():
-    many = torch.stack([Key(s).tensor() for s in range(2)])
-    n = CHUNK + 9
-    both = keep_bits(many, [n], 0.5, 0, [1], CPU)
-    for s in range(2):
-        assert torch.equal(both[s], keep_bits(many[s], [n], 0.5, 0, [1], CPU))
-
-
-def test_shift_and_drop_value():
-    x = torch.tensor([0.0, -0.0, 1.0, float("inf"), float("nan")]).repeat(20)
-    key = Key(1)
-    keep = mask(key, 0.5, x.shape, MaskLayout.of(x.shape))
-    y = reference.masked_affine(x, key.tensor(), 0.5, 3.0, 0.5, -7.0, 0, [1])
-    assert same_bits(y, torch.where(keep, x * 3.0 + 0.5, torch.tensor(-7.0)))
-
-
-def test_shared_dimensions_make_a_small_mask():
-    key = Key(2).tensor()
-    shape = [4, 3, 1000, 1000]
-    bits = keep_bits(key, shape, 0.5, 0, row_major(shape, (2, 3)), CPU)
-    assert bits.shape == (4, 3, 1, 1)
-
-
-@pytest.mark.slow
-def test_more_than_two_to_the_31_elements():
-    """One element, expanded: the input takes no memory, the output 4 GiB, the mask 2 GiB."""
-    n = 2**31 + 11
-    x = torch.ones(1, dtype=torch.bfloat16).expand(n)
-    y = run(x, 0.5, Key(6), MaskLayout.of((n,)))
-    for start in (0, 2**31 - 8, n - 16):
-        expected = mask(Key(6), 0.5, (16,), MaskLayout(start, (1,)))
-        assert torch.equal(y[start : start + 16] != 0, expected)
-    assert bool((y[:: 2**20] % 2 == 0).all())

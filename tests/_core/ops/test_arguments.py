@@ -38,12 +38,6 @@ def test_each_wrong_argument(name):
     assert wrong(name) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_pairs_of_wrong_arguments(name):
-    assert wrong("--pairs", "200", name) == []
-
-
 # --- Calls that returned memory that nothing had written, or ended the interpreter ----------------
 
 X, KEY = torch.randn(2, 3, 4), torch.tensor([1, 2])

@@ -44,14 +44,7 @@ def threshold(p: float) -> int:
 
 
 def words(seed: int, stream: int, domain: int, block: int) -> tuple[int, int, int, int]:
-    """The Philox call that serves mask indices `8 * block` to `8 * block + 7` in one domain.
-
-    Args:
-        seed: 64 bits.
-        stream: 60 bits.
-        domain: 4 bits.
-        block: `index // 8`.
-    """
+    """The Philox call that serves mask indices `8 * block` to `8 * block + 7` in one domain."""
     counter = (block & WORD, block >> 32, stream & WORD, domain << 28 | stream >> 32)
     return philox4x32(counter, (seed & WORD, seed >> 32))
 
@@ -66,10 +59,6 @@ def uniform(seed: int, stream: int, index: int) -> int:
 
     Returns:
         `H << 16 | L`: H is the index's half word of domain 0, L that of domain 8.
-
-    Raises:
-        ArgumentTypeError: An argument is not an integer.
-        ArgumentValueError: An argument is out of range.
 
     Example:
         >>> hex(uniform(0, 0, 0))

@@ -16,8 +16,7 @@ from typing import Any
 import torch
 
 from .._validate import check_unsigned
-from .keep import STREAM_BITS, words, words_tensor
-from .philox import WordTensors
+from .keep import STREAM_BITS, words
 
 DOMAIN_ORDER = 4  # the 32-bit numbers that choose a fixed count of places
 
@@ -41,10 +40,6 @@ def word(seed: int, stream: int, domain: int, index: int) -> int:
         stream: In [0, 2**60).
         domain: In [0, 16).
         index: In [0, 2**64).
-
-    Raises:
-        ArgumentTypeError: An argument is not an integer.
-        ArgumentValueError: An argument is out of range.
 
     Example:
         >>> hex(word(0, 0, Law.UNIFORM, 0))
@@ -78,34 +73,6 @@ def noise(seed: int, stream: int, law: Law, index: int) -> float:
     else:
         magnitude = _log_odds(offset)
     return math.copysign(float(magnitude), w - MIDDLE)
-
-
-def words_at(keys: torch.Tensor, domain: int, index: torch.Tensor) -> torch.Tensor:
-    """`word` on tensors: the words of any indices under each key.
-
-    Args:
-        keys: `(k, 2)` int64: seed and stream, each as its 64 bits.
-        domain: 4 bits.
-        index: `(n,)` int64 on the keys' device; its 64 bits are read as unsigned.
-
-    Returns:
-        `(k, n)` int64, in [0, 2**32).
-    """
-    four = _four(words_tensor(keys[:, None], domain, index >> 2 & (2**62 - 1)))
-    place = (index & (PER_BLOCK - 1)).expand(keys.shape[0], -1)
-    return four.gather(-1, place.unsqueeze(-1)).squeeze(-1)
-
-
-def words_range(keys: torch.Tensor, domain: int, base: int, n: int) -> torch.Tensor:
-    """The words of the indices `base` to `base + n - 1`: each Philox call serves four."""
-    first, skip = divmod(base % 2**64, PER_BLOCK)
-    blocks = torch.arange((skip + n + PER_BLOCK - 1) // PER_BLOCK, device=keys.device) + first
-    blocks &= 2**62 - 1  # indices are modulo 2**64
-    return _four(words_tensor(keys[:, None], domain, blocks)).flatten(1)[:, skip : skip + n]
-
-
-def _four(four: WordTensors) -> torch.Tensor:
-    return torch.stack(four, dim=-1)
 
 
 def noise_of_words(w: torch.Tensor, law: Law) -> torch.Tensor:

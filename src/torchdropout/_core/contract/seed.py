@@ -17,9 +17,6 @@ def draw_seeds(size: Sequence[int], generator: torch.Generator | None = None) ->
     Args:
         size: Shape of the result; `()` for one seed.
         generator: The generator to draw from; by default torch's CPU generator.
-
-    Raises:
-        ArgumentValueError: A CUDA graph is being captured.
     """
     refuse_capture()
     device = torch.device("cpu") if generator is None else generator.device
@@ -28,11 +25,7 @@ def draw_seeds(size: Sequence[int], generator: torch.Generator | None = None) ->
 
 
 def refuse_capture() -> None:
-    """Refuse a draw while the current stream captures a CUDA graph.
-
-    Raises:
-        ArgumentValueError: It does: the seed would be a constant of the graph.
-    """
+    """Refuse a draw while the current stream captures a CUDA graph."""
     if captures():
         raise ArgumentValueError(
             "Expected `key` to be a torchdropout.Key for a draw on the CPU that is captured in a "

@@ -25,12 +25,7 @@ _KEY = "an int64 tensor of shape (..., 2) or (3,) on the CPU or the device of th
 
 
 def check_key(key: torch.Tensor, device: torch.device) -> None:
-    """Check that a tensor has the form of keys.
-
-    Raises:
-        ArgumentTypeError: It is not a strided int64 tensor.
-        ArgumentValueError: It has another shape, or is on another device than this or the CPU.
-    """
+    """Check that a tensor has the form of keys."""
     if key is None or key.dtype is not torch.int64 or key.layout is not torch.strided:
         wrong_type("key", _KEY, key)
     if key.shape == _ONE_KEY and key.is_cpu:  # nearly all
@@ -43,13 +38,7 @@ def check_key(key: torch.Tensor, device: torch.device) -> None:
 
 
 def check_map(x: torch.Tensor, key: torch.Tensor, strides: Sequence[int], dtypes: Any) -> None:
-    """Check the tensors of an operator that maps x by keys, and the strides of its mask.
-
-    Raises:
-        ArgumentTypeError: x or the key has another dtype or layout.
-        ArgumentValueError: The sizes of the key or the number of strides do not fit x, or the key
-            is on a device of its own.
-    """
+    """Check the tensors of an operator that maps x by keys, and the strides of its mask."""
     # This is what nearly all calls have.
     if (
         x is not None
@@ -79,11 +68,7 @@ def check_map(x: torch.Tensor, key: torch.Tensor, strides: Sequence[int], dtypes
 
 
 def check_memory(*tensors: torch.Tensor | None) -> None:
-    """Check that tensors on the CPU have memory: a storage that was resized to nothing has none.
-
-    Raises:
-        ArgumentValueError: One does not.
-    """
+    """Check that tensors on the CPU have memory: a storage that was resized to nothing has none."""
     for t in tensors:
         if t is not None and not t.data_ptr() and t.is_cpu and t.numel():
             raise ArgumentValueError(
@@ -93,12 +78,7 @@ def check_memory(*tensors: torch.Tensor | None) -> None:
 
 
 def check_like(name: str, tensor: torch.Tensor, x: torch.Tensor, dtypes: Any) -> None:
-    """Check a tensor that is read along with x.
-
-    Raises:
-        ArgumentTypeError: It has another dtype or layout.
-        ArgumentValueError: It is on another device.
-    """
+    """Check a tensor that is read along with x."""
     if tensor is None or tensor.dtype not in dtypes or tensor.layout is not torch.strided:
         wrong_type(name, f"a dense tensor of {' or '.join(map(str, dtypes))}", tensor)
     if tensor.device != x.device:
@@ -106,12 +86,7 @@ def check_like(name: str, tensor: torch.Tensor, x: torch.Tensor, dtypes: Any) ->
 
 
 def check_constants(constants: torch.Tensor, least: int, x: torch.Tensor) -> None:
-    """Check the numbers of an operator in one tensor.
-
-    Raises:
-        ArgumentTypeError: It is not a float64 tensor.
-        ArgumentValueError: It has fewer numbers, or is neither on the CPU nor on meta with x.
-    """
+    """Check the numbers of an operator in one tensor."""
     expected = f"a float64 tensor of {least} or more numbers on the CPU"
     if (
         constants is None
@@ -127,11 +102,7 @@ def check_constants(constants: torch.Tensor, least: int, x: torch.Tensor) -> Non
 
 
 def check_rate(name: str, p: float) -> None:
-    """Check a probability.
-
-    Raises:
-        ArgumentValueError: It is NaN or outside [0, 1].
-    """
+    """Check a probability."""
     if not 0.0 <= p <= 1.0:
         wrong_value(name, "in [0, 1], the drop probability", p)
 

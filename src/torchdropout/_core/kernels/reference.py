@@ -86,14 +86,7 @@ def _is_run(x: torch.Tensor, strides: Sequence[int]) -> bool:
 
 
 def _select(dtype: torch.dtype, scale: float, shift: float, drop_value: float) -> Write:
-    """`write(out, x, keep)`, which selects between values of x, scaled and shifted, and another.
-
-    Args:
-        dtype: That of `out`, which may be complex, viewed as reals.
-        scale: As in `masked_affine`, like the others.
-        shift: As there.
-        drop_value: As there.
-    """
+    """`write(out, x, keep)`, which selects between values of x, scaled and shifted, and another."""
     dtype = dtype.to_real()
     compute = compute_dtype(dtype)
     as_bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
@@ -141,16 +134,7 @@ def masked_by_rates(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """`masked_affine` with a drop probability for each element, no shift and a drop value of 0.
-
-    Args:
-        x: As there.
-        key: As there.
-        rates: The probabilities, in [0, 1]: as many dimensions as x, of its sizes or of size 1.
-        scaled: Whether a kept element is scaled by 1 / (1 - p).
-        base: As there.
-        strides: As there.
-    """
+    """`masked_affine` with a drop probability for each element, no shift and a drop value of 0."""
     sizes = sizes_drawn(x.shape[key.ndim - 1 :], strides)
     draw = Draw(torch.int16, PER_BLOCK, DOMAIN_HIGH, halves_of_words, lambda high, *_: high)
     high = draws(draw, key.reshape(-1, 2), sizes, base, strides, x.device)
@@ -273,19 +257,7 @@ def packed_bits(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """`keep_bits`, eight in a byte: the first is the lowest bit, and those after the last are 0.
-
-    Args:
-        like: On the device where the bits are computed.
-        key: As in `keep_bits`, like the others.
-        p: As there.
-        shape: As there.
-        base: As there.
-        strides: As there.
-
-    Returns:
-        A uint8 tensor, of the dimensions of the keys and one of bytes.
-    """
+    """`keep_bits`, eight in a byte: the first is the lowest bit, and those after the last are 0."""
     keep = keep_bits(key, shape, p, base, strides, like.device)
     count = math.prod(keep.shape[key.ndim - 1 :])
     bits = keep.view(torch.uint8).reshape(*key.shape[:-1], count)

@@ -9,7 +9,7 @@ bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -137,35 +137,11 @@ _drop_blocks = define_map(
 )
 
 
-def drop_blocks(
-    x: torch.Tensor,
-    key: torch.Tensor,
-    dims: int,
-    block: int,
-    count: bool,
-    rate: float,
-    scale: float,
-    eps: float,
-    base: int,
-    strides: Sequence[int],
-) -> torch.Tensor:
-    """`keep ? x * scale : 0`, where whole blocks are dropped.
-
-    Args:
-        x: Floating-point, any strides. Its first `key.ndim - 1` dimensions are those of `key`.
-        key: `(..., 2)` int64 on the CPU: seed and stream.
-        dims: How many trailing dimensions a block extends along; the channel is before them.
-        block: Side of a block.
-        count: Whether the scale is the size of a sample's mask over the number kept of it.
-        rate: Probability of a seed.
-        scale: Factor of a kept element, without `count`.
-        eps: Added to the number kept in that quotient.
-        base: Mask index of the first seed, its 64 bits as int64.
-        strides: Mask strides of the seed map; its sizes are those of x, with `block - 1` added
-            along the dimensions of blocks.
-    """
-    y: torch.Tensor = _drop_blocks(x, key, dims, block, count, rate, scale, eps, base, strides)
-    return y
+# `keep ? x * scale : 0`, where whole blocks are dropped, of side `block` in `dims` trailing
+# dimensions, from seeds of probability `rate`. With `count` the scale is the size of a sample's
+# mask over the number kept of it plus `eps`. The strides are those of the seed map, whose sizes are
+# those of x, with `block - 1` added along the dimensions of blocks.
+drop_blocks: Callable[..., torch.Tensor] = _drop_blocks
 
 
 def drop_blocks_of(

@@ -6,7 +6,7 @@ or a compiler observes, `functional` composes the sum from `masked_affine` and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -26,40 +26,16 @@ library.define(
     "-> (Tensor, Tensor)",
     tags=TAGS,
 )
-_add = torch.ops.torchdropout.dropout_add.default
-_backward = torch.ops.torchdropout.dropout_add_backward.default
 
 
-def dropout_add(
-    x: torch.Tensor,
-    key: torch.Tensor,
-    residual: torch.Tensor,
-    bias: torch.Tensor | None,
-    p: float,
-    scale: float,
-    base: int,
-    strides: Sequence[int],
-) -> torch.Tensor:
-    """`residual + (keep ? (x + bias) * scale : 0)`; see `kernels.add.dropout_add`."""
-    y: torch.Tensor = _add(x, key, residual, bias, p, scale, base, strides)
-    return y
+# `residual + (keep ? (x + bias) * scale : 0)`; see `kernels.add.dropout_add`.
+dropout_add: Callable[..., torch.Tensor] = torch.ops.torchdropout.dropout_add.default
 
 
-def dropout_add_backward(
-    gradient: torch.Tensor,
-    key: torch.Tensor,
-    dtype: torch.dtype,
-    summed: bool,
-    p: float,
-    scale: float,
-    base: int,
-    strides: Sequence[int],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The gradients of x and of the bias; see `kernels.add.dropout_add_backward`."""
-    both: tuple[torch.Tensor, torch.Tensor] = _backward(
-        gradient, key, dtype, summed, p, scale, base, strides
-    )
-    return both
+# The gradients of x and of the bias; see `kernels.add.dropout_add_backward`.
+dropout_add_backward: Callable[..., tuple[torch.Tensor, torch.Tensor]] = (
+    torch.ops.torchdropout.dropout_add_backward.default
+)
 
 
 def _fake_backward(

@@ -38,15 +38,7 @@ def select(
     base: int,
     strides: Sequence[int],
 ) -> torch.Tensor:
-    """`keep ? x * scale : 0` in torch's operators, with the bits of `masked_affine`.
-
-    Args:
-        x: Real, any strides.
-        key: One key, as `masked_affine` takes it.
-        constants: p and scale, or one float64 tensor on the CPU that begins with them.
-        base: As in `masked_affine`.
-        strides: As there.
-    """
+    """`keep ? x * scale : 0` in torch's operators, with the bits of `masked_affine`."""
     compute = compute_dtype(x.dtype)
     # It is not x, whose values would have to be in memory.
     like = torch.empty(0, dtype=compute, device=x.device)

@@ -52,10 +52,6 @@ def draw_key(device: torch.device | None = None) -> torch.Tensor:
     """Draw a key from torch's default CPU generator, as a tensor of seed and stream.
 
     Under `torch.func.vmap` it follows the `randomness` of the transform, as torch's operators do.
-
-    Args:
-        device: Where the key may lie. While a CUDA graph is captured, the generator of that device
-            draws, which torch advances at each replay, and the key lies there.
     """
     if captures(device):
         drawn = torch.empty((), dtype=torch.int64, device=device).random_(-(2**63), None)

@@ -175,19 +175,5 @@ def masked_linear_of(
     return masked_affine_of(x, key, constants, base, strides)
 
 
-def masked_by_rates(
-    x: torch.Tensor,
-    key: torch.Tensor,
-    rates: torch.Tensor,
-    scaled: bool,
-    checked: bool,
-    base: int,
-    strides: Sequence[int],
-) -> torch.Tensor:
-    """A drop probability for each element; see `kernels.reference.masked_by_rates`.
-
-    Raises:
-        ArgumentValueError: They are not `checked` yet, and one is NaN or outside [0, 1].
-    """
-    y: torch.Tensor = _masked_by_rates(x, key, rates, scaled, checked, base, strides)
-    return y
+# A drop probability for each element; see `kernels.reference.masked_by_rates`.
+masked_by_rates: Callable[..., torch.Tensor] = _masked_by_rates

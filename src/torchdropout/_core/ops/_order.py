@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -89,62 +89,20 @@ _counted_by_share = define_form(
 )
 
 
-def choose(
-    key: torch.Tensor,
-    shape: Sequence[int],
-    kept: int,
-    ordered: bool,
-    base: int,
-    strides: Sequence[int],
-    device: torch.device,
-) -> torch.Tensor:
-    """The places that are kept; see `kernels.counted.choose`."""
-    places: torch.Tensor = _choose(key, shape, kept, ordered, base, strides, device)
-    return places
+# The places that are kept; see `kernels.counted.choose`.
+choose: Callable[..., torch.Tensor] = _choose
 
 
-def choose_share(
-    key: torch.Tensor,
-    constants: torch.Tensor,
-    shape: Sequence[int],
-    ordered: bool,
-    base: int,
-    strides: Sequence[int],
-    device: torch.device,
-) -> torch.Tensor:
-    """`choose` with p in a float64 tensor on the CPU: the count is a dynamic size to a compiler."""
-    places: torch.Tensor = _choose_share(key, constants, shape, ordered, base, strides, device)
-    return places
+# `choose` with p in a float64 tensor on the CPU: the count is a dynamic size to a compiler.
+choose_share: Callable[..., torch.Tensor] = _choose_share
 
 
-def counted_affine(
-    x: torch.Tensor,
-    key: torch.Tensor,
-    kept: int,
-    group: int,
-    dim: int,
-    scale: float,
-    base: int,
-    strides: Sequence[int],
-) -> torch.Tensor:
-    """`y = x * scale` at a fixed count of each group; see `kernels.counted.counted_affine`."""
-    y: torch.Tensor = _counted_affine(x, key, kept, group, dim, scale, base, strides)
-    return y
+# `y = x * scale` at a fixed count of each group; see `kernels.counted.counted_affine`.
+counted_affine: Callable[..., torch.Tensor] = _counted_affine
 
 
-def counted_affine_of(
-    x: torch.Tensor,
-    key: torch.Tensor,
-    constants: torch.Tensor,
-    size: int,
-    dim: int,
-    scale_by_keep: bool,
-    base: int,
-    strides: Sequence[int],
-) -> torch.Tensor:
-    """One group along `dim`, with p in a float64 tensor on the CPU; see `masked_affine_of`."""
-    y: torch.Tensor = _counted_by_share(x, key, constants, size, dim, scale_by_keep, base, strides)
-    return y
+# One group along `dim`, with p in a float64 tensor on the CPU; see `masked_affine_of`.
+counted_affine_of: Callable[..., torch.Tensor] = _counted_by_share
 
 
 def _fake(
