@@ -21,7 +21,7 @@ _MOST_STEPS = 40_000  # statements and expressions of one file, or more in a lon
 _MOST_ALIKE = 12  # values that one expression may have
 _MOST_PARTS = 200  # of one list
 _MOST_BINDINGS = 50  # of one name
-_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 _ADDERS = frozenset(("append", "extend", "add_module", "register_module", "update"))
 _LISTS = frozenset(("torch.nn.ModuleList", "torch.nn.ModuleDict"))
@@ -533,7 +533,7 @@ class Values:
             if loop is None or len(found) > _MOST_PARTS:
                 found += at
                 continue
-            body = loop.body if isinstance(loop, _LOOPS) else ()
+            body = loop.body if isinstance(loop, LOOPS) else ()
             only, others = [*last_turns(body)], [*last_turns(body, is_last=False)]
             for turn in range(3 if only or others else 2):
                 absent = others if turn == 2 else only
@@ -615,7 +615,7 @@ class Values:
         for parent in self.code.parents(node):
             if parent in above or isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 break
-            if isinstance(parent, (*_LOOPS, *_COMPREHENSIONS)):
+            if isinstance(parent, (*LOOPS, *_COMPREHENSIONS)):
                 loops.append(parent)
             elif isinstance(parent, ast.If):
                 is_option |= self.truth(parent.test) is None
