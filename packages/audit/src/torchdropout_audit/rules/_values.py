@@ -368,20 +368,14 @@ class Values:
             parts = [part for argument in call.args for part in read(argument, cls)]
             yield Listed(tuple(parts[:_MOST_PARTS]), is_chain=name == _SEQUENTIAL)
         elif last in _SAME or (not name and said in _SAME):
-            for argument in call.args[:2]:
-                found = self.of(argument, cls)
-                yield from found
-                if found:
-                    break
-            else:
-                if said in ("list", "dict", "OrderedDict"):
-                    yield Listed(())
-        elif name == "functools.partial" or said == "partial":
+            found = [each for argument in call.args[:2] for each in self.of(argument, cls)]
+            yield from found or [Listed(())] * (said in ("list", "dict", "OrderedDict"))
+        elif "partial" in (last, said):
             yield from self.of(call.args[0], cls) if call.args else ()
         elif said == "getattr":  # what it returns is not known, apart from `getattr(nn, kind)`
             if call.args and self.code.name(call.args[0]) == "torch.nn":
                 yield Maker("torch.layer")
-        elif isinstance(func, ast.Attribute) and func.attr in MOVES and not name:
+        elif isinstance(func, ast.Attribute) and func.attr in MOVES:
             yield from self.of(func.value, cls)
         elif name:
             yield layer_of(self.code, call, name, known)
