@@ -195,7 +195,7 @@ def names_dropout(name: str) -> bool:
     """Whether the name of a class says that it is a dropout.
 
     Example:
-        >>> [names_dropout(n) for n in ("FairseqDropout", "TimmDropPath", "DropoutConfig", "Backdrop")]
+        >>> [names_dropout(n) for n in ("FairseqDropout", "MyDropPath", "DropoutRate", "Backdrop")]
         [True, True, False, False]
     """
     said = words(name)
