@@ -707,7 +707,7 @@ class Flow:
     def _followed(self, function: Function, given: _Given, cls: Class | None) -> Trace:
         """Returns what the result of a function of this file has passed."""
         names = [each.arg for each in function.parameters]
-        if function.is_bound and function.cls is not None:
+        if function.is_bound:
             names = names[1:]
         passed = dict(zip(names, given.args, strict=False))
         passed.update((name, each) for name, each in given.named if name in names)
