@@ -123,11 +123,6 @@ def test_quiet_and_verbose(capsys):
     assert Path("report").read_text().startswith("a.py:7:16")
 
 
-def test_the_version_by_its_short_flag(capsys):
-    assert run("-V") == 0
-    assert capsys.readouterr().out == f"torchdropout-audit, version {__version__}\n"
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
 def test_a_full_disk_is_one_line_and_exit_code_2():
     put(a=BAD)
@@ -263,6 +258,13 @@ def test_stdin_is_audited(stdin, capsys):
     assert json.loads(capsys.readouterr().out)["findings"][0]["path"] == "src/net.py"
     stdin(CLEAN.encode())
     assert run("-") == 0
+    stdin(BAD.encode())
+    capsys.readouterr()
+    assert run("-", "--diff") == 1
+    assert "+++ <stdin>" in capsys.readouterr().out
+    stdin(b"\xff = dropout\n")
+    assert run("-") == 2
+    assert "TD002" in capsys.readouterr().out
 
 
 def test_stdin_is_fixed_to_stdout_and_all_else_is_kept(stdin, capfdbinary):
@@ -286,18 +288,6 @@ def test_fixed_stdin_and_a_report_in_a_file(stdin, capsys):
     assert out == FIXED
     assert err.startswith("torchdropout-audit: 1 fixed; no errors in 1 file (")
     assert json.loads(Path("report.json").read_text())["fixed"] == 1
-
-
-def test_a_diff_of_stdin(stdin, capsys):
-    stdin(BAD.encode())
-    assert run("-", "--diff") == 1
-    assert "+++ <stdin>" in capsys.readouterr().out
-
-
-def test_what_cannot_be_read_from_stdin(stdin, capsys):
-    stdin(b"\xff = dropout\n")
-    assert run("-") == 2
-    assert "TD002" in capsys.readouterr().out
 
 
 # Settings
@@ -446,8 +436,9 @@ def test_help_and_version(capsys):
     for asked in ("-h", "--help"):
         assert run(asked) == 0
         assert capsys.readouterr().out.startswith("Usage: torchdropout-audit [OPTIONS] [PATH]...\n")
-    assert run("--version") == 0
-    assert capsys.readouterr().out == f"torchdropout-audit, version {__version__}\n"
+    for asked in ("-V", "--version"):
+        assert run(asked) == 0
+        assert capsys.readouterr().out == f"torchdropout-audit, version {__version__}\n"
 
 
 def test_a_language_server_needs_pygls(monkeypatch, capsys):
@@ -523,6 +514,15 @@ def test_interrupt_while_stdin_is_read():
     assert (process.returncode, out, err.strip()) == (130, "", "")
 
 
+def ended(command, folder=None):
+    """Runs a program, or a command line, to its end, in a folder, with this path."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    shell = isinstance(command, str)
+    return subprocess.run(
+        command, shell=shell, cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+
+
 def test_neither_torch_nor_torchdropout_is_imported():
     put(a=BAD)
     code = """
@@ -545,15 +545,7 @@ def test_a_module_that_is_run_imports_nothing_of_the_folder(package, joined, tmp
     run = [f"-m{package}"] if joined else ["-m", package]
     rest = ["audit"] if package == "torchdropout" else []
     command = [sys.executable, *run, *rest, "--no-config", "--no-cache", "."]
-    path = os.pathsep.join(each for each in sys.path if each)
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ended(command, tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     assert "1 error in 8 files" in done.stdout
 
@@ -563,15 +555,7 @@ def test_a_package_that_imports_this_one_keeps_its_path(tmp_path):
     (tmp_path / "own" / "__init__.py").write_text("import torchdropout_audit, beside\n")
     (tmp_path / "own" / "run.py").write_text("")
     (tmp_path / "beside.py").write_text("print('found')\n")
-    path = os.pathsep.join(each for each in sys.path if each)
-    done = subprocess.run(
-        [sys.executable, "-m", "own.run"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = ended([sys.executable, "-m", "own.run"], tmp_path)
     assert done.stdout == "found\n"
 
 
@@ -630,18 +614,11 @@ CLOSED = ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-
 @pytest.mark.parametrize("closed", CLOSED)
 def test_closed_streams_are_at_most_one_line_and_never_a_traceback(closed):
     put(x=BAD)
-    path = os.pathsep.join(filter(None, sys.path))
     for arguments, code in (("-", 2), ("- --fix", 2), ("x.py", 1), ("x.py --diff", 1)):
         if "<&-" not in closed and arguments.startswith("-"):
             continue
-        done = subprocess.run(
-            f"{sys.executable} -m torchdropout_audit --no-config --no-cache {arguments} {closed}",
-            shell=True,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        options = "--no-config --no-cache"
+        done = ended(f"{sys.executable} -m torchdropout_audit {options} {arguments} {closed}")
         is_read = arguments.startswith("x")
         assert done.returncode == (2 if is_read and ">&-" in closed.split() else code)
         assert "Traceback" not in done.stderr
@@ -707,19 +684,9 @@ def test_stdin_without_end_is_refused(monkeypatch, capsys):
     assert "Expected at most 3,000,000 bytes on stdin, got more" in err
 
 
-def test_a_closed_stdout_is_one_line(tmp_path):
-    (tmp_path / "x.py").write_text("import torch.nn as nn\nnn.Dropout(7)\n")
-    command = f"{sys.executable} -m torchdropout_audit --no-config --no-cache x.py >&-"
-    path = os.pathsep.join(each for each in sys.path if each)
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_a_closed_stdout_is_one_line():
+    put(x=BAD)
+    done = ended(f"{sys.executable} -m torchdropout_audit --no-config --no-cache x.py >&-")
     assert done.returncode == 2
     [said] = done.stderr.splitlines()
     assert said.startswith("torchdropout-audit: Expected to write the output, got: ")

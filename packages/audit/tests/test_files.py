@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tokenize
 from pathlib import Path
 
 import pytest
@@ -81,14 +80,9 @@ def test_what_is_reached_twice_is_taken_once(tree):
 
 @pytest.mark.parametrize("name", sorted(NOT_SOURCE))
 def test_folders_that_hold_no_source(tree, name):
-    tree(f"{name}/a.py", f"p/{name}/b.py", "p/c.py")
-    assert found(".") == ["p/c.py"]
+    tree(f"{name}/a.py", f"p/{name}/b.py", "p/c.py", f"p/{name}er/d.py")
+    assert found(".") == ["p/c.py", f"p/{name}er/d.py"]  # not what is named so in part
     assert found(name) == [f"{name}/a.py"]  # who names it wants it
-
-
-def test_a_folder_that_is_named_like_one_only_in_part(tree):
-    tree("builder/a.py", "my-venv/b.py")
-    assert found(".") == ["builder/a.py", "my-venv/b.py"]
 
 
 def test_a_virtual_environment_of_any_name(tree):
@@ -198,6 +192,14 @@ def test_a_gitignore_that_is_none(tree):
     assert found(".") == ["a.py"]
 
 
+def listed_by_git():
+    git = ["git", "-c", "core.excludesFile="]
+    subprocess.run([*git, "init", "-q"], check=True)
+    command = [*git, "ls-files", "-z", "--others", "--exclude-standard", "*.py"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True)
+    return sorted(filter(None, listed.stdout.split("\0")))
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_git_agrees(tree):
     tree(
@@ -206,15 +208,7 @@ def test_git_agrees(tree):
     )
     write(".gitignore", "/log\np/**/c.py\n*\\ e.py\ndata?.py\nx/**\n!x/y/\n!x/y/keep.py\n\\#h.py")
     write("p/.gitignore", "log/*\n!log/b.py\n\\[x].py\n")
-    git = ["git", "-c", "core.excludesFile="]
-    subprocess.run([*git, "init", "-q"], check=True)
-    listed = subprocess.run(
-        [*git, "ls-files", "-z", "--others", "--exclude-standard", "*.py"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    expected = sorted(filter(None, listed.stdout.split("\0")))
+    expected = listed_by_git()
     assert 0 < len(expected) < 13
     assert sorted(found(".")) == expected
 
@@ -223,19 +217,8 @@ PATTERNS = [
     *("a", "*.py", "!a.py", "/a", "a/", "b/*", "!b/", "log/**", "**/a", "**/log/*.py", "a/**/b"),
     *("x?", "x[0-9].py", "!x1.py", "foo.*", "!**/b.py", "b/a.py", "/log/b/", "*", "!*/", "# c", ""),
     *(" a", "b.py ", "!log/**", "**", "[ab]", "[!a].py", "[^a-f]*", "[]x]1.py", "[z-a].py", "[a"),
-    *(
-        "\\!b.py",
-        "\\a.py",
-        "a\\ ",
-        "a**",
-        "**.py",
-        "[[]",
-        "x[\\0-9].py",
-        "/*/a.py",
-        "a//b",
-        "!",
-        "/",
-    ),
+    *("\\!b.py", "\\a.py", "a\\ ", "a**", "**.py", "[[]", "x[\\0-9].py", "/*/a.py", "a//b", "!"),
+    "/",
 ]
 NAMES = ["a", "b", "log", "x1", "foo.d", "!b", "[", "]1"]
 
@@ -251,11 +234,7 @@ def test_git_agrees_about_patterns_drawn_at_random(tree, seed):
     for folder in (".", *NAMES):
         if Path(folder).is_dir() and (folder == "." or chance.random() < 0.4):
             write(Path(folder, ".gitignore"), "\n".join(chance.sample(PATTERNS, 5)) + "\n")
-    git = ["git", "-c", "core.excludesFile="]
-    subprocess.run([*git, "init", "-q"], check=True)
-    command = [*git, "ls-files", "-z", "--others", "--exclude-standard", "*.py"]
-    listed = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert sorted(find_files(["."])[0]) == sorted(filter(None, listed.stdout.split("\0")))
+    assert listed_by_git() == sorted(find_files(["."])[0])
 
 
 # --- What cannot be had -------------------------------------------------------------------------
@@ -399,7 +378,7 @@ def test_a_pattern_of_a_folder_names_it_and_what_is_in_it_but_no_file(tmp_path):
         ("**/a", "x/y/a", True),
         ("**/a/b", "a/a/b", True),
         ("**/a/c", "a/x/c", False),
-        ("a/**", "a/x", True),
+        ("a/**", "a/b/c", True),
         ("a/**", "a", False),
         ("a/**/b", "a/b", True),
         ("a/**/b", "a/x/y/b", True),
@@ -421,11 +400,8 @@ def test_a_pattern_of_a_folder_names_it_and_what_is_in_it_but_no_file(tmp_path):
         ("a\\*", "a*", True),
         ("a\\*", "ab", False),
         ("[[]", "[", True),
-        ("a ", "a", True),
-        ("\\#a", "#a", True),
         ("a/", "a", False),
         ("a/", "a/b", True),
-        ("a/**", "a/b/c", True),
         ("*/b", "a/b", True),
         ("*/b", "x/a/b", False),
         ("x/**/b", "a/b", False),
@@ -467,41 +443,30 @@ def test_the_encoding_is_that_of_pep_263(data, text, encoding, bom):
     assert source.encoded(source.text) == data
 
 
-def test_reading_is_what_python_does(tmp_path):
-    path = tmp_path / "a.py"
-    path.write_bytes(b"\xef\xbb\xbf# coding: utf-8\ns = '\xc3\xa9'\n")
-    with tokenize.open(path) as file:
-        assert file.read() == read_source(path.read_bytes()).text
-
-
 # --- Writing ------------------------------------------------------------------------------------
 
 
-def test_a_file_is_written_whole_and_keeps_its_mode(tmp_path):
-    path = tmp_path / "a.py"
-    path.write_bytes(b"old\r\n")
-    path.chmod(0o750)
-    assert write_over(str(path), b"old\r\n", b"new\r\n")
-    assert path.read_bytes() == b"new\r\n"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o750
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_setuid_and_setgid_are_dropped(tmp_path):
+@pytest.fixture
+def path(tmp_path):
     path = tmp_path / "a.py"
     path.write_bytes(b"old")
-    path.chmod(0o6755)
-    assert write_over(str(path), b"old", b"new")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    return path
+
+
+@pytest.mark.parametrize(("mode", "kept"), [(0o750, 0o750), (0o6755, 0o755)])
+def test_a_file_is_written_whole_and_keeps_its_mode_without_setuid(path, mode, kept):
+    path.chmod(mode)
+    assert write_over(str(path), b"old", b"new\r\n")
+    assert path.read_bytes() == b"new\r\n"
+    assert stat.S_IMODE(path.stat().st_mode) == kept
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.skipif(not hasattr(os, "chown"), reason="files have no owners")
 @pytest.mark.parametrize(
     ("owner", "is_allowed"), [((1234, 5678), True), ((1234, 5678), False), ((None, 5678), False)]
 )
-def test_the_owner_stays_or_the_file_does(tmp_path, monkeypatch, owner, is_allowed):
-    path = tmp_path / "a.py"
-    path.write_bytes(b"old")
+def test_the_owner_stays_or_the_file_does(path, monkeypatch, owner, is_allowed):
     mine = path.stat()
     owner = (mine.st_uid if owner[0] is None else owner[0], owner[1])
     look, given = Path.stat, []
@@ -527,31 +492,25 @@ def test_the_owner_stays_or_the_file_does(tmp_path, monkeypatch, owner, is_allow
         assert write_over(str(path), b"old", b"new")
         assert given == ([owner] if is_allowed else [])
         assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(path.parent.iterdir()) == [path]
 
 
 @needs_links
-def test_a_file_with_two_names_is_left_alone(tmp_path):
-    path = tmp_path / "a.py"
-    path.write_bytes(b"old")
-    (tmp_path / "b.py").hardlink_to(path)
+def test_a_file_with_two_names_is_left_alone(path):
+    path.with_name("b.py").hardlink_to(path)
     with pytest.raises(OSError, match="one file with 2 names"):
         write_over(str(path), b"old", b"new")
     assert path.read_bytes() == b"old"
 
 
-def test_a_file_that_has_changed_is_left_alone(tmp_path):
-    path = tmp_path / "a.py"
-    path.write_bytes(b"newer")
-    assert not write_over(str(path), b"old", b"new")
-    assert path.read_bytes() == b"newer"
+def test_a_file_that_has_changed_is_left_alone(path):
+    assert not write_over(str(path), b"older", b"new")
+    assert path.read_bytes() == b"old"
 
 
 @needs_links
-def test_a_link_stays_a_link(tmp_path):
-    path = tmp_path / "a.py"
-    path.write_bytes(b"old")
-    link = tmp_path / "link.py"
+def test_a_link_stays_a_link(path):
+    link = path.with_name("link.py")
     link.symlink_to(path)
     assert write_over(str(link), b"old", b"new")
     assert link.is_symlink()
@@ -559,9 +518,7 @@ def test_a_link_stays_a_link(tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_file_that_cannot_be_replaced_is_as_it_was(tmp_path, monkeypatch, error):
-    path = tmp_path / "a.py"
-    path.write_bytes(b"old")
+def test_a_file_that_cannot_be_replaced_is_as_it_was(path, monkeypatch, error):
 
     def fail(self, target):
         raise error
@@ -570,22 +527,18 @@ def test_a_file_that_cannot_be_replaced_is_as_it_was(tmp_path, monkeypatch, erro
     with pytest.raises(type(error)):
         write_over(str(path), b"old", b"new")
     assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="every file is replaced with its own mode")
-def test_a_read_only_file_is_left_alone(tmp_path):
-    path = tmp_path / "a.py"
-    path.write_bytes(b"old")
+def test_a_read_only_file_is_left_alone(path):
     path.chmod(0o444)
     with pytest.raises(OSError, match="read-only"):
         write_over(str(path), b"old", b"new")
     assert path.read_bytes() == b"old"
 
 
-def test_a_file_that_changes_while_the_new_one_is_written_is_left_alone(tmp_path, monkeypatch):
-    path = tmp_path / "a.py"
-    path.write_bytes(b"old")
+def test_a_file_that_changes_while_the_new_one_is_written_is_left_alone(path, monkeypatch):
     sync = os.fsync
 
     def saved_meanwhile(descriptor):
@@ -595,7 +548,7 @@ def test_a_file_that_changes_while_the_new_one_is_written_is_left_alone(tmp_path
     monkeypatch.setattr(os, "fsync", saved_meanwhile)
     assert not write_over(str(path), b"old", b"new")
     assert path.read_bytes() == b"saved in an editor"
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(path.parent.iterdir()) == [path]
 
 
 # --- What has no end ----------------------------------------------------------------------------

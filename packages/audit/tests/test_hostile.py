@@ -35,6 +35,11 @@ def shape(make):
     return make
 
 
+def each(n, text):
+    """The text n times, with the number of each in place of `{i}`, and the next in place of `{j}`."""
+    return "".join(text.format(i=i, j=i + 1) for i in range(n))
+
+
 def cls(body, init="self.p = 0.1"):
     start = "class N(nn.Module):\n    def __init__(self):\n        super().__init__()\n        "
     return f"{start}{init}\n{body}"
@@ -66,7 +71,7 @@ def returned_after_loops(n):
 
 @shape
 def lists_in_one(n):
-    lists = "".join(f"l{i} = []\nl{i}.append(nn.Dropout(.1))\n" for i in range(n))
+    lists = each(n, "l{i} = []\nl{i}.append(nn.Dropout(.1))\n")
     return f"{lists}net = nn.Sequential({', '.join(f'*l{i}' for i in range(n))})\n"
 
 
@@ -112,8 +117,8 @@ def rates_unused_in_bases(n):
 
 @shape
 def attributes_called(n):
-    calls = "".join(f"        self.m{i}(x)\n" for i in range(n))
-    methods = "".join(f"    def m{i}(self, x): return x\n" for i in range(n))
+    calls = each(n, "        self.m{i}(x)\n")
+    methods = each(n, "    def m{i}(self, x): return x\n")
     base = f"class B(Elsewhere):\n{methods}    def forward(self, x):\n{calls}"
     body = "    def __init__(self):\n        self.d = nn.Dropout(.1)\n"
     return base + "".join(f"class C{i}(B):\n{body}" for i in range(n))
@@ -149,9 +154,8 @@ def layers_around(n):
 @shape
 def rnns_by_default(n):
     names = ", ".join(f"n{i}=1" for i in range(n))
-    return f"def f({names}):\n" + "".join(
-        f"    nn.LSTM(8, 8, n{i}, dropout=.5)\n    nn.LSTM(8, 8, n0, dropout=.5)\n"
-        for i in range(n)
+    return f"def f({names}):\n" + each(
+        n, "    nn.LSTM(8, 8, n{i}, dropout=.5)\n    nn.LSTM(8, 8, n0, dropout=.5)\n"
     )
 
 
@@ -180,10 +184,10 @@ def modules_as_rates(n):
 @shape
 def modules_as_rates_in_subclasses(n):
     base = cls("    def forward(self, x): return F.dropout(x, self.d)\n", "self.d = nn.Dropout(.1)")
-    return base + "".join(
-        f"class C{i}(N):\n    def f(self, x):\n        self.d = nn.Dropout(.1)\n"
-        "        return F.dropout(x, self.d)\n"
-        for i in range(n)
+    return base + each(
+        n,
+        "class C{i}(N):\n    def f(self, x):\n        self.d = nn.Dropout(.1)\n"
+        "        return F.dropout(x, self.d)\n",
     )
 
 
@@ -197,21 +201,18 @@ def names_with_ends(n):
 
 SHAPES |= {
     "calls_next": lambda n: (
-        "".join(f"def f{i}(x):\n    return f{i + 1}(x)\n" for i in range(n))
+        each(n, "def f{i}(x):\n    return f{j}(x)\n")
         + f"def f{n}(x):\n    return F.dropout(x, .1)\n"
     ),
     "calls_prev": lambda n: (
-        "def f0(x):\n    return F.dropout(x, .1)\n"
-        + "".join(f"def f{i + 1}(x):\n    return f{i}(x)\n" for i in range(n))
+        "def f0(x):\n    return F.dropout(x, .1)\n" + each(n, "def f{j}(x):\n    return f{i}(x)\n")
     ),
     "calls_next_arg": lambda n: (
-        "".join(f"def f{i}(x, p):\n    return f{i + 1}(x, p)\n" for i in range(n))
+        each(n, "def f{i}(x, p):\n    return f{j}(x, p)\n")
         + f"def f{n}(x, p):\n    return F.scaled_dot_product_attention(x, x, x, dropout_p=p)\n"
     ),
     "methods_next": lambda n: cls(
-        "".join(
-            f"    def f{i}(self, x, p):\n        return self.f{i + 1}(x, p)\n" for i in range(n)
-        )
+        each(n, "    def f{i}(self, x, p):\n        return self.f{j}(x, p)\n")
         + f"    def f{n}(self, x, p):\n        return F.dropout(x, p)\n    def forward(self, x):\n        return self.f0(x, .1)\n"
     ),
     "if_dropout": lambda n: fwd(["if self.a: x = F.dropout(x, .1)"] * n),
@@ -239,38 +240,33 @@ SHAPES |= {
     ),
     "chain_attrs": lambda n: cls(
         "    def forward(self, x):\n"
-        + "".join(f"        self.p{i} = self.p{i + 1}\n" for i in range(n))
+        + each(n, "        self.p{i} = self.p{j}\n")
         + "        return F.dropout(x, self.p0)\n"
     ),
     "classes_chained": lambda n: (
         "class C0(nn.Module):\n    def forward(self, x):\n        return F.dropout(x, .1)\n"
-        + "".join(f"class C{i + 1}(C{i}):\n    pass\n" for i in range(n))
+        + each(n, "class C{j}(C{i}):\n    pass\n")
     ),
     "classes_chained_full": lambda n: (
         "class C0(nn.Module):\n    def forward(self, x):\n        return F.dropout(x, .1)\n"
-        + "".join(
-            f"class C{i + 1}(C{i}):\n    def __init__(self):\n        self.d{i} = nn.Dropout(.1)\n        self.l{i} = [nn.Dropout(.1)]\n        self.drop_p = 0.1\n    def train(self):\n        super().train()\n    def g{i}(self, x):\n        self.drop_p = 0\n        return F.dropout(self.f(self.zz(x)), self.qq)\n"
-            for i in range(n)
+        + each(
+            n,
+            "class C{j}(C{i}):\n    def __init__(self):\n        self.d{i} = nn.Dropout(.1)\n        self.l{i} = [nn.Dropout(.1)]\n        self.drop_p = 0.1\n    def train(self):\n        super().train()\n    def g{i}(self, x):\n        self.drop_p = 0\n        return F.dropout(self.f(self.zz(x)), self.qq)\n",
         )
     ),
-    "classes_flat": lambda n: "".join(
-        f"class C{i}(nn.Module):\n    def __init__(self):\n        self.d = nn.Dropout(.1)\n        self.l = [nn.Dropout(.1)]\n    def forward(self, x):\n        if not self.training:\n            self.drop_p = 0\n        return F.dropout(x, self.drop_p)\n"
-        for i in range(n)
+    "classes_flat": lambda n: each(
+        n,
+        "class C{i}(nn.Module):\n    def __init__(self):\n        self.d = nn.Dropout(.1)\n        self.l = [nn.Dropout(.1)]\n    def forward(self, x):\n        if not self.training:\n            self.drop_p = 0\n        return F.dropout(x, self.drop_p)\n",
     ),
     "classes_many_bases": lambda n: (
-        "".join(f"class C{i}(nn.Module):\n    pass\n" for i in range(n))
+        each(n, "class C{i}(nn.Module):\n    pass\n")
         + "class D("
         + ", ".join(f"C{i}" for i in range(n))
         + "):\n    def forward(self, x):\n        return F.dropout(self.a(x), self.b)\n"
     ),
-    "funcs_same_name": lambda n: "".join(
-        "def f(x):\n    return F.dropout(f(x), .1)\n" for i in range(n)
-    ),
+    "funcs_same_name": lambda n: each(n, "def f(x):\n    return F.dropout(f(x), .1)\n"),
     "methods_same_name": lambda n: cls(
-        "".join(
-            "    def forward(self, x):\n        return F.dropout(self.forward(x), self.p)\n"
-            for i in range(n)
-        )
+        each(n, "    def forward(self, x):\n        return F.dropout(self.forward(x), self.p)\n")
     ),
     "elifs_training": lambda n: fwd(
         ["if x == 0: x = F.dropout(x, .1)"]
@@ -301,18 +297,18 @@ SHAPES |= {
     ),
     "evals_many": lambda n: (
         "def f(model, opt, loader):\n    for x in loader:\n        loss = m(x)\n        loss.backward()\n        opt.step()\n"
-        + "".join(f"        m{i}.eval()\n" for i in range(n))
-        + "".join(f"        m{i}(x)\n" for i in range(n))
+        + each(n, "        m{i}.eval()\n")
+        + each(n, "        m{i}(x)\n")
     ),
     "evals_loops": lambda n: (
         "def g(m):\n    m.eval()\n"
-        + "".join(
-            f"def f{i}(m{i}, opt, loader):\n    for x in loader:\n        m{i}(x).backward()\n        g(m{i})\n"
-            for i in range(n)
+        + each(
+            n,
+            "def f{i}(m{i}, opt, loader):\n    for x in loader:\n        m{i}(x).backward()\n        g(m{i})\n",
         )
     ),
     "eval_calls_next": lambda n: (
-        "".join(f"def f{i}(m):\n    f{i + 1}(m)\n" for i in range(n))
+        each(n, "def f{i}(m):\n    f{j}(m)\n")
         + f"def f{n}(m):\n    m.eval()\ndef t(m, l):\n  m.train()\n  for x in l:\n    m(x).backward()\n    f0(m)\n"
     ),
     "with_raises": lambda n: "with pytest.raises(E):\n" + "    nn.Dropout(2)\n" * n,
@@ -321,15 +317,10 @@ SHAPES |= {
     "comprehensions": lambda n: fwd(["x = [F.dropout(y, .1) for y in x if y]"] * n),
     "nonlocals_unbound": lambda n: (
         "def o():\n"
-        + "".join(
-            f"    def f{i}():\n        nonlocal x{i}\n        x{i} = F.dropout(x{i})\n"
-            for i in range(n)
-        )
+        + each(n, "    def f{i}():\n        nonlocal x{i}\n        x{i} = F.dropout(x{i})\n")
     ),
     "star_imports": lambda n: (
-        "".join(f"from m{i} import *\n" for i in range(n))
-        + "".join(f"y{i}(x{i})\n" for i in range(n))
-        + "F.dropout(x)\n"
+        each(n, "from m{i} import *\n") + each(n, "y{i}(x{i})\n") + "F.dropout(x)\n"
     ),
     "imports_same": lambda n: "from m import a\n" * n + "a(F.dropout(x))\n" * n,
     "noqa_same_line": lambda n: (
@@ -364,12 +355,12 @@ SHAPES |= {
     ),
     "zeroed": lambda n: cls(
         "    def forward(self, x):\n"
-        + "".join(f"        if not self.training: self.drop_{i} = 0\n" for i in range(n))
+        + each(n, "        if not self.training: self.drop_{i} = 0\n")
         + "        return x\n"
     ),
     "zeroed_same": lambda n: cls(
         "    def forward(self, x):\n"
-        + "".join("        if not self.training: self.drop = 0\n" for i in range(n))
+        + each(n, "        if not self.training: self.drop = 0\n")
         + "        return x\n"
     ),
     "results_unused": lambda n: fwd(["F.dropout(x, .1, self.training)"] * n),
@@ -390,17 +381,17 @@ SHAPES |= {
         + "        x = F.dropout(x)\n" * n
     ),
     "checkpoint_chain": lambda n: (
-        "".join(f"def f{i}(x):\n    return f{i + 1}(x)\n" for i in range(n))
+        each(n, "def f{i}(x):\n    return f{j}(x)\n")
         + f"def f{n}(x):\n    return F.dropout(x)\nx = checkpoint(f0, x, preserve_rng_state=False)\n"
     ),
     "checkpoint_fan": lambda n: (
-        "".join(f"def f{i}(x):\n    return f{i + 1}(f{i + 1}(x))\n" for i in range(n))
+        each(n, "def f{i}(x):\n    return f{j}(f{j}(x))\n")
         + f"def f{n}(x):\n    return F.dropout(x)\nx = checkpoint(f0, x, preserve_rng_state=False)\n"
     ),
     "checkpoint_classes": lambda n: (
-        "".join(
-            f"class C{i}(nn.Module):\n    def __init__(self):\n        self.a = C{i + 1}()\n        self.b = C{i + 1}()\n"
-            for i in range(n)
+        each(
+            n,
+            "class C{i}(nn.Module):\n    def __init__(self):\n        self.a = C{j}()\n        self.b = C{j}()\n",
         )
         + f"class C{n}(nn.Module):\n    def __init__(self):\n        self.d = nn.Dropout(.1)\nm = C0()\nx = checkpoint(m, x, preserve_rng_state=False)\n"
     ),
@@ -422,7 +413,7 @@ SHAPES |= {
         "def f("
         + ", ".join(f"p{i}=.1" for i in range(n))
         + "):\n"
-        + "".join(f"    F.dropout(x, p{i})\n" for i in range(n))
+        + each(n, "    F.dropout(x, p{i})\n")
     ),
     "p_params_called": lambda n: (
         "def f(x, "
@@ -445,17 +436,15 @@ SHAPES |= {
     ),
     "holders": lambda n: (
         "def o(x):\n"
-        + "".join(f"    def f{i}(x): return nn.Dropout(.1)(x)\n" for i in range(n))
-        + "".join(f"    run(f{i})\n" for i in range(n))
+        + each(n, "    def f{i}(x): return nn.Dropout(.1)(x)\n")
+        + each(n, "    run(f{i})\n")
     ),
-    "keep": lambda n: (
-        "".join("nn.Dropout(keep_prob)\n" for i in range(n)) + "keep_prob = 1 - x\n" * n
-    ),
+    "keep": lambda n: each(n, "nn.Dropout(keep_prob)\n") + "keep_prob = 1 - x\n" * n,
     "flags": lambda n: (
         "def f("
         + ", ".join(f"a{i}=False" for i in range(n))
         + "):\n"
-        + "".join(f"    if a{i}: x = F.dropout(x, .1)\n" for i in range(n))
+        + each(n, "    if a{i}: x = F.dropout(x, .1)\n")
     ),
     "if_and_flags": lambda n: (
         "def f("
@@ -463,15 +452,15 @@ SHAPES |= {
         + "):\n    if "
         + " and ".join(f"b{i}" for i in range(n))
         + ":\n"
-        + "".join("        x = F.dropout(x, .1)\n" for i in range(n))
+        + each(n, "        x = F.dropout(x, .1)\n")
     ),
     "properties": lambda n: cls(
-        "".join(f"    @property\n    def q{i}(self): return self.q{i + 1}\n" for i in range(n))
+        each(n, "    @property\n    def q{i}(self): return self.q{j}\n")
         + "    def forward(self, x):\n        return F.dropout(x, self.q0)\n"
     ),
-    "train_overridden": lambda n: "".join(
-        f"class C{i}(nn.Module):\n    def train(self, mode=True):\n        super().train()\n    def forward(self, x): return F.dropout(x)\n"
-        for i in range(n)
+    "train_overridden": lambda n: each(
+        n,
+        "class C{i}(nn.Module):\n    def train(self, mode=True):\n        super().train()\n    def forward(self, x): return F.dropout(x)\n",
     ),
     "train_same": lambda n: (
         "class C(nn.Module):\n"
@@ -483,27 +472,27 @@ SHAPES |= {
     "evals_frozen": lambda n: (
         "def f(m, opt, loader):\n"
         + "    for p in m.parameters(): p.requires_grad = False\n" * n
-        + "".join(
-            f"    for x in loader:\n        m(x).backward()\n        m.eval()\n        m{i}.eval()\n"
-            for i in range(n)
+        + each(
+            n,
+            "    for x in loader:\n        m(x).backward()\n        m.eval()\n        m{i}.eval()\n",
         )
     ),
     "evals_moved": lambda n: (
         "def f(loader):\n    x.requires_grad_()\n    for x in loader:\n        m(x).backward()\n"
-        + "".join(f"        m{i}.eval()\n        m{i}(x)\n" for i in range(n))
+        + each(n, "        m{i}.eval()\n        m{i}(x)\n")
     ),
     "helpers_many_models": lambda n: (
         "def f("
         + ", ".join(f"m{i}" for i in range(n))
         + "):\n"
-        + "".join(f"    m{i}.eval()\n    x = m{i}(x)\n" for i in range(n))
+        + each(n, "    m{i}.eval()\n    x = m{i}(x)\n")
         + "    return m0\n"
     ),
     "helpers_called": lambda n: (
         "def f("
         + ", ".join(f"m{i}" for i in range(n))
         + "):\n"
-        + "".join(f"    m{i}.eval()\n    x = m{i}(x)\n" for i in range(n))
+        + each(n, "    m{i}.eval()\n    x = m{i}(x)\n")
         + "def g(x):\n"
         + "    f(x)\n" * n
     ),
@@ -513,10 +502,10 @@ SHAPES |= {
         + "    def forward(self, x):\n"
         + "        x = self.a(self.make())\n" * n
     ),
-    "lambdas_kept": lambda n: "".join(
-        f"class C{i}(nn.Module):\n    def __init__(self):\n        self.f = lambda x: nn.Dropout(.1)(x)\n"
-        f"    def forward(self, x):\n        return self.f(x)\n"
-        for i in range(n)
+    "lambdas_kept": lambda n: each(
+        n,
+        "class C{i}(nn.Module):\n    def __init__(self):\n        self.f = lambda x: nn.Dropout(.1)(x)\n"
+        "    def forward(self, x):\n        return self.f(x)\n",
     ),
     "nested_kept": lambda n: cls(
         "    def forward(self, x):\n        return x\n",

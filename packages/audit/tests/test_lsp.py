@@ -276,7 +276,7 @@ def test_only_the_last_of_quick_changes_is_audited(tmp_path):
 
 def test_comments_and_settings_hold(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    for folder in (one / "deep", one / "old", one / ".venv", two):
+    for folder in (one / "deep", one / "old", one / ".venv" / "own", two):
         folder.mkdir(parents=True)
     (one / "pyproject.toml").write_text(
         "[tool.torchdropout.audit]\nignore = ['p-one']\nexclude = ['old/']\n"
@@ -293,10 +293,11 @@ def test_comments_and_settings_hold(tmp_path):
         assert await codes(editor, one / "x_1.py") == set()
         assert await codes(editor, one / "old" / "a.py") == set()
         assert await codes(editor, one / ".venv" / "a.py") == set()
+        assert await codes(editor, one / ".venv" / "own" / "a.py") == {"TD101"}  # which is opened
         assert await codes(editor, one / "b.py", IGNORED) == set()
         assert await codes(editor, tmp_path / "c.py") == {"TD101", "TD123"}  # in neither folder
 
-    scripted(script, one, two)
+    scripted(script, one, two, one / ".venv" / "own")
 
 
 def test_settings_are_read_again(tmp_path):

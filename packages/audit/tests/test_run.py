@@ -71,14 +71,7 @@ def found(report):
 # --- What is parsed -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(FINDERS))
-def test_no_rules_example_is_passed_over(name):
-    broken = FINDERS[name].rule.broken
-    assert broken
-    assert may_break_a_rule(broken.encode())
-
-
-def test_no_fixture_that_breaks_a_rule_is_passed_over():
+def test_nothing_that_breaks_a_rule_is_passed_over():
     broken = [
         file.text
         for fixture in FILES
@@ -86,6 +79,7 @@ def test_no_fixture_that_breaks_a_rule_is_passed_over():
         for file in case.files
         if any(mark.code != "TD001" for line in file.lines for mark in line.marks)
     ]
+    broken += [found.rule.broken for found in FINDERS.values()]
     assert broken
     assert [text for text in broken if not may_break_a_rule(text.encode())] == []
 
@@ -101,11 +95,6 @@ def test_what_no_rule_could_mean_is_not_parsed(text, monkeypatch):
     write(a=text)
     report = audit_paths(["a.py"])
     assert (report.files, report.problems) == (1, ())
-
-
-@pytest.mark.parametrize("word", WORDS)
-def test_each_word_is_enough(word):
-    assert may_break_a_rule(b"x = 1\n" + word + b"\n")
 
 
 @pytest.mark.parametrize(
@@ -125,6 +114,7 @@ def test_each_word_is_enough(word):
         ("import torch\ntrain()\ndef pretrain(): ...", False),
         ("import torch", False),
         ("d\0r\0o\0p\0o\0u\0t\0", True),  # UTF-16
+        *[(f"x = 1\n{word.decode()}\n", True) for word in WORDS],
     ],
 )
 def test_which_texts_may_break_a_rule(text, expected):
@@ -145,12 +135,6 @@ def test_a_file_of_too_many_characters_is_not_parsed():
     report, _ = audit_data(b"# dropout".ljust(2_000_001), "a.py")
     said = "not audited: 2,000,001 characters, more than the limit of 2,000,000"
     assert (report.problems, report.files) == ((f"a.py: {said}",), 0)
-
-
-def test_the_time_of_a_file_is_that_of_the_page():
-    assert run_module.too_long("a.py") == (
-        "a.py: not audited: it takes more than 20 s of the processor"
-    )
 
 
 @pytest.mark.parametrize("is_on", [True, False])
@@ -268,22 +252,6 @@ def test_a_file_that_is_not_read_to_its_end_is_named():
     assert (report.complete, report.passed, report.interrupted) == (False, False, False)
 
 
-def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
-    audit_rules = run_module.audit_rules
-
-    def fail(text, path, *rest):
-        if path == "b.py":
-            raise TypeError("no such thing")
-        return audit_rules(text, path, *rest)
-
-    monkeypatch.setattr(run_module, "audit_rules", fail)
-    write(a=BAD, b=BAD, c=BAD)
-    report = audit_paths(["."])
-    assert [f.path for f in report.findings] == ["a.py", "c.py"]
-    assert report.problems == ("b.py: the audit failed: TypeError: no such thing",)
-    assert report.files == 2
-
-
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -291,16 +259,22 @@ def test_a_fault_of_a_rule_costs_one_file(monkeypatch):
         (TypeError("no\n such thing"), "the audit failed: TypeError: no such thing"),
     ],
 )
-def test_a_file_that_cannot_be_audited_is_a_problem(monkeypatch, error, said):
-    def fail(*_):
-        raise error
+def test_a_file_that_cannot_be_audited_costs_itself_alone(monkeypatch, error, said):
+    audit_rules = run_module.audit_rules
 
-    monkeypatch.setattr(run_module, "_audited", fail)
-    write(a=BAD)
-    report, data = audit_data(BAD.encode(), "a.py", fix="safe")
+    def fail(text, path, *rest):
+        if path == "b.py":
+            raise error
+        return audit_rules(text, path, *rest)
+
+    monkeypatch.setattr(run_module, "audit_rules", fail)
+    write(a=BAD, b=BAD, c=BAD)
+    report = audit_paths(["."], cache=False)
+    assert [f.path for f in report.findings] == ["a.py", "c.py"]
+    assert (report.problems, report.files) == ((f"b.py: {said}",), 2)
+    report, data = audit_data(BAD.encode(), "b.py", fix="safe")
+    assert (report.problems, report.files, report.findings) == ((f"b.py: {said}",), 0, ())
     assert data == BAD.encode()
-    for each in (report, audit_paths(["a.py"], cache=False)):
-        assert (each.problems, each.files, each.findings) == ((f"a.py: {said}",), 0, ())
 
 
 def test_a_file_that_is_gone_is_a_problem(monkeypatch):
@@ -507,53 +481,42 @@ print("complete", report.complete, report.files, len(report.findings), flush=Tru
 """
 
 
+def begun(jobs, **pipes):
+    """A program that has audited the first of 40 files, and the ids of its processes."""
+    for i in range(40):
+        write(**{f"m{i:02}": BAD + "x = [1, 2, 3]\n" * (8_000 if jobs > 1 else 1)})
+    program = PROGRAM.format(jobs=jobs, waits="stderr" in pipes)
+    command = [sys.executable, "-c", program]
+    process = started.start(command, stdout=subprocess.PIPE, text=True, **pipes)
+    assert process.stdout.readline() == "1\n"
+    ps = ["ps", "-o", "pid=", "--ppid", str(process.pid)]
+    children = subprocess.run(ps, capture_output=True, text=True).stdout.split()
+    assert len(children) == (0 if jobs == 1 else jobs)
+    return process, [*map(int, children)]
+
+
 @pytest.mark.integration
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_ends_with_what_there_is(folder, jobs):
-    for i in range(40):
-        write(**{f"m{i:02}": BAD + "x = [1, 2, 3]\n" * (8_000 if jobs > 1 else 1)})
-    process = started.start(
-        [sys.executable, "-c", PROGRAM.format(jobs=jobs, waits=True)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "1\n"
-    children = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
-    ).stdout.split()
-    assert len(children) == (0 if jobs == 1 else jobs)
+    process, children = begun(jobs, stderr=subprocess.PIPE)
     os.killpg(process.pid, signal.SIGINT)
     output, errors = process.communicate()
     word, complete, files, findings = output.splitlines()[-1].split()
     assert (word, complete) == ("complete", "False")
     assert 1 <= int(files) < 40
     assert int(findings) >= 1
-    assert errors == ""
-    assert process.returncode == 0
-    assert not any(alive(int(pid)) for pid in children)
+    assert (errors, process.returncode) == ("", 0)
+    assert not any(map(alive, children))
 
 
 @pytest.mark.integration
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_no_orphans_when_the_program_is_killed(folder):
-    for i in range(40):
-        write(**{f"m{i:02}": BAD + "x = [1, 2, 3]\n" * 8_000})
-    process = started.start(
-        [sys.executable, "-c", PROGRAM.format(jobs=2, waits=False)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout.readline() == "1\n"
-    children = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
-    ).stdout.split()
-    assert len(children) == 2
+    process, children = begun(2)
     process.kill()
     process.communicate()
-    while any(alive(int(pid)) for pid in children):
+    while any(map(alive, children)):
         time.sleep(0.05)
 
 
@@ -596,29 +559,16 @@ def test_a_link_within_what_is_named_is_fixed():
     assert Path("sub/a.py").read_text() == FIXED
 
 
-def test_what_is_remembered_is_fixed_too():
+def test_what_is_remembered_is_fixed_too_and_what_is_fixed_is_remembered(monkeypatch):
     write(a=FIXABLE)
+    for text, fixable in ((FIXABLE, [True]), (FIXABLE + "nn.Dropout(7)\n", [True, False])):
+        write(a=text)
+        assert [f.fix is not None for f in audit_paths(["."]).findings] == fixable
+        assert audit_paths(["."], fix="safe").fixed == 1
+        assert len(audit_paths(["."]).findings) == len(fixable) - 1
+    monkeypatch.setattr(run_module, "audit_file", None)  # nothing is audited again
     before = audit_paths(["."])
-    assert [f.fix is not None for f in before.findings] == [True]
-    assert audit_paths(["."], fix="safe").fixed == 1
-    assert audit_paths(["."]).findings == ()
-    write(a=FIXABLE + "nn.Dropout(7)\n")
-    before = audit_paths(["."])
-    assert [f.fix is not None for f in before.findings] == [True, False]
-    assert audit_paths(["."], fix="safe").fixed == 1
-
-
-def test_what_is_fixed_is_remembered(monkeypatch):
-    write(a=FIXABLE)
-    assert audit_paths(["."], fix="safe").fixed == 1
-    monkeypatch.setattr(run_module, "audit_file", None)
-    assert audit_paths(["."]).findings == ()
-
-
-def test_what_is_remembered_and_cannot_be_fixed_is_not_audited_again(monkeypatch):
-    write(a=BAD)
-    before = audit_paths(["."])
-    monkeypatch.setattr(run_module, "audit_file", None)
+    assert found(before) == [("a.py", "p-out-of-range", 7)]
     assert audit_paths(["."], fix="safe").findings == before.findings
     with pytest.raises(TypeError):
         audit_paths(["."], fix="ignores")
@@ -679,39 +629,43 @@ def test_a_notebook_is_fixed_in_its_cell(indent):
     assert audit_paths(["."], fix="safe").fixed == 0
 
 
-def test_a_file_that_changes_meanwhile_is_left_alone(monkeypatch):
-    write(a=FIXABLE)
-    fix_all = run_module.fix_all
+def edited_meanwhile(*args):
+    write(a="x = 1\n")
+    return FIXED, 1
 
-    def edited_meanwhile(*args):
-        write(a="x = 1\n")
-        return fix_all(*args)
 
-    monkeypatch.setattr(run_module, "fix_all", edited_meanwhile)
+def refuse(*_):
+    raise PermissionError(13, "Permission denied")
+
+
+ASCII = FIXABLE.replace("é", "e").encode()
+KOREAN = b"# coding: iso2022_kr\n" + ASCII  # a new text is read back as another
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "instead", "said"),
+    [
+        (ASCII, "fix_all", edited_meanwhile, "it has just changed"),
+        (ASCII, "write_over", refuse, "permission denied"),
+        (
+            b"# coding: ascii\n" + ASCII,
+            "fix_all",
+            lambda t, *_: (t + "# é", 1),
+            "'ascii' codec can't",
+        ),
+        (KOREAN, "fix_all", lambda text, *_: (text + "# \x0e\n", 1), ""),
+    ],
+    ids=["changed", "may not be written", "a character that the encoding lacks", "read as another"],
+)
+def test_a_file_that_cannot_be_written_is_left_alone_and_told(
+    monkeypatch, data, name, instead, said
+):
+    Path("a.py").write_bytes(data)
+    monkeypatch.setattr(run_module, name, instead)
     report = audit_paths(["."], fix="safe")
-    assert Path("a.py").read_text() == "x = 1\n"
-    assert report.problems == ("a.py: not fixed: it has just changed",)
-    assert (report.fixed, len(report.findings)) == (0, 1)
-
-
-def test_a_file_that_may_not_be_written_is_told(monkeypatch):
-    write(a=FIXABLE)
-
-    def refuse(*_):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(run_module, "write_over", refuse)
-    report = audit_paths(["."], fix="safe")
-    assert report.problems == ("a.py: not fixed: permission denied",)
+    assert Path("a.py").read_bytes() == (b"x = 1\n" if instead is edited_meanwhile else data)
+    assert f"a.py: not fixed: {said}" in report.problems[0]
     assert (report.fixed, report.files, len(report.findings)) == (0, 1, 1)
-
-
-def test_a_character_that_the_encoding_lacks(monkeypatch):
-    Path("a.py").write_bytes(b"# coding: ascii\n" + FIXABLE.replace("é", "e").encode())
-    monkeypatch.setattr(run_module, "fix_all", lambda text, *_: (text + "# é", 1))
-    report = audit_paths(["."], fix="safe")
-    assert "a.py: not fixed: 'ascii' codec can't encode" in report.problems[0]
-    assert (report.fixed, len(report.findings)) == (0, 1)
 
 
 def test_a_fix_that_does_not_help_is_not_offered_again_in_that_run(monkeypatch):
@@ -763,16 +717,6 @@ def test_a_file_whose_bytes_would_change_is_not_fixed(name, fix):
         assert (report.fixed, report.ignored, shown) == (0, 0, [])
     report, after = audit_data(data, "a.py", fix=fix)
     assert (after, report.fixed) == (data, 0)
-
-
-def test_a_fix_that_would_be_read_as_another_text_is_not_made(monkeypatch):
-    """In UTF-7 the new text is encoded, and decoded, and is not what was to be written."""
-    data = b"# coding: iso2022_kr\n" + FIXABLE.replace("é", "e").encode()
-    Path("a.py").write_bytes(data)
-    monkeypatch.setattr(run_module, "fix_all", lambda text, *_: (text + "# \x0e\n", 1))
-    report = audit_paths(["."], fix="safe")
-    assert Path("a.py").read_bytes() == data
-    assert "a.py: not fixed: " in report.problems[0]
 
 
 # --- Memory -------------------------------------------------------------------------------------

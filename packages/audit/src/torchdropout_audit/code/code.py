@@ -24,7 +24,6 @@ _NO_MODULES = (
     "enum.", "collections.", "numpy.", "sklearn.", "unittest.", "triton.",
 )  # fmt: skip
 _MOST_EXPANDED = 50  # values of a dict
-_MOST_DICTS = 4  # `**options` of one call
 _MODULE_ROOTS = frozenset(
     ("LightningModule", "MessagePassing", "ModelMixin", "DataParallel", "ScriptModule")
     + ("GraphModule",)
@@ -205,7 +204,7 @@ class Code(Training):
         """
         dicts = [each.value for each in call.keywords if each.arg is None]
         is_open = any(isinstance(each, ast.Starred) for each in call.args)
-        if is_open or not 0 < len(dicts) <= _MOST_DICTS:
+        if is_open or not dicts:
             return None
         found: dict[str, ast.expr] = {}
         for each in dicts:

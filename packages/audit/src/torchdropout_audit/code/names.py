@@ -67,7 +67,6 @@ class Names(Tree):
         if not bound.bindings:
             return self._starred(expr.id)
         if bound not in self._names:
-            self._names[bound] = None
             self._names[bound] = self._named(bound, depth)
         return self._names[bound]
 

@@ -200,7 +200,7 @@ class Constants:
         made = function.cls if function.name == "__init__" else None
         target = function if made is None else made
         is_part = any(call.cls is not None and call.cls.is_module for call in calls)
-        is_shared = not _SHARED.isdisjoint(words(self.code.place.name.partition(".")[0]))
+        is_shared = not _SHARED.isdisjoint(words(self.code.place.name))
         return not is_part or is_shared or bool(target.node.decorator_list)
 
 

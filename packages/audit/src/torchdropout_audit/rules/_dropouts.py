@@ -74,7 +74,7 @@ def sets_later(code: Code, attributes: Sequence[str]) -> bool:
 def whole(code: Code, node: ast.expr) -> ast.expr:
     """Returns the expression of the whole module: with `.to(device)`, with its `Sequential`."""
     for parent in code.parents(node):
-        if isinstance(parent, ast.IfExp) and node is not parent.test:
+        if isinstance(parent, ast.IfExp):
             node = parent
         elif isinstance(parent, ast.Call) and node in parent.args:
             if code.name(parent.func) != "torch.nn.Sequential":
@@ -195,7 +195,7 @@ def names_dropout(name: str) -> bool:
     """Whether the name of a class says that it is a dropout.
 
     Example:
-        >>> [names_dropout(n) for n in ("FairseqDropout", "DropPath", "DropoutConfig", "Backdrop")]
+        >>> [names_dropout(n) for n in ("FairseqDropout", "MyDropPath", "DropoutRate", "Backdrop")]
         [True, True, False, False]
     """
     said = words(name)

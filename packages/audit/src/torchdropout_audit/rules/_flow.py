@@ -15,7 +15,7 @@ from ._dropouts import holds_layers, is_local_dropout, names_dropout, one_line
 from ._layers import Chain, Layer, Trace, calls, kind, layer_of, said
 from ._rule import kept
 from ._turns import is_among, last_turns
-from ._values import Listed, Made, Part, Value, Values
+from ._values import LOOPS, Listed, Made, Part, Value, Values
 from ._variance import (
     BATCH_NORM,
     carries,
@@ -421,13 +421,15 @@ class Flow:
         if made:
             if isinstance(func, ast.Subscript) and self.code.value(func.slice) is UNKNOWN:
                 held = self._made(func.value, state)
-                lists = [each.parts for each in held if isinstance(each, Listed) and each.parts]
+                lists = [each.parts for each in held if isinstance(each, Listed)]
                 # If each element has a name of its own, their order is not known.
                 many = [each for each in lists if len(each) > 1]
                 if any(all(part.key and part.key.is_whole for part in each) for each in many):
                     return _NOTHING
-                if lists:
-                    return _either([self._walked(e, call, given, state) for e in lists])
+                # Those that the key may take, in turn if a loop is around.
+                ways = [[e for e in each if not {*made}.isdisjoint(e.options)] for each in lists]
+                if any(ways) and any(isinstance(e, LOOPS) for e in self.code.parents(call)):
+                    return _either([self._walked(e, call, given, state) for e in ways if e])
             results = [self._applied(each, given, call, state.cls) for each in made]
             return self._any(made, results, given.all)
         layer = Layer(call, "", known)
@@ -705,7 +707,7 @@ class Flow:
     def _followed(self, function: Function, given: _Given, cls: Class | None) -> Trace:
         """Returns what the result of a function of this file has passed."""
         names = [each.arg for each in function.parameters]
-        if function.is_bound and function.cls is not None:
+        if function.is_bound:
             names = names[1:]
         passed = dict(zip(names, given.args, strict=False))
         passed.update((name, each) for name, each in given.named if name in names)

@@ -21,7 +21,7 @@ _MOST_STEPS = 40_000  # statements and expressions of one file, or more in a lon
 _MOST_ALIKE = 12  # values that one expression may have
 _MOST_PARTS = 200  # of one list
 _MOST_BINDINGS = 50  # of one name
-_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 _ADDERS = frozenset(("append", "extend", "add_module", "register_module", "update"))
 _LISTS = frozenset(("torch.nn.ModuleList", "torch.nn.ModuleDict"))
@@ -368,20 +368,14 @@ class Values:
             parts = [part for argument in call.args for part in read(argument, cls)]
             yield Listed(tuple(parts[:_MOST_PARTS]), is_chain=name == _SEQUENTIAL)
         elif last in _SAME or (not name and said in _SAME):
-            for argument in call.args[:2]:
-                found = self.of(argument, cls)
-                yield from found
-                if found:
-                    break
-            else:
-                if said in ("list", "dict", "OrderedDict"):
-                    yield Listed(())
-        elif name == "functools.partial" or said == "partial":
+            found = [each for argument in call.args[:2] for each in self.of(argument, cls)]
+            yield from found or [Listed(())] * (said in ("list", "dict", "OrderedDict"))
+        elif "partial" in (last, said):
             yield from self.of(call.args[0], cls) if call.args else ()
         elif said == "getattr":  # what it returns is not known, apart from `getattr(nn, kind)`
             if call.args and self.code.name(call.args[0]) == "torch.nn":
                 yield Maker("torch.layer")
-        elif isinstance(func, ast.Attribute) and func.attr in MOVES and not name:
+        elif isinstance(func, ast.Attribute) and func.attr in MOVES:
             yield from self.of(func.value, cls)
         elif name:
             yield layer_of(self.code, call, name, known)
@@ -533,7 +527,7 @@ class Values:
             if loop is None or len(found) > _MOST_PARTS:
                 found += at
                 continue
-            body = loop.body if isinstance(loop, _LOOPS) else ()
+            body = loop.body if isinstance(loop, LOOPS) else ()
             only, others = [*last_turns(body)], [*last_turns(body, is_last=False)]
             for turn in range(3 if only or others else 2):
                 absent = others if turn == 2 else only
@@ -615,7 +609,7 @@ class Values:
         for parent in self.code.parents(node):
             if parent in above or isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 break
-            if isinstance(parent, (*_LOOPS, *_COMPREHENSIONS)):
+            if isinstance(parent, (*LOOPS, *_COMPREHENSIONS)):
                 loops.append(parent)
             elif isinstance(parent, ast.If):
                 is_option |= self.truth(parent.test) is None

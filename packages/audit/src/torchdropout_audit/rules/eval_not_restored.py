@@ -93,8 +93,8 @@ def eval_not_restored(code: Code) -> Iterator[Hit]:
                 where += "back there: dropout is off after it"
             yield Hit(place, f"{what} {where}", f"{shown(model)}.train() at the head of the loop")
             break
-    stem = code.place.name.partition(".")[0]
-    if code.place.is_test or trained.sets_mode or not _ANNOUNCED.isdisjoint(words(stem)):
+    announced = not _ANNOUNCED.isdisjoint(words(code.place.name))
+    if code.place.is_test or trained.sets_mode or announced:
         return  # what trains here sets the mode itself
     for call in code.calls:
         function = call.function

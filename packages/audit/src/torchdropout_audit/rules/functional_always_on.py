@@ -129,7 +129,7 @@ def stands_in_for_attention(function: Function | None, p: object) -> bool:
     if function is None or _parameter(function, p) not in ("dropout_p", "dropout", "p_dropout"):
         return False
     said = function.name.lower()
-    is_named = "scaled_dot_product" in said or "sdpa" in words(said) or "sdp" in words(said)
+    is_named = "scaled_dot_product" in said or "sdpa" in words(said)
     if is_named or {"query", "key", "value", "attn_mask", "dropout_p"} <= function.names:
         return True
     return _parameter(function, p) == "dropout_p" and {"q", "k", "v"} <= function.names
