@@ -21,7 +21,13 @@ def test_the_kernels_are_registered():
     [
         ("", {}, {}, {}, "SERVED"),
         ("none", {}, {0: "none", 1: ""}, {}, "reference: none"),
-        ("", {"a": "x", "b": "y"}, {0: ""}, {}, "SERVED; a does not run: x; b does not run: y"),
+        (
+            "",
+            {"a": "x", "b": "y"},
+            {0: ""},
+            {},
+            "SERVED; a WHERE does not run: x; b WHERE does not run: y",
+        ),
         (
             "",
             {},
@@ -47,7 +53,8 @@ def test_the_kernels_are_registered():
 )
 def test_what_serves_a_device(monkeypatch, missing, failed, refused, chosen, expected):
     monkeypatch.setattr(triton, "why_missing", lambda: missing)
-    monkeypatch.setattr(devices, "failed", failed)
+    where = torch.device("cuda", 1), torch.float16
+    monkeypatch.setattr(devices, "failed", {(name, *where): why for name, why in failed.items()})
     monkeypatch.setattr(devices, "refused", refused)
     for name, value in {
         "_current": "scalar",
@@ -60,7 +67,9 @@ def test_what_serves_a_device(monkeypatch, missing, failed, refused, chosen, exp
     served += "reference: the others, complex numbers, keys of a vmap"
     cpu, gpu, others = devices.serving().split(" | ")
     assert cpu == f"cpu: {chosen.get('_current', 'scalar')}"
-    assert gpu == "cuda, xpu: " + expected.replace("SERVED", served)
+    assert gpu == "cuda, xpu: " + expected.replace("SERVED", served).replace(
+        "WHERE", "for torch.float16 on cuda:1"
+    )
     assert others == "others: reference"
 
 
