@@ -1,4 +1,4 @@
-"""A target's behaviour that no check judges, observed exactly, in words that can be compared.
+"""A target's behaviour that no check covers, observed exactly, in words that can be compared.
 
 An answer never contains a random figure: two targets with one distribution give the same answer.
 """

@@ -24,7 +24,7 @@ class Row:
         aspect: What was compared; unique within its group.
         a: What the first target does.
         b: What the second does.
-        differs: None where it cannot be told: one side was not observed, or both fail a check in
+        differs: None where nothing shows it: one side was not observed, or both fail a check in
             other words.
         severity: What a difference means to a user who replaces one by the other: `"error"`,
             other results; `"advice"`, for example another mask for the same seed or other errors
