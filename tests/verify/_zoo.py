@@ -37,6 +37,17 @@ LONG = frozenset(
 
 SHORT = frozenset(ORDER) - LONG
 
+# One run of these takes a quarter of a second or more at the coarsest level. The broken form of
+# the example of each is a quick test; the fixed form and the zoo are left to the integration tests.
+HEAVY = frozenset(
+    [
+        *("attention-everywhere", "axis-independence", "block-shape", "call-independence"),
+        *("count-spread", "draws-everywhere", "eval-everywhere", "gradient-everywhere"),
+        *("joint-counts", "lag-independence", "large-call", "linear-rank", "module-state"),
+        *("position-rate", "scale-common", "thread-law", "values-everywhere"),
+    ]
+)
+
 # These take a third of the rest.
 LESS_LONG = ("axis-independence", "call-independence", "lag-independence")
 

@@ -16,11 +16,17 @@ BROKEN = _zoo.members("broken")
 CORRECT = _zoo.members("correct")
 
 
+def _marks(member):
+    if member.level == "standard":
+        return [pytest.mark.slow]
+    is_quick = member.trips not in _zoo.HEAVY and member.level is None
+    return [] if is_quick else [pytest.mark.integration]
+
+
 def pytest_generate_tests(metafunc):
     for fixture, zoo in (("broken", BROKEN), ("correct", CORRECT)):
         if fixture in metafunc.fixturenames:
-            slow = {name: [pytest.mark.slow] * (m.level == "standard") for name, m in zoo.items()}
-            members = [pytest.param(m, id=name, marks=slow[name]) for name, m in zoo.items()]
+            members = [pytest.param(m, id=name, marks=_marks(m)) for name, m in zoo.items()]
             metafunc.parametrize(fixture, members)
 
 

@@ -8,7 +8,7 @@ from torchdropout.verify import CHECKS, RULES, check_subject
 from torchdropout.verify.examples import EXAMPLES
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
-from verify import _zoo, broken_table
+from verify import _zoo, tables
 
 # Left to their own broken dropouts: to trace takes seconds. Those of `compiled-law` are slow.
 TRACED = {"device-followed"}
@@ -25,7 +25,7 @@ def test_the_check_that_names_the_fault_says_so_first(broken):
 
 @pytest.mark.slow
 def test_at_standard_it_says_so_too(broken):
-    assert broken_table.run_checks(broken)[2] == broken.trips
+    assert tables.of_member(broken)[2] == broken.trips
 
 
 def test_every_check_has_a_broken_dropout(broken_members):
@@ -41,8 +41,8 @@ def test_the_report_of_a_broken_dropout_has_all_checks(name, broken_members, run
     assert [check.rule for check in report.checks] == [RULES[c] for c in codes_of(None, PLAIN)]
 
 
-@pytest.mark.skipif(not broken_table.TABLE.exists(), reason="no table was written")
-def test_the_table_lists_every_dropout_and_what_it_should_say():
-    members, rows = broken_table.zoo(), broken_table.read()
-    assert list(rows) == list(members)
-    assert [key for key, row in rows.items() if not broken_table.is_right(members[key], row)] == []
+@pytest.mark.parametrize("table", tables.FILES)
+def test_a_table_lists_every_dropout_and_what_it_should_say(table):
+    rows, wanted = tables.read(table), tables.expected(table)
+    assert list(rows) == list(wanted)
+    assert [key for key, (place, said) in wanted.items() if rows[key][place] != said] == []

@@ -12,7 +12,7 @@ import torch
 from torchdropout.verify import CHECKS, check_subject
 from torchdropout.verify.examples import EXAMPLES
 from torchdropout.verify.targets import resolve
-from verify._zoo import COARSE, with_needed
+from verify._zoo import COARSE, HEAVY, with_needed
 
 # Tracing takes seconds: it is left to the examples of these checks.
 TRACED = {"compiled-law", "device-followed"}
@@ -65,7 +65,13 @@ def test_the_broken_form_trips_its_check_first(name, whole, findings):
     assert (errors or [finding.name for finding in found]) == [name]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.integration] * (name in HEAVY | {"compiled-law"}))
+        for name in EXAMPLES
+    ],
+)
 @WHOLE
 def test_the_fixed_form_does_not_and_has_no_error(name, whole, findings):
     example = EXAMPLES[name]

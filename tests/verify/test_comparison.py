@@ -1,15 +1,11 @@
 """Two implementations side by side: what differs is listed, what does not is not."""
 
 import hashlib
-import itertools
-import math
-import random
 import re
 import time
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -17,45 +13,24 @@ from torch.nn import functional as F
 
 import torchdropout.nn
 from torchdropout.verify import compare
-from torchdropout.verify.adapters import from_numpy
-from torchdropout.verify.checks.dtype import DTYPES
 from torchdropout.verify.comparison import Comparison, Row
-from torchdropout.verify.comparison.distributions import compare_distributions
-from torchdropout.verify.comparison.kept import kept_values
-from torchdropout.verify.comparison.observe import Observer
-from torchdropout.verify.comparison.plan import UNITS, SamplePlan
 from torchdropout.verify.comparison.policies import POLICIES
-from torchdropout.verify.comparison.run import (
-    CALLS_DIFFER,
-    _check_row,
-    compare_subjects,
-)
+from torchdropout.verify.comparison.run import _check_row, compare_subjects
 from torchdropout.verify.comparison.text import render_comparison
-from torchdropout.verify.comparison.two_sample import (
-    location_p_value,
-    shift_seen,
-    split_p_value,
-    spread_p_value,
-)
 from torchdropout.verify.context import Context, Level, Skip
 from torchdropout.verify.targets import resolve
-from torchdropout.verify.world import World, fresh_modes
+from torchdropout.verify.world import fresh_modes
 from verify import _reports as r
 
 # Gross differences, in a few seconds.
-FAST = Level("fast", 0.04, 0.12, 0.08, 3e3, 1 << 15, 1 << 15, 1 << 17, strength=1)
 TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
-GROSS = Level("gross", 0.3, 0.3, 0.3, 1e3, 1 << 13, 1 << 13, 1 << 13, strength=1)
 
 
-def compare_laws(a, b, level=FAST, spec=None, seed=0, checks=(), timeout=None):
-    """`compare` without the other checks, which take most of the time and have tests of their own.
-
-    Except those that say whether the calls of a target are a sample.
-    """
-    one, other = (resolve(target, spec=spec) for target in (a, b))
-    only = frozenset([*CALLS_DIFFER, *checks])
-    return compare_subjects(one, other, level=level, seed=seed, only=only, timeout=timeout)
+def compare_some(a, b, *checks, timeout=None):
+    """`compare` by these checks alone."""
+    one, other = resolve(a), resolve(b)
+    only = frozenset(["output-shape", *checks])
+    return compare_subjects(one, other, level=TINY, seed=0, only=only, timeout=timeout)
 
 
 class Below(nn.Module):
@@ -85,7 +60,7 @@ def found(comparison, aspect):
 
 @pytest.mark.integration
 def test_torch_and_ours_differ_in_policies_alone():
-    torch_and_ours = compare(nn.Dropout, torchdropout.nn.Dropout, level=FAST)
+    torch_and_ours = compare(nn.Dropout, torchdropout.nn.Dropout, level=TINY)
     assert not torch_and_ours.same
     # Some versions of torch refuse complex numbers.
     assert differing(torch_and_ours) - {"dtype out, complex64 in"} == {
@@ -93,7 +68,6 @@ def test_torch_and_ours_differ_in_policies_alone():
         *("nan where dropped", "words of torch's generator", "mask for a seed"),
         *("mask in other layouts", "nonfinite-dropped", "layout-mask", "wrong-p-refused"),
     }
-    assert all(row.differs is False for row in torch_and_ours.rows if row.group == "law")
     aspects = [(row.group, row.aspect) for row in torch_and_ours.rows]
     assert len(aspects) == len(set(aspects))
     row = found(torch_and_ours, "inf where dropped")
@@ -101,105 +75,38 @@ def test_torch_and_ours_differ_in_policies_alone():
     assert found(torch_and_ours, "words of torch's generator").b.endswith(" a call")
 
 
-def every_second_copies(drop):
-    flat = drop.reshape(-1, 2)
-    copied = torch.where(torch.rand(len(flat)) < 0.5, flat[:, 0], flat[:, 1])
-    return torch.stack([flat[:, 0], copied], dim=1).reshape(drop.shape)
-
-
-def channels_copy_two_apart(drop):
-    fours = drop.unflatten(1, (-1, 4))
-    return torch.cat([fours[:, :, :2], fours[:, :, :2]], dim=2).reshape(drop.shape)
-
-
-def exactly_half(drop):
-    return torch.randperm(drop.numel()).reshape(drop.shape) < drop.numel() // 2
-
-
-def uneven_places(drop):
-    flat = drop.reshape(-1, 16).clone()
-    flat[:, 3] |= torch.rand(len(flat)) < 0.3
-    flat[:, 4] &= torch.rand(len(flat)) > 0.3
-    return flat.reshape(drop.shape)
-
-
-def same(value):
-    return value
-
-
-@pytest.mark.parametrize(
-    ("fault", "change", "aspects", "a", "b"),
-    [
-        (same, same, [], "", ""),
-        (lambda drop: drop.roll(1, -1) & drop, same, ["rate, float32"], "0.25", "0.[45]"),
-        (exactly_half, same, ["spread of the count"], "0 of 2048", "2.* of 2048"),
-        (every_second_copies, same, ["pairs along memory that differ"], "lag 1: 0.2", "0.[45]"),
-        (channels_copy_two_apart, same, ["pairs along axes that differ"], "axis 1, lag 2: 0$",
-         "0.[45]"),
-        (uneven_places, same, ["rate in places modulo 16"], "places [34]: 0.[63]", "0.[45]"),
-        (same, lambda x: x + 0.3, ["mean of y"], "0.[23]", "-?0.0"),
-        (same, lambda x: 1.3 * x, ["mean of x y", "mean of y^2"], "", ""),
-        (same, lambda x: x * math.nan, ["rate, float16", "rate, float64"], "NaN", "0.5|0.49"),
-    ],
-)  # fmt: skip
-def test_distributions_that_differ_in_one_way_are_told_apart(fault, change, aspects, a, b):
-    def wrong(x, p, training):
-        return change(x).masked_fill(fault(torch.rand(x.shape) < p), 0) / (1 - p)
-
-    def right(x, p, training):
-        return x.masked_fill(torch.rand(x.shape) < p, 0) / (1 - p)
-
-    plan = plan_of((0.5, 0.5), level=GROSS, a=wrong, b=right)
-    rows = {row.aspect.removesuffix(", p=0.5"): row for row in compare_distributions(plan)}
-    differing = {aspect for aspect, row in rows.items() if row.differs}
-    assert differing >= {*aspects}
-    assert bool(differing) is bool(aspects)
-    for aspect in aspects:
-        assert re.match(a, rows[aspect].a)
-        assert re.match(b, rows[aspect].b)
-
-
 @pytest.mark.integration
 def test_two_of_different_kinds_are_compared_in_the_checks_of_both():
-    a, b = resolve(nn.Dropout(0.5)), resolve(nn.AlphaDropout(0.5))
-    checks = frozenset([*CALLS_DIFFER, "kept-scale", "alpha-moments"])
-    comparison = compare_subjects(a, b, level=TINY, seed=0, only=checks)
+    checks = ("kept-scale", "alpha-moments")
+    comparison = compare_some(nn.Dropout(0.5), nn.AlphaDropout(0.5), *checks)
     assert found(comparison, "what it claims to be").differs
     assert "alpha-moments" in {result.rule.name for result in comparison.b.checks}
     aspects = {row.aspect for row in comparison.rows if row.group == "check"}
-    assert aspects == checks - {"alpha-moments"}
+    assert aspects == {"output-shape", "kept-scale"}
 
 
 def test_an_instance_is_compared_at_its_own_p():
-    comparison = compare_laws(nn.Dropout(0.3), Below)
-    laws = [row for row in comparison.rows if row.group == "law"]
-    assert {row.aspect.partition("p=")[2] for row in laws} == {"0.3"}
+    comparison = compare_some(nn.Dropout(0.3), Below, "drop-rate")
     assert "at p=0.3, like the other" in comparison.b.description
-    assert differing(comparison, "law") == set()
+    assert [row["p"] for row in comparison.b.checks[-1].figures["rates"]] == [0.3]
+    assert found(comparison, "drop-rate").differs is False
     assert found(comparison, "p it can be verified at").differs is False
+    assert found(compare_some(nn.Dropout(0.3), nn.Dropout(0.2)), "p it can be verified at").differs
 
 
-@pytest.mark.parametrize("p", [0.0, 1.0])
-def test_instances_without_chance_are_compared_in_what_they_do(p):
-    comparison = compare(nn.Dropout(p), Below(p), level=FAST)
-    assert [row for row in comparison.rows if row.group == "law"] == []
-    # torch raises for complex and integer inputs, at p=0 too.
-    others = {row.aspect for row in comparison.differences if row.severity == "error"}
-    assert others <= {"dtype out, complex64 in", "dtype out, int64 in"}
+def half_rate(x, p, training):
+    return F.dropout(x, p / 2, training) * (1 - p / 2) / (1 - p)
 
 
-def test_calls_that_repeat_each_other_are_no_sample():
-    def one_mask(x, p, training):
-        generator = torch.Generator().manual_seed(0)
-        return x.masked_fill(torch.rand(x.shape, generator=generator) < p, 0) if training else x
+def third_rate(x, p, training):
+    return F.dropout(x, p / 3, training) * (1 - p / 3) / (1 - p)
 
-    comparison = compare_laws(one_mask, Below)
-    (row,) = (row for row in comparison.rows if row.group == "law")
-    assert row.differs is None
-    assert "train-stochastic fails" in row.a
-    assert row.b == "not looked at"
-    assert not comparison.same
-    assert "; b: not looked at: all\n" in render_comparison(comparison)
+
+def test_a_rate_that_is_wrong_on_one_side_differs_and_on_both_is_not_told():
+    one, both = (compare_some(half_rate, b, "drop-rate") for b in (F.dropout, third_rate))
+    assert found(one, "drop-rate").differs
+    assert found(both, "drop-rate").differs is None
+    assert not both.same
 
 
 # Whatever the target does
@@ -226,7 +133,7 @@ def _changes_global_state(x, p, training):
 def test_nothing_that_a_target_does_ends_the_comparison(target):
     before = (torch.get_default_dtype(), torch.is_grad_enabled(), torch.random.get_rng_state())
     # At one p: what a target does there, it does at each.
-    comparison = compare_laws(partial(target, p=0.5), Below, TINY)
+    comparison = compare_some(partial(target, p=0.5), Below, "train-stochastic")
     assert comparison.complete
     assert not comparison.same
     render_comparison(comparison, width=80)
@@ -238,23 +145,22 @@ def test_nothing_that_a_target_does_ends_the_comparison(target):
 @pytest.mark.integration
 def test_a_target_that_hangs_is_left_after_the_time_limit():
     def sleeps(x, p, training):
-        if p == 1:
+        if p == 1 or x.dtype == torch.float64:
             time.sleep(3600)
-        torch.manual_seed(0)  # no sample: its distribution, which takes long, is not compared
         return F.dropout(x, p, training)
 
-    comparison = compare_laws(F.dropout, sleeps, TINY, checks=["p-one-zeros"], timeout=0.5)
-    assert found(comparison, "output at p=1").b == "does not end within 0.5 s"
+    comparison = compare_some(F.dropout, sleeps, "p-one-zeros", timeout=0.5)
+    assert found(comparison, "dtype out, float64 in").b == "does not end within 0.5 s"
     assert "did not end within 0.5 s" in found(comparison, "p-one-zeros").b
 
 
 def test_ctrl_c_ends_it_with_what_was_done():
     def interrupted(x, p, training):
-        if p == 1:  # at which these checks do not call
+        if x.dtype == torch.float64:  # with which this check does not call
             raise KeyboardInterrupt
         return F.dropout(x, p, training)
 
-    comparison = compare_laws(F.dropout, interrupted)
+    comparison = compare_some(F.dropout, interrupted)
     assert not comparison.b.interrupted
     assert {row.group for row in comparison.rows} == {"policy"}
     assert not comparison.complete
@@ -262,78 +168,16 @@ def test_ctrl_c_ends_it_with_what_was_done():
     assert "no verdict" in render_comparison(comparison)
 
 
-# The tests themselves
-
-
-def test_a_p_value_is_as_rare_as_it_says_over_all_ways_to_deal():
-    ties = np.array([0.0, 0, 0, 0, 1, 1, 1, 2, 2, 5])
-    for pooled in (np.arange(10.0), ties, np.array([0.0] * 6 + [1] * 4)):
-        for test in (split_p_value, location_p_value, spread_p_value):
-            as_rare_as_it_says(pooled, test)
-
-
-def as_rare_as_it_says(pooled, test):
-    chosen = list(itertools.combinations(range(10), 5))
-    p_values = []
-    for one in chosen:
-        rest = [i for i in range(10) if i not in one]
-        p_values.append(test(pooled[list(one)], pooled[rest]))
-    for p_value in set(p_values):
-        assert np.mean(np.array(p_values) <= p_value + 1e-12) <= p_value + 1e-12
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "p_value"),
-    [
-        ([0, 1, 2, 3], [4, 5, 6, 7], 2 / 70),  # of as many ways to choose four of eight
-        ([0, 1, 2, 7], [4, 5, 6, 3], 2 * 17 / 70),
-        # Six of eight are equal: the cut is at those that are larger, or at least as large.
-        ([0, 0, 0, 0], [0, 0, 1, 1], 2 * 15 / 70),
-        ([1, 1, 1, 1], [1, 1, 0, 0], 2 * 15 / 70),
-    ],
-)
-def test_the_p_value_of_a_split(a, b, p_value):
-    a, b = np.array(a, dtype=float), np.array(b, dtype=float)
-    assert split_p_value(a, b) == split_p_value(b, a) == pytest.approx(p_value)
-
-
-def test_a_shift_of_the_size_stated_is_seen():
-    generator = np.random.default_rng(0)
-    alpha = 1e-9
-    shift = shift_seen(UNITS, alpha)
-
-    def power(shift, runs=400):
-        a, b = generator.normal(size=(2, runs, UNITS))
-        return np.mean([split_p_value(x, y + shift) < alpha for x, y in zip(a, b, strict=True)])
-
-    assert power(shift) > 0.98
-    assert power(0.6 * shift) < 0.9
-
-
-def test_values_that_differ_by_rounding_alone_are_equal():
-    ones = np.ones(UNITS)
-    assert location_p_value(ones, ones * (1 + 1e-7)) == 1
-    assert location_p_value(ones, ones * 1.001) < 1e-9
-    assert location_p_value(ones * 0, ones * 0) == 1
-    turned = np.tile([1.0, 1 + 1e-7], UNITS // 2)
-    assert spread_p_value(ones, turned) == 1
-    assert spread_p_value(ones, np.tile([0.9, 1.1], UNITS // 2)) < 1e-9
-    assert location_p_value(np.tile([0.9, 1.1], UNITS // 2), np.tile([0.8, 1.2], UNITS // 2)) == 1
-
-
 # As data and as text
 
 
-ONE = Row("policy", "output at p=1", "NaN", "zeros", True, "error")
+ONE = Row("policy", "inf where dropped", "NaN", "0", True, "error")
 ADVICE = Row("policy", "wrong p, 1.5", "accepted", "refused when built, Error", True, "advice")
 SAME = (
     Row("policy", "modes", "x", "x", False, "error"),
     Row("check", "drop-rate", "passes: a", "passes: b", False, "error"),
-    Row("law", "rate, float32, p=0.1", "0.1", "0.1", False, "error", sees=0.001),
-    Row("law", "rate, float32, p=0.5", "0.5", "0.5", False, "error", sees=0.002),
-    Row("law", "spread of the count, p=0.5", "9", "9", False, "error", sees=0.5),
 )
-UNSEEN = Row("law", "mean of y, p=0.5", "NaN", "1", None, "error")
+UNSEEN = Row("policy", "dtype out, int64 in", "raises E", "int64", None, "error")
 
 
 def comparison_of(*rows, a=(r.OK,), **more):
@@ -350,25 +194,23 @@ level quick   seed 7   false-alarm rate 1e-06
 
 """
 WHOLE = f"""{HEAD}\
-                        a         b
-DIFFERS  output at p=1  NaN       zeros
-differs  wrong p, 1.5   accepted  refused when built, Error
+                            a         b
+DIFFERS  inf where dropped  NaN       0
+differs  wrong p, 1.5       accepted  refused when built, Error
 
-the same: 1 of 3 policies; all 1 checks; 3 of 4 distribution tests
-not compared: 1, since a: NaN; b: 1: mean of y, p=0.5
-sees: a difference of 0.001 to 0.002 in rate; 0.5 in spread of the count
+the same: 1 of 4 policies; all 1 checks
+not compared: 1, since a: raises E; b: int64: dtype out, int64 in
 
 2 differences in 1.5 s, 1 of them in results.
 """
 
 
-# A column needs 22; the label, the aspect and the gaps take 26.
-@pytest.mark.parametrize("width", [None, 72, 69])
+# A column needs 22; the label, the aspect and the gaps take 30.
+@pytest.mark.parametrize("width", [None, 76, 73])
 def test_a_comparison_as_text(width):
     text = render_comparison(comparison_of(ADVICE, ONE, *SAME, UNSEEN), width)
-    if width == 69:
-        assert f"{HEAD}DIFFERS  output at p=1\n   a  NaN\n   b  zeros\n" in text
-        assert "0.5 in spread of the\n      count\n" in text
+    if width == 73:
+        assert f"{HEAD}DIFFERS  inf where dropped\n   a  NaN\n   b  0\n" in text
     else:
         assert text == WHOLE
 
@@ -376,19 +218,15 @@ def test_a_comparison_as_text(width):
 def test_what_does_not_differ_is_counted_or_listed():
     failed = "skipped: not checked: kept-scale failed"
     skips = [Row("check", f"check-{i}", failed, "passes: x", None, "error") for i in range(34)]
-    kept = [Row("law", f"kept values, p={i}", "1 x", "2 x", True, "error") for i in range(24)]
-    comparison = comparison_of(*kept, *SAME, *skips, a=(r.ERROR, r.ADVICE))
+    comparison = comparison_of(*SAME, *skips, a=(r.ERROR, r.ADVICE))
     text = render_comparison(comparison)
     assert "   fails 1 check: p-one-zeros\n" in text
-    assert text.count("DIFFERS") == 2
-    assert "and 22 more like these: -v lists them\n" in text
-    assert "the same: all 1 policies; 1 of 35 checks; 3 of 27 distribution tests\n" in text
+    assert "the same: all 1 policies; 1 of 35 checks\n" in text
     assert "not compared: 34, since a: kept-scale failed: check-0, " in text
+    assert "check-33" not in text
     whole = render_comparison(comparison, detail="checks")
-    assert whole.count("DIFFERS") == 24
-    assert "3 of 27 distribution tests: rate (2), spread of the count\n" in whole
+    assert "all 1 policies: modes;" in whole
     assert "check-33" in whole
-    assert "more" not in whole
 
 
 @pytest.mark.parametrize("width", [100, 40])
@@ -429,8 +267,7 @@ def test_the_verdict_of_a_comparison_and_its_colour(rows, more, colour, verdict)
 
 
 def test_a_comparison_as_data():
-    row = replace(ONE, p_value=0.25, sees=0.5)
-    data = comparison_of(row, a=(r.ERROR,), seconds=1.23456).to_dict()
+    data = comparison_of(ONE, a=(r.ERROR,), seconds=1.23456).to_dict()
     (only,) = data.pop("rows")
     assert (data.pop("a")["findings"], data.pop("b")["findings"]) == (
         ["p-one-zeros"], ["wrong-p-named"]
@@ -440,40 +277,9 @@ def test_a_comparison_as_data():
         "false_alarm_rate": 1e-6, "seconds": 1.235,
     }  # fmt: skip
     assert only == {
-        "group": "policy", "aspect": "output at p=1", "a": "NaN", "b": "zeros", "differs": True,
-        "severity": "error", "sees": 0.5, "p_value": 0.25,
+        "group": "policy", "aspect": "inf where dropped", "a": "NaN", "b": "0", "differs": True,
+        "severity": "error",
     }  # fmt: skip
-
-
-def moved(ulps):
-    """Moves what is kept by so many units in the last place, up or down."""
-
-    def target(x, p, training):
-        y = F.dropout(x, p, training)
-        signs = 2 * torch.randint(0, 2, y.shape, dtype=torch.int32) - 1
-        return torch.where(y == 0, y, (y.view(torch.int32) + ulps * signs).view(torch.float32))
-
-    return target
-
-
-def one_in_64_is_lost(x, p, training):
-    return F.dropout(x, p).index_fill(0, torch.arange(3, len(x), 64), 0)
-
-
-@pytest.mark.parametrize(
-    ("target", "seen"),
-    [
-        (lambda x, p, training: x * math.nan, "NaN"),
-        (one_in_64_is_lost, "0 for some values, always"),
-        (lambda x, p, training: 3 * x, "3 x"),
-        (moved(0), "x / (1 - p) to 0 ulp"),
-        (moved(3), "x / (1 - p) to 3 ulp"),
-        (moved(8), "not a function of x"),
-    ],
-)
-def test_what_is_said_of_kept_values(target, seen):
-    kept = kept_values(Context(resolve(target), TINY, 0, 1e-6, 10), 0.5, torch.float32)
-    assert (kept if isinstance(kept, str) else kept.said) == seen
 
 
 # The policies, one at a time
@@ -493,29 +299,13 @@ def multiplied(x, p, training):
     return x * (torch.rand(x.shape) >= p)
 
 
-def moves(*draws):
-    """A target that draws before it returns x."""
-
-    def target(x, p, training):
-        for one in draws:
-            one(x, training)
-        return x
-
-    return target
-
-
 def returns(function):
     return lambda x, p, training: function(x)
 
 
-def _in_eval(x, training):
-    if not training:
-        torch.rand(3)
-
-
-def words(count):
+def draws(count):
     """A target that takes so many of the words of torch's generator."""
-    return moves(lambda x, _: torch.randint(9, (count(x.numel()),)))
+    return returns(lambda x: (torch.rand(count(x.numel())), x)[1])
 
 
 # Two masks of 4096 ones.
@@ -525,18 +315,6 @@ ALL_KEPT = hashlib.blake2b(b"\xff" * 1024, digest_size=4).hexdigest()
 SAYS = {
     "p it can be verified at": [(nn.Dropout, "any"), (nn.Dropout(0.3), "p=0.3")],
     "modes": [(lambda x, p: x, "training only")],
-    "output at p=0": [
-        (returns(lambda x: x.clone()), "y equals x"),
-        (returns(lambda x: x.where(x > 0, math.nan)), "some NaN"),
-        (returns(lambda x: x + 1), "other values"),
-    ],
-    "output at p=1": [(nn.Dropout, "zeros")],
-    "gradient at p=0": [(nn.Dropout(0.0), "the incoming gradient")],
-    "gradient at p=1": [
-        (nn.Dropout(1.0), "zeros"),
-        (returns(lambda x: x * 2), "other values"),
-        (returns(lambda x: torch.ones(x.shape, requires_grad=True) * 2), "not connected to x"),
-    ],
     "wrong p, 1.5": [
         (Below, "refused when built, ValueError"),
         (masked, "accepted"),
@@ -544,14 +322,12 @@ SAYS = {
          "refused at the call, ValueError"),
         (returns(lambda x: {}[x]), "refused at the call, KeyError"),
     ],
-    "values in eval": [(masked, "y equals x"), (multiplied, "some NaN")],
     "object in eval": [
         (masked, "x itself"),
         (returns(lambda x: x.view(-1)), "a view of x"),
         (returns(lambda x: x.clone()), "a new tensor"),
     ],
     "dtype out, float16 in": [(returns(lambda x: x.float()), "float32")],
-    "empty input": [(nn.Dropout(0.3), "a tensor of the shape of x")],
     "inf where dropped": [
         (masked, "0"),
         (multiplied, "NaN"),
@@ -559,27 +335,15 @@ SAYS = {
     ],
     "-inf where dropped": [(returns(lambda x: x), "neither 0 nor NaN")],
     "nan where dropped": [(multiplied, "NaN")],
-    "input after a call": [
-        (moves(), "x is left as it was"),
-        (moves(lambda x, training: training or x.mul_(2)), "x is written in eval"),
-        (moves(lambda x, _: x.mul_(2)), "x is written in training and eval"),
-    ],
-    "generators moved in training": [
-        (moves(lambda *_: torch.rand(3)), "torch's"),
-        (moves(lambda *_: np.random.rand(), lambda *_: random.random()), "NumPy's and Python's"),
-        (moves(_in_eval), "none"),
-    ],
-    "generators moved in eval": [(moves(_in_eval), "torch's")],
     "words of torch's generator": [
-        (moves(), "none"),
-        (moves(lambda x, _: torch.rand(3)), "3 a call"),
-        (words(lambda n: 2 + 3 * n), "2 a call and 3 an element"),
-        (words(lambda n: 8 * n + 56), "56 a call and 8 an element"),
-        (moves(lambda x, _: torch.rand(9 * len(x))), "seeds it, or moves it otherwise"),
-        (moves(lambda x, _: torch.rand(1 if len(x) < 5000 else 5)),
-         "1 for 4096, 5 for 8192, 5 for 12288"),
+        (returns(lambda x: x), "none"),
+        (draws(lambda n: 3), "3 a call"),
+        (draws(lambda n: 2 + 3 * n), "2 a call and 3 an element"),
+        (draws(lambda n: 8 * n + 56), "56 a call and 8 an element"),
+        (draws(lambda n: 9 * n), "seeds it, or moves it otherwise"),
+        (draws(lambda n: 1 if n < 5000 else 5), "1 for 4096, 5 for 8192, 5 for 12288"),
     ],
-    "mask for a seed": [(moves(), f"mask {ALL_KEPT}")],
+    "mask for a seed": [(returns(lambda x: x), f"mask {ALL_KEPT}")],
     "mask in other layouts": [
         (masked, "one mask for all"),
         (returns(lambda x: x.masked_fill(torch.rand_like(x) < 0.5, 0)),
@@ -598,11 +362,8 @@ def test_what_a_policy_says(aspect):
 @pytest.mark.parametrize(
     ("aspect", "target", "why"),
     [
-        ("output at p=0", nn.Dropout(0.3), r"the target has p=0\.3"),
-        ("gradient at p=0", nn.Dropout(0.3), r"the target has p=0\.3"),
-        ("gradient at p=1", from_numpy(masked), "no gradient"),
         ("wrong p, nan", nn.Dropout(0.3), "the target's p is given"),
-        ("values in eval", lambda x, p: x, "no eval mode"),
+        ("object in eval", lambda x, p: x, "no eval mode"),
     ],
 )
 def test_a_policy_that_does_not_apply_says_why(aspect, target, why):
@@ -610,26 +371,10 @@ def test_a_policy_that_does_not_apply_says_why(aspect, target, why):
         said(aspect, target)
 
 
-# The plan
-
-
-def plan_of(*points, level=FAST, a=nn.Dropout, b=nn.Dropout):
-    contexts = tuple(Context(resolve(target), level, 0, 1e-6, 1) for target in (a, b))
-    return SamplePlan(contexts, points, Observer(World(), None), 1e-6)
-
-
-def test_the_false_alarm_rate_is_shared_by_all_tests():
-    # At each p: a rate in each dtype, a spread and three moments. Once: 16 places, 7 lags along
-    # memory, and 2 along each of 4 axes.
-    for points in ([(0.5, 0.5)], [(0.1, 0.1), (0.3, 0.4)]):
-        tests = len(points) * (len(DTYPES) + 4) + 16 + 7 + 8
-        assert plan_of(*points).alpha == pytest.approx(1e-6 / tests, rel=1e-12)
-
-
 @pytest.mark.parametrize(
     ("statuses", "differs"),
     [
-        (("ok", "ok"), False), (("fail", "fail"), False), (("skip", "skip"), False),
+        (("ok", "ok"), False), (("fail", "fail"), None), (("skip", "skip"), False),
         (("ok", "fail"), True), (("fail", "ok"), True), (("skip", "ok"), None),
         (("fail", "skip"), None),
     ],
@@ -639,3 +384,7 @@ def test_the_row_of_a_check(statuses, differs):
     words = {"ok": "passes", "fail": "fails", "skip": "skipped"}
     said = [f"{words[status]}: m{i}" for i, status in enumerate(statuses)]
     assert _check_row(a, b) == Row("check", "drop-rate", *said, differs, "error")
+    assert _check_row(a, a).differs is False
+    if statuses == ("fail", "fail"):  # advice of the same kind is the same
+        advice = (replace(one, rule=replace(one.rule, severity="advice")) for one in (a, b))
+        assert _check_row(*advice).differs is False

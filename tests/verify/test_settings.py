@@ -5,7 +5,7 @@ import os
 import pytest
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.verify.settings import TABLE, find_config, read_config
+from torchdropout.verify.settings import TABLE
 from torchdropout_audit.settings import TABLE as AUDIT
 
 WHOLE = """
@@ -40,7 +40,7 @@ def project(tmp_path, monkeypatch):
 
 
 def test_everything_that_can_be_set(project):
-    assert read_config(project(WHOLE)) == {
+    assert TABLE.read(project(WHOLE)) == {
         "targets": ("mine.layers:Drop", "src/mine/more.py:Drop"),
         "level": "quick",
         "seed": 3,
@@ -59,7 +59,7 @@ def test_paths_are_from_the_file_and_names_are_not_paths(project, tmp_path, monk
     path.write_text(path.read_text().replace("/no/", f"{tmp_path}/"))
     (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path / "docs")
-    settings = read_config(path)
+    settings = TABLE.read(path)
     assert settings["targets"] == (
         "mine.layers:Drop",
         *("../src/mine/more.py:Drop", "../more.py:Drop", "../src/more:Drop"),
@@ -70,7 +70,7 @@ def test_paths_are_from_the_file_and_names_are_not_paths(project, tmp_path, monk
 
 def test_the_least_that_a_number_may_be_is_allowed(project):
     path = project("[tool.torchdropout]\ntimeout = 0\njobs = 1\nseed = -1")
-    settings = read_config(path)
+    settings = TABLE.read(path)
     assert settings == {"timeout": 0.0, "jobs": 1, "seed": -1}
     assert type(settings["timeout"]) is float
 
@@ -119,13 +119,13 @@ def test_not_more_processes_than_a_machine_can_use(project, monkeypatch, table):
 def test_the_nearest_file_with_the_table_counts(tmp_path):
     deep = tmp_path / "a" / "b" / "c"
     deep.mkdir(parents=True)
-    assert find_config(deep) is None
+    assert TABLE.find(deep) is None
     (tmp_path / "pyproject.toml").write_text("[tool.torchdropout]\nseed = 1")
-    assert find_config(deep) == tmp_path / "pyproject.toml"
+    assert TABLE.find(deep) == tmp_path / "pyproject.toml"
     (tmp_path / "a" / "pyproject.toml").write_text("[tool.torchdropout]\nseed = 2")
     (tmp_path / "a" / "b" / "pyproject.toml").write_text("[project]\nname = 'b'")
-    assert find_config(deep) == tmp_path / "a" / "pyproject.toml"
-    assert find_config(tmp_path) == tmp_path / "pyproject.toml"
+    assert TABLE.find(deep) == tmp_path / "a" / "pyproject.toml"
+    assert TABLE.find(tmp_path) == tmp_path / "pyproject.toml"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_the_nearest_file_with_the_table_counts(tmp_path):
 def test_what_is_wrong_is_told_with_the_file(project, line, error, words):
     path = project(f"[tool.torchdropout]\n{line}")
     with pytest.raises(error, match=words) as caught:
-        read_config(path)
+        TABLE.read(path)
     assert str(path) in str(caught.value)
 
 
@@ -168,7 +168,7 @@ def test_what_is_wrong_is_told_with_the_file(project, line, error, words):
 def test_a_file_that_says_nothing_is_told(project, text, words):
     path = project(text)
     with pytest.raises((ArgumentValueError, ArgumentTypeError), match=words) as caught:
-        read_config(path)
+        TABLE.read(path)
     assert str(path) in str(caught.value)
 
 
@@ -188,7 +188,7 @@ def test_a_table_within_a_table_of_the_audit_is_known(project):
     text = '[tool.torchdropout.audit.per-file-ignores]\n"tests/" = ["p-one"]\n'
     path = project(text)
     assert TABLE.find(path.parent) == AUDIT.find(path.parent) == path
-    assert read_config(path) == {}
+    assert TABLE.read(path) == {}
 
 
 # A TOML file, why it cannot be read.
@@ -204,15 +204,15 @@ UNREADABLE = [
 def test_a_file_that_is_more_than_python_reads_is_told(project, text, words):
     path = project(text)
     with pytest.raises(ArgumentValueError, match=words) as caught:
-        read_config(path)
+        TABLE.read(path)
     assert str(path) in str(caught.value)
     assert len(str(caught.value)) < 500
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(ArgumentValueError, match=r"no\.toml, got No such file"):
-        read_config(tmp_path / "no.toml")
+        TABLE.read(tmp_path / "no.toml")
     path = tmp_path / "pyproject.toml"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ArgumentValueError, match="UTF-8"):
-        find_config(tmp_path)
+        TABLE.find(tmp_path)

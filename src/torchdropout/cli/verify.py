@@ -373,7 +373,7 @@ def compare(
     exit_zero: bool,
     spec: str | None,
 ) -> int:
-    """Report where two targets, A and B, differ: distribution, mode, gradient, edge cases.
+    """Report where two targets, A and B, differ: in a check, or in what no check covers.
 
     Exit code: 0 no difference, 1 differences, 2 a target cannot be run, 130 interrupted.
     """

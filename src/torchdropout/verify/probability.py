@@ -6,14 +6,13 @@ run reads thousands of values one at a time.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, betaincc, gammaln, ndtr, ndtri
+from scipy.special import betainc, betaincc, ndtr, ndtri
 
 Values = NDArray[np.float64]
 
@@ -59,49 +58,6 @@ def _first(holds: Callable[[int], Any], last: int) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
     return low
-
-
-@dataclass(frozen=True)
-class Hypergeometric:
-    """How many of `some` are among `chosen`, chosen at random from `total`.
-
-    Example:
-        >>> law = Hypergeometric(4, 2, 2)
-        >>> round(law.cdf(0), 6), round(law.sf(1), 6), law.isf(0.2)
-        (0.166667, 0.166667, 1)
-    """
-
-    total: int
-    some: int
-    chosen: int
-
-    def cdf(self, count: int) -> float:
-        """The probability of at most `count`."""
-        low, chances = _chances(self)
-        return float(chances[: max(0, count - low + 1)].sum())
-
-    def sf(self, count: int) -> float:
-        """The probability of more than `count`."""
-        low, chances = _chances(self)
-        return float(chances[max(0, count - low + 1) :].sum())
-
-    def isf(self, chance: float) -> int:
-        """The smallest count that is exceeded with probability `chance` at most."""
-        return _first(lambda count: self.sf(count) <= chance, self.chosen)
-
-
-@functools.lru_cache(maxsize=64)
-def _chances(law: Hypergeometric) -> tuple[int, Values]:
-    """The smallest possible count, and the probability of it and of those above it."""
-
-    def ways(of: int, k: Any) -> Any:
-        return gammaln(of + 1) - gammaln(k + 1) - gammaln(of - k + 1)
-
-    low = max(0, law.chosen + law.some - law.total)
-    k = np.arange(low, min(law.some, law.chosen) + 1)
-    log = ways(law.some, k) + ways(law.total - law.some, law.chosen - k)
-    weight = np.exp(log - log.max())
-    return low, weight / weight.sum()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""The settings of the verifier in `pyproject.toml`: the keys of `[tool.torchdropout]`."""
+"""The settings of the verifier in `pyproject.toml`: the keys of `[tool.torchdropout]`.
+
+Paths (the baseline, targets of the form `path/file.py:Attribute`) are relative to the file, and are
+returned relative to the current folder. They may not lead out of the folder of the file.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +15,6 @@ from .context import LEVELS
 from .registry import chosen
 
 FORMATS = ("text", "json", "junit", "html", "github")
-
-
-def find_config(start: Path) -> Path | None:
-    """Find the nearest `pyproject.toml` with `[tool.torchdropout]`, in a folder or a parent."""
-    return TABLE.find(start)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read the settings of a file.
-
-    Paths (the baseline, targets of the form `path/file.py:Attribute`) are relative to the file, and
-    are returned relative to the current folder. They may not lead out of the folder of the file.
-    The audit's table is skipped.
-
-    Args:
-        path: A TOML file with a table `[tool.torchdropout]`.
-
-    Returns:
-        The values that are set, by key.
-
-    Raises:
-        ArgumentTypeError: A value has the wrong type for its key; the message names the
-            file.
-        ArgumentValueError: The file cannot be read, lacks the table, or has an unknown key or
-            value.
-    """
-    return TABLE.read(path)
 
 
 def _checks(value: Any, folder: Path) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Compares two dropouts: their distribution, modes, gradients and edge cases, next to each other.
+"""Compares two dropouts by the checks and in exact cases, next to each other.
 
 The package is named for its result, so that `torchdropout.verify.compare` stays the function.
 """

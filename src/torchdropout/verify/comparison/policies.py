@@ -1,4 +1,4 @@
-"""A target's behaviour in cases that are observed exactly, in words that can be compared.
+"""A target's behaviour that no check covers, observed exactly, in words that can be compared.
 
 An answer never contains a random figure: two targets with one distribution give the same answer.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 
 from ...reporting.findings import Severity
-from ..checks._reading import same_values, seeded_mask
+from ..checks._reading import seeded_mask
 from ..checks.construction import WRONG
 from ..context import Context, Skip, seed_torch
 from .observe import builtin_type
@@ -45,25 +44,8 @@ class Policy:
     probe: Probe
 
 
-def _need_p(ctx: Context, p: float) -> None:
-    if ctx.subject.fixed_p not in (None, p):
-        raise Skip(f"the target has p={ctx.subject.fixed_p:g}")
-
-
 def _any_p(ctx: Context) -> float:
     return 0.5 if ctx.subject.fixed_p is None else ctx.subject.fixed_p
-
-
-def _values(y: torch.Tensor, known: Mapping[str, torch.Tensor]) -> str:
-    """Name the known tensor that y equals value by value, else the value that fills y."""
-    y = y.detach()
-    for name, tensor in known.items():
-        if same_values(y, tensor):
-            return name
-    nan = torch.isnan(y)
-    if bool(nan.all()):
-        return "NaN"
-    return "some NaN" if bool(nan.any()) else "other values"
 
 
 def _how_p_is_given(ctx: Context) -> str:
@@ -83,33 +65,6 @@ def _has_gradient(ctx: Context) -> str:
     return "has one" if ctx.subject.has_gradient else "has none"
 
 
-def _at_zero(ctx: Context) -> str:
-    _need_p(ctx, 0.0)
-    x = ctx.normal(SIZE)
-    return _values(ctx.call(ctx.build(0.0), x.clone()), {"y equals x": x})
-
-
-def _at_one(ctx: Context) -> str:
-    _need_p(ctx, 1.0)
-    x = ctx.normal(SIZE)
-    known = {"zeros": torch.zeros(SIZE), "y equals x": x}
-    return _values(ctx.call(ctx.build(1.0), x.clone()), known)
-
-
-def _gradient(ctx: Context, p: float) -> str:
-    _need_p(ctx, p)
-    ctx.need_gradient()
-    leaf = ctx.normal(SIZE).requires_grad_()
-    y = ctx.call(ctx.build(p), leaf.clone())
-    if not y.requires_grad:
-        return "none recorded"
-    upstream = ctx.normal(SIZE + 1)[1:]
-    (grad,) = torch.autograd.grad(y, leaf, upstream.to(y.dtype), allow_unused=True)
-    if grad is None:
-        return "not connected to x"
-    return _values(grad, {"zeros": torch.zeros(SIZE), "the incoming gradient": upstream})
-
-
 def _wrong_p(ctx: Context, p: Any) -> str:
     """Where a p that is not a probability is refused, and with which exception."""
     if ctx.subject.fixed_p is not None:
@@ -125,22 +80,10 @@ def _wrong_p(ctx: Context, p: Any) -> str:
     return "accepted"
 
 
-def _eval(ctx: Context) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """x, its values before a call in eval, and the output."""
+def _eval_object(ctx: Context) -> str:
     ctx.need_eval()
     x = ctx.normal(SIZE)
-    x[:4] = torch.tensor([0.0, math.inf, -math.inf, math.nan])
-    before = x.clone()
-    return x, before, ctx.call(ctx.build(_any_p(ctx)), x, training=False)
-
-
-def _eval_values(ctx: Context) -> str:
-    _, before, y = _eval(ctx)
-    return _values(y, {"y equals x": before})
-
-
-def _eval_object(ctx: Context) -> str:
-    x, _, y = _eval(ctx)
+    y = ctx.call(ctx.build(_any_p(ctx)), x, training=False)
     if y is x:
         return "x itself"
     return "a view of x" if y.data_ptr() == x.data_ptr() else "a new tensor"
@@ -149,12 +92,6 @@ def _eval_object(ctx: Context) -> str:
 def _dtype_out(ctx: Context, dtype: torch.dtype) -> str:
     x = torch.ones(SIZE, dtype=dtype)
     return str(ctx.call(ctx.build(_any_p(ctx)), x).dtype).removeprefix("torch.")
-
-
-def _shape(ctx: Context, shape: tuple[int, ...]) -> str:
-    for training in ctx.modes:
-        ctx.call(ctx.build(_any_p(ctx)), torch.ones(shape), training)
-    return "a tensor of the shape of x"
 
 
 def _dropped(ctx: Context, value: float) -> str:
@@ -168,37 +105,6 @@ def _dropped(ctx: Context, value: float) -> str:
     return {(True, False): "0", (False, True): "NaN", (True, True): "0 or NaN"}.get(
         (zero, nan), "neither 0 nor NaN"
     )
-
-
-def _writes(ctx: Context) -> str:
-    written = []
-    for training in ctx.modes:
-        x = ctx.normal(SIZE)
-        before = x.clone()
-        ctx.call(ctx.build(_any_p(ctx)), x, training)
-        if not torch.equal(x, before):
-            written.append("training" if training else "eval")
-    return f"x is written in {' and '.join(written)}" if written else "x is left as it was"
-
-
-def _generators(ctx: Context, training: bool) -> str:
-    """Which of the global generators a call advances."""
-    if not training:
-        ctx.need_eval()
-    built = ctx.build(ctx.main_p)
-    before = _states()
-    ctx.call(built, ctx.normal(SIZE), training)
-    moved = [name for name, state in _states().items() if state != before[name]]
-    return " and ".join(moved) or "none"
-
-
-def _states() -> dict[str, object]:
-    name, key, *rest = np.random.get_state()
-    return {
-        "torch's": torch.random.get_rng_state().numpy().tobytes(),
-        "NumPy's": (name, np.asarray(key).tobytes(), *rest),
-        "Python's": random.getstate(),
-    }
 
 
 # The search for a call's end in the stream stops at this many words per element.
@@ -287,24 +193,14 @@ POLICIES: tuple[Policy, ...] = (
     Policy("what it claims to be", "error", _claim),
     Policy("p it can be verified at", "error", _how_p_is_given),
     Policy("modes", "error", _modes),
-    Policy("output at p=0", "error", _at_zero),
-    Policy("output at p=1", "error", _at_one),
     Policy("gradient", "error", _has_gradient),
-    Policy("gradient at p=0", "error", partial(_gradient, p=0.0)),
-    Policy("gradient at p=1", "error", partial(_gradient, p=1.0)),
     *(Policy(f"wrong p, {p!r}", "advice", partial(_wrong_p, p=p)) for p in WRONG),
-    Policy("values in eval", "error", _eval_values),
     Policy("object in eval", "advice", _eval_object),
     *(Policy(f"dtype out, {_name(d)} in", "error", partial(_dtype_out, dtype=d)) for d in DTYPES),
-    Policy("0-d input", "error", partial(_shape, shape=())),
-    Policy("empty input", "error", partial(_shape, shape=(3, 0, 2))),
     *(
         Policy(f"{v:g} where dropped", "error", partial(_dropped, value=v))
         for v in (math.inf, -math.inf, math.nan)
     ),
-    Policy("input after a call", "error", _writes),
-    Policy("generators moved in training", "advice", partial(_generators, training=True)),
-    Policy("generators moved in eval", "advice", partial(_generators, training=False)),
     Policy("words of torch's generator", "advice", _words),
     Policy("mask for a seed", "advice", _mask_at_main),
     Policy("mask in other layouts", "advice", _layouts),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ...reporting.findings import Severity
 from ..results import TargetReport
 
-Group = Literal["check", "policy", "law"]
+Group = Literal["check", "policy"]
 
 SCHEMA = 1
 
@@ -20,18 +20,15 @@ class Row:
 
     Attributes:
         group: `"check"`: the result of a check of the verifier; `"policy"`: the behaviour in a case
-            that is observed exactly; `"law"`: a measurement of the distribution.
+            that is observed exactly.
         aspect: What was compared; unique within its group.
         a: What the first target does.
         b: What the second does.
-        differs: None where it was not observed on both sides.
+        differs: None where nothing shows it: one side was not observed, or both fail a check in
+            other words.
         severity: What a difference means to a user who replaces one by the other: `"error"`,
             other results; `"advice"`, for example another mask for the same seed or other errors
             for wrong arguments.
-        sees: The smallest difference that would be found with power .99, in the units of `a` and
-            `b`, for masks of independent elements; None if the observation is exact.
-        p_value: The smallest p-value of the two-sample tests of this row, times their number; None
-            if there are none.
     """
 
     group: Group
@@ -40,8 +37,6 @@ class Row:
     b: str
     differs: bool | None
     severity: Severity
-    sees: float | None = None
-    p_value: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON-ready data."""
@@ -52,8 +47,6 @@ class Row:
             "b": self.b,
             "differs": self.differs,
             "severity": self.severity,
-            "sees": self.sees,
-            "p_value": self.p_value,
         }
 
 
@@ -65,8 +58,8 @@ class Comparison:
         a: The verifier's report on the first.
         b: The verifier's report on the second.
         rows: Everything that was compared.
-        false_alarm_rate: Upper bound on the probability that a statistical test reports a
-            difference between two correct dropouts.
+        false_alarm_rate: Upper bound on the probability that a check reports a difference between
+            two correct dropouts.
         seconds: Wall-clock time.
         complete: False when the run was interrupted.
     """

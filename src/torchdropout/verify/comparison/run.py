@@ -1,4 +1,4 @@
-"""Runs a comparison of two implementations: distribution, mode, gradient and edge cases."""
+"""Runs a comparison of two implementations: by the checks, and in exact cases."""
 
 from __future__ import annotations
 
@@ -15,17 +15,12 @@ from ..runner import FALSE_ALARM_RATE, check_subject
 from ..subject import Built, Spec, Subject
 from ..targets import resolve
 from ..world import own_world
-from .distributions import compare_distributions
-from .kept import compare_kept
 from .observe import Observer
-from .plan import SamplePlan, points_of
 from .policies import POLICIES
 from .results import Comparison, Row
 
-# The checks of a, the checks of b and the two-sample tests share the false-alarm rate equally.
-_PARTS = 3
-# If one of these fails, calls are not independent, and tests of their distribution are void.
-CALLS_DIFFER = ("output-shape", "train-stochastic", "few-masks", "call-independence")
+# The checks of a and the checks of b share the false-alarm rate equally.
+_PARTS = 2
 
 Progress = Callable[[int, int, Rule], object]
 
@@ -43,11 +38,10 @@ def compare(
 ) -> Comparison:
     """Compare two dropouts and report where they differ.
 
-    The comparison has three parts. *Checks*: the verifier checks both; a check that one passes and
-    the other fails is a difference. *Policies*: cases that are observed exactly: p of 0 and 1,
-    wrong p, eval, dtypes, empty inputs, infinities, which generator a call draws from and how much,
-    the mask for a seed. *Distributions*: exact two-sample tests of rates at every p in every dtype,
-    of the spread of counts, moments, pairs and places.
+    The comparison has two parts. *Checks*: the verifier tests both against the exact distribution
+    of their kind; a check that one passes and the other fails is a difference, and what both fail
+    in other words is not compared. *Policies*: cases that are observed exactly: wrong p, dtypes,
+    infinities, how much of torch's generator a call uses, the mask for a seed.
 
     Neither is taken as the reference: two with the same fault count as equal. If a can be
     verified at one p only (an instance), b is verified at that p too.
@@ -60,8 +54,7 @@ def compare(
         spec: What both claim to be; inferred when None.
         progress: Called as `progress(i, total, rule)` before each check.
         false_alarm_rate: Upper bound on the probability that a difference is reported between two
-            correct dropouts of one distribution, in (0, 1). (For two that have the same small fault
-            it may be higher: a check may find it in one of them and miss it in the other.)
+            correct dropouts of one distribution, in (0, 1).
         timeout: Seconds that a check, or an observation of one side, may take; no limit when None.
 
     Returns:
@@ -104,8 +97,7 @@ def compare_subjects(
 ) -> Comparison:
     """Compare two `Subject`s, as `compare` does with two targets, also at a custom `Level`.
 
-    `only` names the checks to run on both; policies and distributions are compared in any case.
-    Without the checks `CALLS_DIFFER` it is unknown whether the calls are a sample.
+    `only` names the checks to run on both; policies are compared in any case.
     """
     start = time.perf_counter()
     subjects = _at_one_p(a, b)
@@ -129,7 +121,7 @@ def compare_subjects(
         one, other = (Context(subject, chosen, seed, rate, STATISTICAL) for subject in subjects)
         try:
             with own_world() as world:
-                for row in _rows((one, other), reports, Observer(world, timeout), rate):
+                for row in _rows((one, other), reports, Observer(world, timeout)):
                     rows.append(row)
         except KeyboardInterrupt:
             complete = False
@@ -147,24 +139,16 @@ def _rows(
     contexts: tuple[Context, Context],
     reports: Sequence[TargetReport],
     observer: Observer,
-    rate: float,
 ) -> Iterator[Row]:
-    plan = SamplePlan(contexts, points_of(contexts), observer, rate)
     for policy in POLICIES:
         said = [observer.observe(partial(_probed, ctx, policy.probe)) for ctx in contexts]
         differs = said[0] != said[1]
         yield Row("policy", policy.aspect, said[0], said[1], differs, policy.severity)
-    yield from compare_kept(plan)
     # Each of two kinds has checks that do not apply to the other.
     others = {result.rule.code: result for result in reports[1].checks}
     for first in reports[0].checks:
         if first.rule.code in others:
             yield _check_row(first, others[first.rule.code])
-    a, b = map(_calls_depend, reports)
-    if a or b:
-        yield Row("law", "all", a or "not looked at", b or "not looked at", None, "error")
-    else:
-        yield from compare_distributions(plan)
 
 
 def _probed(ctx: Context, probe: Callable[[Context], str]) -> str:
@@ -173,21 +157,16 @@ def _probed(ctx: Context, probe: Callable[[Context], str]) -> str:
 
 
 def _check_row(a: CheckResult, b: CheckResult) -> Row:
-    """The row of a check; one that was skipped on one side shows no difference."""
+    """The row of a check; what one side skips, or both fail in other words, shows no difference."""
     differs: bool | None = a.status != b.status
-    if differs and "skip" in (a.status, b.status):
+    fail_apart = a.status == b.status == "fail" and a.message != b.message
+    if (differs and "skip" in (a.status, b.status)) or (fail_apart and a.rule.severity == "error"):
         differs = None
     said = [f"{_STATUS[result.status]}: {result.message}" for result in (a, b)]
     return Row("check", a.rule.name, said[0], said[1], differs, a.rule.severity)
 
 
 _STATUS = {"ok": "passes", "fail": "fails", "skip": "skipped"}
-
-
-def _calls_depend(report: TargetReport) -> str:
-    """Why the calls of a target are not an independent sample; empty if they may be."""
-    failed = [c.rule.name for c in report.checks if c.status == "fail"]
-    return ", ".join(f"{name} fails" for name in CALLS_DIFFER if name in failed)
 
 
 def _at_one_p(one: Subject, other: Subject) -> tuple[Subject, Subject]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -17,12 +16,11 @@ _LEAST_COLUMN = 22
 _MOST_ASPECT = 34
 # Without a width nothing wraps: the first side is padded to this; a longer one shifts the rest.
 _MOST_FIRST = 60
-_PLURALS: dict[Group, str] = {"policy": "policies", "check": "checks", "law": "distribution tests"}
+_PLURALS: dict[Group, str] = {"policy": "policies", "check": "checks"}
 _STYLE = {"error": "bold red", "advice": "yellow"}
 _LABEL = {"error": "DIFFERS", "advice": "differs"}
 _LABEL_WIDTH = len("DIFFERS")
-# Limits on rows of one aspect, and on names in a line, unless everything is listed.
-_MOST_ROWS = 2
+# A limit on the names in a line, unless everything is listed.
 _MOST_NAMES = 5
 _SKIPPED, _NOT_CHECKED = "skipped: ", "not checked: "
 
@@ -39,9 +37,8 @@ def render_comparison(
         comparison: What to render.
         width: Columns of the terminal; None for no wrapping.
         styled: Whether to colour it with ANSI codes.
-        detail: `"checks"`: everything that was compared; `"groups"`: of many differences in one
-            aspect the first and the number of the others, and, for rows that were not compared, the
-            reasons; `"quiet"`: the verdict only.
+        detail: `"checks"`: everything that was compared; `"groups"`: the differences, and why rows
+            were not compared; `"quiet"`: the verdict only.
 
     Returns:
         Lines that each end in a newline.
@@ -53,25 +50,9 @@ def render_comparison(
     lines = [*_sides(comparison, width), Text()]
     every = detail == "checks"
     if differing:
-        rows, hidden = (differing, 0) if every else _first(differing)
-        lines += _table(rows, width)
-        if hidden:
-            lines += wrapped(f"and {hidden} more like these: -v lists them", width, "dim")
-        lines.append(Text())
+        lines += [*_table(differing, width), Text()]
     lines += [*_same(comparison, width, every), Text(), *verdict]
     return joined(lines, styled)
-
-
-def _first(rows: Sequence[Row]) -> tuple[list[Row], int]:
-    """The first few rows of each aspect, which differ in p or dtype, and how many are left."""
-    counts: Counter[tuple[str, str]] = Counter()
-    shown = []
-    for row in rows:
-        kind = (row.severity, row.aspect.partition(",")[0])
-        counts[kind] += 1
-        if counts[kind] <= _MOST_ROWS:
-            shown.append(row)
-    return shown, len(rows) - len(shown)
 
 
 def _sides(comparison: Comparison, width: int | None) -> Iterator[Text]:
@@ -170,13 +151,6 @@ def _same(comparison: Comparison, width: int | None, every: bool) -> Iterator[Te
         names = _some(aspects, len(aspects) if every else _MOST_NAMES)
         said = f"{len(aspects)}, since {why}: {names}"
         yield from _hung(Text("not compared: "), said, width)
-    sees: dict[str, list[float]] = {}
-    for row in comparison.rows:
-        if row.sees is not None:
-            sees.setdefault(row.aspect.partition(",")[0], []).append(row.sees)
-    if sees:
-        said = "; ".join(f"{_range(least)} in {aspect}" for aspect, least in sees.items())
-        yield from _hung(Text("sees: "), f"a difference of {said}", width)
 
 
 def _why_unseen(row: Row) -> str:
@@ -188,11 +162,6 @@ def _why_unseen(row: Row) -> str:
         for side, text in (skipped or sides).items()
     ]
     return "; ".join(said)
-
-
-def _range(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.2g}", f"{max(values):.2g}"
-    return low if low == high else f"{low} to {high}"
 
 
 def _brief(rows: Sequence[Row]) -> list[str]:
