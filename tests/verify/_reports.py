@@ -1,6 +1,7 @@
 """Reports that no run would give, for the tests of the renderers."""
 
 import dataclasses
+import math
 
 from torchdropout.reporting.findings import Rule
 from torchdropout.verify.results import CheckResult, Report, Selection, TargetReport
@@ -57,6 +58,51 @@ def saying(text):
     return Report((one, dataclasses.replace(one, interrupted=True)))
 
 
-RATES = [{"p": p, "expected": p, "rate": p, "n": 10, "low": 0.0, "high": 1.0} for p in (0.1, 0.5)]
-LAGS = [{"lag": lag, "correlation": 0.25, "limit": 0.5} for lag in (1, 2)]
-MEASURED = (check("ok", figures={"rates": RATES}), check(figures={"lags": LAGS}, name="lags"))
+def grid(size, dropped):
+    """A mask with 0 where `dropped(row, column)`."""
+    return ["".join("01"[not dropped(r, c)] for c in range(size)) for r in range(size)]
+
+
+def rates(**error):
+    rows = []
+    for p in (0.001, 0.1, 0.5, 0.999):
+        half = 6 * math.sqrt(p * (1 - p) / 1e6)
+        rate = p + error.get(f"p{p}", half / 9)
+        rows.append({"p": p, "expected": p, "rate": rate, "n": 10**6,
+                     "low": rate - half, "high": rate + half})  # fmt: skip
+    return {"rates": rows}
+
+
+def places(**wrong):
+    values = [0.5 + 0.001 * math.sin(i) for i in range(256)]
+    for place, rate in wrong.items():
+        values[int(place[1:])] = rate
+    return {"places": values, "expected": 0.5, "limit": 0.002}
+
+
+def lags(**wrong):
+    values = (1, 2, 3, 4, 5, 7, *(1 << k for k in range(3, 20)))
+    return {
+        "lags": [
+            {"lag": lag, "correlation": wrong.get(f"l{lag}", 0.001 * math.cos(lag)), "limit": 0.003}
+            for lag in values
+        ]
+    }
+
+
+def masks(*differ):
+    forward = grid(16, lambda r, c: (r * 7 + c * 5) % 3 == 0)
+    gradient = [list(line) for line in forward]
+    for row, column in differ:
+        gradient[row][column] = "10"[int(gradient[row][column])]
+    return {"picture": {"forward": forward, "gradient": ["".join(line) for line in gradient]}}
+
+
+MASK = {"mask": grid(32, lambda r, c: (r + c) % 2 == 0), "p": 0.5}
+PICTURED = (
+    check("ok", figures=MASK, name="train-stochastic", group="mode", code="TD503"),
+    check("fail", figures=rates(**{"p0.1": 0.005}), sees="an error of 0.001"),
+    check("fail", figures=places(_255=0.52), name="position-rate", code="TD522"),
+    check("ok", figures=lags(), name="lag-independence", group="independence", code="TD533"),
+    check("fail", figures=masks((3, 4), (9, 9)), name="grad-mask", group="gradient", code="TD541"),
+)

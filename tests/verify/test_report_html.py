@@ -10,7 +10,7 @@ from verify import _reports as r
 
 REPORT = Report(
     (
-        r.target(*r.EVERY, *r.MEASURED, file="src/drops.py", line=41),
+        r.target(*r.EVERY, *r.PICTURED, file="src/drops.py", line=41),
         r.target(r.OK, name="b:B", interrupted=True),
         r.target(r.ERROR, name="c:C", known=frozenset({"TD552"})),
     )
@@ -62,7 +62,8 @@ def test_a_page_loads_nothing_and_runs_nothing():
     assert {tag for tag, _ in page.elements} <= {
         "html", "head", "meta", "title", "style", "body", "div", "main", "section", "header", "h1",
         "h2", "h3", "h4", "p", "ul", "li", "a", "span", "b", "code", "pre", "dl", "dt", "dd",
-        "details", "summary", "table", "thead", "tbody", "tr", "th", "td",
+        "details", "summary", "table", "thead", "tbody", "tr", "th", "td", "figure", "figcaption",
+        "svg", "g", "defs", "path", "use", "text", "rect", "clippath",
     }  # fmt: skip
     for _, attributes in page.elements:
         assert not [name for name in attributes if name.startswith("on") or name == "src"]
@@ -91,10 +92,13 @@ def test_text_of_a_target_is_shown_as_it_is():
 
 
 def test_ids_are_unique_and_every_reference_is_met():
-    other = Report((r.target(*r.MEASURED, name="other"),))
+    other = Report((r.target(*r.PICTURED, name="other"),))
     text = rendered() + render_html_fragment(other)
+    images = Page(text).named("svg")
+    assert len(images) == 2 * len(r.PICTURED)
+    assert all(image["role"] == "img" and image["aria-label"] for image in images)
     ids = re.findall(r'\sid="([^"]+)"', text)
-    assert len(ids) == len(set(ids)) == 4
+    assert len(ids) == len(set(ids)) > 5
     assert set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text)) <= set(ids)
 
 
@@ -162,6 +166,16 @@ def test_a_notebook_gets_a_fragment_with_its_own_style():
             assert "td-" in selector, selector
 
 
+def test_the_text_report_loads_no_matplotlib(processes):
+    code = (
+        "import sys\nfrom torchdropout.verify.results import Report\n"
+        "from torchdropout.verify.report import render_text, render_junit\n"
+        "render_text(Report(())), render_junit(Report(()))\n"
+        "assert 'matplotlib' not in sys.modules"
+    )
+    assert processes.run(code) == (0, "")
+
+
 def light(colour):
     """The relative luminance of a colour such as #1c2128, as WCAG defines it."""
     channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
@@ -172,14 +186,15 @@ def light(colour):
 def test_each_ink_can_be_read_on_each_paper_in_light_and_in_dark():
     pattern = r"--td-(\w+): light-dark\((#\w{6}), (#\w{6})\)"
     colours = {name: pair for name, *pair in re.findall(pattern, rendered())}
-    for ink in ("ink", "dim", "pass", "fail", "warn"):
+    for ink in ("ink", "dim", "seen", "pass", "fail", "warn"):
         for paper in ("paper", "card"):
             for mode in (0, 1):
                 dark, pale = sorted(light(colours[name][mode]) for name in (ink, paper))
                 assert (pale + 0.05) / (dark + 0.05) > 4.5, (ink, paper, mode)
 
 
-def test_what_was_measured_at_each_p_and_lag_is_a_table():
-    said = " ".join(text for text in Page(render_html(Report((r.target(*r.MEASURED),)))).texts)
-    assert "drop-rate p expected rate n low high 0.1 0.1 0.1 10 0 1 0.5" in " ".join(said.split())
-    assert "lags lag correlation limit 1 0.25 0.5 2 0.25 0.5" in " ".join(said.split())
+@pytest.mark.integration
+def test_a_run_on_a_real_dropout_has_all_pictures(torchs):
+    page = render_html(Report((torchs,)))
+    captions = re.findall(r"<figure", page)
+    assert len(captions) == 5

@@ -75,7 +75,7 @@ MADE = {
     "every status": Report((r.target(*r.EVERY, file="a.py", line=3),)),
     "interrupted": Report((r.target(r.OK, interrupted=True),)),
     "known": Report((r.target(r.ERROR, known=frozenset({"TD552"})),)),
-    "tables": Report((r.target(*r.MEASURED), r.target(*r.MEASURED))),
+    "pictures": Report((r.target(*r.PICTURED), r.target(*r.PICTURED))),
     "not finite": Report(
         (r.target(r.check(figures={"nan": float("nan"), "list": [float("inf"), None]})),)
     ),

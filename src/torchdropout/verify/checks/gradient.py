@@ -51,6 +51,7 @@ def grad_mask(ctx: Context) -> Seen:
     To fix: save the mask, or its seed and offset, and use them in backward; compute there on a new
     tensor (`g * mask`, not `g.mul_(mask)`).
     """
+    picture = {}
     for p in ctx.grid:
         x = ctx.normal(ctx.draws(SIZE))
         leaf, y = _forward(ctx, ctx.build(p), x)
@@ -64,7 +65,15 @@ def grad_mask(ctx: Context) -> Seen:
                 differ=differ,
                 n=x.numel(),
             )
-    return Seen(f"zero where y is, {x.numel()} places at each p")
+        if p == ctx.main_p:
+            picture = {"forward": _picture(y), "gradient": _picture(grad)}
+    return Seen(f"zero where y is, {x.numel()} places at each p", {"picture": picture})
+
+
+def _picture(y: torch.Tensor) -> list[str]:
+    """The first places, for a reader to compare: 1 where y is not zero."""
+    shown = (y.detach().reshape(-1)[:256] != 0).reshape(16, 16)
+    return ["".join("1" if kept else "0" for kept in row) for row in shown.tolist()]
 
 
 @check(needs=["grad-mask"])

@@ -134,7 +134,7 @@ def _target(target: TargetReport, prefix: str) -> dict[str, Any]:
         "facts": _facts(target),
         "findings": failed,
         "finding_count": plural(len(failed), "finding"),
-        "tables": list(_tables(target)),
+        "pictures": list(_pictures(target, prefix)),
         "groups": groups,
         "check_count": plural(len(target.checks), "check"),
         "note": P_VALUES if has_p_values(check.message for check in target.checks) else "",
@@ -164,7 +164,7 @@ def _finding(check: CheckResult, shown: str) -> dict[str, Any]:
         for name, value in check.figures.items()
         if isinstance(value, (str, int, float)) or value is None
     }
-    columns, worst = _table(check.figures.get("worst"))
+    columns, worst = _worst(check.figures.get("worst"))
     return {
         **_row(check, shown),
         "paragraphs": list(_paragraphs(check.rule.explain)),
@@ -182,20 +182,11 @@ def _paragraphs(text: str) -> Iterator[tuple[str, bool]]:
             yield paragraph, any(line.startswith((" ", "\t", "- ")) for line in lines)
 
 
-def _tables(target: TargetReport) -> Iterator[dict[str, Any]]:
-    """What a check measured at each p or lag, as a table."""
-    for check in target.checks:
-        for name in ("rates", "lags"):
-            columns, rows = _table(check.figures.get(name))
-            if rows:
-                yield {"check": check.rule.name, "columns": columns, "rows": rows}
-
-
-def _table(figures: Any) -> tuple[list[str], list[list[str]]]:
-    """A list of figures with the same names, as columns and rows."""
-    if not isinstance(figures, Sequence) or isinstance(figures, str):
+def _worst(tests: Any) -> tuple[list[str], list[list[str]]]:
+    """The tests that reject, as a table, without those that a picture shows."""
+    if not isinstance(tests, Sequence) or isinstance(tests, str):
         return [], []
-    rows = [row for row in figures if isinstance(row, Mapping)]
+    rows = [row for row in tests if isinstance(row, Mapping)]
     keys = list(dict.fromkeys(key for row in rows for key in row))
     return list(map(str, keys)), [[_figure(row.get(key)) for key in keys] for row in rows]
 
@@ -204,3 +195,21 @@ def _figure(value: Any) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.6g}"
     return "none" if value is None else str(value)
+
+
+def _pictures(target: TargetReport, prefix: str) -> Iterator[dict[str, Any]]:
+    # Imported here: matplotlib is slow to load, and the other renderers do not need it.
+    from markupsafe import Markup, escape
+
+    from . import pictures
+
+    for i, check in enumerate(target.checks):
+        picture = pictures.draw(check, f"{prefix}-{i}")
+        if picture is not None:
+            alt = f'<svg role="img" aria-label="{escape(_line(picture.alt))}"'
+            yield {
+                "label": label(check, target.known),
+                "check": check.rule.name,
+                "title": picture.title,
+                "svg": Markup(picture.svg.replace("<svg", alt)),
+            }
