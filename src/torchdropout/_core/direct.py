@@ -98,12 +98,23 @@ def dropout(
     or for each rank of x these dimensions, and None where that rank needs more than this path does.
     Of alpha dropout (`is_alpha`) this path has the identity and p = 1.
     """
-    if _C is None or is_dynamo_compiling():
+    if is_dynamo_compiling():
         return None
-    y = _C.dropout(
-        x, p, shared, training, inplace, key, generator, broadcast_dims, layout, out, is_alpha
-    )
-    return None if y is NotImplemented else y
+    if _C is not None:
+        y = _C.dropout(
+            x, p, shared, training, inplace, key, generator, broadcast_dims, layout, out, is_alpha
+        )
+        if y is not NotImplemented:
+            return y  # type: ignore[no-any-return]
+    if (
+        (type(p) is float and 0.0 < p < 1.0 and training is True and inplace is False)
+        and (key is None and generator is None and layout is None and out is None)
+        and not (shared or is_alpha)
+        and broadcast_dims == ()
+        and _for_triton(x)
+    ):
+        return _on_gpu(x, (False, None, 0, 0, None, (p, 1.0 / (1.0 - p), 0.0, 0.0)))
+    return None
 
 
 def _linear(gradient: torch.Tensor, call: tuple[Any, ...]) -> torch.Tensor:
