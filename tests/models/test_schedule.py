@@ -456,6 +456,7 @@ class TestLinearDropPath:
             linear_drop_path([nameless], 0.5, rule="paper")
 
 
+@pytest.mark.integration
 def test_compiled_it_acts_as_eager():
     """Each new p counts; how often that compiles is in docs/family/schedule.md."""
     torch._dynamo.reset()

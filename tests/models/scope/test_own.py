@@ -57,12 +57,6 @@ def test_a_key_of_the_call_takes_precedence():
             assert torch.equal(scope.model(X), call(X))
 
 
-def test_a_mask_is_made_on_the_default_device():
-    with torch.device("meta"):
-        assert F.keep_mask((2, 3), 0.5).device.type == "meta"
-    assert F.keep_mask((2, 3), 0.5).device.type == "cpu"
-
-
 def test_eval_draws_nothing():
     model = torch.nn.Sequential(nn.Dropout(0.5), torch.nn.Dropout(0.5), nn.DropPath(0.5)).eval()
     with td.keyed(model, **SCOPE):
