@@ -15,7 +15,6 @@ from click.shell_completion import BashComplete
 
 import started
 import torchdropout
-from torchdropout import __main__ as program
 from torchdropout import cli
 from torchdropout.cli import verify
 from torchdropout.cli._apart import apart
@@ -722,16 +721,6 @@ def test_a_shell_completes_names(words, some, others):
     found = {item.value for item in shell.get_completions(before, last)}
     assert set(some) <= found
     assert not set(others) & found
-
-
-def test_a_shell_asks_the_program(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["torchdropout"])
-    monkeypatch.setenv("_TORCHDROPOUT_COMPLETE", "bash_complete")
-    monkeypatch.setenv("COMP_WORDS", "torchdropout verify --select drop-")
-    monkeypatch.setenv("COMP_CWORD", "3")
-    with pytest.raises(SystemExit, match="0"):
-        program.main()
-    assert capsys.readouterr() == ("plain,drop-rate\n", "")
 
 
 # The exit code of each line; forks share what takes long: to import everything.
