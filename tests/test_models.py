@@ -90,7 +90,9 @@ def original_of(name):
     return MODELS[name][0]()
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(
+    params=[pytest.param("vgg11", marks=pytest.mark.integration), "transformer", "lstm"]
+)
 def case(request):
     _, make_input, sites = MODELS[request.param]
     original = original_of(request.param).train()

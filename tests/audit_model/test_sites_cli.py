@@ -57,20 +57,6 @@ def test_inputs_are_made(capsys):
     assert err == "printed by the factory\n"
 
 
-def test_a_named_input(capsys):
-    assert audit(f"{FAULTY}:bare", "--input", "x=4x64:float32") == 1
-
-
-@pytest.mark.parametrize("target", ["instance", "Alive"])
-def test_an_instance_or_a_class(target):
-    assert audit(f"{FAULTY}:{target}", "--input", "4x64") == 1
-
-
-def test_a_package(capsys):
-    assert audit("torchvision.models:squeezenet1_1", "--input", "2x3x64x64") == 0
-    assert "classifier.0  Dropout  0.5" in capsys.readouterr().out
-
-
 @pytest.mark.integration
 def test_a_package_whose_name_begins_as_torch_does_has_lines(capsys):
     assert audit("torchvision.models:swin_t", "--input", "1x3x32x32", "--format", "json") == 0
@@ -198,10 +184,9 @@ def test_advice_fails_only_when_strict(capsys):
     assert audit(f"{FAULTY}:alive", "--exit-zero") == 0
 
 
-@pytest.mark.parametrize("form", ["text", "json", "html"])
-def test_a_file(form, tmp_path, capsys):
+def test_a_file(tmp_path, capsys):
     file = tmp_path / "report"
-    assert audit(f"{FAULTY}:alive", "--format", form, "--output", file) == 1
+    assert audit(f"{FAULTY}:alive", "--format", "html", "--output", file) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("torchdropout: 1 error at 2 sites in")

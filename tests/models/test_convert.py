@@ -711,6 +711,7 @@ def test_bad_arguments():
         convert(small(), {nn.Dropout: lambda m: m})
 
 
+@pytest.mark.integration
 def test_a_converted_model_is_copied_pickled_compiled_and_seeded():
     model, x = small(), torch.randn(3, 8)
     convert(model)

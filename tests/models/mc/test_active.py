@@ -147,15 +147,6 @@ def test_bad_choices_of_sites(options, error, message):
             make(mlp().eval(), **options)
 
 
-def test_a_part_of_the_model_is_called_alone():
-    model = torch.nn.Sequential(mlp()).eval()
-    with (
-        mc.active(model),
-        pytest.raises(SiteError, match=r"a forward of the model, got its part 0 alone"),
-    ):
-        model[0](X)
-
-
 class Encodes(torch.nn.Module):
     """Dropout in a method other than the forward: by a function, a part, and in a part's code."""
 

@@ -33,13 +33,6 @@ def shifted():
 def poisson():
     return torch.nn.Sequential(torch.nn.Dropout(), Poisson()), (torch.ones(3, 8),)
 
-def gated():
-    class Gated(torch.nn.Module):
-        def forward(self, x):
-            return torch.native_dropout(x, 0.5, True)[0] if self.training else x
-
-    return torch.nn.Sequential(torch.nn.Dropout(), Gated()), (torch.ones(3, 8),)
-
 class Reads(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -186,17 +179,6 @@ def test_what_cannot_be_run(arguments, message, capsys):
     assert "Traceback" not in err
 
 
-def test_the_help(capsys):
-    assert run(["mc", "plan", "--help"]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith("Usage: torchdropout mc plan [OPTIONS] TARGET\n")
-    assert "Exit code: 0 all dropout is reached, nothing else changes and no input" in out
-    assert run(["mc", "--help"]) == 0
-    assert "plan  Show where a model in eval drops" in capsys.readouterr().out
-    assert run(["--help"]) == 0
-    assert "mc           Inspect Monte-Carlo dropout" in capsys.readouterr().out
-
-
 @pytest.mark.integration
 @pytest.mark.skipif(sys.platform != "linux", reason="only there a process of its own runs it")
 def test_a_factory_that_ends_the_process(tmp_path):
@@ -205,14 +187,6 @@ def test_a_factory_that_ends_the_process(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
     assert "the process ended with exit code 0" in done.stderr
-
-
-def test_what_training_alone_draws_is_an_error(capsys):
-    assert mc_plan("model.py:gated") == 1
-    out = capsys.readouterr().out
-    assert "1 #0  native_dropout       not reached\n" in out
-    assert "1 of 2 sites draw." in out
-    assert mc_plan("model.py:gated", "--exclude", "1") == 0
 
 
 def test_an_argument_that_may_be_shared_is_named(capsys):

@@ -52,8 +52,8 @@ MASKS = {
     **{
         name: (lambda make=IDENTITIES[name]: drops(make()))
         for name in (
-            *("GaussianDropout", "GaussianNoise", "UniformDropout", "FeatureGaussianDropout"),
-            *("DropPath", "StochasticDepth", "DropBlock1d", "LockedDropout"),
+            *("GaussianDropout", "GaussianNoise"),
+            *("DropPath", "DropBlock1d"),
             *("VariationalDropout", "FeatureAlphaDropout"),
         )
     },
@@ -137,7 +137,7 @@ def test_what_cannot_be_shared_or_made_says_so(name):
         at_once(model, X, expand=True)
     if name in ALONE:
         with pytest.raises(SiteError, match=message):
-            at_once(model, X)
+            at_once(model, X, passes=2)
 
 
 @pytest.mark.parametrize(
@@ -224,15 +224,6 @@ def test_masks_that_all_inputs_share():
     folded = torch.nn.Sequential(torch.nn.Flatten(0, 1), torch.nn.Dropout(0.5)).eval()
     with pytest.raises(SiteError, match="a dimension of inputs alone for masks='shared', got 1 #0"):
         loop(folded, X, masks="shared")
-
-
-@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_the_drawn_masks_have_the_rate(p):
-    model = drops(torch.nn.Dropout(p))
-    wide = torch.ones(64, 256)
-    for y in loop(model, wide):
-        share = (y == 0).double().mean()
-        assert abs(share - p) < 5 * (p * (1 - p) / wide.numel()) ** 0.5
 
 
 def test_a_draw_that_was_not_planned():

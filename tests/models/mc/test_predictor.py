@@ -73,28 +73,21 @@ def test_a_regression():
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("max_batch", [None, 4, 13])
+@pytest.mark.parametrize("max_batch", [None, 1, 13])
 def test_the_same_however_it_is_computed(strategy, max_batch):
     model = classifier()
     made = mc.MCDropout(model, 7, strategy=strategy, max_batch=max_batch, keep_samples=True)
+    made.plan(X)
+    rows = []
+    hook = model[3].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
     r = made(X)
+    hook.remove()
+    assert max(rows) <= (max_batch or 7 * len(X))
     torch.testing.assert_close(r.samples, samples(model, X, 7).softmax(-1), **CLOSE)
     assert r.index.tolist() == [*range(6)]
     single = mc.MCDropout(model, 7, keep_samples=True)
     parts = [single(X[i : i + 1], index=i) for i in (5, 2)]
     torch.testing.assert_close(mc.Result.cat(parts).samples, r.samples[:, [5, 2]], **CLOSE)
-
-
-@pytest.mark.parametrize("max_batch", [1, 13])
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_no_forward_has_more_rows_than_allowed(max_batch, strategy):
-    rows = []
-    model = classifier()
-    made = mc.MCDropout(model, 7, strategy=strategy, max_batch=max_batch)
-    made.plan(X)
-    model[3].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
-    made(X)
-    assert max(rows) <= max_batch
 
 
 def test_any_order_of_inputs():
@@ -467,7 +460,7 @@ def test_packed_sequences(rates, strategy):
     )
     expected = samples(model, packed, 6)
     assert not torch.equal(expected[0], expected[1])
-    for most in (None, 3, 8):
+    for most in (None, 3):
         made = mc.MCDropout(
             model, 6, strategy=strategy, max_batch=most, task="regression", keep_samples=True
         )
@@ -689,9 +682,8 @@ def test_threads_share_a_model():
 
     def predict(which):
         try:
-            for _ in range(2):
-                mc.MCDropout(model, 10, seed=which).plan(X)
-                found.append((which, made[which](X).mean))
+            mc.MCDropout(model, 10, seed=which).plan(X)
+            found.append((which, made[which](X).mean))
         except Exception as error:
             errors.append(error)
 
@@ -833,37 +825,6 @@ def test_a_forward_has_as_many_passes_as_its_largest_result_has_room_for(monkeyp
     assert [how.passes for how in made._batchings.values()] == [
         4
     ]  # 12 in three chunks of at most 5
-
-
-class Attends(torch.nn.Module):
-    """Attention, with a draw before it or not."""
-
-    def __init__(self, p):
-        super().__init__()
-        self.drop = torch.nn.Dropout(p)
-
-    def forward(self, x):
-        q = self.drop(x)[:, None]
-        p = 0.5 if self.training else 0.0
-        return torch.nn.functional.scaled_dot_product_attention(q, q, q, dropout_p=p)[:, 0]
-
-
-@pytest.mark.parametrize(
-    ("strategy", "p", "few", "passes"),
-    [
-        ("expand", 0.5, 8, 12),
-        ("repeat", 0.5, 8, 12),
-        ("repeat", 0.0, 8, 12),
-        ("repeat", 0.0, 1, 12),  # one pass is measured
-        ("expand", 0.0, 8, 1),  # the first draw has the squares of all passes
-    ],
-)
-def test_attention_in_blocks_has_no_square(monkeypatch, strategy, p, few, passes):
-    monkeypatch.setattr(_predictor, "_ELEMENTS_CPU", 12 * 2 * 64 * 8)  # the square has 64 * 64
-    monkeypatch.setattr(_predictor, "_FEW", few)
-    made = mc.MCDropout(Attends(p).eval(), 12, strategy=strategy, task="regression")
-    made(torch.randn(2, 64, 8))
-    assert [how.passes for how in made._batchings.values()] == [passes]
 
 
 # --- Bad input -----------------------------------------------------------------------------------
@@ -1017,7 +978,7 @@ TABLE = torch.randn(6, 8, generator=torch.Generator().manual_seed(2))
 
 
 def of_values(model, **options):
-    return mc.MCDropout(model, 20, task="regression", keep_samples=True, **options)
+    return mc.MCDropout(model, 6, task="regression", keep_samples=True, **options)
 
 
 @pytest.mark.integration
@@ -1029,7 +990,7 @@ def test_a_table_of_as_many_rows_as_inputs(name, both):
     with pytest.raises(ArgumentValueError, match=message):
         of_values(model)(X, table=TABLE)
     with torch.no_grad(), mc.active(model, shared=("table",)):
-        expected = torch.stack([model(X, TABLE) for _ in range(20)])
+        expected = torch.stack([model(X, TABLE) for _ in range(6)])
     for strategy in ("auto", "loop") if both else STRATEGIES:  # the table is dropped once a pass
         for max_batch in (None, 1, 4, 13):
             made = of_values(model, shared=["table"], strategy=strategy, max_batch=max_batch)
@@ -1048,7 +1009,7 @@ def test_a_mask_of_positions_is_not_divided(sizes):
     made = of_values(model, max_batch=20)
     parts = made.predict({"src": part, "mask": mask} for part in x.split(sizes)).samples
     with torch.no_grad(), mc.active(model):
-        expected = torch.stack([model(x, mask=mask) for _ in range(20)])
+        expected = torch.stack([model(x, mask=mask) for _ in range(6)])
     torch.testing.assert_close(parts, expected, **CLOSE)
 
 

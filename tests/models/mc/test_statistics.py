@@ -107,6 +107,7 @@ class TestClassification:
         for name in ("predictive_entropy", "mutual_information", "variation_ratio"):
             assert getattr(r, name).isnan().tolist() == [True, False], name
 
+    @settings(max_examples=30)
     @given(st.integers(0, 2**32), st.sampled_from([1e-9, 1e-4, 1.0, 30.0]), st.integers(1, 9))
     def test_the_mutual_information_is_negative_by_rounding_only(self, seed, spread, passes):
         g = generator(seed)
@@ -132,7 +133,7 @@ class TestClassification:
 
 class TestRegression:
     @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-    @pytest.mark.parametrize("shape", [(5,), (5, 1), (4, 2, 3)])
+    @pytest.mark.parametrize("shape", [(5,), (4, 2, 3)])
     @pytest.mark.parametrize("kind", ["number", "tensor", "predicted"])
     def test_as_computed_from_all_samples(self, dtype, shape, kind):
         g = generator()

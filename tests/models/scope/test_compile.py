@@ -12,7 +12,7 @@ from torch.nn import functional as torch_F
 from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
-from keyed_parts import FUNCTIONS, MODULES, ROUNDED, SCOPE, Block, Calls, Net, X, plain
+from keyed_parts import FUNCTIONS, MODULES, ROUNDED, SCOPE, Block, Calls, Net, X, input_of, plain
 from torchdropout._core import _torch
 
 # The compiler looks at the attribute of activations.
@@ -85,6 +85,7 @@ def test_random_numbers_do_not_end_a_graph():
     assert not counters["graph_break"]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "wraps", "is_given"), [("randn_like", False, True), ("nested", True, False)]
 )
@@ -120,12 +121,7 @@ BREAK = {"LayerDrop", "WeightDrop", "LSTM", "GRU"}
 def test_modules_of_the_family(name):
     torch.manual_seed(0)
     make, call = MODULES[name]
-    x = X
-    if name == "Dropout3d":
-        x = X.view(8, 2, 2, 3, 6)
-    elif name.endswith("2d") and name != "VariationalConv2d":
-        x = X.view(8, 2, 6, 6)
-    assert compare(Calls(call, make()), x, exact=False) == 1
+    assert compare(Calls(call, make()), input_of(name), exact=False) == 1
 
 
 @pytest.mark.integration
@@ -136,6 +132,7 @@ def test_attention_after_another_function_of_torch():
     assert compare(model, X, exact=False, steps=(0,), backend="eager") == 1
 
 
+@pytest.mark.integration
 def test_a_model_whose_compile_was_called():
     """Its sites are given, as it cannot be run to find them."""
     model = nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4), td.nn.Dropout(0.4), nn.Dropout(0.4))
@@ -224,6 +221,7 @@ def recomputed(function, x):
 REGIONS = "skip_fwd_side_effects_in_bwd_under_checkpoint"
 
 
+@pytest.mark.integration
 def test_a_region_that_is_checkpointed_within_a_graph_needs_a_setting_of_the_compiler():
     """It says so: it does not follow the count of the draws into it otherwise."""
     x = torch.ones(6, 12, dtype=torch.float64)

@@ -431,22 +431,6 @@ def test_uniform_numbers_have_the_digits_of_their_dtype(dtype, digits):
     assert len(u.unique()) > (4000 if digits > 20 else 100)
 
 
-@pytest.mark.parametrize(
-    ("fill", "mean", "spread"),
-    [
-        (lambda x: x.uniform_(**{"from": 2, "to": 4}), 3.0, 1 / 3**0.5),
-        (lambda x: nn.init.uniform_(x, -1, 1), 0.0, 1 / 3**0.5),
-        (lambda x: nn.init.normal_(x, std=2.0), 0.0, 2.0),
-        (lambda x: x.bernoulli_(0.25), 0.25, 0.1875**0.5),
-    ],
-)
-def test_the_range_of_numbers(fill, mean, spread):
-    x = torch.zeros(4096)
-    in_scope(lambda: fill(x))
-    assert abs(float(x.mean()) - mean) < 0.1 * spread
-    assert abs(float(x.std()) / spread - 1) < 0.1
-
-
 def test_numbers_written_into_a_tensor_or_with_a_gradient():
     out = torch.zeros(3)
     assert in_scope(lambda: torch.rand(3, out=out)) is out

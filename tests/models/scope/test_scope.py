@@ -472,7 +472,7 @@ def test_a_number_that_another_draw_has_in_another_step(function, given):
     """Its place is not that of the draw that had the number when sites were found."""
     model = Calls(function)
     sites = td.find_sites(model, X) if given else None
-    for step in range(8):
+    for step in range(4):
         with td.keyed(model, seed=1, step=step, sites=sites):
             whole = model(X)
         with td.keyed(model, seed=1, step=step, batch=(0, 8), sites=sites):
