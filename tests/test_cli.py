@@ -223,6 +223,22 @@ def test_quiet_and_verbose(stubbed, capsys, tmp_path, options, first, last):
     assert bool(capsys.readouterr().err) is (options != ["-q"])
 
 
+@pytest.mark.parametrize("name", ["verify", "compare", "audit", "audit-model"])
+def test_commands_that_report_have_the_same_flags(name):
+    command = cli.main.get_command(None, name)
+    flags = {flag for option in command.params for flag in option.opts}
+    assert {
+        "--output",
+        "-o",
+        "--quiet",
+        "-q",
+        "--verbose",
+        "-v",
+        "--exit-zero",
+        "--format",
+    } <= flags
+
+
 @pytest.mark.parametrize("name", ["verify a:b", "compare a:b c:d", "audit", "audit-model a:b"])
 def test_quiet_and_verbose_exclude_each_other(asked, capsys, name):
     assert cli.run([*name.split(), "-q", "-v"]) == 2
