@@ -245,7 +245,7 @@ def test_flax_wants_a_module_with_a_mode():
         def __call__(self, x):
             return x
 
-    with pytest.raises(TargetError, match="whose call takes `deterministic`"):
+    with pytest.raises(TargetError, match="whose call accepts `deterministic`"):
         from_flax(Deaf)(0.5)
     with pytest.raises(TargetError, match=r"Expected `factory` to make a Flax module, got 0\.5"):
         from_flax(lambda p: p)(0.5)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from torchdropout.verify.settings import TABLE as VERIFY_TABLE
-from torchdropout.verify.settings import read_config as read_verify_config
+from torchdropout.verify.settings import TABLE as OF_VERIFY
 from torchdropout_audit.__main__ import main
 from torchdropout_audit.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout_audit.settings import TABLE
@@ -71,8 +71,8 @@ def test_everything_that_can_be_set(project):
 
 
 def test_the_verifier_passes_it_over(project):
-    assert read_verify_config(project(WHOLE)) == {"level": "quick"}
-    assert read_verify_config(project("[tool.torchdropout.audit]")) == {}
+    assert OF_VERIFY.read(project(WHOLE)) == {"level": "quick"}
+    assert OF_VERIFY.read(project("[tool.torchdropout.audit]")) == {}
 
 
 def test_paths_are_from_the_file(project, tmp_path, monkeypatch):

@@ -110,7 +110,7 @@ def dropout(
         (type(p) is float and 0.0 < p < 1.0 and training is True and inplace is False)
         and (key is None and generator is None and layout is None and out is None)
         and not (shared or is_alpha)
-        and broadcast_dims == ()
+        and (type(broadcast_dims) is tuple and not broadcast_dims)
         and _for_triton(x)
     ):
         return _on_gpu(x, (False, None, 0, 0, None, (p, 1.0 / (1.0 - p), 0.0, 0.0)))
