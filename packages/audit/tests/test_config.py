@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from torchdropout.verify.settings import TABLE as VERIFY_TABLE
 from torchdropout.verify.settings import TABLE as OF_VERIFY
+from torchdropout.verify.settings import TABLE as VERIFY_TABLE
 from torchdropout_audit.__main__ import main
 from torchdropout_audit.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout_audit.settings import TABLE
