@@ -129,7 +129,8 @@ def test_attention_after_another_function_of_torch():
     """By that function the compiler knows the watcher before attention refers to it."""
     attention = nn.MultiheadAttention(12, 2, dropout=0.25, batch_first=True)
     model = Calls(lambda attention, x: attention(torch.ones_like(x), x, x)[0], attention)
-    assert compare(model, X, exact=False, steps=(0,), backend="eager") == 1
+    # Samples of X differ by a constant, which softmax removes when all queries are equal.
+    assert compare(model, X.square(), exact=False, steps=(0,), backend="eager") == 1
 
 
 @pytest.mark.integration
