@@ -11,6 +11,7 @@ numbers of each query.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from .._core.contract.layout import row_major
 from .._core.contract.seed import as_int64
 from .._core.kernels.devices import anywhere, require, serve
 from ..random import Key
-from ._bernoulli import bernoulli
+from ._bernoulli import bernoulli, inverted
 from ._call import KeyedMap, by_operator, compute
 
 # Probabilities in a block: on a CPU a few blocks stay in the cache of a core; elsewhere a kernel
@@ -73,6 +74,44 @@ def is_small(q: torch.Tensor, k: torch.Tensor) -> bool:
     return cpu and q.shape[:-1].numel() * k.shape[-2] <= _MOST_IN_BLOCK
 
 
+def plain_plan(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    mask: torch.Tensor | None,
+    p: Any,
+    causal: bool,
+    scale: float | None,
+) -> AttentionPlan | None:
+    """The plan of a small call on a CPU that needs no check of its shapes and dtypes, and no view.
+
+    Without it such a call would spend as long with checks and views as with its operations.
+    """
+    if type(p) is not float or not blocks_possible(q, k, v, mask):
+        return None
+    for t in (q, k, v):
+        if t is None or t.is_nested or t.layout is not torch.strided or t.ndim < 3:
+            return None
+    if mask is not None and (mask.is_nested or mask.layout is not torch.strided):
+        return None
+    if not (q.device == k.device == v.device and is_small(q, k)) or autocasts(q.device):
+        return None
+    plain = q.dtype is k.dtype is v.dtype is compute_dtype(q.dtype)
+    return _plan_of_shapes(q.shape, k.shape, v.shape, p, causal, scale) if plain else None
+
+
+@functools.lru_cache(256)
+def _plan_of_shapes(
+    q: torch.Size, k: torch.Size, v: torch.Size, p: float, causal: bool, scale: float | None
+) -> AttentionPlan | None:
+    fit = q[:-2] == k[:-2] == v[:-2] and k[-1] == q[-1] and k[-2] == v[-2]
+    if not (fit and 0.0 < p <= 1.0):
+        return None
+    factor = 1.0 / math.sqrt(q[-1] or 1) if scale is None else float(scale)
+    strides = tuple(row_major((*q[:-1], k[-2])))
+    return AttentionPlan(inverted(p), factor, causal, 0, strides)
+
+
 def autocasts(device: torch.device) -> bool:
     """True where autocast is on for the device; torch raises for a device without it, like meta."""
     return device.type != "meta" and torch.is_autocast_enabled(device.type)
@@ -111,35 +150,52 @@ def composed(
         generator: Draws the key, instead of torch's default one.
 
     Returns:
-        The output, and the probabilities after dropout, in the compute type.
+        The output, and the probabilities after dropout, in the compute type; these may have all
+        dimensions before the queries in one.
     """
-    with as_typed(q.device):
-        wide = compute_dtype(q.dtype)
-        shared = q.shape[-3] // max(k.shape[-3], 1)
-        if shared > 1:
-            k, v = (t.repeat_interleave(shared, -3) for t in (k, v))
-        scores = (q.to(wide) * plan.scale) @ k.to(wide).transpose(-2, -1)
-        if plan.causal:
-            ahead = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
-            scores = scores.masked_fill(ahead, -torch.inf)
-        dead = None
-        if mask is not None:
-            if mask.dtype == torch.bool:
-                scores = scores.masked_fill(~mask, -torch.inf)
-            else:
-                scores = scores + mask.to(wide)
-            if scores.shape[-1] > 0:
-                # A query that sees no key: its probabilities are 0, and no gradient is NaN.
-                dead = scores.detach().amax(-1, keepdim=True) == -torch.inf
-                scores = scores.masked_fill(dead, 0.0)
+    if autocasts(q.device):
+        with torch.autocast(q.device.type, enabled=False):
+            return composed(q, k, v, mask, plan, key, generator)
+    narrow, wide = q.dtype, compute_dtype(q.dtype)
+    if narrow != wide:
+        q, k, v = q.to(wide), k.to(wide), v.to(wide)
+    shared = q.shape[-3] // max(k.shape[-3], 1)
+    if shared > 1:
+        k, v = (t.repeat_interleave(shared, -3) for t in (k, v))
+    # Three dimensions, as `matmul` would make them by itself around each of the products.
+    lead, lengths = q.shape[:-2], (q.shape[-2], k.shape[-2])
+    q, k, v = q.flatten(0, -3), k.flatten(0, -3), v.flatten(0, -3)
+    scores = (q * plan.scale).bmm(k.transpose(-2, -1))
+    if plan.causal:
+        ahead = torch.ones(lengths, dtype=torch.bool, device=q.device).triu(1)
+        scores = scores.masked_fill(ahead, -torch.inf)
+    if mask is None:
         weights = scores.softmax(-1)
-        if dead is not None:
-            weights = weights.masked_fill(dead, 0.0)
-        if isinstance(key, torch.Tensor):
-            weights = by_operator(weights, plan.drop, plan.base, plan.strides, key)
-        elif plan.drop.active:
-            weights = compute(weights, plan.drop, plan.base, plan.strides, key, generator)
-        return (weights @ v.to(wide)).to(q.dtype), weights
+    else:
+        scores = scores.reshape(*lead, *lengths)
+        if mask.dtype == torch.bool:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        else:
+            scores = scores + mask.to(wide)
+        # A query that sees no key: its probabilities are 0, and no gradient is NaN.
+        weights = torch.ops.aten._safe_softmax.default(scores, -1)
+    strides = plan.strides
+    if isinstance(key, torch.Tensor) or not _join(strides, lead):
+        weights = weights.reshape(*lead, *lengths)
+    elif weights.ndim == 3:
+        strides = strides[-3:]
+    if isinstance(key, torch.Tensor):
+        weights = by_operator(weights, plan.drop, plan.base, strides, key)
+    elif plan.drop.active:
+        weights = compute(weights, plan.drop, plan.base, strides, key, generator)
+    output = weights.flatten(0, -3).bmm(v).reshape(*lead, lengths[0], v.shape[-1])
+    return (output if narrow == wide else output.to(narrow)), weights
+
+
+def _join(strides: Sequence[int], lead: Sequence[int]) -> bool:
+    """Whether dimensions of these sizes are one for the mask."""
+    steps = zip(strides, strides[1:], lead[1:], strict=False)
+    return all(outer == inner * size for outer, inner, size in steps)
 
 
 def in_blocks(

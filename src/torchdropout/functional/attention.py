@@ -27,7 +27,15 @@ from .._core._validate import (
 from .._core.contract.layout import MaskLayout, row_major
 from ..errors import ArgumentValueError
 from ..random import Key
-from ._attention import AttentionPlan, autocasts, blocks_possible, composed, in_blocks, is_small
+from ._attention import (
+    AttentionPlan,
+    autocasts,
+    blocks_possible,
+    composed,
+    in_blocks,
+    is_small,
+    plain_plan,
+)
 from ._bernoulli import inverted
 from ._indices import mask_map
 from ._key import check_key, drawn, undrawn_on_error
@@ -121,10 +129,17 @@ def scaled_dot_product_attention(
             ),
         )
         return other
-    drop = inverted(dropout_p if isinstance(dropout_p, Rate) else check_p(dropout_p, "dropout_p"))
     check_bool("is_causal", is_causal)
     check_bool("enable_gqa", enable_gqa)
     check_scale(scale)
+    if layout is None and type(broadcast_dims) is tuple and not broadcast_dims:
+        plain = plain_plan(query, key, value, attn_mask, dropout_p, is_causal, scale)
+        if plain is not None:
+            _check_mask(attn_mask, query, (*query.shape[:-1], key.shape[-2]), is_causal)
+            _check_source(dropout_key, generator, query)
+            with undrawn_on_error(dropout_key, generator):
+                return composed(query, key, value, attn_mask, plain, dropout_key, generator)[0]
+    drop = inverted(dropout_p if isinstance(dropout_p, Rate) else check_p(dropout_p, "dropout_p"))
     query, key, value, attn_mask = _as_autocast(query, key, value, attn_mask)
     sizes = _check_tensors(query, key, value, enable_gqa)
     _check_mask(attn_mask, query, sizes.scores, is_causal)

@@ -186,6 +186,7 @@ class MultiheadAttention(RateModule, torch.nn.MultiheadAttention):
                 factor = 1.0 / math.sqrt(self.head_dim)
                 plan = AttentionPlan(inverted(p), factor, causal, base, tuple(strides))
                 output, weights = composed(q, k, v, mask, plan, dropout_key)
+                weights = weights.view(scores)
                 weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
             else:
                 output = F.scaled_dot_product_attention(
