@@ -36,13 +36,13 @@ class MaskWalk final : public Walk {
   void repeated(const Place& at, int64_t n) const override {
     const int64_t times = inner().size;
     const uint64_t once = word(at, n);
-    if (times > kPiece / 2 || !contiguous(other_, times)) {
+    if (times > kPiece / 2 || !stretches_join()) {
       for (int64_t i = 0; i < n; ++i) all_as(at.moved_by(other_, i), times, once >> i & 1);
       return;
     }
     uint64_t bits[kMostTogether / kGroup + 1];
     stretch(once, n, times, bits);
-    runs_.bits(job_.affine, operands(at), n * times, bits, streaming_);
+    with_bits(at, n * times, bits);
   }
 
   void reused(const Place& at, int64_t n, int64_t rows) const override {
@@ -127,9 +127,21 @@ class MaskWalk final : public Walk {
   }
 
   void gathered(const Place& at, int64_t n) const override {
-    Buffers buffer;
     uint64_t bits[kGathered / kGroup] = {};
     bits_along_inner(at, n, bits);
+    through_buffers(at, n, bits);
+  }
+
+  // n elements at the strides of the innermost dimension.
+  void with_bits(const Place& at, int64_t n, const uint64_t* bits) const {
+    if (contiguous(inner())) return runs_.bits(job_.affine, operands(at), n, bits, streaming_);
+    for (int64_t i = 0; i < n; i += kGathered) {
+      through_buffers(at.moved_by(inner(), i), std::min(kGathered, n - i), bits + i / kGroup);
+    }
+  }
+
+  void through_buffers(const Place& at, int64_t n, const uint64_t* bits) const {
+    Buffers buffer;
     for (int i = 0; i < Dim::kOperands; ++i) {
       if (used_[i] && i != Dim::kY) {
         copy(item_[i], buffer.at[i], item_[i], address(i, at), inner().stride[i], n);
@@ -165,12 +177,11 @@ class MaskWalk final : public Walk {
     }
   }
 
-  // Adjacent elements that share a keep bit.
+  // Elements of the innermost dimension that share a keep bit.
   void all_as(const Place& at, int64_t n, bool keep) const {
     const uint64_t* bits = constant_bits(keep);
     for (int64_t i = 0; i < n; i += kPiece) {
-      runs_.bits(job_.affine, operands(at.moved_by(inner(), i)), std::min(kPiece, n - i), bits,
-                 streaming_);
+      with_bits(at.moved_by(inner(), i), std::min(kPiece, n - i), bits);
     }
   }
 

@@ -40,7 +40,7 @@ class NoiseWalk final : public Walk {
     words_along(at, n, words.at);
     numbers(n, words, once);
     const int64_t times = inner().size;
-    if (times > kNoisePiece || !contiguous(other_, times)) {
+    if (times > kNoisePiece || !stretches_join()) {
       for (int64_t i = 0; i < n; ++i) all_with(at.moved_by(other_, i), times, once.at[i]);
       return;
     }
@@ -108,20 +108,12 @@ class NoiseWalk final : public Walk {
   }
 
   void gathered(const Place& at, int64_t n) const override {
-    alignas(64) char x[kGathered * sizeof(double)], y[kGathered * sizeof(double)];
     Words words;
     Numbers e;
-    const Dim& dim = inner();
-    if (dim.mask == 0 && dim.key == 0) {
-      std::fill_n(e.at, n, number(at));
-    } else {
-      words_along_inner(at, n, words.at);
-      numbers(n, words, e);
-    }
-    const int64_t item = item_[Dim::kX];
-    copy(item, x, item, address(Dim::kX, at), dim.stride[Dim::kX], n);
-    run_(job_.affine, x, y, n, e.at);
-    copy(item, operands(at).y, dim.stride[Dim::kY], y, item, n);
+    if (inner().mask == 0 && inner().key == 0) return all_with(at, n, number(at));
+    words_along_inner(at, n, words.at);
+    numbers(n, words, e);
+    elements(at, n, e.at);
   }
 
   // Have the lines of n adjacent elements arrive while their numbers are computed. All lines of a
@@ -156,7 +148,7 @@ class NoiseWalk final : public Walk {
     numbers(1, words, e);
     return e.at[0];
   }
-  // Adjacent elements that share a number.
+  // Elements of the innermost dimension that share a number.
   void all_with(const Place& start, int64_t n, float number) const {
     Numbers e;
     std::fill_n(e.at, std::min(kNoisePiece, n), number);
@@ -164,9 +156,19 @@ class NoiseWalk final : public Walk {
       elements(start.moved_by(inner(), i), std::min(kNoisePiece, n - i), e.at);
     }
   }
-  void elements(const Place& at, int64_t n, const float* e) const {
-    const Operands here = operands(at);
-    run_(job_.affine, here.x, here.y, n, e);
+  // n elements at the strides of the innermost dimension.
+  void elements(const Place& start, int64_t n, const float* e) const {
+    const Operands here = operands(start);
+    if (contiguous(inner())) return run_(job_.affine, here.x, here.y, n, e);
+    alignas(64) char x[kGathered * sizeof(double)], y[kGathered * sizeof(double)];
+    const int64_t item = item_[Dim::kX];
+    for (int64_t i = 0; i < n; i += kGathered) {
+      const Place at = start.moved_by(inner(), i);
+      const int64_t some = std::min(kGathered, n - i);
+      copy(item, x, item, address(Dim::kX, at), inner().stride[Dim::kX], some);
+      run_(job_.affine, x, y, some, e + i);
+      copy(item, operands(at).y, inner().stride[Dim::kY], y, item, some);
+    }
   }
 
   const Kernels& kernels_;

@@ -87,6 +87,13 @@ bool Walk::contiguous(const Dim& dim, int64_t elements) const {
   return true;
 }
 
+bool Walk::stretches_join() const {
+  for (int i = 0; i < Dim::kOperands; ++i) {
+    if (used_[i] && other_.stride[i] != inner().stride[i] * inner().size) return false;
+  }
+  return true;
+}
+
 // Put dimensions in the order of y's memory, and merge neighbours that are one dimension everywhere.
 void Walk::simplify() {
   if (dims_.size() == 1 && dims_[0].size != 1) return;  // the case of small calls: nothing to do
@@ -172,17 +179,17 @@ void Walk::plan() {
 
 Walk::Way Walk::way() const {
   const Dim& dim = inner();
-  if (!contiguous(dim) || dim.key != 0) return Way::kGathered;
   const Dim* const around = dims_.size() > 1 ? &dims_[dims_.size() - 2] : nullptr;
+  const bool repeats = dim.mask == 0 && dim.key == 0 && around != nullptr &&
+                       dim.size <= kMostTogether && runs_along_mask(*around);
+  if (repeats) return Way::kRepeated;
+  if (!contiguous(dim) || dim.key != 0) return Way::kGathered;
   const bool shared = around != nullptr && around->mask == 0 && around->key == 0;
   if (dim.mask == 1) {
     if (shared) return Way::kReused;
     return around != nullptr && dim.size > 0 && dim.size < kShortest ? Way::kShort : Way::kIndexed;
   }
-  if (dim.mask == 0) {
-    const bool repeats = around != nullptr && dim.size <= kMostTogether && runs_along_mask(*around);
-    return repeats ? Way::kRepeated : Way::kConstant;
-  }
+  if (dim.mask == 0) return Way::kConstant;
   const auto outer_end = dims_.end() - 1;
   const bool crosses = std::any_of(dims_.begin(), outer_end, runs_along_mask);
   if (shared && (!crosses || around->size >= kOftenReused)) return Way::kReused;

@@ -69,6 +69,8 @@ class Walk {
   Operands operands(const Place& at) const;
   // Whether stretches of some elements are adjacent along a dimension.
   bool contiguous(const Dim& dim, int64_t elements = 1) const;
+  // Whether stretches of the innermost dimension go on in the next one along `other_`.
+  bool stretches_join() const;
   // Copy n elements of `size` bytes.
   static void copy(int64_t size, void* to, int64_t to_stride, const void* from, int64_t from_stride,
                    int64_t n);
@@ -85,7 +87,7 @@ class Walk {
   enum class Way {
     kIndexed,     // mask indices follow one another as the elements do in memory
     kConstant,    // one draw for all
-    kRepeated,    // constant stretches: draws of the enclosing dimension, each for one of them
+    kRepeated,    // constant stretches, adjacent or not: draws of the enclosing dimension, one each
     kTransposed,  // mask indices follow one another along another dimension
     kShort,       // as kIndexed, in rows of a few elements: several rows of the enclosing dimension
     kReused,      // the same draws for all of the enclosing dimension
