@@ -191,8 +191,12 @@ Walk::Way Walk::way() const {
   }
   if (dim.mask == 0) return Way::kConstant;
   const auto outer_end = dims_.end() - 1;
-  const bool crosses = std::any_of(dims_.begin(), outer_end, runs_along_mask);
-  if (shared && (!crosses || around->size >= kOftenReused)) return Way::kReused;
+  const auto across = std::find_if(dims_.begin(), outer_end, runs_along_mask);
+  const bool crosses = across != outer_end;
+  // A square that is used again as one run: its draws cost less than draws that are made one by one.
+  const bool square = crosses && across->size >= kShortest && dim.size <= kGroup && shared &&
+                      contiguous(*around, dim.size) && around->size <= 4 * kMostAgain;
+  if (shared && !square && (!crosses || around->size >= kOftenReused)) return Way::kReused;
   return crosses ? Way::kTransposed : Way::kGathered;
 }
 
