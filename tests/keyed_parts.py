@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 import torch
 from torch.nn import functional as torch_F
 
@@ -9,6 +10,7 @@ import family
 import torchdropout as td
 from torchdropout import functional as F
 from torchdropout import nn
+from torchdropout.errors import SiteError
 
 SCOPE = {"seed": 2**64 - 3, "step": 7}
 
@@ -29,6 +31,18 @@ def taken(leaf, dim, start, end):
     return leaf.narrow(dim, start, end - start)
 
 
+def drawn(model, *args, **scope):
+    """The result of a call in a scope of its own."""
+    with td.keyed(model, **{**SCOPE, **scope}):
+        return model(*args)
+
+
+def assert_refused(message, model, *args, error=SiteError, **scope):
+    """A scope of the model refuses the call."""
+    with pytest.raises(error, match=message):
+        drawn(model, *args, **scope)
+
+
 def assert_parts(model, *args, dim=0, cuts=(0, 3, 4, 8), exact=True, **scope):
     """Parts of the batch, in scopes of their own or in one, draw what the whole does.
 
@@ -39,12 +53,11 @@ def assert_parts(model, *args, dim=0, cuts=(0, 3, 4, 8), exact=True, **scope):
     total = args[0].shape[dim]
     bounds = list(itertools.pairwise(cuts))
     pieces = [tuple(taken(a, dim, s, e) for a in args) for s, e in bounds]
-    with td.keyed(model, **options):
-        whole = model(*args)
-    apart = []
-    for (start, _), piece in zip(bounds, pieces, strict=True):
-        with td.keyed(model, batch=(start, total), **options):
-            apart.append(model(*piece))
+    whole = drawn(model, *args, **options)
+    apart = [
+        drawn(model, *piece, batch=(start, total), **options)
+        for (start, _), piece in zip(bounds, pieces, strict=True)
+    ]
     with td.keyed(model, batch=(0, total), **options):
         together = [model(*piece) for piece in pieces]
     for parts in (apart, together):
@@ -53,8 +66,7 @@ def assert_parts(model, *args, dim=0, cuts=(0, 3, 4, 8), exact=True, **scope):
             assert torch.equal(found, whole)
         else:  # a product of other rows rounds in another order
             torch.testing.assert_close(found, whole, rtol=1e-5, atol=1e-5)
-    with td.keyed(model, **{**options, "step": options["step"] + 1}):
-        assert not torch.equal(model(*args), whole)
+    assert not torch.equal(drawn(model, *args, **{**options, "step": options["step"] + 1}), whole)
     assert torch.equal(torch.get_rng_state(), state)
     return whole
 

@@ -27,6 +27,17 @@ class Gated(torch.nn.Module):
         return x
 
 
+class InTraining(torch.nn.Module):
+    """A function that is called in training alone."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x) if self.training else x
+
+
 class Threshold(torch.nn.Module):
     """A mask by `torch.rand(...) > p`."""
 

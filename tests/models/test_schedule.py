@@ -9,8 +9,10 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torch.optim import lr_scheduler
 
 import torchdropout as td
+from family import of_package
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.models.schedule import (
     Chain,
@@ -55,22 +57,21 @@ def test_early_and_late_are_the_papers(steps):
         assert linear(t) == pytest.approx(ramp[t] if early else 0.0)
 
 
-def test_cosine_is_torchs():
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.8)
-    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 9, eta_min=0.2)
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (Linear(6, 0.2, 0.9), lambda o: lr_scheduler.LinearLR(o, 0.2, 0.9, total_iters=6)),
+        (Cosine(9, 1.0, 0.25), lambda o: lr_scheduler.CosineAnnealingLR(o, 9, eta_min=0.25)),
+    ],
+    ids=["linear", "cosine"],
+)
+def test_it_is_torchs(ours, theirs):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = theirs(optimizer)
     for epoch in range(10):
-        assert 0.8 * Cosine(9, 1.0, 0.25)(epoch) == pytest.approx(theirs.get_last_lr()[0])
+        assert ours(epoch) == pytest.approx(scheduler.get_last_lr()[0])
         optimizer.step()
-        theirs.step()
-
-
-def test_linear_is_torchs():
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
-    theirs = torch.optim.lr_scheduler.LinearLR(optimizer, 0.2, 0.9, total_iters=6)
-    for epoch in range(9):
-        assert 0.5 * Linear(6, 0.2, 0.9)(epoch) == pytest.approx(theirs.get_last_lr()[0])
-        optimizer.step()
-        theirs.step()
+        scheduler.step()
 
 
 @pytest.mark.parametrize("schedule", ALL, ids=str)
@@ -111,6 +112,9 @@ def test_p_acts():
     assert not model(x).any()
 
 
+PATCHES = "timm.layers.patch_dropout"
+
+
 @pytest.mark.parametrize(
     ("module", "attribute"),
     [
@@ -130,12 +134,54 @@ def test_p_acts():
         (td.nn.MultiSampleDropout(0.5, nn.Identity()), "p"),
         (td.nn.WeightDrop(nn.Linear(2, 2), 0.5, "weight"), "p"),
         (td.nn.EmbeddingDropout(nn.Embedding(2, 2), 0.5), "p"),
+        (of_package("PatchDropout", PATCHES, prob=0.5), "prob"),
+        (of_package("PatchDropoutWithIndices", PATCHES, prob=0.5), "prob"),
+        (of_package("BeitDropPath", "transformers.models.beit", drop_prob=0.5), "drop_prob"),
+        (of_package("StochasticDepth", "mine", drop_prob=0.5), "drop_prob"),
+        (of_package("DropPath", "mine", p=None, drop_prob=0.5), "drop_prob"),
+        (of_package("DropPath", "mine", p=0.5, drop_prob=0.1), "p"),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_taken(module, attribute):
+    before = dict(vars(module))
     DropoutScheduler(nn.Sequential(module), Linear(2, 0.5))
     assert getattr(module, attribute) == 0.25
+    for name in {"p", "drop_prob"} & before.keys() - {attribute}:
+        assert getattr(module, name) == before[name]
+
+
+class Learned(nn.modules.dropout._DropoutNd):
+    def __init__(self):
+        nn.Module.__init__(self)
+        self.p = nn.Parameter(torch.tensor(0.1))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        # What is not a probability of its own.
+        td.nn.GaussianNoise(0.5),
+        td.nn.UniformDropout(0.5),
+        td.nn.NMDropout(2, 4),
+        td.nn.ConcreteDropout(nn.Linear(2, 2)),
+        td.nn.VariationalDropout(),
+        Learned(),
+        # Classes of other packages that are only named alike.
+        of_package("PatchDropout", "mine", prob=0.5),
+        of_package("Other", "timm.layers.x", prob=0.5),
+        of_package("DropPathFinder", "mine", p=0.5),
+        of_package("Dropout", "mine", p=0.5),
+    ],
+    ids=lambda module: type(module).__name__,
+)
+def test_what_is_left_alone(module):
+    before = dict(vars(module))
+    with pytest.raises(ArgumentValueError, match="got none"):
+        DropoutScheduler(nn.Sequential(module), Linear(2))
+    model = nn.Sequential(module, nn.Dropout(0.5))
+    assert DropoutScheduler(model, Linear(2, 1.0)).get_last_p() == [0.5]
+    assert vars(module) == before
 
 
 RATES = {
@@ -171,67 +217,23 @@ def test_every_rate_of_a_recurrent_layer_in_proportion_to_its_own(kind):
 
 
 @pytest.mark.parametrize(
-    "amount",
+    ("model", "says"),
     [
-        td.nn.GaussianNoise(0.5),
-        td.nn.UniformDropout(0.5),
-        td.nn.NMDropout(2, 4),
-        td.nn.ConcreteDropout(nn.Linear(2, 2)),
-        td.nn.VariationalDropout(),
+        (small(), r"schedule\(1\) = 2.0, which makes p = 1.6 .* 3"),
+        # 1 is a probability, and of normal noise the variance would be infinite there.
+        (
+            nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5), nn.ReLU(), td.nn.GaussianDropout(0.5)),
+            r"In 3: Expected `p` to be in \[0, 1\)",
+        ),
     ],
-    ids=lambda module: type(module).__name__,
 )
-def test_what_is_no_probability_of_its_own_is_left_alone(amount):
-    before = dict(vars(amount))
-    with pytest.raises(ArgumentValueError, match="got none"):
-        DropoutScheduler(nn.Sequential(amount), Linear(2))
-    DropoutScheduler(nn.Sequential(amount, nn.Dropout(0.5)), Linear(2))
-    assert vars(amount) == before
-
-
-def test_a_p_that_one_module_refuses_changes_none():
-    """1 is a probability, and of normal noise the variance would be infinite there."""
-    model = nn.Sequential(nn.Dropout(0.5), td.nn.GaussianDropout(0.5), nn.Dropout(0.4))
+def test_a_step_that_fails_changes_nothing(model, says):
+    before = ps(model)
     scheduler = DropoutScheduler(model, lambda epoch: 1.0 + epoch)
-    with pytest.raises(ArgumentValueError, match=r"In 1: Expected `p` to be in \[0, 1\)"):
+    with pytest.raises(ArgumentValueError, match=says):
         scheduler.step()
-    assert [module.p for module in model] == scheduler.get_last_p() == [0.5, 0.5, 0.4]
+    assert ps(model) == scheduler.get_last_p() == scheduler.base_ps == before
     assert scheduler.last_epoch == 0
-    assert scheduler.base_ps == [0.5, 0.5, 0.4]
-
-
-def of(kind, home, **attributes):
-    """A module of a class with this name, of another package."""
-    module = type(kind, (nn.Module,), {"__module__": home})()
-    for name, value in attributes.items():
-        setattr(module, name, value)
-    return module
-
-
-@pytest.mark.parametrize(
-    ("module", "rates"),
-    [
-        (of("PatchDropout", "timm.layers.patch_dropout", prob=0.5), {"prob": 0.25}),
-        (of("PatchDropoutWithIndices", "timm.layers.x", prob=0.5), {"prob": 0.25}),
-        (of("PatchDropout", "mine", prob=0.5), None),
-        (of("Other", "timm.layers.x", prob=0.5), None),
-        (of("BeitDropPath", "transformers.models.beit", drop_prob=0.5), {"drop_prob": 0.25}),
-        (of("StochasticDepth", "mine", drop_prob=0.5), {"drop_prob": 0.25}),
-        (of("DropPath", "mine", p=0.5, drop_prob=0.1), {"p": 0.25, "drop_prob": 0.1}),
-        (of("DropPath", "mine", p=None, drop_prob=0.5), {"drop_prob": 0.25}),
-        (of("DropPathFinder", "mine", p=0.5), None),
-        (of("Dropout", "mine", p=0.5), None),
-    ],
-)
-def test_classes_of_other_packages(module, rates):
-    if rates is None:
-        before = dict(vars(module))
-        with pytest.raises(ArgumentValueError, match="got none"):
-            DropoutScheduler(nn.Sequential(module), Linear(2, 0.5))
-        assert vars(module) == before
-        return
-    DropoutScheduler(nn.Sequential(module), Linear(2, 0.5))
-    assert {name: getattr(module, name) for name in rates} == rates
 
 
 def test_a_model_that_is_a_dropout_has_a_name_in_states():
@@ -249,16 +251,6 @@ def test_given_modules_and_shared_ones_are_taken_once():
     assert scheduler.base_ps == [0.4]
     shared = nn.Sequential(model[3], model[3])
     assert DropoutScheduler(shared, Linear(2)).get_last_p() == [0.0]
-
-
-def test_a_learned_p_is_left_alone():
-    class Concrete(nn.modules.dropout._DropoutNd):
-        def __init__(self):
-            nn.Module.__init__(self)
-            self.p = nn.Parameter(torch.tensor(0.1))
-
-    model = nn.Sequential(Concrete(), nn.Dropout(0.5))
-    assert DropoutScheduler(model, Linear(2, 1.0)).get_last_p() == [0.5]
 
 
 def test_resumes():
@@ -311,28 +303,19 @@ def test_a_model_and_its_scheduler_are_copied_together():
     assert ps(model) == [0.2, 0.4]
 
 
-def test_a_step_that_fails_changes_nothing():
+@pytest.mark.parametrize(
+    ("factor", "error", "says"),
+    [
+        *((x, ArgumentValueError, r"keep p in \[0, 1\]") for x in (-0.1, math.nan, math.inf, 3.0)),
+        *(
+            (x, ArgumentTypeError, r"to give a number, got schedule\(0\)=")
+            for x in ("0.5", None, True, torch.tensor(0.5))
+        ),
+    ],
+)
+def test_a_schedule_outside_its_range_is_refused_when_it_is_set(factor, error, says):
     model = small()
-    scheduler = DropoutScheduler(model, lambda epoch: 1.0 + epoch)
-    assert ps(model) == [0.4, 0.8]
-    with pytest.raises(ArgumentValueError, match=r"schedule\(1\) = 2.0, which makes p = 1.6 .* 3"):
-        scheduler.step()
-    assert ps(model) == scheduler.get_last_p() == [0.4, 0.8]
-    assert scheduler.last_epoch == 0
-
-
-@pytest.mark.parametrize("factor", [-0.1, math.nan, math.inf, 3.0])
-def test_a_schedule_outside_its_range_is_refused_when_it_is_set(factor):
-    model = small()
-    with pytest.raises(ArgumentValueError, match=r"keep p in \[0, 1\]"):
-        DropoutScheduler(model, lambda epoch: factor)
-    assert ps(model) == [0.4, 0.8]
-
-
-@pytest.mark.parametrize("factor", ["0.5", None, True, torch.tensor(0.5)])
-def test_a_schedule_that_gives_no_number_is_refused(factor):
-    model = small()
-    with pytest.raises(ArgumentTypeError, match=r"to give a number, got schedule\(0\)="):
+    with pytest.raises(error, match=says):
         DropoutScheduler(model, lambda epoch: factor)
     assert ps(model) == [0.4, 0.8]
 
@@ -440,17 +423,14 @@ class TestLinearDropPath:
         with pytest.raises(ArgumentValueError, match=r"got none in block 1 \(Linear\)"):
             linear_drop_path(blocks, 0.5)
         assert blocks[2].p == 0.1
-        blocks = [
-            nn.Identity(),
-            td.nn.DropPath(0.1),
-        ]  # as timm builds a block that is never dropped
-        assert linear_drop_path(blocks, 0.5) == [0.0, 0.5]
+        # As timm builds a block that is never dropped.
+        assert linear_drop_path([nn.Identity(), td.nn.DropPath(0.1)], 0.5) == [0.0, 0.5]
 
     def test_only_paths_get_the_rate_of_a_block(self):
         block = nn.Sequential(td.nn.DropPath(0.1), nn.Dropout(0.2), nn.Linear(1, 1))
         assert linear_drop_path([block], 0.5, rule="paper") == [0.5]
         assert (block[0].p, block[1].p) == (0.5, 0.2)
-        nameless = of("DropPath", "mine", rate=0.1)
+        nameless = of_package("DropPath", "mine", rate=0.1)
         with pytest.raises(ArgumentValueError, match=r"got none in block 0 \(DropPath\), which"):
             linear_drop_path([nameless], 0.5, rule="paper")
 

@@ -1,12 +1,15 @@
 """`mc.active`: the passes of a loop, and that nothing is left behind."""
 
+import itertools
 import warnings
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 import torchdropout as td
-from stochastic import Gated, mlp, seeded, state_of
+from keyed_parts import Calls
+from stochastic import Gated, InTraining, mlp, seeded, state_of
 from torchdropout import mc
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
 
@@ -37,27 +40,25 @@ def test_a_plan_of_one_input_is_made_again_for_several():
             assert (len(rows) > 1) == is_planned
 
 
-class Fails(torch.nn.Module):
-    """A part that raises at its n-th call."""
+def failing(call, error):
+    """A model that raises at its n-th call; the plan has the first ten."""
+    count = itertools.count(1)
 
-    def __init__(self, error, calls):
-        super().__init__()
-        self.error = error
-        self.calls = calls
+    def fail(*_):
+        if next(count) == call:
+            raise error
 
-    def forward(self, x):
-        self.calls -= 1
-        if self.calls == 0:
-            raise self.error
-        return x
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(8), Gated(), torch.nn.Identity()).eval()
+    model[2].register_forward_pre_hook(fail)
+    return model
 
 
 @pytest.mark.parametrize(
-    ("error", "calls"),  # the plan has the first ten
+    ("error", "call"),
     [(ZeroDivisionError("oh"), 3), (KeyboardInterrupt(), 11), (ZeroDivisionError("oh"), 12)],
 )
-def test_however_it_ends_everything_is_as_before(error, calls):
-    model = torch.nn.Sequential(torch.nn.BatchNorm1d(8), Gated(), Fails(error, calls)).eval()
+def test_however_it_ends_everything_is_as_before(error, call):
+    model = failing(call, error)
     before = state_of(model)
 
     def run():
@@ -73,28 +74,32 @@ def test_however_it_ends_everything_is_as_before(error, calls):
     assert state_of(model) == before
 
 
-def test_after_a_forward_that_failed_the_scope_goes_on():
-    model = torch.nn.Sequential(Gated(), Fails(ZeroDivisionError(), 12)).eval()
-    with mc.active(model, seed=0):
-        a = model(X)
-        with pytest.raises(ZeroDivisionError):
+def test_a_forward_that_fails_is_no_pass():
+    with mc.active(failing(0, None), seed=1) as scope:
+        expected = [scope.model(X), scope.model(X)]
+    model = failing(12, RuntimeError("no memory"))
+    with mc.active(model, seed=1):
+        found = [model(X)]
+        with pytest.raises(RuntimeError, match="no memory"):
             model(X)
-        assert not model[0].training
-        assert not torch.equal(model(X), a)
+        assert not model[1].training
+        found.append(model(X))
+    assert all(map(torch.equal, expected, found))
+    assert not torch.equal(*expected)
 
 
-def test_what_is_not_dropout_is_an_error_a_warning_or_ignored():
-    class Shifted(torch.nn.Module):
-        def forward(self, x):
-            return Gated.forward(self, x) + 1 if self.training else x
-
-    model = torch.nn.Sequential(Shifted()).eval()
-    with mc.active(model), pytest.raises(SiteError, match="differs from eval's by 1: something"):
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x: x * torch.empty_like(x).bernoulli_(0.5) * 2 + 1, "differs from eval's by 1"),
+        (lambda x: F.dropout(x, 0.5) + torch.poisson(0 * x.abs()), r"got poisson at 0 #1"),
+    ],
+)
+def test_what_is_not_dropout_is_an_error_a_warning_or_ignored(function, said):
+    model = torch.nn.Sequential(InTraining(function)).eval()
+    with mc.active(model), pytest.raises(SiteError, match=said):
         model(X)
-    with (
-        mc.active(model, on_unreached="warn"),
-        pytest.warns(RuntimeWarning, match="differs from eval's by 1"),
-    ):
+    with mc.active(model, on_unreached="warn"), pytest.warns(RuntimeWarning, match=said):
         model(X)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -102,49 +107,38 @@ def test_what_is_not_dropout_is_an_error_a_warning_or_ignored():
             model(X)
 
 
-def test_what_cannot_be_given_a_key():
-    class Draws(torch.nn.Module):
-        def forward(self, x):
-            return torch.nn.functional.dropout(x, 0.5, False) + torch.poisson(0 * x.abs())
-
-    model = Draws().eval()
-    with mc.active(model), pytest.raises(SiteError, match=r"got poisson at .the model"):
-        model(X)
-    with mc.active(model, on_unreached="warn"), pytest.warns(RuntimeWarning, match="got poisson"):
-        model(X)
+BAD = [
+    ({"seed": -1}, ArgumentValueError, r"`seed` to be in \[0, 2\*\*64\)"),
+    ({"seed": 0.5}, ArgumentTypeError, "`seed` to be an integer"),
+    ({"masks": "all"}, ArgumentValueError, "`masks` to be 'per-input' or 'shared'"),
+    ({"on_unreached": "log"}, ArgumentValueError, "`on_unreached` to be 'raise'"),
+    ({"batch_dim": -1}, ArgumentValueError, r"`batch_dim` to be in \[0, 2\*\*6\)"),
+    ({"include": 3}, ArgumentTypeError, "`include` to be a pattern of paths, or several"),
+    ({"exclude": [3]}, ArgumentTypeError, "`exclude` to be a pattern of paths, or several"),
+    ({"p": 1.5}, ArgumentValueError, "`p` to be in .0, 1."),
+    ({"p": {"*": "x"}}, ArgumentTypeError, "`p` to be a number"),
+    ({"p": {3: 0.5}}, ArgumentTypeError, "`p` to be a pattern of paths"),
+    ({"shared": "x"}, ArgumentTypeError, "`shared` to be names"),
+    ({"shared": 3}, ArgumentTypeError, "`shared` to be names"),
+    ({"sequence": 16}, ArgumentTypeError, r"`sequence` to be \(0, length\)"),
+    ({"sequence": (4, 16)}, ArgumentValueError, r"`sequence` to be \(0, length\)"),
+    ({"sequence": (0, 0)}, ArgumentValueError, r"`sequence` to be \(0, length\)"),
+    ({"sequence_dim": -1}, ArgumentValueError, "`sequence_dim` to be in"),
+    ({"independent": 1}, ArgumentTypeError, "`independent` to be a bool"),
+]
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "message"),
+    ("make", "options", "error", "message"),
     [
-        ({"seed": -1}, ArgumentValueError, r"`seed` to be in \[0, 2\*\*64\)"),
-        ({"seed": 0.5}, ArgumentTypeError, "`seed` to be an integer"),
-        ({"index": -1}, ArgumentValueError, r"`index` to be in \[0, 2\*\*63\)"),
-        ({"first": True}, ArgumentTypeError, r"`first` to be an integer in \[0, 2\*\*63\)"),
-        ({"masks": "all"}, ArgumentValueError, "`masks` to be 'per-input' or 'shared'"),
-        ({"on_unreached": "log"}, ArgumentValueError, "`on_unreached` to be 'raise', 'warn'"),
-        ({"batch_dim": -1}, ArgumentValueError, r"`batch_dim` to be in \[0, 2\*\*6\)"),
+        *((make, *bad) for bad in BAD for make in (mc.active, mc.MCDropout)),
+        (mc.active, {"index": -1}, ArgumentValueError, r"`index` to be in \[0, 2\*\*63\)"),
+        (mc.active, {"first": True}, ArgumentTypeError, r"`first` to be an integer in \[0, 2\*"),
     ],
 )
-def test_bad_arguments(options, error, message):
+def test_bad_arguments(make, options, error, message):
     with pytest.raises(error, match=message):
-        mc.active(mlp().eval(), **options)
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"include": 3}, ArgumentTypeError, "`include` to be a pattern of paths, or several"),
-        ({"exclude": [3]}, ArgumentTypeError, "`exclude` to be a pattern of paths, or several"),
-        ({"p": 1.5}, ArgumentValueError, "`p` to be in .0, 1."),
-        ({"p": {"*": "x"}}, ArgumentTypeError, "`p` to be a number"),
-        ({"p": {3: 0.5}}, ArgumentTypeError, "`p` to be a pattern of paths"),
-    ],
-)
-def test_bad_choices_of_sites(options, error, message):
-    for make in (mc.active, mc.MCDropout):
-        with pytest.raises(error, match=message):
-            make(mlp().eval(), **options)
+        make(mlp().eval(), **options)
 
 
 class Encodes(torch.nn.Module):
@@ -170,15 +164,15 @@ class Encodes(torch.nn.Module):
         return self.part(self.encode(x))
 
 
-class Method(torch.nn.Module):
-    """The message's advice."""
-
-    def __init__(self, model, name):
-        super().__init__()
-        self.model, self.name = model, name
-
-    def forward(self, x):
-        return getattr(self.model, self.name)(x)
+@pytest.mark.parametrize("name", ["encode", "features"])
+def test_a_module_whose_forward_calls_a_method(name):
+    """As the message advises."""
+    model = Calls(lambda model, x: getattr(model, name)(x), seeded(Encodes)).eval()
+    with torch.no_grad(), mc.active(model):
+        samples = torch.stack([model(X) for _ in range(5)])
+    made = mc.MCDropout(model, 5, task="regression", keep_samples=True)
+    torch.testing.assert_close(made(X).samples, samples)
+    assert not torch.equal(samples[0], samples[1])
 
 
 @pytest.mark.parametrize("is_planned", [False, True])
@@ -212,16 +206,6 @@ def test_a_method_other_than_the_forward(call, words, is_planned):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         call(model)
-
-
-@pytest.mark.parametrize("name", ["encode", "features"])
-def test_a_module_whose_forward_calls_a_method(name):
-    model = Method(seeded(Encodes), name).eval()
-    with torch.no_grad(), mc.active(model):
-        samples = torch.stack([model(X) for _ in range(5)])
-    made = mc.MCDropout(model, 5, task="regression", keep_samples=True)
-    torch.testing.assert_close(made(X).samples, samples)
-    assert not torch.equal(samples[0], samples[1])
 
 
 def test_a_method_that_calls_the_forward_has_passes():

@@ -33,39 +33,23 @@ def shifted():
 def poisson():
     return torch.nn.Sequential(torch.nn.Dropout(), Poisson()), (torch.ones(3, 8),)
 
-class Reads(torch.nn.Module):
-    def __init__(self):
+class Drops(torch.nn.Module):
+    def __init__(self, function):
         super().__init__()
-        self.drop = torch.nn.Dropout()
+        self.drop, self.function = torch.nn.Dropout(), function
 
-    def forward(self, x, table):
-        return self.drop(x) @ table.T
+    def forward(self, x, table=None):
+        return self.function(self.drop, x, *([] if table is None else [table]))
 
 def table():
-    return Reads(), (torch.ones(3, 8), torch.ones(3, 8))
-
-class Folds(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.drop = torch.nn.Dropout()
-
-    def forward(self, x):
-        n, steps = x.shape
-        return x * self.drop(torch.ones(steps * n, 1)).view(steps, n).T
+    return Drops(lambda drop, x, table: drop(x) @ table.T), (torch.ones(3, 8), torch.ones(3, 8))
 
 def folds():
-    return Folds(), (torch.ones(3, 8),)
-
-class Flips(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.drop = torch.nn.Dropout()
-
-    def forward(self, x):
-        return self.drop(x.flip(0)).flip(0)
+    fold = lambda drop, x: x * drop(torch.ones(x.numel(), 1)).view(*x.shape[::-1]).T
+    return Drops(fold), (torch.ones(3, 8),)
 
 def flips():
-    return Flips(), (torch.randn(3, 8),)
+    return Drops(lambda drop, x: drop(x.flip(0)).flip(0)), (torch.randn(3, 8),)
 
 def dropped():
     return torch.nn.Dropout(), (torch.randn(3, 8),)

@@ -2,9 +2,9 @@
 
 import copy
 import dataclasses
+import itertools
 import random
 import re
-import warnings
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from stochastic import (
     Attention,
     Functional,
     Gated,
+    InTraining,
     Last,
     Noise,
     Packed,
@@ -114,18 +115,6 @@ def test_a_threshold_of_random_numbers_is_reached_and_not_proven():
     assert not plan.problem
 
 
-class Call(torch.nn.Module):
-    """A module, and how it is called."""
-
-    def __init__(self, module, call):
-        super().__init__()
-        self.module = module
-        self.call = call
-
-    def forward(self, x):
-        return self.call(self.module, x)
-
-
 @pytest.mark.parametrize("name", MODULES)
 def test_our_family_is_reached(name):
     make, call = MODULES[name]
@@ -163,7 +152,7 @@ def test_what_has_no_batch_says_so():
     model = torch.nn.Sequential(torch.nn.Flatten(0), torch.nn.Dropout(0.5)).eval()
     (site,) = mc.plan(model, torch.ones(4, 8)).sites
     assert site.batched  # eight of a sample
-    model = Call(torch.nn.Dropout(0.5), lambda m, x: m(x[:, None] * x))  # pairs
+    model = Calls(lambda m, x: m(x[:, None] * x), torch.nn.Dropout(0.5))  # pairs
     (site,) = mc.plan(model.eval(), torch.ones(4, 8)).sites
     assert not site.batched
     assert site.reached == "its call, but dimensions 0 and 1 of its draws both follow the batch"
@@ -218,34 +207,9 @@ def test_the_rate_of_an_attention_may_be_another():
 # --- Nothing else --------------------------------------------------------------------------------
 
 
-class Shifted(torch.nn.Module):
+def shifted(x, by=1):
     """Dropout, and something else that depends on the training mode."""
-
-    def forward(self, x):
-        if self.training:
-            return x * torch.empty_like(x).bernoulli_(0.5) * 2 + 1
-        return x
-
-
-class Auxiliary(torch.nn.Module):
-    """A classifier that has a further output in training, as GoogLeNet."""
-
-    def __init__(self):
-        super().__init__()
-        self.aux = torch.nn.Dropout(0.5)
-        self.drop = torch.nn.Dropout(0.2)
-
-    def forward(self, x):
-        if self.training:
-            return self.drop(x), self.aux(x)
-        return self.drop(x)
-
-
-class Obeys(torch.nn.Module):
-    """Draws if it is called so."""
-
-    def forward(self, x, draws):
-        return x * torch.empty_like(x).bernoulli_(0.5) * 2 if draws else x
+    return x * torch.empty_like(x).bernoulli_(0.5) * 2 + by
 
 
 class Around(torch.nn.Module):
@@ -253,136 +217,115 @@ class Around(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.part = Obeys()
+        self.part = Calls(lambda x, draws: shifted(x, 0) if draws else x)
 
     def forward(self, x):
         return self.part(x, self.training) + int(self.training)
 
 
 OTHER = "something other than dropout depends on the training mode"
+SAME = "With the mean of each draw the output is eval's, bit for bit."
 
 
 def test_something_else_that_depends_on_the_mode_is_a_problem():
-    plan = mc.plan(torch.nn.Sequential(Shifted()).eval(), X)
+    plan = mc.plan(torch.nn.Sequential(InTraining(shifted)).eval(), X)
     assert plan.problem == (
         f"With the mean of each draw the output differs from eval's by 1: {OTHER}. The first "
-        "module with another output is 0 (Shifted): exclude='0' leaves its dropout off, and "
+        "module with another output is 0 (InTraining): exclude='0' leaves its dropout off, and "
         "on_unreached='ignore' accepts it."
     )
     assert str(plan).endswith(f"1 of 1 sites draw. {plan.problem}")
     assert not plan.proof
 
 
-class PatchDropout(torch.nn.Module):
-    """Tokens in the order of random numbers, as in timm."""
-
-    def forward(self, x):
-        if not self.training:
-            return x
-        order = torch.randn(x.shape[:2]).argsort(-1)[:, :3]
-        return x.gather(1, order[..., None].expand(-1, -1, x.shape[-1]))
-
-
-class OfBooleans(torch.nn.Module):
-    """Dropout by a condition."""
-
-    def __init__(self, how):
-        super().__init__()
-        self.how = how
-
-    def forward(self, x):
-        if not self.training:
-            return x
-        if self.how == "bool tensor":
-            return torch.zeros_like(x, dtype=torch.bool).bernoulli_(0.5) * x * 2
-        draw = torch.bernoulli(torch.full_like(x, 0.5))
-        if self.how == "bool":
-            return torch.where(draw.bool(), 2 * x, 0)
-        return draw.eq(1) * x * 2 if self.how == "equal" else InFunction.apply(x, draw)
+def patches(x):
+    """Tokens in the order of random numbers, as PatchDropout of timm."""
+    order = torch.randn(x.shape[:2]).argsort(-1)[:, :3]
+    return x.gather(1, order[..., None].expand(-1, -1, x.shape[-1]))
 
 
 class InFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, draw):
-        mask = draw > 0.5
-        ctx.save_for_backward(mask)
-        return x * mask * 2
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad * ctx.saved_tensors[0] * 2, None
+        return x * (draw > 0.5) * 2
 
 
-@pytest.mark.parametrize(
-    ("module", "site"),
-    [
-        (PatchDropout(), "randn"),
-        *((OfBooleans(how), "bernoulli") for how in ("bool", "equal", "bool tensor", "function")),
-    ],
-)
-def test_the_mean_of_a_draw_that_is_a_condition_or_an_order_shows_nothing(module, site):
+def drawn_half(x):
+    return torch.bernoulli(torch.full_like(x, 0.5))
+
+
+CONDITIONS = {
+    "an order": patches,
+    "a condition": lambda x: torch.where(drawn_half(x).bool(), 2 * x, 0),
+    "equal": lambda x: drawn_half(x).eq(1) * x * 2,
+    "truth values": lambda x: torch.zeros_like(x, dtype=torch.bool).bernoulli_(0.5) * x * 2,
+    "in a function": lambda x: InFunction.apply(x, drawn_half(x)),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_the_mean_of_a_draw_that_is_a_condition_or_an_order_shows_nothing(name):
     """With dropout around it whose mean shows something."""
-    model = torch.nn.Sequential(Gated(), module, torch.nn.Dropout(0.5)).eval()
-    x = torch.randn(4, 5, 8)
-    plan = mc.plan(model, x)
+    part = InTraining(CONDITIONS[name])
+    model = torch.nn.Sequential(Gated(), part, torch.nn.Dropout(0.5)).eval()
+    plan = mc.plan(model, X)
     assert not plan.problem
     what = "a condition or an order follows its draw, whose mean shows nothing"
     assert plan.proof == f"The effect of 1 #0 is unknown: {what}."
-    assert [(s.path, s.kind, s.selected) for s in plan.sites][1] == ("1", site, True)
-    samples = mc.MCDropout(model, 4, task="regression", keep_samples=True)(x).samples
+    kind = "randn" if name == "an order" else "bernoulli"
+    assert [(s.path, s.kind, s.selected) for s in plan.sites][1] == ("1", kind, True)
+    samples = mc.MCDropout(model, 4, task="regression", keep_samples=True)(X).samples
     assert not torch.equal(samples[0], samples[1])
-
-
-class Unscaled(torch.nn.Module):
-    """A product with the draw, whose mean is not 1."""
-
-    def forward(self, x):
-        return x * torch.bernoulli(torch.full_like(x, 0.5)) if self.training else x
-
-
-class Barely(torch.nn.Module):
-    def forward(self, x):
-        return Gated.forward(self, x) + 1e-4 if self.training else x
 
 
 @pytest.mark.parametrize(
     ("make", "path", "fix"),
     [
-        (lambda: torch.nn.Sequential(Unscaled()), "1.0", "exclude='1.0' leaves its"),
-        (Barely, "1", "exclude='1' leaves its"),
-        (lambda: torch.nn.Sequential(Shifted(), PatchDropout()), "1.0", "exclude='1.0' leaves its"),
+        # A product with the draw, whose mean is not 1.
+        (
+            lambda: torch.nn.Sequential(InTraining(lambda x: x * drawn_half(x))),
+            *("1.0", "exclude='1.0' leaves its"),
+        ),
+        (lambda: InTraining(lambda x: shifted(x, 1e-4)), "1", "exclude='1' leaves its"),
+        (
+            lambda: torch.nn.Sequential(InTraining(shifted), InTraining(patches)),
+            *("1.0", "exclude='1.0' leaves its"),
+        ),
         (Around, "1", "exclude='1.*' leaves the dropout in it"),
     ],
     ids=["unscaled", "barely", "before", "around"],
 )
 def test_a_problem_names_the_module_and_what_to_pass(make, path, fix):
     model = torch.nn.Sequential(torch.nn.Linear(8, 8), make(), torch.nn.Linear(8, 8)).eval()
-    x = torch.randn(4, 5, 8)
-    plan = mc.plan(model, x)
+    plan = mc.plan(model, X)
     assert f"with another output is {path} (" in plan.problem
     assert f": {fix}" in plan.problem
     excluded = re.search("exclude='(.*?)'", plan.problem)[1]
     model.append(torch.nn.Dropout(0.5).eval())
-    assert not mc.plan(model, x, exclude=excluded).problem
-
-
-class Paired(torch.nn.Module):
-    """Two outputs in training, of which one is dropped."""
-
-    def forward(self, x):
-        return (Gated.forward(self, x), x) if self.training else x
+    assert not mc.plan(model, X, exclude=excluded).problem
 
 
 def test_an_output_of_another_form_is_a_problem():
-    plan = mc.plan(Paired().eval(), X)
+    plan = mc.plan(InTraining(lambda x: (shifted(x, 0), x)).eval(), X)
     assert plan.problem.startswith(
         f"With the mean of each draw the output has another form than eval's: {OTHER}."
     )
 
 
+class Auxiliary(torch.nn.Module):
+    """A classifier that has a further output in training, as GoogLeNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.aux, self.drop = torch.nn.Dropout(0.5), torch.nn.Dropout(0.2)
+
+    def forward(self, x):
+        return (self.drop(x), self.aux(x)) if self.training else self.drop(x)
+
+
 def test_what_eval_does_not_run_stays_off():
     plan = mc.plan(Auxiliary().eval(), X)
-    assert plan.proof == "With the mean of each draw the output is eval's, bit for bit."
+    assert plan.proof == SAME
     assert [(site.path, site.selected, site.reached) for site in plan.sites] == [
         ("drop", True, CALL),
         ("aux", False, "left as in eval, which does not run it"),
@@ -391,36 +334,28 @@ def test_what_eval_does_not_run_stays_off():
 
 
 def test_what_is_left_out_needs_no_training_mode():
-    model = torch.nn.Sequential(torch.nn.Dropout(), Shifted()).eval()
+    model = torch.nn.Sequential(torch.nn.Dropout(), InTraining(shifted)).eval()
     assert mc.plan(model, X).problem
     plan = mc.plan(model, X, include="0")
-    assert plan.proof == "With the mean of each draw the output is eval's, bit for bit."
+    assert plan.proof == SAME
     assert [site.reached for site in plan.sites] == [CALL, "left as in eval"]
 
 
 def test_a_model_that_drops_in_eval_too():
-    model = Call(torch.nn.Identity(), lambda m, x: F.dropout(m(x), 0.5)).eval()
+    model = Calls(lambda x: F.dropout(x, 0.5)).eval()
     state = torch.get_rng_state()
     plan = mc.plan(model, X)
     assert torch.equal(torch.get_rng_state(), state)
-    assert plan.proof == (
-        "With the mean of each draw the output is eval's, where it draws in eval too, bit for bit."
-    )
+    assert plan.proof == SAME.replace("eval's", "eval's, where it draws in eval too")
     assert not plan.problem
 
 
-class Counting(torch.nn.Module):
+class Counting(InTraining):
     """Dropout, and a buffer that changes in training."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(lambda x: self.calls.add_(1) * 0 + shifted(x, 0))
         self.register_buffer("calls", torch.zeros(()))
-
-    def forward(self, x):
-        if self.training:
-            self.calls += 1
-            x = x * torch.empty_like(x).bernoulli_(0.5) * 2
-        return x
 
 
 def test_a_buffer_that_changes_is_a_problem_and_is_put_back():
@@ -458,31 +393,22 @@ def test_observers_stay_in_eval():
     assert [site for site, *_ in drawn(model, X)] == ["1 #0"]
 
 
-class Breaks(torch.nn.Module):
-    """A forward that fails when it draws, at its n-th call."""
-
-    def __init__(self, error, calls):
-        super().__init__()
-        self.error = error
-        self.calls = calls
-
-    def forward(self, x):
-        self.calls -= 1
-        if self.calls <= 0:
-            raise self.error
-        return Gated.forward(self, x)
-
-
 @pytest.mark.parametrize(
     ("error", "calls"), [(ZeroDivisionError("oh"), 1), (KeyboardInterrupt(), 4), (KeyError(), 7)]
 )
 def test_however_it_ends_everything_is_as_before(error, calls):
-    model = torch.nn.Sequential(torch.nn.Dropout(0.5), Breaks(error, calls)).eval()
+    count = itertools.count(1)
+
+    def fail(*_):
+        if next(count) == calls:
+            raise error
+
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), Gated()).eval()
+    model[1].register_forward_pre_hook(fail)
     before = state_of(model)
     with pytest.raises(type(error)):
         mc.plan(model, X)
     assert state_of(model) == before
-    assert not torch.overrides._get_current_function_mode_stack()
 
 
 @dataclasses.dataclass
@@ -500,18 +426,9 @@ class Attributes:
         self.logits = y
 
 
-class Wrapped(torch.nn.Module):
-    """Dropout, with or without something else, in an object."""
-
-    def __init__(self, wrap, shift):
-        super().__init__()
-        self.wrap = wrap
-        self.shift = shift
-
-    def forward(self, x):
-        if self.training:
-            x = x * torch.empty_like(x).bernoulli_(0.5) * 2 + self.shift
-        return self.wrap(x)
+def wrapped(wrap, by):
+    """A model that drops, with or without something else, and returns an object."""
+    return Calls(lambda part, x: wrap(part(x)), InTraining(lambda x: shifted(x, by))).eval()
 
 
 @pytest.mark.parametrize(
@@ -520,12 +437,12 @@ class Wrapped(torch.nn.Module):
     ids=["dataclass", "object", "nested", "dict"],
 )
 def test_outputs_in_objects_are_compared(wrap):
-    assert mc.plan(Wrapped(wrap, 0.0).eval(), X).proof.endswith("bit for bit.")
-    assert "differs from eval's by 1" in mc.plan(Wrapped(wrap, 1.0).eval(), X).problem
+    assert mc.plan(wrapped(wrap, 0.0), X).proof == SAME
+    assert "differs from eval's by 1" in mc.plan(wrapped(wrap, 1.0), X).problem
 
 
 def test_an_output_without_tensors_proves_nothing():
-    plan = mc.plan(Wrapped(lambda y: None, 1.0).eval(), X)
+    plan = mc.plan(wrapped(lambda y: None, 1.0), X)
     assert plan.proof == (
         "Whether anything else changes is unknown: the output, NoneType, has no tensor."
     )
@@ -534,38 +451,30 @@ def test_an_output_without_tensors_proves_nothing():
 
 def test_nor_do_those_in_a_list_change():
     """A tensor that has a history has no `deepcopy`."""
-    weight = torch.ones(8, requires_grad=True)
-    x = X * weight
-
-    class Writes(torch.nn.Module):
-        def forward(self, x, rows):
-            rows[0].mul_(2)
-            return F.dropout(x, 0.5, self.training)
-
-    assert not mc.plan(Writes().eval(), x, [x]).problem
+    x = X * torch.ones(8, requires_grad=True)
+    model = Calls(lambda drop, x, rows: drop(x + 0 * rows[0].mul_(2)), torch.nn.Dropout(0.5))
+    assert not mc.plan(model.eval(), x, [x]).problem
     assert torch.equal(x, X)
 
 
 # --- Bad input -----------------------------------------------------------------------------------
 
 
-def compiled(model):
-    model.compile(backend="eager")
+def compiled():
+    model = torch.nn.Sequential(mlp())
+    model[0].compile(backend="eager")
     return model
 
 
-def scripted():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch deprecates it
-        return torch.jit.script(mlp(torch.nn.Dropout()).eval())
-
-
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (mlp, ArgumentValueError, "`model` to be a model in eval: call model.eval()"),
-        (scripted, ArgumentTypeError, "`model` to be a module that torch.jit did not compile"),
         (lambda: F.relu, ArgumentTypeError, "`model` to be a module, got"),
+        (
+            lambda: torch.jit.script(mlp(torch.nn.Dropout()).eval()),
+            *(ArgumentTypeError, "`model` to be a module that torch.jit did not compile"),
+        ),
         (
             lambda: torch.nn.DataParallel(mlp()).eval(),
             *(ArgumentTypeError, "the module that is wrapped, model.module, got .*DataParallel"),
@@ -575,7 +484,7 @@ def scripted():
             *(ArgumentTypeError, "`model` to be a module that torch.compile did not compile"),
         ),
         (
-            lambda: torch.nn.Sequential(compiled(mlp())).eval(),
+            lambda: compiled().eval(),
             *(ArgumentTypeError, "that torch.compile did not compile.* got model='0'"),
         ),
         (
@@ -586,8 +495,9 @@ def scripted():
     ],
 )
 def test_bad_models(make, error, message):
-    with pytest.raises(error, match=message):
-        mc.plan(make(), X)
+    for call in (mc.plan, lambda model, x: mc.MCDropout(model, 2)(x)):
+        with pytest.raises(error, match=message):
+            call(make(), X)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -611,48 +521,19 @@ def test_draws_that_no_function_shows():
     def noise(x: torch.Tensor) -> torch.Tensor:
         return x + torch.rand_like(x)
 
-    model = Call(torch.nn.Dropout(0.5), lambda m, x: m(noise(x))).eval()
+    model = Calls(lambda m, x: m(noise(x)), torch.nn.Dropout(0.5)).eval()
     plan = mc.plan(model, X)
     assert {str(site): name for site, name in plan.unreached.items()} == {
         "(the model itself) #0": "code that no function shows (torch's generator advances)"
     }
 
 
-def test_a_model_that_draws_by_numpy_alone():
-    model = Call(torch.nn.Identity(), lambda m, x: m(x) * np.random.rand()).eval()
-    plan = mc.plan(model, X)
-    assert {*plan.unreached.values()} == {
-        "code that no function shows (NumPy's generator advances)"
-    }
-    with pytest.raises(SiteError, match="got code that no function shows"):
-        mc.MCDropout(model, 2)(X)
-
-
-GATED = {
-    "poisson": torch.poisson,
-}
 CODE = "code that no function shows ({} generator advances)"
-HIDDEN = {
-    "aten.native_dropout": (
-        lambda x: torch.ops.aten.native_dropout(x, 0.5, True)[0],
-        CODE.format("torch's"),
-    ),
+UNKEYED = {
+    "poisson": (torch.poisson, "poisson"),
+    "aten": (lambda x: torch.ops.aten.native_dropout(x, 0.5, True)[0], CODE.format("torch's")),
     "numpy": (lambda x: x * np.random.rand(), CODE.format("NumPy's")),
 }
-
-
-class InTraining(torch.nn.Module):
-    """It computes something else in training, perhaps with generators of its own."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-        self.torch = torch.Generator().manual_seed(1)
-        self.python = random.Random(1)
-        self.numpy = np.random.default_rng(1)
-
-    def forward(self, x):
-        return self.function(x) if self.training else x
 
 
 def unreached(model, *args, **options):
@@ -664,17 +545,16 @@ ONES = torch.ones(3, 4)
 
 
 @pytest.mark.parametrize(
-    ("name", "beside"),
-    [*((name, True) for name in (*GATED, *HIDDEN)), ("poisson", False), ("numpy", False)],
+    ("name", "beside"), [*((name, True) for name in UNKEYED), ("poisson", False), ("numpy", False)]
 )
 def test_what_draws_in_training_alone_is_named(name, beside):
     """Training mode would turn it on, and no key can be given to it."""
-    function, said = HIDDEN.get(name) or (GATED[name], name)
+    function, said = UNKEYED[name]
     # torchdropout: ignore[dropout-before-batchnorm]
     first = torch.nn.Dropout(0.5) if beside else torch.nn.Linear(4, 4)
     model = torch.nn.Sequential(first, torch.nn.BatchNorm1d(4), torch.nn.Sigmoid())
     model.append(InTraining(function)).eval()
-    where = "(the model itself)" if name in HIDDEN else "3"
+    where = "3" if name == "poisson" else "(the model itself)"
     before = state_of(model)
     assert unreached(model, ONES) == {f"{where} #0": said}
     assert state_of(model) == before
@@ -690,60 +570,61 @@ def test_what_draws_in_training_alone_is_named(name, beside):
             mc.MCDropout(model, 2, **options)(ONES)
 
 
+GENERATORS = {
+    "torch": torch.Generator().manual_seed(1),
+    "python": random.Random(1),
+    "numpy": np.random.default_rng(1),
+}
+
+
+def states(torch, python, numpy):
+    return torch.get_state().tolist(), python.getstate(), numpy.bit_generator.state
+
+
 @pytest.mark.parametrize(
     ("draw", "said"),
     [
         (
-            lambda m, x: x * torch.bernoulli(x * 0.5, generator=m.torch),
+            lambda x: x * torch.bernoulli(x * 0.5, generator=GENERATORS["torch"]),
             "bernoulli by a generator of its own",
         ),
-        (lambda m, x: x * m.python.random(), "python, a generator of its own"),
-        (lambda m, x: x * m.numpy.random(), "numpy, a generator of its own"),
+        (lambda x: x * GENERATORS["python"].random(), "python, a generator of its own"),
+        (lambda x: x * GENERATORS["numpy"].random(), "numpy, a generator of its own"),
     ],
 )
 def test_a_generator_of_its_own_is_named_and_put_back(draw, said):
-    part = InTraining(lambda x: draw(part, x))
+    part = InTraining(draw)
+    vars(part).update(GENERATORS)
     model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Sigmoid(), part).eval()
-
-    def states():
-        return (
-            part.torch.get_state().tolist(),
-            part.python.getstate(),
-            part.numpy.bit_generator.state,
-        )
-
-    before = states()
+    before = states(**GENERATORS)
     assert unreached(model, ONES) == {"2 #0": said}
-    assert states() == before
+    assert states(**GENERATORS) == before
     model.train()
     td.find_sites(model, ONES)
-    assert states() == before
+    assert states(**GENERATORS) == before
     with td.keyed(model, seed=0):  # a call with a generator of its own is left as it is
         model(ONES)
-    assert states() != before
+    assert states(**GENERATORS) != before
 
 
 def test_a_generator_that_no_module_holds_is_named_and_put_back():
     generator = torch.Generator().manual_seed(1)
-    draws = [lambda x: td.functional.dropout(x, 0.5, generator=generator), torch.nn.Identity()]
-    for draw, expected in zip(draws, ({"1 #0"}, set()), strict=True):
-        model = torch.nn.Sequential(torch.nn.Dropout(0.5), InTraining(draw)).eval()
-        before = generator.get_state()
-        assert unreached(model, ONES).keys() == expected
-        assert torch.equal(generator.get_state(), before)
+    draw = InTraining(lambda x: td.functional.dropout(x, 0.5, generator=generator))
+    before = generator.get_state()
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), draw).eval()
+    assert unreached(model, ONES).keys() == {"1 #0"}
+    assert torch.equal(generator.get_state(), before)
 
 
 @pytest.mark.parametrize("value", [torch.nan, -torch.inf])
 def test_numbers_that_are_not_finite_are_like_evals(value):
     """Such as those of padding, or of classes that are ruled out."""
-    model = Call(torch.nn.Dropout(0.5), lambda m, x: (m(x), torch.full_like(x, value)))
+    model = Calls(lambda m, x: (m(x), torch.full_like(x, value)), torch.nn.Dropout(0.5))
     model.register_buffer("unset", torch.tensor(torch.nan))
     plan = mc.plan(model.eval(), ONES)
-    assert plan.proof == "With the mean of each draw the output is eval's, bit for bit."
+    assert plan.proof == SAME
     assert not plan.problem
-
-    drop = InTraining(lambda x: x * torch.empty_like(x).bernoulli_(0.5) * 2 + 0.25)
-    model = Call(drop, lambda m, x: torch.cat((m(x), torch.full_like(x, value)))).eval()
+    model = wrapped(lambda y: torch.cat((y, torch.full_like(y, value))), 0.25)
     assert "differs from eval's by 0.25" in mc.plan(model, ONES).problem
 
 
@@ -781,23 +662,19 @@ def test_out_of_memory_with_three_inputs_says_what_helps(error, text, inputs):
     assert state_of(model) == before
 
 
-def test_out_of_memory_tells_nothing_about_an_argument():
+@pytest.mark.parametrize("call", [mc.plan, td.find_sites])
+def test_out_of_memory_tells_nothing_about_an_argument(call):
     """Once there is memory again, a forward succeeds that has the argument whole."""
+    failures = [torch.OutOfMemoryError("CUDA out of memory.")]
 
-    class Reads(torch.nn.Module):
-        fails = 1
+    def forward(drop, x, table):
+        if len(x) == 3 and failures:
+            raise failures.pop()
+        return drop(x) + table.mean()
 
-        def forward(self, x, table):
-            if len(x) == 3 and self.fails:
-                self.fails -= 1
-                raise torch.OutOfMemoryError("CUDA out of memory.")
-            return torch.nn.functional.dropout(x, 0.5, self.training) + table.mean()
-
-    x = torch.ones(6, 8)
+    model = Calls(forward, torch.nn.Dropout(0.5)).train(call is td.find_sites)
     with pytest.raises(torch.OutOfMemoryError):
-        mc.plan(Reads().eval(), x, x)
-    with pytest.raises(torch.OutOfMemoryError):
-        td.find_sites(Reads(), x, x)
+        call(model, torch.ones(6, 8), torch.ones(6, 8))
 
 
 def test_bad_arguments():
@@ -808,13 +685,10 @@ def test_bad_arguments():
         mc.plan(model, X, batch_dim=2)
     with pytest.raises(ArgumentValueError, match="to leave a site that draws, got include="):
         mc.plan(model, X, include=[])
+    before = state_of(model)
     with pytest.raises(RuntimeError):  # torch's own
         mc.plan(model, torch.ones(2, 3))
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-
-
-def test_not_within_a_scope():
-    model = mlp().eval()
+    assert state_of(model) == before
     for call in (mc.plan, lambda model, x: mc.MCDropout(model, 2)(x)):
         with mc.active(model), pytest.raises(ArgumentValueError, match=r"no scope .* active"):
             call(model, X)

@@ -62,12 +62,16 @@ def test_what_was_not_computed_says_how():
         r.quantiles([0.5])
 
 
-def test_a_result_is_pickled_with_all_it_has():
-    r = values(keep_samples=True, record_means=True)
+def tensors(r):
+    return [r.mean, r.index, r.samples, r.mutual_information, r.running_means[0][1]]
+
+
+def test_what_goes_along_in_a_file_and_to_another_device():
+    r = classes(keep_samples=True, record_means=True)
     again = pickle.loads(pickle.dumps(r))
     assert repr(again) == repr(r)
-    assert torch.equal(again.samples, r.samples)
-    assert torch.equal(again.running_means[0][1], r.running_means[0][1])
+    assert all(map(torch.equal, tensors(again), tensors(r)))
+    assert {x.device.type for x in tensors(r.to("meta"))} == {"meta"}
 
 
 class TestQuantiles:
@@ -109,14 +113,15 @@ class TestQuantiles:
         r = RegressionStatistics(keep_samples=True).update(torch.ones(3, 0, 2)).result()
         assert r.quantiles([0.3, 0.4]).shape == (2, 0, 2)
 
-    @pytest.mark.parametrize("q", [1.5, -0.1, math.nan, [0.5, 2]])
-    def test_outside_of_0_to_1(self, q):
-        with pytest.raises(ValueError, match=r"Expected `q` to be in \[0, 1\]"):
-            values(keep_samples=True).quantiles(q)
-
-    @pytest.mark.parametrize("q", ["0.5", None, [None], True])
-    def test_not_numbers(self, q):
-        with pytest.raises(TypeError, match="Expected `q` to be a number"):
+    @pytest.mark.parametrize(
+        ("q", "error", "words"),
+        [
+            *((q, ValueError, r"`q` to be in \[0, 1\]") for q in (1.5, -0.1, math.nan, [0.5, 2])),
+            *((q, TypeError, "`q` to be a number") for q in ("0.5", None, [None], True)),
+        ],
+    )
+    def test_refused(self, q, error, words):
+        with pytest.raises(error, match=f"Expected {words}"):
             values(keep_samples=True).quantiles(q)
 
 
@@ -146,11 +151,9 @@ class TestIndex:
             ([0, 1, 2, 2], ValueError, "each once"),
             (1.0, TypeError, "integers"),
             (True, TypeError, "integers"),
-            (torch.ones(4), TypeError, "integers"),
             (torch.ones(4, dtype=torch.bool), TypeError, "integers"),
             ("0123", TypeError, "integers"),
             ([0, 1, 2, 3.0], TypeError, "integers"),
-            (torch.ones(4, dtype=torch.complex64), TypeError, "integers"),
             (torch.zeros(2, 2, dtype=torch.int64), ValueError, "each of 4 inputs"),
             (2**63 - 3, ValueError, r"below 2\*\*63"),
         ],
@@ -161,28 +164,20 @@ class TestIndex:
 
 
 class TestCat:
-    @pytest.mark.parametrize("task", ["classification", "regression"])
-    def test_batches_are_the_whole(self, task):
+    @pytest.mark.parametrize(
+        ("make", "names"),
+        [(ClassificationStatistics, (*BOTH, *CLASSES)), (RegressionStatistics, (*BOTH, *VALUES))],
+    )
+    def test_batches_are_the_whole(self, make, names):
         g = torch.Generator().manual_seed(0)
-        settings = {"keep_samples": True, "record_means": True}
-        if task == "classification":
-            y = torch.randn(6, 10, 3, generator=g)
+        y, target = torch.randn(6, 10, 3, generator=g), torch.randn(10, 3, generator=g)
 
-            def of(part):
-                return ClassificationStatistics(**settings)
+        def of(part):
+            options = {} if names[-1] in CLASSES else {"precision": 2.0, "target": target[part]}
+            statistics = make(keep_samples=True, record_means=True, **options)
+            return statistics.update(y[:4, part]).update(y[4:, part]).result(part.start)
 
-            names = (*BOTH, *CLASSES)
-        else:
-            y, target = torch.randn(6, 10, generator=g), torch.randn(10, generator=g)
-
-            def of(part):
-                return RegressionStatistics(precision=2.0, target=target[part], **settings)
-
-            names = (*BOTH, *VALUES)
-        parts = [slice(4, 10), slice(0, 4)]
-        batches = [of(p).update(y[:4, p]).update(y[4:, p]).result(p.start) for p in parts]
-        joined = Result.cat(batches)
-        whole = of(slice(None)).update(y[:4]).update(y[4:]).result()
+        joined, whole = Result.cat([of(slice(4, 10)), of(slice(0, 4))]), of(slice(None))
         assert joined.index.tolist() == [*range(4, 10), *range(4)]
         assert len(joined) == 10
         order = joined.index.argsort()
@@ -208,13 +203,6 @@ class TestCat:
             ([values(), values(5, index=4)], ValueError, "same n_samples, got 6 and 5"),
             ([values(), values(index=3)], ValueError, "index 3 more than once"),
             (
-                [
-                    classes(),
-                    ClassificationStatistics(class_dim=-2).update(torch.ones(6, 1, 3, 1)).result(9),
-                ],
-                *(ValueError, "same shape of an input"),
-            ),
-            (
                 [classes(), ClassificationStatistics().update(torch.ones(6, 1, 5)).result(9)],
                 *(ValueError, r"same shape of an input, got \(3,\) and \(5,\)"),
             ),
@@ -230,9 +218,3 @@ def test_the_text():
     assert text.startswith("Result of 6 passes over 4 inputs (index 8 to 11): classification of 3")
     assert text.count(" nats") == 2
     assert repr(values(1, 1)).startswith("Result of 1 pass over 1 input (index 0 to 0): regression")
-
-
-def test_to_another_device_takes_everything_along():
-    r = classes(keep_samples=True, record_means=True).to("meta")
-    found = [r.mean, r.index, r.samples, r.mutual_information, r.running_means[0][1]]
-    assert {x.device.type for x in found} == {"meta"}

@@ -1,6 +1,8 @@
 """Streamed statistics: against a direct computation, in any order and split, and refusals."""
 
 import math
+import pickle
+import re
 
 import pytest
 import torch
@@ -215,11 +217,10 @@ class TestOrder:
         two = [ClassificationStatistics(), ClassificationStatistics()]
         for n, chunk in enumerate(order):
             two[n >= place].update(chunks[chunk])
-        before = two[1].result() if two[1].n_samples else None
+        before = pickle.dumps(two[1])
         r = two[0].merge(two[1]).result()
         compare(r, direct_classes(logits.softmax(-1), 1), rtol=1e-12, atol=1e-12)
-        if before is not None:  # what is merged is not changed
-            assert torch.equal(two[1].result().mean, before.mean)
+        assert pickle.dumps(two[1]) == before  # what is merged is not changed
 
     def test_more_passes_after_a_result_leave_it_as_it_was(self):
         statistics = RegressionStatistics().update(torch.ones(2, 3, dtype=torch.float64))
@@ -229,16 +230,12 @@ class TestOrder:
         assert early.mean.tolist() == [2.0] * 3
         assert statistics.result().mean.tolist() == [0.5] * 3
 
-    def test_samples_are_in_the_order_in_which_they_were_added(self):
-        a = RegressionStatistics(keep_samples=True).update(torch.tensor([[1.0], [2.0]]))
+    def test_samples_are_copies_in_the_order_in_which_they_were_added(self):
+        y = torch.tensor([[1.0], [2.0]])
+        a = RegressionStatistics(keep_samples=True).update(y)
         b = RegressionStatistics(keep_samples=True).update(torch.tensor([[3.0]]))
-        assert a.merge(b).result().samples.flatten().tolist() == [1.0, 2.0, 3.0]
-
-    def test_samples_are_a_copy(self):
-        y = torch.ones(2, 3)
-        statistics = RegressionStatistics(keep_samples=True).update(y)
         y.zero_()
-        assert statistics.result().samples.eq(1).all()
+        assert a.merge(b).result().samples.flatten().tolist() == [1.0, 2.0, 3.0]
 
     def test_the_means_of_the_first_passes(self):
         y = torch.randn(10, 2, generator=generator())
@@ -249,25 +246,13 @@ class TestOrder:
 
     @pytest.mark.parametrize("make", [ClassificationStatistics, RegressionStatistics])
     def test_what_is_kept_does_not_grow_with_the_passes(self, make):
-        def kept(statistics):
-            found, todo = 0, [statistics._state]
-            while todo:
-                for value in vars(todo.pop()).values():
-                    if isinstance(value, torch.Tensor):
-                        found += value.untyped_storage().nbytes()
-                    elif hasattr(value, "__dict__"):
-                        todo.append(value)
-            return found
-
         few, many = make(), make()
         for n in range(50):
             chunk = torch.randn(4, 3, 5, generator=generator(n))
             if n < 1:
                 few.update(chunk)
             many.update(chunk)
-        assert 0 < kept(few) == kept(many) < 5 * 3 * 5 * 8
-        assert not many._samples
-        assert not many._running
+        assert abs(len(pickle.dumps(few)) - len(pickle.dumps(many))) < 10
 
 
 C, R = ClassificationStatistics, RegressionStatistics
@@ -282,7 +267,6 @@ REFUSED = {
     "the batch as classes": (lambda: C(class_dim=0), ValueError, "that of the batch"),
     "no such dimension": (lambda: C(class_dim=2).update(torch.ones(2, 3, 4)), ValueError, "1 to 1"),
     "unknown outputs": (lambda: C(outputs="probs"), ValueError, "got outputs='probs' (str)"),
-    "outputs of another type": (lambda: C(outputs=1), TypeError, "got outputs=1 (int)"),
     "a dimension as text": (lambda: C(class_dim="1"), TypeError, "got class_dim='1' (str)"),
     "precision of integers": (lambda: R(precision=torch.ones(3, dtype=int)), TypeError, "tensor"),
     "precision as text": (lambda: R(precision="1"), TypeError, "got precision='1' (str)"),
@@ -295,10 +279,6 @@ REFUSED = {
     "logits as probabilities": (
         lambda: C(outputs="probabilities").update(torch.randn(2, 3, 4, generator=generator())),
         *(ValueError, "outputs='logits'"),
-    ),
-    "a sum of 1.002": (
-        lambda: C(outputs="probabilities").update(torch.full((2, 3, 4), 0.2505)),
-        *(ValueError, "sums from 1.002 to 1.002"),
     ),
     "a sum of 1.0312 in 16 bits": (
         lambda: C(outputs="probabilities").update(torch.full((2, 3, 4), 33 / 128).bfloat16()),
@@ -315,11 +295,6 @@ REFUSED = {
     "merging without a variance": (
         lambda: R().update(ONES, ONES).merge(R().update(ONES)),
         *(ValueError, "to be with a variance of the noise in its updates, got one without"),
-    ),
-    "merging other classes": (lambda: C().merge(C(class_dim=-1)), ValueError, "same class_dim, 1"),
-    "merging kept samples": (
-        lambda: R().merge(R(keep_samples=True)),
-        *(ValueError, "same keep_samples, False, got True (bool)"),
     ),
     "precision NaN": (lambda: R(precision=math.nan), ValueError, "above 0"),
     "precision of 0 in a tensor": (lambda: R(precision=torch.zeros(3)), ValueError, "everywhere"),
@@ -345,14 +320,6 @@ REFUSED = {
     "another shape": (lambda: R().update(ONES).update(torch.ones(2, 4)), ValueError, "same shape"),
     "another dtype": (lambda: R().update(ONES).update(ONES.double()), ValueError, "same dtype"),
     "merging with another class": (lambda: R().merge(C()), TypeError, "a RegressionStatistics"),
-    "merging other settings": (
-        lambda: R(precision=1.0).merge(R(precision=2.0)),
-        *(ValueError, "same precision, 1.0, got 2.0 (float)"),
-    ),
-    "merging other targets": (
-        lambda: R(precision=1.0, target=ONES[0]).merge(R(precision=1.0, target=0 * ONES[0])),
-        *(ValueError, "same target"),
-    ),
     "merging other shapes": (
         lambda: R().update(ONES).merge(R().update(torch.ones(2, 4))),
         *(ValueError, "same shape of one pass, (3,), got (4,)"),
@@ -367,12 +334,30 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name):
     call, error, words = REFUSED[name]
-    with pytest.raises(error) as caught:
+    with pytest.raises(error, match=f"^Expected .*{re.escape(words)}") as caught:
         call()
-    assert words in str(caught.value)
-    assert str(caught.value).startswith("Expected ")
     assert ", got " in str(caught.value)
     assert isinstance(caught.value, TorchDropoutError)
+
+
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [
+        (C, {"class_dim": -1}),
+        (C, {"outputs": "probabilities"}),
+        (C, {"record_means": True}),
+        (R, {"keep_samples": True}),
+        (R, {"precision": 2.0}),
+        (R, {"precision": 1.0, "target": ONES[0]}),
+    ],
+)
+def test_merging_other_settings_is_refused(make, settings):
+    theirs = make(**settings)
+    mine = R(precision=1.0, target=0 * ONES[0]) if "target" in settings else make()
+    with pytest.raises(
+        ArgumentValueError, match=f"Expected `other` to have the same {[*settings][-1]}"
+    ):
+        mine.merge(theirs)
 
 
 @pytest.mark.parametrize(
@@ -389,13 +374,10 @@ def test_refused(name):
 )
 def test_a_failed_update_changes_nothing(statistics, right, wrong):
     statistics.update(*right)
-    before = statistics.result()
+    before = pickle.dumps(statistics)
     with pytest.raises((ArgumentTypeError, ArgumentValueError)):
         statistics.update(*wrong)
-    after = statistics.result()
-    assert after.n_samples == before.n_samples == len(after.samples)
-    assert len(after.running_means) == 1
-    assert torch.equal(after.mean, before.mean)
+    assert pickle.dumps(statistics) == before
 
 
 @pytest.mark.parametrize(

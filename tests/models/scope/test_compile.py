@@ -12,7 +12,19 @@ from torch.nn import functional as torch_F
 from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
-from keyed_parts import FUNCTIONS, MODULES, ROUNDED, SCOPE, Block, Calls, Net, X, input_of, plain
+from keyed_parts import (
+    FUNCTIONS,
+    MODULES,
+    ROUNDED,
+    SCOPE,
+    Block,
+    Calls,
+    Net,
+    X,
+    drawn,
+    input_of,
+    plain,
+)
 from torchdropout._core import _torch
 
 # The compiler looks at the attribute of activations.
@@ -77,11 +89,8 @@ def test_random_numbers_do_not_end_a_graph():
     counters = torch._dynamo.utils.counters
     counters.clear()
     model = Calls(lambda x: torch.floor(0.5 + torch.rand(x.shape)) * x)
-    with td.keyed(model, **SCOPE):
-        expected = model(X)
-    graph = torch.compile(model, backend="aot_eager")
-    with td.keyed(graph, **SCOPE):
-        assert torch.equal(graph(X), expected)
+    expected = drawn(model, X)
+    assert torch.equal(drawn(torch.compile(model, backend="aot_eager"), X), expected)
     assert not counters["graph_break"]
 
 
@@ -99,10 +108,7 @@ def test_it_is_refused_whatever_the_scope_is_given(name, wraps, is_given):
     scope = td.keyed(graph if wraps else model, **SCOPE, sites=sites)
     with pytest.raises(td.errors.SiteError, match=f"{said}, which the compiler hides"), scope:
         graph(X)
-    with td.keyed(model, **SCOPE, sites=sites):  # eager
-        kept = model(X)
-    with td.keyed(model, **SCOPE):
-        assert torch.equal(model(X), kept)
+    assert torch.equal(drawn(model, X), drawn(model, X, sites=sites))  # eager
 
 
 @pytest.mark.slow
@@ -138,11 +144,9 @@ def test_a_model_whose_compile_was_called():
     """Its sites are given, as it cannot be run to find them."""
     model = nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4), td.nn.Dropout(0.4), nn.Dropout(0.4))
     sites = td.find_sites(model, X)
-    with td.keyed(model, **SCOPE):
-        expected = model(X)
+    expected = drawn(model, X)
     model.compile(backend="eager", fullgraph=True)
-    with td.keyed(model, **SCOPE, sites=sites):
-        assert torch.equal(model(X) == 0, expected == 0)
+    assert torch.equal(drawn(model, X, sites=sites) == 0, expected == 0)
     with pytest.raises(td.errors.ArgumentValueError, match="Expected `sites`, what find_sites"):
         td.keyed(model, **SCOPE).__enter__()
 
@@ -191,15 +195,12 @@ def test_a_scope_within_a_compiled_function_is_indifferent_to_other_models():
 def test_blocks_that_are_compiled_one_by_one():
     """As large models are; the scope is that of the whole."""
     model = nn.Sequential(*(nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.4)) for _ in range(3)))
-    with td.keyed(model, **SCOPE):
-        expected = model(X)
-    sites = td.find_sites(model, X)
+    expected, sites = drawn(model, X), td.find_sites(model, X)
     count = CompileCounterWithBackend("aot_eager")
     for place, block in enumerate(model):
         model[place] = torch.compile(block, backend=count, fullgraph=True)
     for _ in range(2):
-        with td.keyed(model, **SCOPE, sites=sites):
-            torch.testing.assert_close(model(X), expected)
+        torch.testing.assert_close(drawn(model, X, sites=sites), expected)
     assert 1 <= count.frame_count <= 3
 
 
@@ -215,8 +216,7 @@ def gradients(model, x, outside, **scope):
     return y.detach(), x.grad
 
 
-def recomputed(function, x):
-    return checkpoint(function, x, use_reentrant=False)
+recomputed = functools.partial(checkpoint, use_reentrant=False)
 
 
 REGIONS = "skip_fwd_side_effects_in_bwd_under_checkpoint"
@@ -320,32 +320,26 @@ def test_a_compiled_model_in_a_checkpointed_region(reentrant):
         torch.testing.assert_close((y.detach(), given.grad), expected)
 
 
-SETTINGS = [
-    ("aot_eager", 0.5, plain),
-    pytest.param("aot_eager", 0.0, plain, marks=pytest.mark.slow),
-    pytest.param("aot_eager", 1.0, plain, marks=pytest.mark.slow),
-    pytest.param("inductor", 0.0, plain, marks=pytest.mark.slow),
-    pytest.param("inductor", 0.5, plain, marks=pytest.mark.slow),
-    pytest.param("inductor", 1.0, plain, marks=pytest.mark.slow),
-]
+BUDGETS = [(backend, budget) for backend in ("aot_eager", "inductor") for budget in (0.5, 0.0, 1.0)]
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(("backend", "budget", "run"), SETTINGS)
-def test_gradients_under_budgets(backend, budget, run):
+@pytest.mark.parametrize(
+    ("backend", "budget"),
+    [BUDGETS[0], *(pytest.param(*setting, marks=pytest.mark.slow) for setting in BUDGETS[1:])],
+)
+def test_gradients_under_budgets(backend, budget):
     """They are those of eager, and of finite differences."""
     x = torch.linspace(-1, 2, 72, dtype=torch.float64).view(6, 12)
-    model = Net(run)
     count = CompileCounterWithBackend(backend)
     direction, h = x.cos(), 1e-6
     with config.patch(activation_memory_budget=budget):
-        graph = torch.compile(model, backend=count, fullgraph=True)
+        graph = torch.compile(Net(plain), backend=count, fullgraph=True)
         for step in (0, 1):
+            expected = gradients(Net(plain), x, False, seed=5, step=step)
             for outside in (False, True):
                 found = gradients(graph, x, outside, seed=5, step=step)
-                torch.testing.assert_close(
-                    found, gradients(Net(plain), x, False, seed=5, step=step)
-                )
+                torch.testing.assert_close(found, expected)
         values = [
             gradients(graph, x + sign * h * direction, False, seed=5, step=1)[0] for sign in (1, -1)
         ]
@@ -362,8 +356,7 @@ def test_a_function_that_is_compiled_around_a_model():
     """Also after a forward in eager, where the mode has been left; draws are the same."""
     model = nn.Sequential(nn.Linear(X.shape[-1], 4), nn.Dropout(0.5))
     double = torch.cat((X, X))
-    with td.keyed(model, **SCOPE):
-        whole = model(double)
+    whole = drawn(model, double)
     step = torch.compile(lambda x: model(x) * 2, backend="eager")
     sites = td.find_sites(model, X)
     with td.keyed(model, batch=(0, 16), sites=sites, **SCOPE):
@@ -394,11 +387,6 @@ def test_the_defaults_of_functions():
     """The compiler gives only the arguments that are written."""
     model, x = Calls(by_default), torch.ones(8, 3, 6, 5)
     graph = torch.compile(model, backend="eager", fullgraph=True)
-    sites = td.find_sites(model, x)
-    with td.keyed(model, **SCOPE):
-        expected = model(x)
-    with td.keyed(graph, **SCOPE, sites=sites):
-        found = graph(x)
-    for a, b in zip(found, expected, strict=True):
-        assert torch.equal(a, b)
+    found = drawn(graph, x, sites=td.find_sites(model, x))
+    assert all(map(torch.equal, found, drawn(model, x)))
     assert torch.equal(x, torch.ones(8, 3, 6, 5))

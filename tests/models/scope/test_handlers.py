@@ -14,13 +14,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.overrides import get_overridable_functions
 
 import torchdropout as td
-from keyed_parts import SCOPE, Calls, assert_parts
+from keyed_parts import SCOPE, Calls, assert_parts, assert_refused, drawn
 from torchdropout import functional as F
-from torchdropout.errors import SiteError
 from torchdropout.models.scope import _keyed
-from torchdropout.models.scope._handlers import (
-    HANDLERS,
-)
+from torchdropout.models.scope._handlers import HANDLERS
 
 X = torch.ones(8, 6, 10)
 MAPS = torch.ones(8, 3, 6, 5)
@@ -31,8 +28,8 @@ DROPOUTS = {
     "F.dropout by name": lambda x: torch_F.dropout(input=x, p=0.4, training=True),
     "F.dropout in place": lambda x: torch_F.dropout(x * 1, 0.4, True, True),
     "F.dropout1d": lambda x: torch_F.dropout1d(x, 0.4),
-    "F.dropout by default": lambda x: torch_F.dropout(x),
-    "F.dropout1d by default": lambda x: torch_F.dropout1d(x),
+    "F.dropout by default": torch_F.dropout,
+    "F.dropout1d by default": torch_F.dropout1d,
     "F.alpha_dropout by default": lambda x: torch_F.alpha_dropout(x, training=True),
     "F.feature_alpha_dropout by default": lambda x: torch_F.feature_alpha_dropout(x, training=True),
     "F.alpha_dropout": lambda x: torch_F.alpha_dropout(x, 0.4, True),
@@ -119,8 +116,7 @@ def test_recurrent_layers(kind):
     assert_parts(Calls(lambda m, x: m(x)[0], layer), rows(8, 7, 4), exact=False)
     states = Calls(lambda m, x: torch.cat(_states(m(x)[1]), -1).transpose(0, 1), layer)
     assert_parts(states, rows(8, 7, 4), exact=False)
-    with td.keyed(layer, **SCOPE):
-        found = layer(rows(8, 7, 4))
+    found = drawn(layer, rows(8, 7, 4))
     layer.dropout = 0.0
     expected = layer(rows(8, 7, 4))
     assert found[0].shape == expected[0].shape
@@ -158,8 +154,7 @@ def test_a_packed_sequence_as_the_input_of_the_model():
     def run(start, end, **scope):
         x = rows(8, 7, 4)[start:end].transpose(0, 1)
         packed = pack_padded_sequence(x, LENGTHS[start:end], enforce_sorted=False)
-        with td.keyed(layer, **SCOPE, **scope):
-            return pad_packed_sequence(layer(packed)[0], total_length=7)[0]
+        return pad_packed_sequence(drawn(layer, packed, **scope)[0], total_length=7)[0]
 
     parts = [run(s, e, batch=(s, 8)) for s, e in ((0, 3), (3, 4), (4, 8))]
     torch.testing.assert_close(torch.cat(parts, 1), run(0, 8), rtol=1e-5, atol=1e-5)
@@ -224,32 +219,28 @@ def test_the_laws_of_random_numbers(dtype):
     n = 2**18
 
     def draw(x):
-        size = (n,)
         return (
-            torch.rand(size, dtype=dtype),
-            torch.randn(size, dtype=dtype),
-            torch.empty(size, dtype=dtype).bernoulli_(0.3),
-            torch.empty(size, dtype=dtype).uniform_(-2, 6),
-            torch.empty(size, dtype=dtype).normal_(3, 0.5),
+            torch.rand(n, dtype=dtype),
+            torch.randn(n, dtype=dtype),
+            torch.empty(n, dtype=dtype).bernoulli_(0.3),
+            torch.empty(n, dtype=dtype).uniform_(-2, 6),
+            torch.empty(n, dtype=dtype).normal_(3, 0.5),
         )
 
-    model = Calls(draw)
-    with td.keyed(model, **SCOPE):
-        found = model(torch.ones(2))
+    found = drawn(Calls(draw), torch.ones(2))
     assert {y.dtype for y in found} == {dtype}
     u, e, kept, wide, moved = (y.double() for y in found)
-    assert u.min() >= 0
-    assert u.max() < 1
+    assert 0 <= u.min() <= u.max() < 1
     assert abs(kept.mean() - 0.3) < 6 * math.sqrt(0.3 * 0.7 / n)
     assert set(kept.tolist()) == {0.0, 1.0}
     # A dtype of few digits has steps, which the test would see: half a step is added.
     step = torch.finfo(dtype).eps / 2 if dtype in (torch.float16, torch.bfloat16) else 0.0
     noise = torch.rand(n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert stats.kstest((u + noise * step).numpy(), "uniform").pvalue > 1e-4
+    laws = [(u + noise * step, "uniform")]
     if step == 0:
-        assert stats.kstest(e.numpy(), "norm").pvalue > 1e-4
-        assert stats.kstest(((wide + 2) / 8).numpy(), "uniform").pvalue > 1e-4
-        assert stats.kstest(((moved - 3) * 2).numpy(), "norm").pvalue > 1e-4
+        laws += [(e, "norm"), ((wide + 2) / 8, "uniform"), ((moved - 3) * 2, "norm")]
+    for y, law in laws:
+        assert stats.kstest(y.numpy(), law).pvalue > 1e-4
     for y in (e, (moved - 3) * 2):
         assert abs(y.mean()) < 6 / math.sqrt(n) + 0.01 * (step > 0)
         assert abs(y.std() - 1) < 6 / math.sqrt(2 * n) + 0.01 * (step > 0)
@@ -257,22 +248,20 @@ def test_the_laws_of_random_numbers(dtype):
 
 def test_what_has_a_generator_is_left_alone():
     def draw(x):
-        generator = torch.Generator().manual_seed(3)
+        given = {"generator": torch.Generator().manual_seed(3)}
         return torch.stack(
             (
-                torch.rand(4, generator=generator),
-                torch.empty(4).bernoulli_(0.5, generator=generator),
-                torch.bernoulli(torch.full((4,), 0.5), generator=generator),
-                torch.empty(4).uniform_(generator=generator),
-                torch.empty(4).normal_(generator=generator),
-                torch.randint(9, (4,), generator=generator).float(),
-                td.functional.dropout(torch.ones(4), 0.5, generator=generator),
+                torch.rand(4, **given),
+                torch.empty(4).bernoulli_(0.5, **given),
+                torch.bernoulli(torch.full((4,), 0.5), **given),
+                torch.empty(4).uniform_(**given),
+                torch.empty(4).normal_(**given),
+                torch.randint(9, (4,), **given).float(),
+                F.dropout(torch.ones(4), 0.5, **given),
             )
         )
 
-    model = Calls(draw)
-    with td.keyed(model, **SCOPE):
-        assert torch.equal(model(torch.ones(2)), draw(None))
+    assert torch.equal(drawn(Calls(draw), torch.ones(2)), draw(None))
 
 
 UNREACHED = {
@@ -299,26 +288,21 @@ UNREACHED = {
 @pytest.mark.parametrize("name", UNREACHED)
 def test_what_cannot_be_given_a_key_is_named(name):
     model = Calls(UNREACHED[name])
-    with td.keyed(model, **SCOPE), pytest.raises(SiteError, match=f"got _?{name.split()[0]}"):
-        model(X)
-    with td.keyed(model, on_unreached="ignore", **SCOPE):
-        model(X)
-    with td.keyed(model, on_unreached="warn", **SCOPE) as scope:
+    assert_refused(f"got _?{name.split()[0]}", model, X)
+    drawn(model, X, on_unreached="ignore")
+    with td.keyed(model, on_unreached="warn", **SCOPE):
         with pytest.warns(RuntimeWarning, match="can be given a key") as caught:
             model(X)
         assert [each.filename for each in caught] == [_keyed.__file__]  # filters name the package
         model(X)  # once a scope
-    assert scope is not None
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_what_no_function_shows_is_noticed():
     """Scripted code calls no function that a mode sees."""
     model = nn.Sequential(nn.Linear(4, 4), torch.jit.script(nn.Dropout(0.5)))
-    with td.keyed(model, **SCOPE), pytest.raises(SiteError, match="in a way that no function"):
-        model(torch.ones(6, 4))
-    with td.keyed(model, on_unreached="ignore", **SCOPE):
-        model(torch.ones(6, 4))
+    assert_refused("in a way that no function", model, torch.ones(6, 4))
+    drawn(model, torch.ones(6, 4), on_unreached="ignore")
 
 
 @pytest.mark.parametrize("draw", [random.random, np.random.rand], ids=["Python", "NumPy"])
@@ -326,11 +310,9 @@ def test_a_generator_that_is_not_torchs_is_noticed_and_put_back(draw):
     """Models of speech in transformers use one for a spectrogram's masks."""
     model = Calls(lambda x: x * (draw() > 0.5))
     before = random.getstate(), np.random.get_state()[2]
-    with td.keyed(model, **SCOPE), pytest.raises(SiteError, match="generator of torch, Python or"):
-        model(torch.ones(6, 4))
+    assert_refused("generator of torch, Python or", model, torch.ones(6, 4))
     assert (random.getstate(), np.random.get_state()[2]) == before
-    with td.keyed(model, on_unreached="ignore", **SCOPE):
-        model(torch.ones(6, 4))
+    drawn(model, torch.ones(6, 4), on_unreached="ignore")
 
 
 def seeded_operators():
@@ -366,11 +348,7 @@ def test_torchs_functions_are_as_they_were():
 
 
 def test_a_call_that_lacks_an_argument_has_the_error_of_the_function():
-    with (
-        td.keyed(Calls(lambda x: F.drop_path(x, 0.5)), seed=0) as scope,
-        pytest.raises(TypeError, match="training"),
-    ):
-        scope.model(torch.ones(4, 3))
+    assert_refused("training", Calls(lambda x: F.drop_path(x, 0.5)), X, error=TypeError)
 
 
 # --- What a call counts and gives ----------------------------------------------------------------
@@ -410,13 +388,11 @@ SHOWN = {
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_function_that_does_not_draw_by_its_arguments(name):
-    with td.keyed(Calls(SHOWN[name]), **SCOPE) as scope:
-        assert torch.equal(scope.model(X), SHOWN[name](X))
+    assert torch.equal(drawn(Calls(SHOWN[name]), X), SHOWN[name](X))
 
 
 def in_scope(call):
-    with td.keyed(Calls(lambda x: call()), **SCOPE) as scope:
-        return scope.model(X)
+    return drawn(Calls(lambda x: call()), X)
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,13 @@ from torch import nn
 from torch.nn import functional as torch_F
 
 import torchdropout as td
-from keyed_parts import Calls
+from keyed_parts import Calls, assert_refused
 from torchdropout.errors import SiteError
 
 
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({}, None),
         ({"batch": (0, 8)}, "sample each, as the batch is"),
         ({"sequence": (0, 8)}, "position each, as the sequence is"),
         (
@@ -24,25 +23,16 @@ from torchdropout.errors import SiteError
     ],
 )
 def test_a_draw_with_a_problem_is_refused_where_something_is_divided(options, what):
-    model, x = Calls(lambda x: torch_F.dropout(x @ x.T, 0.5)), torch.ones(4, 8)
-    with td.keyed(model, seed=1, **options):
-        if what is None:
-            model(x)
-            return
-        with pytest.raises(SiteError) as caught:
-            model(x)
-    assert str(caught.value).startswith(
-        f"Expected draws that belong to one {what} divided, got (the model itself) #0 (dropout): "
-        "dimensions 0 and 1 of its draws both follow the batch. If the model moves or picks rows, "
+    message = (
+        rf"^Expected draws that belong to one {what} divided, got \(the model itself\) #0 "
+        r"\(dropout\): dimensions 0 and 1 of its draws both follow the batch. If the model moves "
     )
-
-
-def test_a_second_forward_without_a_batch_is_a_part_too():
-    model = Calls(lambda x: torch_F.dropout(x @ x.T, 0.5))
+    model, x = Calls(lambda x: torch_F.dropout(x @ x.T, 0.5)), torch.ones(4, 8)
+    assert_refused(message, model, x, **options)
     with td.keyed(model, seed=1):
-        model(torch.ones(4, 8))
+        model(x)
         with pytest.raises(SiteError, match="one sample each"):  # it would have the same masks
-            model(torch.ones(4, 8))
+            model(x)
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int32, int])

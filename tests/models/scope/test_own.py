@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import torchdropout as td
-from keyed_parts import FUNCTIONS, MODULES, ROUNDED, SCOPE, Calls, X, assert_parts, input_of
+from keyed_parts import FUNCTIONS, MODULES, ROUNDED, Calls, X, assert_parts, drawn, input_of
 from torchdropout import functional as F
 from torchdropout import nn
 
@@ -53,11 +53,9 @@ def test_a_key_of_the_call_takes_precedence():
         lambda x: x * F.keep_mask(x.shape, 0.4, key=key),
         lambda x: F.dropout(x, 0.4, key=key, layout=td.MaskLayout.of((16, 6, 12)).at((8, 0, 0))),
     ):
-        with td.keyed(Calls(call), **SCOPE) as scope:
-            assert torch.equal(scope.model(X), call(X))
+        assert torch.equal(drawn(Calls(call), X), call(X))
 
 
 def test_eval_draws_nothing():
     model = torch.nn.Sequential(nn.Dropout(0.5), torch.nn.Dropout(0.5), nn.DropPath(0.5)).eval()
-    with td.keyed(model, **SCOPE):
-        assert torch.equal(model(X), X)
+    assert torch.equal(drawn(model, X), X)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as torch_F
 
 import torchdropout as td
-from keyed_parts import SCOPE, Calls
+from keyed_parts import SCOPE, Calls, assert_refused, drawn
 from torchdropout.errors import SiteError
 
 LENGTHS, L = torch.tensor([5, 3, 7, 4]), 12
@@ -60,8 +60,8 @@ def called(model, which, width, more=None, **scope):
     if more is not None:
         target = Y[which, : width + more], padding(which, width + more, -more)
         args = target[0], args[0], target[1], args[1]
-    with torch.no_grad(), td.keyed(model, sequence=(0, L), **SCOPE, **scope):
-        y = model(*args)
+    with torch.no_grad():
+        y = drawn(model, *args, sequence=(0, L), **scope)
     return {n: y[row, : int(LENGTHS[n]) + (more or 0)] for row, n in enumerate(which)}
 
 
@@ -112,21 +112,15 @@ def test_the_index_counts_positions_in_the_length():
 def test_other_lengths_without_one():
     """One warning of the model, where draws depend on it."""
     model = Encoder(True).double()
-    with td.keyed(model, **SCOPE):
-        model(X[:, :7], padding(range(4), 7))
-    with (
-        td.keyed(model, **SCOPE),
-        pytest.warns(RuntimeWarning, match=r"of 7 and of 9 positions: .* sequence=\(0, L\)"),
-    ):
-        model(X[:, :9], padding(range(4), 9))
+    drawn(model, X[:, :7], padding(range(4), 7))
+    with pytest.warns(RuntimeWarning, match=r"of 7 and of 9 positions: .* sequence=\(0, L\)"):
+        drawn(model, X[:, :9], padding(range(4), 9))
     quiet = nn.Sequential(Calls(lambda x: x.mean(1)), nn.Dropout())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for length in (7, 9, 11):
-            with td.keyed(model, **SCOPE):
-                model(X[:, :length], padding(range(4), length))
-            with td.keyed(quiet, **SCOPE):
-                quiet(X[:, :length])
+            drawn(model, X[:, :length], padding(range(4), length))
+            drawn(quiet, X[:, :length])
 
 
 def test_rows_of_another_length():
@@ -136,49 +130,35 @@ def test_rows_of_another_length():
         warnings.simplefilter("ignore")
         model(X[:, :6])
         model(X[:, :9])
-    with td.keyed(model, **SCOPE):
-        whole = model(X[:, :9])
-    with td.keyed(model, batch=(2, 4), **SCOPE):
-        assert torch.equal(model(X[2:, :9]), whole[2:])
+    whole = drawn(model, X[:, :9])
+    assert torch.equal(drawn(model, X[2:, :9], batch=(2, 4)), whole[2:])
 
 
 def test_a_length_that_is_too_small():
-    model = Encoder(True).double()
-    with (
-        td.keyed(model, sequence=(0, 6), **SCOPE),
-        pytest.raises(ValueError, match="lies within the sequence"),
-    ):
-        model(X[:, :7], padding(range(4), 7))
-    decoder = Decoder().double()
-    with (
-        td.keyed(decoder, sequence=(0, 5), **SCOPE),
-        pytest.raises(ValueError, match="`sequence` to have a length of 6 or more"),
-    ):
-        decoder(Y[:, :4], X[:, :6], padding(range(4), 4), padding(range(4), 6))
+    message = "lies within the sequence"
+    model, args = Encoder(True).double(), (X[:, :7], padding(range(4), 7))
+    assert_refused(message, model, *args, sequence=(0, 6), error=ValueError)
+    message = "`sequence` to have a length of 6 or more"
+    args = Y[:, :4], X[:, :6], padding(range(4), 4), padding(range(4), 6)
+    assert_refused(message, Decoder().double(), *args, sequence=(0, 5), error=ValueError)
+    # Two sequences, of which this is a part.
+    assert_refused("which positions it has", Decoder().double(), *args, sequence=(4, L))
 
 
-def test_what_cannot_be_exact():
-    """Lengths that are not counted in positions, and two sequences of which this is a part."""
-    model = Calls(lambda drop, x: drop(torch.cat([x[:, :1], x], 1)), nn.Dropout(0.5))
-    with (
-        td.keyed(model, sequence=(0, L), **SCOPE),
-        pytest.raises(SiteError, match="dimension 1 of its draws is not a multiple of the seq"),
-    ):
-        model(X)
-    twice = Calls(lambda drop, x: drop(torch.cat([x, x], 1)), nn.Dropout(0.5))
-    with (
-        td.keyed(twice, sequence=(0, L), **SCOPE),
-        pytest.raises(SiteError, match="the positions alternate along dimension 1"),
-    ):
-        twice(X)
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: torch.cat([x[:, :1], x], 1), "1 of its draws is not a multiple of the seq"),
+        (lambda x: torch.cat([x, x], 1), "the positions alternate along dimension 1"),
+    ],
+)
+def test_lengths_that_are_not_counted_in_positions(function, message):
+    assert_refused(message, Calls(lambda x: torch_F.dropout(function(x))), X, sequence=(0, L))
+
+
+def test_another_size_than_before():
     some = Calls(lambda drop, x, count: drop(x[..., :count]), nn.Dropout(0.5))
     with td.keyed(some, sequence=(0, L), **SCOPE):
         some(X, 6)
         with pytest.raises(SiteError, match="dimension 2 of it has 8 places, and had 6 in the for"):
             some(X, 8)
-    decoder = Decoder().double()
-    with (
-        td.keyed(decoder, sequence=(4, L), **SCOPE),
-        pytest.raises(SiteError, match="which positions it has"),
-    ):
-        decoder(Y[:, :4], X[:, :6], padding(range(4), 4), padding(range(4), 6))

@@ -15,7 +15,8 @@ from torch.nn import functional as torch_F
 from torch.optim.swa_utils import AveragedModel
 
 import torchdropout as td
-from keyed_parts import SCOPE, Calls
+from keyed_parts import SCOPE, Calls, assert_refused, drawn
+from stochastic import limit
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, SiteError
 
@@ -33,25 +34,19 @@ def net():
 @pytest.mark.parametrize(
     ("seed", "step", "path", "number", "key"),
     [
-        (0, 0, "", 0, td.Key(2061954838759058738, 878367144622242087)),
-        (0, 1, "blocks.0.drop", 0, td.Key(7803501721980906349, 731791632814801882)),
-        (
-            2**64 - 1,
-            2**64 - 1,
-            "blocks.0.drop",
-            1,
-            td.Key(13718599656129974086, 131555938942742343),
-        ),
+        (0, 0, "", 0, (2061954838759058738, 878367144622242087)),
+        (0, 1, "blocks.0.drop", 0, (7803501721980906349, 731791632814801882)),
+        (2**64 - 1, 2**64 - 1, "blocks.0.drop", 1, (13718599656129974086, 131555938942742343)),
     ],
 )
 def test_known_keys(seed, step, path, number, key):
     """They are those of section 8 of the contract."""
     site = td.models.scope.SiteId(path, number)
-    assert td.keyed(nn.Identity(), seed=seed, step=step).key_of(site) == key
     digest = int(hashlib.sha256(f"{path}#{number}".encode()).hexdigest(), 16)
     folded = td.Key(seed).fold_in(step)
-    assert key == td.Key(folded.seed, (digest >> 196) ^ folded.stream)
-    assert td.keyed(nn.Identity(), seed=td.Key(seed), step=step).key_of(site) == key
+    assert td.Key(*key) == td.Key(folded.seed, (digest >> 196) ^ folded.stream)
+    for given in (seed, td.Key(seed)):
+        assert td.keyed(nn.Identity(), seed=given, step=step).key_of(site) == td.Key(*key)
 
 
 def test_the_index_is_that_of_the_whole_batch():
@@ -70,9 +65,8 @@ def test_a_module_that_is_called_twice_goes_on_counting():
     sites = td.find_sites(model, X)
     assert [str(site) for site in sites] == ["inner.0 #0", "inner.0 #1"]
     assert repr(sites).splitlines()[1] == "inner.0 #1: dropout, p=0.5"
-    with td.keyed(model, **SCOPE):
-        y = model(X)
-        assert not torch.equal(y[:, 0], y[:, 1])
+    y = drawn(model, X)
+    assert not torch.equal(y[:, 0], y[:, 1])
 
 
 @pytest.mark.parametrize(
@@ -142,8 +136,7 @@ def test_nothing_is_left(error):
 
 def test_a_model_is_not_kept_alive():
     model = net()
-    with td.keyed(model, **SCOPE):
-        model(X)
+    drawn(model, X)
     gone = weakref.ref(model)
     del model
     gc.collect()
@@ -196,9 +189,7 @@ def test_a_copy_within_a_scope_is_free_of_it(again):
     found = [twice(X) for _ in range(3)]
     assert not torch.equal(found[0], found[1])
     assert torch.equal(other.eval()(X), model.eval()(X))
-    other.train()
-    with td.keyed(other, **SCOPE):
-        assert torch.equal(other(X), expected)
+    assert torch.equal(drawn(other.train(), X), expected)
 
 
 def test_a_copy_whose_forward_fails_says_so():
@@ -212,18 +203,17 @@ def test_a_copy_whose_forward_fails_says_so():
     assert all(not any(hooks) for hooks in traces(other)[0])
 
 
-def test_the_hooks_of_a_file_keep_their_numbers():
+def test_the_hooks_of_a_file_keep_their_numbers(monkeypatch):
     """A hook that another process registers must not get one of them, and with it its arguments."""
     model = net()
     with td.keyed(model, **SCOPE):
         file = pickle.dumps(model)
     handle = torch.utils.hooks.RemovableHandle
-    before, handle.next_id = handle.next_id, 0
-    try:
+    before = handle.next_id
+    with monkeypatch.context() as patch:
+        patch.setattr(handle, "next_id", 0)
         other = pickle.loads(file)
         assert handle.next_id >= before
-    finally:
-        handle.next_id = max(before, handle.next_id)
     other(X)
 
 
@@ -236,41 +226,23 @@ def test_draws_outside_the_model_are_torchs():
         assert torch.equal(torch.rand(4), expected)
 
 
-class Tracker:
-    """A generator of its own for a region, as Megatron's tracker has it."""
-
-    def __init__(self, seed):
-        self.state = torch.Generator().manual_seed(seed).get_state()
-
-    @contextlib.contextmanager
-    def fork(self):
-        before = torch.get_rng_state()
-        torch.set_rng_state(self.state)
-        yield
-        self.state = torch.get_rng_state()
-        torch.set_rng_state(before)
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 def test_what_scripts_do_with_generators_is_of_no_effect(seed):
-    """So it can be deleted: a tracker, seeds that depend on the rank, states that are put back."""
-    tracker = Tracker(seed)
+    """So it can be deleted: a tracker as Megatron's, seeds that depend on the rank."""
+    states = [torch.Generator().manual_seed(seed).get_state()]
 
     def with_generators(drop, x):
-        with tracker.fork():
-            return torch_F.dropout(drop(x), 0.3)
+        before = torch.get_rng_state()
+        torch.set_rng_state(states[-1])
+        y = torch_F.dropout(drop(x), 0.3)
+        states.append(torch.get_rng_state())
+        torch.set_rng_state(before)
+        return y
 
-    def without(drop, x):
-        return torch_F.dropout(drop(x), 0.3)
-
-    x = torch.ones(8, 12)
-    with td.keyed(Calls(without, nn.Dropout(0.5)), **SCOPE) as scope:
-        expected = scope.model(x)
-    before = tracker.state
+    expected = drawn(Calls(lambda drop, x: torch_F.dropout(drop(x), 0.3), nn.Dropout(0.5)), X)
     torch.manual_seed(1000 * seed)
-    with td.keyed(Calls(with_generators, nn.Dropout(0.5)), **SCOPE) as scope:
-        assert torch.equal(scope.model(x), expected)
-    assert torch.equal(tracker.state, before)
+    assert torch.equal(drawn(Calls(with_generators, nn.Dropout(0.5)), X), expected)
+    assert torch.equal(states[-1], states[0])
 
 
 # --- What is refused -----------------------------------------------------------------------------
@@ -281,7 +253,6 @@ def test_what_scripts_do_with_generators_is_of_no_effect(seed):
     ("change", "error", "message"),
     [
         ({"model": 3}, ArgumentTypeError, "`model` to be a module"),
-        ({"model": lambda x: x}, ArgumentTypeError, "`model` to be a module"),
         ({"seed": -1}, ArgumentValueError, "`seed`"),
         ({"seed": 2**64}, ArgumentValueError, "`seed`"),
         ({"seed": 0.5}, ArgumentTypeError, "`seed`"),
@@ -311,25 +282,16 @@ def test_bad_arguments(change, error, message):
         td.keyed(given.pop("model"), **given)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit")
-def test_a_scripted_model_is_refused():
-    with pytest.raises(ArgumentTypeError, match=r"torch.jit did not compile"):
-        td.keyed(torch.jit.script(nn.Dropout(0.5)), seed=0)
-
-
-class Fails(nn.Module):
+class Fails(nn.Dropout):
     """A dropout whose forward fails at the calls of these numbers, after it has drawn."""
 
     def __init__(self, at, result=lambda y: y):
-        super().__init__()
-        self.drop = nn.Dropout(0.5)
-        self.calls = 0
-        self.at = at
-        self.result = result
+        super().__init__(0.5)
+        self.calls, self.at, self.result = 0, at, result
 
     def forward(self, x):
         self.calls += 1
-        y = self.drop(x)
+        y = super().forward(x)
         if self.calls in self.at:
             raise ZeroDivisionError
         return self.result(y)
@@ -342,8 +304,7 @@ def test_a_forward_that_failed_is_tried_again(wrap, at):
     """It has the same samples: five calls find the sites, two halves follow."""
     torch._dynamo.reset()
     model = nn.Sequential(Fails(()))
-    with td.keyed(model, **SCOPE):
-        whole = model(X)
+    whole = drawn(model, X)
     model[0] = Fails({at})
     given = wrap(model)
     state = torch.get_rng_state()
@@ -367,32 +328,26 @@ def test_a_forward_that_returns_nothing_counts():
     with td.keyed(model, batch=(0, 8), **SCOPE):
         for x in X.split(4):
             model(x)
-    with td.keyed(model, **SCOPE):
-        model(X)
+    drawn(model, X)
     assert torch.equal(torch.cat(found[-3:-1]), found[-1])
 
 
 def test_a_forward_beyond_the_batch_counts_no_samples():
     model = net()
-    with td.keyed(model, **SCOPE):
-        whole = model(X)
+    whole = drawn(model, X)
     with td.keyed(model, batch=(0, 8), **SCOPE):
         first = model(X[:5])
         with pytest.raises(ArgumentValueError, match="got 4 samples from sample 5"):
             model(X[4:])
         found = torch.cat((first, model(X[5:])))
-        assert torch.equal(found == 0, whole == 0)
+    assert torch.equal(found == 0, whole == 0)
 
 
 def test_a_scope_in_a_scope_of_the_same_model():
     model = net()
     for other in (model, torch.compile(model, backend="eager")):
         with td.keyed(model, seed=0):
-            with (
-                pytest.raises(ArgumentValueError, match="no scope of this model"),
-                td.keyed(other, seed=1),
-            ):
-                raise AssertionError
+            assert_refused("no scope of this model", other, X, error=ArgumentValueError)
             model(X)
 
 
@@ -400,19 +355,17 @@ def test_a_draw_that_was_not_there_when_sites_were_found():
     assert len(td.find_sites(net(), X)) == 1
     assert len(td.find_sites(net().eval(), X)) == 0
     model = Calls(lambda x: torch_F.dropout(x, 0.5) if len(x) > 4 else x)
-    with td.keyed(model, seed=0), pytest.raises(SiteError, match=r"find_sites\(model"):
-        model(X)
+    assert_refused(r"find_sites\(model", model, X)
 
 
-class SkipsLayers(nn.Module):
+class SkipsLayers(nn.Sequential):
     """Skips layers as models of transformers do: by a number that all samples share."""
 
     def __init__(self):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Dropout(0.1) for _ in range(6))
+        super().__init__(*(nn.Dropout(0.1) for _ in range(6)))
 
     def forward(self, x):
-        for layer in self.layers:
+        for layer in self:
             if torch.rand([]) < 0.5:
                 x = layer(x)
         return x
@@ -423,17 +376,14 @@ def test_a_draw_that_decides_whether_others_come(given):
     """The sites that a probe has not seen are found when they first draw."""
     seen = set()
     for step in range(4):
-        model = SkipsLayers()
-        sites = td.find_sites(model, X) if given else None
-        with td.keyed(model, seed=1, step=step, sites=sites):
-            whole = model(X)
+        options = {"sites": td.find_sites(SkipsLayers(), X) if given else None, "seed": 1}
+        whole = drawn(SkipsLayers(), X, step=step, **options)
         model = SkipsLayers()  # of which nothing is known yet
-        with td.keyed(model, seed=1, step=step, batch=(0, 8), sites=sites):
+        with td.keyed(model, step=step, batch=(0, 8), **options):
             assert torch.equal(torch.cat([model(x) for x in X.split(4)]), whole)
-        with td.keyed(model, seed=1, step=step + 1, batch=(4, 8), sites=sites):
-            found = model(X[4:])
-        with td.keyed(SkipsLayers(), seed=1, step=step + 1, batch=(4, 8)) as scope:
-            assert torch.equal(scope.model(X[4:]), found)
+        found = drawn(model, X[4:], step=step + 1, batch=(4, 8), **options)
+        other = drawn(SkipsLayers(), X[4:], seed=1, step=step + 1, batch=(4, 8))
+        assert torch.equal(other, found)
         seen.add(int((whole == 0).sum() > 0) + int(whole.max() > 1.2))
     assert len(seen) > 1
 
@@ -444,8 +394,7 @@ def test_sites_that_are_found_later_are_kept():
     for _ in range(2):
         del calls[:]
         for step in range(8):
-            with td.keyed(model, seed=1, step=step):
-                model(X)
+            drawn(model, X, seed=1, step=step)
         counts.append(len(calls))
     assert counts[0] > counts[1] == 8
 
@@ -473,8 +422,7 @@ def test_a_number_that_another_draw_has_in_another_step(function, given):
     model = Calls(function)
     sites = td.find_sites(model, X) if given else None
     for step in range(4):
-        with td.keyed(model, seed=1, step=step, sites=sites):
-            whole = model(X)
+        whole = drawn(model, X, seed=1, step=step, sites=sites)
         with td.keyed(model, seed=1, step=step, batch=(0, 8), sites=sites):
             assert torch.equal(torch.cat([model(x) for x in X.split(4)]), whole)
 
@@ -491,16 +439,14 @@ def test_samples_that_alternate(first):
 
     windows = Calls(lambda x: torch_F.dropout(x.reshape(-1, 4) * 1.0, 0.5).view(x.shape))
     x = torch.randn(8, 6, 4).to(first.dtype)
-    with td.keyed(windows, seed=0):
-        expected = windows(x)
+    expected = drawn(windows, x)
     model = Calls(forward)
     (site,) = td.find_sites(model, first).values()
     assert site.place.batch == td.models.scope.Axis(0, 6, True)
-    with td.keyed(model, seed=0, batch=(0, 64)):
-        model(first)
+    drawn(model, first, batch=(0, 64))
     for start in (0, 3):
-        with td.keyed(model, seed=0, batch=(start, 64)):
-            assert torch.equal(model(x[start : start + 5]), expected[start : start + 5])
+        found = drawn(model, x[start : start + 5], batch=(start, 64))
+        assert torch.equal(found, expected[start : start + 5])
 
 
 @pytest.mark.parametrize("alternate", [False, True])
@@ -516,11 +462,39 @@ def test_draws_that_are_filled_lie_as_the_arguments_of_their_module(alternate):
     assert not site.problem
 
 
-@pytest.mark.parametrize("more", [2, 3])
-def test_a_draw_that_follows_from_the_number_of_samples(more):
-    model = Calls(lambda x: torch_F.dropout(x, 0.5) if len(x) == more else x)
-    (site,) = td.find_sites(model, X).values()
-    assert site.problem == "it draws in some forwards and not in others"
+def repeated(x):
+    times = 1 if torch.equal(x[0], x[-1]) else 2
+    return torch_F.dropout(x.flatten(0, 1).repeat(times, 1), 0.5)
+
+
+ZEROS = torch.zeros(2, 6, dtype=torch.int64)
+PROBLEMS = {
+    "two": (
+        lambda x: torch_F.dropout(x, 0.5) if len(x) == 2 else x,
+        *(X, "it draws in some forwards and not in others"),
+    ),
+    "three": (
+        lambda x: torch_F.dropout(x, 0.5) if len(x) == 3 else x,
+        *(X, "it draws in some forwards and not in others"),
+    ),
+    "values": (repeated, torch.randn(8, 6, 4), "how much it draws depends on the values"),
+    "numbers that the model does not accept": (
+        lambda x: torch_F.dropout(torch.ones(1, 3)[x.flatten(0, 1)], 0.5),
+        *(ZEROS, "nothing shows the order of the samples along dimension 0"),
+    ),
+    "dimensions": (
+        lambda x: torch_F.dropout(torch.ones(len(x), *[2] * x.shape[1]), 0.5),
+        *(ZEROS, "its draws change their number of dimensions with the sequence"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_draws_whose_samples_cannot_be_known(name):
+    function, x, problem = PROBLEMS[name]
+    dim = 1 if name == "dimensions" else None
+    (site,) = td.find_sites(Calls(function), x, sequence_dim=dim).values()
+    assert site.problem == problem
 
 
 def test_a_sequence_of_one_position_shows_nothing():
@@ -531,75 +505,35 @@ def test_a_sequence_of_one_position_shows_nothing():
     assert site.place.sequence == (td.models.scope.Axis(1, 1),)
 
 
-def test_a_draw_whose_size_follows_from_the_values():
-    def forward(x):
-        times = 1 if torch.equal(x[0], x[-1]) else 2
-        return torch_F.dropout(x.flatten(0, 1).repeat(times, 1), 0.5)
-
-    (site,) = td.find_sites(Calls(forward), torch.randn(8, 6, 4)).values()
-    assert site.problem == "how much it draws depends on the values"
-
-
-def test_numbers_that_a_model_does_not_accept_show_no_order():
-    words = torch.ones(1, 3)
-    model = Calls(lambda x: torch_F.dropout(words[x.flatten(0, 1)], 0.5))
-    (site,) = td.find_sites(model, torch.zeros(2, 6, dtype=torch.int64)).values()
-    assert site.problem == "nothing shows the order of the samples along dimension 0"
-
-
-def test_draws_that_do_not_follow_a_sequence():
-    model = Calls(lambda x: torch_F.dropout(torch.ones(len(x), *[2] * x.shape[1]), 0.5))
-    (site,) = td.find_sites(model, torch.ones(3, 4), sequence_dim=1).values()
-    assert site.problem == "its draws change their number of dimensions with the sequence"
-
-
 def attending(drop, x, memory):
     """All samples read a memory, of which dropout drops parts."""
     return x + torch.tanh(x @ drop(memory).T) @ memory
 
 
-def towers(drop, x, other):
-    """Each sample has a row of both."""
-    return drop(x), drop(other)
-
-
-def biased(drop, x, bias):
-    """Drop a matrix of positions by features, which is not divided."""
-    return drop(x + bias[:, :4])
-
-
 def test_a_tensor_of_the_size_of_the_batch_by_chance():
     """The whole batch and its halves would draw other masks for it: it is refused."""
     memory, x = torch.randn(4, 12), torch.randn(8, 12)
-    model = Calls(attending, nn.Dropout(0.5))
-    with td.keyed(model, **SCOPE):
-        whole = model(x, memory)
-    with (
-        td.keyed(Calls(attending, nn.Dropout(0.5)), batch=(4, 8), **SCOPE) as scope,
-        pytest.raises(SiteError, match=r"follows the argument 1, .* pass shared=\(1,\) if all"),
-    ):
-        scope.model(x[4:], memory)
-    model = Calls(attending, nn.Dropout(0.5))
-    with (
-        td.keyed(model, batch=(4, 8), shared=(), **SCOPE),  # which is not true
-        pytest.raises(SiteError, match="the same result in another batch"),
-    ):
-        model(x[4:], memory)
+
+    def model():
+        return Calls(attending, nn.Dropout(0.5))
+
+    whole = drawn(model(), x, memory)
+    message = r"follows the argument 1, .* pass shared=\(1,\) if all"
+    assert_refused(message, model(), x[4:], memory, batch=(4, 8))
+    message = "the same result in another batch"  # it is not true that each has a row
+    assert_refused(message, model(), x[4:], memory, batch=(4, 8), shared=())
     for shared, call in (((1,), ((memory,), {})), (["memory"], ((), {"memory": memory}))):
         for start in (0, 4):
-            model = Calls(attending, nn.Dropout(0.5))
-            with td.keyed(model, batch=(start, 8), shared=shared, **SCOPE):
-                found = model(x[start : start + 4], *call[0], **call[1])
+            with td.keyed(model(), batch=(start, 8), shared=shared, **SCOPE) as scope:
+                found = scope.model(x[start : start + 4], *call[0], **call[1])
             torch.testing.assert_close(found, whole[start : start + 4])
 
 
 def test_a_second_tensor_with_a_row_for_each_sample_is_told_so():
     x, other = torch.ones(8, 12), torch.ones(8, 5)
-    model = Calls(towers, nn.Dropout(0.5))
-    with td.keyed(model, **SCOPE):
-        whole = model(x, other)
-    with td.keyed(model, batch=(0, 8), **SCOPE), pytest.raises(SiteError, match=r"and shared=\(\)"):
-        model(x[:4], other[:4])
+    model = Calls(lambda drop, x, other: (drop(x), drop(other)), nn.Dropout(0.5))
+    whole = drawn(model, x, other)
+    assert_refused(r"and shared=\(\)", model, x[:4], other[:4], batch=(0, 8))
     with td.keyed(model, batch=(0, 8), shared=(), **SCOPE):
         parts = [model(x[:4], other[:4]), model(x[4:], other[4:])]
     for found, expected in zip(map(torch.cat, zip(*parts, strict=True)), whole, strict=True):
@@ -608,20 +542,22 @@ def test_a_second_tensor_with_a_row_for_each_sample_is_told_so():
 
 def test_a_tensor_that_only_works_whole_is_not_divided():
     """Such as a mask of positions by positions in a batch of as many samples."""
-    drop, x, bias = nn.Dropout(0.5), torch.ones(8, 4, 4), torch.ones(4, 4)
-    with td.keyed(Calls(biased, drop), **SCOPE) as scope:
-        whole = scope.model(x, bias)
+    x, bias = torch.ones(8, 4, 4), torch.ones(4, 4)
+
+    def model():
+        return Calls(lambda drop, x, bias: drop(x + bias[:, :4]), nn.Dropout(0.5))
+
+    whole = drawn(model(), x, bias)
     for start in (0, 4):
-        with td.keyed(Calls(biased, drop), batch=(start, 8), **SCOPE) as scope:
-            assert torch.equal(scope.model(x[start : start + 4], bias), whole[start : start + 4])
+        here = slice(start, start + 4)
+        assert torch.equal(drawn(model(), x[here], bias, batch=(start, 8)), whole[here])
 
 
 def test_a_shared_argument_may_come_first():
     """The batch is that of the first tensor which is not shared."""
     model = Calls(lambda drop, memory, x: attending(drop, x, memory), nn.Dropout(0.5))
     memory, x = torch.randn(5, 12), torch.randn(8, 12)
-    with td.keyed(model, shared=(0,), **SCOPE):
-        whole = model(memory, x)
+    whole = drawn(model, memory, x, shared=(0,))
     with td.keyed(model, shared=(0,), batch=(0, 8), **SCOPE):
         found = torch.cat([model(memory, x[:3]), model(memory, x[3:])])
     torch.testing.assert_close(found, whole)
@@ -631,42 +567,34 @@ def test_a_shared_argument_may_have_a_dimension_of_its_own_where_others_have_pos
     """The sequence is that of the first tensor which is not shared."""
     model = Calls(lambda memory, x: torch_F.dropout(x, 0.5) * memory.mean())
     memory, x = torch.ones(5, 12), torch.ones(8, 6, 4)
-    with td.keyed(model, shared=(0,), **SCOPE):
-        whole = model(memory, x)
+    whole = drawn(model, memory, x, shared=(0,))
     for start in (0, 3):
-        with td.keyed(model, shared=(0,), sequence=(start, 6), **SCOPE):
-            found = model(memory, x[:, start : start + 3])
-        assert torch.equal(found, whole[:, start : start + 3])
+        here = slice(start, start + 3)
+        found = drawn(model, memory, x[:, here], shared=(0,), sequence=(start, 6))
+        assert torch.equal(found, whole[:, here])
 
 
 def test_a_first_argument_that_no_draw_follows():
     """The parts of a batch would have the masks of the first."""
 
-    def forward(drop, memory, x):
-        return drop(x) @ memory.T
+    def model():
+        return Calls(lambda drop, memory, x: drop(x) @ memory.T, nn.Dropout(0.5))
 
     memory, x = torch.ones(5, 12), torch.ones(8, 12)
-    with td.keyed(Calls(forward, nn.Dropout(0.5)), **SCOPE) as scope:
-        whole = scope.model(memory, x)
+    whole = drawn(model(), memory, x)
     message = r"follows the argument 1, and nothing follows the argument 0, .* shared=\(0,\) if all"
-    with (
-        td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 16), **SCOPE) as scope,
-        pytest.raises(SiteError, match=message),
-    ):
-        scope.model(memory, x[:4])
-    with td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 8), shared=(0,), **SCOPE) as scope:
+    assert_refused(message, model(), memory, x[:4], batch=(0, 16))
+    with td.keyed(model(), batch=(0, 8), shared=(0,), **SCOPE) as scope:
         parts = [scope.model(memory, part) for part in x.split(4)]
     torch.testing.assert_close(torch.cat(parts), whole)
-    with td.keyed(Calls(forward, nn.Dropout(0.5)), batch=(0, 16), shared=(1,), **SCOPE) as scope:
-        scope.model(memory, x)  # all read the same
+    drawn(model(), memory, x, batch=(0, 16), shared=(1,))  # all read the same
 
 
 def test_a_result_shows_that_the_first_argument_has_the_samples():
     """Draws may be those of a memory alone, which all samples share."""
     x, memory = torch.randn(8, 12), torch.randn(5, 12)
     model = Calls(lambda drop, x, memory: x @ drop(memory).T, nn.Dropout(0.5))
-    with td.keyed(model, **SCOPE):
-        whole = model(x, memory)
+    whole = drawn(model, x, memory)
     with td.keyed(model, batch=(0, 8), **SCOPE):
         parts = [model(part, memory) for part in x.split(4)]
     torch.testing.assert_close(torch.cat(parts), whole)
@@ -683,28 +611,18 @@ def test_a_result_shows_that_the_first_argument_has_the_samples():
 def test_a_wrong_shared(shared, error, message):
     with pytest.raises(error, match=message):
         td.find_sites(nn.Dropout(0.5), X, shared=shared)
-    model = nn.Dropout(0.5)
-    with pytest.raises(error, match=message), td.keyed(model, seed=0, shared=shared):
-        model(X)
+    assert_refused(message, nn.Dropout(0.5), X, shared=shared, error=error)
 
 
 def test_a_batch_dimension_that_cannot_be_found():
     model = Calls(lambda x: torch_F.dropout(x.T @ x, 0.5) + torch.rand(len(x), len(x)).sum())
-    with td.keyed(model, seed=0, batch=(0, 64)), pytest.raises(SiteError, match="both follow"):
-        model(X)
+    assert_refused("both follow", model, X, batch=(0, 64))
+    message = "`batch_dim` to be a dimension of an argument of the forward, got batch_dim=5"
+    assert_refused(message, model, X, batch_dim=5, error=ArgumentValueError)
     with pytest.raises(ArgumentValueError, match="a dimension 3, of one or more"):
         td.find_sites(model, X, batch_dim=3)
     with pytest.raises(ArgumentTypeError, match="`model` to be a module"):
         td.find_sites(torch_F.dropout, X)
-
-
-def test_a_batch_dimension_that_no_argument_has():
-    message = "`batch_dim` to be a dimension of an argument of the forward, got batch_dim=5"
-    with (
-        pytest.raises(ArgumentValueError, match=message),
-        td.keyed(net(), seed=0, batch_dim=5) as s,
-    ):
-        s.model(X)
 
 
 def graph(x, edges):
@@ -721,21 +639,14 @@ def fixed(x):
 def test_a_model_for_batches_of_one_size(forward, args):
     """Its draws have keys, and a batch that is divided is refused with the reason."""
     state = torch.get_rng_state()
-    found = []
-    for step in (0, 0, 1):
-        with td.keyed(Calls(forward), seed=0, step=step) as scope:
-            found.append(scope.model(*args))
-    assert torch.equal(found[0], found[1])
-    assert not torch.equal(found[0], found[2])
+    first, same, other = (drawn(Calls(forward), *args, step=step) for step in (0, 0, 1))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), state)
     message = r"the forward fails with two or with three samples \(\w+Error: .* in `shared`"
-    with (
-        td.keyed(Calls(forward), seed=0, batch=(0, 16)) as scope,
-        pytest.raises(SiteError, match=message),
-    ):
-        scope.model(*args)
-    with pytest.raises((RuntimeError, IndexError)), td.keyed(Calls(forward), seed=0) as scope:
-        scope.model(X[:3], *args[1:])  # an error of the model's own
+    assert_refused(message, Calls(forward), *args, batch=(0, 16))
+    with pytest.raises((RuntimeError, IndexError)):  # an error of the model's own
+        drawn(Calls(forward), X[:3], *args[1:])
 
 
 def test_an_error_that_does_not_repeat_is_not_one_of_the_size():
@@ -754,8 +665,7 @@ def test_an_error_that_does_not_repeat_is_not_one_of_the_size():
                 model(X)
         found = [model(x) for x in X.split(4)]
     assert calls == [2, 8, 2, 3, 2, 3, 8, 2, 3, 2, 3, 3, 3, 2, 4, 4]
-    with td.keyed(model, seed=0):
-        assert torch.equal(model(X), torch.cat(found))
+    assert torch.equal(drawn(model, X, seed=0, step=0), torch.cat(found))
 
 
 @pytest.mark.parametrize(
@@ -767,22 +677,14 @@ def test_an_error_that_does_not_repeat_is_not_one_of_the_size():
 )
 def test_out_of_memory_says_what_helps_and_decides_no_draw(error, text):
     """On a CPU too: draws of a batch as a whole have other indices where it lies elsewhere."""
-    most = 2
-
-    def forward(x):
-        if len(x) > most:
-            raise error(text)
-        return torch_F.dropout(x.T, 0.5).T
-
-    model, x = Calls(forward), X[:2]
+    model, x = Calls(lambda x: torch_F.dropout(x.T, 0.5).T), X[:2]
+    handle = limit(model, 2, error, text)
     message = r"two and of three samples.*`find_sites`, for `keyed\(sites=\)`.*memory"
-    with pytest.raises(error, match=message), td.keyed(model, seed=0):
-        model(x)
+    assert_refused(message, model, x, error=error)
     with pytest.raises(error, match=message):
         td.find_sites(model, x)
-    most = 3
-    with td.keyed(model, seed=0):
-        model(x)
+    handle.remove()
+    drawn(model, x)
 
 
 def test_an_argument_of_one_row_with_one_sample():
@@ -812,54 +714,38 @@ def test_an_argument_of_one_row_with_one_sample():
 
 def test_a_sequence_beyond_its_end():
     model = Calls(lambda x: torch_F.dropout(x, 0.5))
-    with td.keyed(model, seed=0, sequence=(4, 8)):
-        model(torch.ones(2, 4, 3))
-    with (
-        td.keyed(model, seed=0, sequence=(6, 8)),
-        pytest.raises(ArgumentValueError, match=r"got 4 positions from position 6 on with seq"),
-    ):
-        model(torch.ones(2, 4, 3))
+    drawn(model, torch.ones(2, 4, 3), sequence=(4, 8))
+    message = r"got 4 positions from position 6 on with seq"
+    assert_refused(message, model, torch.ones(2, 4, 3), sequence=(6, 8), error=ArgumentValueError)
 
 
 def test_positions_that_alternate():
     """As in a dimension of channels and positions, which sizes do not show."""
     x = torch.randn(8, 6, 4)
     channels = Calls(lambda x: torch_F.dropout(x.transpose(1, 2).flatten(1), 0.5))
-    with (
-        td.keyed(channels, seed=0, sequence=(0, 12)),
-        pytest.raises(SiteError, match="the positions alternate along dimension 1 of its draws"),
-    ):
-        channels(x)
+    message = "the positions alternate along dimension 1 of its draws"
+    assert_refused(message, channels, x, sequence=(0, 12))
     ones = Calls(lambda x: torch_F.dropout(torch.ones(len(x), x.shape[1] * 4), 0.5))
-    with (
-        td.keyed(ones, seed=0, sequence=(0, 12)),
-        pytest.raises(SiteError, match="nothing shows the order of the positions along dimension"),
-    ):
-        ones(x)
+    message = "nothing shows the order of the positions along dimension"
+    assert_refused(message, ones, x, sequence=(0, 12))
     neighbours = Calls(lambda x: torch_F.dropout(x.flatten(1), 0.5).view_as(x))
     for given in (x, torch.ones(8, 6, 4)):
-        with td.keyed(neighbours, seed=0) as scope:
-            expected = scope.model(given)
-        with td.keyed(neighbours, seed=0, batch=(2, 8), sequence=(3, 6)):
-            assert torch.equal(neighbours(given[2:5, 3:]), expected[2:5, 3:])
+        found = drawn(neighbours, given[2:5, 3:], batch=(2, 8), sequence=(3, 6))
+        assert torch.equal(found, drawn(neighbours, given)[2:5, 3:])
 
 
 def test_positions_and_samples_in_one_dimension():
     """A row for each is counted in the whole sequence; several rows are refused."""
     x = torch.randn(8, 6, 4)
     model = Calls(lambda x: torch_F.dropout(x.flatten(0, 1), 0.5).view(x.shape))
-    with td.keyed(model, seed=0, sequence=(0, 6)):
-        expected = model(x)
+    expected = drawn(model, x, sequence=(0, 6))
     for start, first in ((0, 0), (3, 2)):
-        with td.keyed(model, seed=0, batch=(start, 8), sequence=(first, 6)):
-            found = model(x[start : start + 4, first : first + 3])
-        assert torch.equal(found, expected[start : start + 4, first : first + 3])
+        here = slice(start, start + 4), slice(first, first + 3)
+        found = drawn(model, x[here], batch=(start, 8), sequence=(first, 6))
+        assert torch.equal(found, expected[here])
     model = Calls(lambda x: torch_F.dropout(x.flatten(), 0.5))
-    with (
-        td.keyed(model, seed=0, sequence=(0, 12)),
-        pytest.raises(SiteError, match="samples and positions lie along dimension 0 both"),
-    ):
-        model(x)
+    message = "samples and positions lie along dimension 0 both"
+    assert_refused(message, model, x, sequence=(0, 12))
 
 
 @pytest.mark.parametrize(
@@ -874,18 +760,11 @@ def test_attention_whose_keys_are_a_part_of_a_sequence_that_is_divided(batch, wo
         heads = x.unsqueeze(1)
         return torch_F.scaled_dot_product_attention(heads, heads, heads, dropout_p=0.5)
 
-    x = torch.ones(8, 4, 3)
-    with (
-        td.keyed(Calls(attend), seed=0, batch=batch, sequence=(4, 8)) as scope,
-        pytest.raises(SiteError) as raised,
-    ):
-        scope.model(x)
-    message = str(raised.value)
-    assert message.startswith(f"Expected draws that belong to {words}, got (the model itself) #0")
-    assert (
-        "which positions it has. In attention whose queries are a part of the sequence, gather the "
-        "keys and values of all parts first." in message
+    message = (
+        rf"^Expected draws that belong to {words}, got \(the model itself\) #0.*which positions it "
+        "has. In attention whose queries are a part of the sequence, gather the keys and values"
     )
+    assert_refused(message, Calls(attend), torch.ones(8, 4, 3), batch=batch, sequence=(4, 8))
 
 
 @pytest.mark.parametrize("randomness", ["different", "error", "same"])
@@ -920,19 +799,16 @@ def test_the_samples_of_a_vmap_have_no_number(randomness):
 def test_data_parallel():
     """With one device or none it only calls the model; with several its threads hide draws."""
     model = nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.5))
-    with td.keyed(model, **SCOPE):
-        expected = model(X)
+    expected = drawn(model, X)
     inside = nn.Sequential(nn.DataParallel(model))
     assert [str(site) for site in td.find_sites(nn.DataParallel(model), X)] == ["1 #0"]
     assert [str(site) for site in td.find_sites(inside, X)] == ["0.1 #0"]
-    with td.keyed(nn.DataParallel(model), **SCOPE) as scope:
-        assert torch.equal(scope.model(X), expected)
+    assert torch.equal(drawn(nn.DataParallel(model), X), expected)
     several = nn.DataParallel(model)
     several.device_ids = [0, 1]
     for given in (several, nn.Sequential(several)):
         message = "a model without DataParallel on several devices"
-        with pytest.raises(ArgumentTypeError, match=message), td.keyed(given, seed=0):
-            given(X)
+        assert_refused(message, given, X, error=ArgumentTypeError)
 
 
 @pytest.mark.integration
@@ -941,13 +817,10 @@ def test_a_module_that_was_replaced_is_watched():
     model = nn.Sequential(nn.Linear(4, 4), nn.Identity())
     x = torch.ones(3, 4)
     for p in (0.5, 0.25, 0.75):
-        with td.keyed(model, seed=1):
-            model(x)
+        drawn(model, x)
         model[1] = nn.Sequential(nn.Dropout(p))
-        with td.keyed(model, seed=1):
-            found = model(x)
-        with td.keyed(nn.Sequential(model[0], nn.Sequential(nn.Dropout(p))), seed=1) as scope:
-            assert torch.equal(found, scope.model(x))
+        new = nn.Sequential(model[0], nn.Sequential(nn.Dropout(p)))
+        assert torch.equal(drawn(model, x), drawn(new, x))
         del model[1][0]
         gc.collect()
 
@@ -977,26 +850,21 @@ def test_no_mode_is_active_after_the_model():
         handle.remove()
         assert len(modes()) == 0
     assert seen[-2:] == [2, 1]
-    with td.keyed(model, **SCOPE):
-        assert torch.equal(model(torch.cat((X, X, X)))[:16], torch.cat(found))
+    assert torch.equal(drawn(model, torch.cat((X, X, X)))[:16], torch.cat(found))
 
 
-def test_a_part_of_a_model_that_is_called_after_it_is_watched():
+def test_a_part_of_a_model_that_is_called_alone():
     """Its draws have no place in a forward of the model: they are refused, and not left unkeyed."""
     model = nn.Sequential(nn.Linear(X.shape[-1], 4), nn.Dropout(0.5))
     with td.keyed(model, **SCOPE):
+        with pytest.raises(SiteError, match="got one of its part 1 alone"):
+            model[1](X)
         y = model(X)
         with pytest.raises(SiteError, match="Expected the draws that the model had"):
             model[1](y)
         assert not modes()
         torch_F.dropout(y, 0.5)  # the user's own, by torch's generator
     assert not modes()
-
-
-def test_a_part_of_a_model_that_is_called_before_it():
-    model = nn.Sequential(nn.Linear(X.shape[-1], 4), nn.Dropout(0.5))
-    with td.keyed(model, **SCOPE), pytest.raises(SiteError, match="got one of its part 1 alone"):
-        model[1](X)
 
 
 def test_ctrl_c_in_a_model_leaves_no_mode_behind():

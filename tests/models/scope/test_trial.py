@@ -1,14 +1,17 @@
 """The trial: whether the rest of its batch, or its order, changes what a sample gets."""
 
+import functools
 import warnings
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as torch_F
+from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
-from keyed_parts import SCOPE, Calls, assert_parts
+from keyed_parts import SCOPE, Calls, assert_parts, assert_refused, drawn
+from stochastic import state_of
 from torchdropout.errors import SiteError
 
 X = torch.randn(8, 5, generator=torch.Generator().manual_seed(1))
@@ -49,10 +52,8 @@ MIXED = {
 
 def refused(model, *args, match):
     """A part of a batch is refused, and the whole is drawn."""
-    with td.keyed(model, batch=(0, 16), **SCOPE), pytest.raises(SiteError, match=match):
-        model(*args)
-    with td.keyed(model, **SCOPE):
-        model(*args)
+    assert_refused(match, model, *args, batch=(0, 16))
+    drawn(model, *args)
 
 
 @pytest.mark.parametrize("name", MOVED)
@@ -81,6 +82,10 @@ def picked(drop, x):
     out, m = x.clone(), x[:, 0] > 0
     out[m] = drop(x[m])
     return out
+
+
+def one_by_one(drop, x):
+    return torch.stack([drop(row) for row in x])
 
 
 def test_rows_that_are_picked():
@@ -155,15 +160,13 @@ def test_it_runs_once_and_leaves_nothing():
     model = nn.Sequential(
         Calls(lambda x: calls.append(len(x)) or x), nn.BatchNorm1d(5), nn.Dropout()
     )
-    state, buffers = torch.get_rng_state(), [b.clone() for b in model.buffers()]
+    before = state_of(model)
     td.find_sites(model, X)
     assert calls == [2, 3, 3, 3, 2]
-    assert torch.equal(torch.get_rng_state(), state)
-    assert all(map(torch.equal, model.buffers(), buffers))
+    assert state_of(model) == before
     del calls[:]
     for step in range(3):
-        with td.keyed(model, seed=0, step=step):
-            model(X)
+        drawn(model, X, step=step)
     assert calls == [2, 3, 3, 3, 2, 8, 8, 8]
 
 
@@ -192,18 +195,14 @@ def test_a_model_that_depends_on_its_batch_by_design():
         warnings.simplefilter("error")
         again = parts()
     assert all(map(torch.equal, again, (first, second)))
-    with td.keyed(model, **SCOPE):
-        model(X)
+    drawn(model, X)
 
 
 def test_draws_that_some_forwards_have_by_design():
     """A loop over samples draws as often as there are some."""
-    model = Calls(lambda drop, x: torch.stack([drop(row) for row in x]), nn.Dropout(0.5))
-    with (
-        td.keyed(model, batch=(0, 8), independent=False, **SCOPE),
-        pytest.warns(RuntimeWarning, match="it draws in some forwards and not in others"),
-    ):
-        rows = model(torch.ones(8, 50))
+    model = Calls(one_by_one, nn.Dropout(0.5))
+    with pytest.warns(RuntimeWarning, match="it draws in some forwards and not in others"):
+        rows = drawn(model, torch.ones(8, 50), batch=(0, 8), independent=False)
     assert len(rows.unique(dim=0)) == 8
 
 
@@ -223,72 +222,45 @@ class Sorted(nn.Module):
 
 
 def test_a_function_gives_the_samples_of_rows():
-    model = Sorted()
+    model, order = Sorted(), torch.randperm(8)
     dims = {"drop": lambda call: model.order}
     assert td.find_sites(model, X, batch_dims=dims).shown == SHOWN
     whole = assert_parts(model, X, batch_dims=dims)
-    order = torch.randperm(8)
-    with td.keyed(model, samples=order, batch_dims=dims, **SCOPE):
-        assert torch.equal(model(X[order]), whole[order])
-    sites = td.find_sites(model, X, batch_dims=dims)
-    assert_parts(model, X, sites=sites)
+    assert torch.equal(drawn(model, X[order], samples=order, batch_dims=dims), whole[order])
+    assert_parts(model, X, sites=td.find_sites(model, X, batch_dims=dims))
     wrong = {"drop": lambda call: range(len(call.tensors[0]))}
     assert "at drop #0 (dropout)" in td.find_sites(model, X, batch_dims=wrong).mixing
 
 
-class Unpadded(nn.Module):
+def test_tokens_without_padding():
     """It drops the tokens that are not padding."""
 
-    def __init__(self):
-        super().__init__()
-        self.drop = nn.Dropout(0.5)
-
-    def forward(self, x, mask):
-        self.mask, out = mask, torch.zeros_like(x)
-        out[mask] = self.drop(x[mask])
+    def forward(drop, x, mask):
+        model.mask, out = mask, torch.zeros_like(x)
+        out[mask] = drop(x[mask])
         return out
 
-
-def test_tokens_without_padding():
-    model, lengths = Unpadded(), torch.tensor([3, 6, 1, 4, 0, 2, 5, 6])
-    dims = {"drop": lambda call: model.mask.nonzero()[:, 0]}
-
-    def masked(width):
-        return torch.arange(width) < lengths[:, None]
-
+    model, lengths = Calls(forward, nn.Dropout(0.5)), torch.tensor([3, 6, 1, 4, 0, 2, 5, 6])
+    dims = {"inner.0": lambda call: model.mask.nonzero()[:, 0]}
     x = torch.rand(8, 9, 5, generator=torch.Generator().manual_seed(0)) + 1
-    with td.keyed(model, batch_dims=dims, **SCOPE):
-        whole = model(x[:, :6], masked(6))
+
+    def padded(start, end, width):
+        mask = torch.arange(width) < lengths[start:end, None]
+        return drawn(model, x[start:end, :width], mask, batch=(start, 8), batch_dims=dims)
+
+    whole = padded(0, 8, 6)
     for start, end, width in ((0, 8, 9), (0, 3, 6), (3, 8, 7)):  # padded further too
-        with td.keyed(model, batch=(start, 8), batch_dims=dims, **SCOPE):
-            found = model(x[start:end, :width], masked(width)[start:end])
-        assert torch.equal(found[:, :6], whole[start:end])
-
-
-class Loop(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.drop = nn.Dropout(0.5)
-
-    def forward(self, x):
-        return torch.stack([self.drop(row) for row in x])
+        assert torch.equal(padded(start, end, width)[:, :6], whole[start:end])
 
 
 def test_a_loop_over_samples():
-    assert_parts(Loop(), X, batch_dims={"drop": lambda call: call.number})
-
-
-def test_a_sample_with_several_draws_of_its_own():
-    """Each has other numbers."""
-
-    class Twice(Loop):
-        def forward(self, x):
-            return super().forward(x) + 10 * super().forward(x)
-
-    model = Twice()
-    model.register_forward_pre_hook(lambda m, args: setattr(m, "size", len(args[0])))
-    dims = {"drop": lambda call: call.number % model.size}
-    whole = assert_parts(model, torch.ones(8, 50), batch_dims=dims)
+    """A sample with several draws of its own has other numbers in each."""
+    dims = {"inner.0": lambda call: call.number}
+    assert_parts(Calls(one_by_one, nn.Dropout(0.5)), X, batch_dims=dims)
+    twice = Calls(lambda drop, x: one_by_one(drop, x) + 10 * one_by_one(drop, x), nn.Dropout(0.5))
+    twice.register_forward_pre_hook(lambda m, args: setattr(m, "size", len(args[0])))
+    dims = {"inner.0": lambda call: call.number % twice.size}
+    whole = assert_parts(twice, torch.ones(8, 50), batch_dims=dims)
     assert not torch.equal(whole.remainder(10) > 0, whole >= 10)
 
 
@@ -301,37 +273,27 @@ def test_a_sample_with_several_draws_of_its_own():
     ],
 )
 def test_a_function_that_gives_something_else(function, says):
-    model = nn.Dropout(0.5)
     with pytest.raises(SiteError, match=says):
-        td.find_sites(model, X[:3], batch_dims={"": function})
-    with td.keyed(model, batch_dims={"": function}, **SCOPE), pytest.raises(SiteError, match=says):
-        model(X[:3])
+        td.find_sites(nn.Dropout(0.5), X[:3], batch_dims={"": function})
+    assert_refused(says, nn.Dropout(0.5), X[:3], batch_dims={"": function})
 
 
 def test_rows_of_another_shape_in_one_site():
     model = Calls(lambda drop, x: (drop(x), drop(x[:, :2])), nn.Dropout(0.5))
     rows = lambda call: range(len(call.tensors[0]))  # noqa: E731
-    with (
-        td.keyed(model, batch_dims={"inner.0": rows}, **SCOPE),
-        pytest.raises(SiteError, match="name the draws apart, by 'path#number'"),
-    ):
-        model(X)
-    with td.keyed(model, batch_dims={"inner.0#0": rows, "inner.0#1": rows}, **SCOPE):
-        model(X)
+    message = "name the draws apart, by 'path#number'"
+    assert_refused(message, model, X, batch_dims={"inner.0": rows})
+    drawn(model, X, batch_dims={"inner.0#0": rows, "inner.0#1": rows})
 
 
 def test_a_checkpointed_region_has_its_rows_again():
-    from torch.utils.checkpoint import checkpoint
-
     model, x = Sorted(), X.clone().requires_grad_()
     dims = {"inner.0.drop": lambda call: model.order}
     gradients = []
-    for region in (lambda f, x: f(x), lambda f, x: checkpoint(f, x, use_reentrant=False)):
+    for region in (lambda f, x: f(x), functools.partial(checkpoint, use_reentrant=False)):
         whole = Calls(lambda m, x, r=region: r(m, x) * 3, model)
-        with td.keyed(whole, batch_dims=dims, **SCOPE):
-            y = whole(x)
-        (gradient,) = torch.autograd.grad(y.square().sum(), x)
-        gradients.append(gradient)
+        y = drawn(whole, x, batch_dims=dims)
+        gradients.append(torch.autograd.grad(y.square().sum(), x)[0])
     assert torch.equal(*gradients)
 
 
@@ -357,11 +319,9 @@ DRAWS = {
 @pytest.mark.parametrize("name", DRAWS)
 def test_a_shuffled_batch_has_the_masks_of_its_samples(name):
     model, x = Calls(DRAWS[name]), torch.randn(8, 6, 4)
-    with td.keyed(model, **SCOPE):
-        whole = model(x)
+    whole = drawn(model, x)
     for numbers in ([3, 1, 6, 0], torch.tensor([7, 2]), [4, 5, 6], [5], torch.randperm(8), [2, 2]):
-        with td.keyed(model, samples=numbers, **SCOPE):
-            torch.testing.assert_close(model(x[numbers]), whole[numbers])
+        torch.testing.assert_close(drawn(model, x[numbers], samples=numbers), whole[numbers])
     with td.keyed(model, samples=[6, 1, 3], **SCOPE):  # micro-batches
         found = torch.cat([model(x[[6]]), model(x[[1, 3]])])
     torch.testing.assert_close(found, whole[[6, 1, 3]])
@@ -370,12 +330,9 @@ def test_a_shuffled_batch_has_the_masks_of_its_samples(name):
 def test_large_numbers():
     x, big = torch.ones(2, 300), 2**55
     model = nn.Dropout(0.5)
-    with td.keyed(model, samples=[big + 5, 3], **SCOPE):
-        found = model(x)
-    with td.keyed(model, samples=[big + 5], **SCOPE):
-        assert torch.equal(model(x[:1]), found[:1])
-    with td.keyed(model, samples=[2**62], **SCOPE), pytest.raises(ValueError, match="mask indices"):
-        model(x[:1])
+    found = drawn(model, x, samples=[big + 5, 3])
+    assert torch.equal(drawn(model, x[:1], samples=[big + 5]), found[:1])
+    assert_refused("mask indices", model, x[:1], samples=[2**62], error=ValueError)
 
 
 @pytest.mark.parametrize(
@@ -387,8 +344,8 @@ def test_a_module_that_takes_the_number_of_its_first_sample(layer):
     x = torch.randn(6, 6, 4)
 
     def called(numbers):
-        with td.keyed(model, samples=numbers, batch_dim=dim, **SCOPE):
-            return model(x.index_select(dim, torch.tensor(numbers)))
+        part = x.index_select(dim, torch.tensor(numbers))
+        return drawn(model, part, samples=numbers, batch_dim=dim)
 
     whole = called([*range(6)])
     torch.testing.assert_close(called([2, 3]), whole.narrow(dim, 2, 2))
@@ -402,16 +359,10 @@ def test_a_module_that_takes_the_number_of_its_first_sample(layer):
 @pytest.mark.parametrize(
     ("samples", "error"),
     [
-        (3, TypeError),
-        ("ab", TypeError),
-        ([0.5], TypeError),
-        ([True], TypeError),
-        (torch.ones(2), TypeError),
+        *((given, TypeError) for given in (3, "ab", [0.5], [True], torch.ones(2))),
         (torch.tensor([True]), TypeError),
         (torch.ones(2, 2, dtype=torch.int64), TypeError),
-        ([], ValueError),
-        ([-1], ValueError),
-        ([2**63], ValueError),
+        *((given, ValueError) for given in ([], [-1], [2**63])),
     ],
 )
 def test_what_is_no_list_of_numbers(samples, error):  # words: allowed
@@ -422,26 +373,15 @@ def test_what_is_no_list_of_numbers(samples, error):  # words: allowed
 def test_samples_and_their_arguments():
     with pytest.raises(ValueError, match="`batch` to be None with `samples`"):
         td.keyed(nn.Dropout(), seed=0, samples=[1], batch=(0, 4))
-    model = nn.Dropout()
-    with (
-        td.keyed(model, seed=0, samples=[1, 2]),
-        pytest.raises(ValueError, match="a number for ea"),
-    ):
-        model(X)
+    assert_refused("a number for ea", nn.Dropout(), X, samples=[1, 2], error=ValueError)
 
 
 @pytest.mark.integration
 def test_numbers_in_a_compiled_model():
     """In order they are an input of the graph; else they are refused."""
     model, x = nn.Sequential(nn.Dropout(0.5)), torch.ones(8, 6)
-    with td.keyed(model, **SCOPE):
-        whole = model(x)
+    whole = drawn(model, x)
     compiled = torch.compile(model, backend="eager")
     for numbers in ([2, 3, 4], [5, 6, 7]):
-        with td.keyed(compiled, samples=numbers, **SCOPE):
-            assert torch.equal(compiled(x[:3]), whole[numbers])
-    with (
-        td.keyed(compiled, samples=[5, 1, 2], **SCOPE),
-        pytest.raises(SiteError, match="follow one another in a compiled model"),
-    ):
-        compiled(x[:3])
+        assert torch.equal(drawn(compiled, x[:3], samples=numbers), whole[numbers])
+    assert_refused("follow one another in a compiled model", compiled, x[:3], samples=[5, 1, 2])
