@@ -1,9 +1,6 @@
-"""`torchdropout audit`, `rules` and `explain`, with torchdropout-audit and without it."""
+"""`torchdropout audit`, `checks`, `rules` and `explain`, also where packages are missing."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +10,12 @@ import torchdropout_audit
 from torchdropout import cli
 from torchdropout._tools import extras
 from torchdropout.audit_model.rules import RULES as MODEL_RULES
+from torchdropout.verify.registry import RULES as VERIFIER_CHECKS
 from torchdropout_audit.registry import RULES as SOURCE_RULES
 
 SOURCES = [str(Path(module.__file__).parents[1]) for module in (torchdropout, torchdropout_audit)]
 BAD = "from torch import nn\n\ndrop = nn.Dropout(1.5)\n"
+CHECKS = [*VERIFIER_CHECKS.values()]
 RULES = sorted((*SOURCE_RULES.values(), *MODEL_RULES.values()), key=lambda rule: rule.code)
 
 
@@ -38,123 +37,101 @@ def test_the_audit_is_run_under_this_programs_name(capsys):
     assert "Try 'torchdropout audit --help' for help." in capsys.readouterr().err
 
 
-def test_the_rules_of_both_audits_are_listed(capsys):
-    assert cli.run(["rules"]) == 0
+@pytest.mark.parametrize(("command", "rules"), [("checks", CHECKS), ("rules", RULES)])
+def test_they_are_listed(command, rules, capsys):
+    assert cli.run([command]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:4] for line in lines] == [
-        [rule.code, rule.name, rule.group, rule.severity] for rule in RULES
+        [rule.code, rule.name, rule.group, rule.severity] for rule in rules
     ]
-    assert cli.run(["rules", "--format", "json"]) == 0
-    listed = json.loads(capsys.readouterr().out)["rules"]
-    assert [rule["name"] for rule in listed] == [rule.name for rule in RULES]
+    assert cli.run([command, "--format", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)[command]
+    assert [rule["name"] for rule in listed] == [rule.name for rule in rules]
+    assert all(rule["summary"] for rule in listed)
 
 
-def test_every_rule_is_explained_by_name_and_code(capsys):
-    for rule in RULES:
+def test_each_is_explained_by_name_and_code(capsys):
+    for rule in (*CHECKS, *RULES):
         assert cli.run(["explain", rule.name]) == 0
         by_name = capsys.readouterr().out
-        assert cli.run(["explain", rule.code]) == 0
+        assert cli.run(["explain", rule.code.lower()]) == 0
         assert capsys.readouterr().out == by_name
         assert by_name.startswith(f"{rule.code} {rule.name}   {rule.group}   {rule.severity}\n")
+        assert " ".join(rule.explain.split()) in " ".join(by_name.split())
 
 
-# What cannot be imported, and the command lines: their exit codes, stdout and stderr. Forks share
-# what takes long, to import torch; NumPy is missing in all, as torch would import it.
 WITHOUT = """
-import gc, json, os, sys, tempfile, warnings
-warnings.simplefilter("ignore")
-class Block:
-    def __init__(self, packages):
-        self.packages = packages
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in self.packages:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Block(["numpy"]))
-import torch
-gc.freeze()  # or each fork looks for garbage among what was imported, at its end
-for packages, calls in json.loads(sys.argv[1]):
-    assert not set(packages) & sys.modules.keys()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = os.fork()
-        if not child:
-            os.dup2(out.fileno(), 1)
-            os.dup2(err.fileno(), 2)
-            sys.meta_path.insert(0, Block(packages))
-            from torchdropout.__main__ import main
-            print(*(main(call) for call in calls))
-            sys.exit()
-        assert os.waitpid(child, 0)[1] == 0, os.pread(err.fileno(), 1 << 20, 0)
-        said = [os.pread(file.fileno(), 1 << 20, 0).decode() for file in (out, err)]
-    print(json.dumps(said))
+    import os, sys
+    os.chdir({folder!r})
+    sys.path[:0] = {sources!r}
+
+    class Missing:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] in {packages!r}:
+                raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+    sys.meta_path.insert(0, Missing())
+    for name in {packages!r}:
+        sys.modules.pop(name, None)  # torch has imported NumPy
+    from torchdropout.__main__ import main
+    codes = [main(line.split()) for line in {lines!r}]
+    print(*codes)
 """
-CASES = {
-    "all of the verifier's": (
-        ["scipy", "matplotlib", "numpy"],
-        [["audit", "a.py"], ["rules"], ["explain", "p-one"], ["--help"]],
-    ),
-    "one of the audit's": (["rich"], [["audit", "--strict", "a.py"]]),
-    "the audit": (
-        ["torchdropout_audit"],
-        [
-            ["audit", "--strict", "a.py"],
-            ["rules"],
-            ["explain", "TD301"],
-            ["explain", "p-one"],
-            ["--help"],
-        ],
-    ),
-}
 
 
-@pytest.fixture(scope="module")
-def without(tmp_path_factory):
-    """The exit codes, stdout and stderr of each case."""
-    folder = tmp_path_factory.mktemp("without")
-    (folder / "a.py").write_text(BAD)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(SOURCES)}
-    env["TORCHDROPOUT_CACHE"] = str(folder / ".cache")
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, json.dumps([*CASES.values()])],
-        capture_output=True, text=True, env=env, cwd=folder,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    said = {}
-    for name, line in zip(CASES, done.stdout.splitlines(), strict=True):
-        out, err = json.loads(line)
-        *out, codes = out.splitlines()
-        said[name] = codes, "\n".join(out), err
-    return said
+@pytest.fixture
+def without(processes, tmp_path):
+    """What command lines print where packages are missing, and their exit codes."""
+
+    def run(packages, *lines):
+        given = {"packages": packages, "lines": lines, "folder": str(tmp_path), "sources": SOURCES}
+        status, said = processes.run(WITHOUT.format(**given))
+        assert status == 0, said
+        said, _, codes = said.rstrip().rpartition("\n")
+        return said, codes
+
+    return run
 
 
 @pytest.mark.integration
 def test_the_audit_needs_nothing_of_the_verifier(without):
-    missing, _ = CASES["all of the verifier's"]
-    codes, out, _ = without["all of the verifier's"]
-    assert codes == "1 0 0 0"
-    assert "TD122 p-out-of-range" in out
+    missing = ["scipy", "matplotlib", "numpy"]
     assert set(missing) & set(extras.packages_of("verify"))
-    assert "Needs click, rich, scipy and numpy." in out
+    said, codes = without(missing, "audit a.py", "rules", "explain p-one", "--help")
+    assert codes == "1 0 0 0"
+    assert "TD122 p-out-of-range" in said
+    assert "Needs click, rich, scipy and numpy." in said
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("package", ["click", "rich", "scipy"])
+def test_without_a_package_of_the_verifier_the_command_says_how_to_install_it(without, package):
+    said, codes = without([package], "verify torch.nn:Dropout", "info")
+    packages = "click rich scipy numpy"
+    first, *info = said.splitlines()
+    assert codes == "2 0"
+    assert (
+        first == f"torchdropout verify needs click, rich, scipy and numpy: pip install {packages}"
+    )
+    assert any(line.startswith("backend ") for line in info)
 
 
 HOW = (
     "torchdropout audit needs torchdropout-audit: pip install packages/audit, "
-    "in a clone of the repository\n"
+    "in a clone of the repository"
 )
 
 
 @pytest.mark.integration
 def test_without_a_package_of_the_audit_the_command_says_how_to_install_it(without):
-    assert without["one of the audit's"] == ("2", "", HOW)
+    assert without(["rich"], "audit --strict a.py") == (HOW, "2")
 
 
 @pytest.mark.integration
 def test_without_the_audit_of_sources_all_else_works(without):
-    codes, out, err = without["the audit"]
+    lines = ["audit --strict a.py", "rules", "explain TD301", "explain p-one", "--help"]
+    said, codes = without(["torchdropout_audit"], *lines)
     assert codes == "2 0 0 2 0"
-    assert err.startswith(HOW)
-    first = min(MODEL_RULES.values(), key=lambda rule: rule.code)
-    assert out.startswith(first.code)  # nothing of the audit
-    assert "TD301" in out
-    assert "TD101" not in out
-    assert "'p-one' (str)" in err
-    assert "Needs torchdropout-audit." in out
+    for words in (HOW, "TD301", "'p-one' (str)", "Needs torchdropout-audit."):
+        assert words in said
+    assert "TD101" not in said  # nothing of the audit

@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -8,21 +7,15 @@ import pytest
 import torch
 
 import torchdropout
+from scripts import ROOT, loaded
 from torchdropout.verify import check_dropout
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = ROOT / "examples"
 SOURCE = Path(torchdropout.__file__).parents[1]
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"examples_{name}", EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-models = load("notebook_models")
-runner = load("run_notebook")
+models = loaded(EXAMPLES / "notebook_models.py")
+runner = loaded(EXAMPLES / "run_notebook.py")
 
 
 @pytest.fixture

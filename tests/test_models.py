@@ -1,4 +1,4 @@
-"""Real models with torch's six modules replaced by ours: train, eval, pickle, compile, export."""
+"""Real models with torch's modules replaced by ours: train, eval, compile, export."""
 
 import copy
 import functools
@@ -9,30 +9,6 @@ import torchvision
 from torchvision.models.vgg import cfgs, make_layers
 
 import torchdropout as td
-
-OURS = {
-    getattr(torch.nn, name): getattr(td.nn, name)
-    for name in (
-        "Dropout",
-        "Dropout1d",
-        "Dropout2d",
-        "Dropout3d",
-        "AlphaDropout",
-        "FeatureAlphaDropout",
-    )
-}
-
-
-def replace(module):
-    """Torch's dropouts by ours, and how many."""
-    count = 0
-    for name, child in module.named_children():
-        if type(child) in OURS:
-            setattr(module, name, OURS[type(child)](child.p, child.inplace).train(child.training))
-            count += 1
-        else:
-            count += replace(child)
-    return count
 
 
 def narrow_vgg11():
@@ -70,16 +46,8 @@ class LSTMClassifier(torch.nn.Module):
 
 
 MODELS = {
-    "vgg11": (
-        narrow_vgg11,
-        lambda: torch.randn(2, 3, 32, 32),
-        2,
-    ),
-    "transformer": (
-        transformer_layer,
-        lambda: torch.randn(3, 7, 32),
-        3,
-    ),
+    "vgg11": (narrow_vgg11, lambda: torch.randn(2, 3, 32, 32), 2),
+    "transformer": (transformer_layer, lambda: torch.randn(3, 7, 32), 3),
     "lstm": (LSTMClassifier, lambda: torch.randint(0, 50, (4, 9)), 3),
 }
 
@@ -98,7 +66,7 @@ def case(request):
     original = original_of(request.param).train()
     model = copy.deepcopy(original)
     torch.manual_seed(0)
-    assert replace(model) == sites
+    assert len(td.convert(model).changes) == sites
     return original, model, make_input()
 
 

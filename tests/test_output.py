@@ -7,6 +7,7 @@ import stat
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -15,35 +16,22 @@ from torchdropout.reporting import atomic, output, streams
 from torchdropout.reporting.output import need_writable, style, write, write_file
 
 
-def permissions(path):
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-def test_a_file_is_written_and_nothing_else(tmp_path):
+@pytest.mark.parametrize(("old", "mode"), [(None, 0o660), (0o604, 0o604)])
+def test_a_file_is_written_and_nothing_else(tmp_path, old, mode):
+    """With the permissions of the old one, or those that any new file gets."""
     path = tmp_path / "report.txt"
-    write_file(path, "größer\n")
-    assert path.read_bytes() == "größer\n".encode()
-    write_file(path, "new")
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_new_file_has_the_permissions_of_any_other(tmp_path):
-    before = os.umask(0o027)
+    if old is not None:
+        path.write_text("old")
+        path.chmod(old)
+    before = os.umask(0o007)
     try:
-        write_file(tmp_path / "report", "x")
-        assert os.umask(0o027) == 0o027
+        write_file(path, "größer\n")
+        assert os.umask(0o007) == 0o007
     finally:
         os.umask(before)
-    assert permissions(tmp_path / "report") == 0o640
-
-
-def test_an_old_file_keeps_its_permissions(tmp_path):
-    path = tmp_path / "report"
-    path.write_text("old")
-    path.chmod(0o604)
-    write_file(path, "new")
-    assert permissions(path) == 0o604
+    assert path.read_bytes() == "größer\n".encode()
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
@@ -64,17 +52,11 @@ def test_the_owner_stays_and_the_group_where_it_may(monkeypatch, old, new, error
         stat = SimpleNamespace(st_uid=uid, st_gid=gid)
         return SimpleNamespace(exists=lambda: ids is not None, stat=lambda: stat)
 
-    def chown(path, *ids):
-        assert path is written
-        done.append(ids)
-        if error:
-            raise error
-
-    done, written = [], file(new)
+    written, chown = file(new), mock.Mock(side_effect=error)
     monkeypatch.setattr(os, "chown", chown)
     with pytest.raises(raised) if raised else contextlib.nullcontext():
         atomic._keep_owner(file(old), written)
-    assert done == given
+    assert chown.call_args_list == [mock.call(written, *ids) for ids in given]
 
 
 def test_a_link_stays_and_what_it_points_to_is_written(tmp_path):
@@ -124,21 +106,12 @@ def test_the_file_is_never_half_written(tmp_path, monkeypatch):
     path = tmp_path / "report"
     path.write_text("old")
     seen = []
-    sync = os.fsync
-
-    def watch(descriptor):
-        seen.append((path.read_text(), os.fstat(descriptor).st_size))
-        sync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", watch)
-    for text, before in (("new", "old"), ("newer" * 10**6, "new")):
-        write_file(path, text)
-        assert seen.pop() == (before, len(text))
-    assert seen == []
+    monkeypatch.setattr(os, "fsync", lambda n: seen.append((path.read_text(), os.fstat(n).st_size)))
+    write_file(path, "newer" * 10**6)
+    assert seen == [("old", 5 * 10**6)]
 
 
-def test_what_cannot_be_written_is_reported(tmp_path):
-    need_writable(tmp_path / "report")
+def test_what_cannot_be_written_is_reported(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     for path, got in (
         (tmp_path, "got a folder"),
@@ -148,21 +121,14 @@ def test_what_cannot_be_written_is_reported(tmp_path):
         with pytest.raises(ArgumentValueError, match=got) as caught:
             need_writable(path)
         assert str(path) in str(caught.value)
-
-
-def test_a_folder_without_permission_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may always write
-    with pytest.raises(ArgumentValueError, match="without write permission"):
-        need_writable(tmp_path / "report")
-
-
-def test_where_permission_is_needed(tmp_path, monkeypatch):
+    # Permission is needed in the folder, unless the file cannot be replaced; root always has it.
     asked = []
-    monkeypatch.setattr(os, "access", lambda *about: asked.append(about) or True)
-    (tmp_path / "old").write_text("")
-    for path in (tmp_path / "new", tmp_path / "old", Path(os.devnull)):
+    monkeypatch.setattr(os, "access", lambda *about: asked.append(about) or len(asked) < 4)
+    for path in (tmp_path / "new", tmp_path / "file", Path(os.devnull)):
         need_writable(path)
     assert asked == [(tmp_path, os.W_OK), (tmp_path, os.W_OK), (Path(os.devnull), os.W_OK)]
+    with pytest.raises(ArgumentValueError, match="without write permission"):
+        need_writable(tmp_path / "report")
 
 
 @pytest.mark.parametrize(
@@ -191,66 +157,48 @@ def test_a_report_ends_in_one_newline(capsys):
 
 
 def test_stdout_that_is_closed(monkeypatch):
-    silenced = []
-    monkeypatch.setattr(output, "silence", lambda: silenced.append(True))
-    monkeypatch.setattr(output.click, "echo", lambda *_, **__: os.write(-1, b""))
-    with pytest.raises(OSError, match="Bad file descriptor"):
+    silence = mock.Mock()
+    monkeypatch.setattr(output, "silence", silence)
+    monkeypatch.setattr(
+        output.click, "echo", mock.Mock(side_effect=[OSError(5, "x"), BrokenPipeError])
+    )
+    with pytest.raises(OSError, match="x"):
         write("x")
-    assert silenced == []
-
-    def leave(*_, **__):
-        raise BrokenPipeError
-
-    monkeypatch.setattr(output.click, "echo", leave)
+    silence.assert_not_called()
     write("x")
-    assert silenced == [True]
+    silence.assert_called_once_with()
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(OSError, match="Bad file descriptor") as caught:
         write("x")
     assert caught.value.errno == errno.EBADF
 
 
-class Stream:
-    """A stream that cannot be written, if there is an error."""
-
-    def __init__(self, error=None):
-        self.error = error
-
-    def flush(self):
-        if self.error is not None:
-            raise self.error
-
-    def write(self, text):
-        self.flush()
-
-
 @pytest.mark.parametrize(
     ("stdout", "stderr", "replaced"),
     [
-        (Stream(), Stream(), []),
+        (True, True, []),
         (None, None, []),
-        (Stream(OSError()), Stream(), [1]),
-        (Stream(), Stream(ValueError()), [2]),
-        (Stream(BrokenPipeError()), Stream(OSError()), [1, 2]),
+        (OSError, True, [1]),
+        (True, ValueError, [2]),
+        (BrokenPipeError, OSError, [1, 2]),
     ],
 )
 def test_streams_that_cannot_be_written_are_silenced(monkeypatch, stdout, stderr, replaced):
-    monkeypatch.setattr(sys, "stdout", stdout)
-    monkeypatch.setattr(sys, "stderr", stderr)
-    done = []
+    for name, kind in (("stdout", stdout), ("stderr", stderr)):
+        error = kind if kind not in (None, True) else None
+        stream = mock.Mock(**{"write.side_effect": error, "flush.side_effect": error})
+        monkeypatch.setattr(sys, name, stream if kind else None)
+    dup2 = mock.Mock()
     monkeypatch.setattr(streams.os, "open", lambda path, flags: (path, flags))
-    monkeypatch.setattr(streams.os, "dup2", lambda *how: done.append(how))
+    monkeypatch.setattr(streams.os, "dup2", dup2)
     streams.unwritable("program", OSError(28, "full"))
     away = (os.devnull, os.O_WRONLY)
-    assert done == [(away, descriptor) for descriptor in replaced]
+    assert dup2.call_args_list == [mock.call(away, descriptor) for descriptor in replaced]
 
 
 @pytest.mark.parametrize(
     ("error", "why"), [(OSError(28, "No space"), "No space"), (OSError("odd"), "odd")]
 )
-def test_output_that_cannot_be_written_is_said_in_a_line(monkeypatch, capsys, error, why):
-    silenced = []
-    monkeypatch.setattr(streams, "silence", lambda: silenced.append(True))
+def test_output_that_cannot_be_written_is_said_in_a_line(capsys, error, why):
     streams.unwritable("program", error)
-    said = f"program: Expected to write the output, got: {why}\n"
-    assert (capsys.readouterr(), silenced) == (("", said), [True])
+    assert capsys.readouterr() == ("", f"program: Expected to write the output, got: {why}\n")

@@ -1,33 +1,26 @@
 """The README keeps its promises: its code runs, it shows what is printed, its figures are those."""
 
 import doctest
-import importlib.util
 import re
-import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 import torch
 
 import torchdropout as td
 from _pages import commands, printed, timeless
+from scripts import ROOT, loaded
 from torchdropout import cli
 from torchdropout.verify import RULES
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs.names import parse
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def draw():
-    spec = importlib.util.spec_from_file_location("docs_draw", ROOT / "docs" / "draw.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return loaded(ROOT / "docs" / "draw.py")
 
 
 def test_it_is_short():

@@ -494,263 +494,200 @@ def compare(name, share):
     return {"cases": number + 1, "calls": len(called), "differ": differ[:20]}
 
 
+# By operator: what is changed, in which file, from what and to what.
 DAMAGES = {
-    "none": (None, "walk.py", "", ""),
-    "Philox constant": (
-        "masked_affine",
-        "walk.py",
-        "tl.constexpr(contract.MULTIPLIER_1)",
-        "tl.constexpr(contract.MULTIPLIER_1 ^ 2)",
-    ),
-    "tie rule": ("masked_affine", "bernoulli.py", ">= low", "> low"),
-    "index carry": ("masked_affine", "walk.py", "(block >> 32) & 0xFFFFFFFF", "(block >> 32) & 0"),
-    "rounding of scale": (
-        "masked_affine",
-        "bernoulli.py",
-        "bits(scale, compute)",
-        "bits(float(torch.tensor(scale, dtype=dtype)), compute)",
-    ),
-    "rounding to bfloat16": ("masked_affine", "walk.py", "+ 0x7FFF", "+ 0"),
-    "sign of the drop value": (
-        "masked_affine",
-        "bernoulli.py",
-        "bits(drop_value, compute, dtype)",
-        "bits(drop_value + 0.0, compute, dtype)",
-    ),
-    "order of words": ("noise_affine", "walk.py", "tl.join(w0, w2)", "tl.join(w0, w1)"),
-    "central region": ("noise_affine", "noise.py", "-(x * x) + SQUARE", "-x + SQUARE"),
-    "end of the central region": (
-        "noise_affine",
-        "noise.py",
-        "offset < CENTRAL",
-        "offset < CENTRAL - 0x01000000",
-    ),
-    "tail": ("noise_affine", "noise.py", "t * D3", "t * D2"),
-    "sum in another order": (
-        "noise_affine",
-        "noise.py",
-        "k * LN2_HIGH + (k * LN2_LOW + s * (q * (q * (q * LOG3 + LOG2) + LOG1) + LOG0))",
-        "(k * LN2_HIGH + k * LN2_LOW) + s * (q * (q * (q * LOG3 + LOG2) + LOG1) + LOG0)",
-    ),
-    "sign": ("noise_affine", "noise.py", "centred & -0x80000000", "centred & 0"),
-    "rounding of the factor": (
-        "noise_affine",
-        "noise.py",
-        "bits(factor, compute)",
-        "bits(float(torch.tensor(factor, dtype=torch.bfloat16)), compute)",
-    ),
-    "shift of 0": ("masked_affine", "bernoulli.py", "(low != 0, shift != 0.0)", "(low != 0, True)"),
-    "a draw for each of a shared row": (
-        "masked_affine",
-        "elementwise.py",
-        "shared = mask == 0 and n > 1",
-        "shared = False",
-    ),
-    "no tie is found": (
-        "masked_affine",
-        "bernoulli.py",
-        "& 0x80008000",
-        "& 0",
-    ),
-    "product of what is dropped": (
-        "dropout_add",
-        "add.py",
-        "tl.where(keep, y * number(numbers[2], F), 0.0)",
-        "tl.where(keep, 1.0, 0.0) * (y * number(numbers[2], F))",
-    ),
-    "bias in the type of x": (
-        "dropout_add",
-        "add.py",
-        "y + bias.to(F)",
-        "y + bias.to(x.dtype).to(F)",
-    ),
-    "two roundings": (
-        "dropout_add",
-        "add.py",
-        "number(numbers[2], F), 0.0)",
-        "number(numbers[2], F), 0.0).to(tl.float16).to(F)",
-    ),
-    "residual by the steps of x": (
-        "dropout_add",
-        "elementwise.py",
-        "X1 + at(i, sizes, steps_x1)",
-        "X1 + at(i, sizes, steps_x)",
-    ),
-    "mask of columns next to each other": (
-        "dropout_add_backward",
-        "add_backward.py",
-        "own + column * step_mask",
-        "own + column",
-    ),
-    "size of a block": ("dropout_add_backward", "add_backward.py", "ROWS=ROWS,", "ROWS=2 * ROWS,"),
-    "blocks added in float32": (
-        "dropout_add_backward",
-        "add_backward.py",
-        "sums += part.to(tl.float64)",
-        "sums = (sums.to(tl.float32) + part.to(tl.float32)).to(tl.float64)",
-    ),
-    "sums of rounded numbers": (
-        "dropout_add_backward",
-        "add_backward.py",
-        "sums += y",
-        "sums += y.to(tl.float16).to(F)",
-    ),
-    "one more is kept": (
-        "counted_affine",
-        "counted.py",
-        "return before < kept",
-        "return before <= kept",
-    ),
-    "last bit of the last word": (
-        "counted_affine",
-        "counted.py",
-        "range(BITS)",
-        "range(BITS - 1)",
-    ),
-    "places of a larger group": (
-        "counted_affine",
-        "counted.py",
-        "tl.where(place < GROUP, word",
-        "tl.where(place >= 0, word",
-    ),
-    "mask of places next to each other": (
-        "counted_affine",
-        "counted.py",
-        "[:, None] + far * step_mask",
-        "[:, None] + far",
-    ),
-    "side of a block": (
-        "drop_blocks",
-        "drop_blocks.py",
-        "in range(block):",
-        "in range(block - 1):",
-    ),
-    "rows of a block": ("drop_blocks", "drop_blocks.py", "wide(_1) * step_1", "wide(_1) * step_0"),
-    "planes of a block": (
-        "drop_blocks",
-        "drop_blocks.py",
-        "wide(_2) * step_2",
-        "wide(_2) * step_1",
-    ),
-    "seeds by the steps of x": (
-        "drop_blocks",
-        "drop_blocks.py",
-        "at(i, sizes, steps_seeds)",
-        "at(i, sizes, steps_x)",
-    ),
-    "rounding of the scale of blocks": (
-        "drop_blocks",
-        "drop_blocks.py",
-        "bits(scale, compute_dtype(x.dtype))",
-        "bits(float(torch.tensor(scale, dtype=x.dtype)), compute_dtype(x.dtype))",
-    ),
-    "threshold cut": (
-        "masked_by_rates",
-        "rates.py",
-        "((rate * 4294967296.0 + 4503599627370496.0) - 4503599627370496.0)",
-        "(rate * 4294967296.0)",
-    ),
-    "threshold itself is dropped": ("masked_by_rates", "rates.py", ">= limit", "> limit"),
-    "words of the low halves": (
-        "masked_by_rates",
-        "rates.py",
-        "w0, w1, w2, w3 = words(seed, stream, LOW, block)",
-        "",
-    ),
-    "rates by the steps of x": (
-        "masked_by_rates",
-        "elementwise.py",
-        "X1 + at(i, sizes, steps_x1)",
-        "X1 + at(i, sizes, steps_x)",
-    ),
-    "scale in float32": (
-        "masked_by_rates",
-        "rates.py",
-        "(1.0 / (1.0 - rate)).to(F)",
-        "(1.0 / (1.0 - rate.to(tl.float32))).to(F)",
-    ),
-    "tie rule of packed bits": ("keep_bits", "keep_bits.py", ">= low", "> low"),
-    "order of bits": (
-        "keep_bits",
-        "keep_bits.py",
-        "(second.to(tl.int32) << 1)",
-        "(second.to(tl.int32) << 2)",
-    ),
-    "order of packed words": (
-        "keep_bits",
-        "keep_bits.py",
-        "above(w1, limit, TIES) << 2",
-        "above(w2, limit, TIES) << 2",
-    ),
-    "no tie of packed bits is found": (
-        "keep_bits",
-        "keep_bits.py",
-        "tl.max((ties != 0)",
-        "tl.min((ties != 0)",
-    ),
-    "bits after the last": ("keep_bits", "keep_bits.py", "& ((1 << inside) - 1)", "& 255"),
-    "bits after the last, in places": ("keep_bits", "keep_bits.py", ") & inside", ")"),
-    "a base within a block": ("keep_bits", "keep_bits.py", "and base % PER_BLOCK == 0", ""),
-    "index of a head": (
-        "attention",
-        "attention.py",
-        "head * wide(step_head)",
-        "head * wide(step_query)",
-    ),
-    "causal off by one": ("attention", "attention.py", "key <= query", "key < query"),
-    "p not scaled": (
-        "attention",
-        "attention.py",
-        "(inverse * number(scale, tl.float32))",
-        "inverse",
-    ),
-    "sums not rescaled": ("attention", "attention.py", "out * before[:, None]", "out"),
-    "no mask": ("attention", "attention.py", "(mask != 0)", "(mask == mask)"),
-    "sum of exponentials": (
-        "attention",
-        "attention.py",
-        "rows_in_all) + start + rows, inverse",
-        "rows_in_all) + start + rows, total",
-    ),
-    "half words of one block": (
-        "attention",
-        "bernoulli.py",
-        "(w3 >> 16) | (n0 << 16)",
-        "(w3 >> 16) | (w3 << 16)",
-    ),
-    "next block": ("attention", "bernoulli.py", "(block + 1)", "block"),
-    "low halves not shifted": (
-        "attention",
-        "bernoulli.py",
-        "words_from(seed, stream, LOW, block, skip)",
-        "words_from(seed, stream, LOW, block, None)",
-    ),
-    "mask not applied to v": (
-        "attention_backward",
-        "attention.py",
-        "tl.where(keep, weights, 0.0)",
-        "weights",
-    ),
-    "index of the queries of a tile": (
-        "attention_backward",
-        "attention.py",
-        "first + head * step_head + m * wide(step_query)",
-        "first + head * step_head",
-    ),
-    "first head alone": ("attention_backward", "attention.py", "in range(heads)", "in range(1)"),
-    "first tile of causal": (
-        "attention_backward",
-        "attention.py",
-        "begin = n // M * M",
-        "begin = (n // M + 1) * M",
-    ),
-    "mean not subtracted": ("attention_backward", "attention.py", " - mean[None, :]", ""),
-    "mean scaled twice": (
-        "attention_backward",
-        "attention.py",
-        "bits(1.0 / scale",
-        "bits(scale",
-    ),
+    "masked_affine": {
+        "Philox constant": (
+            "walk.py",
+            "tl.constexpr(contract.MULTIPLIER_1)",
+            "tl.constexpr(contract.MULTIPLIER_1 ^ 2)",
+        ),
+        "tie rule": ("bernoulli.py", ">= low", "> low"),
+        "index carry": ("walk.py", "(block >> 32) & 0xFFFFFFFF", "(block >> 32) & 0"),
+        "rounding of scale": (
+            "bernoulli.py",
+            "bits(scale, compute)",
+            "bits(float(torch.tensor(scale, dtype=dtype)), compute)",
+        ),
+        "rounding to bfloat16": ("walk.py", "+ 0x7FFF", "+ 0"),
+        "sign of the drop value": (
+            "bernoulli.py",
+            "bits(drop_value, compute, dtype)",
+            "bits(drop_value + 0.0, compute, dtype)",
+        ),
+        "shift of 0": ("bernoulli.py", "(low != 0, shift != 0.0)", "(low != 0, True)"),
+        "a draw for each of a shared row": (
+            "elementwise.py",
+            "shared = mask == 0 and n > 1",
+            "shared = False",
+        ),
+        "no tie is found": ("bernoulli.py", "& 0x80008000", "& 0"),
+    },
+    "noise_affine": {
+        "order of words": ("walk.py", "tl.join(w0, w2)", "tl.join(w0, w1)"),
+        "central region": ("noise.py", "-(x * x) + SQUARE", "-x + SQUARE"),
+        "end of the central region": (
+            "noise.py",
+            "offset < CENTRAL",
+            "offset < CENTRAL - 0x01000000",
+        ),
+        "tail": ("noise.py", "t * D3", "t * D2"),
+        "sum in another order": (
+            "noise.py",
+            "k * LN2_HIGH + (k * LN2_LOW + s * (q * (q * (q * LOG3 + LOG2) + LOG1) + LOG0))",
+            "(k * LN2_HIGH + k * LN2_LOW) + s * (q * (q * (q * LOG3 + LOG2) + LOG1) + LOG0)",
+        ),
+        "sign": ("noise.py", "centred & -0x80000000", "centred & 0"),
+        "rounding of the factor": (
+            "noise.py",
+            "bits(factor, compute)",
+            "bits(float(torch.tensor(factor, dtype=torch.bfloat16)), compute)",
+        ),
+    },
+    "dropout_add": {
+        "product of what is dropped": (
+            "add.py",
+            "tl.where(keep, y * number(numbers[2], F), 0.0)",
+            "tl.where(keep, 1.0, 0.0) * (y * number(numbers[2], F))",
+        ),
+        "bias in the type of x": ("add.py", "y + bias.to(F)", "y + bias.to(x.dtype).to(F)"),
+        "two roundings": (
+            "add.py",
+            "number(numbers[2], F), 0.0)",
+            "number(numbers[2], F), 0.0).to(tl.float16).to(F)",
+        ),
+        "residual by the steps of x": (
+            "elementwise.py",
+            "X1 + at(i, sizes, steps_x1)",
+            "X1 + at(i, sizes, steps_x)",
+        ),
+    },
+    "dropout_add_backward": {
+        "mask of columns next to each other": (
+            "add_backward.py",
+            "own + column * step_mask",
+            "own + column",
+        ),
+        "size of a block": ("add_backward.py", "ROWS=ROWS,", "ROWS=2 * ROWS,"),
+        "blocks added in float32": (
+            "add_backward.py",
+            "sums += part.to(tl.float64)",
+            "sums = (sums.to(tl.float32) + part.to(tl.float32)).to(tl.float64)",
+        ),
+        "sums of rounded numbers": (
+            "add_backward.py",
+            "sums += y",
+            "sums += y.to(tl.float16).to(F)",
+        ),
+    },
+    "counted_affine": {
+        "one more is kept": ("counted.py", "return before < kept", "return before <= kept"),
+        "last bit of the last word": ("counted.py", "range(BITS)", "range(BITS - 1)"),
+        "places of a larger group": (
+            "counted.py",
+            "tl.where(place < GROUP, word",
+            "tl.where(place >= 0, word",
+        ),
+        "mask of places next to each other": (
+            "counted.py",
+            "[:, None] + far * step_mask",
+            "[:, None] + far",
+        ),
+    },
+    "drop_blocks": {
+        "side of a block": ("drop_blocks.py", "in range(block):", "in range(block - 1):"),
+        "rows of a block": ("drop_blocks.py", "wide(_1) * step_1", "wide(_1) * step_0"),
+        "planes of a block": ("drop_blocks.py", "wide(_2) * step_2", "wide(_2) * step_1"),
+        "seeds by the steps of x": (
+            "drop_blocks.py",
+            "at(i, sizes, steps_seeds)",
+            "at(i, sizes, steps_x)",
+        ),
+        "rounding of the scale of blocks": (
+            "drop_blocks.py",
+            "bits(scale, compute_dtype(x.dtype))",
+            "bits(float(torch.tensor(scale, dtype=x.dtype)), compute_dtype(x.dtype))",
+        ),
+    },
+    "masked_by_rates": {
+        "threshold cut": (
+            "rates.py",
+            "((rate * 4294967296.0 + 4503599627370496.0) - 4503599627370496.0)",
+            "(rate * 4294967296.0)",
+        ),
+        "threshold itself is dropped": ("rates.py", ">= limit", "> limit"),
+        "words of the low halves": (
+            "rates.py",
+            "w0, w1, w2, w3 = words(seed, stream, LOW, block)",
+            "",
+        ),
+        "rates by the steps of x": (
+            "elementwise.py",
+            "X1 + at(i, sizes, steps_x1)",
+            "X1 + at(i, sizes, steps_x)",
+        ),
+        "scale in float32": (
+            "rates.py",
+            "(1.0 / (1.0 - rate)).to(F)",
+            "(1.0 / (1.0 - rate.to(tl.float32))).to(F)",
+        ),
+    },
+    "keep_bits": {
+        "tie rule of packed bits": ("keep_bits.py", ">= low", "> low"),
+        "order of bits": (
+            "keep_bits.py",
+            "(second.to(tl.int32) << 1)",
+            "(second.to(tl.int32) << 2)",
+        ),
+        "order of packed words": (
+            "keep_bits.py",
+            "above(w1, limit, TIES) << 2",
+            "above(w2, limit, TIES) << 2",
+        ),
+        "no tie of packed bits is found": (
+            "keep_bits.py",
+            "tl.max((ties != 0)",
+            "tl.min((ties != 0)",
+        ),
+        "bits after the last": ("keep_bits.py", "& ((1 << inside) - 1)", "& 255"),
+        "bits after the last, in places": ("keep_bits.py", ") & inside", ")"),
+        "a base within a block": ("keep_bits.py", "and base % PER_BLOCK == 0", ""),
+    },
+    "attention": {
+        "index of a head": ("attention.py", "head * wide(step_head)", "head * wide(step_query)"),
+        "causal off by one": ("attention.py", "key <= query", "key < query"),
+        "p not scaled": ("attention.py", "(inverse * number(scale, tl.float32))", "inverse"),
+        "sums not rescaled": ("attention.py", "out * before[:, None]", "out"),
+        "no mask": ("attention.py", "(mask != 0)", "(mask == mask)"),
+        "sum of exponentials": (
+            "attention.py",
+            "rows_in_all) + start + rows, inverse",
+            "rows_in_all) + start + rows, total",
+        ),
+        "half words of one block": (
+            "bernoulli.py",
+            "(w3 >> 16) | (n0 << 16)",
+            "(w3 >> 16) | (w3 << 16)",
+        ),
+        "next block": ("bernoulli.py", "(block + 1)", "block"),
+        "low halves not shifted": (
+            "bernoulli.py",
+            "words_from(seed, stream, LOW, block, skip)",
+            "words_from(seed, stream, LOW, block, None)",
+        ),
+    },
+    "attention_backward": {
+        "mask not applied to v": ("attention.py", "tl.where(keep, weights, 0.0)", "weights"),
+        "index of the queries of a tile": (
+            "attention.py",
+            "first + head * step_head + m * wide(step_query)",
+            "first + head * step_head",
+        ),
+        "first head alone": ("attention.py", "in range(heads)", "in range(1)"),
+        "first tile of causal": ("attention.py", "begin = n // M * M", "begin = (n // M + 1) * M"),
+        "mean not subtracted": ("attention.py", " - mean[None, :]", ""),
+        "mean scaled twice": ("attention.py", "bits(1.0 / scale", "bits(scale"),
+    },
 }
 
 
@@ -804,8 +741,7 @@ def main():
     found = compare(name, float(sys.argv[2]) if len(sys.argv) > 2 else 1.0)
     found["noticed"] = {
         damage: notice(name, *place)
-        for damage, (operator, *place) in DAMAGES.items()
-        if operator in (None, name)
+        for damage, place in {"none": ("walk.py", "", ""), **DAMAGES[name]}.items()
     }
     if name == "counted_affine":
         found["of equal words"] = of_equal_words()

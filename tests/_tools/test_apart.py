@@ -259,85 +259,35 @@ def test_a_fork_repeats_no_output_and_does_not_warn(monkeypatch):
     assert done == ["stdout", "fork"]
 
 
-class Hours:
-    """The module `time`, which says these times in turn, and sleeps for short times only."""
+@linux
+def test_a_guard_that_its_code_stops_again_and_again_is_killed(monkeypatch):
+    monkeypatch.setattr(apart, "_MOST_CLEARING", 0)
+    kill = os.kill
+    # What continues a process comes to nothing, as if it were stopped again at once.
+    monkeypatch.setattr(os, "kill", lambda pid, n: n == signal.SIGCONT or kill(pid, n))
 
-    def __init__(self, monkeypatch, times):
-        self.naps, self._times = 0, iter(times)
-        monkeypatch.setattr(apart, "time", self)
+    def stops(harness):
+        os.kill(os.getppid(), signal.SIGSTOP)
+        harness.send(os.getpid())
+        time.sleep(60)
 
-    def monotonic(self):
-        return next(self._times)
-
-    def sleep(self, seconds):
-        assert 0 < seconds < 0.1
-        self.naps += 1
-
-
-def on_paper(pid):
-    """A process that only exists on paper."""
-    process = Process.__new__(Process)
-    process.pid, process.channel = pid, mock.Mock()
-    return process
-
-
-def test_a_process_that_closes_its_socket_is_waited_for(monkeypatch):
-    end = mock.Mock(si_code=os.CLD_EXITED, si_status=3)
-    ends = iter([None, None, end, None, None])
-    monkeypatch.setattr(apart.os, "waitid", lambda *_: next(ends))
-    monkeypatch.setattr(apart, "_MOST_LEAVING", 10)
-    clock = Hours(monkeypatch, [0, 1, 2, 3, 100, 101, 109, 110])
-    assert on_paper(7).last_words() == "the process ended with exit code 3"
-    assert on_paper(7).last_words().startswith("the process closed")
-    assert clock.naps == 4
+    with started(sleeps), started(stops) as process:
+        while (said := process.channel.receive()) is None:
+            time.sleep(0.001)
+    end = time.monotonic() + 30
+    while Path(f"/proc/{said[0]}").exists():  # it dies with its guard
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
-def test_a_guard_ends_what_it_finds_until_nothing_is_left_or_its_time_is_up(monkeypatch):
-    living = iter([[5, 6], [6], [6], [7], [7]])
-    ended = iter([(5, 9), (6, 3), (0, 0), (0, 0), ChildProcessError, (0, 0), (0, 0)])
-    told = []
+@linux
+def test_what_a_process_has_started_is_ended_with_it():
+    def starts(harness):
+        harness.send(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
+        time.sleep(3600)
 
-    def kill(pid, number):
-        told.append((pid, number))
-        if pid == 6:
-            raise PermissionError
-
-    def wait(pid, flag):
-        assert (pid, flag) == (-1, os.WNOHANG)
-        found = next(ended)
-        if found is ChildProcessError:
-            raise found
-        return found
-
-    monkeypatch.setattr(apart, "_descendants", lambda: next(living))
-    monkeypatch.setattr(apart.os, "kill", kill)
-    monkeypatch.setattr(apart.os, "waitpid", wait)
-    late = apart._MOST_CLEARING
-    clock = Hours(monkeypatch, [0, 1, 2, 3, 0, 1, late - 1, late])
-    assert apart._end_children() == {5: 9, 6: 3}
-    both = [(pid, n) for n in (signal.SIGSTOP, signal.SIGKILL) for pid in (5, 6)]
-    assert told == [*both, *both[1::2], *both[1::2]]
-    assert clock.naps == 2
-    assert apart._end_children() == {}
-    assert clock.naps == 4
-
-
-def test_processes_are_ended_together_and_killed_where_their_guard_does_not(monkeypatch):
-    told, waited = [], []
-
-    def wait(pid, flag):
-        assert flag == os.WNOHANG
-        assert told[:2] == [(1, signal.SIGTERM), (2, signal.SIGTERM)]
-        waited.append(pid)
-        return (pid, 0) if pid == 1 or (2, signal.SIGKILL) in told else (0, 0)
-
-    # A guard may take that long itself, and the code may have stopped it.
-    clock = Hours(monkeypatch, [apart._MOST_CLEARING * n for n in (0, 1.5, 1.9, 2.5)])
-    monkeypatch.setattr(apart.os, "kill", lambda *given: told.append(given))
-    monkeypatch.setattr(apart.os, "waitpid", wait)
-    processes = [on_paper(pid) for pid in (1, 2)]
-    Process.end(*processes)
-    assert told[2:] == [(2, signal.SIGCONT), (2, signal.SIGCONT), (2, signal.SIGKILL)]
-    assert waited == [1, 2, 2, 2, 2]
-    assert clock.naps == 3
-    assert all(process.channel.close.called for process in processes)
+    with started(starts) as process:
+        while (said := process.channel.receive()) is None:
+            time.sleep(0.001)
+        assert said[0] in apart._descendants()
+    assert not Path(f"/proc/{said[0]}").exists()

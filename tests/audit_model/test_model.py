@@ -113,17 +113,6 @@ def test_functions(function, kind):
     assert not found.findings
 
 
-def test_attention_that_drops_all_is_on_in_training():
-    """No mask is drawn, so that what it is called with decides."""
-
-    def forward(self, x):
-        return F.scaled_dot_product_attention(x, x, x, dropout_p=1.0 if self.training else 0.0)
-
-    found = of(forward)
-    assert is_gated(only(found))
-    assert not found.findings
-
-
 def test_recurrent_and_attention_modules_have_dropouts_inside():
     def forward(self, x):
         y, _ = self.rnn(x)
@@ -458,29 +447,94 @@ def test_what_acts_in_backward_only_is_not_seen():
 # --- Findings -------------------------------------------------------------------------------------
 
 
-def test_alive_in_eval():
-    found = of(lambda self, x: F.dropout(x, 0.3))
-    assert names(found) == [("alive-in-eval", "error")]
-    assert not found.passed
-    assert found.findings[0].message.startswith(
-        "the model's own F.dropout (tests/audit_model/test_model.py:"
-    )
+class Eval(nn.Sequential):
+    """Stays in eval."""
+
+    def train(self, mode=True):
+        return super().train(False)
 
 
-@pytest.mark.parametrize("p", [0.3, 1.0])
-def test_built_in_forward_or_in_a_list(p):
-    found = of(lambda self, x: nn.Dropout(p)(x))
-    assert only(found).name == "<Dropout>"
-    assert names(found) == [("alive-in-eval", "error")]
-    assert "eval() does not reach it" in found.findings[0].message
-    found = of(lambda self, x: self.drops[0](x), drops=[nn.Dropout(p)])
-    assert names(found) == [("alive-in-eval", "error")]
+class NumpyDropPath(nn.Module):
+    p = 0.5
+
+    def forward(self, x):
+        return x * (np.random.rand() >= self.p) if self.training else x
 
 
-def test_dead_in_train():
-    found = of(lambda self, x: F.alpha_dropout(x, 0.3))
-    assert names(found) == [("dead-in-train", "error")]
-    assert found.findings[0].message.endswith(" drops nothing in training")
+class MCDropout(nn.Dropout):
+    def forward(self, x):
+        return F.dropout(x, self.p)
+
+
+def called(self, x):
+    return self.part(x)
+
+
+ALIVE, DEAD = [("alive-in-eval", "error")], [("dead-in-train", "error")]
+ALIVE_ADVICE, DEAD_ADVICE = [("alive-in-eval", "advice")], [("dead-in-train", "advice")]
+OWN = "the model's own F.dropout (tests/audit_model/test_model.py:"
+UNREACHED = "<Dropout> Dropout (tests/audit_model/test_model.py:"
+FROZEN = ": the module around it is in eval while the model is in training"
+NOT_CALLED = "part.0 Dropout with p=0.1 was called in no pass"
+
+
+@pytest.mark.parametrize(
+    ("forward", "part", "expected", "words"),
+    [
+        (lambda self, x: F.dropout(x, 0.3), None, ALIVE, OWN),
+        (lambda self, x: nn.Dropout(0.3)(x), None, ALIVE, UNREACHED),
+        (lambda self, x: nn.Dropout(1.0)(x), None, ALIVE, "eval() does not reach it"),
+        (lambda self, x: self.part[0](x), [nn.Dropout(0.3)], ALIVE, ""),
+        (lambda self, x: self.part[0](x), [nn.Dropout(1.0)], ALIVE, ""),
+        (called, MCDropout(0.5), ALIVE_ADVICE, ""),
+        (lambda self, x: F.alpha_dropout(x, 0.3), None, DEAD, " drops nothing in training"),
+        (called, Eval(nn.Linear(SIZE, SIZE), nn.Dropout(0.1)), DEAD_ADVICE, FROZEN),
+        # It is known by its name only, and may draw from elsewhere.
+        (called, NumpyDropPath(), DEAD_ADVICE, ""),
+        (
+            lambda self, x: x,
+            nn.Sequential(nn.Dropout(0.1), nn.Dropout(0.0)),
+            [("never-called", "advice")],
+            NOT_CALLED,
+        ),
+    ],
+    ids=range(10),
+)
+def test_findings(forward, part, expected, words):
+    found = of(forward, part=part)
+    assert names(found) == expected
+    assert words in found.findings[0].message
+    assert found.passed is (expected[0][1] == "advice")
+
+
+@pytest.mark.parametrize(
+    ("forward", "part", "acts"),
+    [
+        (called, nn.Dropout(0.0), False),
+        (called, nn.Dropout(1.0), True),
+        (lambda self, x: self.part(x)[0], nn.RNN(SIZE, SIZE, 2, dropout=1.0), True),
+        # No mask is drawn, so that what it is called with decides.
+        (lambda self, x: F.scaled_dot_product_attention(x, x, x, None, self.training), None, True),
+        (lambda self, x: F.dropout(x, self.part.p, self.training), nn.Dropout(0.1), True),
+    ],
+    ids=range(5),
+)
+def test_nothing_is_found(forward, part, acts):
+    found = of(forward, part=part)
+    assert is_gated(only(found)) is acts
+    assert only(found).acts is acts
+    assert not found.findings
+
+
+def test_of_inputs_one_is_not_empty():
+    def forward(self, x):
+        return torch.cat([F.alpha_dropout(part, 0.3) for part in (x[:0], x, x[:0])])
+
+    assert names(of(forward)) == DEAD
+
+
+def test_an_empty_input_is_not_dead():
+    assert not of(lambda self, x: self.drop(x), torch.ones(0, 4), drop=nn.Dropout(0.1)).findings
 
 
 def test_a_lost_mode_is_dead_in_train():
@@ -497,108 +551,29 @@ def test_a_lost_mode_is_dead_in_train():
         def forward(self, x):
             return self.drop(x)
 
-    assert names(sites(Lost(), X)) == [("dead-in-train", "error")]
+    assert names(sites(Lost(), X)) == DEAD
 
 
-def test_a_frozen_part_is_advice():
-    class Frozen(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.backbone = nn.Sequential(nn.Linear(SIZE, SIZE), nn.Dropout(0.1))
-
-        def train(self, mode=True):
-            super().train(mode)
-            self.backbone.eval()
-            return self
-
-        def forward(self, x):
-            return self.backbone(x)
-
-    found = sites(Frozen(), X)
-    assert names(found) == [("dead-in-train", "advice")]
-    assert found.findings[0].message.endswith(
-        ": the module around it is in eval while the model is in training"
-    )
-
-
-def test_p_zero_and_p_one_are_not_dead():
-    found = of(lambda self, x: self.one(self.zero(x)), zero=nn.Dropout(0.0), one=nn.Dropout(1.0))
-    zero, one = found
-    assert (zero.train, zero.acts, one.train, one.eval) == (False, False, True, False)
-    assert not found.findings
-
-
-def test_a_recurrent_module_at_p_one_is_not_dead():
-    found = of(lambda self, x: self.rnn(x)[0], rnn=nn.RNN(SIZE, SIZE, 2, dropout=1.0))
-    assert is_gated(only(found))
-    assert not found.findings
-
-
-def test_a_class_that_is_known_by_name_only_may_draw_from_elsewhere():
-    class NumpyDropPath(nn.Module):
-        p = 0.5
-
-        def forward(self, x):
-            return x * (np.random.rand() >= self.p) if self.training else x
-
-    found = of(lambda self, x: self.path(x), path=NumpyDropPath())
-    assert names(found) == [("dead-in-train", "advice")]
-
-
-def test_monte_carlo_dropout_is_meant():
-    class MCDropout(nn.Dropout):
-        def forward(self, x):
-            return F.dropout(x, self.p)
-
-    found = of(lambda self, x: self.drop(x), drop=MCDropout(0.5))
-    assert names(found) == [("alive-in-eval", "advice")]
-
-
-def test_an_empty_input_is_not_dead():
-    found = of(lambda self, x: self.drop(x), torch.ones(0, 4), drop=nn.Dropout(0.1))
-    assert not found.findings
-
-    def forward(self, x):
-        return torch.cat([F.alpha_dropout(part, 0.3) for part in (x[:0], x, x[:0])])
-
-    assert names(of(forward)) == [("dead-in-train", "error")]  # one of its inputs is not empty
-
-
-def test_never_called():
-    found = of(lambda self, x: x, drop=nn.Dropout(0.1), zero=nn.Dropout(0.0))
-    assert names(found) == [("never-called", "advice")]
-    assert found.findings[0].message == "drop Dropout with p=0.1 was called in no pass"
-
-
-def test_a_module_of_which_p_is_read_is_called():
-    def forward(self, x):
-        return F.dropout(x, self.drop.p, self.training)
-
-    assert not of(forward, drop=nn.Dropout(0.1)).findings
-
-
-@pytest.mark.parametrize("batch_first", [False, True])
-def test_fast_path(batch_first):
-    layer = nn.TransformerEncoderLayer(SIZE, 4, SIZE, 0.1, batch_first=batch_first)
-    found = sites(nn.Sequential(layer, layer), X)
-    expected = [("fast-path-skips-dropout", "advice")] if batch_first else []
-    assert names(found) == expected
-    assert [s.kind for s in found] == ["MultiheadAttention", *["Dropout"] * 3]
-    assert all(map(is_gated, found))
-
-
-def test_fast_path_without_dropout():
-    layer = nn.TransformerEncoderLayer(SIZE, 4, SIZE, 0.0, batch_first=True)
-    assert not sites(nn.Sequential(layer), X).findings
-
-
-def test_fast_path_switched_off():
-    layer = nn.TransformerEncoderLayer(SIZE, 4, SIZE, 0.1, batch_first=True)
-    torch.backends.mha.set_fastpath_enabled(False)
+@pytest.mark.parametrize(
+    ("batch_first", "p", "on", "expected"),
+    [
+        (True, 0.1, True, [("fast-path-skips-dropout", "advice")]),
+        (False, 0.1, True, []),
+        (True, 0.0, True, []),
+        (True, 0.1, False, []),
+    ],
+)
+def test_fast_path(batch_first, p, on, expected):
+    layer = nn.TransformerEncoderLayer(SIZE, 4, SIZE, p, batch_first=batch_first)
+    torch.backends.mha.set_fastpath_enabled(on)
     try:
-        assert not sites(layer, X).findings
+        found = sites(nn.Sequential(layer, layer), X)
     finally:
         torch.backends.mha.set_fastpath_enabled(True)
+    assert names(found) == expected
+    if p:
+        assert [s.kind for s in found] == ["MultiheadAttention", *["Dropout"] * 3]
+        assert all(map(is_gated, found))
 
 
 class Config:
@@ -708,8 +683,8 @@ def test_scripted():
     assert (site.train, site.eval, site.no_grad) == (True, None, True)
     assert found.notes == ("scripted: dropout inside is seen by its masks",)
     assert not found.findings
-    sites(inner, X)
-    assert inner.training
+    sites(inner.eval(), X)
+    assert not inner.training
 
 
 def test_data_parallel():

@@ -1,22 +1,18 @@
 """The pages of checks are what their script makes, and have every check once."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 
+from scripts import ROOT, loaded
 from torchdropout.verify import RULES
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture(scope="module")
 def written():
-    spec = importlib.util.spec_from_file_location("make_checks", DOCS / "make_checks.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.pages()
+    return loaded(DOCS / "make_checks.py").pages()
 
 
 def test_the_pages_are_what_the_script_makes(written):

@@ -1,27 +1,18 @@
 """A picture is what the library makes, each page shows its own, and a build draws all of them."""
 
-import importlib.util
 import re
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 import torch
 
-DOCS = Path(__file__).parents[2] / "docs"
+from scripts import ROOT, loaded
+
+DOCS = ROOT / "docs"
 
 
-def loaded(name):
-    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-p, draw = loaded("pictures"), loaded("draw")
+p, draw = loaded(DOCS / "pictures.py"), loaded(DOCS / "draw.py")
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -1,23 +1,13 @@
 """The check of phrases finds a planted one, and has nothing to say of a clean text."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+from scripts import ROOT, loaded
+
+DOCS = ROOT / "docs"
 
 
-def loaded():
-    spec = importlib.util.spec_from_file_location("docs_words", DOCS / "words.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-words = loaded()
+words = loaded(DOCS / "words.py")
 PHRASES = words.phrases((DOCS / "style.md").read_text(encoding="utf-8"))
 
 

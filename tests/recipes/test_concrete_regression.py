@@ -1,25 +1,12 @@
 """The recipe of concrete dropout: its model, its measures, and a small run of it."""
 
-import csv
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from scipy import stats
 
 import torchdropout as td
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "recipes" / "concrete_regression.py"
-
-
-@pytest.fixture(scope="module")
-def recipe():
-    spec = importlib.util.spec_from_file_location("recipe_concrete_regression", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_interval_is_students(recipe):
@@ -55,13 +42,10 @@ def test_the_model_has_the_dropouts_that_its_kind_says(recipe):
 
 
 @pytest.mark.integration
-def test_a_small_run(recipe, tmp_path, capsys):
-    recipe.main(["--quick", "--out", str(tmp_path)])
-    printed = capsys.readouterr().out
+def test_a_small_run(recipe, run, tmp_path):
+    printed, found = run()
     rows = printed.splitlines()[2:]
     assert [row.split(" | ")[1] for row in rows] == list(recipe.KINDS) * 2
-    with (tmp_path / "concrete_regression.csv").open() as file:
-        found = list(csv.DictReader(file))
     assert len(found) == 2 * (3 * 3 + 3) * recipe.SEEDS
     ps = [float(row["value"]) for row in found if row["measure"].startswith("p ")]
     assert len(ps) == 2 * 3 * recipe.SEEDS

@@ -1,25 +1,12 @@
 """The recipe of the language model: what it trains on and with, and a small run of it."""
 
-import csv
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from scipy import stats
 
 import torchdropout as td
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "recipes" / "language_model.py"
-
-
-@pytest.fixture(scope="module")
-def recipe():
-    spec = importlib.util.spec_from_file_location("recipe_language_model", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_interval_is_students(recipe):
@@ -67,15 +54,8 @@ def test_the_model_without_dropout_is_plain_and_with_it_in_eval_too(recipe):
 
 
 @pytest.mark.integration
-def test_a_small_run(recipe, tmp_path, capsys):
-    threads = torch.get_num_threads()
-    try:
-        recipe.main(["--quick", "--out", str(tmp_path), "--variants", *recipe.VARIANTS])
-    finally:
-        torch.set_num_threads(threads)
-    printed = capsys.readouterr().out
-    with (tmp_path / "language_model.csv").open() as file:
-        rows = list(csv.DictReader(file))
+def test_a_small_run(recipe, run, tmp_path):
+    printed, rows = run("--variants", *recipe.VARIANTS)
     assert len(rows) == 2 * len(recipe.VARIANTS)
     words = recipe.corpus(4000)[2]
     for name in recipe.VARIANTS:

@@ -1,23 +1,9 @@
 """The recipe of the digits that turn: rotation, measures, and a small run."""
 
-import csv
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 
 import torchdropout as td
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "recipes" / "mc_digits.py"
-
-
-@pytest.fixture(scope="module")
-def recipe():
-    spec = importlib.util.spec_from_file_location("recipe_mc_digits", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_a_rotation_turns_anticlockwise(recipe):
@@ -54,11 +40,8 @@ def test_the_share_of_pairs(recipe):
 
 
 @pytest.mark.integration
-def test_a_small_run(recipe, tmp_path, capsys):
-    recipe.main(["--quick", "--out", str(tmp_path)])
-    printed = capsys.readouterr().out
-    with (tmp_path / "mc_digits.csv").open() as file:
-        rows = list(csv.DictReader(file))
+def test_a_small_run(recipe, run, tmp_path):
+    printed, rows = run()
     assert len(rows) == len(recipe.MEASURES) * len(recipe.ANGLES) * 2
     first = [float(r["value"]) for r in rows if (r["measure"], r["degrees"]) == ("accuracy", "0")]
     assert f"| 0 | {sum(first) / 2:.2f} |" in printed

@@ -1,28 +1,12 @@
 """The recipe of Boston and concrete: data, parts, and a small run."""
 
-import csv
-import importlib.util
 import math
-import sys
-from pathlib import Path
 
 import numpy
 import pytest
 import torch
 
 import torchdropout as td
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "recipes" / "mc_uci.py"
-
-
-@pytest.fixture(scope="module")
-def recipe():
-    spec = importlib.util.spec_from_file_location("recipe_mc_uci", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look for it
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
 
 
 @pytest.fixture
@@ -107,7 +91,7 @@ def test_the_splits_of_the_authors(recipe, line, theirs):
     assert torch.equal(found.orders, torch.stack([torch.arange(200).roll(70 * n) for n in (0, 1)]))
 
 
-def test_a_run_on_their_splits(recipe, theirs, tmp_path, monkeypatch, capsys):
+def test_a_run_on_their_splits(recipe, run, theirs, tmp_path, monkeypatch):
     """With their data, and with p of each set."""
     made, seen = recipe.network, set()
 
@@ -117,17 +101,14 @@ def test_a_run_on_their_splits(recipe, theirs, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(recipe, "network", network)
     monkeypatch.setattr(recipe, "load", None)
-    recipe.main(["--quick", "--theirs", str(theirs), "--out", str(tmp_path)])
-    assert "| concrete | RMSE |" in capsys.readouterr().out
+    printed, _ = run("--theirs", str(theirs))
+    assert "| concrete | RMSE |" in printed
     assert seen == {0.05, 0.01}
     assert [path.name for path in tmp_path.glob("*.csv")] == ["mc_uci_theirs.csv"]
 
 
-def test_a_small_run(recipe, line, tmp_path, capsys):
-    recipe.main(["--quick", "--out", str(tmp_path)])
-    printed = capsys.readouterr().out
-    with (tmp_path / "mc_uci.csv").open() as file:
-        rows = list(csv.DictReader(file))
+def test_a_small_run(recipe, run, line):
+    printed, rows = run()
     assert len(rows) == 2 * len(recipe.MEASURES) * 2
     rmse = [float(r["value"]) for r in rows if (r["data"], r["measure"]) == ("Boston", "RMSE")]
     assert f"| Boston | RMSE | 2.97 ± 0.85 | {recipe.both(rmse)} |" in printed

@@ -1,24 +1,10 @@
 """The recipe of the vision transformer: what it trains on and with, and a small run of it."""
 
-import csv
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 from scipy import stats
 
 import torchdropout as td
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "recipes" / "vit_digits.py"
-
-
-@pytest.fixture(scope="module")
-def recipe():
-    spec = importlib.util.spec_from_file_location("recipe_vit_digits", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_interval_is_students(recipe):
@@ -66,15 +52,8 @@ def test_what_all_three_drop(recipe):
 
 
 @pytest.mark.integration
-def test_a_small_run(recipe, tmp_path, capsys):
-    threads = torch.get_num_threads()
-    try:
-        recipe.main(["--quick", "--out", str(tmp_path)])
-    finally:
-        torch.set_num_threads(threads)
-    printed = capsys.readouterr().out
-    with (tmp_path / "vit_digits.csv").open() as file:
-        rows = list(csv.DictReader(file))
+def test_a_small_run(recipe, run, tmp_path):
+    printed, rows = run()
     assert [(r["recipe"], r["seed"]) for r in rows] == [
         (name, str(seed)) for name in recipe.RECIPES for seed in range(2)
     ]

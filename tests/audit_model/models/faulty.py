@@ -28,10 +28,6 @@ def bare():
     return Alive()
 
 
-def advice():
-    return nn.ModuleDict({"net": nn.Dropout(0.5)})["net"], (torch.ones(4, 64),)
-
-
 class Never(nn.Module):
     def __init__(self):
         super().__init__()
@@ -51,6 +47,3 @@ def no_model():
 
 def broken():
     raise RuntimeError("no weights")
-
-
-instance = Alive()
