@@ -5,7 +5,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from draws import randn, refused
+from draws import refused
 from oracle import dropout, same_bits
 from torchdropout import backends
 from torchdropout import functional as F
@@ -27,18 +27,6 @@ def test_another_tensor_on_the_same_memory_is_in_place_too(backend, name):
     expected, out = v(x, key=KEY), x.view(-1).view(x.shape)
     assert v(x, key=KEY, out=out) is out
     assert same_bits(x, expected)
-
-
-@pytest.mark.parametrize("conj", [(True, False), (False, True), (True, True)], ids=str)
-def test_conjugate_views(backend, conj):
-    values = torch.complex(randn(7, 37), randn(7, 37, seed=1))
-    x = values.conj().resolve_conj().conj() if conj[0] else values
-    expected = F.dropout(values, 0.4, key=KEY)
-    memory = torch.empty_like(values)
-    out = memory.conj() if conj[1] else memory
-    assert F.dropout(x, 0.4, key=KEY, out=out) is out
-    assert torch.equal(out.resolve_conj(), expected)
-    assert torch.equal(memory, expected.conj() if conj[1] else expected)
 
 
 def test_inference_tensors(backend):

@@ -63,13 +63,6 @@ def test_a_compiled_graph_counts_the_columns_of_any_p(p, scale_by_keep):
     assert same_bits(y, expected)
 
 
-@pytest.mark.parametrize("dim", [-1, -2])
-def test_the_operator_passes_torchs_checks(dim):
-    x = torch.randn(4, 8, requires_grad=True)
-    args = (x, KEY.tensor(), 2, 4, dim, 2.0, 3, [8, 1])
-    torch.library.opcheck(torch.ops.torchdropout.counted_affine.default, args)
-
-
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("base", [2**34 - 7])
 @pytest.mark.parametrize(

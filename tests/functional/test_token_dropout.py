@@ -72,17 +72,13 @@ def test_eval_and_p_zero_return_the_input_and_draw_nothing():
             assert places is None
 
 
-@pytest.mark.parametrize("strides", [[8, 1], [0, 1]])
-def test_the_operator_passes_torchs_checks(strides):
-    args = ([4, 8], 3, False, 2, strides, torch.device("cpu"))
-    torch.library.opcheck(torch.ops.torchdropout.choose.default, (KEY.tensor(), *args))
-    p = torch.tensor([0.6], dtype=torch.float64)
-    share = (KEY.tensor(), p, [4, 8], *args[2:])
-    torch.library.opcheck(torch.ops.torchdropout.choose.share, share)
-    assert torch.equal(
-        torch.ops.torchdropout.choose.share(*share),
-        torch.ops.torchdropout.choose.default(KEY.tensor(), *args),
-    )
+def test_a_compiled_graph_counts_the_tokens_of_any_p():
+    """Its operator reads p from a tensor."""
+    choose, rest = torch.ops.torchdropout.choose, (False, 2, [8, 1], torch.device("cpu"))
+    for kept in (3, 7):
+        p = torch.tensor([1 - kept / 8], dtype=torch.float64)
+        found = choose.share(KEY.tensor(), p, [4, 8], *rest)
+        assert torch.equal(found, choose.default(KEY.tensor(), [4, 8], kept, *rest))
 
 
 @pytest.mark.parametrize("base", [0, 2**34 - 7, 2**64 - 40000])

@@ -112,9 +112,8 @@ SET = [
 
 @pytest.mark.parametrize(("kind", "name", "bad"), SET)
 def test_set(kind, name, bad):
-    module = (
-        kind(0.3) if kind not in (nn.LSTM, nn.GRU) else kind(**LSTM, num_layers=2, **{name: 0.25})
-    )
+    recurrent = LSTM | {"num_layers": 2, name: 0.25}
+    module = kind(**recurrent) if kind in (nn.LSTM, nn.GRU) else kind(0.3)
     before = getattr(module, name)
     with refused((TYPE, VALUE), f"`{name}` to be .* got {name}={bad}" if name != "scale" else name):
         setattr(module, name, bad)
