@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import concurrent.futures
+import contextlib
 import re
 import shutil
 import warnings
@@ -17,7 +18,7 @@ from processes import PACKAGE
 from torchdropout import Key, backends
 from torchdropout import functional as F
 from torchdropout._core.kernels import cpu, devices, reference
-from torchdropout.errors import ArgumentTypeError, BackendError
+from torchdropout.errors import BackendError
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 COMPILED = backends.available()[1:]
@@ -57,14 +58,17 @@ class TestChoosing:
         assert names[0] == "reference"
         assert list(names) == [name for name in cpu.NAMES if name in names]
 
-    @pytest.mark.parametrize("name", backends.available())
-    def test_use_as_a_context_manager(self, name):
-        before = state()
-        with backends.use(name) as nothing:
-            assert nothing is None
-            assert backends.current() == name
-            assert backends.why() == f"requested by backends.use('{name}')"
-        assert state() == before
+    def test_use_as_a_context_manager_and_nested(self):
+        outer = state()
+        with backends.use("reference"):
+            for name in (*backends.available(), *reversed(backends.available())):
+                with contextlib.suppress(ZeroDivisionError), backends.use(name) as nothing:
+                    assert nothing is None
+                    assert backends.current() == name
+                    assert backends.why() == f"requested by backends.use('{name}')"
+                    raise ZeroDivisionError  # which ends it too
+                assert backends.current() == "reference"
+        assert state() == outer
 
     def test_use_as_a_function_stays(self):
         before = backends.current(), cpu.chosen_by
@@ -72,69 +76,24 @@ class TestChoosing:
         assert backends.current() == "reference"
         cpu.select(*before)
 
-    def test_nested(self):
-        names = [*backends.available(), *reversed(backends.available())]
-        outer = backends.current()
-        with backends.use(names[0]):
-            for name in names:
-                with backends.use(name):
-                    assert backends.current() == name
-                assert backends.current() == names[0]
-        assert backends.current() == outer
-
-    def test_an_exception_ends_it_too(self):
-        before = state()
-        with pytest.raises(ZeroDivisionError), backends.use("reference"):
-            raise ZeroDivisionError
-        assert state() == before
-
     def test_auto_is_the_fastest(self):
         with backends.use("reference"), backends.use("auto"):
             assert backends.current() == backends.available()[-1]
 
     @pytest.mark.parametrize("name", [None, 3])
     def test_a_wrong_type_is_refused(self, name):
-        before = state()
-        with pytest.raises(ArgumentTypeError) as raised:
+        words = rf"`name` to be the name of a backend.*got name={name} \({type(name).__name__}\)"
+        with pytest.raises(TypeError, match=words):
             backends.use(name)
-        assert "Expected `name` to be the name of a backend" in str(raised.value)
-        assert f"got name={name!r} ({type(name).__name__})" in str(raised.value)
-        assert isinstance(raised.value, TypeError)
-        assert state() == before
 
     @pytest.mark.parametrize("name", ["cuda", "", "AVX2"])
     def test_an_unknown_name_is_refused(self, name):
+        known = ", ".join(map(repr, ("auto", *backends.available())))
+        words = rf"use\('{name}'\) to name one of {known}, got '{name}'"
         with backends.use("reference"):
-            before = state()
-            with pytest.raises(BackendError) as raised:
+            with pytest.raises(RuntimeError, match=words):
                 backends.use(name)
-            assert state() == before
-        message = str(raised.value)
-        assert f"got {name!r}" in message
-        for known in ("auto", *backends.available()):
-            assert repr(known) in message
-        assert isinstance(raised.value, RuntimeError)
-
-    def test_a_backend_that_cannot_run_here_is_refused_with_the_reason(self, monkeypatch):
-        class Small:
-            @staticmethod
-            def usable():
-                return ("scalar",)
-
-            @staticmethod
-            def why_not(name):
-                return f"the processor has no {name}x"
-
-        monkeypatch.setattr(cpu, "extension", Small)
-        before = backends.current()
-        with pytest.raises(BackendError) as raised:
-            backends.use("avx512")
-        expected = "Expected backends.use('avx512') to name one of 'auto', 'reference', 'scalar', "
-        assert str(raised.value) == (
-            f"{expected}got 'avx512', which cannot run on this machine: "
-            "the processor has no avx512x."
-        )
-        assert backends.current() == before
+            assert backends.current() == "reference"
 
 
 class TestWhatRuns:
@@ -305,7 +264,7 @@ class TestConcurrency:
             import os, signal, torch
             import torchdropout as td
             torch.set_num_threads(2)
-            x = torch.ones(2**20)
+            x = torch.ones(2**18)
             expected = td.functional.dropout(x, 0.3, key=td.Key(1))
             child = os.fork()
             if child == 0:

@@ -5,111 +5,92 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.checkpoint import CheckpointPolicy
 
-from oracle import dropout, same_bits
+from oracle import same_bits
 from torchdropout import Key
 from torchdropout import functional as F
 from torchdropout._core import ops
+from torchdropout._core.contract.noise import Law
 from torchdropout._core.ops import _keys, _masked_affine
+from variants import seeded
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
-AFFINES = {"plain": (1.25, 0.0, 0.0), "alpha": (0.9, 0.3, -0.7)}
-
-
-def keyed(x):
-    return F.dropout(x, 0.3, key=KEY)
 
 
 def drawn(x):
     return F.dropout(x, 0.3)
 
 
-def seeded(function, *args):
-    torch.manual_seed(5)
-    return function(*args)
+PLAIN, ALPHA = (0.2, 1.25, 0.0, 0.0), (0.2, 0.9, 0.3, -0.7)
+PLACE = -17, [20, 0, 1]
+RATES = torch.rand(1, 4, 1, dtype=torch.float64)
+MAPS = [
+    ("masked_affine", torch.float32, (*PLAIN, *PLACE)),
+    ("masked_affine", torch.float32, (*ALPHA, *PLACE)),
+    ("masked_affine", torch.bfloat16, (*ALPHA, *PLACE)),
+    ("masked_affine", torch.complex64, (*PLAIN, *PLACE)),
+    ("masked_affine.rates", torch.float32, (RATES, True, False, *PLACE)),
+    *(("noise_affine", torch.float32, (law, 0.5, 0.25, *PLACE)) for law in Law),
+    ("counted_affine", torch.float32, (2, 4, -2, 2.0, 3, [20, 5, 1])),
+    ("counted_affine", torch.bfloat16, (1, 5, -1, 2.0, 3, [20, 5, 1])),
+]
+PLACES = (3, False, 2), torch.device("cpu")
+OTHERS = [
+    *(("choose", (KEY.tensor(), [4, 8], *PLACES[0], s, PLACES[1])) for s in ([8, 1], [0, 1])),
+    ("choose.share", (KEY.tensor(), RATES[0, 0], [4, 8], *PLACES[0][1:], [8, 1], PLACES[1])),
+    # Not the checks that run it twice and compare: it is a draw.
+    *(("draw_keys", (torch.empty(0, dtype=torch.int64), size)) for size in ([], [3])),
+]
 
 
-class TestOpcheck:
-    @pytest.mark.parametrize("affine", AFFINES)
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64])
-    @pytest.mark.parametrize("grad", [True, False])
-    def test_masked_affine(self, affine, dtype, grad):
-        if dtype.is_complex and affine == "alpha":
-            pytest.skip("alpha dropout is real")
-        x = torch.randn(3, 4, 5, dtype=dtype, requires_grad=grad)
-        args = (x, KEY.tensor(), 0.2, *AFFINES[affine], -17, [20, 0, 1])
-        results = torch.library.opcheck(torch.ops.torchdropout.masked_affine.default, args)
-        assert set(results.values()) == {"SUCCESS"}
-        assert len(results) == 4
-
-    @pytest.mark.parametrize("grad", [True, False])
-    def test_masked_by_rates(self, grad):
-        x = torch.randn(3, 4, 5, requires_grad=grad)
-        rates = torch.rand(1, 4, 1, dtype=torch.float64)
-        args = (x, KEY.tensor(), rates, True, False, -17, [20, 0, 1])
-        results = torch.library.opcheck(torch.ops.torchdropout.masked_affine.rates, args)
-        assert set(results.values()) == {"SUCCESS"}
-
-    @pytest.mark.parametrize("size", [[], [3]])
-    def test_draw_keys(self, size):
-        like = torch.empty(0, dtype=torch.int64)
-        # Not the tests that run it twice and compare: it is a draw.
-        results = torch.library.opcheck(
-            torch.ops.torchdropout.draw_keys.default,
-            (like, size),
-            test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
-        )
-        assert set(results.values()) == {"SUCCESS"}
+def opcheck(name, args, **given):
+    name, _, form = name.partition(".")
+    operator = getattr(getattr(torch.ops.torchdropout, name), form or "default")
+    results = torch.library.opcheck(operator, args, **given)
+    assert set(results.values()) == {"SUCCESS"}
+    return len(results)
 
 
-class TestFunctionTransforms:
-    def test_grad_vjp_jvp_jacrev_jacfwd_hessian(self):
-        x, v = torch.randn(6, dtype=torch.float64), torch.randn(6, dtype=torch.float64)
-        diagonal = dropout(torch.ones_like(x), 0.3, KEY)
-        assert torch.equal(torch.func.grad(lambda x: keyed(x).sum())(x), diagonal)
-        assert torch.equal(torch.func.vjp(keyed, x)[1](v)[0], diagonal * v)
-        assert torch.equal(torch.func.jvp(keyed, (x,), (v,))[1], diagonal * v)
-        assert torch.equal(torch.func.jacrev(keyed)(x), diagonal.diag())
-        assert torch.equal(torch.func.jacfwd(keyed)(x), diagonal.diag())
-        hessian = torch.func.hessian(lambda x: (keyed(x) * x).sum())(x)
-        assert torch.equal(hessian, 2 * diagonal.diag())
-
-    @pytest.mark.parametrize("in_dim", [0, 1, 2])
-    def test_vmap_over_any_dimension(self, in_dim):
-        x = torch.randn(4, 5, 6)
-        y = torch.func.vmap(keyed, in_dims=in_dim, out_dims=in_dim)(x)
-        samples = [keyed(sample) for sample in x.unbind(in_dim)]
-        assert torch.equal(y, torch.stack(samples, in_dim))
-
-    def test_vmap_of_vmap(self):
-        x = torch.ones(2, 3, 64)
-
-        def nested(outer, inner):
-            return seeded(
-                torch.func.vmap(torch.func.vmap(drawn, randomness=inner), randomness=outer), x
-            )
-
-        assert len(nested("different", "different").flatten(0, 1).unique(dim=0)) == 6
-        assert len(nested("same", "same").flatten(0, 1).unique(dim=0)) == 1
-        rows = nested("different", "same")
-        assert [len(part.unique(dim=0)) for part in rows] == [1, 1]
-        assert not torch.equal(rows[0], rows[1])
-
-    def test_vmap_in_place(self):
-        def function(row):
-            return F.dropout(row + 0, 0.3, inplace=True)
-
-        y = seeded(torch.func.vmap(function, randomness="different"), torch.ones(3, 64))
-        expected = seeded(torch.func.vmap(drawn, randomness="different"), torch.ones(3, 64))
-        assert torch.equal(y, expected)
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize(("name", "dtype", "rest"), MAPS)
+def test_torchs_checks_of_maps(name, dtype, rest, grad):
+    x = torch.randn(3, 4, 5, dtype=dtype, requires_grad=grad)
+    assert opcheck(name, (x, KEY.tensor(), *rest)) == 4
 
 
-class TestTracing:
-    @pytest.mark.parametrize("mode", ["real", "fake", "symbolic"])
-    @pytest.mark.parametrize("function", [keyed, drawn])
-    def test_make_fx(self, mode, function):
-        x = torch.randn(4, 6)
-        graph = make_fx(function, tracing_mode=mode)(x)
-        assert torch.equal(seeded(graph, x), seeded(function, x))
+@pytest.mark.parametrize(("name", "args"), OTHERS)
+def test_torchs_checks_of_others(name, args):
+    deterministic = "test_schema", "test_autograd_registration", "test_faketensor"
+    opcheck(name, args, **({"test_utils": deterministic} if name == "draw_keys" else {}))
+
+
+def nested(outer, inner):
+    """A draw for each sample of a vmap in a vmap."""
+    function = torch.func.vmap(torch.func.vmap(drawn, randomness=inner), randomness=outer)
+    return seeded(function, torch.ones(2, 3, 64))
+
+
+def test_vmap_of_vmap():
+    assert len(nested("different", "different").flatten(0, 1).unique(dim=0)) == 6
+    assert len(nested("same", "same").flatten(0, 1).unique(dim=0)) == 1
+    rows = nested("different", "same")
+    assert [len(part.unique(dim=0)) for part in rows] == [1, 1]
+    assert not torch.equal(rows[0], rows[1])
+
+
+def test_vmap_in_place():
+    def function(row):
+        return F.dropout(row + 0, 0.3, inplace=True)
+
+    y = seeded(torch.func.vmap(function, randomness="different"), torch.ones(3, 64))
+    expected = seeded(torch.func.vmap(drawn, randomness="different"), torch.ones(3, 64))
+    assert torch.equal(y, expected)
+
+
+@pytest.mark.parametrize("mode", ["real", "fake", "symbolic"])
+def test_a_traced_draw_is_drawn_by_the_graph(mode):
+    x = torch.randn(4, 6)
+    graph = make_fx(drawn, tracing_mode=mode)(x)
+    assert torch.equal(seeded(graph, x), seeded(drawn, x))
 
 
 def test_in_a_capture_the_device_draws_the_key(monkeypatch):

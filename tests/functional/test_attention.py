@@ -7,21 +7,17 @@ import pytest
 import torch
 from torch.nn import functional as torch_F
 
+from draws import draws_nothing, threads
 from oracle import mask as defined_mask
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.functional import _attention
 from torchdropout.functional._part import Part
 from torchdropout.functional.attention import attention_of_passes
+from variants import seeded
 
 KEY = Key(8, 9)
 attention = functools.partial(F.scaled_dot_product_attention, dropout_key=KEY)
-
-
-def seeded(function, *args, **kwargs):
-    torch.manual_seed(3)
-    return function(*args, **kwargs)
 
 
 def randn(*shape, dtype=torch.float64):
@@ -147,24 +143,21 @@ def test_the_mask_is_dropouts_in_every_dtype_and_with_any_threads():
     expected = F.dropout(torch.ones(3, 2, 16, 32), 0.3, key=KEY) != 0
     for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
         assert torch.equal(seen_mask(dtype), expected)
-    threads = torch.get_num_threads()
-    try:
-        for number in (1, 3):
-            torch.set_num_threads(number)
+    for count in (1, 3):
+        with threads(count):
             assert torch.equal(seen_mask(), expected)
-    finally:
-        torch.set_num_threads(threads)
 
 
-def test_without_dropout_it_is_torchs_and_draws_nothing():
-    before = torch.get_rng_state()
+@pytest.mark.parametrize(
+    "given", [{}, {"is_causal": True}, {"attn_mask": bools(5, 7)}, {"scale": 0.7}], ids=str
+)
+def test_without_dropout_it_is_torchs_and_draws_nothing(given):
     q, k, v = (t.detach().float() for t in QKV)
-    for given in ({}, {"is_causal": True}, {"attn_mask": bools(5, 7)}, {"scale": 0.7}):
-        for p in (0, 0.0):
-            y = F.scaled_dot_product_attention(q, k, v, dropout_p=p, **given)
-            assert torch.equal(y, torch_F.scaled_dot_product_attention(q, k, v, **given))
-        assert torch.equal(F.scaled_dot_product_attention(q, k, v, **given), y)
-    assert torch.equal(torch.get_rng_state(), before)
+    expected = torch_F.scaled_dot_product_attention(q, k, v, **given)
+    for p in ({}, {"dropout_p": 0}, {"dropout_p": 0.0}):
+        with draws_nothing():
+            y = F.scaled_dot_product_attention(q, k, v, **p, **given)
+        assert torch.equal(y, expected)
 
 
 def test_in_place_of_torchs_own_in_torchs_own_module(monkeypatch):
@@ -301,63 +294,6 @@ def test_empty(shape, masked):
     assert torch.equal(y.detach(), torch.zeros(batch, heads, queries, 3, dtype=torch.float64))
     gradients = torch.autograd.grad(y.sum(), (q, k, v))
     assert [g.shape for g in gradients] == [t.shape for t in (q, k, v)]
-
-
-Q, K, V = (t.detach() for t in QKV)
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "words"),
-    [
-        ({"key": K[0, 0, 0]}, ArgumentValueError, r"`key` to be of 2 dimensions or more"),
-        ({"key": K[..., :3]}, ArgumentValueError, r"`key` to be of query's 4 features, got key=<"),
-        (
-            {"key": K[:, :4]},
-            ArgumentValueError,
-            r"that broadcast, got shapes query=\(2, 6, 5, 4\), key",
-        ),
-        ({"value": V[..., :6, :]}, ArgumentValueError, r"`value` to be of key's length, 7"),
-        (
-            {"enable_gqa": True, "key": K[:, :4]},
-            ArgumentValueError,
-            "`value` to be of key's 4 heads",
-        ),
-        (
-            {"enable_gqa": True, "key": K[:, :4], "value": V[:, :4]},
-            ArgumentValueError,
-            "`key` to be of a number of heads that divides query's 6",
-        ),
-        (
-            {"enable_gqa": True, "key": K[:, :0], "value": V[:, :0]},
-            ArgumentValueError,
-            "`key` to be of a number of heads that divides query's 6",
-        ),
-        ({"enable_gqa": True, "key": K[0, 0]}, ArgumentValueError, "`key` to be of 3 dimensions"),
-        ({"attn_mask": bools(4, 7)}, ArgumentValueError, r"the scores', \(2, 6, 5, 7\), got"),
-        ({"attn_mask": bools(1, 2, 6, 5, 7)}, ArgumentValueError, "broadcasts to the scores'"),
-        (
-            {"attn_mask": bools(5, 7), "is_causal": True},
-            ArgumentValueError,
-            "`attn_mask` or `is_causal`",
-        ),
-    ],
-)
-@pytest.mark.parametrize("p", [0.0, 0.3])
-def test_refusals_draw_nothing(change, error, words, p):
-    before = torch.get_rng_state()
-    with pytest.raises(error, match=words):
-        F.scaled_dot_product_attention(
-            **{"query": Q, "key": K, "value": V, "dropout_p": p, **change}
-        )
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("name", ["query", "key", "value", "attn_mask"])
-def test_nested_tensors_are_refused(name):
-    given = {"query": Q, "key": K, "value": V, "attn_mask": bools(5, 7)}
-    given[name] = torch.nested.nested_tensor([Q[0], Q[0, :3]], layout=torch.jagged)
-    with pytest.raises(ArgumentTypeError, match=f"`{name}` to be a tensor that is not nested"):
-        F.scaled_dot_product_attention(**given)
 
 
 @pytest.mark.parametrize("p", [0.0, 0.5])

@@ -1,46 +1,29 @@
 """DropBlock: the blocks that the contract's keep bits name, each place dropped with rate p."""
 
-import itertools
 import math
 
 import pytest
 import torch
 
+import definitions
 from oracle import same_bits
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
-from torchdropout.errors import ArgumentValueError, ShapeError
 from torchdropout.functional._blocks import seed_rate
 
 KEY = Key(5, 6)
 FUNCTIONS = {1: F.drop_block1d, 2: F.drop_block2d, 3: F.drop_block3d}
-SHAPES = {1: (3, 4, 12), 2: (3, 4, 12, 9), 3: (3, 4, 9, 8, 7)}
-
-
-def defined(shape, dims, p, block, key=KEY, shared=()):
-    """The keep mask by its definition: place by place, any seed that covers it."""
-    lead, sizes = shape[:-dims], shape[-dims:]
-    rate = 1 - (1 - p) ** (1 / block**dims)
-    seeds = ~F.keep_mask(
-        (*lead, *(size + block - 1 for size in sizes)), rate, key=key, broadcast_dims=shared
-    )
-    keep = torch.ones(shape, dtype=torch.bool)
-    for place in itertools.product(*map(range, sizes)):
-        covering = tuple(slice(i, i + block) for i in place)
-        keep[(..., *place)] = ~seeds[(..., *covering)].flatten(len(lead)).any(-1)
-    return keep
+SHAPES = {1: (4, 12), 2: (4, 12, 9), 3: (4, 9, 8, 7)}
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("block", [1, 6, 7])
 def test_the_mask_is_that_of_the_definition(dims, block):
-    shape = SHAPES[dims][1:]  # of one sample
-    x = torch.randn(shape)
-    keep = defined(shape, dims, 0.3, block)
-    assert keep.any()
-    assert not keep.all()
-    expected = torch.where(keep, x * (1 / 0.7), 0.0)
-    assert torch.equal(FUNCTIONS[dims](x, 0.3, block, key=KEY), expected)
+    x = torch.randn(SHAPES[dims])  # without a batch
+    seeds = MaskLayout.of((4, *(size + block - 1 for size in SHAPES[dims][1:])))
+    y = FUNCTIONS[dims](x, 0.3, block, key=KEY)
+    assert torch.equal(y, definitions.blocks(dims, block)([x], 0.3, KEY, seeds))
+    assert 0 < (y == 0).sum() < y.numel()
 
 
 @pytest.mark.parametrize("block", [2, 7])
@@ -73,48 +56,6 @@ def test_scale_by_count_where_nothing_is_kept():
         assert not gradient.any()
 
 
-class TestRefuses:
-    x = torch.ones(2, 3, 9, 5)
-
-    @pytest.fixture(autouse=True)
-    def _draws_nothing(self):
-        before = torch.get_rng_state()
-        yield
-        assert torch.equal(torch.get_rng_state(), before)
-
-    @pytest.mark.parametrize("p", [0.0, 0.1])
-    def test_a_block_larger_than_the_map(self, p):
-        words = r"`block_size` to be at most 5, the shortest side .* \(9, 5\), got block_size=6"
-        with pytest.raises(ArgumentValueError, match=words):
-            F.drop_block2d(self.x, p, 6)
-        F.drop_block2d(self.x, p, 5, key=KEY)
-
-    @pytest.mark.parametrize(("dims", "sizes"), [(1, "C, L"), (2, "C, H, W"), (3, "C, D, H, W")])
-    def test_ranks(self, dims, sizes):
-        words = rf"block{dims}d: .*{dims + 1}D or {dims + 2}D .*\({sizes}\) or \(N, {sizes}\)"
-        for ndim in range(7):
-            if ndim - dims in (1, 2):
-                continue
-            for training in (True, False):
-                with pytest.raises(ShapeError, match=words):
-                    FUNCTIONS[dims](torch.ones((9,) * ndim), training=training)
-
-    @pytest.mark.parametrize(
-        ("error", "words", "given"),
-        [
-            (ArgumentValueError, r"`block_size` to be 1 or more.*=0", {"block_size": 0}),
-            (ArgumentValueError, r"`eps` to be a finite number", {"eps": math.nan}),
-            (ArgumentValueError, r"`eps` to be a finite number", {"eps": math.inf}),
-            (ArgumentValueError, r"`eps` to be a finite number", {"eps": -1.0}),
-            (ArgumentValueError, r"got scale='sample' \(str\)", {"scale": "sample"}),
-        ],
-    )
-    def test_arguments(self, error, words, given):
-        F.drop_block2d(self.x, 0.5, 3, eps=0.0, key=KEY)  # the least that is accepted
-        with pytest.raises(error, match=words):
-            F.drop_block2d(self.x, **{"block_size": 3, **given})
-
-
 @pytest.mark.parametrize(
     ("function", "shape", "block"),
     [
@@ -133,12 +74,3 @@ def test_backends_agree_on_blocks_and_rows_longer_than_a_word(function, shape, b
             found.append(function(x, 0.3, block, key=Key(4, 7)))
     assert 0.1 < (found[0] == 0).float().mean() < 0.6
     assert all(same_bits(found[0], y) for y in found[1:])
-
-
-def test_a_layout_whose_seeds_of_a_row_share_an_index_is_refused():
-    with pytest.raises(ArgumentValueError, match="gives each seed of a map its own index"):
-        F.drop_block1d(torch.ones(2, 3, 8), 0.3, 3, layout=MaskLayout(0, (18, 6, 0)))
-    maps = torch.ones(1, 1, 6, 5)  # with 8 x 7 seeds: the last of a row is 6 after its first
-    F.drop_block2d(maps, 0.3, 3, layout=MaskLayout(0, (56, 56, 7, 1)))
-    with pytest.raises(ArgumentValueError, match="gives each seed of a map its own index"):
-        F.drop_block2d(maps, 0.3, 3, layout=MaskLayout(0, (56, 56, 6, 1)))

@@ -9,11 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from draws import randn, refused, threads
 from oracle import FLOATS, layouts_of, mask, same_bits
 from strategies import keys, layouts, probabilities, seeds
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError, TorchDropoutError
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 
 KEY = Key(2**63 + 5, 2**40 + 1)
 ALL_BACKENDS = backends.available()
@@ -41,26 +42,13 @@ def backend(request):
         yield request.param
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
-def normal(*shape, dtype=torch.float32, seed=0, grad=False):
-    generator = torch.Generator().manual_seed(seed)
-    return (
-        torch.randn(shape, dtype=torch.float64, generator=generator).to(dtype).requires_grad_(grad)
-    )
-
-
 def triple(dtypes=(torch.float32,) * 3, shape=(6, 37), grad=False):
     """x, residual and bias (or None)."""
-    x, residual = (normal(*shape, dtype=d, seed=i, grad=grad) for i, d in enumerate(dtypes[:2]))
-    if dtypes[2] is None:
-        return x, residual, None
-    return x, residual, normal(*shape[-1:], dtype=dtypes[2], seed=2, grad=grad)
+    shapes = (shape, shape, shape[-1:])
+    return [
+        None if d is None else randn(*s, dtype=d, seed=i).requires_grad_(grad)
+        for i, (s, d) in enumerate(zip(shapes, dtypes, strict=True))
+    ]
 
 
 def composition(x, residual, bias=None, p=0.3, **kwargs):
@@ -114,15 +102,14 @@ class TestValues:
             least = 0 if dtypes[2] is None else 1
             shape = data.draw(st.lists(st.integers(0, 7), min_size=least, max_size=4))
             start = data.draw(seeds)
-            x, residual = (
-                (lambda found: found[data.draw(st.sampled_from(sorted(found)))])(
-                    layouts_of(normal(*shape, dtype=dtype, seed=start + i))
-                )
+            laid_out = [
+                layouts_of(randn(*shape, dtype=dtype, seed=start + i))
                 for i, dtype in enumerate(dtypes[:2])
-            )
+            ]
+            x, residual = (f[data.draw(st.sampled_from(sorted(f)))] for f in laid_out)
             bias = None
             if dtypes[2] is not None:
-                bias = normal(2 * shape[-1], dtype=dtypes[2], seed=start + 2)
+                bias = randn(2 * shape[-1], dtype=dtypes[2], seed=start + 2)
                 bias = bias[::2] if data.draw(st.booleans()) else bias[: shape[-1]]
             p, key = data.draw(probabilities), data.draw(keys)
             if data.draw(st.booleans()):
@@ -144,15 +131,14 @@ class TestValues:
         assert elements >= 5000
 
     @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
-    def test_sizes_around_those_of_vectors_and_threads(self, dtypes, threads):
+    def test_sizes_around_those_of_vectors_and_threads(self, dtypes):
         """One row, tails, and enough elements for several threads."""
         for shape in ((1,), (129,), (3, 65), (5, 1), (35, 1021)):
             x, residual, bias = triple(dtypes, shape)
             keep = F.keep_mask(shape, 0.3, key=KEY)
             expected = definition(x, residual, bias, 0.3, keep)
             for name, count in itertools.product(ALL_BACKENDS, (1, 2)):
-                threads(count)
-                with backends.use(name):
+                with threads(count), backends.use(name):
                     y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
                 assert same_bits(y, expected), (name, shape, count)
 
@@ -192,6 +178,13 @@ def summed(x, residual, bias):
     return F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
 
 
+def masked_gradient(x, g, p):
+    """In the compute type of x, before it is rounded or summed."""
+    compute = torch.float64 if x.dtype == torch.float64 else torch.float32
+    scaled = g.to(compute) * torch.tensor(1 / (1 - p), dtype=compute)
+    return compute, torch.where(F.keep_mask(g.shape, p, key=KEY), scaled, 0.0)
+
+
 class TestGradients:
     @pytest.mark.parametrize("dtypes", COMBINATIONS, ids=str)
     def test_of_x_and_residual_are_exact_and_of_bias_nearly(self, backend, dtypes):
@@ -200,12 +193,9 @@ class TestGradients:
         p = 0.3
         x, residual, bias = triple(dtypes, (300, 24), grad=True)
         y = F.dropout_add(x, residual, p, bias=bias, key=KEY)
-        g = normal(300, 24, dtype=residual.dtype, seed=5)
+        g = randn(300, 24, dtype=residual.dtype, seed=5)
         y.backward(g)
-        keep = F.keep_mask((300, 24), p, key=KEY)
-        compute = torch.float64 if x.dtype == torch.float64 else torch.float32
-        scale = torch.tensor(1 / (1 - p), dtype=compute)
-        masked = torch.where(keep, g.to(compute) * scale, torch.zeros((), dtype=compute))
+        compute, masked = masked_gradient(x, g, p)
         assert same_bits(x.grad, rounded(masked.numpy(), x.dtype))
         assert same_bits(residual.grad, g)
         if bias is not None:
@@ -221,27 +211,25 @@ class TestGradients:
         far off as this allows, two units, and in 16 bits it would stop at 256."""
         x, residual, bias = triple(dtypes, (100_000, 5), grad=True)
         y = F.dropout_add(x, residual, 0.1, bias=bias, key=KEY)
-        g = (normal(100_000, 5, seed=5).abs() / 4 + 0.25).to(residual.dtype)  # within float16
+        g = (randn(100_000, 5, dtype=torch.float32, seed=5).abs() / 4 + 0.25).to(
+            residual.dtype
+        )  # within float16
         (got,) = torch.autograd.grad(y, bias, g)
-        keep = F.keep_mask((100_000, 5), 0.1, key=KEY)
-        compute = torch.float64 if x.dtype == torch.float64 else torch.float32
-        scale = torch.tensor(1 / (1 - 0.1), dtype=compute)
-        masked = torch.where(keep, g.to(compute) * scale, torch.zeros((), dtype=compute))
+        compute, masked = masked_gradient(x, g, 0.1)
         exact = masked.double().sum(0)
         bound = torch.finfo(bias.dtype).eps / 2 + 2 * torch.finfo(compute).eps
         assert bool(((got.double() / exact - 1).abs() <= bound).all())
 
     @pytest.mark.integration
     @pytest.mark.parametrize("dtypes", BIASED, ids=str)
-    def test_do_not_depend_on_the_threads(self, dtypes, threads):
+    def test_do_not_depend_on_the_threads(self, dtypes):
         """Sums too, with every compiled backend, of values far apart."""
         for shape in ((20_000, 3), (257, 129), (10, 40, 33)):
             x, residual, bias = triple(dtypes, shape, grad=True)
-            g = normal(*shape, dtype=residual.dtype, seed=5).mul_(1.37).exp_()
+            g = randn(*shape, dtype=residual.dtype, seed=5).mul_(1.37).exp_()
             results = []
             for name, count in itertools.product(ALL_BACKENDS[1:], (1, 2)):
-                threads(count)
-                with backends.use(name):
+                with threads(count), backends.use(name):
                     y = F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
                     results.append(torch.autograd.grad(y, (x, residual, bias), g))
             for other in results[1:]:
@@ -276,48 +264,5 @@ def test_nested_tensors_are_refused(layout, training, place):
         "residual": (dense, nested, None),
         "bias": (dense, dense, nested),
     }[place]
-    before = torch.get_rng_state()
-    with pytest.raises((ArgumentTypeError, ArgumentValueError), match=f"`{place}`"):
+    with refused((ArgumentTypeError, ArgumentValueError), f"`{place}`"):
         F.dropout_add(*arguments[:2], 0.5, training, bias=arguments[2])
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-X, HALF, BRAIN = torch.ones(2, 3), torch.ones(2, 3).half(), torch.ones(2, 3).bfloat16()
-OF_HALF = r"to be of dtype torch.float16 or torch.float32 with an input of torch.float16, got"
-# x, residual and bias, and what is said; other tensors that do not fit are refused in
-# test_every_function.py.
-REFUSED = {
-    "a row": (
-        (X, X[0], None),
-        r"`residual` to be of the input's shape, .*got residual=<tensor of shape .3,",
-    ),
-    "a column": ((X, X[:, :1], None), r"`residual` to be of the input's shape"),
-    "half beside single": ((X, HALF, None), "`residual` to be of dtype torch.float32 with"),
-    "another half": ((HALF, BRAIN, None), f"`residual` {OF_HALF}"),
-    "double beside half": ((HALF, X.double(), None), f"`residual` {OF_HALF}"),
-    "complex": ((X.cfloat(), X.cfloat(), None), "`input` to be a floating-point tensor of 16 bits"),
-    "a bias of one": (
-        (X, X, X[0, :1]),
-        r"`bias` to be of shape \(3,\), the input's last dimension",
-    ),
-    "a bias like x": ((X, X, X), r"`bias` to be of shape \(3,\), the input's last dimension"),
-    "a narrow bias": ((X, X, HALF[0]), "`bias` to be of dtype torch.float32"),
-    "a bias of another half": (
-        (HALF, HALF, BRAIN[0]),
-        "`bias` to be of dtype torch.float16 or torch.float32, got bias",
-    ),
-    "a bias of a scalar": (
-        (X[0, 0], X[0, 0], X[0, 0]),
-        "no `bias` with an input without dimensions",
-    ),
-}
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("case", REFUSED)
-def test_tensors_that_do_not_fit_are_refused_and_nothing_is_drawn(case, training):
-    (x, residual, bias), words = REFUSED[case]
-    before = torch.get_rng_state()
-    with pytest.raises(TorchDropoutError, match=words):
-        F.dropout_add(x, residual, 0.5, training, bias=bias)
-    assert torch.equal(torch.get_rng_state(), before)

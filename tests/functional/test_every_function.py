@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 import variants
 from bad_arguments import faults
+from draws import draws_nothing, refused
 from oracle import layouts_of, same_bits
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
@@ -37,11 +38,10 @@ def close(v, found, expected):
     return torch.allclose(found.double(), expected.double(), rtol=64 * eps, atol=64 * eps)
 
 
-def draws_nothing(function, *args, **kwargs):
-    before = torch.get_rng_state()
-    result = function(*args, **kwargs)
-    assert torch.equal(torch.get_rng_state(), before)
-    return result
+def undrawn(function, *args, **kwargs):
+    """A call that draws nothing, whether it succeeds or not."""
+    with draws_nothing():
+        return function(*args, **kwargs)
 
 
 def grads(y, inputs):
@@ -66,7 +66,7 @@ class TestDefinition:
             expected = v.defined([x, *rest])
             with backends.use(backend):
                 for laid_out in layouts_of(x).values():
-                    y = draws_nothing(v, laid_out, *rest, key=KEY)
+                    y = undrawn(v, laid_out, *rest, key=KEY)
                     assert y.dtype == dtype
                     assert close(v, y, expected), dtype
                     if y.shape == x.shape and len(rest) == 0:
@@ -99,8 +99,8 @@ class TestDefinition:
             if {d % ndim for d in dims} & {*v.shared} or (ndim == 1 and len(dims) == 2):
                 continue
             if own & {d % ndim for d in dims}:
-                with pytest.raises(ArgumentValueError, match="`broadcast_dims`"):
-                    draws_nothing(v, *tensors, broadcast_dims=dims)
+                with refused(ArgumentValueError, "`broadcast_dims`"):
+                    v(*tensors, broadcast_dims=dims)
                 continue
             y = v(*tensors, key=KEY, broadcast_dims=dims)
             assert close(v, y, v.defined(tensors, v.layout(dims)))
@@ -169,7 +169,7 @@ class TestNothingDropped:
         if v.takes("inplace"):
             calls += [call | {"inplace": True} for call in calls]
         for given in calls:
-            y = draws_nothing(v, *tensors, **given)
+            y = undrawn(v, *tensors, **given)
             if v.rest is None:
                 assert y is tensors[0]
             else:
@@ -213,10 +213,10 @@ class TestRandomness:
         after = torch.get_rng_state()
         key = seeded(Key.draw)
         assert torch.equal(torch.get_rng_state(), after)
-        assert torch.equal(y, draws_nothing(v, *tensors, key=key))
+        assert torch.equal(y, undrawn(v, *tensors, key=key))
         assert any(not torch.equal(y, v(*tensors)) for _ in range(9))
         generators = [torch.Generator().manual_seed(3) for _ in range(2)]
-        assert torch.equal(draws_nothing(v, *tensors, generator=generators[0]), y)
+        assert torch.equal(undrawn(v, *tensors, generator=generators[0]), y)
         Key.draw(generators[1])
         assert torch.equal(generators[0].get_state(), generators[1].get_state())
         with_grad = seeded(v, *(t.requires_grad_() for t in tensors))
@@ -235,10 +235,9 @@ class TestRandomness:
             wide = [x.mT[..., :1].expand(*x.mT.shape[:-1], 2**46).mT]
         generator = torch.Generator()
         for source in ({}, {"generator": generator}):
-            before = generator.get_state()
-            with pytest.raises(RuntimeError, match=r"memory|alloc|storage|overflow"):
-                draws_nothing(v, *wide, **source)
-            assert torch.equal(generator.get_state(), before)
+            words = r"memory|alloc|storage|overflow"
+            with draws_nothing(generator), refused(RuntimeError, words):
+                v(*wide, **source)
 
 
 class TestGradients:
@@ -316,7 +315,7 @@ class TestWriting:
                 version = out._version
                 kept = laid_out.clone()
                 with backends.use(backend):
-                    assert draws_nothing(v, laid_out, key=KEY, out=out) is out
+                    assert undrawn(v, laid_out, key=KEY, out=out) is out
                 assert close(v, out, expected)
                 assert out._version > version
                 assert same_bits(laid_out, kept)
@@ -325,7 +324,7 @@ class TestWriting:
         x = v.tensors()[0]
         for given in ({"training": False}, {"p": 0.0}):
             out = torch.full_like(x, 7)
-            assert draws_nothing(v, x, out=out, **given) is out
+            assert undrawn(v, x, out=out, **given) is out
             assert same_bits(out, x)
             assert out._version > 0
 
@@ -350,8 +349,8 @@ class TestWriting:
         out, words = torch.full_like(x, 7, requires_grad=False), "and `input` requires one"
         for training in (True, False):
             for target in (out, x):
-                with pytest.raises(ArgumentValueError, match=words):
-                    draws_nothing_and_raises(v, x, training=training, out=target)
+                with refused(ArgumentValueError, words):
+                    v(x, training=training, out=target)
         assert bool((out == 7).all())
         with torch.no_grad():
             assert v(x, key=KEY, out=out) is out
@@ -383,8 +382,8 @@ class TestWriting:
         of_many = torch.stack([leaf, leaf]).unbind()[0]  # once it had drawn before torch refused
         for target in (leaf, leaf[1:], x[:1].expand_as(x), frozen, of_many):
             values, version = target.detach().clone(), None if target is frozen else target._version
-            with pytest.raises(RuntimeError):
-                draws_nothing_and_raises(v, target, inplace=True)
+            with refused(RuntimeError):
+                v(target, inplace=True)
             assert torch.equal(target.detach(), values)
             assert target is frozen or target._version == version
 
@@ -392,16 +391,8 @@ class TestWriting:
     def test_there_is_no_out(self, name):
         v = FUNCTIONS[name]
         for extra in ({"out": torch.ones(3)}, {"inplace": True}):
-            with pytest.raises(TypeError, match="unexpected keyword argument"):
-                draws_nothing_and_raises(v, *v.tensors(), **extra)
-
-
-def draws_nothing_and_raises(function, *args, **kwargs):
-    before = torch.get_rng_state()
-    try:
-        return function(*args, **kwargs)
-    finally:
-        assert torch.equal(torch.get_rng_state(), before)
+            with refused(TypeError, "unexpected keyword argument"):
+                v(*v.tensors(), **extra)
 
 
 class FakeCudaGenerator(torch.Generator):
@@ -513,8 +504,8 @@ def test_refusals_say_what_was_expected_draw_nothing_and_write_nothing(name, tra
         own = {} if "training" in values else {"training": training}
         if v.key_name != "key" and not training and "p" in values:
             continue
-        with pytest.raises(error, match=words) as raised:
-            draws_nothing_and_raises(v, *tensors, **own | values)
+        with refused(error, words) as raised:
+            v(*tensors, **own | values)
         assert isinstance(raised.value, TorchDropoutError), case
         assert all(map(torch.equal, tensors, before)), case
         assert [t._version for t in tensors] == [0] * len(tensors), case
@@ -526,12 +517,12 @@ def test_inputs_that_are_refused(name, training):
     v = FUNCTIONS[name]
     x, *rest = v.tensors()
     nested = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)], layout=torch.jagged)
-    refused = [[1.0], x.long(), x.bool(), x.to(torch.float8_e5m2)]
-    refused += [] if v.complex_ok or name == "embedding_dropout" else [x.cfloat()]
-    refused += [x.to_sparse(), nested] if training and not v.nested_ok else []
-    for bad in refused:
-        with pytest.raises(TorchDropoutError, match=r"^.*Expected.*got "):
-            draws_nothing_and_raises(v, bad, *rest, training=training)
+    others = [[1.0], x.long(), x.bool(), x.to(torch.float8_e5m2)]
+    others += [] if v.complex_ok or name == "embedding_dropout" else [x.cfloat()]
+    others += [x.to_sparse(), nested] if training and not v.nested_ok else []
+    for bad in others:
+        with refused(TorchDropoutError, r"^.*Expected.*got "):
+            v(bad, *rest, training=training)
     for number, t in enumerate(rest, 1):
         for bad in (1.0, t.long(), t.to("meta"), t.double(), t.flatten()[:-1]):
             tensors = [x, *rest]
@@ -539,8 +530,8 @@ def test_inputs_that_are_refused(name, training):
             learned = name in ("concrete_dropout", "variational_dropout")
             if learned and getattr(bad, "dtype", None) == torch.float64:
                 continue  # a parameter may be of another dtype
-            with pytest.raises(TorchDropoutError, match=r"Expected.*got "):
-                draws_nothing_and_raises(v, *tensors, training=training)
+            with refused(TorchDropoutError, r"Expected.*got "):
+                v(*tensors, training=training)
 
 
 OF_ROWS = {F.dropout, F.alpha_dropout, F.drop_path, F.drop_connect, F.n_m_dropout, F.column_dropout}
@@ -614,8 +605,8 @@ class TestTransforms:
         for one in different:
             torch.testing.assert_close(one, v(x, *rest, key=Key.draw()))
         for call in (drawn, lambda _: drawn(x)):
-            with pytest.raises(RuntimeError, match="randomness"):
-                draws_nothing_and_raises(torch.func.vmap(call), alike)
+            with refused(RuntimeError, "randomness"):
+                torch.func.vmap(call)(alike)
         unbatched = torch.func.vmap(lambda _: drawn(x), randomness="different")(alike)
         assert len(unbatched.unique(dim=0)) > 1
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from draws import refused
 from torchdropout import Key
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError, ShapeError
@@ -42,29 +43,50 @@ def test_warns_where_torch_warns_and_reads_it_as_torch_does(name, shape, words):
     assert torch.equal(channels(y, lead), F.keep_mask(shape[:lead], 0.5, key=KEY) * 2.0)
 
 
-@pytest.mark.parametrize("shape", [(2,), (), (2, 3, 4, 5)])
+BLOCKS = {1: "C, L", 2: "C, H, W", 3: "C, D, H, W"}
+RANKS = {
+    F.dropout1d: ((2, 3), r"dropout1d: .*2D or 3D .*\(C, L\) or \(N, C, L\)"),
+    F.feature_alpha_dropout: (range(2, 7), "at least 2 dimensions"),
+    F.feature_gaussian_dropout: (range(2, 7), "feature_gaussian_dropout: Expected at least 2 dim"),
+    **{
+        getattr(F, f"drop_block{n}d"): (
+            (n + 1, n + 2),
+            rf"block{n}d: .*{n + 1}D or {n + 2}D .*\({sizes}\) or \(N, {sizes}\)",
+        )
+        for n, sizes in BLOCKS.items()
+    },
+}
+
+
+@pytest.mark.parametrize("function", RANKS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("training", [True, False])
-def test_dropout1d_refuses_other_ranks_as_torch_does(shape, training):
-    x = torch.ones(shape)
-    words = f"dropout1d: Expected 2D or 3D input, but received a {x.ndim}D input"
-    for function in (torch.nn.functional.dropout1d, F.dropout1d):
-        with pytest.raises(RuntimeError, match=words):
-            function(x, 0.5, training)
-    with pytest.raises(ShapeError, match=r"\(C, L\) or \(N, C, L\)"):
-        F.dropout1d(x, 0.5, training)
-    with pytest.raises(ArgumentValueError, match=r"got p=1\.5"):  # it is reported first
-        F.dropout1d(x, 1.5, training)
+def test_other_ranks_are_refused(function, training):
+    ranks, words = RANKS[function]
+    of_torch = getattr(torch.nn.functional, function.__name__, None)
+    for rank in range(7):
+        x = torch.ones((9,) * rank)
+        if rank in ranks:
+            assert function(x, 0.5, training=training).shape == x.shape
+        elif function in (F.feature_alpha_dropout, F.feature_gaussian_dropout) and not training:
+            assert function(x, 0.5, training=False) is x  # as in torch
+        else:
+            with refused(ShapeError, words):
+                function(x, 0.5, training=training)
+            if of_torch is not None:
+                with pytest.raises(RuntimeError):
+                    of_torch(x, 0.5, training)
+            with refused(ArgumentValueError, r"got p=1\.5"):  # it is reported first
+                function(x, 1.5, training=training)
 
 
 @pytest.mark.parametrize(("name", "shape"), [("dropout2d", (3,)), ("dropout3d", ())])
 def test_too_few_dimensions_raise_as_in_torch(name, shape):
-    x, before = torch.ones(shape), torch.get_rng_state()
+    x = torch.ones(shape)
     for module in (torch.nn.functional, F):
-        with pytest.warns(UserWarning, match=name), pytest.raises(RuntimeError):
+        with pytest.warns(UserWarning, match=name), refused(RuntimeError):
             getattr(module, name)(x, 0.5, True)
         with pytest.warns(UserWarning, match=name):
             assert torch.equal(getattr(module, name)(x, 0.5, False), x)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("1d", (4,)), ("2d", (4, 5)), ("3d", (4, 5, 2))])

@@ -3,13 +3,8 @@
 import pytest
 import torch
 
+from draws import randn
 from torchdropout.functional import _gaussian_layer as layer
-
-
-def randn(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, dtype=torch.float64, generator=generator)
-
 
 LAYERS = {
     "linear": (layer.Linear(), (2, 5, 4), (3, 4)),

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from draws import refused
 from oracle import same_bits
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
@@ -165,42 +166,9 @@ def test_in_a_capture_the_values_are_not_looked_at(monkeypatch):
         F.dropout(X, torch.tensor(0.5))
 
 
-REFUSED = {
-    "above one": (
-        torch.full((5,), 1.5),
-        ArgumentValueError,
-        "in [0, 1] everywhere",
-        "got 1.5 in it",
-    ),
-    "nan": (RATES * math.nan, ArgumentValueError, "in [0, 1] everywhere", "got nan in it"),
-    "shape": (torch.ones(4), ArgumentValueError, "a shape that broadcasts to", "(40, 3, 5)"),
-    "more dimensions": (torch.ones(2, 1, 1, 1), ArgumentValueError, "a shape that", "(2, 1, 1, 1)"),
-    "integers": (torch.ones(5).long(), ArgumentTypeError, "a floating-point tensor", "int64"),
-    "elsewhere": (torch.ones(5, device="meta"), ArgumentValueError, "device", "not on meta"),
-    "learned": (
-        torch.nn.Parameter(RATES),
-        ArgumentTypeError,
-        "without a gradient (concrete_dropout learns p)",
-        "(Parameter)",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-@pytest.mark.parametrize("training", [True, False])
-def test_refusals_draw_nothing(case, training):
-    p, error, expected, got = REFUSED[case]
-    before = torch.get_rng_state()
-    with pytest.raises(error) as raised:
-        F.dropout(X, p, training)
-    assert expected in str(raised.value)
-    assert got in str(raised.value)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def test_refused_where_it_has_no_meaning_or_a_learned_one():
     nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
-    with pytest.raises(ArgumentTypeError, match="`p` to be a number where the input is nested"):
+    with refused(ArgumentTypeError, "`p` to be a number where the input is nested"):
         F.dropout(nested, torch.ones(1))
     for call in (
         lambda: F.alpha_dropout(X, RATES, True),
@@ -209,7 +177,7 @@ def test_refused_where_it_has_no_meaning_or_a_learned_one():
         lambda: F.dropout_add(X, X, RATES),
         lambda: F.scaled_dot_product_attention(X, X, X, None, RATES),
     ):
-        with pytest.raises(ArgumentTypeError, match=r"a number in .* got (dropout_)?p=<tensor of"):
+        with refused(ArgumentTypeError, r"a number in .* got (dropout_)?p=<tensor of"):
             call()
-    with pytest.raises(ArgumentTypeError, match="concrete_dropout learns p"):
+    with refused(ArgumentTypeError, "concrete_dropout learns p"):
         torch.func.jvp(lambda p: F.dropout(X, p), (RATES,), (RATES,))

@@ -7,13 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from draws import randn
 from torchdropout._core.contract.layout import row_major
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.functional import _shards
-
-
-def randn(*shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
 class Everywhere:

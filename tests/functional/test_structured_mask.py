@@ -1,53 +1,25 @@
 """n of m and columns: which are kept, by the definition; the product, its gradient, its edges."""
 
-import itertools
-
 import pytest
 import torch
 
+import definitions
 from oracle import FLOATS, same_bits, same_but_nans
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout._core import ops
 from torchdropout._core.contract.noise import DOMAIN_ORDER, word
-from torchdropout.errors import ArgumentValueError
 
 KEY = Key(2**63 + 5, 2**59 + 6)
 
 
-def defined(shape, dim, group, kept, layout, key=KEY):
-    """The keep mask in plain Python: of each group the places of the smallest (word, index)."""
-    keep = torch.zeros(shape, dtype=torch.bool)
-    dim %= len(shape)
-    others = [range(n) for d, n in enumerate(shape) if d != dim]
-    for rest in itertools.product(*others):
-        for start in range(0, shape[dim], group):
-            places = [(*rest[:dim], start + i, *rest[dim:]) for i in range(group)]
-            index = [layout.index(at) for at in places]
-            rank = [(word(key.seed, key.stream, DOMAIN_ORDER, i), i) for i in index]
-            for i in sorted(range(group), key=rank.__getitem__)[:kept]:
-                keep[places[i]] = True
-    return keep
-
-
-def columns_layout(shape, dim, mode):
-    dim %= len(shape)
-    own = (dim,) if mode == "batch" else (0, dim)
-    return MaskLayout.of(shape, [d for d in range(len(shape)) if d not in own])
-
-
-@pytest.mark.parametrize(
-    ("n", "m", "dim"), [(2, 4, -1), (1, 4, 0), (1, 2, 1), (4, 8, -1), (5, 18, 1), (1, 36, 0)]
-)
+@pytest.mark.parametrize(("n", "m", "dim"), [(2, 4, -1), (1, 2, 1), (5, 18, 1), (1, 36, 0)])
 def test_n_of_m_is_the_definition(n, m, dim):
     shape = [2, 3, 5]
     shape[dim] = m * max(1, 8 // m)
     x = torch.randn(shape, dtype=torch.float64)
-    keep = defined(shape, dim, m, n, MaskLayout.of(shape))
-    y = F.n_m_dropout(x, n, m, dim=dim, key=KEY)
-    assert torch.equal(y, torch.where(keep, x * (m / n), 0.0))
-    unscaled = F.n_m_dropout(x, n, m, dim=dim, scale_by_keep=False, key=KEY)
-    assert torch.equal(unscaled, torch.where(keep, x, 0.0))
+    expected = definitions.counted(dim, m, n)([x], None, KEY, MaskLayout.of(shape))
+    assert torch.equal(F.n_m_dropout(x, n, m, dim=dim, key=KEY), expected)
 
 
 # Groups of 64 under KEY in which two words are equal, the places of the two, and how many of the
@@ -61,9 +33,10 @@ def test_of_equal_words_the_first_place_is_kept(group, first, second, before, ba
     layout = MaskLayout(64 * group, MaskLayout.of((64,)).strides)
     words = [word(KEY.seed, KEY.stream, DOMAIN_ORDER, 64 * group + i) for i in range(64)]
     assert words[first] == words[second]
+    x = torch.ones(64)
     with backends.use(backend):
-        y = F.n_m_dropout(torch.ones(64), before + 1, 64, layout=layout, key=KEY)
-    assert (y != 0).tolist() == defined((64,), 0, 64, before + 1, layout).tolist()
+        y = F.n_m_dropout(x, before + 1, 64, layout=layout, key=KEY)
+    assert torch.equal(y, definitions.counted(0, 64, before + 1)([x], None, KEY, layout))
     assert (bool(y[first]), bool(y[second])) == (True, False)
 
 
@@ -71,13 +44,10 @@ def test_of_equal_words_the_first_place_is_kept(group, first, second, before, ba
 @pytest.mark.parametrize(("mode", "dim"), [("batch", 1), ("row", 2), ("row", -1)])
 def test_columns_are_the_definition(p, mode, dim):
     x = torch.randn(4, 7, 20, dtype=torch.float64)
-    size = x.shape[dim]
-    kept = max(1, round(size * (1 - p)))
-    keep = defined(x.shape, dim, size, kept, columns_layout(x.shape, dim, mode))
-    y = F.column_dropout(x, p, dim=dim, mode=mode, key=KEY)
-    assert torch.equal(y, torch.where(keep, x * (size / kept), 0.0))
-    unscaled = F.column_dropout(x, p, dim=dim, mode=mode, scale_by_keep=False, key=KEY)
-    assert torch.equal(unscaled, torch.where(keep, x, 0.0))
+    own = {dim % 3} if mode == "batch" else {0, dim % 3}
+    layout = MaskLayout.of(x.shape, [d for d in range(3) if d not in own])
+    expected = definitions.counted(dim)([x], p, KEY, layout)
+    assert torch.equal(F.column_dropout(x, p, dim=dim, mode=mode, key=KEY), expected)
 
 
 @pytest.mark.parametrize("scale_by_keep", [True, False])
@@ -91,43 +61,6 @@ def test_a_compiled_graph_counts_the_columns_of_any_p(p, scale_by_keep):
     assert (y != 0).sum(-1).tolist() == kept
     expected = F.column_dropout(x, p, mode="row", scale_by_keep=scale_by_keep, key=KEY)
     assert same_bits(y, expected)
-
-
-class TestTransforms:
-    @pytest.mark.parametrize("dim", [-1, -2])
-    def test_the_operator_passes_torchs_checks(self, dim):
-        x = torch.randn(4, 8, requires_grad=True)
-        args = (x, KEY.tensor(), 2, 4, dim, 2.0, 3, [8, 1])
-        torch.library.opcheck(torch.ops.torchdropout.counted_affine.default, args)
-
-
-class TestRefuses:
-    @pytest.fixture(autouse=True)
-    def _draws_nothing(self):
-        before = torch.get_rng_state()
-        yield
-        assert torch.equal(torch.get_rng_state(), before)
-
-    x = torch.ones(2, 8)
-
-    @pytest.mark.parametrize(
-        ("function", "given", "words"),
-        [
-            (F.n_m_dropout, {"n": 5}, r"`n` to be in \[1, 4\], how many of 4 are kept, got n=5"),
-            (F.n_m_dropout, {"m": 3}, "a multiple of m=3 elements along dimension 1, got input="),
-            (F.n_m_dropout, {"dim": 2}, r"`dim` to be in \[-2, 2\), .* got dim=2"),
-            (F.n_m_dropout, {"layout": MaskLayout(0, (1, 0))}, "gives each place along dimension"),
-            (F.column_dropout, {"mode": "row", "dim": 0}, "`mode` to be 'batch' where .*'row'"),
-        ],
-    )
-    def test_arguments(self, function, given, words):
-        with pytest.raises(ArgumentValueError, match=words):
-            function(self.x, **given)
-
-    def test_a_fixed_count_of_nothing(self):
-        for p in (0.0, 0.5):
-            with pytest.raises(ArgumentValueError, match="one or more columns along dimension 1"):
-                F.column_dropout(torch.ones(3, 0), p)
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)

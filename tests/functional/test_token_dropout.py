@@ -3,40 +3,15 @@
 import pytest
 import torch
 
+import definitions
+from draws import draws_nothing
 from noise_oracle import words_from_zero
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
-from torchdropout._core.contract.noise import DOMAIN_ORDER, word
+from torchdropout._core.contract.noise import DOMAIN_ORDER
 from torchdropout._core.kernels import counted
-from torchdropout.errors import ArgumentValueError
 
 KEY = Key(2**63 + 5, 6)
-
-
-def defined(key, samples, size, p, layout=None):
-    """The definition in plain Python: places in the order of (word, index), the first kept."""
-    layout = layout or MaskLayout.of((samples, size))
-    kept = max(1, round(size * (1 - p)))
-    found = []
-    for n in range(samples):
-        index = [layout.index((n, i)) for i in range(size)]
-        rank = [(word(key.seed, key.stream, DOMAIN_ORDER, at), at) for at in index]
-        found.append(sorted(range(size), key=rank.__getitem__)[:kept])
-    return torch.tensor(found, dtype=torch.int64).reshape(samples, kept)
-
-
-def tokens(samples=5, size=13, *rest, dtype=torch.float32):
-    torch.manual_seed(0)
-    return torch.randn(samples, size, *(rest or (3,)), dtype=torch.float32).to(dtype)
-
-
-def taken(x, places, prefix=0):
-    """Select the rows of each sample one by one."""
-    rows = [
-        torch.cat((s[:prefix], torch.stack([s[prefix + i] for i in at])))
-        for s, at in zip(x, places.tolist(), strict=True)
-    ]
-    return torch.stack(rows)
 
 
 @pytest.mark.parametrize(
@@ -45,22 +20,14 @@ def taken(x, places, prefix=0):
 def test_it_is_the_definition(p, prefix, rest):
     x = torch.randn(5, prefix + 13, *rest)
     y, places = F.token_dropout(x, p, num_prefix_tokens=prefix, return_indices=True, key=KEY)
-    assert torch.equal(places, defined(KEY, 5, 13, p))
-    assert torch.equal(y, taken(x, places, prefix))
+    assert torch.equal(y, definitions.tokens(prefix)([x], p, KEY, MaskLayout.of((5, 13))))
+    rows = (places + prefix).view(5, -1, *[1] * len(rest)).expand(-1, -1, *rest)
+    assert torch.equal(y, torch.cat((x[:, :prefix], x.gather(1, rows)), 1))
     assert torch.equal(F.token_dropout(x, p, num_prefix_tokens=prefix, key=KEY), y)
 
 
 @pytest.mark.parametrize(
-    ("size", "p", "kept"),
-    [
-        (196, 0.5, 98),
-        (10, 0.8, 2),
-        (5, 0.5, 2),
-        (7, 0.5, 4),
-        (200, 0.9, 20),
-        (3, 0.9, 1),
-        (1, 1, 1),
-    ],
+    ("size", "p", "kept"), [(10, 0.8, 2), (5, 0.5, 2), (7, 0.5, 4), (200, 0.9, 20), (3, 0.9, 1)]
 )
 def test_counts_are_rounded_to_the_nearest_and_halves_to_even(size, p, kept):
     """timm truncates: of 10 tokens at p = 0.8 it keeps 1, of 200 at 0.9 it keeps 19."""
@@ -97,57 +64,21 @@ def test_places_with_equal_words_are_in_the_order_of_their_indices():
 
 
 def test_eval_and_p_zero_return_the_input_and_draw_nothing():
-    x, before = tokens(), torch.get_rng_state()
-    for p, training in ((0.5, False), (0.0, True)):
-        y, places = F.token_dropout(x, p, training, return_indices=True)
-        assert y is x
-        assert places is None
-    assert torch.equal(torch.get_rng_state(), before)
+    for x in (torch.ones(2, 5, 3), torch.ones(2, 0, 3)):
+        for p, training in ((0.5, False), (0.0, bool(x.numel()))):
+            with draws_nothing():
+                y, places = F.token_dropout(x, p, training, return_indices=True)
+            assert y is x
+            assert places is None
 
 
-class TestTransforms:
-    x = torch.randn(4, 3, 8, 2)
-
-    @pytest.mark.parametrize("strides", [[8, 1], [0, 1]])
-    def test_the_operator_passes_torchs_checks(self, strides):
-        args = ([4, 8], 3, False, 2, strides, torch.device("cpu"))
-        torch.library.opcheck(torch.ops.torchdropout.choose.default, (KEY.tensor(), *args))
-        p = torch.tensor([0.6], dtype=torch.float64)
-        share = (KEY.tensor(), p, [4, 8], *args[2:])
-        torch.library.opcheck(torch.ops.torchdropout.choose.share, share)
-        assert torch.equal(
-            torch.ops.torchdropout.choose.share(*share),
-            torch.ops.torchdropout.choose.default(KEY.tensor(), *args),
-        )
-
-
-class TestRefuses:
-    @pytest.fixture(autouse=True)
-    def _draws_nothing(self):
-        before = torch.get_rng_state()
-        yield
-        assert torch.equal(torch.get_rng_state(), before)
-
-    x = torch.ones(2, 5, 3)
-
-    @pytest.mark.parametrize(
-        ("prefix", "words"),
-        [
-            (6, r"`num_prefix_tokens` to be at most 5, .* got num_prefix_tokens=6 \(int\)"),
-            (-1, "`num_prefix_tokens` to be 0 or more, got num_prefix_tokens=-1"),
-            (5, "`input` to be of one or more tokens after a prefix of 5"),
-        ],
-    )
-    def test_arguments(self, prefix, words):
-        with pytest.raises(ArgumentValueError, match=words):
-            F.token_dropout(self.x, num_prefix_tokens=prefix)
-
-    @pytest.mark.parametrize("p", [0.0, 0.5])
-    def test_a_fixed_count_of_nothing(self, p):
-        with pytest.raises(ArgumentValueError, match="one or more tokens after a prefix of 0"):
-            F.token_dropout(torch.ones(2, 0, 3), p)
-        empty = torch.ones(2, 0, 3)
-        assert F.token_dropout(empty, p, False) is empty
+def test_a_compiled_graph_counts_the_tokens_of_any_p():
+    """Its operator reads p from a tensor."""
+    choose, rest = torch.ops.torchdropout.choose, (False, 2, [8, 1], torch.device("cpu"))
+    for kept in (3, 7):
+        p = torch.tensor([1 - kept / 8], dtype=torch.float64)
+        found = choose.share(KEY.tensor(), p, [4, 8], *rest)
+        assert torch.equal(found, choose.default(KEY.tensor(), [4, 8], kept, *rest))
 
 
 @pytest.mark.parametrize("base", [0, 2**34 - 7, 2**64 - 40000])

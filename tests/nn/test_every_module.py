@@ -10,6 +10,7 @@ import torch
 
 import torchdropout as td
 from bad_arguments import faults
+from draws import draws_nothing
 from torchdropout import nn
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from variants import FUNCTIONS, KEY, MODULES, first, seeded
@@ -21,11 +22,8 @@ def each(condition=lambda m: True):
 
 def unchanged(function, *args, **kwargs):
     """A call that draws nothing, whether it succeeds or not."""
-    before = torch.get_rng_state()
-    try:
+    with draws_nothing():
         return function(*args, **kwargs)
-    finally:
-        assert torch.equal(torch.get_rng_state(), before)
 
 
 def keyed(module, tensors, key=KEY):
@@ -322,45 +320,6 @@ def test_no_value_of_any_argument_is_a_crash_or_a_draw(kind):
     for argument in arguments(kind.forward, FLAGS):
         allowed = (RuntimeError,) if of_layer else ()
         assert faults(module, lambda: dict(good), argument, allowed) == [], argument
-
-
-@pytest.mark.parametrize(
-    ("kind", "change"),
-    [
-        (nn.MultiheadAttention, {"num_heads": 3}),
-        (nn.MultiheadAttention, {"num_heads": 0}),
-        (nn.MultiheadAttention, {"vdim": 0}),
-        (nn.MultiheadAttention, {"embed_dim": 0}),
-        (nn.MultiheadAttention, {"embed_dim": "4"}),
-        (nn.MultiheadAttention, {"kdim": -1}),
-        (nn.LSTM, {"num_layers": 0}),
-        (nn.LSTM, {"num_layers": "2"}),
-        (nn.VariationalLinear, {"in_features": -1}),
-        (nn.VariationalConv2d, {"kernel_size": (3, 3, 3)}),
-        (nn.VariationalConv2d, {"out_channels": 1.5}),
-    ],
-    ids=str,
-)
-def test_sizes_that_do_not_fit(kind, change):
-    (name,) = change
-    with pytest.raises((TypeError, ValueError), match=f"^Expected `{name}` to be .*, got {name}="):
-        kind(**MADE[kind] | change)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda dims: nn.ConcreteDropout(torch.nn.Linear(4, 3), broadcast_dims=dims),
-        lambda dims: nn.VariationalDropout(broadcast_dims=dims),
-    ],
-)
-def test_dimensions_are_those_of_a_tensor_that_torch_can_have(make):
-    """Without an input nothing more is known: torch has tensors of 64 dimensions at most."""
-    for dims in ((63,), [-64], (0, 1)):
-        assert make(dims).broadcast_dims == tuple(dims)
-    for dims in ((64,), (-65,)):
-        with pytest.raises(ValueError, match="`broadcast_dims`"):
-            make(dims)
 
 
 @pytest.mark.integration

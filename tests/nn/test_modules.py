@@ -11,13 +11,7 @@ import torch
 import torchdropout as td
 from torchdropout.errors import ArgumentValueError
 from torchdropout.nn import _module
-from variants import MODULES, first
-
-
-def seeded(module, x):
-    torch.manual_seed(3)
-    return module(x)
-
+from variants import MODULES, first, seeded
 
 EMBEDDING = torch.nn.Embedding(3, 2)
 ALSO_NAMED = {

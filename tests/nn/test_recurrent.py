@@ -10,9 +10,10 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 import torchdropout as td
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
+from torchdropout.errors import ArgumentTypeError
 from torchdropout.functional._recurrent import unpacked_weights
 from torchdropout.nn import recurrent
+from variants import seeded
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:LSTM with projections is not supported with oneDNN:UserWarning"
@@ -58,11 +59,6 @@ CASES = [
     *itertools.product(CLASSES, RATES),
     *(("LSTM", rates) for rates in OF_LSTM),
 ]
-
-
-def seeded(function, *args, **kwargs):
-    torch.manual_seed(3)
-    return function(*args, **kwargs)
 
 
 def layer(kind="LSTM", **kwargs):
@@ -388,62 +384,6 @@ class TestTransforms:
             assert wide(x.double())[0].dtype == plain(wide)(x.double())[0].dtype
         y.float().sum().backward()
         torch.testing.assert_close(y.float(), expected[0], rtol=0.1, atol=0.1)
-
-
-@pytest.mark.parametrize("kind", CLASSES)
-@pytest.mark.parametrize(
-    "name", ["dropout", "input_dropout", "recurrent_dropout", "zoneout_hidden", "zoneout_cell"]
-)
-def test_wrong_rates(kind, name):
-    if (kind, name) == ("GRU", "zoneout_cell"):
-        with pytest.raises(TypeError, match="zoneout_cell"):
-            CLASSES[kind][0](FEATURES, HIDDEN, zoneout_cell=0.1)
-        with pytest.raises(AttributeError, match="GRU has no `zoneout_cell`"):
-            layer(kind).zoneout_cell = 0.1
-        return
-    with pytest.raises(ArgumentValueError, match=rf"`{name}` to be in .* got {name}=1.7 \(float"):
-        CLASSES[kind][0](FEATURES, HIDDEN, **{name: 1.7})
-    module = layer(kind)
-    setattr(module, name, 0.25)
-    with pytest.raises(ArgumentValueError, match=f"got {name}=2.0"):
-        setattr(module, name, 2.0)
-    with pytest.raises(ArgumentTypeError, match=f"got {name}=True"):
-        setattr(module, name, True)
-    assert getattr(module, name) == 0.25
-
-
-@pytest.mark.parametrize(
-    ("x", "hx", "kwargs", "error", "words"),
-    [
-        (torch.ones(2, 3, 4, 3), None, {}, ArgumentValueError, "or of 3, with a batch, got input"),
-        (torch.ones(2, 4, 7), None, {}, RuntimeError, r"input.size\(-1\) must be equal"),
-        # In the words of torch 2.13, or of 2.10.
-        (
-            *(torch.ones(2, 4, 3).double(), None, {}, ValueError),
-            "does not match weight dtype|must have the type",
-        ),
-        (torch.ones(2, 4, 3).int(), None, {}, ArgumentTypeError, "torch.int32"),
-        (None, torch.ones(1, 4, 6), {}, ArgumentTypeError, r"two tensors, \(h, c\), got hx=<"),
-        (None, (torch.ones(4, 6),) * 2, {}, ArgumentValueError, "3 dimensions, as the input"),
-        (None, (torch.ones(1, 5, 6),) * 2, {}, RuntimeError, r"Expected hidden\[0\] size"),
-        (
-            None,
-            None,
-            {"key": KEY, "generator": torch.Generator()},
-            ArgumentValueError,
-            "not both",
-        ),
-        (torch.ones(0, 4, 3), None, {}, ArgumentValueError, "`input` to be of one or more steps"),
-        (None, None, {"batch_start": -1}, ArgumentValueError, "got batch_start=-1"),
-        (None, None, {"batch_start": 2**24}, ArgumentValueError, "got batch_start=16777216"),
-    ],
-)
-def test_refusals_draw_nothing(x, hx, kwargs, error, words):
-    module = layer(recurrent_dropout=0.4)
-    before = torch.get_rng_state()
-    with pytest.raises(error, match=words):
-        module(sequence() if x is None else x, hx, **kwargs)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -15,12 +15,8 @@ from torch.utils.checkpoint import checkpoint
 import torchdropout as td
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
-from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-
-
-def seeded(function, *args, **kwargs):
-    torch.manual_seed(3)
-    return function(*args, **kwargs)
+from torchdropout.errors import ArgumentValueError
+from variants import seeded
 
 
 def drawn():
@@ -320,61 +316,6 @@ def test_what_is_kept_for_the_backward():
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         module(x.requires_grad_())
     assert sorted(t.nbytes for t in kept) == [16, x.nbytes, 5 * 6 * 4]
-
-
-SEQUENTIAL = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
-
-
-@pytest.mark.parametrize(
-    ("module", "p", "names", "kwargs", "error", "words"),
-    [
-        (
-            torch.nn.LSTM(2, 3),
-            0.5,
-            "weight_hh",
-            {},
-            ArgumentValueError,
-            r"`names` to be among the parameters of the LSTM, which are weight_ih_l0, "
-            r"weight_hh_l0, bias_ih_l0, bias_hh_l0, got names='weight_hh' \(str\)",
-        ),
-        (
-            SEQUENTIAL,
-            0.5,
-            ("0.weight", "1.weight"),
-            {},
-            ArgumentValueError,
-            "0.weight, 0.bias, got",
-        ),
-        (SEQUENTIAL, 0.5, (), {}, ArgumentValueError, r"got names=\(\) \(tuple\)"),
-        (SEQUENTIAL, 0.5, ("0.weight",) * 2, {}, ArgumentValueError, "each given once"),
-        (
-            SEQUENTIAL,
-            0.5,
-            ("0.weight", "0.bias"),
-            {"broadcast_dims": (1,)},
-            ArgumentValueError,
-            "of a 1-D input",
-        ),
-        (torch.nn.ReLU(), 0.5, "weight", {}, ArgumentValueError, "of the ReLU, which has none"),
-        (torch.nn.BatchNorm1d(3), 0.5, "running_mean", {}, ArgumentValueError, "weight, bias, got"),
-        (torch.nn.LazyLinear(3), 0.5, "weight", {}, ArgumentValueError, "'weight' gets one later"),
-    ],
-)
-def test_refusals_change_nothing(module, p, names, kwargs, error, words):
-    before = torch.get_rng_state()
-    with pytest.raises(error, match=words):
-        td.nn.WeightDrop(module, p, names, **kwargs)
-    assert torch.equal(torch.get_rng_state(), before)
-    if isinstance(module, torch.nn.Module):
-        assert not any(map(parametrize.is_parametrized, module.modules()))
-
-
-def test_an_integer_parameter_is_refused():
-    module = torch.nn.Linear(2, 3)
-    module.codes = torch.nn.Parameter(torch.ones(3, dtype=torch.int8), requires_grad=False)
-    with pytest.raises(ArgumentTypeError, match=r"`codes` to be a floating-point .* torch.int8"):
-        td.nn.WeightDrop(module, 0.5, ("weight", "codes"))
-    assert not parametrize.is_parametrized(module)
 
 
 def test_a_weight_that_is_dropped_already_is_refused():

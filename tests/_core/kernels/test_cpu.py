@@ -5,21 +5,16 @@ A NaN counts as equal to any NaN: the contract says where one is, not what its p
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import math
-import os
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from draws import threads
 from oracle import COMPLEX, DTYPES, FLOATS, _scaled, dropout, mask, same_bits, same_but_nans
-from random_calls import Cases
-from strategies import keys, layouts, probabilities, tensors
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout._core.contract import row_major, scale, threshold, uniform
@@ -32,7 +27,6 @@ from torchdropout._core.contract.keep import (
 )
 from torchdropout._core.contract.seed import as_int64
 from torchdropout._core.kernels import reference
-from vectors import KEEP
 
 COMPILED = backends.available()[1:]
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
@@ -40,28 +34,6 @@ operator = torch.ops.torchdropout.masked_affine.default
 
 each_backend = pytest.mark.parametrize("backend", COMPILED)
 pytestmark = pytest.mark.skipif(not COMPILED, reason=f"needs compiled kernels: {backends.why()}")
-
-
-@contextlib.contextmanager
-def threads(n):
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def result_in_a_fork(function):
-    """What a child process answers: 0 to 255, or the signal that ended it, as a negative number."""
-    child = os.fork()
-    if child == 0:
-        code = 255
-        try:
-            code = function()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def by_reference(x, key, p, affine, base, strides):
@@ -72,71 +44,6 @@ def reference_mask(key, p, n, base=0):
     return reference.keep_bits(key.tensor(), [n], p, as_int64(base), [1], torch.device("cpu"))[:n]
 
 
-# --- the definition ------------------------------------------------------------------------------
-
-
-@pytest.mark.integration
-@each_backend
-def test_equals_the_definition(backend):
-    """By the public function and by the operator, which are two ways in."""
-    elements = 0
-
-    @settings(max_examples=250)
-    @given(st.data())
-    def property_(data):
-        nonlocal elements
-        x = data.draw(tensors(max_side=8))
-        p, key, layout = data.draw(probabilities), data.draw(keys), data.draw(layouts(x.shape))
-        expected = dropout(x, p, key, layout)
-        base = as_int64(layout.base)
-        with backends.use(backend):
-            y = F.dropout(x, p, key=key, layout=layout)
-            z = operator(x, key.tensor(), p, scale(p), 0.0, 0.0, base, layout.strides)
-        for got in (y, z):
-            assert same_bits(got, expected)
-            assert got.stride() == torch.empty_like(x).stride()
-        elements += x.numel()
-
-    property_()
-    assert elements > 2000
-
-
-@each_backend
-def test_equals_the_definition_with_many_keys(backend):
-    """The keys in the leading dimensions: each has a mask of its own over those behind."""
-
-    @settings(max_examples=60)
-    @given(st.data())
-    def property_(data):
-        x = data.draw(tensors(min_dims=1, max_side=4))
-        lead = data.draw(st.integers(1, x.ndim))
-        p, layout = data.draw(probabilities), data.draw(layouts(x.shape[lead:]))
-        drawn = [data.draw(keys) for _ in range(math.prod(x.shape[:lead]))]
-        numbers = torch.tensor([[as_int64(k.seed), k.stream] for k in drawn], dtype=torch.int64)
-        key = numbers.reshape(*x.shape[:lead], 2)
-        with backends.use(backend):
-            y = operator(x, key, p, scale(p), 0.0, 0.0, as_int64(layout.base), layout.strides)
-        assert y.stride() == torch.empty_like(x).stride()
-        places = itertools.product(*map(range, x.shape[:lead]))
-        for place, one in zip(places, drawn, strict=True):
-            assert same_bits(y[place], dropout(x[place], p, one, layout))
-
-    property_()
-
-
-@each_backend
-def test_keep_vectors(backend):
-    for seed, stream, limit, index, bits in KEEP:
-        ones, p = torch.ones(len(bits)), limit / 2**32
-        if p == 0.0:
-            continue
-        with backends.use(backend):
-            y = F.dropout(ones, p, key=Key(seed, stream), layout=MaskLayout(index, (1,)))
-            z = operator(ones, Key(seed, stream).tensor(), p, 1.0, 0.0, 0.0, as_int64(index), [1])
-        assert "".join(str(int(bit)) for bit in z) == bits
-        assert torch.equal(y != 0, z != 0)
-
-
 @each_backend
 def test_a_threshold_of_zero_keeps_everything(backend):
     """p is above zero and rounds to a threshold of zero; the first vectors have p = 0 itself."""
@@ -144,51 +51,6 @@ def test_a_threshold_of_zero_keeps_everything(backend):
     with backends.use(backend):
         assert same_bits(F.dropout(x, 2.0**-33, key=KEY), x * scale(2.0**-33))
         assert same_bits(operator(x, KEY.tensor(), 0.0, 1.0, 0.0, 0.0, 0, [1]), x)
-
-
-# --- the reference, at random --------------------------------------------------------------------
-
-
-def differences(seed, cases, n_threads):
-    """How many results differ from the reference, for each backend; and what was compared."""
-    different = dict.fromkeys(COMPILED, 0)
-    source, elements, direct = Cases(seed), 0, 0
-    for _ in range(cases):
-        case = next(source)
-        x, numbers = case.x, (case.p, *case.affine, as_int64(case.base), case.strides)
-        expected = reference.masked_affine(x, case.key, *numbers)
-        elements += x.numel()
-        layout = case.layout()
-        key = None
-        if layout is not None:
-            direct += 1
-            seed_bits, stream = case.key.tolist()
-            key = Key(seed_bits % 2**64, stream)
-        for backend in COMPILED:
-            with backends.use(backend), threads(n_threads):
-                results = [operator(x, case.key, *numbers)]
-                if key is not None:
-                    results.append(F.dropout(x, case.p, key=key, layout=layout))
-            different[backend] += not all(
-                same_bits(y, expected) and y.stride() == expected.stride() for y in results
-            )
-    return different, elements, direct
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("seed", [0, 1])
-def test_equals_the_reference_in_random_calls(seed):
-    different, elements, direct = differences(seed, 500, seed % 2 + 1)
-    assert different == dict.fromkeys(COMPILED, 0)
-    assert elements > 4 * 10**4
-    assert direct > 80
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 120))
-def test_equals_the_reference_in_100_000_random_calls(seed):
-    different, _, _ = differences(seed, 5000, seed % 2 + 1)
-    assert different == dict.fromkeys(COMPILED, 0)
 
 
 # --- indices and thresholds ----------------------------------------------------------------------
@@ -372,13 +234,6 @@ def test_shared_draws_in_every_memory_layout(backend, case):
             assert y.stride() == torch.empty_like(other).stride()
 
 
-def equal_or_refused(x, numbers, expected):
-    try:
-        return int(not same_bits(operator(x, *numbers), expected))
-    except RuntimeError:
-        return 0
-
-
 class TestOutsideTheContract:
     """The operator with what the library never passes: as the reference does, or an error."""
 
@@ -397,31 +252,6 @@ class TestOutsideTheContract:
             assert bool(y[place]) == (u >= threshold(0.5))
         # Once wrong where a row is row-major: reference._keep_range counts blocks beyond 2**61 on.
         assert same_bits(start, y)
-
-    @each_backend
-    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-    def test_a_key_for_many(self, backend):
-        """A dimension of size 1 in the keys: the reference shares that key."""
-        # Once wrong: the kernel reads keys behind the end of its list.
-        x = torch.ones(6, 200)
-        numbers = (KEY.tensor()[None], 0.5, 2.0, 0.0, 0.0, 0, [1])
-        expected = reference.masked_affine(x, *numbers)
-        with backends.use(backend):
-            assert result_in_a_fork(lambda: equal_or_refused(x, numbers, expected)) == 0
-
-    @each_backend
-    def test_shapes_that_do_not_fit_are_refused(self, backend):
-        # Once wrong: the kernel checked none of them, and read past the end of keys or strides.
-        x, key = torch.ones(4, 9), KEY.tensor()
-        many = [torch.zeros(*n, 2, dtype=torch.int64) for n in ((2,), (5,), (4, 9, 1))]
-        cases = [(one, [1]) for one in many[:2]] + [(many[2], []), (key, [1]), (key, [1, 1, 1])]
-        cases += [(key[:1], [9, 1]), (key.repeat(2), [9, 1])]
-        for call in (operator, reference.masked_affine):
-            for one, strides in cases:
-                with backends.use(backend), pytest.raises((RuntimeError, ValueError, IndexError)):
-                    call(x, one, 0.5, 2.0, 0.0, 0.0, 0, strides)
-        with backends.use(backend), pytest.raises((RuntimeError, ValueError)):  # of twice the bytes
-            operator(x, key.int(), 0.5, 2.0, 0.0, 0.0, 0, [9, 1])
 
     @each_backend
     @pytest.mark.parametrize("dtype", COMPLEX, ids=str)

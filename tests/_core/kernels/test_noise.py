@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 
@@ -13,13 +12,11 @@ from hypothesis import strategies as st
 
 from noise_oracle import noisy
 from oracle import FLOATS, same_bits
-from random_calls import Cases
 from strategies import keys, layouts, tensors
 from torchdropout import Key, backends
 from torchdropout._core import ops
 from torchdropout._core.contract.noise import Law
 from torchdropout._core.contract.seed import as_int64
-from torchdropout._core.kernels import noise as reference
 from vectors import NOISE
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
@@ -33,21 +30,11 @@ laws = st.sampled_from(Law)
 constants = st.sampled_from([(0.5, 0.0), (0.0, 0.3), (-1.25, 2.0), (0.0, 0.0), (1e30, -1e-30)])
 
 
-@contextlib.contextmanager
-def threads(n):
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @each_backend
 def test_equals_the_definition(backend):
     elements = 0
 
-    @settings(max_examples=100)
+    @settings(max_examples=60)
     @given(st.data())
     def property_(data):
         nonlocal elements
@@ -63,14 +50,14 @@ def test_equals_the_definition(backend):
         elements += x.numel()
 
     property_()
-    assert elements > 400
+    assert elements > 200
 
 
 @each_backend
 def test_equals_the_definition_with_many_keys(backend):
     """The keys in the leading dimensions: each has noise of its own over those behind."""
 
-    @settings(max_examples=40)
+    @settings(max_examples=20)
     @given(st.data())
     def property_(data):
         x = data.draw(tensors(dtypes=FLOATS, min_dims=1, max_side=4))
@@ -98,39 +85,6 @@ def test_vectors(backend):
             assert same_bits(y, torch.tensor([value], dtype=torch.float64))
 
 
-def differences(seed, calls, n_threads):
-    """How many results differ from the reference, for each backend; and what was compared."""
-    compiled = backends.available()[1:]
-    different, source, elements = dict.fromkeys(compiled, 0), Cases(seed, FLOATS), 0
-    for _ in range(calls):
-        case, pick = next(source), source.random
-        factor, addend = (pick.choice((0.0, 1.0, pick.uniform(-2, 2))) for _ in range(2))
-        law = pick.choice(list(Law))
-        arguments = (case.x, case.key, law, factor, addend, as_int64(case.base), case.strides)
-        expected = reference.noise_affine(*arguments)
-        elements += case.x.numel()
-        for backend in compiled:
-            with backends.use(backend), threads(n_threads):
-                y = operator(*arguments)
-            different[backend] += not same_bits(y, expected) or y.stride() != expected.stride()
-    return different, elements
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("seed", [0, 1])
-def test_equals_the_reference_in_random_calls(seed):
-    different, elements = differences(seed, 250, seed + 1)
-    assert set(different.values()) <= {0}, different
-    assert elements > 4 * 10**4
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 120))
-def test_equals_the_reference_in_100_000_random_calls(seed):
-    different, _ = differences(seed, 5000, seed % 2 + 1)
-    assert set(different.values()) <= {0}, different
-
-
 @each_backend
 def test_what_is_not_finite(backend):
     x = torch.tensor([math.inf, -math.inf, math.nan, -0.0, 3e38])
@@ -141,22 +95,3 @@ def test_what_is_not_finite(backend):
     assert y[2].isnan()
     assert z[:2].tolist() == [math.inf, -math.inf]
     assert math.copysign(1.0, z[3].item()) == -1.0
-
-
-@each_backend
-class TestOutsideTheContract:
-    def test_a_key_for_many(self, backend):
-        """A dimension of size 1 in the keys: that key is shared."""
-        x = torch.ones(6, 200)
-        with backends.use(backend):
-            y = operator(x, KEY.tensor()[None], Law.NORMAL, 0.5, 0.0, 0, [1])
-        assert same_bits(y, noisy(x[0], Law.NORMAL, 0.5, 0.0, KEY).expand(6, 200))
-
-
-@each_law
-@pytest.mark.parametrize("grad", [True, False])
-def test_opcheck(law, grad):
-    x = torch.randn(3, 4, 5, requires_grad=grad)
-    args = (x, KEY.tensor(), law, 0.5, 0.25, -17, [20, 0, 1])
-    results = torch.library.opcheck(operator, args)
-    assert set(results.values()) == {"SUCCESS"}

@@ -1,5 +1,7 @@
-"""The reference backend against the plain-integer definition, bit for bit."""
+"""Each backend against the plain-integer definition, bit for bit; the parts of the reference."""
 
+import itertools
+import math
 import sys
 from array import array
 
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 
 from oracle import dropout, mask, same_bits
 from strategies import keys, layouts, probabilities, tensors
-from torchdropout import Key, MaskLayout
+from torchdropout import Key, MaskLayout, backends
+from torchdropout import functional as F
 from torchdropout._core.contract import scale, threshold, uniform
 from torchdropout._core.contract.keep import (
     DOMAIN_HIGH,
@@ -27,28 +30,71 @@ from torchdropout._core.kernels.reference import keep_bits
 from vectors import KEEP
 
 CPU = torch.device("cpu")
+operator = torch.ops.torchdropout.masked_affine.default
+each_backend = pytest.mark.parametrize("backend", backends.available())
 CHUNK = PER_BLOCK * most(CPU, 2)  # mask indices worked on at a time
 
 
-def run(x, p, key, layout):
-    base = as_int64(layout.base)
-    return reference.masked_affine(x, key.tensor(), p, scale(p), 0.0, 0.0, base, layout.strides)
-
-
 @pytest.mark.integration
-@settings(max_examples=500)
-@given(st.data())
-def test_equals_the_definition(data):
-    x = data.draw(tensors())
-    p, key, layout = data.draw(probabilities), data.draw(keys), data.draw(layouts(x.shape))
-    assert same_bits(run(x, p, key, layout), dropout(x, p, key, layout))
+@each_backend
+def test_equals_the_definition(backend):
+    """By the public function and by the operator, which are two ways in."""
+    elements = 0
+
+    @settings(max_examples=250)
+    @given(st.data())
+    def property_(data):
+        nonlocal elements
+        x = data.draw(tensors(max_side=8))
+        p, key, layout = data.draw(probabilities), data.draw(keys), data.draw(layouts(x.shape))
+        expected = dropout(x, p, key, layout)
+        base = as_int64(layout.base)
+        with backends.use(backend):
+            y = F.dropout(x, p, key=key, layout=layout)
+            z = operator(x, key.tensor(), p, scale(p), 0.0, 0.0, base, layout.strides)
+        for got in (y, z):
+            assert same_bits(got, expected)
+            assert got.stride() == torch.empty_like(x).stride()
+        elements += x.numel()
+
+    property_()
+    assert elements > 2000
 
 
-def test_keep_vectors():
+@each_backend
+def test_equals_the_definition_with_many_keys(backend):
+    """The keys in the leading dimensions: each has a mask of its own over those behind."""
+
+    @settings(max_examples=30)
+    @given(st.data())
+    def property_(data):
+        x = data.draw(tensors(min_dims=1, max_side=4))
+        lead = data.draw(st.integers(1, x.ndim))
+        p, layout = data.draw(probabilities), data.draw(layouts(x.shape[lead:]))
+        drawn = [data.draw(keys) for _ in range(math.prod(x.shape[:lead]))]
+        numbers = torch.tensor([[as_int64(k.seed), k.stream] for k in drawn], dtype=torch.int64)
+        key = numbers.reshape(*x.shape[:lead], 2)
+        with backends.use(backend):
+            y = operator(x, key, p, scale(p), 0.0, 0.0, as_int64(layout.base), layout.strides)
+        assert y.stride() == torch.empty_like(x).stride()
+        places = itertools.product(*map(range, x.shape[:lead]))
+        for place, one in zip(places, drawn, strict=True):
+            assert same_bits(y[place], dropout(x[place], p, one, layout))
+
+    property_()
+
+
+@each_backend
+def test_keep_vectors(backend):
     for seed, stream, limit, index, bits in KEEP:
-        key = Key(seed, stream).tensor()
-        seen = keep_bits(key, [len(bits)], limit / 2**32, as_int64(index), [1], CPU)
-        assert "".join(str(int(bit)) for bit in seen) == bits
+        ones, p = torch.ones(len(bits)), limit / 2**32
+        if p == 0.0:
+            continue
+        with backends.use(backend):
+            y = F.dropout(ones, p, key=Key(seed, stream), layout=MaskLayout(index, (1,)))
+            z = operator(ones, Key(seed, stream).tensor(), p, 1.0, 0.0, 0.0, as_int64(index), [1])
+        assert "".join(str(int(bit)) for bit in z) == bits
+        assert torch.equal(y != 0, z != 0)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -180,13 +226,3 @@ def test_chunks_join_without_a_seam(base):
     for start in (0, seam - 8, 2 * seam + skip - 8, n - 16):
         expected = mask(key, 0.4, (16,), MaskLayout(base + start, (1,)))
         assert torch.equal(whole[start : start + 16], expected)
-
-
-def test_many_keys_are_many_single_calls():
-    many = torch.stack([Key(s, s * 2**50).tensor() for s in range(6)]).view(2, 3, 2)
-    x = torch.randn(2, 3, 5, 7)
-    y = reference.masked_affine(x, many, 0.3, 2.0, 0.25, -1.0, 9, [7, 1])
-    for i in range(2):
-        for j in range(3):
-            single = reference.masked_affine(x[i, j], many[i, j], 0.3, 2.0, 0.25, -1.0, 9, [7, 1])
-            assert torch.equal(y[i, j], single)

@@ -1,0 +1,37 @@
+"""Draws in tests: values that are the same in every run, and that a call draws nothing."""
+
+import contextlib
+
+import pytest
+import torch
+
+
+def randn(*shape, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, dtype=torch.float64, generator=generator).to(dtype)
+
+
+@contextlib.contextmanager
+def draws_nothing(generator=torch.default_generator):
+    before = generator.get_state()
+    try:
+        yield
+    finally:
+        assert torch.equal(generator.get_state(), before)
+
+
+@contextlib.contextmanager
+def refused(error, words=None):
+    with pytest.raises(error, match=words) as raised, draws_nothing():
+        yield raised
+
+
+@contextlib.contextmanager
+def threads(count):
+    """As many threads of torch."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
