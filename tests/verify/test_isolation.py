@@ -216,7 +216,7 @@ def test_what_ends_the_process_is_a_finding_and_the_rest_is_verified(target, doe
     assert all(check.status == "ok" for check in results.values() if not failed({"": check}))
 
 
-# Writes into each socket and pipe that was made for the target. The tests of `apart` have the texts.
+# Writes into each socket and pipe made for the target; the tests of `apart` have other texts.
 FORGES = """
     def forge():
         for name in set(os.listdir("/proc/self/fd")) - {before}:
