@@ -29,9 +29,7 @@ def _last_ones(x, multiple):
 
 @in_training
 def last_rows_of_channels_last_unscaled(x, p):
-    """values-everywhere at quick: In half precision the loop over the pixels of channels_last
-    leaves the last row out.
-    """
+    """values-everywhere at quick: The last row of channels_last is left out, in half precision."""
     y = select(x, draw(x, p), p)
     if x.ndim >= 4 and x.stride(1) == 1 and x.dtype == torch.float16:
         y = torch.cat([y[..., :-1, :], x[..., -1:, :]], dim=-2)
@@ -49,9 +47,7 @@ def writes_beside_a_view(x, p):
 
 
 class OffAfterAnError(Module):
-    """values-everywhere: A flag against calls within a call stays set where one raises: the
-    next returns x.
-    """
+    """values-everywhere: A flag against calls within a call stays set where one raises."""
 
     is_running = False
 
@@ -112,9 +108,7 @@ def tangent_of_dropped_elements(x, p):
 
 
 def eval_of_bfloat16_under_inference(x, p, training):
-    """eval-everywhere at quick: A kernel that was fused with a scale is used for bfloat16 where
-    no gradient is recorded.
-    """
+    """eval-everywhere at quick: Eval scales bfloat16 where no gradient is recorded."""
     check_p(p)
     if training:
         return select(x, draw(x, p), p)
@@ -128,9 +122,7 @@ def eval_of_bfloat16_under_inference(x, p, training):
 
 @in_training
 def odd_rows_share(x, p):
-    """draws-everywhere: Where a row is not a multiple of the vector, two neighbouring rows
-    share their draws.
-    """
+    """draws-everywhere: Two neighbouring rows share draws where they are no whole vectors."""
     u = uniform(x)
     if x.ndim > 1 and x.shape[-1] % 2 and x.shape[-1] > 8 and x.shape[-2] > 1:
         u[..., 1::2, :] = u[..., : u.shape[-2] // 2 * 2 : 2, :].clone()
@@ -139,9 +131,7 @@ def odd_rows_share(x, p):
 
 @in_training
 def last_seven_kept(x, p):
-    """draws-everywhere: What is left over after vectors of 128 is not dropped, in half
-    precision.
-    """
+    """draws-everywhere: What is left over after vectors of 128 is kept, in half precision."""
     drop = draw(x, p)
     if x.dtype == torch.bfloat16 and x.ndim:
         drop &= ~_last_ones(x, 128)
@@ -163,18 +153,14 @@ def mirrored_under_autocast(x, p):
 
 @in_training
 def last_places_of_65536_dropped(x, p):
-    """large-call at standard: From 2^16 elements on, the loop over vectors of eight leaves the
-    rest out.
-    """
+    """large-call at standard: From 2^16 on, what vectors of eight leave over is dropped."""
     drop = draw(x, p)
     return select(x, drop | (_last_ones(x, 8) & (x.numel() > 1 << 16) & (0 < p < 1)), p)
 
 
 @in_training
 def block_of_1024_drawn_again(x, p):
-    """large-call at standard: From 2^16 elements on, the rest modulo 1024 has the draws of the
-    block before it.
-    """
+    """large-call at standard: From 2^16 on, the rest modulo 1024 has earlier draws."""
     u = uniform(x)
     rest = x.numel() % 1024
     if x.numel() > 1 << 16 and rest:
@@ -192,9 +178,7 @@ def gradient_of_the_last_places_lost(g, x, y, drop, scale):
 
 @in_training
 def rows_beyond_65535_pass(x, p):
-    """large-call: A row is a block of the grid, which has 65,535; in the rows after them
-    nothing is done.
-    """
+    """large-call: A row is a block of the grid, which has 65,535: the rows after them pass."""
     y = select(x, draw(x, p), p)
     if x.ndim == 2 and len(x) > 65_535 and 0 < p < 1:
         y = torch.cat([y[:65_535], x[65_535:]])
@@ -203,9 +187,7 @@ def rows_beyond_65535_pass(x, p):
 
 @in_training
 def rows_beyond_65535_draw_again(x, p):
-    """large-call at standard: The number of a row is taken modulo 65,535: the first rows and
-    the last share their draws.
-    """
+    """large-call at standard: The number of a row is taken modulo 65,535."""
     u = uniform(x)
     if x.ndim == 2 and len(x) > 65_535:
         u[65_535:] = u[: len(x) - 65_535].clone()
@@ -298,9 +280,7 @@ class TrainReturnsNothing(Module):
 
 
 def heads_share_their_draws(query, key, value, dropout_p):
-    """attention-everywhere of attention: The offset of a head is that of the first, where there
-    are more than two.
-    """
+    """attention-everywhere of attention: More than two heads share their draws."""
     weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
     drop = torch.rand(weights.shape, device=weights.device) < dropout_p
     if weights.shape[1] > 2:
@@ -317,9 +297,7 @@ def last_tile_of_keys_kept(query, key, value, dropout_p):
 
 
 def scores_get_the_gradient_of_all(query, key, value, dropout_p):
-    """attention-everywhere of attention: The backward masks the values' gradient, and forgets
-    the mask where it comes to the scores.
-    """
+    """attention-everywhere of attention: The gradient of the scores lacks the mask."""
     scale = scale_at(dropout_p)
     weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
     dropped = select(weights, draw(weights, dropout_p), dropout_p).detach()
@@ -328,9 +306,7 @@ def scores_get_the_gradient_of_all(query, key, value, dropout_p):
 
 
 def keys_of_the_last_tile_without_gradient(query, key, value, dropout_p):
-    """attention-everywhere of attention: The backward leaves out the keys of the tile that is
-    not full.
-    """
+    """attention-everywhere of attention: Keys of the last tile get no gradient."""
     whole = key.shape[-2] // 64 * 64
     if whole:
         key = torch.cat([key[..., :whole, :], key[..., whole:, :].detach()], dim=-2)

@@ -15,9 +15,7 @@ from verify.broken._common import (
 
 @in_training
 def default_dtype_mask(x, p):
-    """dtype-kept: A mask in the default dtype, right as long as that is float32 and x is too,
-    or half.
-    """
+    """dtype-kept: A mask in the default dtype, right as long as that is float32."""
     mask = torch.ones(x.shape, device=x.device).masked_fill(draw(x, p), 0)
     y = x * mask * scale_at(p)
     return y.to(x.dtype) if x.dtype != torch.float32 else y

@@ -100,9 +100,7 @@ class _ReadsTheModule(torch.autograd.Function):
 
 
 class ScaleAtTheBackward(Module):
-    """grad-own-call: Backward has the mask of the forward, and the scale of the p that the
-    module has by then.
-    """
+    """grad-own-call: Backward has the scale of the p that the module has by then."""
 
     def forward(self, x):
         return _ReadsTheModule.apply(x, self) if self.training else x
@@ -123,9 +121,7 @@ class ModeAtTheBackward(ScaleAtTheBackward):
 
 
 class MaskByTheTensor(Module):
-    """grad-own-call: Backward finds the mask by the memory of x: two calls on one tensor have
-    that of the second.
-    """
+    """grad-own-call: Backward finds the mask by the memory of x, which two calls may share."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
@@ -196,9 +192,7 @@ def second_order_of_another_mask(g, x, y, drop, scale):
 
 
 class OwnCounter(Module):
-    """seed-governs: Numbers its calls: a recomputation is one more (OLMo-core#828, guided-
-    diffusion#167).
-    """
+    """seed-governs: Numbers its calls: a recomputation is one more (OLMo-core#828)."""
 
     calls = 0
 
@@ -210,7 +204,5 @@ class OwnCounter(Module):
 
 @custom_gradient
 def backward_views_as_a_vector(g, x, y, drop, scale):
-    """grad-scale: Backward takes a `view` of the incoming gradient, which may be expanded or
-    transposed.
-    """
+    """grad-scale: Backward takes a `view` of the incoming gradient, which may have gaps."""
     return (g.view(-1).masked_fill(drop.reshape(-1), 0) * scale).view(g.shape)

@@ -134,9 +134,7 @@ def _xorshift(seed, n):
 
 @in_training
 def xorshift_without_output_function(x, p):
-    """linear-rank: The state of a linear generator is the number: each bit is a sum of 32
-    earlier ones.
-    """
+    """linear-rank: The state of a linear generator is the number: bits are sums."""
     seed = 1 + int(torch.randint(2**32 - 1, ()))
     numbers = torch.from_numpy(_xorshift(seed, x.numel()) / 2.0**32)
     return select(x, numbers.reshape(x.shape).to(x.device) < p, p)

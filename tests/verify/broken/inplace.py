@@ -80,9 +80,7 @@ def inplace_unmarked(x, p, training, inplace=False):
 
 
 def inplace_uncounted(x, p, training, inplace=False):
-    """inplace-claim: The write is hidden from the version of x: the operation before it uses
-    the wrong output.
-    """
+    """inplace-claim: The write is hidden from the version of x."""
     check_p(p)
     if not training:
         return x

@@ -30,9 +30,7 @@ def views_as_a_vector(x, p):
 
 @in_training
 def channels_last_read_as_first(x, p):
-    """layout-values: A channels_last input is walked through in memory order and written in
-    logical order.
-    """
+    """layout-values: channels_last is read in the order of memory, written in the logical one."""
     last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
     if last and not x.is_contiguous():
         x = x.permute(0, 2, 3, 1).reshape(x.shape)

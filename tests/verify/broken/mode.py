@@ -20,16 +20,12 @@ def flattens(x, p):
 
 
 def live_in_eval(x, p, training):
-    """eval-identity: The mode is not handed on (pytorch#124464, nanoGPT#240,
-    transformers#33844).
-    """
+    """eval-identity: The mode is not handed on (pytorch#124464, nanoGPT#240)."""
     return select(x, draw(x, p), p)
 
 
 def scales_in_eval(x, p, training):
-    """eval-identity: Dropout as in 2012: scaled in eval. Inverted dropout in training as well,
-    so twice.
-    """
+    """eval-identity: Scaled in eval, as in 2012, and in training as well."""
     return select(x, draw(x, p), p) if training else x * (1 - p)
 
 
@@ -80,9 +76,7 @@ def off_without_grad(x, p):
 
 
 class ChildPutBackIntoTraining(nn.Module):
-    """eval-identity: `eval()` reaches the child, and then its dropout is switched on again
-    (baal#246).
-    """
+    """eval-identity: `eval()` switches the dropout of the child on again (baal#246)."""
 
     def __init__(self, p=0.5):
         super().__init__()
@@ -133,9 +127,7 @@ class ModeOfFirstCall(Module):
 
 
 class BuiltInForward(Module):
-    """eval-identity: A new child in every call is in training mode, whatever its parent's
-    (peft#3753).
-    """
+    """eval-identity: A new child in every call is in training mode (peft#3753)."""
 
     def forward(self, x):
         return nn.Dropout(self.p)(x)
@@ -158,9 +150,7 @@ class EverySecondCallRepeats(Module):
 
 @in_training
 def off_in_inference_mode(x, p):
-    """grad-mode: Takes `inference_mode` for eval, `no_grad` not (the transformer fast path
-    does).
-    """
+    """grad-mode: Takes `inference_mode` for eval, `no_grad` not (as the transformer fast path)."""
     return x if torch.is_inference_mode_enabled() else select(x, draw(x, p), p)
 
 

@@ -40,9 +40,7 @@ def clock_seed(x, p):
 
 
 class StepIsTheSeed(Module):
-    """seed-governs: The number of the call is the seed: all layers and all runs alike
-    (xformers#173).
-    """
+    """seed-governs: The number of the call is the seed, in all runs (xformers#173)."""
 
     step = 0
 

@@ -69,9 +69,7 @@ def keep_probability_in_bfloat16(x, p):
 
 @in_training
 def bfloat16_numbers(x, p):
-    """drop-rate: Uniform numbers of bfloat16, multiples of 2^-8, for every dtype
-    (pytorch#100025).
-    """
+    """drop-rate: Uniform numbers of bfloat16, multiples of 2^-8 (pytorch#100025)."""
     return select(x, torch.rand(x.shape, device=x.device, dtype=torch.bfloat16) < p, p)
 
 
@@ -102,9 +100,7 @@ def one_lane_one_percent(x, p):
 
 @in_training
 def rate_falls_along_the_tensor(x, p):
-    """position-rate at standard: The rate falls from 3 % too high at the first element to 3 %
-    too low at the last.
-    """
+    """position-rate at standard: The rate falls from 3 % too high to 3 % too low."""
     if not 0 < p < 0.9 or x.numel() < 2:
         return select(x, draw(x, p), p)
     rate = torch.linspace(1.03 * p, 0.97 * p, x.numel(), device=x.device)
@@ -113,9 +109,7 @@ def rate_falls_along_the_tensor(x, p):
 
 @in_training
 def last_of_a_short_call_twice(x, p):
-    """position-rate: The last element of an odd number is dropped if either of two numbers says
-    so.
-    """
+    """position-rate: The last of an odd number is dropped if either of two numbers says so."""
     drop = draw(x, p)
     if 0 < p < 1 and x.numel() > 8 and x.numel() % 2:
         drop.view(-1)[-1] |= torch.rand((), device=x.device) < p

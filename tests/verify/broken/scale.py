@@ -96,9 +96,7 @@ def large_inputs_unscaled(x, p):
 
 @in_training
 def unscaled_where_recorded(x, p):
-    """kept-scale: The forward pass that records gradients forgets the scale; the gradient has
-    it.
-    """
+    """kept-scale: Forward forgets the scale where gradients are recorded; the gradient has it."""
     drop = draw(x, p)
     y = select(x, drop, p)
     if not x.requires_grad or not 0 < p < 1:

@@ -25,9 +25,7 @@ def _tied(drop):
 
 @in_training
 def channels_of_three_axes(x, p):
-    """shared-mask of dropout2d: One draw for each row of a plane: the last axis alone is shared
-    (pytorch#77081).
-    """
+    """shared-mask of dropout2d: One draw for each row of a plane (pytorch#77081)."""
     return select(x, _draw(x, (*x.shape[:-1], 1), p), p)
 
 
@@ -40,9 +38,7 @@ def channels_shared_by_two_samples(x, p):
 
 @in_training
 def channels_tied_to_their_neighbours(x, p):
-    """lag-independence of dropout2d: A channel goes the way of its neighbour with probability
-    .1.
-    """
+    """lag-independence of dropout2d: One channel in ten goes the way of its neighbour."""
     return select(x, _tied(_draw(x, x.shape[:2], p))[..., None, None], p)
 
 
@@ -63,9 +59,7 @@ def path_unscaled(x, p):
 
 @in_training
 def path_of_the_batch(x, p):
-    """train-stochastic of drop-path: One draw for the batch where each sample should have its
-    own.
-    """
+    """train-stochastic of drop-path: One draw for the batch, not for each sample."""
     return select(x, _draw(x, (1,) * x.ndim, p), p)
 
 
@@ -87,9 +81,7 @@ def path_of_images_by_channel(x, p):
 
 @in_training
 def locked_over_the_batch(x, p):
-    """shared-mask of locked-time-first: A time-first sequence whose first axis was taken for
-    the batch.
-    """
+    """shared-mask of locked-time-first: The first axis was taken for the batch."""
     return select(x, _draw(x, (len(x), 1, x.shape[2]), p), p)
 
 
@@ -101,9 +93,7 @@ def locked_over_time_first(x, p):
 
 @in_training
 def masked_and_scaled(x, p):
-    """kept-scale of columns:unscaled: A mask of features whose kept values are scaled all the
-    same.
-    """
+    """kept-scale of columns:unscaled: What is kept is scaled all the same."""
     return select(x, _draw(x, (1, x.shape[1]), p), p)
 
 
@@ -127,9 +117,7 @@ def _alpha_in_training(rule):
 
 @_alpha_in_training
 def alpha_drops_to_zero(x, p):
-    """alpha-moments of alpha: Dropped values become 0, not alpha', before they are scaled and
-    shifted.
-    """
+    """alpha-moments of alpha: Dropped values become 0, not alpha', before scale and shift."""
     a, b = _constants(p)
     return x.masked_fill(draw(x, p), 0) * a + b
 
@@ -277,9 +265,7 @@ def tokens_early_preferred(x, p):
 
 @in_training
 def tokens_in_a_row(x, p):
-    """subset-uniform of tokens: A stretch of tokens is kept, cyclically: each as often as any
-    other, never two apart.
-    """
+    """subset-uniform of tokens: A stretch is kept, cyclically: never two tokens that are apart."""
     start = torch.randint(0, x.shape[1], (len(x), 1), device=x.device)
     kept = (start + torch.arange(_count(x, p), device=x.device)) % x.shape[1]
     return _kept_tokens(x, kept.sort(1).values)
@@ -352,9 +338,7 @@ def heads_share(query, key, value, p, training):
 
 
 def attention_live_in_eval(query, key, value, p, training):
-    """eval-identity of attention: `dropout_p` is handed on in eval, too (pytorch#124464,
-    torchtune#1791).
-    """
+    """eval-identity of attention: `dropout_p` is handed on in eval, too (pytorch#124464)."""
     check_p(p)
     weights = _weights(query, key)
     return select(weights, draw(weights, p), p) @ value
@@ -414,9 +398,7 @@ class _Block(nn.Module):
 
 
 class DensityOfTheShare(_Block):
-    """drop-rate of drop-block: timm's density at the 16 x 16 places, with blocks that overlap:
-    too much is dropped.
-    """
+    """drop-rate of drop-block: timm's density, at all 16 x 16 places: too much is dropped."""
 
     def rule(self, x, size, block):
         density = self.p * size**2 / block**2 / (size - block + 1) ** 2
@@ -425,9 +407,7 @@ class DensityOfTheShare(_Block):
 
 
 class DensityWithoutOverlap(_Block):
-    """drop-rate of drop-block: The density of the paper: blocks that overlap are counted twice
-    (torchvision).
-    """
+    """drop-rate of drop-block: The paper's density counts overlaps twice (torchvision)."""
 
     def rule(self, x, size, block):
         density = self.p * size**2 / block**2 / (size - block + 1) ** 2
@@ -460,9 +440,7 @@ class BlocksOfAnotherSize(_Block):
 
 
 class SomeKeptAtOne(_Block):
-    """p-one-zeros of drop-block: The density is held below 0.9, so that something is kept at
-    p=1.
-    """
+    """p-one-zeros of drop-block: The density is held below 0.9: something is kept at p=1."""
 
     def rule(self, x, size, block):
         seeds = self.seeds(x, size - block + 1, min(_density(self.p, size, block), 0.9))
@@ -519,7 +497,5 @@ class ScaleOfEachRow(_Block):
 
 @in_training
 def eight_bits_unsaid(x, p):
-    """drop-rate of plain:quantised=1024: p held in 8 bits where it should be held in 10, as is
-    said.
-    """
+    """drop-rate of plain:quantised=1024: p held in 8 bits, not in the 10 that are said."""
     return select(x, torch.randint(0, 256, x.shape, device=x.device) < round(p * 256), p)

@@ -7,9 +7,7 @@ from verify.broken._common import draw, in_training, select, uniform
 
 @in_training
 def seeded_by_values(x, p):
-    """train-stochastic: The seed of a call is a hash of x: the same values are always dropped
-    in the same way.
-    """
+    """train-stochastic: The seed of a call is a hash of x: the same values, the same mask."""
     seed = hash(x.detach().double().nan_to_num().sum().item()) & (2**62 - 1)
     return select(x, uniform(x, torch.Generator().manual_seed(seed)) < p, p)
 
@@ -36,9 +34,7 @@ def tiny_values_flushed(x, p):
 
 @in_training
 def numbers_sorted_by_size(x, p):
-    """value-mask: The number of an element goes by the rank of its size: the smallest are
-    dropped.
-    """
+    """value-mask: The number of an element goes by the rank of its size."""
     u = uniform(x).reshape(-1)
     if not x.numel() or x.ndim > 1:
         return select(x, u.reshape(x.shape) < p, p)
@@ -69,9 +65,7 @@ def nan_never_dropped(x, p):
 
 @in_training
 def numbers_for_nonzeros_first(x, p):
-    """value-mask: Values that are not zero are numbered first: which are dropped depends on the
-    zeros.
-    """
+    """value-mask: Values that are not zero are numbered first."""
     order = (x.detach().reshape(-1) == 0).to(torch.int8).argsort(stable=True)
     u = uniform(x).reshape(-1)
     u[order] = u.clone()

@@ -64,9 +64,7 @@ def locked(x, p, training):
 
 
 class TimeFirst(nn.Module):
-    """locked-time-first: A mask for all steps of a time-first sequence, in the manner of AWD-
-    LSTM.
-    """
+    """locked-time-first: A mask for all steps of a sequence, in the manner of AWD-LSTM."""
 
     def __init__(self, dropout=0.5):
         super().__init__()
@@ -89,9 +87,7 @@ def images_only(x, drop_prob, training):
 
 
 def masked_features(x, p, training):
-    """columns:unscaled,first: A number for each column; what is kept stays as it is, and the
-    mask is returned, too.
-    """
+    """columns:unscaled,first: A number for each column; the mask is returned, too."""
     keep = _uniform(x, (1, x.shape[1])) >= p if training else x.new_ones(1, x.shape[1]).bool()
     return x.masked_fill(~keep, 0) if training and p else x, keep
 
@@ -155,9 +151,7 @@ def gaussian_noise(x, stddev, training):
 
 
 def relaxed(x, p, training):
-    """concrete: The relaxed mask of concrete dropout, in the manner of the reference: 1 - z in
-    float32.
-    """
+    """concrete: The relaxed mask of concrete dropout, as the reference has it: 1 - z in float32."""
     if not training:
         return x
     u = _uniform(x).clamp(2.0**-24, 1 - 2.0**-24)
