@@ -743,7 +743,7 @@ def test_bad_arguments(options, error, message):
 
 
 def test_bad_models():
-    """Of what no plan is made is in test_plan.py."""
+    """Further models of which no plan is made are in test_plan.py."""
     made = mc.MCDropout(mlp().eval(), 2)
     made.model.train()
     for call in (made, made.plan):
