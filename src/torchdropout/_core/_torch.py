@@ -302,6 +302,19 @@ is_view = _optional(
     "torch's operations write in place instead of a kernel",
     lambda x: True,
 )
+
+
+def _masked_softmax(scores: torch.Tensor, dim: int) -> torch.Tensor:
+    sees_none = (scores == -torch.inf).all(dim, keepdim=True)
+    return scores.masked_fill(sees_none, 0.0).softmax(dim).masked_fill(sees_none, 0.0)
+
+
+safe_softmax = _optional(
+    "torch:_safe_softmax",
+    "attention's probabilities, 0 for a query that sees no key",
+    "masked attention over a few tokens takes longer",
+    _masked_softmax,
+)
 shard_offset = _imported_at_use(
     "torch.distributed.tensor._utils:compute_local_shape_and_global_offset",
     "the place of a DTensor's shard in the whole tensor",

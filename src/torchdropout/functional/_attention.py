@@ -178,7 +178,7 @@ def composed(
         else:
             scores = scores + mask.to(wide)
         # A query that sees no key: its probabilities are 0, and no gradient is NaN.
-        weights = torch.ops.aten._safe_softmax.default(scores, -1)
+        weights = _torch.safe_softmax(scores, -1)
     strides = plan.strides
     if isinstance(key, torch.Tensor) or not _join(strides, lead):
         weights = weights.reshape(*lead, *lengths)
