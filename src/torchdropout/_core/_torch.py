@@ -310,7 +310,7 @@ def _masked_softmax(scores: torch.Tensor, dim: int) -> torch.Tensor:
 
 
 safe_softmax = _optional(
-    "torch:_safe_softmax",
+    "torch:ops.aten._safe_softmax.default",
     "attention's probabilities, 0 for a query that sees no key",
     "masked attention over a few tokens takes longer",
     _masked_softmax,
