@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from ..code import FUNCTIONAL_OFF, FUNCTIONAL_ON, MODULES, Call, Code
 from ..code.nodes import said_of
-from ._constants import constants
 from ._rule import kept
 
 _DROPOUTS = frozenset(
@@ -87,15 +86,13 @@ def layer_of(code: Code, node: ast.expr, name: str, call: Call) -> Layer:
 
 
 def _drops(code: Code, name: str, call: Call) -> bool:
-    """Whether a layer is a dropout that can act: the file does not set its p to 0 everywhere."""
+    """Whether a layer is a dropout that can act, apart from its p."""
     if name not in _DROPOUTS:
         return False
     training = call.argument("train" if name == "torch.dropout" else "training")
     if code.value(training) is False:
         return False
-    if training is None and name in FUNCTIONAL_OFF:
-        return False
-    return not constants(code).is_always(call.argument("p"), (0,))
+    return training is not None or name not in FUNCTIONAL_OFF
 
 
 @kept
