@@ -65,11 +65,7 @@ def test_right_function_has_no_error(run_checks, target):
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("function", "check"),
-    [
-        (promoting, "dtype-kept"),
-        (writing, "input-unmodified"),
-        (unscaled, "kept-scale"),
-    ],
+    [(promoting, "dtype-kept"), (writing, "input-unmodified"), (unscaled, "kept-scale")],
 )
 def test_broken_function_is_found(run_checks, function, check):
     names = {f.name for f in run_checks(from_numpy(function, rng="rng")).findings}
@@ -199,9 +195,7 @@ def jax(monkeypatch):
         ),
         dtypes=SimpleNamespace(prng_key="key"),
         random=SimpleNamespace(
-            key=lambda seed: Key([0, seed]),
-            key_data=lambda key: key.words,
-            wrap_key_data=Key,
+            key=lambda seed: Key([0, seed]), key_data=lambda key: key.words, wrap_key_data=Key
         ),
         tree=SimpleNamespace(
             flatten=lambda state: (list(state.values()), list(state)),
@@ -394,8 +388,7 @@ def keras(jax, monkeypatch, request):
             set_dtype_policy=lambda name: keras_policy.__setitem__(0, name),
         ),
         ops=SimpleNamespace(
-            convert_to_tensor=lambda a: ["tensor", a],
-            convert_to_numpy=lambda a: a,
+            convert_to_tensor=lambda a: ["tensor", a], convert_to_numpy=lambda a: a
         ),
     )
     if request.param == "numpy":  # its tensors are its own

@@ -6,12 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from torchdropout.verify.context import (
-    LEVELS,
-    Context,
-    Fault,
-    describe,
-)
+from torchdropout.verify.context import LEVELS, Context, Fault, describe
 from torchdropout.verify.targets import resolve
 
 

@@ -97,10 +97,7 @@ class OtherBlock(td.DropBlock2d):
 
 @pytest.mark.parametrize(
     ("module", "check"),
-    [
-        (HalfInPlace(0.3), "inplace-claim"),
-        (OtherBlock(0.07, 3), "block-shape"),
-    ],
+    [(HalfInPlace(0.3), "inplace-claim"), (OtherBlock(0.07, 3), "block-shape")],
     ids=lambda one: one if isinstance(one, str) else type(one).__name__,
 )
 def test_a_fault_of_an_instance_is_found(module, check):

@@ -7,10 +7,7 @@ import pytest
 from torch import nn
 from torch.nn import functional as F
 
-from torchdropout.errors import (
-    ArgumentTypeError,
-    ArgumentValueError,
-)
+from torchdropout.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout.verify import RULES, pytest_plugin, runner
 from torchdropout.verify.pytest_plugin import parametrize_with_dropout_checks
 from torchdropout.verify.targets import resolve

@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from torchdropout.reporting.findings import Rule
-from torchdropout.reporting.rules import (
-    render_rule,
-)
+from torchdropout.reporting.rules import render_rule
 from torchdropout.verify.report import render_json, render_text
 from torchdropout.verify.results import CheckResult, Report, Selection, TargetReport
 
@@ -84,11 +82,7 @@ drops.py:Drop: 1 error, 1 advice in 11.4 s: not a correct dropout.
 
 @pytest.mark.parametrize(
     ("detail", "width", "expected"),
-    [
-        ("groups", None, GROUPS),
-        ("checks", 80, NARROW),
-        ("quiet", None, QUIET),
-    ],
+    [("groups", None, GROUPS), ("checks", 80, NARROW), ("quiet", None, QUIET)],
 )
 def test_text_of_a_target(detail, width, expected):
     # An advice that comes before an error in the run: the errors are named first.

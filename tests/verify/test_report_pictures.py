@@ -52,10 +52,7 @@ TITLES = {
     "lags": (r.lags(), "No correlation at any of 23 lags"),
     "a lag off": (r.lags(l4=-0.25), "Elements 4 apart are correlated by -0.25, expected 0"),
     "mask": (r.MASK, "One call drops 512 of 1024 elements: 50 %, expected 50 %"),
-    "mask without p": (
-        {"mask": ["0111", "1111"]},
-        "One call drops 1 of 8 elements: 12.5 %",
-    ),
+    "mask without p": ({"mask": ["0111", "1111"]}, "One call drops 1 of 8 elements: 12.5 %"),
     "gradient": (r.masks(), "The gradient has the mask of forward in all 256 places"),
     "gradient off": (
         r.masks((3, 4), (9, 9)),

@@ -7,18 +7,9 @@ import pytest
 import torch
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.verify import (
-    CHECKS,
-    RULES,
-    Level,
-    check_dropout,
-    runner,
-)
+from torchdropout.verify import CHECKS, RULES, Level, check_dropout, runner
 from torchdropout.verify.context import Fault, Seen, Skip
-from torchdropout.verify.runner import (
-    begun,
-    codes_of,
-)
+from torchdropout.verify.runner import begun, codes_of
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.targets import resolve
 from verify._zoo import COARSE, SHORT

@@ -403,10 +403,7 @@ def _script(module):
         return torch.jit.script(module)
 
 
-SCRIPTED = [
-    (_script(OwnRate(0.1)), "drop_prob"),
-    (_script(nn.Sequential(nn.Dropout(0.1))), "0.p"),
-]
+SCRIPTED = [(_script(OwnRate(0.1)), "drop_prob"), (_script(nn.Sequential(nn.Dropout(0.1))), "0.p")]
 
 
 @pytest.mark.parametrize(("module", "where"), SCRIPTED)

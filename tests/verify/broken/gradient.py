@@ -2,14 +2,7 @@
 
 import torch
 
-from verify.broken._common import (
-    Module,
-    custom_gradient,
-    draw,
-    scale_at,
-    select,
-    uniform,
-)
+from verify.broken._common import Module, custom_gradient, draw, scale_at, select, uniform
 
 
 @custom_gradient

@@ -34,11 +34,7 @@ def test_places_that_are_zero_in_y_or_in_the_gradient(p):
 
 @pytest.mark.parametrize(
     ("strides", "name"),
-    [
-        ((0, 0), "an expanded"),
-        ((0, 1), "an expanded, along one axis,"),
-        ((1, 24), "a transposed"),
-    ],
+    [((0, 0), "an expanded"), ((0, 1), "an expanded, along one axis,"), ((1, 24), "a transposed")],
 )
 def test_a_backward_that_takes_its_gradient_for_contiguous(strides, name):
     def drop(x, p):

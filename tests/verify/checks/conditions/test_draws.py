@@ -8,13 +8,7 @@ import torch
 from torchdropout.verify import stats
 from torchdropout.verify.registry import STATISTICAL
 from verify.broken._common import draw, select
-from verify.checks._alone import (
-    Gradient,
-    fault,
-    halves,
-    made,
-    put,
-)
+from verify.checks._alone import Gradient, fault, halves, made, put
 
 SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check that counts
 
