@@ -95,10 +95,7 @@ FUNCTIONS = [
         "scaled_dot_product_attention",
     ),
     (lambda x, on: td.functional.dropout(x, 0.3, on), "torchdropout.functional.dropout"),
-    (
-        lambda x, on: td.functional.dropout_add(x, x, 0.3, on),
-        "torchdropout.functional.dropout_add",
-    ),
+    (lambda x, on: td.functional.dropout_add(x, x, 0.3, on), "torchdropout.functional.dropout_add"),
 ]
 
 

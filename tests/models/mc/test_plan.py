@@ -84,10 +84,7 @@ CASES = {
         lambda: torch.nn.AlphaDropout(0.3),
         [("(the model itself) #0", "alpha_dropout", 0.3, CALL)],
     ),
-    "inplace": (
-        lambda: mlp(torch.nn.Dropout(0.5, inplace=True)),
-        [("2 #0", "dropout", 0.5, CALL)],
-    ),
+    "inplace": (lambda: mlp(torch.nn.Dropout(0.5, inplace=True)), [("2 #0", "dropout", 0.5, CALL)]),
 }
 
 

@@ -838,10 +838,7 @@ class Reads(torch.nn.Module):
         return self.read(self.drop(x), self.other(table) if self.both else table)
 
 
-READS = {
-    "product": lambda x, table: x @ table.T,
-    "mean": lambda x, table: x + table.mean(0),
-}
+READS = {"product": lambda x, table: x @ table.T, "mean": lambda x, table: x + table.mean(0)}
 TABLE = torch.randn(6, 8, generator=torch.Generator().manual_seed(2))
 
 

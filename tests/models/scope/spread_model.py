@@ -26,11 +26,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
-from torch.distributed.tensor.parallel import (
-    ColwiseParallel,
-    RowwiseParallel,
-    parallelize_module,
-)
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 from torch.nn import functional as torch_F
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
@@ -224,10 +220,7 @@ def by_ranks_accumulated(rank):
             start += sum(sizes)
     assert start == BATCH
     said = "run all forwards of a step in one scope"
-    with (
-        pytest.warns(RuntimeWarning, match=said),
-        td.keyed(model, batch="distributed", **SCOPE),
-    ):
+    with pytest.warns(RuntimeWarning, match=said), td.keyed(model, batch="distributed", **SCOPE):
         model(X[:2])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
