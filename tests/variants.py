@@ -200,12 +200,7 @@ FUNCTIONS: dict[str, Function] = {
         **_block,
     ),
     "drop_block3d": Function(
-        F.drop_block3d,
-        [_volume],
-        ["blocks", 3, 2],
-        {"block_size": 2},
-        drawn=_seeds(3, 2),
-        **_block,
+        F.drop_block3d, [_volume], ["blocks", 3, 2], {"block_size": 2}, drawn=_seeds(3, 2), **_block
     ),
     "gaussian_dropout": _noise(F.gaussian_dropout, [(4, 3, 5)], ["gaussian"]),
     "feature_gaussian_dropout": _noise(
