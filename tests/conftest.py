@@ -13,10 +13,7 @@ pytest_plugins = ["pytester"]
 # Deterministic: the same examples in every run and on every machine. No deadline: the oracle is
 # slow on purpose and the machine's load varies.
 settings.register_profile(
-    "torchdropout",
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    "torchdropout", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("torchdropout")
 

@@ -143,9 +143,7 @@ MODULES = {
         lambda m, x: m(x)[0],
     ),
     "LayerDrop": (
-        lambda: torch.nn.Sequential(
-            *(nn.LayerDrop(torch.nn.Tanh(), 0.5) for _ in range(8)),
-        ),
+        lambda: torch.nn.Sequential(*(nn.LayerDrop(torch.nn.Tanh(), 0.5) for _ in range(8))),
         lambda m, x: m(x),
     ),
     "WeightDrop": (

@@ -309,10 +309,7 @@ class TestPIsAnInputOfTheGraph:
     @pytest.mark.integration
     @pytest.mark.parametrize(
         ("options", "dynamic"),
-        [
-            ({}, None),
-            ({"num_prefix_tokens": 0, "ordered": True, "return_indices": True}, True),
-        ],
+        [({}, None), ({"num_prefix_tokens": 0, "ordered": True, "return_indices": True}, True)],
         ids=str,
     )
     def test_tokens_have_one_graph_of_the_first_p_and_one_of_all_later_ones(self, options, dynamic):

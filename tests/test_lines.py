@@ -3,14 +3,7 @@
 import pytest
 from rich.text import Text
 
-from torchdropout.reporting.lines import (
-    clean,
-    fill,
-    filled,
-    hanging,
-    listing,
-    wrapped,
-)
+from torchdropout.reporting.lines import clean, fill, filled, hanging, listing, wrapped
 
 
 def plain(lines):

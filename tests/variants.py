@@ -126,10 +126,6 @@ def _scores(q: Sequence[int], k: Sequence[int], v: Sequence[int]) -> Sequence[in
     return (*q[:-1], k[-2])
 
 
-def _seeds(dims: int, block: int) -> Callable[..., Sequence[int]]:
-    return lambda x: (*x[:-dims], *(n + block - 1 for n in x[-dims:]))
-
-
 def _attended(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.scaled_dot_product_attention(q, k, v)
 
@@ -139,21 +135,35 @@ def _pruned(weight: torch.Tensor, log_sigma2: torch.Tensor) -> torch.Tensor:
     return weight.masked_fill(noisy, 0.0)
 
 
+def _blocks(
+    function: Callable[..., Any], shape: tuple[int, ...], dims: int, block: int, **given: Any
+) -> Function:
+    """A function of blocks in the last dimensions; what is given are fields of `Function`."""
+    definition = [given.pop("formula", "blocks"), dims, block]
+    options = {"block_size": block, **given.pop("options", {})}
+
+    def seeds(x: Sequence[int]) -> Sequence[int]:
+        return (*x[:-dims], *(n + block - 1 for n in x[-dims:]))
+
+    return Function(function, [shape], definition, options, amount=0.3, drawn=seeds, **given)
+
+
 _mask = functools.partial(Function, definition=["dropped"], complex_ok=True)
+_shift = functools.partial(Function, definition=["alpha"], linear=False)
 _noise = functools.partial(Function, one=None)
-_block = {"amount": 0.3, "linear": True}
+_counted = functools.partial(Function, F.n_m_dropout, p=None, one=None)
+_tokens = functools.partial(
+    Function, F.token_dropout, [(4, 9, 3)], one=None, linear=False, keeps=True, complex_ok=True
+)
+_learned = functools.partial(Function, p=None, one=None, linear=False, exact=False, keeps=True)
 _plane, _volume = (2, 3, 6, 5), (3, 4, 3, 2, 3)
 FUNCTIONS: dict[str, Function] = {
     "dropout": _mask(F.dropout, [(4, 3, 5)], nested_ok=True),
     "dropout1d": _mask(F.dropout1d, [(4, 3, 5)], shared=(2,)),
     "dropout2d": _mask(F.dropout2d, [_plane], shared=(2, 3)),
     "dropout3d": _mask(F.dropout3d, [_volume], shared=(2, 3, 4)),
-    "alpha_dropout": Function(
-        F.alpha_dropout, [(4, 3, 5)], ["alpha"], linear=False, nested_ok=True
-    ),
-    "feature_alpha_dropout": Function(
-        F.feature_alpha_dropout, [_plane], ["alpha"], shared=(2, 3), linear=False
-    ),
+    "alpha_dropout": _shift(F.alpha_dropout, [(4, 3, 5)], nested_ok=True),
+    "feature_alpha_dropout": _shift(F.feature_alpha_dropout, [_plane], shared=(2, 3)),
     "drop_path": _mask(F.drop_path, [(6, 3, 4)], shared=(1, 2)),
     "drop_path, a batch": _mask(
         F.drop_path, [(6, 3, 4)], options={"mode": "batch"}, shared=(0, 1, 2)
@@ -170,43 +180,21 @@ FUNCTIONS: dict[str, Function] = {
     "locked_dropout, time first": _mask(
         F.locked_dropout, [(5, 4, 3)], options={"time_dim": -3}, shared=(0,)
     ),
-    "drop_block1d": Function(
-        F.drop_block1d,
-        [(4, 3, 12)],
-        ["blocks", 1, 3],
-        {"block_size": 3},
-        drawn=_seeds(1, 3),
-        **_block,
+    "drop_block1d": _blocks(F.drop_block1d, (4, 3, 12), 1, 3),
+    "drop_block2d": _blocks(F.drop_block2d, _plane, 2, 3),
+    "drop_block2d, all channels": _blocks(
+        F.drop_block2d, _plane, 2, 2, options={"per_channel": False}, shared=(1,)
     ),
-    "drop_block2d": Function(
-        F.drop_block2d, [_plane], ["blocks", 2, 3], {"block_size": 3}, drawn=_seeds(2, 3), **_block
-    ),
-    "drop_block2d, all channels": Function(
+    "drop_block2d, by count": _blocks(
         F.drop_block2d,
-        [_plane],
-        ["blocks", 2, 2],
-        {"block_size": 2, "per_channel": False},
-        drawn=_seeds(2, 2),
-        shared=(1,),
-        **_block,
-    ),
-    "drop_block2d, by count": Function(
-        F.drop_block2d,
-        [_plane],
-        ["blocks_by_count", 2, 2],
-        {"block_size": 2, "scale": "count", "eps": 0.0},
-        drawn=_seeds(2, 2),
+        _plane,
+        2,
+        2,
+        formula="blocks_by_count",
+        options={"scale": "count", "eps": 0.0},
         exact=False,
-        **_block,
     ),
-    "drop_block3d": Function(
-        F.drop_block3d,
-        [_volume],
-        ["blocks", 3, 2],
-        {"block_size": 2},
-        drawn=_seeds(3, 2),
-        **_block,
-    ),
+    "drop_block3d": _blocks(F.drop_block3d, _volume, 3, 2),
     "gaussian_dropout": _noise(F.gaussian_dropout, [(4, 3, 5)], ["gaussian"]),
     "feature_gaussian_dropout": _noise(
         F.feature_gaussian_dropout, [_plane], ["gaussian"], shared=(2, 3)
@@ -215,16 +203,9 @@ FUNCTIONS: dict[str, Function] = {
         F.gaussian_noise, [(4, 3, 5)], ["gaussian_noise"], p="sigma", linear=False
     ),
     "uniform_dropout": _noise(F.uniform_dropout, [(4, 3, 5)], ["uniform"], p="beta"),
-    "n_m_dropout": Function(
-        F.n_m_dropout, [(3, 2, 8)], ["counted", -1, 4, 3], {"n": 3}, p=None, one=None
-    ),
-    "n_m_dropout, the first": Function(
-        F.n_m_dropout,
-        [(6, 5)],
-        ["counted", 0, 3, 1, False],
-        {"n": 1, "m": 3, "dim": 0, "scale_by_keep": False},
-        p=None,
-        one=None,
+    "n_m_dropout": _counted([(3, 2, 8)], ["counted", -1, 4, 3], {"n": 3}),
+    "n_m_dropout, the first": _counted(
+        [(6, 5)], ["counted", 0, 3, 1, False], {"n": 1, "m": 3, "dim": 0, "scale_by_keep": False}
     ),
     "column_dropout": Function(F.column_dropout, [(4, 3, 7)], ["counted", -1], shared=(0, 1)),
     "column_dropout, of a row": Function(
@@ -234,31 +215,15 @@ FUNCTIONS: dict[str, Function] = {
         {"mode": "row", "dim": 1, "scale_by_keep": False},
         shared=(2,),
     ),
-    "token_dropout": Function(
-        F.token_dropout,
-        [(4, 9, 3)],
-        ["tokens", 1],
-        {"num_prefix_tokens": 1},
-        drawn=lambda x: (x[0], x[1] - 1),
-        one=None,
-        linear=False,
-        keeps=True,
-        complex_ok=True,
+    "token_dropout": _tokens(
+        ["tokens", 1], {"num_prefix_tokens": 1}, drawn=lambda x: (x[0], x[1] - 1)
     ),
-    "token_dropout, ordered": Function(
-        F.token_dropout,
-        [(4, 9, 3)],
-        ["tokens", 0, True],
-        {"ordered": True},
-        drawn=lambda x: x[:2],
-        one=None,
-        linear=False,
-        keeps=True,
-        complex_ok=True,
+    "token_dropout, ordered": _tokens(
+        ["tokens", 0, True], {"ordered": True}, drawn=lambda x: x[:2]
     ),
     "zoneout": Function(
         F.zoneout,
-        [(6, 5), (6, 5)],
+        [(6, 5)] * 2,
         ["zoneout"],
         rest=lambda new, old: 0.4 * old + 0.6 * new,
         one=lambda new, old: old,
@@ -313,49 +278,21 @@ FUNCTIONS: dict[str, Function] = {
         ),
         rest=_attended,
     ),
-    "concrete_dropout": Function(
-        F.concrete_dropout,
-        [(4, 5), (5,)],
-        ["concrete"],
-        p=None,
-        one=None,
-        linear=False,
-        exact=False,
-        keeps=True,
-    ),
-    "variational_dropout": Function(
-        F.variational_dropout,
-        [(4, 5), (5,)],
-        ["variational"],
-        p=None,
-        one=None,
-        linear=False,
-        exact=False,
-        keeps=True,
-    ),
-    "variational_linear": Function(
+    "concrete_dropout": _learned(F.concrete_dropout, [(4, 5), (5,)], ["concrete"]),
+    "variational_dropout": _learned(F.variational_dropout, [(4, 5), (5,)], ["variational"]),
+    "variational_linear": _learned(
         F.variational_linear,
         [(4, 5), (3, 5), (3, 5), (3,)],
         ["variational_layer", "linear"],
-        p=None,
         drawn=lambda x, weight, *_: (*x[:-1], weight[0]),
         rest=lambda x, w, s, b: torch.nn.functional.linear(x, _pruned(w, s), b),
-        one=None,
-        linear=False,
-        exact=False,
-        keeps=True,
     ),
-    "variational_conv2d": Function(
+    "variational_conv2d": _learned(
         F.variational_conv2d,
         [(3, 2, 5, 4), (3, 2, 2, 3), (3, 2, 2, 3), (3,)],
         ["variational_layer", "conv2d"],
-        p=None,
         drawn=lambda x, weight, *_: (x[0], weight[0], x[2] - 1, x[3] - 2),
         rest=lambda x, w, s, b: torch.nn.functional.conv2d(x, _pruned(w, s), b),
-        one=None,
-        linear=False,
-        exact=False,
-        keeps=True,
     ),
 }
 # Public functions without an entry: one draws nothing, the other gives a mask of a shape alone.
@@ -374,7 +311,6 @@ class Module:
         p: The name of the attribute that says how much; None where it cannot be set.
         state: The names in its state_dict.
         pickles: Whether it can be pickled: torch pickles no parametrization.
-        traced: Whether `torch.fx` can look inside it.
     """
 
     make: Callable[..., torch.nn.Module]
@@ -384,7 +320,6 @@ class Module:
     p: str | None = "p"
     state: tuple[str, ...] = ()
     pickles: bool = True
-    traced: bool = True
 
     def tensors(self) -> Sequence[torch.Tensor]:
         if self.inputs is not None:
@@ -409,6 +344,8 @@ def _linear() -> torch.nn.Module:
 
 _plain = "p=0.4, inplace=False"
 _of_block = "p=0.4, block_size={}, inplace=False"
+_layer = functools.partial(Module, inputs=_rows)
+_gates = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 MODULES: dict[str, Module] = {
     "Dropout": Module(nn.Dropout, _plain, "dropout"),
     "Dropout1d": Module(nn.Dropout1d, _plain, "dropout1d"),
@@ -478,10 +415,9 @@ MODULES: dict[str, Module] = {
         inputs=lambda: [WORDS],
         state=("emb.weight",),
     ),
-    "MultiSampleDropout": Module(
+    "MultiSampleDropout": _layer(
         lambda p: nn.MultiSampleDropout(p, _linear(), 3),
         "p=0.4, samples=3, reduce='mean', batched=False",
-        inputs=_rows,
         state=("head.weight", "head.bias"),
     ),
     "MultiheadAttention": Module(
@@ -490,53 +426,40 @@ MODULES: dict[str, Module] = {
         inputs=lambda: _rows() * 3,
         p="dropout",
         state=("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"),
-        traced=False,
     ),
-    "LSTM": Module(
+    "LSTM": _layer(
         lambda p: nn.LSTM(6, 3, recurrent_dropout=p, zoneout_cell=0.2),
         "6, 3, recurrent_dropout=0.4, zoneout_cell=0.2",
-        inputs=_rows,
         p="recurrent_dropout",
-        state=("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"),
-        traced=False,
+        state=_gates,
     ),
-    "GRU": Module(
+    "GRU": _layer(
         lambda p: nn.GRU(6, 3, input_dropout=p),
         "6, 3, input_dropout=0.4",
-        inputs=_rows,
         p="input_dropout",
-        state=("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"),
-        traced=False,
+        state=_gates,
     ),
-    "LayerDrop": Module(
+    "LayerDrop": _layer(
         lambda p: nn.LayerDrop(_linear(), p),
         "p=0.4, scale_by_keep=False, residual=True",
-        inputs=_rows,
         state=("branch.weight", "branch.bias"),
-        traced=False,
     ),
-    "WeightDrop": Module(
+    "WeightDrop": _layer(
         lambda p: nn.WeightDrop(_linear(), p, "weight"),
         "p=0.4, names=('weight',)",
-        inputs=_rows,
         state=("module.bias", "module.parametrizations.weight.original"),
         pickles=False,
-        traced=False,
     ),
-    "ConcreteDropout": Module(
+    "ConcreteDropout": _layer(
         lambda p: nn.ConcreteDropout(_linear(), init_min=p, init_max=p),
         "p=0.4, weight_regularizer=1e-06, dropout_regularizer=1e-05, input_dim=6",
-        inputs=_rows,
         p=None,
         state=("p_logit", "layer.weight", "layer.bias"),
     ),
-    "VariationalDropout": Module(
-        nn.VariationalDropout, "p=0.4", inputs=_rows, p=None, state=("log_alpha",)
-    ),
-    "VariationalLinear": Module(
+    "VariationalDropout": _layer(nn.VariationalDropout, "p=0.4", p=None, state=("log_alpha",)),
+    "VariationalLinear": _layer(
         lambda p: nn.VariationalLinear(6, 3, init_log_sigma2=-2.0),
         "in_features=6, out_features=3, bias=True, threshold=3",
-        inputs=_rows,
         p=None,
         state=("weight", "bias", "log_sigma2"),
     ),

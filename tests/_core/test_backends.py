@@ -309,11 +309,7 @@ class Extension:
 
 ABSENT = ModuleNotFoundError("No module named 'torchdropout._C'")
 WITHOUT = {
-    "a broken file": (
-        ImportError("invalid"),
-        None,
-        "its file cannot be loaded: ImportError: in",
-    ),
+    "a broken file": (ImportError("invalid"), None, "its file cannot be loaded: ImportError: in"),
     "another version": (Extension("1.0"), None, "its file was built for version 1.0, and this"),
     "not built": (ABSENT, None, "it was not built"),
     "noted": (ABSENT, "no compiler\n", "no compiler"),

@@ -95,7 +95,7 @@ REFUSED = {
         ({"temperature": -0.1}, VALUE, "got temperature=-0.1"),
     ],
     F.variational_dropout: [
-        ({"log_alpha": torch.zeros(2)}, VALUE, r"broadcasts to the input's, \(2, 3\), got log_a"),
+        ({"log_alpha": torch.zeros(2)}, VALUE, r"broadcasts to the input's, \(2, 3\), got log_a")
     ],
     F.variational_linear: [
         ({"log_sigma2": torch.zeros(4)}, VALUE, r"the weight's shape, \(3, 4\), got log_sigma2="),

@@ -55,10 +55,7 @@ OF_LSTM = [
         "num_layers": 3,
     },
 ]
-CASES = [
-    *itertools.product(CLASSES, RATES),
-    *(("LSTM", rates) for rates in OF_LSTM),
-]
+CASES = [*itertools.product(CLASSES, RATES), *(("LSTM", rates) for rates in OF_LSTM)]
 
 
 def layer(kind="LSTM", **kwargs):

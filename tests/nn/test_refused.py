@@ -43,12 +43,7 @@ MADE = [
     (nn.EmbeddingDropout, {"emb": 3}, TYPE, "`emb` to be a torch.nn.Embedding.*got emb=3"),
     (nn.EmbeddingDropout, {"emb": torch.nn.ReLU()}, TYPE, "`emb`"),
     (nn.EmbeddingDropout, {"emb": torch.nn.EmbeddingBag(4, 3)}, TYPE, "and not for each bag"),
-    (
-        nn.MultiheadAttention,
-        ATTENTION | {"num_heads": 3},
-        ValueError,
-        "`num_heads` .* got num_h",
-    ),
+    (nn.MultiheadAttention, ATTENTION | {"num_heads": 3}, ValueError, "`num_heads` .* got num_h"),
     (nn.MultiheadAttention, ATTENTION | {"num_heads": 0}, ValueError, "`num_heads` to be "),
     (nn.MultiheadAttention, ATTENTION | {"vdim": 0}, ValueError, "`vdim` to be "),
     (nn.MultiheadAttention, ATTENTION | {"kdim": -1}, ValueError, "`kdim` to be "),

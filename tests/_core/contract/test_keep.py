@@ -7,12 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from make_vectors import HEADER, PATH, lines
-from torchdropout._core.contract import (
-    keep_bit,
-    scale,
-    threshold,
-    uniform,
-)
+from torchdropout._core.contract import keep_bit, scale, threshold, uniform
 from vectors import KEEP, UNIFORM
 
 
