@@ -235,10 +235,7 @@ UNUSED = {
     ),
     "the first and the third": (
         "from torch import nn\nnn.Dropout(1.5)  # torchdropout: ignore[TD1234,TD122 , p-one]\n",
-        [
-            "no rule is named 'TD1234'",
-            "`ignore[p-one]` silences nothing",
-        ],
+        ["no rule is named 'TD1234'", "`ignore[p-one]` silences nothing"],
         "from torch import nn\nnn.Dropout(1.5)  # torchdropout: ignore[TD122]\n",
     ),
     "no such rule": (

@@ -12,13 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from torchdropout_audit.files import (
-    NOT_SOURCE,
-    find_files,
-    leads_out,
-    read_source,
-    write_over,
-)
+from torchdropout_audit.files import NOT_SOURCE, find_files, leads_out, read_source, write_over
 from torchdropout_audit.patterns import Patterns
 from torchdropout_audit.reporting.reading import read_bytes
 
