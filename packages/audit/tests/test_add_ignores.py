@@ -3,6 +3,7 @@
 import ast
 import io
 import json
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -44,81 +45,43 @@ def added(body):
     return textwrap.dedent(new.removeprefix(HEAD))
 
 
-@pytest.mark.parametrize(
-    ("body", "new"),
-    [
-        ("return F.dropout(x, 0.1)\n", f"return F.dropout(x, 0.1){ADDED}\n"),
-        ("return F.dropout(x, 0.1)", f"return F.dropout(x, 0.1){ADDED}"),
-        ("return F.dropout(x, 0.1)  \t\n", f"return F.dropout(x, 0.1){ADDED}\n"),
-        # The comments that a line has.
-        ("return F.dropout(x, 0.1)  # all\n", f"return F.dropout(x, 0.1)  # all{ADDED}\n"),
-        ("return F.dropout(x, 0.1)  # a\\\n", f"return F.dropout(x, 0.1)  # a\\{ADDED}\n"),
-        (
-            "return F.dropout(x, 0.1)  # noqa: E501 # type: ignore \n",
-            f"return F.dropout(x, 0.1)  # noqa: E501 # type: ignore{ADDED}\n",
-        ),
-        (
-            "return F.dropout(x, 0.1)  # torchdropout: ignore[p-one] as said\n",
-            f"return F.dropout(x, 0.1)  # torchdropout: ignore[p-one, {NAME}] as said\n",
-        ),
-        (
-            "return F.dropout(x, 0.1)  # torchdropout: ignore[]  # more\n",
-            f"return F.dropout(x, 0.1)  # torchdropout: ignore[{NAME}]  # more\n",
-        ),
-        (
-            "return F.dropout(x, 0.1)  # torchdropout: ignore[p-one\n",
-            f"return F.dropout(x, 0.1)  # torchdropout: ignore[p-one{ADDED}\n",
-        ),
-        (
-            "return F.dropout(x, 0.1)  # torchdropout: ignore-file[p-one]\n",
-            f"return F.dropout(x, 0.1)  # torchdropout: ignore-file[p-one]{ADDED}\n",
-        ),
-        # Statements with several lines.
-        (
-            "return F.dropout(\n    x,\n    0.1,\n)\n",
-            f"return F.dropout({ADDED}\n    x,\n    0.1,\n)\n",
-        ),
-        (
-            "return x + \\\n    F.dropout(x, 0.1) \\\n    + 1\n",
-            f"return x + \\\n    F.dropout(x, 0.1) \\\n    + 1{ADDED}\n",
-        ),
-        (
-            'y = F.dropout(x, 0.1), """\n# no\n"""\n',
-            f'y = F.dropout(x, 0.1), """\n# no\n"""{ADDED}\n',
-        ),
-        (
-            'y = (F.dropout(x, 0.1), """\na"""\n, 2)\n',
-            f'y = (F.dropout(x, 0.1), """\na"""\n, 2){ADDED}\n',
-        ),
-        (
-            'y = f"""{F.dropout(x, 0.1)}\n{x}\n""", 1\n',
-            f'y = f"""{{F.dropout(x, 0.1)}}\n{{x}}\n""", 1{ADDED}\n',
-        ),
-        (
-            "for i in x: F.dropout(x, 0.1)\n",
-            f"for i in x: F.dropout(x, 0.1){ADDED[:-1]}, result-unused]\n",
-        ),
-        # Two findings on a line.
-        (
-            "return F.dropout(x, 0.1) + F.dropout(x, 0.1)\n",
-            f"return F.dropout(x, 0.1) + F.dropout(x, 0.1){ADDED}\n",
-        ),
-        (
-            "return F.dropout(nn.Dropout(1.5)(x), 0.1)\n",
-            "return F.dropout(nn.Dropout(1.5)(x), 0.1)  "
-            "# torchdropout: ignore[functional-always-on, module-built-in-forward, p-out-of-range, "
-            "double-dropout]\n",
-        ),
-    ],
-)  # fmt: skip
-def test_where_the_comment_goes(body, new):
-    assert added(body) == new
+# bodies, with « » round what is added, and `NEW` for a comment
+PLACES = [
+    "return F.dropout(x, 0.1)NEW\n",
+    "return F.dropout(x, 0.1)NEW",
+    # The comments that a line has.
+    "return F.dropout(x, 0.1)  # allNEW\n",
+    "return F.dropout(x, 0.1)  # a\\NEW\n",
+    "return F.dropout(x, 0.1)  # noqa: E501 # type: ignoreNEW\n",
+    f"return F.dropout(x, 0.1)  # torchdropout: ignore[p-one«, {NAME}»] as said\n",
+    f"return F.dropout(x, 0.1)  # torchdropout: ignore[«{NAME}»]  # more\n",
+    "return F.dropout(x, 0.1)  # torchdropout: ignore[p-oneNEW\n",
+    "return F.dropout(x, 0.1)  # torchdropout: ignore-file[p-one]NEW\n",
+    # Statements with several lines.
+    "return F.dropout(NEW\n    x,\n    0.1,\n)\n",
+    "return x + \\\n    F.dropout(x, 0.1) \\\n    + 1NEW\n",
+    'y = F.dropout(x, 0.1), """\n# no\n"""NEW\n',
+    'y = (F.dropout(x, 0.1), """\na"""\n, 2)NEW\n',
+    'y = f"""{F.dropout(x, 0.1)}\n{x}\n""", 1NEW\n',
+    "return [\n    F.dropout(x, 0.1),NEW\n    x,\n    F.dropout(x, 0.2),  # tooNEW\n]\n",
+    f"for i in x: F.dropout(x, 0.1)«{ADDED[:-1]}, result-unused]»\n",
+    # Several findings on a line.
+    "return F.dropout(x, 0.1) + F.dropout(x, 0.1)NEW\n",
+    f"return F.dropout(nn.Dropout(1.5)(x), 0.1)«{ADDED[:-1]}, module-built-in-forward, "
+    "p-out-of-range, double-dropout]»\n",
+]
 
 
-def test_a_finding_inside_a_statement_is_ignored_on_its_own_line():
-    body = "return [\n    F.dropout(x, 0.1),\n    x,\n    F.dropout(x, 0.2),  # too\n]\n"
-    new = body.replace("0.1),", f"0.1),{ADDED}").replace("# too", f"# too{ADDED}")
-    assert added(body) == new
+@pytest.mark.parametrize("marked", PLACES)
+def test_where_the_comment_goes(marked):
+    marked = marked.replace("NEW", f"«{ADDED}»")
+    assert added(re.sub("«.*?»", "", marked)) == re.sub("[«»]", "", marked)
+
+
+def test_blanks_at_the_end_make_way_for_the_comment():
+    for end in ("  \t", "  # a "):
+        new = f"return F.dropout(x, 0.1){end.rstrip()}{ADDED}\n"
+        assert added(f"return F.dropout(x, 0.1){end}\n") == new
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

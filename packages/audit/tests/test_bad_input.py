@@ -247,10 +247,7 @@ def test_a_notebook_of_another_language_is_passed_over():
 def test_nothing_that_can_be_read():
     report = audit_paths(["no", "nor/this.py"])
     assert (report.files, report.findings) == (0, ())
-    assert report.problems == (
-        "no: no such file or folder",
-        "nor/this.py: no such file or folder",
-    )
+    assert report.problems == ("no: no such file or folder", "nor/this.py: no such file or folder")
 
 
 def test_a_file_that_may_not_be_read(monkeypatch):

@@ -1,6 +1,7 @@
 """Comments that silence the audit, and those that silence nothing."""
 
 import ast
+import re
 import textwrap
 
 import pytest
@@ -38,25 +39,17 @@ ALWAYS_ON = "functional-always-on"
 GROUP = RULES[ALWAYS_ON].group
 
 
-def test_without_a_comment_it_is_found():
-    assert found("return F.dropout(x, 0.1)") == [(ALWAYS_ON, 1)]
-
-
 @pytest.mark.parametrize(
     "comment",
     [
-        "# torchdropout: ignore",
-        "# torchdropout: ignore[functional-always-on]",
-        "# torchdropout: ignore[TD101]",
-        "# torchdropout: ignore[td101]",
-        "# torchdropout: ignore[TD10]",
-        f"# torchdropout: ignore[{GROUP}]",
+        *("# torchdropout: ignore", "# torchdropout: ignore[functional-always-on]"),
+        *("# torchdropout: ignore[TD101]", "# torchdropout: ignore[td101]"),
+        *("# torchdropout: ignore[TD10]", f"# torchdropout: ignore[{GROUP}]"),
         "#torchdropout:ignore[ Functional-Always-On ]",
         "#  TorchDropout :  IGNORE [functional-always-on] for it is meant",
         "# torchdropout: ignore[functional-always-on]: it is meant",
         "# noqa: E501  # torchdropout: ignore[functional-always-on]  # more",
-        "# torchdropout: mc-dropout",
-        "# torchdropout: mc-dropout: for the samples",
+        *("# torchdropout: mc-dropout", "# torchdropout: mc-dropout: for the samples"),
         "# torchdropout: ignore[functional-always-on]  # torchdropout: ignore[TD1]",
     ],
 )
@@ -67,13 +60,9 @@ def test_a_comment_silences_its_line(comment):
 @pytest.mark.parametrize(
     "comment",
     [
-        "# torchdropout: ignored",
-        "# torchdropout: ignore-all",
-        "# torchdropout ignore",
-        "# dropout: ignore",
-        "# see torchdropout: ignore",
+        *("", "# noqa", "# torchdropout: ignored", "# torchdropout: ignore-all"),
+        *("# dropout: ignore", "# torchdropout ignore", "# see torchdropout: ignore"),
         "# torchdropout: mc-dropouts",
-        "# noqa",
     ],
 )
 def test_other_comments_say_nothing(comment):
@@ -91,86 +80,63 @@ def test_in_a_string_it_is_no_comment():
     assert found(body) == [(ALWAYS_ON, 5)]
 
 
-# body, lines that are left
+# bodies; what is left in each is on the lines that say "found"
 PLACES = {
-    "another line": (
-        """
+    "another line": """
         x = F.dropout(x, 0.1)  # torchdropout: ignore
-        return F.dropout(x, 0.1)
+        return F.dropout(x, 0.1)  # found
         """,
-        [3],
-    ),
-    "inside what is marked": (
-        """
+    "inside what is marked": """
         x = F.dropout(
             x,  # torchdropout: ignore[functional-always-on]
             0.1,
         )
-        return F.dropout(x, 0.1)
+        return F.dropout(x, 0.1)  # found
         """,
-        [6],
-    ),
-    "after the statement": (
-        """
+    "after the statement": """
         x = [
             F.dropout(x, 0.1),
             F.dropout(x, 0.2),
         ]  # torchdropout: ignore[functional-always-on]
-        return F.dropout(x, 0.1)
+        return F.dropout(x, 0.1)  # found
         """,
-        [6],
-    ),
-    "on another line of the statement": (
-        """
+    "on another line of the statement": """
         x = [  # torchdropout: mc-dropout
-            F.dropout(x, 0.1),
+            F.dropout(x, 0.1),  # found
             F.dropout(x, 0.2),  # torchdropout: ignore[functional-always-on]
         ]
         """,
-        [3],
-    ),
-    "above the statement": (
-        """
+    "above the statement": """
         # torchdropout: ignore[functional-always-on]
         x = [
             F.dropout(x, 0.1),
         ]
-        return F.dropout(x, 0.1)
+        return F.dropout(x, 0.1)  # found
         """,
-        [6],
-    ),
-    "above the statement, other comments between": (
-        """
+    "above the statement, other comments between": """
         # torchdropout: mc-dropout
 
         # why
         x = F.dropout(x, 0.1)
-        return F.dropout(x, 0.1)
+        return F.dropout(x, 0.1)  # found
         """,
-        [6],
-    ),
-    "alone inside a statement": (
-        """
+    "alone inside a statement": """
         x = [
             # torchdropout: ignore[functional-always-on]
             F.dropout(x, 0.1),
-            F.dropout(x, 0.1),
+            F.dropout(x, 0.1),  # found
         ]
         """,
-        [5],
-    ),
-    "on the head of a block": (
-        """
+    "on the head of a block": """
         if x is not None:  # torchdropout: mc-dropout
-            return F.dropout(x, 0.1)
+            return F.dropout(x, 0.1)  # found
         """,
-        [3],
-    ),
 }
 
 
-@pytest.mark.parametrize(("body", "left"), PLACES.values(), ids=PLACES)
-def test_what_a_comment_speaks_of(body, left):
+@pytest.mark.parametrize("body", PLACES.values(), ids=PLACES)
+def test_what_a_comment_speaks_of(body):
+    left = [n for n, line in enumerate(body.splitlines(), 1) if "# found" in line]
     assert [line for name, line in found(body) if name == ALWAYS_ON] == left
 
 
@@ -207,93 +173,53 @@ def test_what_is_on_purpose_is_rules_that_are_there():
 
 def test_a_source_that_does_not_parse_is_ignored_as_a_file():
     for text in ("x = (\n", "def f(:\n", "if x:\n  y\n z\n"):
-        (wrong,) = audit(text)
-        assert wrong.name == "syntax-error"
         assert audit(f"# torchdropout: ignore-file\n{text}") == []
         # What else there is to ignore is not known.
-        assert audit(f"# torchdropout: ignore[p-one]\n{text}")[0].name == "syntax-error"
-        assert len(audit(f"# torchdropout: ignore[p-one]\n{text}")) == 1
+        for comment in ("", "# torchdropout: ignore[p-one]\n"):
+            assert [f.name for f in audit(comment + text)] == ["syntax-error"]
 
 
-# what is there, what is said of it, what --fix makes of it
-UNUSED = {
-    "all of it": ("x = 1  # torchdropout: ignore\n", ["`ignore` silences nothing"], "x = 1\n"),
-    "a name": (
-        "x = 1  # torchdropout: ignore[p-one]\n",
-        ["`ignore[p-one]` silences nothing"],
-        "x = 1\n",
+# sources, with what --fix takes out of each between « and », and what silences nothing there
+UNUSED = [
+    ("x = 1«  # torchdropout: ignore»\n", ["ignore"]),
+    ("x = 1«  # torchdropout: ignore[p-one]»\n", ["ignore[p-one]"]),
+    ("x = 1 « # torchdropout: ignore[p-one, TD124]» # why\n", ["ignore[p-one]", "ignore[TD124]"]),
+    (
+        "import torch.nn\ntorch.nn.Dropout(2)  # torchdropout: ignore[TD122«, p-one»] a reason\n",
+        ["ignore[p-one]"],
     ),
-    "each of two": (
-        "x = 1  # torchdropout: ignore[p-one, TD124] # why\n",
-        ["`ignore[p-one]` silences nothing", "`ignore[TD124]` silences nothing"],
-        "x = 1  # why\n",
+    (
+        "import torch.nn\ntorch.nn.Dropout(2)  # torchdropout: ignore[«TD1234,»TD122« , p-one»]\n",
+        ["no rule is named 'TD1234'", "ignore[p-one]"],
     ),
-    "the second": (
-        "from torch import nn\nnn.Dropout(1.5)  # torchdropout: ignore[TD122, p-one] a reason\n",
-        ["`ignore[p-one]` silences nothing"],
-        "from torch import nn\nnn.Dropout(1.5)  # torchdropout: ignore[TD122] a reason\n",
-    ),
-    "the first and the third": (
-        "from torch import nn\nnn.Dropout(1.5)  # torchdropout: ignore[TD1234,TD122 , p-one]\n",
-        [
-            "no rule is named 'TD1234'",
-            "`ignore[p-one]` silences nothing",
-        ],
-        "from torch import nn\nnn.Dropout(1.5)  # torchdropout: ignore[TD122]\n",
-    ),
-    "no such rule": (
-        "x = 1  # noqa # torchdropout: ignore[p-oen]\n",
-        ["no rule is named 'p-oen'"],
-        "x = 1  # noqa\n",
-    ),
-    "an empty list": (
-        "x = 1  # torchdropout: ignore[]\n",
-        ["`ignore` names no rule, and silences nothing"],
-        "x = 1\n",
-    ),
-    "an open list": (
-        "x = 1  # torchdropout: ignore[p-one\n",
+    ("x = 1  # noqa« # torchdropout: ignore[p-oen]»\n", ["no rule is named 'p-oen'"]),
+    ("x = 1«  # torchdropout: ignore[]»\n", ["`ignore` names no rule, and silences nothing"]),
+    (
+        "x = 1«  # torchdropout: ignore[p-one»\n",
         ["`ignore` has no closing bracket, and silences nothing"],
-        "x = 1\n",
     ),
-    "a line of its own": (
-        "def f():\n    # torchdropout: ignore\n    return 1\n",
-        ["`ignore` silences nothing"],
-        "def f():\n    return 1\n",
-    ),
-    "the last line": ("x = 1\n# torchdropout: ignore", ["`ignore` silences nothing"], "x = 1\n"),
-    "a file": (
-        "# torchdropout: ignore-file[TD12]\r\nx = 1\r\n",
-        ["`ignore-file[TD12]` silences nothing"],
-        "x = 1\r\n",
-    ),
-    "a file, of all rules": (
-        "x = 1\n\n# torchdropout: ignore-file: it is made by a program\n",
-        ["`ignore-file` silences nothing"],
-        "x = 1\n\n",
-    ),
-    "below an empty first line": (
-        "\r# torchdropout: ignore\rx = 1\r",
-        ["`ignore` silences nothing"],
-        "\rx = 1\r",
-    ),
-    "after old line ends": (
-        "x = 1\ry = 2  # torchdropout: ignore\rz = 3\r",
-        ["`ignore` silences nothing"],
-        "x = 1\ry = 2\rz = 3\r",
-    ),
-}
+    # A line of its own; the last line, without an end.
+    ("def f():\n«    # torchdropout: ignore\n»    return 1\n", ["ignore"]),
+    ("x = 1\n«# torchdropout: ignore»", ["ignore"]),
+    ("«# torchdropout: ignore-file[TD12]\r\n»x = 1\r\n", ["ignore-file[TD12]"]),
+    ("x = 1\n\n«# torchdropout: ignore-file: it is made by a program\n»", ["ignore-file"]),
+    # Old ends of lines, and an empty first line.
+    ("\r«# torchdropout: ignore\r»x = 1\r", ["ignore"]),
+    ("x = 1\ry = 2«  # torchdropout: ignore»\rz = 3\r", ["ignore"]),
+]
 
 
-@pytest.mark.parametrize(("text", "said", "fixed"), UNUSED.values(), ids=UNUSED)
-def test_what_silences_nothing_is_told_and_taken_out(text, said, fixed):
+@pytest.mark.parametrize(("marked", "said"), UNUSED)
+def test_what_silences_nothing_is_told_and_taken_out(marked, said):
+    text, fixed = re.sub("[«»]", "", marked), re.sub("«.*?»", "", marked, flags=re.S)
     unused = audit(text)
+    said = [f"`{each}` silences nothing" if each.startswith("ignore") else each for each in said]
     assert [f.message.partition("; close to it: ")[0] for f in unused] == said
     assert {(f.name, f.code, f.severity) for f in unused} == {("unused-ignore", "TD003", "advice")}
     for f in unused:
-        marked = f.source[f.column - 1 : f.end_column - 1]
-        assert marked
-        assert marked in f.message or marked.startswith("# torchdropout")
+        shown = f.source[f.column - 1 : f.end_column - 1]
+        assert shown
+        assert shown in f.message or shown.startswith("# torchdropout")
         assert f.source == text.splitlines()[f.line - 1]
     assert fix_all(text, audit)[0] == fixed
     assert audit(fixed) == []
@@ -325,23 +251,10 @@ def test_an_ignore_can_be_kept():
 
 LINES = st.sampled_from(
     [
-        "x = 1",
-        "if x:",
-        "    y = (",
-        "        2,",
-        "    )",
-        '"""',
-        "'#",
-        "\t",
-        "\f",
-        "\\",
-        "# torchdropout: ignore",
-        "  # torchdropout: ignore[p-one, no]",
-        "# torchdropout: mc-dropout",
-        "# torchdropout: ignore-file[TD1",
-        " # torchdropout: ignore[] # noqa",
-        "größer = '日本'",
-        "\0",
+        *("x = 1", "if x:", "    y = (", "        2,", "    )", '"""', "'#", "\t", "\f", "\\"),
+        *("# torchdropout: ignore", "  # torchdropout: ignore[p-one, no]", "größer = '日本'"),
+        *("# torchdropout: ignore-file[TD1", " # torchdropout: ignore[] # noqa"),
+        *("# torchdropout: mc-dropout", "\0"),
     ]
 )
 ENDS = st.sampled_from(["\n", "\r\n", "\r", "", " "])
@@ -365,10 +278,8 @@ def test_a_comment_at_the_end_of_a_statement_of_many_lines(lines):
     text = f"return F.dropout(x, 0.1{chr(10) * lines})"
     assert found(text) == [(ALWAYS_ON, 1)]
     assert found(f"{text}  # torchdropout: ignore") == []
-    assert found(f"{text}  # torchdropout: ignore[p-one]") == [
-        (ALWAYS_ON, 1),
-        ("unused-ignore", lines + 1),
-    ]
+    unused = [(ALWAYS_ON, 1), ("unused-ignore", lines + 1)]
+    assert found(f"{text}  # torchdropout: ignore[p-one]") == unused
     others = f"y = F.dropout(z, 0.1)\n{text}  # torchdropout: ignore\nreturn F.dropout(x, 0.1)"
     assert found(others, {ALWAYS_ON}) == [(ALWAYS_ON, 1), (ALWAYS_ON, lines + 3)]
     ends = f"return [F.dropout(x, 0.1),{chr(10) * lines}\nF.dropout(x, 0.1)]"

@@ -137,10 +137,7 @@ def test_no_file_outside_is_fixed(tmp_path, monkeypatch, capsys):
     assert other.read_text() != BAD
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["[tool.torchdropout]\naudit = 1\n", "[tool]\ntorchdropout = 1\n"],
-)
+@pytest.mark.parametrize("text", ["[tool.torchdropout]\naudit = 1\n", "[tool]\ntorchdropout = 1\n"])
 def test_a_value_in_the_place_of_a_table(project, text):
     with pytest.raises(ArgumentTypeError, match="to be a table, got 1"):
         TABLE.read(project(text))

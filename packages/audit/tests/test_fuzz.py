@@ -24,41 +24,17 @@ from torchdropout_audit.source import audit_text
 TOKEN = re.compile(r"\w+|[ \t]+|\r?\n|[^\w\s]|\s")
 ODD = [
     *("\0", "\ufeff", "\r", "\x0c", "\u2028", "\ud800", "é", "\U0001f600", "'", '"""', "\\", "#"),
-    *(
-        "# torchdropout: ignore",
-        "# torchdropout: ignore[p-one, no-such]",
-        "# torchdropout: ignore[",
-    ),
-    *("# torchdropout: mc-dropout\n", "# torchdropout: ignore-file\n", "global x\n", "(", "]", ";"),
-    *(
-        "lambda: ",
-        "*",
-        "**",
-        "await ",
-        "yield ",
-        ":=",
-        "->",
-        "@",
-        "if ",
-        "else ",
-        "for x in ",
-        "\t",
-    ),
+    *("# torchdropout: ignore", "# torchdropout: ignore[p-one, no-such]"),
+    *("# torchdropout: ignore[", "# torchdropout: mc-dropout\n", "# torchdropout: ignore-file\n"),
+    *("global x\n", "(", "]", ";", "lambda: ", "*", "**", "await ", "yield ", ":=", "->", "@"),
+    *("if ", "else ", "for x in ", "\t"),
 ]
 WORDS = [
     *("self", "training", "self.training", "p", "dropout", "F", "nn", "torch", "x", "None", "True"),
     *("False", "0", "0.0", "1", "1.0", "-1", "0.5", "2", "1e400", "1j", "b'a'", "'a'", "...", "[]"),
     *("forward", "__init__", "super()", "Dropout", "LSTM", "Sequential", "checkpoint", "keep_prob"),
-    *(
-        "eval",
-        "train",
-        "inplace",
-        "*args",
-        "**kwargs",
-        "nn.Module",
-        "nn.Dropout(p)",
-        "F.dropout(x)",
-    ),
+    *("eval", "train", "inplace", "*args", "**kwargs", "nn.Module"),
+    *("nn.Dropout(p)", "F.dropout(x)"),
 ]
 
 

@@ -1,6 +1,6 @@
 """Sources that are made to take long, or to overflow the stack: none takes more than its share."""
 
-# ruff: noqa: E501, E741
+# ruff: noqa: E501
 import cProfile
 import random
 import sys
@@ -27,17 +27,27 @@ from torch import nn
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 """
-SHAPES = {}
 
 
-def shape(make):
-    SHAPES[make.__name__] = make
-    return make
-
-
-def each(n, text):
+def each(n, text, between=""):
     """The text n times, with the number of each in place of `{i}`, and the next in place of `{j}`."""
-    return "".join(text.format(i=i, j=i + 1) for i in range(n))
+    return between.join(text.format(i=i, j=i + 1) for i in range(n))
+
+
+def listed(n, text):
+    return each(n, text, ", ")
+
+
+def inits(n, text):
+    """Statements of an `__init__`."""
+    return each(n, text, "\n        ")
+
+
+FORWARD = "    def forward(self, x):\n        return x\n"
+SETS = "    def __init__(self, x, dropout=.1):\n        self.x = x\n        self.y = x\n"
+MODEL = "class M(nn.Module):\n    def forward(self, x):\n"
+MODULES = "def f(model):\n    for m in model.modules():\n"
+C0 = "class C0(nn.Module):\n    def forward(self, x):\n        return F.dropout(x, .1)\n"
 
 
 def cls(body, init="self.p = 0.1"):
@@ -50,160 +60,139 @@ def fwd(lines, args="x"):
     return cls(f"    def forward(self, {args}):\n{body}        return x\n")
 
 
-@shape
+def fwds(n, *lines, args="x"):
+    """A `forward` with these lines n times."""
+    return fwd([line.format(i=i, j=i + 1) for i in range(n) for line in lines], args)
+
+
+def function(parameters, n, body, end=""):
+    """A function with these lines n times."""
+    return f"def f({parameters}):\n{each(n, body)}{end}"
+
+
+def calls_next(n):
+    return each(n, "def f{i}(x):\n    return f{j}(x)\n")
+
+
+def checkpoint_of(n):
+    end = "x = checkpoint(f0, x, preserve_rng_state=False)\n"
+    return f"def f{n}(x):\n    return F.dropout(x)\n{end}"
+
+
+def chain(n, first):
+    return [f"p0 = {first}", *(f"p{i + 1} = p{i}" for i in range(n))]
+
+
+def called(n, body):
+    return f"def h(x, p):\n{body * n}    return x\n{MODEL}" + "        x = h(x, .1)\n" * n
+
+
+def evaluates(n):
+    return function(listed(n, "m{i}"), n, "    m{i}.eval()\n    x = m{i}(x)\n")
+
+
 def list_grows_in_loops(n):
     loops = "".join(f"{' ' * (i + 1)}for x{i} in y:\n" for i in range(20))
     inside = f"{' ' * 21}l.reverse()\n"
     return f"def f(l, y):\n{loops}{inside * n} return nn.Sequential(*l)\nnn.Dropout(.1)\n"
 
 
-@shape
-def dicts_of_options(n):
-    options = ", ".join(f"k{i}=1" for i in range(n))
-    return f"o = dict({options}, dropout=.1)\n" + "nn.LSTM(1, 1, **o)\n" * n
-
-
-@shape
 def returned_after_loops(n):
     loops = ["    " * i + f"for a{i} in x:" for i in range(10)]
     return fwd([*loops, *["    " * 10 + "x = F.dropout(self.fc(x)[0], .1, self.training)"] * n])
 
 
-@shape
-def lists_in_one(n):
-    lists = each(n, "l{i} = []\nl{i}.append(nn.Dropout(.1))\n")
-    return f"{lists}net = nn.Sequential({', '.join(f'*l{i}' for i in range(n))})\n"
-
-
-@shape
-def masks(n):
-    flags = ", ".join(f"a{i}=False" for i in range(n))
-    mask = "x * (torch.rand_like(x) > self.drop_prob) / self.drop_prob"
-    return fwd([f"if a{i}: x = {mask}" for i in range(n)], f"x, {flags}")
-
-
-@shape
-def masks_tested(n):
-    flags = ", ".join(f"a{i}" for i in range(n))
-    test = " and ".join(f"a{i} > 0" for i in range(n))
-    mask = "    x = x * torch.bernoulli(self.drop_prob)"
-    return fwd([f"if {test}:"] + [mask] * n, f"x, {flags}")
-
-
-@shape
-def masks_called(n):
-    rest = ", ".join(f"a{i}=0" for i in range(n))
-    return (
-        f"def drop_path(x, {rest}, p=.1, training=True):\n    return x if training else x\n"
-        + "class M(nn.Module):\n    def forward(self, x):\n"
-        + "        x = drop_path(x, p=self.p)\n" * n
-    )
-
-
-@shape
-def rates_unused(n):
-    rates = ", ".join(f"drop_{i}=.1" for i in range(n))
-    body = "        self.x = x  # nothing\n" * n
-    return f"class M(nn.Module):\n    def __init__(self, x, {rates}):\n{body}"
-
-
-@shape
-def rates_unused_in_bases(n):
-    method = "    def __init__(self, x, dropout=.1):\n        self.x = x\n        self.y = x\n"
-    return f"class C0(nn.Module):\n{method}" + "".join(
-        f"class C{i + 1}(C{i}):\n{method}" for i in range(n)
-    )
-
-
-@shape
-def attributes_called(n):
-    calls = each(n, "        self.m{i}(x)\n")
-    methods = each(n, "    def m{i}(self, x): return x\n")
-    base = f"class B(Elsewhere):\n{methods}    def forward(self, x):\n{calls}"
-    body = "    def __init__(self):\n        self.d = nn.Dropout(.1)\n"
-    return base + "".join(f"class C{i}(B):\n{body}" for i in range(n))
-
-
-@shape
 def loops_over_modules(n):
     loop = "for m in self.modules()"
     body = f"        [m.x {loop} {loop}]\n        for m in self.modules():\n            m.y\n"
     gens = " ".join(f"for m in self.modules() for m{i} in self.modules()" for i in range(n))
-    init = "self.d = nn.Dropout(.1)"
+    end = "    def forward(self, x): return x\n"
     return cls(
-        f"    def f(self):\n{body * n}        [m.x {gens}]\n"
-        + "    def forward(self, x): return x\n",
-        init,
+        f"    def f(self):\n{body * n}        [m.x {gens}]\n{end}", "self.d = nn.Dropout(.1)"
     )
 
 
-@shape
 def layers_around(n):
     forward = "    def forward(self, x): return self.l(x)\n"
-    return (
-        "".join(
-            f"class C{i}(nn.Module):\n    def __init__(self): self.l = C{i + 1}()\n{forward}"
-            for i in range(n)
-        )
-        + f"class C{n}(nn.Module):\n    def __init__(self): self.l = nn.Dropout(.1)\n{forward}"
-        + "l = C0()\n"
-        + "x = l(x)\n" * n
-    )
+    start = "class C{}(nn.Module):\n    def __init__(self): self.l = {}()\n" + forward
+    classes = "".join(start.format(i, f"C{i + 1}") for i in range(n))
+    last = start.format(n, "C").replace("C()", "nn.Dropout(.1)")
+    return f"{classes}{last}l = C0()\n" + "x = l(x)\n" * n
 
 
-@shape
-def rnns_by_default(n):
-    names = ", ".join(f"n{i}=1" for i in range(n))
-    return f"def f({names}):\n" + each(
-        n, "    nn.LSTM(8, 8, n{i}, dropout=.5)\n    nn.LSTM(8, 8, n0, dropout=.5)\n"
-    )
-
-
-@shape
-def layers_of_many_values(n):
-    """Each of five names has n / 5 values, all of which are the next name."""
-    lines = [f"if x: n{i} = n{i + 1}" for i in range(5) for _ in range(n // 5)]
-    return fwd(["n5 = 1", *lines, "self.l = nn.LSTM(8, 8, n0, dropout=.5)"])
-
-
-@shape
-def constructors_alike(n):
-    body = "        self.d = nn.Dropout(drop)\n"
-    return "".join(
-        f"class C{i}(nn.Module):\n    def __init__(self, a, b, drop=.1, attn_drop=.1):\n{body}"
-        for i in range(n)
-    )
-
-
-@shape
-def modules_as_rates(n):
-    given = "        self.d = nn.Dropout(.1)\n        self.r = nn.GRU(8, 8, 2, dropout=self.d)\n"
-    return cls(f"{given * n}    def forward(self, x): return F.dropout(self.r(x), self.d)\n")
-
-
-@shape
-def modules_as_rates_in_subclasses(n):
-    base = cls("    def forward(self, x): return F.dropout(x, self.d)\n", "self.d = nn.Dropout(.1)")
-    return base + each(
-        n,
-        "class C{i}(N):\n    def f(self, x):\n        self.d = nn.Dropout(.1)\n"
-        "        return F.dropout(x, self.d)\n",
-    )
-
-
-@shape
-def names_with_ends(n):
-    given = [f"setattr(self, 'a' + str({i}) + '_b{i}', nn.Dropout(.1))" for i in range(n)]
-    used = [f"x = getattr(self, 'a' + str(x) + '_b{i}')(x)" for i in range(n)]
-    body = "".join(f"        {line}\n" for line in given)
-    return cls(f"{body}    def forward(self, x):\n" + "".join(f"        {u}\n" for u in used))
-
-
-SHAPES |= {
-    "calls_next": lambda n: (
-        each(n, "def f{i}(x):\n    return f{j}(x)\n")
-        + f"def f{n}(x):\n    return F.dropout(x, .1)\n"
+SHAPES = {
+    "list_grows_in_loops": list_grows_in_loops,
+    "dicts_of_options": lambda n: (
+        f"o = dict({listed(n, 'k{i}=1')}, dropout=.1)\n" + "nn.LSTM(1, 1, **o)\n" * n
     ),
+    "returned_after_loops": returned_after_loops,
+    "lists_in_one": lambda n: (
+        each(n, "l{i} = []\nl{i}.append(nn.Dropout(.1))\n")
+        + f"net = nn.Sequential({listed(n, '*l{i}')})\n"
+    ),
+    "masks": lambda n: fwds(
+        n,
+        "if a{i}: x = x * (torch.rand_like(x) > self.drop_prob) / self.drop_prob",
+        args=f"x, {listed(n, 'a{i}=False')}",
+    ),
+    "masks_tested": lambda n: fwd(
+        [f"if {each(n, 'a{i} > 0', ' and ')}:"]
+        + ["    x = x * torch.bernoulli(self.drop_prob)"] * n,
+        f"x, {listed(n, 'a{i}')}",
+    ),
+    "masks_called": lambda n: (
+        f"def drop_path(x, {listed(n, 'a{i}=0')}, p=.1, training=True):\n    return x if training else x\n"
+        + MODEL
+        + "        x = drop_path(x, p=self.p)\n" * n
+    ),
+    "rates_unused": lambda n: (
+        f"class M(nn.Module):\n    def __init__(self, x, {listed(n, 'drop_{i}=.1')}):\n"
+        + "        self.x = x  # nothing\n" * n
+    ),
+    "rates_unused_in_bases": lambda n: (
+        f"class C0(nn.Module):\n{SETS}" + each(n, f"class C{{j}}(C{{i}}):\n{SETS}")
+    ),
+    "attributes_called": lambda n: (
+        "class B(Elsewhere):\n"
+        + each(n, "    def m{i}(self, x): return x\n")
+        + "    def forward(self, x):\n"
+        + each(n, "        self.m{i}(x)\n")
+        + each(n, "class C{i}(B):\n    def __init__(self):\n        self.d = nn.Dropout(.1)\n")
+    ),
+    "loops_over_modules": loops_over_modules,
+    "layers_around": layers_around,
+    "rnns_by_default": lambda n: function(
+        listed(n, "n{i}=1"),
+        n,
+        "    nn.LSTM(8, 8, n{i}, dropout=.5)\n    nn.LSTM(8, 8, n0, dropout=.5)\n",
+    ),
+    # Each of five names has n / 5 values, all of which are the next name.
+    "layers_of_many_values": lambda n: fwd(
+        ["n5 = 1"]
+        + [f"if x: n{i} = n{i + 1}" for i in range(5) for _ in range(n // 5)]
+        + ["self.l = nn.LSTM(8, 8, n0, dropout=.5)"]
+    ),
+    "constructors_alike": lambda n: each(
+        n,
+        "class C{i}(nn.Module):\n    def __init__(self, a, b, drop=.1, attn_drop=.1):\n        self.d = nn.Dropout(drop)\n",
+    ),
+    "modules_as_rates": lambda n: cls(
+        "        self.d = nn.Dropout(.1)\n        self.r = nn.GRU(8, 8, 2, dropout=self.d)\n" * n
+        + "    def forward(self, x): return F.dropout(self.r(x), self.d)\n"
+    ),
+    "modules_as_rates_in_subclasses": lambda n: (
+        cls("    def forward(self, x): return F.dropout(x, self.d)\n", "self.d = nn.Dropout(.1)")
+        + each(
+            n,
+            "class C{i}(N):\n    def f(self, x):\n        self.d = nn.Dropout(.1)\n        return F.dropout(x, self.d)\n",
+        )
+    ),
+    "names_with_ends": lambda n: cls(
+        each(n, "        setattr(self, 'a' + str({i}) + '_b{i}', nn.Dropout(.1))\n")
+        + "    def forward(self, x):\n"
+        + each(n, "        x = getattr(self, 'a' + str(x) + '_b{i}')(x)\n")
+    ),
+    "calls_next": lambda n: calls_next(n) + f"def f{n}(x):\n    return F.dropout(x, .1)\n",
     "calls_prev": lambda n: (
         "def f0(x):\n    return F.dropout(x, .1)\n" + each(n, "def f{j}(x):\n    return f{i}(x)\n")
     ),
@@ -215,40 +204,27 @@ SHAPES |= {
         each(n, "    def f{i}(self, x, p):\n        return self.f{j}(x, p)\n")
         + f"    def f{n}(self, x, p):\n        return F.dropout(x, p)\n    def forward(self, x):\n        return self.f0(x, .1)\n"
     ),
-    "if_dropout": lambda n: fwd(["if self.a: x = F.dropout(x, .1)"] * n),
-    "plain_dropout": lambda n: fwd(["x = F.dropout(x, .1)"] * n),
-    "built_in_forward": lambda n: fwd(["x = nn.Dropout(.1)(x)"] * n),
-    "built_named": lambda n: fwd(
-        [l for i in range(n) for l in (f"d{i} = nn.Dropout(.1)", f"x = d{i}(x)")]
-    ),
-    "built_same": lambda n: fwd(["d = nn.Dropout(.1)", "x = d(x)"] * n),
-    "built_self": lambda n: fwd(
-        [l for i in range(n) for l in (f"self.d{i} = nn.Dropout(.1)", f"x = self.d{i}(x)")]
-    ),
-    "sdpa": lambda n: fwd(["x = F.scaled_dot_product_attention(x, x, x, dropout_p=self.p)"] * n),
-    "sdpa_local": lambda n: fwd(
-        [
-            l
-            for i in range(n)
-            for l in ("p = self.p", "x = F.scaled_dot_product_attention(x, x, x, dropout_p=p)")
-        ]
+    "if_dropout": lambda n: fwds(n, "if self.a: x = F.dropout(x, .1)"),
+    "plain_dropout": lambda n: fwds(n, "x = F.dropout(x, .1)"),
+    "built_in_forward": lambda n: fwds(n, "x = nn.Dropout(.1)(x)"),
+    "built_named": lambda n: fwds(n, "d{i} = nn.Dropout(.1)", "x = d{i}(x)"),
+    "built_same": lambda n: fwds(n, "d = nn.Dropout(.1)", "x = d(x)"),
+    "built_self": lambda n: fwds(n, "self.d{i} = nn.Dropout(.1)", "x = self.d{i}(x)"),
+    "sdpa": lambda n: fwds(n, "x = F.scaled_dot_product_attention(x, x, x, dropout_p=self.p)"),
+    "sdpa_local": lambda n: fwds(
+        n, "p = self.p", "x = F.scaled_dot_product_attention(x, x, x, dropout_p=p)"
     ),
     "cond_p": lambda n: fwd(["p = p if x is None else p"] * n + ["x = F.dropout(x, p)"], "x, p"),
-    "cond_many": lambda n: fwd(["p = p if x is None else p", "x = F.dropout(x, p)"] * n, "x, p"),
-    "chain_names": lambda n: fwd(
-        ["p0 = self.q"] + [f"p{i + 1} = p{i}" for i in range(n)] + [f"x = F.dropout(x, p{n})"]
-    ),
+    "cond_many": lambda n: fwds(n, "p = p if x is None else p", "x = F.dropout(x, p)", args="x, p"),
+    "chain_names": lambda n: fwd([*chain(n, "self.q"), f"x = F.dropout(x, p{n})"]),
     "chain_attrs": lambda n: cls(
         "    def forward(self, x):\n"
         + each(n, "        self.p{i} = self.p{j}\n")
         + "        return F.dropout(x, self.p0)\n"
     ),
-    "classes_chained": lambda n: (
-        "class C0(nn.Module):\n    def forward(self, x):\n        return F.dropout(x, .1)\n"
-        + each(n, "class C{j}(C{i}):\n    pass\n")
-    ),
+    "classes_chained": lambda n: C0 + each(n, "class C{j}(C{i}):\n    pass\n"),
     "classes_chained_full": lambda n: (
-        "class C0(nn.Module):\n    def forward(self, x):\n        return F.dropout(x, .1)\n"
+        C0
         + each(
             n,
             "class C{j}(C{i}):\n    def __init__(self):\n        self.d{i} = nn.Dropout(.1)\n        self.l{i} = [nn.Dropout(.1)]\n        self.drop_p = 0.1\n    def train(self):\n        super().train()\n    def g{i}(self, x):\n        self.drop_p = 0\n        return F.dropout(self.f(self.zz(x)), self.qq)\n",
@@ -260,26 +236,24 @@ SHAPES |= {
     ),
     "classes_many_bases": lambda n: (
         each(n, "class C{i}(nn.Module):\n    pass\n")
-        + "class D("
-        + ", ".join(f"C{i}" for i in range(n))
-        + "):\n    def forward(self, x):\n        return F.dropout(self.a(x), self.b)\n"
+        + f"class D({listed(n, 'C{i}')}):\n    def forward(self, x):\n        return F.dropout(self.a(x), self.b)\n"
     ),
-    "funcs_same_name": lambda n: each(n, "def f(x):\n    return F.dropout(f(x), .1)\n"),
+    "funcs_same_name": lambda n: "def f(x):\n    return F.dropout(f(x), .1)\n" * n,
     "methods_same_name": lambda n: cls(
-        each(n, "    def forward(self, x):\n        return F.dropout(self.forward(x), self.p)\n")
+        "    def forward(self, x):\n        return F.dropout(self.forward(x), self.p)\n" * n
     ),
     "elifs_training": lambda n: fwd(
         ["if x == 0: x = F.dropout(x, .1)"]
         + [f"elif x == {i}: x = F.dropout(x, self.a)" for i in range(n)]
         + ["elif self.training: pass"]
     ),
-    "binop": lambda n: fwd(["x = F.dropout(x, " + "+".join(["a"] * n) + ")"]),
-    "boolop": lambda n: fwd(["x = " + " and ".join(["F.dropout(x, .1)"] * n)]),
-    "one_line_unicode": lambda n: fwd(["'é'; " + "; ".join(["x = F.dropout(x, .1)"] * n)]),
-    "sequential_long": lambda n: "s = nn.Sequential(" + ", ".join(["nn.Dropout(.1)"] * n) + ")\n",
+    "binop": lambda n: fwd([f"x = F.dropout(x, {each(n, 'a', '+')})"]),
+    "boolop": lambda n: fwd([f"x = {each(n, 'F.dropout(x, .1)', ' and ')}"]),
+    "one_line_unicode": lambda n: fwd([f"'é'; {each(n, 'x = F.dropout(x, .1)', '; ')}"]),
+    "sequential_long": lambda n: f"s = nn.Sequential({listed(n, 'nn.Dropout(.1)')})\n",
     "sequential_applied": lambda n: cls(
         "    def forward(self, x):\n" + "        x = self.s(x)\n" * n + "        return x\n",
-        "self.s = nn.Sequential(" + ", ".join(["nn.Linear(8, 8), nn.Dropout(.1)"] * n) + ")",
+        f"self.s = nn.Sequential({listed(n, 'nn.Linear(8, 8), nn.Dropout(.1)')})",
     ),
     # n Sequentials of n layers are n * n layers, which the budget of the file bounds.
     "sequential_star": lambda n: (
@@ -289,7 +263,7 @@ SHAPES |= {
         ["x = F.dropout(x, .1)"] + ["x = F.relu(x)", "x = F.batch_norm(x)"] * n
     ),
     "inplace_many": lambda n: (
-        "s = nn.Sequential(" + ", ".join(["nn.ReLU(), nn.Dropout(.1, inplace=True)"] * n) + ")\n"
+        f"s = nn.Sequential({listed(n, 'nn.ReLU(), nn.Dropout(.1, inplace=True)')})\n"
     ),
     "evals": lambda n: (
         "def f(model, opt, loader):\n    model.train()\n    for x in loader:\n        loss = model(x)\n        loss.backward()\n        opt.step()\n"
@@ -312,9 +286,9 @@ SHAPES |= {
         + f"def f{n}(m):\n    m.eval()\ndef t(m, l):\n  m.train()\n  for x in l:\n    m(x).backward()\n    f0(m)\n"
     ),
     "with_raises": lambda n: "with pytest.raises(E):\n" + "    nn.Dropout(2)\n" * n,
-    "returns_early": lambda n: fwd(["if x is None: return x", "x = F.dropout(x, .1)"] * n),
-    "asserts": lambda n: fwd(["assert x", "x = F.dropout(x, .1)"] * n),
-    "comprehensions": lambda n: fwd(["x = [F.dropout(y, .1) for y in x if y]"] * n),
+    "returns_early": lambda n: fwds(n, "if x is None: return x", "x = F.dropout(x, .1)"),
+    "asserts": lambda n: fwds(n, "assert x", "x = F.dropout(x, .1)"),
+    "comprehensions": lambda n: fwds(n, "x = [F.dropout(y, .1) for y in x if y]"),
     "nonlocals_unbound": lambda n: (
         "def o():\n"
         + each(n, "    def f{i}():\n        nonlocal x{i}\n        x{i} = F.dropout(x{i})\n")
@@ -329,41 +303,27 @@ SHAPES |= {
     "noqa_lines": lambda n: "nn.Dropout(2)  # torchdropout: ignore[p-one]\n" * n,
     "noqa_file": lambda n: "# torchdropout: ignore-file[p-one]\n" * n + "nn.Dropout(2)\n" * n,
     "noqa_open": lambda n: "nn.Dropout(2)  # torchdropout: ignore[" * n + "\n",
-    "never_used": lambda n: cls(
-        "    def forward(self, x):\n        return x\n",
-        "\n        ".join(f"self.d{i} = nn.Dropout(.1)" for i in range(n)),
-    ),
+    "never_used": lambda n: cls(FORWARD, inits(n, "self.d{i} = nn.Dropout(.1)")),
     "plain_lists": lambda n: cls(
-        "    def forward(self, x):\n        for i in self.l0: x = i(x)\n        return x\n",
-        "\n        ".join(f"self.l{i} = [nn.Dropout(.1)]" for i in range(n)),
+        FORWARD.replace("return", "for i in self.l0: x = i(x)\n        return"),
+        inits(n, "self.l{i} = [nn.Dropout(.1)]"),
     ),
     "plain_list_appends": lambda n: cls(
-        "    def forward(self, x):\n        for i in self.l: x = i(x)\n        return x\n",
-        "self.l = []\n        "
-        + "\n        ".join("self.l.append(nn.Dropout(.1))" for i in range(n)),
+        FORWARD.replace("return", "for i in self.l: x = i(x)\n        return"),
+        "self.l = []\n        " + inits(n, "self.l.append(nn.Dropout(.1))"),
     ),
     "plain_list_names": lambda n: cls(
-        "    def forward(self, x):\n        return x\n",
-        "\n        ".join(f"d{i} = nn.Dropout(.1)" for i in range(n))
-        + "\n        self.l = ["
-        + ", ".join(f"d{i}" for i in range(n))
-        + "]",
+        FORWARD,
+        f"{inits(n, 'd{i} = nn.Dropout(.1)')}\n        self.l = [{listed(n, 'd{i}')}]",
     ),
-    "plain_list_reassigned": lambda n: cls(
-        "    def forward(self, x):\n        return x\n",
-        "\n        ".join(["self.l = [nn.Dropout(.1)]"] * n),
-    ),
+    "plain_list_reassigned": lambda n: cls(FORWARD, inits(n, "self.l = [nn.Dropout(.1)]")),
     "zeroed": lambda n: cls(
         "    def forward(self, x):\n"
         + each(n, "        if not self.training: self.drop_{i} = 0\n")
         + "        return x\n"
     ),
-    "zeroed_same": lambda n: cls(
-        "    def forward(self, x):\n"
-        + each(n, "        if not self.training: self.drop = 0\n")
-        + "        return x\n"
-    ),
-    "results_unused": lambda n: fwd(["F.dropout(x, .1, self.training)"] * n),
+    "zeroed_same": lambda n: fwds(n, "if not self.training: self.drop = 0"),
+    "results_unused": lambda n: fwds(n, "F.dropout(x, .1, self.training)"),
     "results_unused_self": lambda n: cls(
         "    def forward(self, x):\n" + "        self.d(x)\n" * n + "        return x\n",
         "self.d = nn.Dropout(.1)",
@@ -372,21 +332,16 @@ SHAPES |= {
         "    def forward(self, x):\n"
         + "        x = F.dropout(self.d(x), self.p)\n" * n
         + "        return x\n",
-        "\n        ".join(["self.d = nn.Dropout(.1)", "self.p = self.q"] * n),
+        inits(n, "self.d = nn.Dropout(.1)\n        self.p = self.q"),
     ),
-    "checkpoints": lambda n: cls(
-        "    def forward(self, x):\n"
-        + "        x = checkpoint(self.f, x, preserve_rng_state=False)\n" * n
-        + "        return x\n    def f(self, x):\n"
+    "checkpoints": lambda n: (
+        fwds(n, "x = checkpoint(self.f, x, preserve_rng_state=False)")
+        + "    def f(self, x):\n"
         + "        x = F.dropout(x)\n" * n
     ),
-    "checkpoint_chain": lambda n: (
-        each(n, "def f{i}(x):\n    return f{j}(x)\n")
-        + f"def f{n}(x):\n    return F.dropout(x)\nx = checkpoint(f0, x, preserve_rng_state=False)\n"
-    ),
+    "checkpoint_chain": lambda n: calls_next(n) + checkpoint_of(n),
     "checkpoint_fan": lambda n: (
-        each(n, "def f{i}(x):\n    return f{j}(f{j}(x))\n")
-        + f"def f{n}(x):\n    return F.dropout(x)\nx = checkpoint(f0, x, preserve_rng_state=False)\n"
+        each(n, "def f{i}(x):\n    return f{j}(f{j}(x))\n") + checkpoint_of(n)
     ),
     "checkpoint_classes": lambda n: (
         each(
@@ -395,64 +350,29 @@ SHAPES |= {
         )
         + f"class C{n}(nn.Module):\n    def __init__(self):\n        self.d = nn.Dropout(.1)\nm = C0()\nx = checkpoint(m, x, preserve_rng_state=False)\n"
     ),
-    "mc": lambda n: (
-        "def f(model):\n    for m in model.modules():\n"
-        + "        if type(m) == nn.Dropout: m.train()\n" * n
-    ),
-    "mc_continue": lambda n: (
-        "def f(model):\n    for m in model.modules():\n"
-        + "        if not x: continue\n        m.train()\n" * n
-    ),
+    "mc": lambda n: MODULES + "        if type(m) == nn.Dropout: m.train()\n" * n,
+    "mc_continue": lambda n: MODULES + "        if not x: continue\n        m.train()\n" * n,
     "mc_many_trains": lambda n: (
-        "def f(model):\n    for m in model.modules():\n        if "
-        + " and ".join(["isinstance(m, nn.Dropout)"] * n)
-        + ":\n"
+        f"{MODULES}        if {each(n, 'isinstance(m, nn.Dropout)', ' and ')}:\n"
         + "            m.train()\n" * n
     ),
-    "p_params": lambda n: (
-        "def f("
-        + ", ".join(f"p{i}=.1" for i in range(n))
-        + "):\n"
-        + each(n, "    F.dropout(x, p{i})\n")
-    ),
+    "p_params": lambda n: function(listed(n, "p{i}=.1"), n, "    F.dropout(x, p{i})\n"),
     "p_params_called": lambda n: (
-        "def f(x, "
-        + ", ".join(f"p{i}=.1" for i in range(n))
-        + "):\n    return F.dropout(x, p1)\n"
-        + "class M(nn.Module):\n    def forward(self, x):\n"
+        f"def f(x, {listed(n, 'p{i}=.1')}):\n    return F.dropout(x, p1)\n{MODEL}"
         + "        x = f(x, 1)\n" * n
     ),
-    "called_by_many": lambda n: (
-        "def h(x, p):\n"
-        + "    x = F.dropout(x, p)\n" * n
-        + "    return x\nclass M(nn.Module):\n    def forward(self, x):\n"
-        + "        x = h(x, .1)\n" * n
-    ),
-    "called_rate": lambda n: (
-        "def h(x, p):\n"
-        + "    x = nn.Dropout(p)(x)\n" * n
-        + "    return x\nclass M(nn.Module):\n    def forward(self, x):\n"
-        + "        x = h(x, .1)\n" * n
-    ),
+    "called_by_many": lambda n: called(n, "    x = F.dropout(x, p)\n"),
+    "called_rate": lambda n: called(n, "    x = nn.Dropout(p)(x)\n"),
     "holders": lambda n: (
         "def o(x):\n"
         + each(n, "    def f{i}(x): return nn.Dropout(.1)(x)\n")
         + each(n, "    run(f{i})\n")
     ),
-    "keep": lambda n: each(n, "nn.Dropout(keep_prob)\n") + "keep_prob = 1 - x\n" * n,
-    "flags": lambda n: (
-        "def f("
-        + ", ".join(f"a{i}=False" for i in range(n))
-        + "):\n"
-        + each(n, "    if a{i}: x = F.dropout(x, .1)\n")
-    ),
+    "keep": lambda n: "nn.Dropout(keep_prob)\n" * n + "keep_prob = 1 - x\n" * n,
+    "flags": lambda n: function(listed(n, "a{i}=False"), n, "    if a{i}: x = F.dropout(x, .1)\n"),
     "if_and_flags": lambda n: (
-        "def f("
-        + ", ".join(f"a{i}" for i in range(n))
-        + "):\n    if "
-        + " and ".join(f"b{i}" for i in range(n))
-        + ":\n"
-        + each(n, "        x = F.dropout(x, .1)\n")
+        f"def f({listed(n, 'a{i}')}):\n    if {each(n, 'b{i}', ' and ')}:\n"
+        + "        x = F.dropout(x, .1)\n" * n
     ),
     "properties": lambda n: cls(
         each(n, "    @property\n    def q{i}(self): return self.q{j}\n")
@@ -481,21 +401,8 @@ SHAPES |= {
         "def f(loader):\n    x.requires_grad_()\n    for x in loader:\n        m(x).backward()\n"
         + each(n, "        m{i}.eval()\n        m{i}(x)\n")
     ),
-    "helpers_many_models": lambda n: (
-        "def f("
-        + ", ".join(f"m{i}" for i in range(n))
-        + "):\n"
-        + each(n, "    m{i}.eval()\n    x = m{i}(x)\n")
-        + "    return m0\n"
-    ),
-    "helpers_called": lambda n: (
-        "def f("
-        + ", ".join(f"m{i}" for i in range(n))
-        + "):\n"
-        + each(n, "    m{i}.eval()\n    x = m{i}(x)\n")
-        + "def g(x):\n"
-        + "    f(x)\n" * n
-    ),
+    "helpers_many_models": lambda n: evaluates(n) + "    return m0\n",
+    "helpers_called": lambda n: evaluates(n) + "def g(x):\n" + "    f(x)\n" * n,
     "factories": lambda n: cls(
         "    def make(self):\n"
         + "        if self.a: return nn.Dropout(.1)\n" * n
@@ -504,23 +411,22 @@ SHAPES |= {
     ),
     "lambdas_kept": lambda n: each(
         n,
-        "class C{i}(nn.Module):\n    def __init__(self):\n        self.f = lambda x: nn.Dropout(.1)(x)\n"
-        "    def forward(self, x):\n        return self.f(x)\n",
+        "class C{i}(nn.Module):\n    def __init__(self):\n        self.f = lambda x: nn.Dropout(.1)(x)\n    def forward(self, x):\n        return self.f(x)\n",
     ),
     "nested_kept": lambda n: cls(
-        "    def forward(self, x):\n        return x\n",
+        FORWARD,
         "def f(x):\n"
         + "            x = nn.Dropout(.1)(x)\n" * n
         + "            return x\n"
         + "        f(x)\n" * n
         + "        self.f = f",
     ),
-    "helper_builds": lambda n: (
-        "def f(x):\n" + "    d = nn.Dropout(.1)\n    x = d(x)\n" * n + "    return x\n"
+    "helper_builds": lambda n: function(
+        "x", n, "    d = nn.Dropout(.1)\n    x = d(x)\n", "    return x\n"
     ),
     "lists_of_names": lambda n: cls(
-        "    def forward(self, x):\n        for d in self.l0: x = d(x)\n        return x\n",
-        "l = [nn.Dropout(.1)]\n        " + "\n        ".join(f"self.l{i} = l" for i in range(n)),
+        FORWARD.replace("return", "for d in self.l0: x = d(x)\n        return"),
+        "l = [nn.Dropout(.1)]\n        " + inits(n, "self.l{i} = l"),
     ),
     "list_grows": lambda n: (
         "def f(a):\n    l = []\n"
@@ -533,12 +439,9 @@ SHAPES |= {
         + "    return l\n"
         + "x = nn.Sequential(*f(1))\n" * n
     ),
-    "eval_of_text": lambda n: fwd(
-        ["x = F.dropout(x, eval(self.p) + ast.literal_eval(self.q))"] * n
-    ),
+    "eval_of_text": lambda n: fwds(n, "x = F.dropout(x, eval(self.p) + ast.literal_eval(self.q))"),
     "layers_by_callers": lambda n: (
-        "class M(nn.Module):\n    def __init__(self, n, p=.1):\n"
-        + "        self.n = n\n"
+        "class M(nn.Module):\n    def __init__(self, n, p=.1):\n        self.n = n\n"
         + "        self.a = nn.LSTM(1, 1, self.n, dropout=p)\n" * n
         + "M(1)\n" * n
     ),
@@ -553,9 +456,7 @@ SHAPES |= {
         + "    elif x: m(x)\n" * n
     ),
     "masks_rates": lambda n: fwd(
-        ["p0 = self.drop_prob"]
-        + [f"p{i + 1} = p{i}" for i in range(n)]
-        + [f"x = x * (torch.rand_like(x) > p{n})"] * n
+        [*chain(n, "self.drop_prob"), *[f"x = x * (torch.rand_like(x) > p{n})"] * n]
     ),
     "star_names": lambda n: "from helper import *\n" + "x = nn.Dropout(.1)\nx = F.dropout(x)\n" * n,
     "partials": lambda n: fwd(
@@ -565,14 +466,14 @@ SHAPES |= {
         ]
         + [f"x = self.a{i}(x, x, x, is_causal=True)" for i in range(n)]
     ),
-    "shapes_between": lambda n: fwd(
-        ["x = F.dropout(x.view(8, 8).transpose(0, 1), .1, self.training)"] * n
+    "shapes_between": lambda n: fwds(
+        n, "x = F.dropout(x.view(8, 8).transpose(0, 1), .1, self.training)"
     ),
     "decorated": lambda n: (
-        "@torch.no_grad()\n" * n + "def f(x, dropout=.1):\n" + "    x = x + 1\n" * n
+        "@torch.no_grad()\n" * n + function("x, dropout=.1", n, "    x = x + 1\n")
     ),
-    "wrong_arguments": lambda n: fwd(["x = F.dropout(x, rate=.1)"] * n),
-    "lists_of_one": lambda n: fwd(["y = [x]", "x = F.dropout(y[-1], self.p)", "y.append(x)"] * n),
+    "wrong_arguments": lambda n: fwds(n, "x = F.dropout(x, rate=.1)"),
+    "lists_of_one": lambda n: fwds(n, "y = [x]", "x = F.dropout(y[-1], self.p)", "y.append(x)"),
 }
 
 
@@ -671,9 +572,8 @@ def test_facts_are_the_least_solution():
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "src").mkdir()
-    monkeypatch.chdir(tmp_path / "src")
-    return tmp_path / "src"
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 BAD = "import torch.nn as nn\nnn.Dropout(7)\n"
@@ -682,7 +582,6 @@ needs_timer = pytest.mark.skipif(sys.platform == "win32", reason="it has no such
 
 @needs_timer
 @pytest.mark.integration
-@needs_timer
 def test_a_file_that_takes_too_long_is_said_and_the_others_are_audited(folder, monkeypatch):
     audit_rules = run_module.audit_rules
 

@@ -170,9 +170,7 @@ class Editor:
         offered = await self.wait(
             self.client.text_document_code_action_async(
                 types.CodeActionParams(
-                    types.TextDocumentIdentifier(uri),
-                    span,
-                    types.CodeActionContext([], only=only),
+                    types.TextDocumentIdentifier(uri), span, types.CodeActionContext([], only=only)
                 )
             )
         )

@@ -54,12 +54,7 @@ def environment(tmp_path):
 def run(environment):
     def call(*command, cwd, **changed):
         return subprocess.run(
-            command,
-            cwd=cwd,
-            env=environment | changed,
-            capture_output=True,
-            text=True,
-            check=False,
+            command, cwd=cwd, env=environment | changed, capture_output=True, text=True, check=False
         )
 
     return call

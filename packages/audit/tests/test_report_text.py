@@ -49,10 +49,7 @@ UNSAFE = r.finding(fix=r.UNSAFE)
             "2 errors in 212 files (0.9 s). Run again with --fix to fix 1, --unsafe-fixes to "
             "fix 1 more.",
         ),
-        (
-            r.report(UNSAFE),
-            "1 error in 212 files (0.9 s). Run again with --unsafe-fixes to fix 1.",
-        ),
+        (r.report(UNSAFE), "1 error in 212 files (0.9 s). Run again with --unsafe-fixes to fix 1."),
         (r.report(fixed=3), "3 fixed; no errors in 212 files (0.9 s)."),
         (r.report(ignored=2), "2 ignored; no errors in 212 files (0.9 s)."),
         (r.report(problems=("a", "b")), "no errors in 212 files, 2 problems (0.9 s)."),
