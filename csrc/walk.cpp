@@ -44,6 +44,11 @@ bool worth_streaming(const void*, int64_t) { return false; }
 
 template <int64_t size>
 void copy_items(char* to, int64_t to_stride, const char* from, int64_t from_stride, int64_t n) {
+  // Every other element, as of a slice, goes by vectors if the compiler knows both strides.
+  if (to_stride == size && from_stride == 2 * size) {
+    for (int64_t i = 0; i < n; ++i) std::memcpy(to + i * size, from + i * 2 * size, size);
+    return;
+  }
   for (int64_t i = 0; i < n; ++i) std::memcpy(to + i * to_stride, from + i * from_stride, size);
 }
 
