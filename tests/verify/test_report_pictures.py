@@ -179,15 +179,3 @@ def test_rows_that_are_not_finite_are_left_out_and_those_at_the_edges_drawn():
         {"mask": ["0" * 300]},
     ):
         assert ET.fromstring(drawn(figures).svg).tag == "svg"
-
-
-def test_an_svg_has_short_numbers_and_neither_metadata_nor_names_of_xml():
-    svg = drawn(r.lags(l4=0.25)).svg
-    for path in re.findall(r'\sd="[^"]*"', svg):
-        assert not re.search(r"\.\d{3}", path)
-        assert re.search(r"\.\d", path)
-    for word in ("xmlns", "version=", "xlink", "metadata", "<style", "rotate(-0 ", "> <", ">\n<"):
-        assert word not in svg
-    assert svg == svg.strip()
-    unused = [name for name in re.findall(r'\sid="([^"]*)"', svg) if svg.count(f"#{name}") == 0]
-    assert unused == []
