@@ -125,19 +125,13 @@ def test_the_schema_refuses_what_is_missing_or_more():
 
 # member of a target, values that it never has
 WRONG = {
-    "line": [-1],
-    "false_alarm_rate": [0, 1],
-    "seconds": [-0.5],
-    "known": [["TD5"], ["TD552", "TD552"]],
-    "spec": [""],
-    "passed": [1],
-    "seed": [0.5],
-    "verdict": ["passed"],
+    "line": [-1], "false_alarm_rate": [0, 1], "seconds": [-0.5], "spec": [""], "passed": [1],
+    "known": [["TD5"], ["TD552", "TD552"]], "seed": [0.5], "verdict": ["passed"],
     "selection": [
         {"select": [1], "ignore": [], "count": 1, "of": 1},
         {"select": [], "ignore": [], "count": -1, "of": 1},
     ],
-}
+}  # fmt: skip
 
 
 def test_the_schema_refuses_values_that_no_report_has():

@@ -41,17 +41,10 @@ def project(tmp_path, monkeypatch):
 
 def test_everything_that_can_be_set(project):
     assert TABLE.read(project(WHOLE)) == {
-        "targets": ("mine.layers:Drop", "src/mine/more.py:Drop"),
-        "level": "quick",
-        "seed": 3,
-        "select": ("rate", "TD51"),
-        "ignore": ("layout-mask",),
-        "strict": True,
-        "timeout": 30.0,
-        "jobs": 2,
-        "baseline": "known.json",
-        "format": "junit",
-    }
+        "targets": ("mine.layers:Drop", "src/mine/more.py:Drop"), "level": "quick", "seed": 3,
+        "select": ("rate", "TD51"), "ignore": ("layout-mask",), "strict": True, "timeout": 30.0,
+        "jobs": 2, "baseline": "known.json", "format": "junit",
+    }  # fmt: skip
 
 
 def test_paths_are_from_the_file_and_names_are_not_paths(project, tmp_path, monkeypatch):
