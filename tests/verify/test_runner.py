@@ -45,6 +45,10 @@ def test_the_same_seed_gives_the_same_report_byte_for_byte(run_checks, correct_z
     assert other.message != by_name(first)["count-spread"].message
 
 
+def unscaled(x, p, training):
+    return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
+
+
 def test_progress_names_every_rule_before_its_check(run_checks):
     calls = []
     names = frozenset(["drop-rate", "output-shape", "few-masks"])
@@ -81,10 +85,6 @@ def test_what_depends_on_a_failed_check_is_skipped_and_says_so(run_checks, broke
 
 def test_a_wrong_scale_hides_no_second_fault(run_checks):
     """Where one factor is all that is wrong, it is taken out of what the other checks measure."""
-
-    def unscaled(x, p, training):
-        return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
-
     checks = by_name(run_checks(unscaled))
     assert checks["kept-scale"].message.endswith("; it looks unscaled")
     failed = [
@@ -129,9 +129,6 @@ def test_rates_known_to_be_wrong_are_not_echoed():
 
 
 def test_a_report_holds_a_target_and_its_findings():
-    def unscaled(x, p, training):
-        return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
-
     report = check_dropout(unscaled, level="quick", seed=5, select=["scale"])
     (target,) = report
     assert (target.level, target.seed, target.false_alarm_rate) == ("quick", 5, 1e-6)
