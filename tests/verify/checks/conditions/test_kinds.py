@@ -50,20 +50,6 @@ def test_a_rate_of_weights_that_is_wrong(monkeypatch):
     assert re.match(r"p=0.5, 2 samples, .* all places: 0\.7\d* of \d+ dropped", found.message)
 
 
-def test_heads_that_share_their_draws():
-    def target(query, key, value, p, training):
-        weights = torch.softmax(query @ key.mT, -1)
-        mask = torch.rand(weights.shape) >= p
-        if weights.shape == (2, 2, 16, 16):
-            mask[:, 1] = mask[:, 0]
-        return (weights * mask / (1 - p) if training else weights) @ value
-
-    found = fault("attention-everywhere", target, spec="attention")
-    assert found.message.startswith(
-        "p=0.5, 2 samples, 2 heads, 16 queries, 16 keys, pairs 256 places apart, which differ: 0 of"
-    )
-
-
 # --- Embeddings -----------------------------------------------------------------------------------
 
 
