@@ -183,7 +183,10 @@ def jax(monkeypatch):
         yield
 
     fake = SimpleNamespace(
-        **{"Array": Array, "vjp": _vjp, "enable_x64": enable_x64, "wide": wide},
+        Array=Array,
+        vjp=_vjp,
+        enable_x64=enable_x64,
+        wide=wide,
         numpy=SimpleNamespace(array=lambda a: np.array(a).view(Array), issubdtype=operator.eq),
         dtypes=SimpleNamespace(prng_key="key"),
         random=SimpleNamespace(

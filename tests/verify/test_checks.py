@@ -45,14 +45,8 @@ ENOUGH = 38  # 95 %; with a power of .99 fewer have a chance of 0.007
 
 def run_check(name, target, seed, share=1e-3):
     """One check alone, at a level small enough for many runs."""
-    report = check_subject(
-        resolve(target),
-        level=SMALL,
-        seed=seed,
-        false_alarm_rate=share * STATISTICAL,
-        only=frozenset([name]),
-    )
-    (result,) = report.checks
+    options = {"false_alarm_rate": share * STATISTICAL, "only": frozenset([name])}
+    (result,) = check_subject(resolve(target), level=SMALL, seed=seed, **options).checks
     return result
 
 
