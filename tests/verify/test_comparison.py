@@ -17,13 +17,11 @@ from torchdropout.verify.comparison import Comparison, Row
 from torchdropout.verify.comparison.policies import POLICIES
 from torchdropout.verify.comparison.run import _check_row, compare_subjects
 from torchdropout.verify.comparison.text import render_comparison
-from torchdropout.verify.context import Context, Level, Skip
+from torchdropout.verify.context import Context, Skip
 from torchdropout.verify.targets import resolve
 from torchdropout.verify.world import fresh_modes
 from verify import _reports as r
-
-# Gross differences, in a few seconds.
-TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
+from verify._zoo import TINY
 
 
 def compare_some(a, b, *checks, timeout=None):

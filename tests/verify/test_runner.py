@@ -7,15 +7,12 @@ import pytest
 import torch
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.verify import CHECKS, RULES, Level, check_dropout, runner
+from torchdropout.verify import CHECKS, RULES, check_dropout, runner
 from torchdropout.verify.context import Fault, Seen, Skip
 from torchdropout.verify.runner import begun, codes_of
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.targets import resolve
-from verify._zoo import COARSE, SHORT
-
-# What is tested is the runner, not the statistics.
-TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
+from verify._zoo import COARSE, SHORT, TINY
 
 
 def timeless(report):

@@ -12,13 +12,11 @@ from torch.nn import functional as F
 from torch.nn.modules import module as modules
 
 from torchdropout._tools.process_state import HOOKS, MODES, PROCESS, ProcessState, generators
-from torchdropout.verify import Level, check_subject
+from torchdropout.verify import check_subject
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.targets import resolve
-
-# Samples of a few thousand: what is tested is the runner, not the statistics.
-TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
+from verify._zoo import TINY
 
 
 @pytest.fixture

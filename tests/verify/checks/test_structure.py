@@ -233,14 +233,14 @@ def steeper(state):
     return state.detach() + (1 + 2.0**-19) * (state - state.detach())
 
 
-def zoneout(training=lambda y: y, evaluation=lambda y: y, old_as=lambda s: s, new_as=lambda s: s):
-    def drop(new, old, p, training_mode):
+def zoneout(change=lambda y: y, evaluation=lambda y: y, old_as=lambda s: s, new_as=lambda s: s):
+    def drop(new, old, p, training):
         old, new = old_as(old), new_as(new)
-        if training_mode:
-            return training(torch.where(torch.rand(new.shape) < p, old, new))
+        if training:
+            return change(torch.where(torch.rand(new.shape) < p, old, new))
         return evaluation(p * old + (1 - p) * new)
 
-    return lambda new, old, p, training: drop(new, old, p, training)
+    return drop
 
 
 @pytest.mark.parametrize(

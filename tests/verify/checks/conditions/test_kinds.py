@@ -16,15 +16,11 @@ SHAPES = [
 ]  # fmt: skip
 
 
-def attend(query, key, value, p, training, change=lambda w: w):
-    weights = torch.softmax(query @ key.mT, -1)
-    mask = torch.rand(weights.shape) >= p
-    return change(weights * mask / (1 - p) if training else weights) @ value
-
-
 def attention(change):
     def target(query, key, value, p, training):
-        return attend(query, key, value, p, training, lambda w: change(w, p))
+        weights = torch.softmax(query @ key.mT, -1)
+        mask = torch.rand(weights.shape) >= p
+        return change(weights * mask / (1 - p) if training else weights, p) @ value
 
     return target
 
