@@ -25,6 +25,9 @@ COARSE = Level("coarse", 0.01, 0.03, 0.02, 1e5, 1 << 18, 1 << 18, 1 << 21, stren
 # (`test_false_alarm`), and the slow tests have more.
 SMALL = Level("small", 0.03, 0.1, 0.06, 1e4, 1 << 16, 1 << 16, 1 << 18, strength=1)
 
+# Samples of a few thousand, where the runner is tested and not the statistics.
+TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
+
 ORDER = {check.name: place for place, check in enumerate(CHECKS.values())}
 
 # These take most of the time of a run, by many small calls or large ones.

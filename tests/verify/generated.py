@@ -91,9 +91,7 @@ DRAWS = {
     "neighbours share": _flat(lambda u: u[torch.arange(len(u)) // 2]),
     "halves share": _flat(lambda u: u[torch.arange(len(u)) % max(1, len(u) // 2)]),
     "neighbours are opposite": _flat(
-        lambda u: torch.where(
-            torch.arange(len(u)) % 2 == 1, 1 - u[torch.arange(len(u)) // 2 * 2], u
-        )
+        lambda u: (u[torch.arange(len(u)) // 2 * 2] - torch.arange(len(u)) % 2).abs()
     ),
     "the last elements are kept": _flat(lambda u: _put(u, slice(-5, None), 2.0)),
     "the last element is dropped": _flat(lambda u: _put(u, slice(-1, None), -1.0)),
@@ -117,15 +115,14 @@ class Claim:
     faults: dict
 
 
-CLAIMS = (
-    Claim(
-        "values", "values-everywhere", ("p", "shape", "layout", "dtype", "mode", "before"), VALUES
-    ),
-    Claim("eval", "eval-everywhere", ("shape", "layout", "dtype", "mode", "before"), EVAL),
-    Claim("draws", "draws-everywhere", ("p", "shape", "layout", "dtype", "mode"), DRAWS),
-    Claim(
-        "gradient", "gradient-everywhere", ("p", "shape", "layout", "incoming", "dtype"), GRADIENT
-    ),
+CLAIMS = tuple(
+    Claim(name, f"{name}-everywhere", tuple(factors.split()), faults)
+    for name, factors, faults in (
+        ("values", "p shape layout dtype mode before", VALUES),
+        ("eval", "shape layout dtype mode before", EVAL),
+        ("draws", "p shape layout dtype mode", DRAWS),
+        ("gradient", "p shape layout incoming dtype", GRADIENT),
+    )
 )
 
 LEVELS = {

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import functools
 import inspect
+import operator
 import sys
 from types import SimpleNamespace
 
@@ -18,17 +19,13 @@ from torchdropout.verify.adapters import from_flax, from_jax, from_keras, from_n
 def right(x, rate, training, rng):
     if rate == 1 and training:
         return np.zeros_like(x)
-    return (
-        np.where(rng.random(x.shape) < rate, 0, x / (1 - rate)).astype(x.dtype) if training else x
-    )
+    dropped = rng.random(x.shape) < rate
+    return np.where(dropped, 0, x / (1 - rate)).astype(x.dtype) if training else x
 
 
 def right_global(x, rate, training=True):
     """Draws from NumPy's global generator, as most examples do."""
-    if rate == 1 and training:
-        return np.zeros_like(x)
-    dropped = np.random.random_sample(x.shape) < rate
-    return np.where(dropped, 0, x / (1 - rate)).astype(x.dtype) if training else x
+    return right(x, rate, training, np.random)
 
 
 def promoting(x, rate, training, rng):
@@ -190,9 +187,7 @@ def jax(monkeypatch):
         vjp=_vjp,
         enable_x64=enable_x64,
         wide=wide,
-        numpy=SimpleNamespace(
-            array=lambda a: np.array(a).view(Array), issubdtype=lambda a, b: a == b
-        ),
+        numpy=SimpleNamespace(array=lambda a: np.array(a).view(Array), issubdtype=operator.eq),
         dtypes=SimpleNamespace(prng_key="key"),
         random=SimpleNamespace(
             key=lambda seed: Key([0, seed]), key_data=lambda key: key.words, wrap_key_data=Key
@@ -427,18 +422,13 @@ def test_a_layer_of_keras_is_seeded_in_training(keras):
 @pytest.mark.parametrize(
     ("function", "given", "is_training"),
     [
-        (lambda x, training: x, (True,), True),
-        (lambda x, training: x, (False,), False),
-        (lambda x, deterministic: x, (True,), False),
-        (lambda x, deterministic: x, (False,), True),
-        (lambda x, training=None: x, (), True),
-        (lambda x, training=None, inference=True: x, (), False),
-        (lambda x, p: x, (0.5,), True),
-        (lambda x, training=False: x, (), False),
-        (lambda x, training=1: x, (), True),
-        (lambda x, inference=0: x, (), True),
+        (lambda x, training: x, (True,), True), (lambda x, training: x, (False,), False),
+        (lambda x, deterministic: x, (True,), False), (lambda x, deterministic: x, (False,), True),
+        (lambda x, training=None: x, (), True), (lambda x, training=False: x, (), False),
+        (lambda x, training=1: x, (), True), (lambda x, inference=0: x, (), True),
+        (lambda x, training=None, inference=True: x, (), False), (lambda x, p: x, (0.5,), True),
     ],
-)
+)  # fmt: skip
 def test_whether_the_arguments_select_training(function, given, is_training):
     _, has_drawn = drawn(lambda: from_numpy(function)(torch.ones(3), *given))
     assert has_drawn is is_training

@@ -17,13 +17,11 @@ from torchdropout.verify.comparison import Comparison, Row
 from torchdropout.verify.comparison.policies import POLICIES
 from torchdropout.verify.comparison.run import _check_row, compare_subjects
 from torchdropout.verify.comparison.text import render_comparison
-from torchdropout.verify.context import Context, Level, Skip
+from torchdropout.verify.context import Context, Skip
 from torchdropout.verify.targets import resolve
 from torchdropout.verify.world import fresh_modes
 from verify import _reports as r
-
-# Gross differences, in a few seconds.
-TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
+from verify._zoo import TINY
 
 
 def compare_some(a, b, *checks, timeout=None):
@@ -94,16 +92,13 @@ def test_an_instance_is_compared_at_its_own_p():
     assert found(compare_some(nn.Dropout(0.3), nn.Dropout(0.2)), "p it can be verified at").differs
 
 
-def half_rate(x, p, training):
-    return F.dropout(x, p / 2, training) * (1 - p / 2) / (1 - p)
-
-
-def third_rate(x, p, training):
-    return F.dropout(x, p / 3, training) * (1 - p / 3) / (1 - p)
+def part_of_the_rate(part):
+    return lambda x, p, training: F.dropout(x, p * part, training) * (1 - p * part) / (1 - p)
 
 
 def test_a_rate_that_is_wrong_on_one_side_differs_and_on_both_is_not_told():
-    one, both = (compare_some(half_rate, b, "drop-rate") for b in (F.dropout, third_rate))
+    half, third = part_of_the_rate(1 / 2), part_of_the_rate(1 / 3)
+    one, both = (compare_some(half, b, "drop-rate") for b in (F.dropout, third))
     assert found(one, "drop-rate").differs
     assert found(both, "drop-rate").differs is None
     assert not both.same

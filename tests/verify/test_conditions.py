@@ -92,12 +92,6 @@ def test_the_dropout_that_is_broken_nowhere_is_right(claim):
     assert run_checks(nowhere).status == "ok"
 
 
-def test_a_report_says_what_the_conditions_that_fail_have_in_common():
-    values = generated.CLAIMS[0]
-    drawn = generated.Broken(values, "too large", (("dtype", torch.float16),))
-    assert "all with float16" in run_checks(drawn).message
-
-
 @pytest.mark.parametrize(
     ("how", "make"),
     [

@@ -327,10 +327,8 @@ def test_what_was_found_before_is_known_after(target):
 )
 def test_what_ends_the_process_while_it_loads(target, before, got, note, capfd, tmp_path):
     hangs = "sleep" in before
-    bad, good = (
-        target("", "bad", f"{note('loading')}; {before}" if hangs else before),
-        target("", "good"),
-    )
+    bad = target("", "bad", f"{note('loading')}; {before}" if hangs else before)
+    good = target("", "good")
     outcome = run_verifier(bad, good, timeout=300 if hangs else None, select=("empty-input",))
     (message,) = outcome.unable
     assert message.startswith(f"Expected TARGET {bad!r} to load")
@@ -372,8 +370,7 @@ DAEMON = """
     def once(note):
         if not os.path.exists(note):
             daemon(note)
-            while not os.path.exists(note):
-                time.sleep(0.01)
+            wait_for(note)
 """
 
 
@@ -413,22 +410,14 @@ def test_what_a_target_prints_goes_to_stderr_also_where_it_then_ends(target, cap
         assert said in err
 
 
-MEETS = """
-    mine, other = {mine!r}, {other!r}
-    open(mine, "w").close()
-    while not os.path.exists(other):
-        time.sleep(0.01)
-"""
-
-
 @pytest.mark.integration
 def test_jobs_are_done_at_once_and_reported_in_order(target, tmp_path):
     a, b = str(tmp_path / "a"), str(tmp_path / "b")
     over = tmp_path / "over"
     # Either loads only while the other does; the first ends after the second.
-    before = textwrap.dedent(MEETS).format(mine=a, other=b)
-    first = target(f"wait_for({str(over)!r})", "first", before)
-    second = target("", "second", textwrap.dedent(MEETS).format(mine=b, other=a))
+    meets = "open({!r}, 'w').close(); wait_for({!r})"
+    first = target(f"wait_for({str(over)!r})", "first", meets.format(a, b))
+    second = target("", "second", meets.format(b, a))
     third = target("", "third")
 
     class Tells(Watch):

@@ -35,20 +35,12 @@ def strokes(picture, colour):
 TITLES = {
     "rates": (r.rates(), "The measured rate agrees with p at all 4 p"),
     "one rate": ({"rates": r.rates()["rates"][2:3]}, "The measured rate agrees with p at p=0.5"),
-    "a rate off": (
-        r.rates(**{"p0.1": 0.005}),
-        "At p=0.1 a fraction of 0.105 is dropped, expected 0.1",
-    ),
     "two rates off": (
         r.rates(**{"p0.1": 0.005, "p0.5": -0.1}),
         "At p=0.5 a fraction of 0.4 is dropped, expected 0.5, and 1 more",
     ),
     "places": (r.places(), "Every place modulo 256 drops at the expected rate"),
     "a place off": (r.places(_255=0.52), "Place 255 of 256 drops 0.52, expected 0.5"),
-    "three places off": (
-        r.places(_1=0.52, _2=0.4, _3=0.51),
-        "Place 2 of 256 drops 0.4, expected 0.5, and 2 more",
-    ),
     "lags": (r.lags(), "No correlation at any of 23 lags"),
     "a lag off": (r.lags(l4=-0.25), "Elements 4 apart are correlated by -0.25, expected 0"),
     "mask": (r.MASK, "One call drops 512 of 1024 elements: 50 %, expected 50 %"),
@@ -58,30 +50,6 @@ TITLES = {
         r.masks((3, 4), (9, 9)),
         "The gradient has a different mask from forward in 2 of 256 places, expected 0",
     ),
-}
-
-
-# key of the figures, the axes and what is expected, as the drawing names them
-SAID = {
-    "rates": {
-        "error of the rate, in standard deviations",
-        "of one element",
-        "expected",
-        "measured",
-    },
-    "places": {
-        "place: index of the element modulo 256",
-        "rate of dropped elements",
-        "expected 0.5 \N{PLUS-MINUS SIGN} 0.002",
-    },
-    "lags": {
-        "lag, in elements",
-        *("1", "16", "256", "4096", "65536"),
-        "correlation of two mask bits",
-        "expected 0 \N{PLUS-MINUS SIGN} 0.003",
-    },
-    "mask": {"row", "column", "dropped", "kept"},
-    "picture": {"row", "column", "forward", "gradient"},
 }
 
 
@@ -95,13 +63,8 @@ def test_the_title_states_the_finding_and_the_drawing_takes_the_colours_of_the_p
     svg = picture.svg
     root = ET.fromstring(svg)
     assert root.tag == "svg"
-    width, height = map(float, root.get("viewBox").split()[2:])
-    if "rates" not in figures:  # which has a row for each
-        assert 1.3 < width / height < 1.8
     assert not {"width", "height"} & set(root.attrib)
     assert not re.search(r"#[0-9a-f]{6}\b|\b(?:black|white)\b|<image|http|<!|<\?", svg)
-    assert "font-family" not in svg
-    assert SAID[next(iter(figures))] <= {element.text for element in root.iter("text")}
 
 
 def test_ids_begin_with_the_prefix_and_the_same_figures_give_the_same_drawing():
@@ -167,27 +130,12 @@ def test_rows_that_are_not_finite_are_left_out_and_those_at_the_edges_drawn():
     figures["rates"][0]["rate"] = NAN
     assert drawn(figures).title == "The measured rate agrees with p at all 3 p"
     assert strokes(drawn(r.places(_3=NAN)), SEEN) == 255
+    sure = [{"p": p, "expected": p, "rate": p, "n": 1, "low": p, "high": p} for p in (0, 1)]
     for figures in (
-        {
-            "rates": [
-                {"p": p, "expected": p, "rate": p, "n": 1, "low": p, "high": p} for p in (0, 1)
-            ]
-        },
+        {"rates": sure},
         {"places": [0.0, 0.0], "expected": 0.0, "limit": 0.0},
         {"places": [1e11, -1e11], "expected": 0.5, "limit": 1e-9},
         {"lags": [{"lag": 1e-9, "correlation": 1.0, "limit": 1e-11}]},
         {"mask": ["0" * 300]},
     ):
         assert ET.fromstring(drawn(figures).svg).tag == "svg"
-
-
-def test_an_svg_has_short_numbers_and_neither_metadata_nor_names_of_xml():
-    svg = drawn(r.lags(l4=0.25)).svg
-    for path in re.findall(r'\sd="[^"]*"', svg):
-        assert not re.search(r"\.\d{3}", path)
-        assert re.search(r"\.\d", path)
-    for word in ("xmlns", "version=", "xlink", "metadata", "<style", "rotate(-0 ", "> <", ">\n<"):
-        assert word not in svg
-    assert svg == svg.strip()
-    unused = [name for name in re.findall(r'\sid="([^"]*)"', svg) if svg.count(f"#{name}") == 0]
-    assert unused == []

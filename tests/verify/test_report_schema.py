@@ -6,7 +6,6 @@ from unittest import mock
 
 import jsonschema
 import pytest
-import torch
 
 from torchdropout.reporting.findings import SCHEMA
 from torchdropout.verify import check_dropout
@@ -17,6 +16,7 @@ from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
 from verify import _reports as r
 from verify import _zoo
+from verify.broken import scale
 
 FILE = Path(__file__).parents[2] / "docs" / "report.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(FILE.read_text(encoding="utf-8")))
@@ -24,15 +24,6 @@ VALIDATOR = jsonschema.Draft202012Validator(json.loads(FILE.read_text(encoding="
 
 def load(report):
     return json.loads(render_json(report))
-
-
-class Unscaled(torch.nn.Module):
-    def __init__(self, p=0.5):
-        super().__init__()
-        self.p = p
-
-    def forward(self, x):
-        return x * (torch.rand_like(x) >= self.p) if self.training else x
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,7 +35,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def unscaled():
-    return load(check_dropout(Unscaled, level="quick"))
+    return load(check_dropout(scale.unscaled, level="quick"))
 
 
 def test_the_schema_is_one():
@@ -58,7 +49,7 @@ def test_a_run_on_a_broken_dropout_is_valid(unscaled):
 
 
 def test_selected_checks_that_pass_are_no_verdict(unscaled):
-    data = load(check_dropout(Unscaled, level="quick", select=["mode"], ignore=["TD504"]))
+    data = load(check_dropout(scale.unscaled, level="quick", select=["mode"], ignore=["TD504"]))
     VALIDATOR.validate(data)
     (one,) = data["targets"]
     assert (one["passed"], one["complete"], one["interrupted"]) == (True, False, False)
@@ -125,19 +116,13 @@ def test_the_schema_refuses_what_is_missing_or_more():
 
 # member of a target, values that it never has
 WRONG = {
-    "line": [-1],
-    "false_alarm_rate": [0, 1],
-    "seconds": [-0.5],
-    "known": [["TD5"], ["TD552", "TD552"]],
-    "spec": [""],
-    "passed": [1],
-    "seed": [0.5],
-    "verdict": ["passed"],
+    "line": [-1], "false_alarm_rate": [0, 1], "seconds": [-0.5], "spec": [""], "passed": [1],
+    "known": [["TD5"], ["TD552", "TD552"]], "seed": [0.5], "verdict": ["passed"],
     "selection": [
         {"select": [1], "ignore": [], "count": 1, "of": 1},
         {"select": [], "ignore": [], "count": -1, "of": 1},
     ],
-}
+}  # fmt: skip
 
 
 def test_the_schema_refuses_values_that_no_report_has():

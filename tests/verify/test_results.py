@@ -67,22 +67,12 @@ def test_a_target_as_data():
     data = target.to_dict()
     findings, checks = data.pop("findings"), data.pop("checks")
     assert data == {
-        "target": "drops.py:Drop",
-        "description": "module class, built as Drop(p=p)",
-        "spec": "plain",
-        "file": "a",
-        "line": 3,
-        "level": "quick",
-        "seed": 7,
-        "false_alarm_rate": 1e-6,
-        "passed": False,
-        "complete": True,
-        "interrupted": False,
-        "verdict": "incorrect",
+        "target": "drops.py:Drop", "description": "module class, built as Drop(p=p)",
+        "spec": "plain", "file": "a", "line": 3, "level": "quick", "seed": 7,
+        "false_alarm_rate": 1e-6, "passed": False, "complete": True, "interrupted": False,
+        "verdict": "incorrect", "known": ["TD001", "TD602"], "seconds": 1.235,
         "selection": {"select": ["a"], "ignore": [], "count": 3, "of": 3},
-        "known": ["TD001", "TD602"],
-        "seconds": 1.235,
-    }
+    }  # fmt: skip
     assert [one["code"] for one in findings] == ["TD552", "TD602"]
     assert checks == [check.to_dict() for check in (r.OK, r.ERROR, r.ADVICE)]
     report = Report((target, target))

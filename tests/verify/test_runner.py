@@ -7,15 +7,12 @@ import pytest
 import torch
 
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from torchdropout.verify import CHECKS, RULES, Level, check_dropout, runner
+from torchdropout.verify import CHECKS, RULES, check_dropout, runner
 from torchdropout.verify.context import Fault, Seen, Skip
 from torchdropout.verify.runner import begun, codes_of
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.targets import resolve
-from verify._zoo import COARSE, SHORT
-
-# What is tested is the runner, not the statistics.
-TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
+from verify._zoo import COARSE, SHORT, TINY
 
 
 def timeless(report):
@@ -43,6 +40,10 @@ def test_the_same_seed_gives_the_same_report_byte_for_byte(run_checks, correct_z
     assert timeless(run(3)) == timeless(first)
     (other,) = run(4, only=frozenset(["count-spread"])).checks
     assert other.message != by_name(first)["count-spread"].message
+
+
+def unscaled(x, p, training):
+    return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
 
 
 def test_progress_names_every_rule_before_its_check(run_checks):
@@ -81,10 +82,6 @@ def test_what_depends_on_a_failed_check_is_skipped_and_says_so(run_checks, broke
 
 def test_a_wrong_scale_hides_no_second_fault(run_checks):
     """Where one factor is all that is wrong, it is taken out of what the other checks measure."""
-
-    def unscaled(x, p, training):
-        return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
-
     checks = by_name(run_checks(unscaled))
     assert checks["kept-scale"].message.endswith("; it looks unscaled")
     failed = [
@@ -129,9 +126,6 @@ def test_rates_known_to_be_wrong_are_not_echoed():
 
 
 def test_a_report_holds_a_target_and_its_findings():
-    def unscaled(x, p, training):
-        return x.masked_fill(torch.rand(x.shape) < p, 0) if training else x
-
     report = check_dropout(unscaled, level="quick", seed=5, select=["scale"])
     (target,) = report
     assert (target.level, target.seed, target.false_alarm_rate) == ("quick", 5, 1e-6)

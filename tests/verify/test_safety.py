@@ -12,13 +12,12 @@ from torch.nn import functional as F
 from torch.nn.modules import module as modules
 
 from torchdropout._tools.process_state import HOOKS, MODES, PROCESS, ProcessState, generators
-from torchdropout.verify import Level, check_subject
+from torchdropout.verify import check_subject
 from torchdropout.verify.runner import codes_of
 from torchdropout.verify.specs import PLAIN
 from torchdropout.verify.targets import resolve
-
-# Samples of a few thousand: what is tested is the runner, not the statistics.
-TINY = Level("tiny", 0.06, 0.2, 0.1, 1e3, 1 << 14, 1 << 14, 1 << 16, strength=1)
+from verify._zoo import TINY
+from verify.broken._common import custom_gradient
 
 
 @pytest.fixture
@@ -105,17 +104,9 @@ def test_garbage_gives_findings_and_no_crash(target, run_checks):
 
 
 def test_an_exception_in_backward_is_a_finding(run_checks):
-    class Function(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x, p):
-            return F.dropout(x, p)
-
-        @staticmethod
-        def backward(ctx, g):
-            raise ArithmeticError("backward is not done yet")
-
-    def dropout(x, p, training):
-        return Function.apply(x, p) if training else x
+    @custom_gradient
+    def dropout(g, x, y, drop, scale):
+        raise ArithmeticError("backward is not done yet")
 
     finding = run_checks(dropout).findings[0]
     assert finding.name == "grad-mask"

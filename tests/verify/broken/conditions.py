@@ -279,27 +279,31 @@ class TrainReturnsNothing(Module):
 # kinds
 
 
+def _weights(query, key):
+    return (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
+
+
 def heads_share_their_draws(query, key, value, dropout_p):
     """attention-everywhere of attention: More than two heads share their draws."""
-    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
-    drop = torch.rand(weights.shape, device=weights.device) < dropout_p
+    weights = _weights(query, key)
+    drop = draw(weights, dropout_p)
     if weights.shape[1] > 2:
         drop = drop[:, :1].expand_as(drop)
-    return (weights.masked_fill(drop, 0) * scale_at(dropout_p)) @ value
+    return select(weights, drop, dropout_p) @ value
 
 
 def last_tile_of_keys_kept(query, key, value, dropout_p):
     """attention-everywhere of attention: The tile that is not full is not dropped."""
-    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
-    drop = torch.rand(weights.shape, device=weights.device) < dropout_p
+    weights = _weights(query, key)
+    drop = draw(weights, dropout_p)
     drop[..., weights.shape[-1] // 64 * 64 :] &= weights.shape[-1] < 64
-    return (weights.masked_fill(drop, 0) * scale_at(dropout_p)) @ value
+    return select(weights, drop, dropout_p) @ value
 
 
 def scores_get_the_gradient_of_all(query, key, value, dropout_p):
     """attention-everywhere of attention: The gradient of the scores lacks the mask."""
     scale = scale_at(dropout_p)
-    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
+    weights = _weights(query, key)
     dropped = select(weights, draw(weights, dropout_p), dropout_p).detach()
     through = weights * scale - (weights * scale).detach()
     return dropped @ value + through @ value.detach()
@@ -310,5 +314,5 @@ def keys_of_the_last_tile_without_gradient(query, key, value, dropout_p):
     whole = key.shape[-2] // 64 * 64
     if whole:
         key = torch.cat([key[..., :whole, :], key[..., whole:, :].detach()], dim=-2)
-    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
+    weights = _weights(query, key)
     return select(weights, draw(weights, dropout_p), dropout_p) @ value

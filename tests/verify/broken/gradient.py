@@ -2,7 +2,7 @@
 
 import torch
 
-from verify.broken._common import Module, custom_gradient, draw, scale_at, select, uniform
+from verify.broken._common import Module, custom_gradient, draw, select, uniform
 
 
 @custom_gradient
@@ -56,86 +56,56 @@ def writes_zeros_and_returns_another(g, x, y, drop, scale):
     return found
 
 
-class MaskOnTheModule(Module):
-    """grad-own-call: Backward looks for the mask on the module: it is that of the last call."""
-
-    def forward(self, x):
-        if not self.training:
-            return x
-        scale = scale_at(self.p)
-        self.drop = draw(x, self.p)
-        y = (x.detach().masked_fill(self.drop, 0) * scale).requires_grad_(x.requires_grad)
-        return _FromModule.apply(x, self, y, scale)
-
-
-class _FromModule(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, module, y, scale):
-        ctx.module, ctx.scale = module, scale
-        return y.detach().clone()
-
-    @staticmethod
-    def backward(ctx, g):
-        return g.masked_fill(ctx.module.drop, 0) * ctx.scale, None, None, None
-
-
 class _ReadsTheModule(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, module):
-        drop = draw(x, module.p)
-        ctx.module = module
-        ctx.save_for_backward(drop)
+        drop = module.last = module.masks[x.data_ptr(), x.shape] = draw(x, module.p)
+        ctx.module, ctx.p = module, module.p
+        ctx.save_for_backward(drop, x)
         return select(x, drop, module.p)
 
     @staticmethod
     def backward(ctx, g):
-        return ctx.module.back(g, *ctx.saved_tensors), None
+        return ctx.module.back(g, *ctx.saved_tensors, ctx.p), None
 
 
-class ScaleAtTheBackward(Module):
-    """grad-own-call: Backward has the scale of the p that the module has by then."""
-
-    def forward(self, x):
-        return _ReadsTheModule.apply(x, self) if self.training else x
-
-    def back(self, g, drop):
-        return select(g, drop, self.p)
-
-
-class ModeAtTheBackward(ScaleAtTheBackward):
-    """grad-own-call: Backward asks whether the module is in training."""
-
-    def __init__(self, p=0.5):
-        super().__init__(p)
-        self.built_with = (p,)
-
-    def back(self, g, drop):
-        return select(g, drop, *self.built_with) if self.training else g
-
-
-class MaskByTheTensor(Module):
-    """grad-own-call: Backward finds the mask by the memory of x, which two calls may share."""
+class _OwnBackward(Module):
+    """Its backward is a method of the module as it is by then."""
 
     def __init__(self, p=0.5):
         super().__init__(p)
         self.masks = {}
 
     def forward(self, x):
-        return _ByTheTensor.apply(x, self) if self.training else x
+        return _ReadsTheModule.apply(x, self) if self.training else x
 
 
-class _ByTheTensor(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, module):
-        ctx.save_for_backward(x)
-        ctx.module, ctx.p = module, module.p
-        module.masks[x.data_ptr(), x.shape] = drop = draw(x, module.p)
-        return select(x, drop, module.p)
+class MaskOnTheModule(_OwnBackward):
+    """grad-own-call: Backward looks for the mask on the module: it is that of the last call."""
 
-    @staticmethod
-    def backward(ctx, g):
-        (x,) = ctx.saved_tensors
-        return select(g, ctx.module.masks[x.data_ptr(), x.shape], ctx.p), None
+    def back(self, g, drop, x, p):
+        return select(g, self.last, p)
+
+
+class ScaleAtTheBackward(_OwnBackward):
+    """grad-own-call: Backward has the scale of the p that the module has by then."""
+
+    def back(self, g, drop, x, p):
+        return select(g, drop, self.p)
+
+
+class ModeAtTheBackward(_OwnBackward):
+    """grad-own-call: Backward asks whether the module is in training."""
+
+    def back(self, g, drop, x, p):
+        return select(g, drop, p) if self.training else g
+
+
+class MaskByTheTensor(_OwnBackward):
+    """grad-own-call: Backward finds the mask by the memory of x, which two calls may share."""
+
+    def back(self, g, drop, x, p):
+        return select(g, self.masks[x.data_ptr(), x.shape], p)
 
 
 @custom_gradient

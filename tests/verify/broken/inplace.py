@@ -1,59 +1,61 @@
 """Broken in-place claims: `inplace=True` that does something else."""
 
+import functools
+
 import torch
 from torch import nn
 
-from verify.broken._common import check_p, draw, scale_at, select
+from verify.broken._common import Module, check_p, draw, scale_at, select
 
 
-def inplace_unscaled(x, p, training, inplace=False):
+def _when_asked(rule):
+    """Makes a dropout of what it does in training where it is asked to write into x."""
+
+    @functools.wraps(rule)
+    def dropout(x, p, training, inplace=False):
+        check_p(p)
+        if not training:
+            return x
+        return rule(x, p) if inplace else select(x, draw(x, p), p)
+
+    del dropout.__wrapped__  # the signature is that of `dropout`
+    return dropout
+
+
+class _Module(Module):
+    def __init__(self, p=0.5, inplace=False):
+        super().__init__(p)
+        self.inplace = inplace
+
+
+@_when_asked
+def inplace_unscaled(x, p):
     """inplace-claim: What is written into x lacks the scale that the output has."""
-    check_p(p)
-    if not training:
-        return x
-    drop = draw(x, p)
-    if not inplace:
-        return select(x, drop, p)
-    return x.masked_fill_(drop, 0) * scale_at(p)
+    return x.masked_fill_(draw(x, p), 0) * scale_at(p)
 
 
-class InplaceOfAnotherMask(nn.Module):
+class InplaceOfAnotherMask(_Module):
     """inplace-claim: x is written with one mask, the output has another."""
 
-    def __init__(self, p=0.5, inplace=False):
-        super().__init__()
-        check_p(p)
-        self.p, self.inplace = p, inplace
-
     def forward(self, x):
-        if not self.training:
-            return x
-        y = select(x, draw(x, self.p), self.p)
-        if self.inplace:
+        y = super().forward(x)
+        if self.inplace and self.training:
             with torch.no_grad():
-                x.copy_(select(x, draw(x, self.p), self.p))
+                x.copy_(super().forward(x))
         return y
 
 
-def inplace_past_autograd(x, p, training, inplace=False):
+@_when_asked
+def inplace_past_autograd(x, p):
     """inplace-claim: The write goes to `x.data`, without a history."""
-    check_p(p)
-    if not training:
-        return x
-    drop = draw(x, p)
-    if not inplace:
-        return select(x, drop, p)
-    x.data.masked_fill_(drop, 0).mul_(scale_at(p))
+    x.data.masked_fill_(draw(x, p), 0).mul_(scale_at(p))
     return x
 
 
-def inplace_and_a_copy(x, p, training, inplace=False):
+@_when_asked
+def inplace_and_a_copy(x, p):
     """inplace-claim: x is written, and a copy of it is returned."""
-    check_p(p)
-    if not training:
-        return x
-    drop = draw(x, p)
-    return x.masked_fill_(drop, 0).mul_(scale_at(p)).clone() if inplace else select(x, drop, p)
+    return x.masked_fill_(draw(x, p), 0).mul_(scale_at(p)).clone()
 
 
 class _Unmarked(torch.autograd.Function):
@@ -71,52 +73,36 @@ class _Unmarked(torch.autograd.Function):
         return g.masked_fill(*ctx.saved_tensors, 0) * ctx.scale, None
 
 
-def inplace_unmarked(x, p, training, inplace=False):
+@_when_asked
+def inplace_unmarked(x, p):
     """inplace-claim: A function of autograd writes into x and does not mark it."""
-    check_p(p)
-    if not training:
-        return x
-    return _Unmarked.apply(x, p) if inplace else select(x, draw(x, p), p)
+    return _Unmarked.apply(x, p)
 
 
-def inplace_uncounted(x, p, training, inplace=False):
+@_when_asked
+def inplace_uncounted(x, p):
     """inplace-claim: The write is hidden from the version of x."""
-    check_p(p)
-    if not training:
-        return x
-    if not inplace:
-        return select(x, draw(x, p), p)
     with torch.autograd._unsafe_preserve_version_counter(x):
         return nn.functional.dropout(x, p, inplace=True)
 
 
-class InplaceInEval(nn.Module):
+class InplaceInEval(_Module):
     """inplace-claim: In eval it is asked to write, too."""
-
-    def __init__(self, p=0.5, inplace=False):
-        super().__init__()
-        check_p(p)
-        self.p, self.inplace = p, inplace
 
     def forward(self, x):
         if self.inplace:
             return nn.functional.dropout(x, self.p, True, inplace=True)
-        return select(x, draw(x, self.p), self.p) if self.training else x
+        return super().forward(x)
 
 
-class InplaceIntoTheFirst(nn.Module):
+class InplaceIntoTheFirst(_Module):
     """inplace-claim: The first x becomes a buffer, into which each call of that size writes."""
 
-    def __init__(self, p=0.5, inplace=False):
-        super().__init__()
-        check_p(p)
-        self.p, self.inplace, self.buffer = p, inplace, None
+    buffer = None
 
     def forward(self, x):
-        if not self.training:
-            return x
-        y = select(x, draw(x, self.p), self.p)
-        if not self.inplace:
+        y = super().forward(x)
+        if not self.inplace or not self.training:
             return y
         if self.buffer is None or self.buffer.shape != x.shape:
             self.buffer = x

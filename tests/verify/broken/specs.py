@@ -1,5 +1,6 @@
 """Broken dropouts of other kinds: shared masks, noise, fixed counts, fused forms, blocks."""
 
+import functools
 import math
 
 import torch
@@ -66,9 +67,8 @@ def path_of_the_batch(x, p):
 @in_training
 def path_takes_the_keep_probability(x, p):
     """kept-scale of drop-path: p is taken for the survival probability, in rate and scale."""
-    if not 0 < p < 1:
-        return select(x, _draw(x, (len(x),) + (1,) * (x.ndim - 1), p), p)
-    return select(x, _draw(x, (len(x),) + (1,) * (x.ndim - 1), 1 - p), 1 - p)
+    taken = 1 - p if 0 < p < 1 else p
+    return select(x, _draw(x, (len(x),) + (1,) * (x.ndim - 1), taken), taken)
 
 
 @in_training
@@ -204,28 +204,32 @@ def zoneout_expects_the_other(new, old, p, training):
     return torch.where(draw(new, p), old, new) if training else (1 - p) * old + p * new
 
 
-def zoneout_keeps_with_probability_p(new, old, p, training):
+def _zoneout_in_training(rule):
+    @functools.wraps(rule)
+    def zoneout(new, old, p, training):
+        check_p(p)
+        return rule(new, old, draw(new, p)) if training else p * old + (1 - p) * new
+
+    del zoneout.__wrapped__
+    return zoneout
+
+
+@_zoneout_in_training
+def zoneout_keeps_with_probability_p(new, old, drop):
     """drop-rate of zoneout: In training p is the probability of the new state."""
-    check_p(p)
-    if not training:
-        return p * old + (1 - p) * new
-    return torch.where(uniform(new) < p, new, old)
+    return torch.where(drop, new, old)
 
 
-def zoneout_to_zero(new, old, p, training):
+@_zoneout_in_training
+def zoneout_to_zero(new, old, drop):
     """states-mixed of zoneout: What is dropped is 0, and not the old state."""
-    check_p(p)
-    if not training:
-        return p * old + (1 - p) * new
-    return new.masked_fill(draw(new, p), 0)
+    return new.masked_fill(drop, 0)
 
 
-def zoneout_forgets_the_gradient(new, old, p, training):
+@_zoneout_in_training
+def zoneout_forgets_the_gradient(new, old, drop):
     """states-mixed of zoneout: The gradient does not go on to the old state."""
-    check_p(p)
-    if not training:
-        return p * old + (1 - p) * new
-    return torch.where(draw(new, p), old.detach(), new)
+    return torch.where(drop, old.detach(), new)
 
 
 # tokens
@@ -394,7 +398,12 @@ class _Block(nn.Module):
         return x.masked_fill(dropped, 0) / (1 - self.p)
 
     def seeds(self, x, fits, density):
-        return _draw(x, (*x.shape[:2], fits, fits), density)
+        return _draw(x, (*x.shape[:2], fits, fits), density).float()
+
+    def blocks(self, x, size, block, density):
+        """What the seeds of whole blocks drop."""
+        seeds = F.pad(self.seeds(x, size - block + 1, density), (block - 1,) * 4)
+        return F.max_pool2d(seeds, block, stride=1) > 0
 
 
 class DensityOfTheShare(_Block):
@@ -403,7 +412,7 @@ class DensityOfTheShare(_Block):
     def rule(self, x, size, block):
         density = self.p * size**2 / block**2 / (size - block + 1) ** 2
         seeds = self.seeds(x, size, density)
-        return self.scaled(x, F.max_pool2d(seeds.float(), block, stride=1, padding=block // 2) > 0)
+        return self.scaled(x, F.max_pool2d(seeds, block, stride=1, padding=block // 2) > 0)
 
 
 class DensityWithoutOverlap(_Block):
@@ -411,8 +420,7 @@ class DensityWithoutOverlap(_Block):
 
     def rule(self, x, size, block):
         density = self.p * size**2 / block**2 / (size - block + 1) ** 2
-        seeds = F.pad(self.seeds(x, size - block + 1, density).float(), (block - 1,) * 4)
-        return self.scaled(x, F.max_pool2d(seeds, block, stride=1) > 0)
+        return self.scaled(x, self.blocks(x, size, block, density))
 
 
 def _density(p, size, block):
@@ -434,18 +442,14 @@ class BlocksOfAnotherSize(_Block):
 
     def rule(self, x, size, block):
         block -= 2
-        seeds = self.seeds(x, size - block + 1, _density(self.p, size, block))
-        padded = F.pad(seeds.float(), (block - 1,) * 4)
-        return self.scaled(x, F.max_pool2d(padded, block, stride=1) > 0)
+        return self.scaled(x, self.blocks(x, size, block, _density(self.p, size, block)))
 
 
 class SomeKeptAtOne(_Block):
     """p-one-zeros of drop-block: The density is held below 0.9: something is kept at p=1."""
 
     def rule(self, x, size, block):
-        seeds = self.seeds(x, size - block + 1, min(_density(self.p, size, block), 0.9))
-        padded = F.pad(seeds.float(), (block - 1,) * 4)
-        dropped = F.max_pool2d(padded, block, stride=1) > 0
+        dropped = self.blocks(x, size, block, min(_density(self.p, size, block), 0.9))
         return select(x, dropped, self.p) if self.p < 1 else x.masked_fill(dropped, 0)
 
 
@@ -453,16 +457,13 @@ class StretchesWithGaps(_Block):
     """block-shape of drop-block1d: Every second place of a stretch is kept."""
 
     def rule(self, x, size, block):
-        fits = size - block + 1
-        seeds = F.pad(self.seeds_along(x, fits, self.p / 2), (block - 1,) * 2)
+        seeds = _draw(x, (*x.shape[:2], size - block + 1), self.p / 2).float()
+        seeds = F.pad(seeds, (block - 1,) * 2)
         kernel = torch.ones(block, device=x.device)
         kernel[1::2] = 0
         channels = seeds.reshape(-1, 1, seeds.shape[-1])
         dropped = F.conv1d(channels, kernel[None, None]).reshape(x.shape) > 0
         return self.scaled(x, dropped)
-
-    def seeds_along(self, x, fits, density):
-        return _draw(x, (*x.shape[:2], fits), density).float()
 
 
 class CubesAsDenseAsPlaces(_Block):
@@ -485,9 +486,7 @@ class ScaleOfEachRow(_Block):
     """scale-common of drop-block: Each row of a plane has a scale of its own."""
 
     def rule(self, x, size, block):
-        seeds = self.seeds(x, size - block + 1, _density(self.p, size, block))
-        padded = F.pad(seeds.float(), (block - 1,) * 4)
-        y = self.scaled(x, F.max_pool2d(padded, block, stride=1) > 0)
+        y = self.scaled(x, self.blocks(x, size, block, _density(self.p, size, block)))
         rows = torch.linspace(0.9, 1.1, size, dtype=x.dtype, device=x.device)
         return y * rows
 

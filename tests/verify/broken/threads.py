@@ -2,19 +2,7 @@
 
 import torch
 
-from verify.broken._common import draw, in_training, scale_at, uniform
-
-
-def _chunks(x, streams):
-    """Uniform numbers in a part for each thread; `streams(i)` says which stream part i has."""
-    threads = torch.get_num_threads()
-    seed = int(torch.randint(2**50, ()))
-    parts = torch.empty(x.numel()).chunk(threads)
-    drawn = [
-        uniform(part, torch.Generator().manual_seed(seed + streams(i)))
-        for i, part in enumerate(parts)
-    ]
-    return torch.cat(drawn).reshape(x.shape).to(x.device) if x.numel() else uniform(x)
+from verify.broken._common import draw, in_training, scale_at
 
 
 @in_training

@@ -12,6 +12,7 @@ from torchdropout.verify.targets import resolve
 from verify._zoo import SMALL
 from verify.broken._common import draw, select
 
+SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check that counts
 BY_NAME = {check.name: check for check in CHECKS.values()}
 
 
@@ -44,14 +45,11 @@ def reason(name, target, **options):
 
 def made(training=None, evaluation=None):
     """A dropout of what it does in training and in eval: functions of x and p, or None if right."""
-
-    def dropout(x, p, training_mode):
-        if training_mode:
-            return training(x, p) if training else select(x, draw(x, p), p)
-        return evaluation(x, p) if evaluation else x
+    in_training = training or (lambda x, p: select(x, draw(x, p), p))
+    in_eval = evaluation or (lambda x, p: x)
 
     def drop(x, p, training):
-        return dropout(x, p, training)
+        return in_training(x, p) if training else in_eval(x, p)
 
     return drop
 
@@ -81,3 +79,22 @@ class Gradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         return ctx.change(gradient), None, None
+
+
+class Once(torch.autograd.Function):
+    """`halves`, whose backward cannot be differentiated."""
+
+    @staticmethod
+    def forward(ctx, x, p):
+        ctx.p = p
+        return halves(x, p)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        return halves(gradient, ctx.p), None
+
+
+def then(**values):
+    """A gradient of `halves` whose own gradient has other values at these places."""
+    return lambda g, x, p: Gradient.apply(g, halves(g, p), lambda v: put(halves(v, p), **values))

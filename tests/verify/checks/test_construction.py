@@ -58,17 +58,11 @@ def test_a_function_is_right_to_refuse_at_its_call():
 @pytest.mark.parametrize(
     ("message", "p", "helps"),
     [
-        ("Not a Probability", 1.5, True),
-        ("got 1.5", 1.5, True),
-        ("got NaN", math.nan, True),
-        ("a float", 1.5, False),
-        ("bad", -1.0, False),
-        ("got a STR", "0.1", True),
-        ("bad", "0.1", False),
-        ("got NoneType", None, True),
-        ("bad", None, False),
+        ("Not a Probability", 1.5, True), ("got 1.5", 1.5, True), ("got NaN", math.nan, True),
+        ("a float", 1.5, False), ("bad", -1.0, False), ("got a STR", "0.1", True),
+        ("bad", "0.1", False), ("got NoneType", None, True), ("bad", None, False),
     ],
-)
+)  # fmt: skip
 def test_a_message_helps_by_the_word_the_value_or_its_type(message, p, helps):
     def drop(x, given, training):
         if not isinstance(given, float) or not 0 <= given <= 1:

@@ -7,7 +7,7 @@ import torch
 
 from torchdropout.verify.subject import GRID
 from verify.broken._common import draw, select
-from verify.checks._alone import Gradient, fault, halves, made, put, reason, run
+from verify.checks._alone import Gradient, Once, fault, halves, made, put, reason, run, then
 
 NAN = math.nan
 
@@ -117,10 +117,6 @@ def second(derivative):
     return made(drop)
 
 
-def then(**values):
-    return lambda g, x, p: Gradient.apply(g, halves(g, p), lambda v: put(halves(v, p), **values))
-
-
 @pytest.mark.parametrize(
     ("derivative", "message"),
     [
@@ -139,18 +135,6 @@ def test_a_second_derivative_that_is_wrong(derivative, message):
 
 
 def test_a_second_derivative_that_is_refused():
-    class Once(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x, p):
-            ctx.p = p
-            ctx.save_for_backward(x)
-            return halves(x, p)
-
-        @staticmethod
-        @torch.autograd.function.once_differentiable
-        def backward(ctx, gradient):
-            return halves(gradient, ctx.p), None
-
     assert reason("grad-second-order", made(Once.apply)) == (
         "the target refuses a second derivative"
     )

@@ -5,11 +5,8 @@ import torch
 
 from torchdropout.verify import stats
 from torchdropout.verify.checks import independence
-from torchdropout.verify.registry import STATISTICAL
 from verify.broken._common import draw, select
-from verify.checks._alone import fault, made, reason, run
-
-SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check that counts
+from verify.checks._alone import SHARE, fault, made, reason, run
 
 
 def masked(change, when=lambda x: True):

@@ -11,6 +11,9 @@ SMALL = "its input is made by the verifier, in calls of a limited size"
 BLOCKS = "places in a block depend on each other, and the rate depends on the place"
 OWN = "applies only where each element has its own draw; kept-scale checks the values"
 ONE_NUMBER = "applies only to continuous noise of one number for each element"
+MIDDLE = "applies only at p from .01 to .99"
+HELD = "no p is held exactly: the exact distribution is not known"
+HALF = "the rank of mask bits is informative at p=0.5 only, not at p=0.3"
 RANDOM = "the instance has p={:g}: nothing is random"
 
 
@@ -19,20 +22,10 @@ RANDOM = "the instance has p={:g}: nothing is random"
     [
         ("alpha-moments", specs.channels, "dropout2d", "applies only to alpha dropout"),
         ("alpha-moments", specs.feature_alpha, "feature-alpha", OWN),
-        (
-            "alpha-moments",
-            torch.nn.AlphaDropout(0.001),
-            "alpha",
-            "applies only at p from .01 to .99",
-        ),
+        ("alpha-moments", torch.nn.AlphaDropout(0.001), "alpha", MIDDLE),
         ("noise-pairs", specs.channels, "dropout2d", ONE_NUMBER),
         ("draws-everywhere", torch.nn.Dropout(0.04), None, NEAR),
-        (
-            "draws-everywhere",
-            torch.nn.Dropout(0.3),
-            "plain:bits=8",
-            "no p is held exactly: the exact distribution is not known",
-        ),
+        ("draws-everywhere", torch.nn.Dropout(0.3), "plain:bits=8", HELD),
         ("draws-everywhere", specs.whole_batch, "drop-path-batch", "a call makes one draw"),
         ("draws-everywhere", specs.DropBlock, "drop-block", BLOCKS),
         ("large-call", specs.attention, "attention", SMALL),
@@ -42,12 +35,7 @@ RANDOM = "the instance has p={:g}: nothing is random"
         ("embedding-repeats", specs.DropConnect, "weights", "the target is not an embedding"),
         ("drop-rate", torch.nn.Dropout(0.0), None, RANDOM.format(0)),
         ("p-one-zeros", torch.nn.Dropout(0.3), None, "the target has p=0.3"),
-        (
-            "linear-rank",
-            torch.nn.Dropout(0.3),
-            None,
-            "the rank of mask bits is informative at p=0.5 only, not at p=0.3",
-        ),
+        ("linear-rank", torch.nn.Dropout(0.3), None, HALF),
     ],
 )
 def test_what_a_check_does_not_apply_to(name, target, spec, why):

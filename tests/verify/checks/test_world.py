@@ -1,5 +1,6 @@
 """What the checks of the process and of the module say of what a call changed."""
 
+import functools
 import warnings
 
 import pytest
@@ -31,67 +32,59 @@ def test_a_call_that_changes_the_process(mode):
 class Changes(torch.nn.Module):
     """Its calls change something of it."""
 
-    def __init__(self, p=0.5, how=""):
+    def __init__(self, p=0.5, *, change):
         super().__init__()
-        self.p, self.how = p, how
+        self.p, self.change = p, change
         self.weight = torch.nn.Parameter(torch.ones(3))
         self.inner = torch.nn.Dropout(p)
-        self.calls = 0
 
     def forward(self, x):
-        self.calls += 1
-        if self.how == "weight":
-            self.weight.data[1] += 1
-        elif self.how == "p":
-            self.p = 0.25
-        elif self.how == "part's p":
-            self.inner.p = 0.25
-        elif self.how == "hook":
-            self.inner.register_forward_hook(lambda *args: None)
-        elif self.how == "module":
-            self.add_module(f"more{self.calls}", torch.nn.Identity())
-        elif self.how == "mode":
-            self.training = False
-            return x
-        elif self.how == "eval weight" and not self.training:
-            self.weight.data.mul_(2)
-        elif self.how == "gradient" and x.requires_grad:
-            x = x * 1
-            x.register_hook(self.backward)
-        return select(x, draw(x, 0.5), 0.5) if self.training else x * 1
-
-    def backward(self, gradient):
-        self.weight.data[0] = 7.0
+        was_training, y = self.training, x * 1
+        self.change(self, y)
+        return select(y, draw(y, 0.5), 0.5) if was_training else y
 
 
-def changes(how):
-    class Target(Changes):
-        def __init__(self, p=0.5):
-            super().__init__(p, how)
+def leaves_a_hook(m, y):
+    m.inner.register_forward_hook(lambda *args: None)
 
-    return Target
+
+def doubles_in_eval(m, y):
+    if not m.training:
+        m.weight.data.mul_(2)
+
+
+def doubles_in_backward(m, y):
+    def double(gradient):
+        m.weight.data.mul_(2)
+
+    if y.requires_grad:
+        y.register_hook(double)
 
 
 @pytest.mark.parametrize(
-    ("how", "mode", "changed"),
+    ("change", "mode", "changed"),
     [
-        ("weight", "training", ["parameter weight"]),
-        ("p", "training", ["attribute p"]),
-        ("part's p", "training", ["attribute inner.p"]),
-        ("hook", "training", ["the number of hooks"]),
-        ("module", "training", ["the number of modules"]),
-        ("eval weight", "eval", ["parameter weight"]),
-        ("gradient", "training", ["parameter weight"]),
-        ("mode", "training", ["its mode"]),
+        (lambda m, y: m.weight.data[1].add_(1), "training", ["parameter weight"]),
+        (lambda m, y: setattr(m, "p", 0.25), "training", ["attribute p"]),
+        (lambda m, y: setattr(m.inner, "p", 0.25), "training", ["attribute inner.p"]),
+        (leaves_a_hook, "training", ["the number of hooks"]),
+        (
+            lambda m, y: m.add_module("more", torch.nn.Identity()),
+            "training",
+            ["the number of modules"],
+        ),
+        (doubles_in_eval, "eval", ["parameter weight"]),
+        (doubles_in_backward, "training", ["parameter weight"]),
+        (lambda m, y: m.train(False), "training", ["its mode"]),
     ],
 )
-def test_a_call_that_changes_its_module(how, mode, changed):
-    found = fault("state-own", changes(how))
+def test_a_call_that_changes_its_module(change, mode, changed):
+    found = fault("state-own", functools.partial(Changes, change=change))
     assert found.message == f"calls in {mode} changed {', '.join(changed)}"
     assert found.figures.get("changed", changed) == changed
 
 
 def test_a_module_that_stays_as_it_is():
-    seen = run("state-own", changes(""))
+    seen = run("state-own", functools.partial(Changes, change=lambda m, y: None))
     assert seen.message == "parameters, p, mode and hooks as before"
     assert reason("state-own", made()) == "the target is not a module"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.autograd import forward_ad
 
-from verify.checks._alone import Gradient, fault, halves, made, put, run
+from verify.checks._alone import Gradient, Once, fault, halves, made, put, run, then
 
 
 def where(change, **levels):
@@ -70,18 +70,6 @@ def backward(change):
     return made(lambda x, p: Gradient.apply(x, halves(x, p), lambda g: one(g, x, p)))
 
 
-class Once(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, g, p):
-        ctx.p = p
-        return halves(g, p)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, v):
-        return halves(v, ctx.p), None
-
-
 class Forward(torch.autograd.Function):
     """A forward mode of its own."""
 
@@ -100,10 +88,6 @@ class Forward(torch.autograd.Function):
     @staticmethod
     def jvp(ctx, tangent, *_):
         return ctx.change(halves(tangent, ctx.p))
-
-
-def then(**values):
-    return lambda g, x, p: Gradient.apply(g, halves(g, p), lambda v: put(halves(v, p), **values))
 
 
 @pytest.mark.parametrize(

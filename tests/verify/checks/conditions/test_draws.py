@@ -6,12 +6,8 @@ import pytest
 import torch
 
 from torchdropout.verify import stats
-from torchdropout.verify.registry import STATISTICAL
 from verify.broken._common import draw, select
-from verify.checks._alone import Gradient, fault, halves, made, put
-
-SHARE = 1e-6 * 0.99 / STATISTICAL  # of the false-alarm rate, for each check that counts
-
+from verify.checks._alone import SHARE, Gradient, fault, halves, made, put
 
 # --- Each place -----------------------------------------------------------------------------------
 

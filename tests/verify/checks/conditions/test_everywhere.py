@@ -22,12 +22,10 @@ SHAPES = ((5,), (3, 4), (2, 2, 3), (1,), (4, 5))
         ("a smaller call", [((1,), torch.float32, True)]),
         ("a call in eval", [((4, 5), torch.float32, False)]),
         ("a call in float64", [((4, 5), torch.float64, True)]),
-        (
-            "calls with wrong inputs",
-            [(None, None, True), ((3,), np.float32, True), ((3,), torch.float8_e4m3fn, True)],
-        ),
+        ("calls with wrong inputs",
+         [(None, None, True), ((3,), np.float32, True), ((3,), torch.float8_e4m3fn, True)]),
     ],
-)
+)  # fmt: skip
 def test_what_was_called_before(before, called):
     calls = []
 
