@@ -649,8 +649,9 @@ class TestWithout:
             devices.compared.update((name, *what) for name in ("masked_affine", "noise_affine"))
             monkeypatch.setattr(devices, "serve", lambda x: True)
             known = devices.compared
-            ready = lambda name, x: kernel if (name, *what) in known else None  # noqa: E731
-            monkeypatch.setattr(devices, "ready", ready)
+            monkeypatch.setattr(
+                devices, "ready", lambda name, x: kernel if (name, *what) in known else None
+            )
             backends.use("reference")
 
         return pretend
