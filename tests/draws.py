@@ -1,4 +1,4 @@
-"""Draws in tests: values that are the same in every run, and that a call draws nothing."""
+"""What tests of calls share: values that are the same in every run, what is drawn, and kept."""
 
 import contextlib
 
@@ -24,6 +24,14 @@ def draws_nothing(generator=torch.default_generator):
 def refused(error, words=None):
     with pytest.raises(error, match=words) as raised, draws_nothing():
         yield raised
+
+
+@contextlib.contextmanager
+def kept():
+    """The tensors that autograd keeps for the backward of what is called inside."""
+    found = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: found.append(t) or t, lambda t: t):
+        yield found
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
+from draws import kept
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentValueError
@@ -312,18 +313,15 @@ class TestTransforms:
 def test_what_is_kept_for_the_backward():
     """The dropped weight, which the product needs, and the key: no mask."""
     module, _, x = built("linear")
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+    with kept() as tensors:
         module(x.requires_grad_())
-    assert sorted(t.nbytes for t in kept) == [16, x.nbytes, 5 * 6 * 4]
+    assert sorted(t.nbytes for t in tensors) == [16, x.nbytes, 5 * 6 * 4]
 
 
 def test_a_weight_that_is_dropped_already_is_refused():
     lstm = torch.nn.LSTM(2, 3)
     td.nn.WeightDrop(lstm, 0.5)
-    with pytest.raises(
-        ArgumentValueError, match="that no WeightDrop drops yet, not 'weight_hh_l0', got names="
-    ):
+    with pytest.raises(ArgumentValueError, match="drops yet, not 'weight_hh_l0', got names="):
         td.nn.WeightDrop(lstm, 0.5, ("weight_ih_l0", "weight_hh_l0"))
     assert not parametrize.is_parametrized(lstm, "weight_ih_l0")
     with pytest.raises(ArgumentValueError, match=r"which are .*weight_hh_l0, got names='weight'"):
