@@ -1,6 +1,7 @@
 """What tests of calls share: values that are the same in every run, what is drawn, and kept."""
 
 import contextlib
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -27,10 +28,15 @@ def refused(error, words=None):
 
 
 @contextlib.contextmanager
-def kept():
+def kept() -> Iterator[list[torch.Tensor]]:
     """The tensors that autograd keeps for the backward of what is called inside."""
-    found = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: found.append(t) or t, lambda t: t):
+    found: list[torch.Tensor] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        found.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         yield found
 
 
