@@ -42,11 +42,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("error", "text"),
-    [
-        (ValueError("a\n  b"), "ValueError: a b"),
-        (KeyError(), "KeyError"),
-        (OSError("  "), "OSError"),
-    ],
+    [(ValueError("a\n b"), "ValueError: a b"), (KeyError(), "KeyError"), (OSError(" "), "OSError")],
 )
 def test_an_error_on_one_line(error, text):
     assert one_line(error) == text

@@ -62,10 +62,7 @@ CASES = {
     "4-D": (QKV, {}),
     "5-D": ((randn(2, 3, 2, 5, 4), randn(2, 3, 2, 7, 4), randn(2, 3, 2, 7, 3)), {}),
     "causal, fewer queries": (QKV, {"causal": True}),
-    "causal, fewer keys": (
-        (randn(2, 3, 9, 4), randn(2, 3, 7, 4), randn(2, 3, 7, 3)),
-        {"causal": 1},
-    ),
+    "causal, few keys": ((randn(2, 3, 9, 4), randn(2, 3, 7, 4), randn(2, 3, 7, 3)), {"causal": 1}),
     "grouped": (GROUPED, {"gqa": True}),
     "grouped, causal": (GROUPED, {"gqa": True, "causal": True}),
     "one head serves all": ((randn(2, 6, 5, 4), randn(2, 1, 7, 4), randn(1, 1, 7, 3)), {}),
