@@ -131,7 +131,9 @@ MODULES = {
         lambda m, x: m(x, x, x, need_weights=False)[0],
     ),
     "LSTM": (
-        lambda: nn.LSTM(12, 5, 2, True, True, 0.4, input_dropout=0.2, zoneout_cell=0.2),
+        lambda: nn.LSTM(
+            12, 5, 2, batch_first=True, dropout=0.4, input_dropout=0.2, zoneout_cell=0.2
+        ),
         lambda m, x: m(x)[0],
     ),
     "GRU": (

@@ -238,8 +238,12 @@ COMMANDS = [cli.main.get_command(None, name) for name in cli.main.list_commands(
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_command_and_option_is_explained(command):
     assert command.help
-    options = [each for each in command.params if each.param_type_name == "option"]
-    assert [option.name for option in options if not option.help] == []
+    for option in command.params:
+        if option.param_type_name == "option":
+            assert option.help, option.name
+            has_default = isinstance(option.default, (int, str)) and option.default is not False
+            is_shown = has_default and option.default != "<stdin>"
+            assert bool(option.show_default) == is_shown, option.name
 
 
 # Settings
