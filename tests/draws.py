@@ -1,6 +1,7 @@
-"""Draws in tests: values that are the same in every run, and that a call draws nothing."""
+"""What tests of calls share: values that are the same in every run, what is drawn, and kept."""
 
 import contextlib
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -24,6 +25,19 @@ def draws_nothing(generator=torch.default_generator):
 def refused(error, words=None):
     with pytest.raises(error, match=words) as raised, draws_nothing():
         yield raised
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[list[torch.Tensor]]:
+    """The tensors that autograd keeps for the backward of what is called inside."""
+    found: list[torch.Tensor] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        found.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        yield found
 
 
 @contextlib.contextmanager

@@ -51,13 +51,11 @@ def assert_parts(model, *args, dim=0, cuts=(0, 3, 4, 8), exact=True, **scope):
     state = torch.get_rng_state()
     options = {**SCOPE, **scope, **({"batch_dim": dim} if dim else {})}
     total = args[0].shape[dim]
-    bounds = list(itertools.pairwise(cuts))
+    bounds = itertools.pairwise(cuts)
     pieces = [tuple(taken(a, dim, s, e) for a in args) for s, e in bounds]
     whole = drawn(model, *args, **options)
-    apart = [
-        drawn(model, *piece, batch=(start, total), **options)
-        for (start, _), piece in zip(bounds, pieces, strict=True)
-    ]
+    starts = zip(cuts[:-1], pieces, strict=True)
+    apart = [drawn(model, *piece, batch=(start, total), **options) for start, piece in starts]
     with td.keyed(model, batch=(0, total), **options):
         together = [model(*piece) for piece in pieces]
     for parts in (apart, together):

@@ -51,7 +51,7 @@ def doubles(*values):
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321).tensor()
 CPU = torch.device("cpu")
 PLACE = 5, [12, 4, 1]
-MASK = 0.3, 1.5
+MASK, FLAGS, SEEDS = (0.3, 1.5), (True, False), (5, [15, 5, 1])
 
 
 def x():
@@ -62,9 +62,7 @@ def x():
 VALID = {
     "masked_affine": lambda: (x(), KEY, *MASK, 0.5, -1.0, *PLACE),
     "masked_affine.tensor": lambda: (x(), KEY, doubles(*MASK, 0.5, -1.0), False, *PLACE),
-    "masked_affine.rates": lambda: (
-        (x(), KEY, doubles(0.1, 0.5, 1, 0)[None, None], True, False) + PLACE
-    ),
+    "masked_affine.rates": lambda: (x(), KEY, doubles(0.1, 0.5, 1, 0)[None, None], *FLAGS, *PLACE),
     "masked_affine.fused": lambda: (x(), KEY, *MASK, *PLACE),
     "masked_affine.fused_of": lambda: (x(), KEY, doubles(*MASK, 0.0, 0.0), *PLACE),
     "masked_affine_reference": lambda: (x(), KEY, *MASK, 0.5, -1.0, *PLACE),
@@ -75,11 +73,9 @@ VALID = {
     "counted_affine.tensor": lambda: (x(), KEY, doubles(1.5), 2, 4, -1, False, *PLACE),
     "counted_affine.share": lambda: (x(), KEY, doubles(0.5).squeeze(), 4, -1, True, *PLACE),
     "counted_affine_reference": lambda: (x(), KEY, 2, 4, -1, 1.5, *PLACE),
-    "drop_blocks": lambda: (x(), KEY, 1, 2, False, 0.2, 1.5, 0.0, 5, [15, 5, 1]),
-    "drop_blocks.tensor": lambda: (
-        (x(), KEY, doubles(0.2, 1.5, 0.0), 1, 2, False, False) + (5, [15, 5, 1])
-    ),
-    "drop_blocks_reference": lambda: (x(), KEY, 1, 2, False, 0.2, 1.5, 0.0, 5, [15, 5, 1]),
+    "drop_blocks": lambda: (x(), KEY, 1, 2, False, 0.2, 1.5, 0.0, *SEEDS),
+    "drop_blocks.tensor": lambda: (x(), KEY, doubles(0.2, 1.5, 0), 1, 2, False, False, *SEEDS),
+    "drop_blocks_reference": lambda: (x(), KEY, 1, 2, False, 0.2, 1.5, 0.0, *SEEDS),
     "dropout_add": lambda: (x(), KEY, numbers(2, 3, 4) + 1, numbers(4), *MASK, *PLACE),
     "dropout_add_backward": lambda: (x(), KEY, torch.float32, True, *MASK, *PLACE),
     "keep_bits": lambda: (numbers(0), KEY, 0.3, [2, 3, 4], *PLACE),

@@ -114,9 +114,7 @@ CASES = {
     "attention, broadcast": attention(HEADS, (1, 4, 6, 8), (3, 1, 6, 8), (4, 1, 6)),
     "grouped": attention(HEADS, (3, 2, 6, 8), (3, 2, 6, 8), (5, 6), enable_gqa=True),
     "grouped, one": attention(HEADS, (3, 1, 6, 8), (3, 1, 6, 8), enable_gqa=True),
-    "attention, heads shared": attention(
-        HEADS, HEADS, HEADS, broadcast_dims=(-2, -1), dropout_key=td.Key(3)
-    ),
+    "attention, shared": attention(*[HEADS] * 3, broadcast_dims=(-2, -1), dropout_key=td.Key(3)),
 }
 
 
@@ -384,6 +382,7 @@ def layers(mesh):
 
 def refused(mesh):
     """Tensors of which some are spread; nothing is drawn."""
+    attend = F.scaled_dot_product_attention
     spread = distribute_tensor(X, mesh, [Replicate()] * mesh.ndim)
     before = torch.get_rng_state()
     for call, message in (
@@ -393,10 +392,7 @@ def refused(mesh):
         (lambda: F.zoneout(spread, X), "`old` to be a DTensor"),
         (lambda: F.concrete_dropout(spread, X), "`p_logit` to be a DTensor"),
         (lambda: F.variational_dropout(spread, X), "`log_alpha` to be a DTensor"),
-        (
-            lambda: F.scaled_dot_product_attention(spread, spread, X, None, 0.5),
-            "`value` to be a DTensor, as `query` is",
-        ),
+        (lambda: attend(spread, spread, X, None, 0.5), "`value` to be a DTensor, as `query` is"),
     ):
         with pytest.raises(ArgumentTypeError, match=message):
             call()
@@ -439,10 +435,7 @@ def refused_layers(mesh):
         (lambda: words_dropped(spread(words)), "`emb.weight` to be a DTensor, as `words` is"),
         (lambda: F.dropout(spread(x), rates), "`p` to be a DTensor, as `input` is, got"),
         (lambda: F.dropout(x, spread(rates)), "`p` to be not a DTensor, as `input` is not, got"),
-        (
-            lambda: lstm(spread(x)),
-            r"`input` to be .* input.to_local\(\) and, as batch_start, .* got",
-        ),
+        (lambda: lstm(spread(x)), r"`input` to be .* input.to_local\(\) and, as batch_start, "),
         (lambda: lstm.eval()(spread(x)), "`input` to be not a DTensor"),
         (lambda: lstm(x, (state, spread(state))), r"`hx` to be .* hx.to_local\(\)"),
         (lambda: of_spread(x), "`weight_ih_l0` to be not a DTensor, .* replicate it, got"),

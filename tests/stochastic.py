@@ -136,12 +136,7 @@ def state_of(model):
     hooks = [name for name in vars(torch.nn.Module()) if "hook" in name]
     return (
         {name: module.training for name, module in modules.items()},
-        {
-            (name, h): [*getattr(m, h)]
-            for name, m in modules.items()
-            for h in hooks
-            if m.__dict__[h]
-        },
+        {(name, h): [*getattr(m, h)] for name, m in modules.items() for h in hooks if vars(m)[h]},
         {name: tensor.tolist() for name, tensor in model.state_dict().items()},
         torch.get_rng_state().tolist(),
         [*torch.overrides._get_current_function_mode_stack()],

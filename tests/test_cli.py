@@ -9,6 +9,7 @@ import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from click.shell_completion import BashComplete
@@ -360,9 +361,7 @@ def test_a_file_that_cannot_be_written_is_reported_before_the_run(asked, tmp_pat
 
 
 def test_a_disk_that_is_full_does_not_lose_the_report(stubbed, tmp_path, capsys, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
+    full = mock.Mock(side_effect=OSError(28, "No space left on device"))
     stubbed({"a:b": GOOD})
     path = tmp_path / "report"
     path.write_text("old")
@@ -395,9 +394,10 @@ def test_a_baseline_accepts_what_is_known(stubbed, tmp_path, capsys):
 # Comparing
 
 
-@pytest.mark.parametrize(
-    ("same", "complete", "code"), [(True, True, 0), (False, True, 1), (False, False, 130)]
-)
+COMPARED = [(True, True, 0), (False, True, 1), (False, False, 130)]
+
+
+@pytest.mark.parametrize(("same", "complete", "code"), COMPARED)
 def test_a_comparison_and_its_exit_code(monkeypatch, capsys, tmp_path, same, complete, code):
     asked = []
 
@@ -449,10 +449,7 @@ MISUSED = [
     (["explain", "TD999"], ["Expected `NAME`", "'TD999' (str)", "close to it: TD"]),
     (["explain", "td999"], ["Expected `NAME`", "'td999' (str)", "close to it: TD"]),
     (["verify", "a:b", "--select", "TD999"], ["'TD999' (str)", "close to it: TD"]),
-    (
-        ["explain", "qqq"],
-        ["Expected `NAME`", "'qqq' (str)", "`torchdropout checks` and `torchdropout rules`"],
-    ),
+    (["explain", "qqq"], ["Expected `NAME`", "'qqq' (str)", "`torchdropout checks` and "]),
     (["verfy"], ["verfy"]),
     (["verify", "a:b", "--timeout", "-1"], ["--timeout", "-1"]),
     (["verify", "a:b", "--jobs", "0"], ["--jobs", "0"]),
@@ -639,22 +636,17 @@ OUTPUT_TO = """
     import os, sys
     from torchdropout.__main__ import main
 
-    def closed_pipe():
-        read, write = os.pipe()
-        os.close(read)
-        return write
-
+    read, closed_pipe = os.pipe()
+    os.close(read)
     for full, line in {cases!r}:
-        os.dup2(os.open("/dev/full", os.O_WRONLY) if full else closed_pipe(), 1)
+        os.dup2(os.open("/dev/full", os.O_WRONLY) if full else closed_pipe, 1)
         print(main(line), file=sys.stderr)
 """
 
 
 @pytest.mark.integration
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
-def test_a_full_disk_is_one_line_and_exit_code_2_and_a_closed_pipe_is_not_an_error(
-    processes, tmp_path
-):
+def test_a_full_disk_is_an_error_in_one_line_and_a_closed_pipe_is_none(processes, tmp_path):
     path = tmp_path / "drops.py"
     path.write_text("from torch import nn\n\n\ndef make():\n    return nn.Dropout(0.5)\n")
     fast = ["--level=quick", "--select=output-shape"]
@@ -686,9 +678,8 @@ SLOW = """
 def test_interrupt_leaves_a_partial_report(tmp_path):
     path = tmp_path / "slow.py"
     path.write_text(textwrap.dedent(SLOW))
-    target = f"{path}:Slow"
-    options = ("--jobs=1", "--level=quick")
-    process = start("verify", target, "torch.nn:Dropout", "--format=json", *options)
+    command = "verify", f"{path}:Slow", "torch.nn:Dropout", "--format=json"
+    process = start(*command, "--jobs=1", "--level=quick")
     # The first check makes four calls; after twenty it has ended and many are still to come.
     for _ in range(20):
         assert process.stderr.readline() == "called\n"
@@ -697,22 +688,24 @@ def test_interrupt_leaves_a_partial_report(tmp_path):
     assert code == 130
     assert "Traceback" not in err
     (one,) = json.loads(out)["targets"]
-    assert one["target"] == target
-    assert one["complete"] is False
-    assert one["passed"] is False
+    assert (one["target"], one["complete"], one["passed"]) == (command[1], False, False)
     assert 1 <= len(one["checks"]) < len(codes_of(None, PLAIN))
     assert one["checks"][0]["name"] == "output-shape"
+
+
+DIES = """
+    import os, torch
+
+    def dies(x, p, training):
+        x.numel() or os.abort()
+        return torch.nn.functional.dropout(x, p, training)
+"""
 
 
 @pytest.mark.integration
 def test_the_program_runs_a_target_in_a_process_of_its_own(tmp_path):
     path = tmp_path / "fatal.py"
-    path.write_text(
-        "import os, torch\n"
-        "def dies(x, p, training):\n"
-        "    x.numel() or os.abort()\n"
-        "    return torch.nn.functional.dropout(x, p, training)\n"
-    )
+    path.write_text(textwrap.dedent(DIES))
     options = ["--select=output-shape,edges", "--level=quick", "--format=json"]
     code, out, err = finish(start("verify", f"{path}:dies", *options))
     assert (code, "Traceback" in err) == (1, False)
@@ -732,9 +725,7 @@ def shown_on(terminal):
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
-def test_a_terminal_gets_progress_its_width_and_colour_unless_no_color_is_set(
-    bad, no_color, monkeypatch
-):
+def test_a_terminal_gets_progress_its_width_and_colour(bad, no_color, monkeypatch):
     for name, value in {"COLUMNS": "80", "LINES": "50", "TERM": "xterm-256color"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("FORCE_COLOR", raising=False)

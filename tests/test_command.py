@@ -88,8 +88,6 @@ def test_options_of_all_commands(capsys, monkeypatch):
         ("text", Path("f"), False, True, False),
     ]
     assert capsys.readouterr() == ("", "")
-    assert run_command(program, ["-q", "-v"], "program") == 2
-    assert "Expected --quiet or --verbose, not both" in capsys.readouterr().err
     for flag in ("-V", "--version"):
         assert run_command(program, [flag], "program") == 0
         assert capsys.readouterr().out == "program, version 1.2\n"

@@ -9,6 +9,7 @@ from torch._dynamo.utils import counters
 from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
+from draws import kept, refused
 from oracle import DTYPES, dropout, layouts_of, same_bits
 from strategies import keys
 from torchdropout import functional as F
@@ -35,10 +36,7 @@ def seeded(function, *args):
 
 def assert_same(compiled_function, function, *args):
     """The same output, and the generator left in the same state."""
-    for got, expected in zip(
-        seeded(compiled_function, *args), seeded(function, *args), strict=True
-    ):
-        assert torch.equal(got, expected)
+    assert all(map(torch.equal, seeded(compiled_function, *args), seeded(function, *args)))
 
 
 # Shape, layout and what is shared, for the 10**5 elements of the property below.
@@ -69,10 +67,8 @@ def test_equals_the_definition():
             shapes.append((shape, shared))
 
     def function(inputs, key):
-        return [
-            F.dropout(x, 0.3, key=key, broadcast_dims=shared)
-            for x, (_, shared) in zip(inputs, shapes, strict=True)
-        ]
+        given = zip(inputs, shapes, strict=True)
+        return [F.dropout(x, 0.3, key=key, broadcast_dims=dims) for x, (_, dims) in given]
 
     in_one_program = compiled(function)
 
@@ -194,34 +190,20 @@ def test_training_step_has_the_masks_of_eager(function, backend):
     x, w = torch.randn(16, 16, requires_grad=True), torch.randn(16, 16, requires_grad=True)
     got = step(compiled(function, backend=backend), x, w)
     expected = step(block, x, w)
-    for a, b in zip(got, expected, strict=True):
-        torch.testing.assert_close(a, b)
-        assert torch.equal(a == 0, b == 0)
+    torch.testing.assert_close(got, expected)
+    assert all(torch.equal(a == 0, b == 0) for a, b in zip(got, expected, strict=True))
 
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.linear = torch.nn.Linear(6, 8)
-        self.drop = td.nn.Dropout(0.4)
-        self.alpha = td.nn.AlphaDropout(0.2)
-
-    def forward(self, x):
-        return self.alpha(self.drop(self.linear(x)))
-
-
-class TestExport:
-    @pytest.mark.integration
-    @pytest.mark.parametrize("training", [True, False])
-    def test_has_the_masks_of_eager(self, training):
-        net = Net().train(training)
-        x = torch.randn(5, 6)
-        batch = torch.export.Dim("batch")
-        program = torch.export.export(net, (x,), dynamic_shapes=({0: batch},))
-        for n in (5, 3):
-            x = torch.randn(n, 6)
-            assert_same(program.module(), net, x)
-            assert_same(program.run_decompositions().module(), net, x)
+@pytest.mark.integration
+@pytest.mark.parametrize("training", [True, False])
+def test_an_exported_program_has_the_masks_of_eager(training):
+    layers = torch.nn.Linear(6, 8), td.nn.Dropout(0.4), td.nn.AlphaDropout(0.2)
+    net, batch = torch.nn.Sequential(*layers).train(training), torch.export.Dim("batch")
+    program = torch.export.export(net, (torch.randn(5, 6),), dynamic_shapes=({0: batch},))
+    for n in (5, 3):
+        x = torch.randn(n, 6)
+        assert_same(program.module(), net, x)
+        assert_same(program.run_decompositions().module(), net, x)
 
 
 # One graph has several modules, which compiles faster than one each. Tokens have a graph of the
@@ -269,10 +251,7 @@ def whole_step(function, model, x):
 
 
 def assert_same_step(function, model, x):
-    for got, expected in zip(
-        whole_step(function, model, x), whole_step(model, model, x), strict=True
-    ):
-        assert torch.equal(got, expected)
+    assert all(map(torch.equal, whole_step(function, model, x), whole_step(model, model, x)))
 
 
 def graphs():
@@ -302,8 +281,7 @@ class TestPIsAnInputOfTheGraph:
                 results.append(([y.detach(), torch.rand(1)], gradients))
             (got, slopes), (expected, known) = results
             assert all(map(torch.equal, got, expected))
-            for a, b in zip(slopes, known, strict=True):
-                torch.testing.assert_close(a, b)
+            torch.testing.assert_close(slopes, known)
             assert graphs() == (1 if p in POSITIVE else 2)
 
     @pytest.mark.integration
@@ -364,28 +342,28 @@ class TestPIsAnInputOfTheGraph:
             for n, p in enumerate([*POSITIVE[:4], 0.9, 0.01, 0.3, 0.6, 0.7, 0.8, 0.05]):
                 for k, name in enumerate(names):
                     setattr(layer, name, p / (k + 1))
-                for got, expected in zip(loss(function), loss(layer), strict=True):
-                    torch.testing.assert_close(got, expected)
+                torch.testing.assert_close(loss(function), loss(layer))
                 first = graphs() if n == 0 else first
             assert graphs() == first
             if whole:
                 assert first == 1
             for name in names:
                 setattr(layer, name, 1.0)
-            for got, expected in zip(loss(function), loss(layer), strict=True):
-                torch.testing.assert_close(got, expected)
+            torch.testing.assert_close(loss(function), loss(layer))
 
     @pytest.mark.integration
     def test_alpha_of_a_p_that_is_an_argument(self):
         """To the compiler a symbol, whose root it would round in another way than Python."""
+
+        def alpha(x, p):
+            return F.alpha_dropout(x, p, True)
+
         x = torch.randn(4, 8, dtype=torch.float64)
         for dynamic in (None, True):
             torch._dynamo.reset()
-            function = compiled(
-                lambda x, p: F.alpha_dropout(x, p, True), backend="eager", dynamic=dynamic
-            )
+            function = compiled(alpha, backend="eager", dynamic=dynamic)
             for p in (0.1, 0.2, 0.3, 0.4, 1.0):
-                assert_same(function, lambda x, p: F.alpha_dropout(x, p, True), x, p)
+                assert_same(function, alpha, x, p)
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
     def test_the_expectation_that_zoneout_takes_in_eval(self, dtype):
@@ -428,24 +406,11 @@ class TestPIsAnInputOfTheGraph:
             assert getattr(block, name) == before
 
 
-class TestTheStateBesideP:
-    """It is in no pickle and no state_dict, and follows p wherever a module goes."""
-
-    def test_made_or_set_in_inference_mode(self):
-        with torch.inference_mode():
-            drop = td.nn.Dropout(0.3)
-            drop.p = 0.4
-        assert_same_step(compiled(drop, backend="aot_eager"), drop, torch.randn(64))
-
-
-def saved_bytes(function, x):
-    saved = []
-    hooks = torch.autograd.graph.saved_tensors_hooks(
-        lambda t: saved.append(t.nbytes) or t, lambda t: t
-    )
-    with hooks:
-        function(x)
-    return sum(saved)
+def test_a_module_that_is_made_or_set_in_inference_mode():
+    with torch.inference_mode():
+        drop = td.nn.Dropout(0.3)
+        drop.p = 0.4
+    assert_same_step(compiled(drop, backend="aot_eager"), drop, torch.randn(64))
 
 
 @pytest.mark.parametrize("backend", ["inductor", "aot_eager"])
@@ -454,8 +419,9 @@ def saved_bytes(function, x):
 )
 def test_a_compiled_module_saves_its_key_and_its_constants(backend, module, most):
     """DropBlock as well, whose mask of a byte an element the compiler would keep."""
-    x = torch.randn(2, 3, 16, 16, requires_grad=True)
-    assert saved_bytes(compiled(module, backend=backend), x) == most
+    with kept() as tensors:
+        compiled(module, backend=backend)(torch.randn(2, 3, 16, 16, requires_grad=True))
+    assert sum(t.nbytes for t in tensors) == most
 
 
 CAPTURED = {
@@ -482,7 +448,7 @@ NODES += ["drop_block1d", "n_m_dropout", "token_dropout", "attention", "concrete
 @pytest.mark.integration
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize(
-    "name", [n if n in NODES else pytest.param(n, marks=pytest.mark.slow) for n in CAPTURED]
+    "name", [pytest.param(n, marks=() if n in NODES else pytest.mark.slow) for n in CAPTURED]
 )
 def test_compiled_autograd_takes_the_backward_of_eager_calls(name):
     """What a model does in eager, between its graphs, is in the backward that is compiled whole."""
@@ -511,10 +477,8 @@ def test_compiled_autograd_takes_the_backward_of_eager_calls(name):
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_torch_jit_does_not_trace_what_removes_tokens():
     model, x = td.nn.TokenDropout(0.5), torch.ones(2, 9, 3)
-    before = torch.get_rng_state()
-    with pytest.raises(ArgumentTypeError, match=r"with torch\.export, got a tensor of"):
+    with refused(ArgumentTypeError, r"with torch\.export, got a tensor of"):
         torch.jit.trace(model, (x,), check_trace=False)
-    assert torch.equal(torch.get_rng_state(), before)
     traced = torch.jit.trace(model.eval(), (x,), check_trace=False)
     assert torch.equal(traced(x), x)
 
@@ -526,9 +490,7 @@ def test_a_trace_warns_that_it_keeps_the_mask_indices_of_its_example(shape, warn
         warnings.simplefilter("always", torch.jit.TracerWarning)
         traced = torch.jit.trace(td.nn.Dropout(0.5), (torch.ones(shape),), check_trace=False)
     found = [str(w.message) for w in caught if w.category is torch.jit.TracerWarning]
-    assert [message.partition(",")[0] for message in found] == [
-        "torch.jit.trace records the mask indices of its example"
-    ] * warns
+    assert ["records the mask indices of its example" in each for each in found] == [True] * warns
     # A larger batch is right.
     x = torch.ones(2 * shape[0], *shape[1:])
     assert torch.equal(seeded(traced, x)[0], seeded(td.nn.Dropout(0.5), x)[0])

@@ -8,6 +8,7 @@ from torch._inductor import config as inductor_config
 from torch._inductor.utils import fresh_cache, run_and_get_code
 
 import torchdropout as td
+from draws import kept
 from oracle import layouts_of, same_but_nans
 from torchdropout import functional as F
 from torchdropout._core.contract.layout import sizes_drawn
@@ -144,9 +145,8 @@ class TestBits:
     @pytest.mark.integration
     def test_of_modules_at_any_p(self, fusing):
         """p and scale are an input of the graph."""
-        model = torch.nn.Sequential(
-            td.nn.Dropout(0.1), td.nn.DropPath(0.1), td.nn.AlphaDropout(0.1)
-        )
+        kinds = td.nn.Dropout, td.nn.DropPath, td.nn.AlphaDropout
+        model = torch.nn.Sequential(*(kind(0.1) for kind in kinds))
         function = compiled(model)
         for dtype in (torch.float32, torch.bfloat16, torch.float64):
             torch._dynamo.reset()
@@ -179,14 +179,8 @@ class TestFusion:
     def counts(self):
         forward, backward = code_of(compiled(chain), self.x, self.residual)
         calls = [code[code.index("def call(") :] for code in (forward, backward)]
-        return [
-            (
-                call.count("cpp_fused_"),
-                call.count("= torch.ops.torchdropout.keep_bits."),
-                call.count("= torch.ops.torchdropout.masked_affine."),
-            )
-            for call in calls
-        ]
+        ours = [f"= torch.ops.torchdropout.{name}." for name in ("keep_bits", "masked_affine")]
+        return [tuple(call.count(word) for word in ("cpp_fused_", *ours)) for call in calls]
 
     @pytest.mark.integration
     def test_one_kernel_has_dropout_and_its_neighbours(self, fusing):
@@ -209,11 +203,9 @@ class TestFusion:
         """Neither a mask nor its bits: the key, and what an operator of torch needs."""
         model = td.nn.Dropout(0.3)
         function = compiled(lambda x: model(x * 2) + 1)
-        kept = []
-        with torch.autograd.graph.saved_tensors_hooks(kept.append, lambda x: x):
+        with kept() as tensors:
             function(torch.randn(4096).requires_grad_())
-        sizes = [x.nbytes for x in kept if isinstance(x, torch.Tensor)]
-        assert 16 <= sum(sizes) <= 16 + 32 + 4
+        assert 16 <= sum(x.nbytes for x in tensors) <= 16 + 32 + 4
 
 
 @pytest.mark.integration
@@ -285,11 +277,9 @@ class TestBitsInBytes:
             for key in (KEY.tensor(), torch.stack([KEY.tensor(), td.Key(1).tensor()])):
                 for p in (0.3, 1.0):
                     keep = reference.keep_bits(key, shape, p, base, strides, torch.device("cpu"))
-                    bits = torch.ops.torchdropout.keep_bits(
-                        torch.empty(0), key, p, shape, base, strides
-                    )
+                    args = torch.empty(0), key, p, shape, base, strides
+                    bits, fake = torch.ops.torchdropout.keep_bits(*args), _keep_bits._fake(*args)
                     assert bits.dtype == torch.uint8
-                    fake = _keep_bits._fake(torch.empty(0), key, p, shape, base, strides)
                     assert (fake.shape, fake.dtype) == (bits.shape, bits.dtype)
                     flat = keep.reshape(*key.shape[:-1], -1) if keep.numel() else keep.view(0)
                     each = (bits.unsqueeze(-1) >> torch.arange(8)) & 1
@@ -300,12 +290,8 @@ class TestBitsInBytes:
                     assert not each[..., count:].any()
 
     def test_a_third_number_of_a_key_is_added_to_the_base(self):
-        operator, like, (seed, stream) = (
-            torch.ops.torchdropout.keep_bits,
-            torch.empty(0),
-            KEY.tensor(),
-        )
-        placed = torch.stack([seed, stream, torch.tensor(11)])
+        operator, like = torch.ops.torchdropout.keep_bits, torch.empty(0)
+        placed = torch.cat([KEY.tensor(), torch.tensor([11])])
         bits = operator(like, placed, 0.3, [9, 9], 2**34, [9, 1])
         assert torch.equal(bits, operator(like, KEY.tensor(), 0.3, [9, 9], 2**34 + 11, [9, 1]))
 

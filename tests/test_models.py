@@ -125,9 +125,8 @@ def test_compiles(case, backend):
     _, model, x = case
     torch._dynamo.reset()
     model.train()
-    compiled = torch.compile(
-        model, fullgraph=not isinstance(model, LSTMClassifier), backend=backend
-    )
+    whole = not isinstance(model, LSTMClassifier)
+    compiled = torch.compile(model, fullgraph=whole, backend=backend)
     try:
         torch.testing.assert_close(seeded(compiled, x), seeded(model, x), rtol=1e-3, atol=1e-4)
         model.eval()

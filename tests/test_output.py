@@ -141,9 +141,8 @@ def test_what_cannot_be_written_is_reported(tmp_path, monkeypatch):
     ],
 )
 def test_the_look_of_stdout(monkeypatch, is_terminal, no_color, colors, width, styled):
-    console = SimpleNamespace(
-        is_terminal=is_terminal, no_color=no_color, color_system=colors, width=70
-    )
+    look = {"is_terminal": is_terminal, "no_color": no_color, "color_system": colors, "width": 70}
+    console = SimpleNamespace(**look)
     monkeypatch.setattr(output, "Console", lambda: console)
     assert style() == {"width": width, "styled": styled}
 
@@ -159,9 +158,8 @@ def test_a_report_ends_in_one_newline(capsys):
 def test_stdout_that_is_closed(monkeypatch):
     silence = mock.Mock()
     monkeypatch.setattr(output, "silence", silence)
-    monkeypatch.setattr(
-        output.click, "echo", mock.Mock(side_effect=[OSError(5, "x"), BrokenPipeError])
-    )
+    echo = mock.Mock(side_effect=[OSError(5, "x"), BrokenPipeError])
+    monkeypatch.setattr(output.click, "echo", echo)
     with pytest.raises(OSError, match="x"):
         write("x")
     silence.assert_not_called()
@@ -196,9 +194,7 @@ def test_streams_that_cannot_be_written_are_silenced(monkeypatch, stdout, stderr
     assert dup2.call_args_list == [mock.call(away, descriptor) for descriptor in replaced]
 
 
-@pytest.mark.parametrize(
-    ("error", "why"), [(OSError(28, "No space"), "No space"), (OSError("odd"), "odd")]
-)
+@pytest.mark.parametrize(("error", "why"), [(OSError(28, "full"), "full"), (OSError("odd"), "odd")])
 def test_output_that_cannot_be_written_is_said_in_a_line(capsys, error, why):
     streams.unwritable("program", error)
     assert capsys.readouterr() == ("", f"program: Expected to write the output, got: {why}\n")

@@ -12,13 +12,11 @@ import torch
 from torch._functorch import config
 from torch._higher_order_ops.map import map as map_rows
 from torch._higher_order_ops.scan import scan
-from torch.utils.checkpoint import (
-    CheckpointPolicy,
-    checkpoint,
-    create_selective_checkpoint_contexts,
-)
+from torch.utils.checkpoint import CheckpointPolicy as Policy
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 import torchdropout as td
+from draws import kept
 from torchdropout import functional as F
 from variants import FUNCTIONS
 
@@ -83,10 +81,10 @@ def select(policy, _context, _operator, *_args, **_kwargs):
 
 def save_draws(_context, operator, *_args, **_kwargs):
     drawn = operator is torch.ops.torchdropout.draw_keys.default
-    return CheckpointPolicy.MUST_SAVE if drawn else CheckpointPolicy.PREFER_RECOMPUTE
+    return Policy.MUST_SAVE if drawn else Policy.PREFER_RECOMPUTE
 
 
-POLICIES = {p.name: functools.partial(select, p) for p in list(CheckpointPolicy)[:4]}
+POLICIES = {p.name: functools.partial(select, p) for p in list(Policy)[:4]}
 POLICIES["save draws"] = save_draws
 
 
@@ -104,15 +102,10 @@ def in_region(kind, function):
     ("budget", "aggressive", "kind"),
     [
         (0.5, False, None),
-        *(
-            pytest.param(*case, marks=pytest.mark.integration)
-            for case in (
-                (0.0, False, None),
-                (1.0, True, None),
-                (0.0, False, "MUST_SAVE"),
-                (0.5, False, "PREFER_SAVE"),
-            )
-        ),
+        pytest.param(0.0, False, None, marks=pytest.mark.integration),
+        pytest.param(1.0, True, None, marks=pytest.mark.integration),
+        pytest.param(0.0, False, "MUST_SAVE", marks=pytest.mark.integration),
+        pytest.param(0.5, False, "PREFER_SAVE", marks=pytest.mark.integration),
     ],
 )
 def test_gradient_of_a_model(budget, aggressive, kind):
@@ -184,9 +177,7 @@ def test_gradient_of_the_family_by_inductor(name, budget, aggressive):
 @pytest.mark.integration
 @pytest.mark.parametrize(("budget", "kind"), [(0.5, None), (1.0, "not reentrant")])
 def test_a_key_is_saved_and_no_state_of_a_generator(budget, kind):
-    saved = []
-    hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t)
-    with config.patch(activation_memory_budget=budget), hooks:
+    with config.patch(activation_memory_budget=budget), kept() as saved:
         compiled(in_region(kind, deep))(numbers(4, 6, 12).requires_grad_())
     assert [t.nbytes for t in saved if t.dtype == torch.int64] == [16, 16]
     assert not any(t.dtype == torch.uint8 for t in saved)
@@ -238,13 +229,12 @@ def total(function, key, x):
 )
 def test_a_body_that_the_backward_runs_again_needs_a_key(function, budget):
     with config.patch(activation_memory_budget=budget):
+        drawn, x = functools.partial(total, function, None), numbers(4, 6, 12).requires_grad_()
         with pytest.raises(Exception, match=r"Expected `key` to be a torchdropout\.Key"):
-            compiled(functools.partial(total, function, None))(
-                numbers(4, 6, 12).requires_grad_()
-            ).backward()
+            compiled(drawn)(x).backward()
         torch._dynamo.reset()
         with torch.no_grad():
-            compiled(functools.partial(total, function, None))(numbers(4, 6, 12))
+            compiled(drawn)(x)
         torch._dynamo.reset()
         assert_gradient(compiled(functools.partial(total, function, KEY)))
 

@@ -41,17 +41,13 @@ def test_a_wheel_with_its_extension_and_a_tag_of_indexes_passes(tmp_path, tag):
     [
         ({"files": (), "note": "no g++"}, "it has no compiled kernels: no g++"),
         ({"files": (), "tag": "cp310-abi3-linux_x86_64"}, "it has no compiled kernels"),
-        (
-            {"files": (release_wheel.EXTENSION, "torchdropout.libs/libtorch_cpu-5a1f.so")},
-            "brings libraries along: torchdropout.libs/libtorch_cpu-5a1f.so",
-        ),
-        (
-            {"files": (release_wheel.EXTENSION, "torchdropout.libs/libgomp-a34b3233.so.1.0.0")},
-            "brings libraries along: torchdropout.libs/libgomp-a34b3233.so.1.0.0",
-        ),
-        (
-            {"files": (release_wheel.EXTENSION, "torchdropout/.dylibs/libc10.dylib")},
-            "brings libraries along: torchdropout/.dylibs/libc10.dylib",
+        *(
+            ({"files": (release_wheel.EXTENSION, library)}, f"brings libraries along: {library}")
+            for library in (
+                "torchdropout.libs/libtorch_cpu-5a1f.so",
+                "torchdropout.libs/libgomp-a34b3233.so.1.0.0",
+                "torchdropout/.dylibs/libc10.dylib",
+            )
         ),
         ({"tag": "cp311-cp311-manylinux_2_28_x86_64"}, "its tag is cp311-cp311-manylinux"),
         ({"tag": "cp310-abi3-win_amd64"}, "its tag is cp310-abi3-win_amd64"),
@@ -82,9 +78,7 @@ def test_a_wheel_that_needs_a_newer_glibc_than_it_may_is_refused(tmp_path):
     if subprocess.run(command).returncode:
         pytest.skip("needs glibc 2.32")
     built = wheel(tmp_path, f"cp310-abi3-linux_{MACHINE}", binary=library.read_bytes())
-    with pytest.raises(
-        SystemExit, match=r"may not be released:(.|\n)*too-recent versioned symbols"
-    ):
+    with pytest.raises(SystemExit, match=r"may not be released:(.|\n)*too-recent versioned symb"):
         release_wheel.main(built, tmp_path, f"manylinux_2_28_{MACHINE}")
     dist = tmp_path / "dist"
     dist.mkdir()

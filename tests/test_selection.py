@@ -19,11 +19,7 @@ LONG = [f"{letter}-drop-{'x' * 20}" for letter in "abcde"]
         ("zzz", ["alpha", "beta"], "otherwise"),
         ("", ["alpha"], "otherwise"),
         # The three closest.
-        (
-            "abcdefgh",
-            ["abcdwxyz", "abcdefgx", "abcdexyz", "abcdefxy"],
-            "close to it: abcdefgx, abcdefxy, abcdexyz",
-        ),
+        ("abcdef", ["abcxyz", "abcdex", "abcxyx", "abcdxy"], "close to it: abcdex, abcdxy, abcxyz"),
         # Three that hold it, in their order.
         ("DROP", LONG, f"close to it: {', '.join(LONG[:3])}"),
         ("drop", ["drops", *LONG], f"close to it: drops, {', '.join(LONG[:3])}"),
@@ -34,13 +30,9 @@ def test_names_that_are_close(word, names, expected):
     assert close_to(word, names) == ("" if expected == "otherwise" else expected)
 
 
+NAMES = [("TD101", "one", "first"), ("TD102", "two", "first"), ("TD201", "three", "second")]
 RULES = {
-    name: Rule(code, name, group, "error", f"What {name} needs.", "")
-    for code, name, group in (
-        ("TD101", "one", "first"),
-        ("TD102", "two", "first"),
-        ("TD201", "three", "second"),
-    )
+    name: Rule(code, name, group, "error", f"What {name} needs.", "") for code, name, group in NAMES
 }
 CHOICE = Choice(RULES, "rule", "program --rules")
 
@@ -98,16 +90,8 @@ def test_what_is_chosen(select, ignore, names):
     [
         (((1,), ()), ArgumentTypeError, r"^Expected `select` to hold strings, got 1 \(int\)$"),
         (((), [None]), ArgumentTypeError, r"`ignore` to hold strings, got None \(NoneType\)"),
-        (
-            ("one,thre", ()),
-            ArgumentValueError,
-            r"`select` to give codes, names or groups of rules, got 'thre' \(str\); close to it",
-        ),
-        (
-            ("one", ["one"]),
-            ArgumentValueError,
-            r"to leave a rule to run, got select='one' \(str\) and ignore=\['one'\] \(list\)",
-        ),
+        (("one,thre", ()), ArgumentValueError, r"`select` to .*, got 'thre' \(str\); close to it"),
+        (("one", ["one"]), ArgumentValueError, r"got select='one' \(str\) and ignore=\['one'\] "),
     ],
 )
 def test_what_cannot_be_chosen(arguments, error, said):

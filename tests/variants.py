@@ -480,6 +480,14 @@ def first(result: Any) -> torch.Tensor:
     return found
 
 
+def keyed(module: torch.nn.Module, tensors: Sequence[torch.Tensor], key: Any = KEY) -> torch.Tensor:
+    """The output of a module that is given a key."""
+    named = inspect.signature(type(module).forward).parameters
+    # `key` of attention is a tensor.
+    is_key = "key" in named and not isinstance(module, torch.nn.MultiheadAttention)
+    return first(module(*tensors, **{"key" if is_key else "dropout_key": key}))
+
+
 def seeded(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The result of a call whose draws are the same in every run."""
     torch.manual_seed(3)

@@ -193,9 +193,8 @@ def test_the_environment_is_honoured(processes, name):
 
 @needs_kernels
 @pytest.mark.integration
-@pytest.mark.parametrize(
-    "left", [0, 200]
-)  # more of it, and the system's loader dies of a bus error
+# With more of it left, the system's loader dies of a bus error.
+@pytest.mark.parametrize("left", [0, 200])
 def test_a_file_that_cannot_be_loaded_is_said_once(processes, tmp_path, left):
     target = tmp_path / "torchdropout"
     shutil.copytree(PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__", "verify"))
@@ -245,8 +244,7 @@ class TestConcurrency:
             expected = [run(i) for i in range(16)]
             got = list(pool.map(run, range(16)))
         for one, other in zip(got, expected, strict=True):
-            assert torch.equal(one[0], other[0])
-            assert torch.equal(one[1], other[1])
+            assert all(map(torch.equal, one, other))
 
     def test_seeds_drawn_by_two_threads_are_all_different(self):
         x = torch.ones(256)

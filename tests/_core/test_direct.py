@@ -23,9 +23,7 @@ from variants import seeded
 
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA987654321)
 
-needs_kernels = pytest.mark.skipif(
-    len(backends.available()) == 1, reason=f"needs compiled kernels: {backends.why()}"
-)
+needs_kernels = pytest.mark.skipif(len(backends.available()) == 1, reason=backends.why())
 
 
 class Passing(TorchDispatchMode):
@@ -75,15 +73,11 @@ class TestTakes:
             "csr": lambda: torch.eye(3).to_sparse_csr(),
             "mkldnn": lambda: torch.ones(3, 3).to_mkldnn(),
             "nested": lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
-            "jagged": lambda: torch.nested.nested_tensor(
-                [torch.ones(2), torch.ones(3)], layout=torch.jagged
-            ),
+            "jagged": lambda: torch.nested.as_nested_tensor([torch.ones(2)], layout=torch.jagged),
             "quantized": lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
             "conjugated": lambda: torch.ones(3, dtype=torch.complex64).conj(),
             "conjugated, half": lambda: torch.ones(3, dtype=torch.complex32).conj(),
-            "imaginary part of a conjugated": lambda: (
-                torch.ones(3, dtype=torch.complex64).conj().imag
-            ),
+            "imaginary part of a conjugated": lambda: torch.ones(3).cfloat().conj().imag,
             "negated": lambda: torch._neg_view(torch.ones(3)),
             "negated complex": lambda: torch._neg_view(torch.ones(3, dtype=torch.complex64)),
             "integers": lambda: torch.ones(3, dtype=torch.int64),
@@ -134,12 +128,6 @@ def test_lazy_tensors_have_the_values_that_they_show(case):
 # --- under modes, transforms and tracers ---------------------------------------------------------
 
 
-@contextlib.contextmanager
-def old_profiler():
-    with torch.autograd.profiler.profile():
-        yield
-
-
 CONTEXTS = {
     "dispatch mode": Passing,
     "function mode": PassingFunctions,
@@ -147,12 +135,8 @@ CONTEXTS = {
     "another device": lambda: torch.device("meta"),
     "dual level": forward_ad.dual_level,
     "profiler": torch.profiler.profile,
-    "old profiler": old_profiler,
+    "old profiler": torch.autograd.profiler.profile,
 }
-
-
-def jit_traced(function, x):
-    return torch.jit.trace(function, (x,), check_trace=False)(x)
 
 
 TRANSFORMS = {
@@ -167,7 +151,7 @@ TRANSFORMS = {
     "make_fx": lambda f, x: make_fx(f)(x)(x),
     "make_fx, fake": lambda f, x: make_fx(f, tracing_mode="fake")(x)(x),
     "make_fx, symbolic": lambda f, x: make_fx(f, tracing_mode="symbolic")(x)(x),
-    "jit.trace": jit_traced,
+    "jit.trace": lambda f, x: torch.jit.trace(f, (x,), check_trace=False)(x),
     "compile": lambda f, x: torch.compile(f, backend="eager")(x),
     "compile, aot": lambda f, x: torch.compile(f, backend="aot_eager")(x),
 }
@@ -216,9 +200,7 @@ class TestContexts:
         torch.testing.assert_close(z, drawn, rtol=1e-6, atol=0)
         assert torch.equal(torch.get_rng_state(), after)
 
-    def test_a_function_mode_sees_the_call_as_it_would_see_torch(self):
-        """What is asserted: a mode can stop it from running, as it can stop torch's operations."""
-
+    def test_a_function_mode_can_stop_a_call_as_it_can_stop_torchs(self):
         class Refusing(TorchFunctionMode):
             def __torch_function__(self, function, types, args=(), kwargs=None):
                 raise ZeroDivisionError
@@ -293,8 +275,7 @@ class TestDrawn:
 
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             got = pool.submit(run).result()
-        assert torch.equal(got[0], expected[0])
-        assert torch.equal(got[1], expected[1])
+        assert all(map(torch.equal, got, expected))
 
 
 # --- gradients -----------------------------------------------------------------------------------
@@ -329,13 +310,8 @@ class TestGradients:
         """A path that autograd leaves out, next to one that it does not."""
 
         class Half(torch.autograd.Function):
-            @staticmethod
-            def forward(ctx, x):
-                return x * 1
-
-            @staticmethod
-            def backward(ctx, gradient):
-                return None
+            forward = staticmethod(lambda ctx, x: x * 1)
+            backward = staticmethod(lambda ctx, gradient: None)
 
         x = doubles(50)
         (Half.apply(self.keyed(x)).sum() + x.sum()).backward()

@@ -109,9 +109,7 @@ def test_in_a_capture_the_device_draws_the_key(monkeypatch):
 @pytest.mark.parametrize("watched", [False, True])
 @pytest.mark.parametrize("compiling", [False, True])
 @pytest.mark.parametrize("capturing", [False, True])
-def test_a_key_is_drawn_by_a_gpu_only_in_a_capture_that_nothing_watches(
-    monkeypatch, capturing, compiling, watched
-):
+def test_a_gpu_draws_in_a_capture_that_nothing_watches(monkeypatch, capturing, compiling, watched):
     monkeypatch.setattr(_keys.seed, "captures", lambda: capturing)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
     monkeypatch.setattr(_keys._torch, "may_be_watched", lambda: watched)

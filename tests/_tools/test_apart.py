@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -120,9 +121,8 @@ def test_one_message_of_limited_size_is_kept(ends, monkeypatch):
 
 
 def test_an_end_that_reads_nothing_is_not_waited_for(ends):
-    ours, _, _ = ends
     with pytest.raises(BlockingIOError):
-        ours.send("x" * 10_000_000)
+        ends[0].send("x" * 10_000_000)
 
 
 def test_a_process_reports_until_nobody_reads_and_only_itself(ends, monkeypatch):
@@ -150,6 +150,13 @@ def test_a_process_reports_until_nobody_reads_and_only_itself(ends, monkeypatch)
 
 
 # --- Processes ------------------------------------------------------------------------------------
+
+
+def said_by(process: Process) -> list[Any]:
+    """What a process sends, once it has sent it."""
+    while (said := process.channel.receive()) is None:
+        time.sleep(0.001)
+    return said
 
 
 @contextlib.contextmanager
@@ -229,9 +236,7 @@ def test_no_process_has_the_socket_of_another():
         other = f"/proc/self/fd/{first.channel.fileno()}"
         assert Path(other).exists()
         with started(work) as second:
-            while (said := second.channel.receive()) is None:
-                time.sleep(0.001)
-    assert said == [False]
+            assert said_by(second) == [False]
 
 
 def test_a_process_whose_parent_is_gone_already_is_signalled(monkeypatch):
@@ -272,10 +277,9 @@ def test_a_guard_that_its_code_stops_again_and_again_is_killed(monkeypatch):
         time.sleep(60)
 
     with started(sleeps), started(stops) as process:
-        while (said := process.channel.receive()) is None:
-            time.sleep(0.001)
+        (pid,) = said_by(process)
     end = time.monotonic() + 30
-    while Path(f"/proc/{said[0]}").exists():  # it dies with its guard
+    while Path(f"/proc/{pid}").exists():  # it dies with its guard
         assert time.monotonic() < end
         time.sleep(0.001)
 
@@ -287,7 +291,6 @@ def test_what_a_process_has_started_is_ended_with_it():
         time.sleep(3600)
 
     with started(starts) as process:
-        while (said := process.channel.receive()) is None:
-            time.sleep(0.001)
-        assert said[0] in apart._descendants()
-    assert not Path(f"/proc/{said[0]}").exists()
+        (pid,) = said_by(process)
+        assert pid in apart._descendants()
+    assert not Path(f"/proc/{pid}").exists()

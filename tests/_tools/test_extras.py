@@ -4,25 +4,20 @@ import pytest
 
 from torchdropout._tools.extras import missing, needs
 
-
-@pytest.mark.parametrize("command", ["verify", "compare", "checks"])
-def test_what_the_verifier_needs(command):
-    assert needs(command) == "click, rich, scipy and numpy"
-    assert missing(command) == (
-        f"torchdropout {command} needs click, rich, scipy and numpy: "
-        "pip install click rich scipy numpy"
-    )
+OF_VERIFIER = "click, rich, scipy and numpy"
 
 
-@pytest.mark.parametrize("command", ["audit-model", "mc", "rules", "explain", ""])
-def test_what_other_commands_need(command):
-    subject = f"torchdropout {command}".rstrip()
-    assert missing(command) == f"{subject} needs click and rich: pip install click rich"
-
-
-def test_a_module_and_a_distribution():
-    assert missing("mc.plot") == "torchdropout.mc.plot needs matplotlib: pip install matplotlib"
-    assert missing("audit") == (
-        "torchdropout audit needs torchdropout-audit: pip install packages/audit, in a clone of "
-        "the repository"
-    )
+# What `audit` needs is in test_cli_audit.py.
+@pytest.mark.parametrize(
+    ("command", "packages"),
+    [
+        *((name, OF_VERIFIER) for name in ("verify", "compare", "checks")),
+        *((name, "click and rich") for name in ("audit-model", "mc", "rules", "explain", "")),
+        ("mc.plot", "matplotlib"),
+    ],
+)
+def test_what_is_missing_is_named_with_how_to_install_it(command, packages):
+    subject = "torchdropout.mc.plot" if command == "mc.plot" else f"torchdropout {command}".rstrip()
+    names = packages.replace(",", "").replace(" and", "")
+    assert missing(command) == f"{subject} needs {packages}: pip install {names}"
+    assert command not in ("verify", "compare", "checks") or needs(command) == packages

@@ -33,12 +33,8 @@ def test_without_a_file_of_processors_python_is_asked(tmp_path, monkeypatch, nam
 
 
 def test_caches_are_those_of_a_core_from_the_second_on(tmp_path, monkeypatch):
-    for number, level, size in (
-        (0, "1", "32K"),
-        (2, "2", "1024K"),
-        (3, "3", "32768K"),
-        (4, "3", ""),
-    ):
+    sizes = ("1", "32K"), ("2", "1024K"), ("3", "32768K"), ("3", "")
+    for number, (level, size) in enumerate(sizes):
         folder = tmp_path / f"index{number}"
         folder.mkdir()
         (folder / "level").write_text(level + "\n")

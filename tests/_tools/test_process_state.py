@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch.nn.modules import module as hooks
 
 from torchdropout._tools.process_state import (
     DEFAULT_DTYPE,
@@ -27,12 +28,8 @@ from torchdropout._tools.process_state import (
 
 
 def drawn(own):
-    return (
-        random.random(),
-        np.random.rand(),
-        float(torch.rand(1)),
-        float(torch.rand(1, generator=own)),
-    )
+    of_torch = float(torch.rand(1)), float(torch.rand(1, generator=own))
+    return random.random(), np.random.rand(), *of_torch
 
 
 def test_generators_are_restored_and_never_reported():
@@ -155,10 +152,6 @@ def test_generators_in_attributes():
     assert [part.name for part in held_generators({"": holder}, None)] == ["torch", "python"]
 
 
-def set_variable(name, value):
-    os.environ[name] = value
-
-
 CHANGES = {
     "the default dtype": lambda: torch.set_default_dtype(torch.float64),
     "the grad mode": lambda: torch.set_grad_enabled(not torch.is_grad_enabled()),
@@ -171,13 +164,11 @@ CHANGES = {
     "open autocasts, fewer": torch.autocast_decrement_nesting,
     "the number of threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "deterministic algorithms": lambda: torch.use_deterministic_algorithms(True),
-    "deterministic algorithms, warned of": lambda: torch.use_deterministic_algorithms(
-        True, warn_only=True
-    ),
+    "deterministic algorithms, warned of": lambda: torch.set_deterministic_debug_mode("warn"),
     "anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
     "the precision of matrix products": lambda: torch.set_float32_matmul_precision("medium"),
-    "the environment": lambda: set_variable("TORCHDROPOUT_ADDED", "1"),
-    "the environment, a value": lambda: set_variable("TORCHDROPOUT_KEPT", "2"),
+    "the environment": lambda: os.environ.update(TORCHDROPOUT_ADDED="1"),
+    "the environment, a value": lambda: os.environ.update(TORCHDROPOUT_KEPT="2"),
     "the environment, less": lambda: os.environ.pop("TORCHDROPOUT_KEPT"),
     "the working directory": lambda: os.chdir("/"),
     "sys.stdin": lambda: setattr(sys, "stdin", io.StringIO()),
@@ -185,9 +176,7 @@ CHANGES = {
     "sys.stderr": lambda: delattr(sys, "stderr"),
     "the recursion limit": lambda: sys.setrecursionlimit(sys.getrecursionlimit() + 1),
     "signal handlers": lambda: signal.signal(signal.SIGUSR1, lambda *_: None),
-    "the hooks of all modules": lambda: torch.nn.modules.module.register_module_forward_pre_hook(
-        lambda *_: None
-    ),
+    "the hooks of all modules": lambda: hooks.register_module_forward_pre_hook(lambda *_: None),
 }
 
 

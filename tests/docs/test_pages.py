@@ -13,11 +13,7 @@ from torchdropout import functional
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [
-    DOCS / "index.md",
-    DOCS / "getting-started.md",
-    DOCS / "which.md",
-    DOCS / "mc.md",
-    DOCS / "scale.md",
+    *(DOCS / f"{name}.md" for name in ("index", "getting-started", "which", "mc", "scale")),
     *sorted((DOCS / "family").glob("*.md")),
     *sorted((DOCS / "recipes").glob("*.md")),
 ]
@@ -99,11 +95,7 @@ def test_what_a_page_only_shows_is_not_run():
 
 def test_the_page_about_gpus_names_each_function():
     """It says what computes it there."""
-    functions = [
-        name
-        for name, value in vars(functional).items()
-        if inspect.isfunction(value) and not name.startswith("_")
-    ]
+    functions = [name for name, _ in inspect.getmembers(functional, inspect.isfunction)]
     text = (DOCS / "gpu.md").read_text(encoding="utf-8")
     assert len(functions) > 25
     assert [name for name in functions if f"`{name}`" not in text] == []

@@ -22,9 +22,7 @@ def test_the_table_has_the_twenty_commonest():
     assert len(PHRASES) >= 20
 
 
-PLANTED = (
-    "import torch\n\n\ndef mend(judge):  # it comes again\n    return judge\n"  # words: allowed
-)
+PLANTED = "import torch\n\n\ndef mend(judge):  # it comes again\n    pass\n"  # words: allowed
 
 
 def test_a_planted_phrase_is_found_by_line_and_a_name_is_not(tmp_path, capsys):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as torch_F
 
-from draws import draws_nothing, threads
+from draws import draws_nothing, kept, threads
 from oracle import mask as defined_mask
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
@@ -62,10 +62,7 @@ CASES = {
     "4-D": (QKV, {}),
     "5-D": ((randn(2, 3, 2, 5, 4), randn(2, 3, 2, 7, 4), randn(2, 3, 2, 7, 3)), {}),
     "causal, fewer queries": (QKV, {"causal": True}),
-    "causal, fewer keys": (
-        (randn(2, 3, 9, 4), randn(2, 3, 7, 4), randn(2, 3, 7, 3)),
-        {"causal": 1},
-    ),
+    "causal, few keys": ((randn(2, 3, 9, 4), randn(2, 3, 7, 4), randn(2, 3, 7, 3)), {"causal": 1}),
     "grouped": (GROUPED, {"gqa": True}),
     "grouped, causal": (GROUPED, {"gqa": True, "causal": True}),
     "one head serves all": ((randn(2, 6, 5, 4), randn(2, 1, 7, 4), randn(1, 1, 7, 3)), {}),
@@ -200,12 +197,10 @@ def test_nothing_square_is_kept_and_no_block_is_larger_than_a_block(monkeypatch)
 
     monkeypatch.setattr(_attention._Square, "dropped", spy)
     q, k, v = (randn(2, 4, 512, 16, dtype=torch.float32) for _ in range(3))
-    kept = []
-    hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t)
-    with hooks:
+    with kept() as tensors:
         y = F.scaled_dot_product_attention(q, k, v, None, 0.1, True)
     places = {t.untyped_storage().data_ptr() for t in (q, k, v)}
-    assert {t.untyped_storage().data_ptr() for t in kept} == places  # 3 inputs, no byte more
+    assert {t.untyped_storage().data_ptr() for t in tensors} == places  # 3 inputs, no byte more
     torch.autograd.grad(y.sum(), (q, k, v))
     assert max(sizes) <= _attention._MOST_IN_BLOCK < y.shape[:-1].numel() * 512
     assert sum(sizes) < 2 * 0.65 * y.shape[:-1].numel() * 512  # the blocks of a causal square

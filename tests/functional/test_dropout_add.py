@@ -102,11 +102,9 @@ class TestValues:
             least = 0 if dtypes[2] is None else 1
             shape = data.draw(st.lists(st.integers(0, 7), min_size=least, max_size=4))
             start = data.draw(seeds)
-            laid_out = [
-                layouts_of(randn(*shape, dtype=dtype, seed=start + i))
-                for i, dtype in enumerate(dtypes[:2])
-            ]
-            x, residual = (f[data.draw(st.sampled_from(sorted(f)))] for f in laid_out)
+            dense = (randn(*shape, dtype=d, seed=start + i) for i, d in enumerate(dtypes[:2]))
+            found = map(layouts_of, dense)
+            x, residual = (f[data.draw(st.sampled_from(sorted(f)))] for f in found)
             bias = None
             if dtypes[2] is not None:
                 bias = randn(2 * shape[-1], dtype=dtypes[2], seed=start + 2)
@@ -162,19 +160,18 @@ class TestValues:
         x, residual, bias = triple(shape=(2, 3, 4, 5))
         expected = composition(x, residual, bias, key=KEY)
         for a, b in itertools.product(layouts_of(x).values(), layouts_of(residual).values()):
-            y = F.dropout_add(a, b, 0.3, bias=bias, key=KEY)
+            y = summed(a, b, bias)
             assert same_bits(y, expected)
             assert y.stride() == torch.empty_like(b).stride()
         for small in (residual[:1], residual[:, :, :1], residual[..., :1], residual[0, 0, 0, 0]):
             wide = small.expand(2, 3, 4, 5)
-            y = F.dropout_add(x, wide, 0.3, bias=bias, key=KEY)
-            assert same_bits(y, composition(x, wide, bias, key=KEY))
-        y = F.dropout_add(x[:1].expand(2, 3, 4, 5), residual, 0.3, bias=bias[:1].expand(5), key=KEY)
-        wide = x[:1].expand(2, 3, 4, 5).contiguous()
-        assert same_bits(y, composition(wide, residual, bias[:1].expand(5), key=KEY))
+            assert same_bits(summed(x, wide, bias), composition(x, wide, bias, key=KEY))
+        wide, flat = x[:1].expand(2, 3, 4, 5), bias[:1].expand(5)
+        expected = composition(wide.contiguous(), residual, flat, key=KEY)
+        assert same_bits(summed(wide, residual, flat), expected)
 
 
-def summed(x, residual, bias):
+def summed(x, residual, bias=None):
     return F.dropout_add(x, residual, 0.3, bias=bias, key=KEY)
 
 
@@ -211,11 +208,9 @@ class TestGradients:
         far off as this allows, two units, and in 16 bits it would stop at 256."""
         x, residual, bias = triple(dtypes, (100_000, 5), grad=True)
         y = F.dropout_add(x, residual, 0.1, bias=bias, key=KEY)
-        g = (randn(100_000, 5, dtype=torch.float32, seed=5).abs() / 4 + 0.25).to(
-            residual.dtype
-        )  # within float16
-        (got,) = torch.autograd.grad(y, bias, g)
-        compute, masked = masked_gradient(x, g, 0.1)
+        g = randn(100_000, 5, dtype=torch.float32, seed=5).abs() / 4 + 0.25  # within float16
+        (got,) = torch.autograd.grad(y, bias, g.to(residual.dtype))
+        compute, masked = masked_gradient(x, g.to(residual.dtype), 0.1)
         exact = masked.double().sum(0)
         bound = torch.finfo(bias.dtype).eps / 2 + 2 * torch.finfo(compute).eps
         assert bool(((got.double() / exact - 1).abs() <= bound).all())
@@ -243,10 +238,9 @@ class TestGradients:
         results = []
         for loss in (lambda y: y.sum(), lambda y: (y * torch.ones_like(y)).sum()):
             inputs = [t for t in triple(dtypes, shape, grad=True) if t is not None]
-            loss(summed(*inputs, *[None] * (3 - len(inputs)))).backward()
+            loss(summed(*inputs)).backward()
             results.append([t.grad for t in inputs])
-        for expanded, dense in zip(*results, strict=True):
-            torch.testing.assert_close(expanded, dense)
+        torch.testing.assert_close(*results)
         assert same_bits(results[0][0], results[1][0])
 
 

@@ -17,12 +17,8 @@ class Recording:
         return function, args, kwargs or {}
 
 
-GIVEN = {
-    "key": Key(5),
-    "generator": torch.Generator(),
-    "broadcast_dims": (1,),
-    "layout": MaskLayout(0, (1,)),
-}
+GIVEN = {"key": Key(5), "generator": torch.Generator(), "broadcast_dims": (1,)}
+GIVEN["layout"] = MaskLayout(0, (1,))
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,8 @@ def test_under_vmap():
     assert same_bits(torch.vmap(call, (1, 1), 1)(x.movedim(0, 1), p.mT), alone.movedim(0, 1))
     shared = torch.stack([call(x[0], p[i]) for i in range(4)])
     assert same_bits(torch.vmap(call, (None, 0))(x[0], p), shared)
-    assert same_bits(
-        torch.vmap(call, (0, None))(x, RATES), torch.stack([call(r, RATES) for r in x])
-    )
+    alike = torch.stack([call(row, RATES) for row in x])
+    assert same_bits(torch.vmap(call, (0, None))(x, RATES), alike)
 
     def keyed(x, p, n):
         return F.dropout(x, p, key=KEY.fold_in(n))

@@ -26,6 +26,11 @@ OF_HALF = r"to be of dtype torch.float16 or torch.float32 with an input of torch
 OWN_INDEX = "gives each seed of a map its own index"
 FOR_GQA = "`key` to be of a number of heads that divides query's 6"
 
+
+def of_layer(*sizes: int) -> dict[str, torch.Tensor]:
+    return {"weight": torch.ones(sizes), "log_sigma2": torch.zeros(sizes)}
+
+
 # Arguments that a function accepts.
 GOOD = {
     F.dropout: {"input": X},
@@ -36,16 +41,8 @@ GOOD = {
     F.uniform_dropout: {"input": X, "beta": 0.5},
     F.concrete_dropout: {"input": X, "p_logit": torch.zeros(1)},
     F.variational_dropout: {"input": X, "log_alpha": torch.zeros(1)},
-    F.variational_linear: {
-        "input": torch.ones(2, 4),
-        "weight": torch.ones(3, 4),
-        "log_sigma2": torch.zeros(3, 4),
-    },
-    F.variational_conv2d: {
-        "input": torch.ones(2, 4, 5, 5),
-        "weight": torch.ones(3, 4, 3, 3),
-        "log_sigma2": torch.zeros(3, 4, 3, 3),
-    },
+    F.variational_linear: {"input": torch.ones(2, 4), **of_layer(3, 4)},
+    F.variational_conv2d: {"input": torch.ones(2, 4, 5, 5), **of_layer(3, 4, 3, 3)},
     F.scaled_dot_product_attention: {"query": Q, "key": K, "value": V, "dropout_p": 0.3},
     F.dropout_add: {"input": X, "residual": X, "p": 0.5},
     F.embedding_dropout: {"input": torch.arange(3), "weight": torch.ones(20, 3)},
@@ -95,7 +92,7 @@ REFUSED = {
         ({"temperature": -0.1}, VALUE, "got temperature=-0.1"),
     ],
     F.variational_dropout: [
-        ({"log_alpha": torch.zeros(2)}, VALUE, r"broadcasts to the input's, \(2, 3\), got log_a")
+        ({"log_alpha": torch.zeros(2)}, VALUE, r"to the input's, \(2, 3\), got log_alpha")
     ],
     F.variational_linear: [
         ({"log_sigma2": torch.zeros(4)}, VALUE, r"the weight's shape, \(3, 4\), got log_sigma2="),

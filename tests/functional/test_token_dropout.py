@@ -54,9 +54,8 @@ def test_places_with_equal_words_are_in_the_order_of_their_indices():
         assert F.n_m_dropout(x, 1, 2, key=KEY, layout=layout).tolist() == [expected]
         # And beyond the size up to which all pairs are compared: the tie is between the kept.
         many = MaskLayout(base, (0, stride, 0))
-        assert F.column_dropout(x[..., None], 0.5, dim=1, key=KEY, layout=many).any(
-            -1
-        ).tolist() == [[kept == 0, kept == 1]]
+        y = F.column_dropout(x[..., None], 0.5, dim=1, key=KEY, layout=many)
+        assert y.any(-1).tolist() == [[kept == 0, kept == 1]]
     for group in (6, counted._FEW + 6):
         words = torch.full((1, group), 2**32 - 1)
         words[0, :6] = torch.tensor([7, 7, 3, 7, 9, 3])

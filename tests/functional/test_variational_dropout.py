@@ -131,7 +131,6 @@ def test_a_number_for_both_dimensions_or_one_for_each(given, size):
     weight = torch.ones(3, 4, 3, 3)
     size = (size, size) if isinstance(size, int) else size
     for training in (True, False):
-        y = F.variational_conv2d(
-            torch.ones(2, 4, 5, 5), weight, torch.zeros_like(weight), training=training, **given
-        )
+        x, log_sigma2 = torch.ones(2, 4, 5, 5), torch.zeros_like(weight)
+        y = F.variational_conv2d(x, weight, log_sigma2, training=training, **given)
         assert y.shape == (2, 3, *size)

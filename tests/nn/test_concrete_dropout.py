@@ -99,19 +99,14 @@ def dense():
     return torch.nn.Linear(4, 3)
 
 
+OF_GRU = ["weight_ih_l0", "weight_hh_l0"]
 WEIGHTS = {  # and the names of those that count
     "norm": (torch.nn.Sequential(dense(), torch.nn.LayerNorm(3)), ["0.weight"]),
     "weight norm": (parametrizations.weight_norm(dense()), ["weight"]),
     "spectral norm": (parametrizations.spectral_norm(dense()), ["weight"]),
-    "GRU": (torch.nn.GRU(4, 3), ["weight_ih_l0", "weight_hh_l0"]),
-    "weight norm of a GRU": (
-        parametrizations.weight_norm(torch.nn.GRU(4, 3), "weight_hh_l0"),
-        ["weight_ih_l0", "weight_hh_l0"],
-    ),
-    "WeightDrop": (
-        td.nn.WeightDrop(torch.nn.GRU(4, 3), 0.5),
-        ["module.weight_ih_l0", "module.weight_hh_l0"],
-    ),
+    "GRU": (torch.nn.GRU(4, 3), OF_GRU),
+    "weight norm of a GRU": (parametrizations.weight_norm(torch.nn.GRU(4, 3), OF_GRU[1]), OF_GRU),
+    "WeightDrop": (td.nn.WeightDrop(torch.nn.GRU(4, 3), 0.5), [f"module.{n}" for n in OF_GRU]),
     "groups": (torch.nn.Conv2d(4, 6, 3, groups=2), ["weight"]),
     "nested": (torch.nn.Sequential(dense(), td.nn.ConcreteDropout(dense())), ["0.weight"]),
 }

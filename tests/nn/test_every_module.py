@@ -13,7 +13,7 @@ from bad_arguments import faults
 from draws import draws_nothing
 from torchdropout import nn
 from torchdropout.errors import ArgumentTypeError, ArgumentValueError
-from variants import FUNCTIONS, KEY, MODULES, first, seeded
+from variants import FUNCTIONS, KEY, MODULES, first, keyed, seeded
 
 
 def each(condition=lambda m: True):
@@ -24,13 +24,6 @@ def unchanged(function, *args, **kwargs):
     """A call that draws nothing, whether it succeeds or not."""
     with draws_nothing():
         return function(*args, **kwargs)
-
-
-def keyed(module, tensors, key=KEY):
-    named = inspect.signature(type(module).forward).parameters
-    # `key` of attention is a tensor.
-    word = "key" if "key" in named and not isinstance(module, torch.nn.MultiheadAttention) else 0
-    return first(module(*tensors, **{word or "dropout_key": key}))
 
 
 def test_every_module_has_an_entry():
@@ -238,10 +231,8 @@ class TestTracers:
         if name == "LayerDrop":
             pytest.skip("a draw decides what is computed")
         model, x = Model(m.built()), m.tensors()[0]
-        for traced in (
-            torch.jit.trace(model, (x,), check_trace=False),
-            torch.func.functionalize(model),
-        ):
+        by_jit = torch.jit.trace(model, (x,), check_trace=False)
+        for traced in (by_jit, torch.func.functionalize(model)):
             torch.testing.assert_close(seeded(traced, x), seeded(model, x))
             found = traced(x)
             assert not all(torch.equal(traced(x), found) for _ in range(30))

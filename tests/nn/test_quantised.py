@@ -23,11 +23,10 @@ if "x86" not in torch.backends.quantized.supported_engines:
     pytest.skip("no quantised kernels for this processor", allow_module_level=True)
 
 X = torch.linspace(-1, 1, 2 * 6 * 6).reshape(2, 6, 6)
+OF_CHANNELS = torch.full((6,), 0.1), torch.zeros(6)
 QUANTISED = {
     "per tensor": lambda x: torch.quantize_per_tensor(x, 0.1, 10, torch.quint8),
-    "per channel": lambda x: torch.quantize_per_channel(
-        x, torch.full((6,), 0.1), torch.zeros(6), x.ndim - 1, torch.qint8
-    ),
+    "per channel": lambda x: torch.quantize_per_channel(x, *OF_CHANNELS, x.ndim - 1, torch.qint8),
 }
 
 

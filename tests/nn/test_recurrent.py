@@ -8,6 +8,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 import torchdropout as td
+from draws import kept
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentTypeError
@@ -15,45 +16,28 @@ from torchdropout.functional._recurrent import unpacked_weights
 from torchdropout.nn import recurrent
 from variants import seeded
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:LSTM with projections is not supported with oneDNN:UserWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supp:UserWarning")
 
 KEY = Key(11, 3)
 STEPS, BATCH, FEATURES, HIDDEN = 5, 4, 3, 6
 CLASSES = {"LSTM": (td.nn.LSTM, torch.nn.LSTM), "GRU": (td.nn.GRU, torch.nn.GRU)}
-SHAPES = [
-    {},
-    {"num_layers": 2, "bidirectional": True, "batch_first": True},
-    {"num_layers": 3, "bias": False},
-]
+TWO, BOTH = {"num_layers": 2}, {"bidirectional": True}
+SHAPES = [{}, {**TWO, **BOTH, "batch_first": True}, {"num_layers": 3, "bias": False}]
+UPDATE = {"recurrent_dropout": 0.4, "recurrent_mode": "update"}
+INPUTS = {"input_dropout": 0.2, "dropout": 0.3}
 RATES = [
     {"input_dropout": 0.4},
-    {"dropout": 0.4, "num_layers": 2},
-    {"dropout": 0.4, "num_layers": 2, "locked": True, "bidirectional": True},
+    {"dropout": 0.4, **TWO},
+    {"dropout": 0.4, "locked": True, **TWO, **BOTH},
     {"recurrent_dropout": 0.4},
-    {"recurrent_dropout": 0.4, "recurrent_mode": "update", "num_layers": 2, "bidirectional": True},
+    {**UPDATE, **TWO, **BOTH},
     {"zoneout_hidden": 0.4},
-    {
-        "input_dropout": 0.2,
-        "dropout": 0.3,
-        "recurrent_dropout": 0.4,
-        "zoneout_hidden": 0.2,
-        "num_layers": 2,
-        "bidirectional": True,
-        "bias": False,
-    },
+    {"recurrent_dropout": 0.4, "zoneout_hidden": 0.2, **INPUTS, **TWO, **BOTH, "bias": False},
 ]
 OF_LSTM = [
-    {"zoneout_cell": 0.4, "zoneout_hidden": 0.1, "num_layers": 2, "dropout": 0.2},
-    {"recurrent_dropout": 0.4, "zoneout_cell": 0.2, "proj_size": 2, "bidirectional": True},
-    {
-        "recurrent_dropout": 0.4,
-        "recurrent_mode": "update",
-        "dropout": 0.3,
-        "proj_size": 2,
-        "num_layers": 3,
-    },
+    {"zoneout_cell": 0.4, "zoneout_hidden": 0.1, "dropout": 0.2, **TWO},
+    {"recurrent_dropout": 0.4, "zoneout_cell": 0.2, "proj_size": 2, **BOTH},
+    {**UPDATE, "dropout": 0.3, "proj_size": 2, "num_layers": 3},
 ]
 CASES = [*itertools.product(CLASSES, RATES), *(("LSTM", rates) for rates in OF_LSTM)]
 
@@ -70,17 +54,9 @@ def layer(kind="LSTM", **kwargs):
 def plain(module):
     """The layer of torch, with the same weights."""
     kwargs = {"proj_size": module.proj_size} if module.mode == "LSTM" else {}
-    other = CLASSES[module.mode][1](
-        FEATURES,
-        HIDDEN,
-        module.num_layers,
-        module.bias,
-        module.batch_first,
-        0.0,
-        module.bidirectional,
-        **kwargs,
-        dtype=module.weight_ih_l0.dtype,
-    )
+    names = "num_layers", "bias", "batch_first", "bidirectional"
+    kwargs |= {name: getattr(module, name) for name in names}
+    other = CLASSES[module.mode][1](FEATURES, HIDDEN, **kwargs, dtype=module.weight_ih_l0.dtype)
     other.load_state_dict(module.state_dict())
     return other
 
@@ -231,12 +207,11 @@ class TestDefinition:
         expected = Definition(module, KEY, STEPS, BATCH)(x)
         close(module(x, key=KEY), expected, rtol=1e-10, atol=1e-12)
         parameters = list(module.parameters())
-        sums = [
-            sum(part.square().sum() for part in flat(r)) for r in (module(x, key=KEY), expected)
+        gradients = [
+            torch.autograd.grad(sum(part.square().sum() for part in flat(result)), parameters)
+            for result in (module(x, key=KEY), expected)
         ]
-        gradients = [torch.autograd.grad(s, parameters) for s in sums]
-        for ours, defined in zip(*gradients, strict=True):
-            torch.testing.assert_close(ours, defined, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-11)
 
     def test_in_eval(self, kind, rates):
         module, x = layer(kind, **rates).double().eval(), sequence(dtype=torch.float64)
@@ -252,11 +227,9 @@ class TestDefinition:
             states = tuple(s[:, part] for s in hx) if kind == "LSTM" else hx[:, part]
             close(got, (y[:, part], states), rtol=1e-5, atol=1e-6)
 
-    @pytest.mark.parametrize("lengths", [[2, 5, 1, 4]])
-    def test_packed_is_padded(self, kind, rates, lengths):
+    def test_packed_is_padded(self, kind, rates):
         """Each sample of a packed sequence gives what it gives alone, cut to its length."""
-        module, x = layer(kind, **rates), sequence()
-        steps = max(lengths)
+        module, x, lengths = layer(kind, **rates), sequence(), [2, STEPS, 1, 4]
         packed = pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False)
         got, states = module(packed, key=KEY)
         template = plain(module)(packed)[0]
@@ -270,7 +243,7 @@ class TestDefinition:
             for whole, one in zip(flat((y, states))[1:], flat((y, last))[1:], strict=True):
                 torch.testing.assert_close(whole[:, n : n + 1], one, rtol=1e-5, atol=1e-6)
         if not module.bidirectional:
-            padded, _ = module(x[:steps], key=KEY)
+            padded, _ = module(x, key=KEY)
             for n, length in enumerate(lengths):
                 torch.testing.assert_close(y[:length, n], padded[:length, n], rtol=1e-5, atol=1e-6)
                 assert not y[length:, n].any()
@@ -327,22 +300,13 @@ class TestDerivatives:
         assert torch.autograd.gradcheck(run, x)
         assert torch.autograd.gradgradcheck(run, x)
 
-    @pytest.mark.parametrize(
-        "rates",
-        [{"recurrent_dropout": 0.4}, {"zoneout_hidden": 0.4}, {"input_dropout": 0.4}],
-        ids=str,
-    )
-    def test_no_mask_is_kept_for_the_backward(self, rates):
+    @pytest.mark.parametrize("rate", ["recurrent_dropout", "zoneout_hidden", "input_dropout"])
+    def test_no_mask_is_kept_for_the_backward(self, rate):
         """Apart from float32 values and torch's uint8 workspace, only keys of 16 bytes are kept."""
-
-        found = {}
-        hooks = torch.autograd.graph.saved_tensors_hooks(
-            lambda t: found.update({(t.data_ptr(), t.dtype): t}), lambda t: None
-        )
-        with hooks:
-            layer(**rates)(sequence())
-        assert torch.float32 in {t.dtype for t in found.values()}
-        others = [t for t in found.values() if t.dtype not in (torch.float32, torch.uint8)]
+        with kept() as tensors:
+            layer(**{rate: 0.4})(sequence())
+        assert torch.float32 in {t.dtype for t in tensors}
+        others = [t for t in tensors if t.dtype not in (torch.float32, torch.uint8)]
         assert all(t.nbytes == 16 for t in others)
 
 

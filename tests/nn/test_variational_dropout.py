@@ -103,9 +103,8 @@ class TestDropout:
 
 def test_kl_and_sparsity_of_a_model():
     shared = td.nn.VariationalLinear(4, 4)
-    model = torch.nn.Sequential(
-        shared, torch.nn.ReLU(), shared, td.nn.VariationalDropout(), torch.nn.Linear(4, 2)
-    )
+    others = td.nn.VariationalDropout(), torch.nn.Linear(4, 2)
+    model = torch.nn.Sequential(shared, torch.nn.ReLU(), shared, *others)
     torch.testing.assert_close(td.nn.kl(model), shared.kl() + model[3].kl())
     assert td.nn.kl(torch.nn.Linear(2, 2)) == 0
     assert math.isnan(td.nn.sparsity(torch.nn.Linear(2, 2)))
@@ -116,19 +115,21 @@ def test_kl_and_sparsity_of_a_model():
             function([shared])
 
 
-@pytest.mark.parametrize("which", range(5))
-def test_made_on_meta_and_set_afterwards(which):
-    makes = [
+@pytest.mark.parametrize(
+    "make",
+    [
         lambda: td.nn.VariationalLinear(4, 3, init_log_sigma2=-3.0),
         lambda: td.nn.VariationalConv2d(2, 3, 3),
         lambda: td.nn.VariationalDropout(0.3, 4),
         lambda: td.nn.ConcreteDropout(torch.nn.Linear(4, 3), init_min=0.2, init_max=0.2),
         lambda: td.nn.ConcreteDropout(torch.nn.Linear(4, 3), init_min=0.1, init_max=0.4),
-    ]
+    ],
+)
+def test_made_on_meta_and_set_afterwards(make):
     torch.manual_seed(0)
-    expected = makes[which]()
+    expected = make()
     with torch.device("meta"):
-        module = makes[which]()
+        module = make()
     module.to_empty(device="cpu")
     torch.manual_seed(0)
     for part in reversed(list(module.modules())):

@@ -1,6 +1,7 @@
 """nn.WeightDrop: one mask a call on the weights in use; the parameters themselves stay."""
 
 import copy
+import functools
 import gc
 import sys
 import threading
@@ -13,6 +14,7 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
+from draws import kept
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentValueError
@@ -182,13 +184,9 @@ def test_the_dropped_weights_are_not_packed_for_cudnn(monkeypatch):
     expected = seeded(module, x)[0]
     monkeypatch.setattr("torchdropout.nn.weight_drop._packs", lambda layer: True)
     monkeypatch.setattr(torch.nn.RNNBase, "flatten_parameters", lambda self: calls.append(self))
-
-    def warn(*_):
-        warnings.warn(
-            "RNN module weights are not part of single contiguous chunk of memory.", stacklevel=1
-        )
-
-    handle = lstm.register_forward_pre_hook(warn)
+    words = "RNN module weights are not part of single contiguous chunk of memory."
+    warn = functools.partial(warnings.warn, words, stacklevel=1)
+    handle = lstm.register_forward_pre_hook(lambda *_: warn())
     assert torch.equal(seeded(module, x)[0], expected)
     handle.remove()
     assert calls == []
@@ -223,10 +221,9 @@ class TestTied:
         encoder, decoder = model.seen
         assert torch.equal(encoder, decoder)
         assert (encoder == 0).any()
-        dropped = encoder.detach()
-        leaf = dropped.clone().requires_grad_()
+        leaf = encoder.detach().requires_grad_()
         (leaf @ leaf.T).sum().backward()
-        torch.testing.assert_close(parameter.grad, torch.where(dropped == 0, 0.0, leaf.grad * 2))
+        torch.testing.assert_close(parameter.grad, torch.where(encoder == 0, 0.0, leaf.grad * 2))
         model.seen = ()
         other = copy.deepcopy(module)
         assert len(list(other.parameters())) == 1
@@ -300,30 +297,26 @@ class TestCheckpointing:
         module.eval()(self.x).sum().backward()
 
 
-class TestTransforms:
-    def test_vmap_shares_a_mask_or_has_one_for_each(self):
-        module = td.nn.WeightDrop(torch.nn.Linear(3, 40, bias=False), 0.5, "weight")
-        x = torch.randn(3).expand(7, 3)
-        for randomness, count in (("same", 1), ("different", 7)):
-            y = torch.func.vmap(module, randomness=randomness)(x)
-            assert len((y == 0).unique(dim=0)) == len(y.unique(dim=0)) == count
+def test_vmap_shares_a_mask_or_has_one_for_each():
+    module = td.nn.WeightDrop(torch.nn.Linear(3, 40, bias=False), 0.5, "weight")
+    x = torch.randn(3).expand(7, 3)
+    for randomness, count in (("same", 1), ("different", 7)):
+        y = torch.func.vmap(module, randomness=randomness)(x)
+        assert len((y == 0).unique(dim=0)) == len(y.unique(dim=0)) == count
 
 
 def test_what_is_kept_for_the_backward():
     """The dropped weight, which the product needs, and the key: no mask."""
     module, _, x = built("linear")
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+    with kept() as tensors:
         module(x.requires_grad_())
-    assert sorted(t.nbytes for t in kept) == [16, x.nbytes, 5 * 6 * 4]
+    assert sorted(t.nbytes for t in tensors) == [16, x.nbytes, 5 * 6 * 4]
 
 
 def test_a_weight_that_is_dropped_already_is_refused():
     lstm = torch.nn.LSTM(2, 3)
     td.nn.WeightDrop(lstm, 0.5)
-    with pytest.raises(
-        ArgumentValueError, match="that no WeightDrop drops yet, not 'weight_hh_l0', got names="
-    ):
+    with pytest.raises(ArgumentValueError, match="drops yet, not 'weight_hh_l0', got names="):
         td.nn.WeightDrop(lstm, 0.5, ("weight_ih_l0", "weight_hh_l0"))
     assert not parametrize.is_parametrized(lstm, "weight_ih_l0")
     with pytest.raises(ArgumentValueError, match=r"which are .*weight_hh_l0, got names='weight'"):
@@ -382,23 +375,19 @@ def test_threads_share_a_module():
     assert torch.equal(module.eval()(eye), weight.T)
 
 
-@pytest.mark.parametrize("make", [lambda: torch.nn.Linear(8, 8), lambda: torch.nn.LSTM(8, 8)])
-def test_within_torchs_cache_of_parametrizations(make):
-    name = "weight" if isinstance(make(), torch.nn.Linear) else "weight_hh_l0"
-    module, x = td.nn.WeightDrop(make(), 0.5, name), torch.randn(3, 2, 8)
+@pytest.mark.parametrize(("kind", "name"), [("Linear", "weight"), ("LSTM", "weight_hh_l0")])
+def test_within_torchs_cache_of_parametrizations(kind, name):
+    module, x = td.nn.WeightDrop(getattr(torch.nn, kind)(8, 8), 0.5, name), torch.randn(3, 2, 8)
 
     def calls():
         torch.manual_seed(0)
-        results = [module(x), module(x)]
-        module.eval()
-        results.append(module(x))
+        results = [module(x), module(x), module.eval()(x)]
         module.train()
-        return [y[0] if isinstance(y, tuple) else y for y in results]
+        return map(first, results)
 
-    expected = calls()
+    expected = [*calls()]
     with torch.nn.utils.parametrize.cached():
         getattr(module.module, name)
-        for got, y in zip(calls(), expected, strict=True):
-            assert torch.equal(got, y)
+        assert all(map(torch.equal, calls(), expected))
         plain = module.module.parametrizations[name].original
         assert torch.equal(getattr(module.module, name), plain)

@@ -22,10 +22,8 @@ def test_uniform_vectors():
 
 def test_keep_vectors():
     for seed, stream, limit, index, bits in KEEP:
-        seen = "".join(
-            str(int(keep_bit(seed, stream, limit / 2**32, index + i))) for i in range(len(bits))
-        )
-        assert seen == bits
+        seen = [keep_bit(seed, stream, limit / 2**32, index + i) for i in range(len(bits))]
+        assert "".join(str(int(bit)) for bit in seen) == bits
 
 
 @given(st.floats(0.0, 1.0))

@@ -52,9 +52,8 @@ def test_backward(dtype):
 def test_rows_are_summed_one_after_the_other(dtype, shape):
     """In blocks in their type, then the blocks in float64: other orders have other roundings."""
     gradient = normal(shape, dtype, 4) * normal(shape, torch.float64, 5).mul(4).exp().to(dtype)
-    _, sums = add.dropout_add_backward(
-        gradient, KEY.tensor(), dtype, True, 0.0, 1.0, 0, [shape[1], 1]
-    )
+    numbers = 0.0, 1.0, 0, [shape[1], 1]
+    _, sums = add.dropout_add_backward(gradient, KEY.tensor(), dtype, True, *numbers)
     expected = torch.zeros(shape[1], dtype=torch.float64)
     for block in gradient.split(add.ROWS):
         of_block = torch.zeros(shape[1], dtype=dtype)

@@ -18,13 +18,9 @@ from oracle import COMPLEX, DTYPES, FLOATS, _scaled, dropout, mask, same_bits, s
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
 from torchdropout._core.contract import row_major, scale, threshold, uniform
-from torchdropout._core.contract.keep import (
-    DOMAIN_HIGH,
-    DOMAIN_LOW,
-    HALF_LOWER,
-    halves,
-    words_tensor,
-)
+from torchdropout._core.contract.keep import DOMAIN_HIGH as HIGH
+from torchdropout._core.contract.keep import DOMAIN_LOW as LOW
+from torchdropout._core.contract.keep import HALF_LOWER, halves, words_tensor
 from torchdropout._core.contract.seed import as_int64
 from torchdropout._core.kernels import reference
 
@@ -109,7 +105,7 @@ def test_the_low_half_decides_ties_in_both_directions(backend, dtype):
 def uniform_halves(n):
     blocks = torch.arange(n // 8)
     key = KEY.tensor()[None]
-    parts = (halves(words_tensor(key, d, blocks)).flatten() for d in (DOMAIN_HIGH, DOMAIN_LOW))
+    parts = (halves(words_tensor(key, d, blocks)).flatten() for d in (HIGH, LOW))
     return tuple(part.to(torch.int64) + HALF_LOWER for part in parts)
 
 
@@ -291,8 +287,7 @@ def test_threads_do_not_enter(backend, case):
         for n in (1, 2, 3):
             with threads(n):
                 results.append(F.dropout(x, 0.5, key=KEY, layout=layout))
-    assert torch.equal(results[1], results[0])
-    assert torch.equal(results[2], results[0])
+    assert all(torch.equal(result, results[0]) for result in results[1:])
     ends = (0,) * x.ndim, tuple(max(0, n - 8) for n in x.shape)
     for start in ends:  # against the definition, at both ends
         window = tuple(slice(s, s + 8) for s in start)
@@ -347,9 +342,5 @@ def test_writing_past_the_caches_changes_nothing(backend, dtype, way):
 def in_pieces(x, layout, pieces=16):
     """The plain result, made of pieces too short to be written past the caches."""
     rows = math.ceil(len(x) / pieces)
-    return torch.cat(
-        [
-            F.dropout(part, 0.3, key=KEY, layout=layout.at((i * rows,)))
-            for i, part in enumerate(x.split(rows))
-        ]
-    )
+    parts = [(part, layout.at((i * rows,))) for i, part in enumerate(x.split(rows))]
+    return torch.cat([F.dropout(part, 0.3, key=KEY, layout=own) for part, own in parts])

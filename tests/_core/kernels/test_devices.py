@@ -17,63 +17,6 @@ def test_the_kernels_are_registered():
 
 
 @pytest.mark.parametrize(
-    ("missing", "failed", "refused", "chosen", "expected"),
-    [
-        ("", {}, {}, {}, "SERVED"),
-        ("none", {}, {0: "none", 1: ""}, {}, "reference: none"),
-        (
-            "",
-            {"a": "x", "b": "y"},
-            {0: ""},
-            {},
-            "SERVED; a WHERE does not run: x; b WHERE does not run: y",
-        ),
-        (
-            "",
-            {},
-            {0: "old", 1: "", 2: "old", 3: "gone"},
-            {},
-            "SERVED; reference: gone; reference: old",
-        ),
-        (
-            "",
-            {},
-            {},
-            {"triton_by": "me"},
-            "SERVED; requested by me, so that a kernel that cannot run is an error",
-        ),
-        (
-            "none",
-            {"a": "x"},
-            {0: "old"},
-            {"chosen_by": "me", "_current": "reference"},
-            "reference, requested by me",
-        ),
-    ],
-)
-def test_what_serves_a_device(monkeypatch, missing, failed, refused, chosen, expected):
-    monkeypatch.setattr(triton, "why_missing", lambda: missing)
-    where = torch.device("cuda", 1), torch.float16
-    monkeypatch.setattr(devices, "failed", {(name, *where): why for name, why in failed.items()})
-    monkeypatch.setattr(devices, "refused", refused)
-    for name, value in {
-        "_current": "scalar",
-        "chosen_by": "auto",
-        "triton_by": "",
-        **chosen,
-    }.items():
-        monkeypatch.setattr(devices.cpu, name, value)
-    served = f"triton: {', '.join(triton.OPERATORS)}; "
-    served += "reference: the others, complex numbers, keys of a vmap"
-    cpu, gpu, others = devices.serving().split(" | ")
-    assert cpu == f"cpu: {chosen.get('_current', 'scalar')}"
-    assert gpu == "cuda, xpu: " + expected.replace("SERVED", served).replace(
-        "WHERE", "for torch.float16 on cuda:1"
-    )
-    assert others == "others: reference"
-
-
-@pytest.mark.parametrize(
     ("kind", "hip", "capability", "expected"),
     [
         ("cuda", None, (6, 9), "cuda has compute capability 6.9, and Triton needs 7.0"),

@@ -45,16 +45,10 @@ STRIDES = [12, 4, 1]
 ON_META = {
     "a key": lambda o: o.masked_affine(X, KEY.to("meta"), 0.5, 2.0, 0.0, 0.0, 0, STRIDES),
     "a key of noise": lambda o: o.noise_affine(X, KEY.to("meta"), 2, 0.5, 0.0, 0, STRIDES),
-    "a key of a choice": lambda o: o.choose(
-        KEY.to("meta"), [8], 3, True, 0, [1], torch.device("cpu")
-    ),
-    "a bias": lambda o: o.dropout_add(
-        X, KEY, X, torch.ones(4, device="meta"), 0.5, 2.0, 0, STRIDES
-    ),
+    "a key of a choice": lambda o: o.choose(KEY.to("meta"), [8], 3, True, 0, [1], X.device),
+    "a bias": lambda o: o.dropout_add(X, KEY, X, X[0, 0].to("meta"), 0.5, 2.0, 0, STRIDES),
     "constants": lambda o: o.scale_of(X, torch.ones(2, dtype=torch.float64, device="meta")),
-    "rates": lambda o: o.masked_affine.rates(
-        X, KEY, torch.ones(1, 1, 1, device="meta"), True, True, 0, STRIDES
-    ),
+    "rates": lambda o: o.masked_affine.rates(X, KEY, X.to("meta"), True, True, 0, STRIDES),
 }
 
 
@@ -92,6 +86,7 @@ def test_a_stream_beyond_60_bits_counts_by_its_lowest(name):
 CALL = (False, 1, 0, 0, None, (0.5, 2.0, 0.0, 0.0))
 NOISE = (True, 1, 0, 0, None, (2, 0.5, 0.0))
 SHORT, Z = torch.zeros(3), torch.zeros(3, dtype=torch.complex64)
+NONE = None, None
 PRIVATE = {
     "affine of a short y": lambda: _C.write(X, SHORT, CALL),
     "affine of another type": lambda: _C.write(X, X.to(torch.complex64), CALL),
@@ -115,9 +110,7 @@ PRIVATE = {
     "constants of noise for a mask": lambda: _C.write(X, X.clone(), (*CALL[:5], NOISE[5])),
     "constants of a mask for noise": lambda: _C.write(X, X.clone(), (*NOISE[:5], CALL[5])),
     "a law of 4": lambda: _C.write(X, X.clone(), (*NOISE[:5], (4, 0.5, 0.0))),
-    "dimensions that are no tuple": lambda: _C.dropout(
-        X, 0.5, 1, True, False, None, None, (), None, None
-    ),
+    "dimensions that are no tuple": lambda: _C.dropout(X, 0.5, 1, True, False, *NONE, (), *NONE),
     "a call that is no tuple": lambda: _C.by_kernel(X, None, True, 1),
     "p of NaN": lambda: _C.write(X, X.clone(), (*CALL[:5], (float("nan"), 2.0, 0.0, 0.0))),
     "a name that is no text": lambda: _C.why_not(None),

@@ -10,32 +10,27 @@ from torchdropout._core import _torch, ops
 from torchdropout._core.contract.noise import Law
 from torchdropout._core.ops import _keys
 
+
+def numbers(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+P, SHIFT, RATE = numbers(0.3, 1.5, 0.5, -1.0), numbers(0.3, 0.5), numbers(0.2, 1.5, 0.0)
+HALF = numbers(0.5).squeeze()
 FORMS = {
-    "masked_affine": lambda *a: ops.masked_affine(*a[:2], 0.3, 1.5, 0.5, -1.0, *a[2:]),
-    "masked_affine.tensor": lambda *a: ops.masked_affine_of(
-        *a[:2], numbers(0.3, 1.5, 0.5, -1.0), *a[2:]
-    ),
-    "noise_affine": lambda *a: ops.noise_affine(*a[:2], Law.NORMAL, 0.3, 0.5, *a[2:]),
-    "noise_affine.tensor": lambda *a: ops.noise_affine_of(
-        *a[:2], Law.NORMAL, numbers(0.3, 0.5), *a[2:]
-    ),
-    "counted_affine": lambda *a: ops.counted_affine(*a[:2], 2, 4, -1, 1.5, *a[2:]),
-    "counted_affine.share": lambda *a: ops.counted_affine_of(
-        *a[:2], numbers(0.5).squeeze(), 4, -1, True, *a[2:]
-    ),
-    "drop_blocks": lambda *a: ops.drop_blocks(*a[:2], 1, 2, False, 0.2, 1.5, 0.0, *a[2:]),
-    "drop_blocks.tensor": lambda *a: ops.drop_blocks_of(
-        *a[:2], numbers(0.2, 1.5, 0.0), 1, 2, False, *a[2:]
-    ),
+    "masked_affine": lambda x, k, *at: ops.masked_affine(x, k, *P.tolist(), *at),
+    "masked_affine.tensor": lambda x, k, *at: ops.masked_affine_of(x, k, P, *at),
+    "noise_affine": lambda x, k, *at: ops.noise_affine(x, k, Law.NORMAL, 0.3, 0.5, *at),
+    "noise_affine.tensor": lambda x, k, *at: ops.noise_affine_of(x, k, Law.NORMAL, SHIFT, *at),
+    "counted_affine": lambda x, k, *at: ops.counted_affine(x, k, 2, 4, -1, 1.5, *at),
+    "counted_affine.share": lambda x, k, *at: ops.counted_affine_of(x, k, HALF, 4, -1, True, *at),
+    "drop_blocks": lambda x, k, *at: ops.drop_blocks(x, k, 1, 2, False, *RATE.tolist(), *at),
+    "drop_blocks.tensor": lambda x, k, *at: ops.drop_blocks_of(x, k, RATE, 1, 2, False, *at),
 }
 each_form = pytest.mark.parametrize("form", FORMS)
 X = torch.randn(2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 KEYS = torch.stack([Key(s).tensor() for s in (3, 4)])
 PLACE = 5, [5, 1]  # with room for the seeds of blocks
-
-
-def numbers(*values):
-    return torch.tensor(values, dtype=torch.float64)
 
 
 @each_form
@@ -47,10 +42,8 @@ def test_each_sample_of_a_vmap_is_a_call(form, x_dim, key_dim):
     x = X[0] if x_dim is None else X.movedim(0, x_dim)
     keys = KEYS[0] if key_dim is None else KEYS.movedim(0, key_dim)
     y = torch.vmap(lambda x, key: call(x, key, *PLACE), (x_dim, key_dim))(x, keys)
-    expected = [
-        call(X[0 if x_dim is None else n], KEYS[0 if key_dim is None else n], *PLACE)
-        for n in range(2)
-    ]
+    places = [(0 if x_dim is None else n, 0 if key_dim is None else n) for n in range(2)]
+    expected = [call(X[place], KEYS[key], *PLACE) for place, key in places]
     assert same_bits(y, torch.stack(expected))
 
 
