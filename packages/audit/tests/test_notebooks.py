@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from _reports import finding
-from torchdropout_audit.files import Source, UnreadableError
+from torchdropout_audit.files import Source
 from torchdropout_audit.notebooks import Notebook
 from torchdropout_audit.run import audit_data
 from torchdropout_audit.source import audit_text
@@ -250,28 +250,8 @@ def test_a_cell_that_holds_the_mark_itself_is_left_out():
 )
 def test_kernels(metadata, is_read):
     data = {"cells": [code("import torch.nn as nn\nnn.Dropout(7)")], "metadata": metadata}
-    assert bool(places(Notebook(Source(json.dumps(data))))) is is_read
-
-
-# --- Not a notebook -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("file", "words", "line"),
-    [
-        ("", "invalid JSON: Expecting value", 1),
-        ('{\n"cells": [\n<<<<<<< HEAD\n', "invalid JSON", 3),
-        ("[]", "no list of cells", 1),
-        ('{"cells": 7}', "no list of cells", 1),
-        ("{}", "no list of cells", 1),
-        ('{"worksheets": [{"cells": []}]}', "format before 4", 1),
-        ("[" * 200_000, "nested too deep", 1),
-    ],
-)
-def test_what_is_no_notebook(file, words, line):
-    with pytest.raises(UnreadableError, match=words) as caught:
-        Notebook(Source(file))
-    assert caught.value.line == line
+    report, _ = audit_data(json.dumps(data).encode(), "n.ipynb")
+    assert (len(report.findings), report.problems) == (is_read, ())
 
 
 # --- Writing ------------------------------------------------------------------------------------
