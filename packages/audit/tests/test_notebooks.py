@@ -2,7 +2,6 @@
 
 import ast
 import json
-from dataclasses import replace
 
 import nbformat
 import pytest
@@ -208,16 +207,6 @@ def test_cell_magics_of_other_languages(magic):
 @pytest.mark.parametrize("source", ["await f()\nasync for x in y: pass", "'\\d'"])
 def test_what_a_notebook_may_have(source):
     assert opened(source).broken == {}
-
-
-def test_a_cell_that_does_not_parse_is_told_and_the_rest_is_audited():
-    book = opened("import torch.nn as nn", "x = 1\ndef f(:\n    nn.Dropout(7)", "nn.Dropout(8)")
-    [(line, error)] = book.broken.items()
-    assert error.msg == "invalid syntax"
-    [valid] = audit_text(book.text)
-    told = book.placed(replace(valid, line=line, end_line=line))
-    assert (told.cell, told.line) == (2, 2)
-    assert places(book) == [("p-out-of-range", 3, 1, 12)]
 
 
 @pytest.mark.parametrize(
