@@ -84,21 +84,14 @@ def test_exit_code(capsys, form, files, options, code):
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_what_is_printed(capsys):
+def test_findings_are_printed_in_the_order_of_the_paths(capsys):
     put(a=BAD, b=ADVICE)
     assert run("b.py", "a.py") == 1
     out, err = capsys.readouterr()
     assert err == ""
-    assert re.fullmatch(
-        re.escape("b.py:3:19  TD123 p-one  ")
-        + ".*  \\[advice\\]\n.*\n.*\n"
-        + re.escape("a.py:7:16  TD101 functional-always-on  ")
-        + ".*  \\[fixable\\]\n"
-        + re.escape("     7 |         return F.dropout(x, 0.1)\n")
-        + re.escape("       |                ^^^^^^^^^^^^^^^^^ add training=self.training\n")
-        + r"1 error, 1 advice in 2 files \(\d+\.\d s\)\. Run again with --fix to fix 1\.\n",
-        out,
-    )
+    places = re.findall(r"^(\S+:\d+:\d+)  (TD\d+) ", out, re.M)
+    assert places == [("b.py:3:19", "TD123"), ("a.py:7:16", "TD101")]
+    assert out.splitlines()[-1].startswith("1 error, 1 advice in 2 files (")
 
 
 def test_quiet_and_verbose(capsys):
