@@ -149,10 +149,7 @@ BAD = HEAD + "        return F.dropout(x, 0.1)\n"
 IGNORED = HEAD + f"        return F.dropout(x, 0.1){ADDED}\n"
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / ".cache"))
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def run(*arguments):

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from torchdropout.verify.settings import TABLE as OF_VERIFY
 from torchdropout.verify.settings import TABLE as VERIFY_TABLE
 from torchdropout_audit.__main__ import main
 from torchdropout_audit.errors import ArgumentTypeError, ArgumentValueError
@@ -71,8 +70,8 @@ def test_everything_that_can_be_set(project):
 
 
 def test_the_verifier_passes_it_over(project):
-    assert OF_VERIFY.read(project(WHOLE)) == {"level": "quick"}
-    assert OF_VERIFY.read(project("[tool.torchdropout.audit]")) == {}
+    assert VERIFY_TABLE.read(project(WHOLE)) == {"level": "quick"}
+    assert VERIFY_TABLE.read(project("[tool.torchdropout.audit]")) == {}
 
 
 def test_paths_are_from_the_file(project, tmp_path, monkeypatch):

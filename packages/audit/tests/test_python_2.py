@@ -1,9 +1,8 @@
 """A file in Python 2 is advice; a mistake in Python 3 stays an error."""
 
 import pytest
-from click.testing import CliRunner
 
-from torchdropout_audit.command import audit
+from torchdropout_audit.__main__ import main
 from torchdropout_audit.source import audit_text
 
 HEAD = "import torch.nn.functional as F\n\nF.dropout(1, 0.0)\n"
@@ -74,36 +73,27 @@ BROKEN = {"a.py": "import torch.nn\ntorch.nn.Dropout(", "b.py": "# Dropout \xff"
         ["--ignore", "files"],
     ],
 )
-def test_what_does_not_parse_can_be_left_out(options, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_what_does_not_parse_can_be_left_out(options, folder):
     for name, text in BROKEN.items():
-        (tmp_path / name).write_text(text, encoding="latin-1")
-    done = CliRunner().invoke(audit, ["--no-cache", *options, "."], standalone_mode=False)
-    assert (done.return_value, done.exception) == (0, None)
+        (folder / name).write_text(text, encoding="latin-1")
+    assert main([*options, "."]) == 0
 
 
-def test_and_by_a_setting_for_a_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.py").write_text(BROKEN["a.py"] + "  # torchdropout: ignore[p-one]\n")
-    (tmp_path / "b.py").write_text(BROKEN["a.py"])
+def test_and_by_a_setting_for_a_file(folder, capsys):
+    (folder / "a.py").write_text(BROKEN["a.py"] + "  # torchdropout: ignore[p-one]\n")
+    (folder / "b.py").write_text(BROKEN["a.py"])
     settings = '[tool.torchdropout.audit.per-file-ignores]\n"a.py" = ["TD001"]\n'
-    (tmp_path / "pyproject.toml").write_text(settings)
-    done = CliRunner().invoke(audit, ["--no-cache", "a.py"], standalone_mode=False)
-    assert (done.return_value, done.exception) == (0, None)
-    assert "TD003" not in done.output
-    both = CliRunner().invoke(audit, ["--no-cache", "."], standalone_mode=False)
-    assert both.return_value == 1
-    assert "a.py" not in both.output
+    (folder / "pyproject.toml").write_text(settings)
+    assert main(["a.py"]) == 0
+    assert "TD003" not in capsys.readouterr().out
+    assert main(["."]) == 1
+    assert "a.py" not in capsys.readouterr().out
 
 
-def test_exit_code(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "old.py").write_text(HEAD + OLD[0])
-    alone = CliRunner().invoke(audit, ["--no-cache", "old.py"], standalone_mode=False)
-    assert (alone.return_value, alone.exception) == (0, None)
-    assert "[advice]" in alone.output
-    strict = CliRunner().invoke(audit, ["--no-cache", "--strict", "."], standalone_mode=False)
-    assert strict.return_value == 1
-    (tmp_path / "old.py").write_text(HEAD + NEW[0])
-    wrong = CliRunner().invoke(audit, ["--no-cache", "."], standalone_mode=False)
-    assert wrong.return_value == 2
+def test_exit_code(folder, capsys):
+    (folder / "old.py").write_text(HEAD + OLD[0])
+    assert main(["old.py"]) == 0
+    assert "[advice]" in capsys.readouterr().out
+    assert main(["--strict", "."]) == 1
+    (folder / "old.py").write_text(HEAD + NEW[0])
+    assert main(["."]) == 2
