@@ -597,6 +597,7 @@ def refuse(*_):
 
 
 ASCII = FIXABLE.replace("é", "e").encode()
+DECLARED = b"# coding: ascii\n" + ASCII
 KOREAN = b"# coding: iso2022_kr\n" + ASCII  # a new text is read back as another
 
 
@@ -605,12 +606,7 @@ KOREAN = b"# coding: iso2022_kr\n" + ASCII  # a new text is read back as another
     [
         (ASCII, "fix_all", edited_meanwhile, "it has just changed"),
         (ASCII, "write_over", refuse, "permission denied"),
-        (
-            b"# coding: ascii\n" + ASCII,
-            "fix_all",
-            lambda t, *_: (t + "# é", 1),
-            "'ascii' codec can't",
-        ),
+        (DECLARED, "fix_all", lambda text, *_: (text + "# é", 1), "'ascii' codec can't"),
         (KOREAN, "fix_all", lambda text, *_: (text + "# \x0e\n", 1), ""),
     ],
     ids=["changed", "may not be written", "a character that the encoding lacks", "read as another"],
