@@ -5,20 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from _texts import BAD
 from torchdropout.verify.settings import TABLE as VERIFY_TABLE
 from torchdropout_audit.__main__ import main
 from torchdropout_audit.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout_audit.settings import TABLE
-
-BAD = """\
-from torch import nn
-import torch.nn.functional as F
-
-
-class Net(nn.Module):
-    def forward(self, x):
-        return F.dropout(x, 0.1)
-"""
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import torchdropout_audit
+from _texts import ADVICE, BAD, FIXED, HEAD, IGNORED
 from torchdropout_audit.registry import RULES
 
 types = pytest.importorskip("lsprotocol.types")
@@ -24,21 +25,9 @@ SOURCE = str(Path(torchdropout_audit.__file__).parents[1])
 PROGRAM = ("-m", "torchdropout_audit")
 LIMIT = 60  # seconds; an answer takes less than one
 
-HEAD = """\
-import torch.nn as nn
-import torch.nn.functional as F
-
-
-class Net(nn.Module):
-    def forward(self, x):
-"""
-BAD = HEAD + "        return F.dropout(x, 0.1)\n"
-FIXED = HEAD + "        return F.dropout(x, 0.1, training=self.training)\n"
-IGNORED = BAD.replace("0.1)", "0.1)  # torchdropout: ignore[functional-always-on]")
 UNSAFE = (
     "import torch.nn.functional as F\n\n\ndef f(self, x):\n    return F.dropout(x, self.training)\n"
 )
-ADVICE = "from torch import nn\n\ndrop = nn.Dropout(1.0)\n"
 
 
 class Editor:
