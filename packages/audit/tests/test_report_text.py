@@ -118,14 +118,6 @@ def test_of_a_long_line_the_part_round_the_mark_is_shown():
     assert below.strip() == "^" * 7
 
 
-def test_of_a_long_line_the_beginning_is_shown_where_the_mark_is_there():
-    shown, below = marked(LONG, 1, 2)
-    assert shown.startswith("x = [a0, a1")
-    assert (below, cell_len(shown)) == ("^", 119)
-    shown, below = marked(LONG, 1, len(LONG) + 1)
-    assert below == "^" * (cell_len(shown) - 1)
-
-
 DIGITS = "0123456789" * 4
 
 

@@ -1,6 +1,5 @@
 """What every rule has: words, a code of its own, a broken example that it finds, a fixed one."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -27,14 +26,6 @@ def test_the_broken_example_is_found_by_this_rule_alone(name):
 @ALL
 def test_the_fixed_example_is_clean(name):
     assert found(FINDERS[name].rule.fixed) == set()
-
-
-@ALL
-def test_the_examples_are_python_and_differ(name):
-    rule = FINDERS[name].rule
-    assert rule.broken != rule.fixed
-    compile(rule.broken, "broken", "exec")
-    compile(rule.fixed, "fixed", "exec")
 
 
 @ALL
@@ -98,14 +89,9 @@ def test_findings_come_in_the_order_of_their_places():
 
 
 def test_the_examples_do_not_import_what_torch_lacks():
-    roots = set()
-    for finder in FINDERS.values():
-        for node in ast.walk(ast.parse(finder.rule.broken + "\n" + finder.rule.fixed)):
-            if isinstance(node, ast.Import):
-                roots |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                roots.add(node.module.split(".")[0])
-    assert roots <= {"torch", "torchdropout", "collections"}
+    texts = [f"{finder.rule.broken}\n{finder.rule.fixed}" for finder in FINDERS.values()]
+    roots = re.findall(r"^\s*(?:from|import) (\w+)", "\n".join(texts), re.M)
+    assert set(roots) <= {"torch", "torchdropout", "collections"}
 
 
 def test_the_examples_are_formatted(tmp_path):

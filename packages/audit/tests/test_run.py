@@ -76,15 +76,9 @@ def test_nothing_that_breaks_a_rule_is_passed_over():
     assert [text for text in broken if not may_break_a_rule(text.encode())] == []
 
 
-@pytest.mark.parametrize(
-    "text", ["import os", "model.eval()", "optimizer.step()", "drop_last=True", "DROP TABLE x"]
-)
-def test_what_no_rule_could_mean_is_not_parsed(text, monkeypatch):
-    def fail(*_):
-        raise AssertionError
-
-    monkeypatch.setattr(run_module, "audit_rules", fail)
-    write(a=text)
+def test_what_no_rule_could_mean_is_not_parsed(monkeypatch):
+    monkeypatch.setattr(run_module, "audit_rules", None)
+    write(a="optimizer.step()")
     report = audit_paths(["a.py"])
     assert (report.files, report.problems) == (1, ())
 
@@ -101,10 +95,10 @@ def test_what_no_rule_could_mean_is_not_parsed(text, monkeypatch):
         ("model.train(True)\noptimizer.step()", False),
         ("model.train(False)\noptimizer.steps()", False),
         ("def train (self): ...", False),
+        ("import os; drop_last = DROP", False),
         ("import torch\ndef train (self): ...", True),
         ("class Net(Module):\n    def train(self): ...", True),
         ("import torch\ntrain()\ndef pretrain(): ...", False),
-        ("import torch", False),
         ("d\0r\0o\0p\0o\0u\0t\0", True),  # UTF-16
         *[(f"x = 1\n{word.decode()}\n", True) for word in WORDS],
     ],
