@@ -246,13 +246,8 @@ def test_kernels(metadata, is_read):
 # --- Writing ------------------------------------------------------------------------------------
 
 FORMATS = [
-    {},
-    {"indent": None},
-    {"indent": 4},
-    {"indent": "\t"},
-    {"indent": None, "separators": (",", ":")},
-    {"ensure_ascii": True},
-    {"sort_keys": True},
+    *({}, {"indent": None}, {"indent": 4}, {"indent": "\t"}, {"ensure_ascii": True}),
+    *({"sort_keys": True}, {"indent": None, "separators": (",", ":")}),
 ]
 
 
