@@ -53,21 +53,13 @@ class Mark:
 
 @dataclass
 class Line:
-    """A line of a case.
+    """A line of a case, with the findings that are expected."""
 
-    Attributes:
-        number: Where it stands in the fixture.
-        text: What is audited.
-        marks: The findings that are expected.
-        safe: The lines that `--fix` makes of it; None where it stays.
-        unsafe: Those that `--unsafe-fixes` makes of it; None where they are the same.
-    """
-
-    number: int
+    number: int  # in the fixture
     text: str
     marks: list[Mark] = field(default_factory=list)
-    safe: list[str] | None = None
-    unsafe: list[str] | None = None
+    safe: list[str] | None = None  # what `--fix` makes of it; None where it stays
+    unsafe: list[str] | None = None  # of `--unsafe-fixes`; None where that is the same
 
 
 @dataclass
@@ -93,14 +85,7 @@ class File:
 
 @dataclass
 class Case:
-    """A case of a fixture.
-
-    Attributes:
-        fixture: Its file.
-        line: Where it begins.
-        title: What it is about.
-        files: Its files; most have one.
-    """
+    """A case of a fixture; most have one file."""
 
     fixture: Path
     line: int

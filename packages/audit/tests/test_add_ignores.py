@@ -12,22 +12,14 @@ import pytest
 
 from _fixtures import FIXTURES, cases
 from _reports import finding
+from _texts import ADDED, BAD, HEAD, IGNORED
 from torchdropout_audit import comments
 from torchdropout_audit.__main__ import main
 from torchdropout_audit.comments import NOT_IGNORED, add_ignores, suppress
 from torchdropout_audit.registry import FINDERS
 from torchdropout_audit.source import audit_text
 
-HEAD = """\
-import torch.nn as nn
-import torch.nn.functional as F
-
-
-class Net(nn.Module):
-    def forward(self, x):
-"""
 NAME = "functional-always-on"
-ADDED = f"  # torchdropout: ignore[{NAME}]"
 
 
 def audit(text):
@@ -145,14 +137,7 @@ def test_all_that_the_fixtures_break_is_silenced(rule):
 # The command
 
 
-BAD = HEAD + "        return F.dropout(x, 0.1)\n"
-IGNORED = HEAD + f"        return F.dropout(x, 0.1){ADDED}\n"
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / ".cache"))
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def run(*arguments):

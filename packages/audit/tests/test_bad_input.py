@@ -18,13 +18,9 @@ HEAD = "import torch.nn as nn\nd = nn.Dropout(0.5)\n"
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """The current folder, with a file that has one error; and a cache elsewhere."""
-    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "src").mkdir()
-    monkeypatch.chdir(tmp_path / "src")
+def good(folder):
+    """A file that has one error."""
     Path("good.py").write_text(GOOD)
-    return tmp_path / "src"
 
 
 def audited(data, name="bad.py"):
@@ -72,19 +68,17 @@ def test_what_cannot_be_decoded(data, line, message):
     assert message in said
 
 
-@pytest.mark.parametrize("codec", ["latin-1", "cp1252", "shift_jis", "utf-8", "koi8-r", "gbk"])
-def test_what_another_encoding_says_is_read(codec):
+@pytest.mark.parametrize(
+    ("codec", "letter"),
+    [
+        *(("latin-1", "é"), ("cp1252", "é"), ("utf-8", "é")),
+        *(("shift_jis", "\u30c9"), ("koi8-r", "д"), ("gbk", "д")),
+    ],
+)
+def test_what_another_encoding_says_is_read(codec, letter):
     text = f"# -*- coding: {codec} -*-\nimport torch.nn as nn\nnn.Dropout(7)\n"
-    letter = next(c for c in "éд\u30c9" if _can(c, codec))
     [finding], _ = audited((text + f"# {letter}\n").encode(codec))
     assert (finding.line, finding.column) == (3, 12)
-
-
-def _can(letter, codec):
-    try:
-        return bool(letter.encode(codec))
-    except UnicodeEncodeError:
-        return False
 
 
 @pytest.mark.parametrize(
@@ -108,25 +102,17 @@ def test_line_ends_tabs_and_marks(data):
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    "text",
     [
-        ("def f(:\n", 3),
-        ("x = 1\0\n", None),
-        ("  x = 1\n", 3),
-        ("'''never closed\n", 3),
-        ("print 'dropout'\n", 3),
-        ("<<<<<<< HEAD\n", 3),
-        ("\tx\n        y\n", None),
-        ("é = \uff09\n", 3),
-        ("\ufeff x", None),
+        *("def f(:\n", "  x = 1\n", "'''never closed\n", "print 'dropout'\n", "<<<<<<< HEAD\n"),
+        *("é = \uff09\n", "x = 1\0\n", "\tx\n        y\n", "\ufeff x"),
     ],
 )
-def test_what_does_not_parse(text, line):
-    [(name, severity, at, _)], problems = told(HEAD + text)
+def test_what_does_not_parse(text):
+    [(name, severity, line, _)], problems = told(HEAD + text)
     is_old = text.startswith("print")  # Python 2
     assert (name, severity, problems) == ("syntax-error", "advice" if is_old else "error", [])
-    if line is not None:
-        assert at == line
+    assert line == 3 or text.startswith(("x", "\t", "\ufeff"))  # which depends on the Python
 
 
 DEEP = {
@@ -176,9 +162,7 @@ def test_a_file_of_10_mb_is_told_and_not_parsed():
     found, problems = audited(text)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found == []
-    said = f"not audited: {len(text):,} characters, more than the limit of 2,000,000"
-    assert problems == [f"bad.py: {said}"]
+    assert (found, len(problems)) == ([], 1)
     assert peak < 100_000_000
 
 
@@ -209,8 +193,9 @@ def test_one_line_of_a_million_characters():
         ('{"cells": [\n"dropout",\n', 3, "invalid JSON"),
         ("dropout", 1, "invalid JSON"),
         ('["dropout"]', 1, "no list of cells"),
+        ('{"dropout": 1}', 1, "no list of cells"),
         ('{"worksheets": [{"cells": ["dropout"]}]}', 1, "format before 4"),
-        ("[" * 100_000 + '"dropout"', 1, ""),
+        ("[" * 100_000 + '"dropout"', 1, "nested too deep"),
         (b'{"cells": ["dropout \xff"]}', 1, "not utf-8"),
         ('{"cells": NaN, "dropout": Infinity}', 1, "no list of cells"),
     ],
@@ -233,21 +218,7 @@ def test_a_broken_cell_is_advice_and_the_others_are_audited():
     assert found[1].source == "dropout = ("
 
 
-def test_a_notebook_of_another_language_is_passed_over():
-    data = {
-        "cells": [{"cell_type": "code", "source": "d <- nn_dropout(7)"}],
-        "metadata": {"kernelspec": {"language": "R"}},
-    }
-    assert audited(json.dumps(data), "n.ipynb") == ([], [])
-
-
 # --- Places -------------------------------------------------------------------------------------
-
-
-def test_nothing_that_can_be_read():
-    report = audit_paths(["no", "nor/this.py"])
-    assert (report.files, report.findings) == (0, ())
-    assert report.problems == ("no: no such file or folder", "nor/this.py: no such file or folder")
 
 
 def test_a_file_that_may_not_be_read(monkeypatch):
@@ -288,9 +259,8 @@ def test_a_folder_that_is_named_like_a_file():
     assert report.problems == ()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text")
 def test_a_name_that_is_no_text():
-    if sys.platform != "linux":
-        pytest.skip("file names are text")
     name = os.fsdecode(b"\xff dropout.py")
     [finding], problems = audited(GOOD, name)
     assert (finding.name, problems) == ("p-out-of-range", [])

@@ -27,7 +27,7 @@ KEY = b"key" * 10
 
 @pytest.fixture
 def folder(tmp_path):
-    return tmp_path / "cache"
+    return tmp_path / "deep" / "cache"
 
 
 def kept(folder, key=KEY):
@@ -41,18 +41,12 @@ def keep(folder, *keys, findings=FOUND):
             cache.put(key, findings)
 
 
-def rows(folder):
-    database = sqlite3.connect(folder / "audit.sqlite")
-    found = database.execute("SELECT key, findings FROM found").fetchall()
-    database.close()
-    return found
-
-
 def edit(folder, statement, *values):
     database = sqlite3.connect(folder / "audit.sqlite")
     with database:
-        database.execute(statement, values)
+        found = database.execute(statement, values).fetchall()
     database.close()
+    return found
 
 
 def test_what_was_put_is_there_in_the_next_run(folder):
@@ -62,11 +56,6 @@ def test_what_was_put_is_there_in_the_next_run(folder):
     assert kept(folder, b"other") is None
     keep(folder, KEY, findings=[])
     assert kept(folder) == []
-
-
-def test_the_folder_is_made(tmp_path):
-    keep(tmp_path / "deep" / "er", KEY)
-    assert kept(tmp_path / "deep" / "er") == FOUND
 
 
 def test_without_a_folder_nothing_is_remembered():
@@ -151,7 +140,7 @@ def test_an_entry_that_is_none_is_passed_over(folder, findings):
 
 @pytest.mark.parametrize("data", [b"no database", b"", b"SQLite format 3\0" + bytes(4080)])
 def test_a_file_that_is_no_database_is_begun_anew(folder, data):
-    folder.mkdir(0o700)
+    folder.mkdir(0o700, parents=True)
     (folder / "audit.sqlite").write_bytes(data)
     keep(folder, KEY)
     assert kept(folder) == FOUND
@@ -175,7 +164,7 @@ def test_a_damaged_database_is_replaced_and_all_are_closed(folder, monkeypatch):
 
 
 def test_a_database_of_another_form(folder):
-    folder.mkdir(0o700)
+    folder.mkdir(0o700, parents=True)
     edit(folder, "CREATE TABLE found (something)")
     keep(folder, KEY)
     assert kept(folder) is None  # it is another's: left as it is
@@ -227,7 +216,7 @@ def test_the_oldest_are_forgotten(folder, monkeypatch):
     keep(folder, b"1", b"2", b"3")
     keep(folder, b"1")  # it is new again
     keep(folder, b"4")
-    assert {row[0] for row in rows(folder)} == {b"1", b"3", b"4"}
+    assert {row[0] for row in edit(folder, "SELECT key FROM found")} == {b"1", b"3", b"4"}
 
 
 def test_a_run_that_fails_keeps_what_it_had_found(folder):
@@ -293,7 +282,7 @@ def test_an_audit_that_failed_is_not_remembered(project, monkeypatch):
 
 def test_a_poisoned_cache_runs_nothing(project, tmp_path):
     audit_paths(["."])
-    for _, findings in rows(tmp_path / "cache"):
+    for (findings,) in edit(tmp_path / "cache", "SELECT findings FROM found"):
         assert isinstance(json.loads(findings), list)  # plain data: nothing to unpickle
     assert [p.name for p in (tmp_path / "cache").iterdir()] == ["audit.sqlite"]
 

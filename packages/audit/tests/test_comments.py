@@ -9,19 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from _reports import finding
+from _texts import HEAD
 from torchdropout_audit.comments import ON_PURPOSE, suppress
 from torchdropout_audit.fix import fix_all, parses
 from torchdropout_audit.registry import FINDERS, RULES
 from torchdropout_audit.source import audit_text
 
-HEAD = """\
-import torch.nn as nn
-import torch.nn.functional as F
-
-
-class Net(nn.Module):
-    def forward(self, x):
-"""
 FIRST = len(HEAD.splitlines()) + 1
 
 

@@ -5,21 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from torchdropout.verify.settings import TABLE as OF_VERIFY
+from _texts import BAD
 from torchdropout.verify.settings import TABLE as VERIFY_TABLE
 from torchdropout_audit.__main__ import main
 from torchdropout_audit.errors import ArgumentTypeError, ArgumentValueError
 from torchdropout_audit.settings import TABLE
-
-BAD = """\
-from torch import nn
-import torch.nn.functional as F
-
-
-class Net(nn.Module):
-    def forward(self, x):
-        return F.dropout(x, 0.1)
-"""
 
 
 @pytest.fixture
@@ -71,8 +61,8 @@ def test_everything_that_can_be_set(project):
 
 
 def test_the_verifier_passes_it_over(project):
-    assert OF_VERIFY.read(project(WHOLE)) == {"level": "quick"}
-    assert OF_VERIFY.read(project("[tool.torchdropout.audit]")) == {}
+    assert VERIFY_TABLE.read(project(WHOLE)) == {"level": "quick"}
+    assert VERIFY_TABLE.read(project("[tool.torchdropout.audit]")) == {}
 
 
 def test_paths_are_from_the_file(project, tmp_path, monkeypatch):

@@ -569,13 +569,6 @@ def test_facts_are_the_least_solution():
 # --- A limit, and faults of one rule ------------------------------------------------------------
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCHDROPOUT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 BAD = "import torch.nn as nn\nnn.Dropout(7)\n"
 needs_timer = pytest.mark.skipif(sys.platform == "win32", reason="it has no such timer")
 

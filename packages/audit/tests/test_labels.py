@@ -29,18 +29,24 @@ def precision(rows):
     return sum(row["verdict"] == "true" for row in rows) / len(rows)
 
 
+def check(row):
+    assert None not in row.values()
+    assert row["rule"] in FINDERS
+    assert row["severity"] == "advice" or FINDERS[row["rule"]].rule.severity == "error"
+    assert row["severity"] in KINDS
+    assert row["verdict"] in ("true", "false")
+    assert row["why"]
+    assert int(row["line"]) > 0
+
+
 def test_labels_are_well_formed():
     for row in LABELS:
-        assert None not in row.values()
-        assert row["rule"] in FINDERS
-        assert row["severity"] == "advice" or FINDERS[row["rule"]].rule.severity == "error"
-        assert row["severity"] in ("error", "advice")
-        assert row["verdict"] in ("true", "false")
+        check(row)
         assert row["seen"] in ("known", "fresh")
         assert row["fixed"] in ("", "yes")
-        assert all(row[name] for name in ("package", "version", "why"))
+        assert row["package"]
+        assert row["version"]
         assert row["path"].endswith((".py", ".ipynb"))
-        assert int(row["line"]) > 0
     places = Counter((r["package"], r["version"], r["path"], r["line"], r["rule"]) for r in LABELS)
     assert max(places.values()) == 1
     # What is true is not fixed away.
@@ -75,13 +81,8 @@ def test_newer_labels_are_of_the_same_packages(script):
     names = {(row["package"], row["version"]) for row in script.read("packages")}
     newer = script.read("newer")
     for row in newer:
-        assert None not in row.values()
+        check(row)
         assert (row["package"], row["version"]) in names
-        assert row["rule"] in FINDERS
-        assert row["severity"] == "advice" or FINDERS[row["rule"]].rule.severity == "error"
-        assert row["severity"] in ("error", "advice")
-        assert row["verdict"] in ("true", "false")
-        assert row["why"]
     names = ("package", "version", "path", "line", "rule")
     places, known = ({tuple(row[n] for n in names) for row in rows} for rows in (newer, LABELS))
     assert not places & known
@@ -115,14 +116,8 @@ def test_labels_of_packages_that_no_rule_had_seen(script):
     assert names.isdisjoint((row["package"], row["version"]) for row in script.read("packages"))
     sets = {(row["set"], row["package"], row["version"]) for row in packages}
     for row in labels:
-        assert None not in row.values()
+        check(row)
         assert (row["set"], row["package"], row["version"]) in sets
-        assert row["rule"] in FINDERS
-        assert row["severity"] == "advice" or FINDERS[row["rule"]].rule.severity == "error"
-        assert row["severity"] in ("error", "advice")
-        assert row["verdict"] in ("true", "false")
-        assert row["why"]
-        assert int(row["line"]) > 0
     places = Counter((r["package"], r["path"], r["line"], r["rule"]) for r in labels)
     assert max(places.values()) == 1
 

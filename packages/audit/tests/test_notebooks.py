@@ -2,7 +2,6 @@
 
 import ast
 import json
-from dataclasses import replace
 
 import nbformat
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from _reports import finding
-from torchdropout_audit.files import Source, UnreadableError
+from torchdropout_audit.files import Source
 from torchdropout_audit.notebooks import Notebook
 from torchdropout_audit.run import audit_data
 from torchdropout_audit.source import audit_text
@@ -210,16 +209,6 @@ def test_what_a_notebook_may_have(source):
     assert opened(source).broken == {}
 
 
-def test_a_cell_that_does_not_parse_is_told_and_the_rest_is_audited():
-    book = opened("import torch.nn as nn", "x = 1\ndef f(:\n    nn.Dropout(7)", "nn.Dropout(8)")
-    [(line, error)] = book.broken.items()
-    assert error.msg == "invalid syntax"
-    [valid] = audit_text(book.text)
-    told = book.placed(replace(valid, line=line, end_line=line))
-    assert (told.cell, told.line) == (2, 2)
-    assert places(book) == [("p-out-of-range", 3, 1, 12)]
-
-
 @pytest.mark.parametrize(
     "source", ["x = 1\0", "(" * 5000, "a" + ".b" * 50_000, "-" * 200_000 + "1"]
 )
@@ -250,40 +239,15 @@ def test_a_cell_that_holds_the_mark_itself_is_left_out():
 )
 def test_kernels(metadata, is_read):
     data = {"cells": [code("import torch.nn as nn\nnn.Dropout(7)")], "metadata": metadata}
-    assert bool(places(Notebook(Source(json.dumps(data))))) is is_read
-
-
-# --- Not a notebook -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("file", "words", "line"),
-    [
-        ("", "invalid JSON: Expecting value", 1),
-        ('{\n"cells": [\n<<<<<<< HEAD\n', "invalid JSON", 3),
-        ("[]", "no list of cells", 1),
-        ('{"cells": 7}', "no list of cells", 1),
-        ("{}", "no list of cells", 1),
-        ('{"worksheets": [{"cells": []}]}', "format before 4", 1),
-        ("[" * 200_000, "nested too deep", 1),
-    ],
-)
-def test_what_is_no_notebook(file, words, line):
-    with pytest.raises(UnreadableError, match=words) as caught:
-        Notebook(Source(file))
-    assert caught.value.line == line
+    report, _ = audit_data(json.dumps(data).encode(), "n.ipynb")
+    assert (len(report.findings), report.problems) == (is_read, ())
 
 
 # --- Writing ------------------------------------------------------------------------------------
 
 FORMATS = [
-    {},
-    {"indent": None},
-    {"indent": 4},
-    {"indent": "\t"},
-    {"indent": None, "separators": (",", ":")},
-    {"ensure_ascii": True},
-    {"sort_keys": True},
+    *({}, {"indent": None}, {"indent": 4}, {"indent": "\t"}, {"ensure_ascii": True}),
+    *({"sort_keys": True}, {"indent": None, "separators": (",", ":")}),
 ]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import torchdropout_audit
 from _sources import copy_sources
+from _texts import BAD
 
 pytest.importorskip("pre_commit")
 if shutil.which("git") is None:
@@ -19,15 +20,6 @@ if shutil.which("git") is None:
 ROOT = Path(__file__).parents[3]
 SOURCE = str(Path(torchdropout_audit.__file__).parents[1])
 PAGE = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
-BAD = """\
-import torch.nn as nn
-import torch.nn.functional as F
-
-
-class Net(nn.Module):
-    def forward(self, x):
-        return F.dropout(x, 0.1)
-"""
 
 
 @pytest.fixture

@@ -231,11 +231,6 @@ class TestCalls:
     def test_by_any_name(self, text, line):
         assert calls(text) == [("main.py", line)]
 
-    def test_a_question(self):
-        code = code_of("models/encoder.py")
-        assert code.project.calls(code, code.classes[0]) == []
-        assert code.project.questions == 1
-
     def test_in_several_files(self):
         text = "from models.encoder import Encoder\nEncoder(8)\n"
         write(Path("b.py"), text)
@@ -267,16 +262,9 @@ class TestCalls:
     @pytest.mark.parametrize(
         "use",
         [
-            "class Deep(Encoder): ...",
-            "kinds = {'rnn': Encoder}",
-            "make = Encoder",
-            "build(Encoder)",
-            "build(kind=Encoder)",
-            "Encoder.build()",
-            "x: Kind = Encoder",
-            "x = A[Encoder]",
-            "f(1).isinstance(Encoder)",
-            "@Encoder\ndef f(): ...",
+            *("class Deep(Encoder): ...", "kinds = {'rnn': Encoder}", "make = Encoder"),
+            *("build(Encoder)", "build(kind=Encoder)", "Encoder.build()", "x: Kind = Encoder"),
+            *("x = A[Encoder]", "f(1).isinstance(Encoder)", "@Encoder\ndef f(): ..."),
             "def f(kind=Encoder): ...",
         ],
     )
@@ -298,13 +286,10 @@ class TestCalls:
     def test_too_many_files(self, monkeypatch):
         text = "from models.encoder import Encoder\nEncoder(8)\n"
         assert calls(text) == [("main.py", 2)]
-        limits = [
-            (dependencies_module, "_MOST_SEEN", 2),
-            (dependencies_module, "_MOST_SEARCHED", 20),
-            (project_module, "_MOST_ASKED", 1),
-            (project_module, "_MOST_SEARCHES", 0),
-        ]
-        for module, name, value in limits:
+        for module, name, value in (
+            *((dependencies_module, "_MOST_SEEN", 2), (dependencies_module, "_MOST_SEARCHED", 20)),
+            *((project_module, "_MOST_ASKED", 1), (project_module, "_MOST_SEARCHES", 0)),
+        ):
             with monkeypatch.context() as patched:
                 patched.setattr(module, name, value)
                 assert calls() == [], name
@@ -335,13 +320,6 @@ class TestLimits:
         for expected in (1, 0):
             assert len(code.project.calls(code, code.defined("Encoder"))) == expected
 
-    def test_what_is_read(self, monkeypatch):
-        monkeypatch.setattr(project_module, "_MOST_READ", 1)
-        write(Path("other.py"), ENCODER)
-        code = code_of("main.py", "import models, other")
-        known = [code.project.find(code, f"{each}.make") for each in ("models.encoder", "other")]
-        assert [each is not None for each in known] == [True, False]
-
     def test_imports_of_imports(self, monkeypatch):
         monkeypatch.setattr(project_module, "_DEEPEST", 1)
         write(Path("models/__init__.py"), "from .encoder import make")
@@ -355,9 +333,6 @@ def test_names_are_found_however_many_were_before():
     write(Path("many.py"), "".join(f"class X{i}: ...\n" for i in range(50)))
     code = code_of("main.py", "import many")
     assert all(code.project.find(code, f"many.X{i}") for i in range(50))
-    assert code.project.questions == 50
-    code.project.begin()
-    assert code.project.questions == 0
 
 
 RNN = """
@@ -368,8 +343,6 @@ class Net(nn.Module):
         super().__init__()
         self.rnn = nn.LSTM(8, 8, n, dropout=0.5)
 """
-
-
 USING = """
 from torch import nn
 
@@ -436,12 +409,6 @@ class TestAudit:
         after = audit_paths(["models/net.py"]).findings
         assert after == audit_paths(["models/net.py"], cache=False).findings
         assert after != before
-
-    def test_what_only_the_file_says_is_remembered(self, monkeypatch):
-        write(Path("net.py"), RNN.replace("n, drop", "drop"))
-        [first] = audit_paths(["net.py"]).findings
-        monkeypatch.setattr(run_module, "_audited", None)
-        assert audit_paths(["net.py"]).findings == (first,)
 
     def test_searches_are_counted_by_file(self, monkeypatch):
         monkeypatch.setattr(project_module, "_MOST_SEARCHES", 3)

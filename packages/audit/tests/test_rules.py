@@ -1,16 +1,13 @@
 """What every rule has: words, a code of its own, a broken example that it finds, a fixed one."""
 
-import ast
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from torchdropout_audit import rules
-from torchdropout_audit import source as source_module
 from torchdropout_audit.registry import FINDERS
 from torchdropout_audit.source import audit_text
 
@@ -29,14 +26,6 @@ def test_the_broken_example_is_found_by_this_rule_alone(name):
 @ALL
 def test_the_fixed_example_is_clean(name):
     assert found(FINDERS[name].rule.fixed) == set()
-
-
-@ALL
-def test_the_examples_are_python_and_differ(name):
-    rule = FINDERS[name].rule
-    assert rule.broken != rule.fixed
-    compile(rule.broken, "broken", "exec")
-    compile(rule.fixed, "fixed", "exec")
 
 
 @ALL
@@ -72,14 +61,6 @@ def test_a_rule_is_a_file_and_a_file_a_rule():
     assert files == {name.replace("-", "_") for name in FINDERS}
 
 
-def test_only_the_rules_that_are_asked_for_are_applied():
-    text = FINDERS["functional-always-on"].rule.broken
-    assert audit_text(text, rules={"p-one"}) == []
-    assert [f.name for f in audit_text(text, rules={"functional-always-on"})] == [
-        "functional-always-on"
-    ]
-
-
 @pytest.mark.parametrize(
     ("text", "line", "column", "source"),
     [
@@ -100,17 +81,6 @@ def test_where_it_does_not_parse(text, line, column, source):
     assert audit_text(text, rules={"p-one"}) == []
 
 
-def test_a_fault_of_a_rule_is_raised(monkeypatch):
-    def find(_):
-        raise ZeroDivisionError
-
-    broken = replace(FINDERS["p-one"], find=find)
-    monkeypatch.setattr(source_module, "FINDERS", {**FINDERS, "p-one": broken})
-    with pytest.raises(ZeroDivisionError):
-        audit_text("x = 1")
-    assert audit_text("x = 1", rules={"p-zero"}) == []
-
-
 def test_findings_come_in_the_order_of_their_places():
     text = "\n".join(f.rule.broken for f in FINDERS.values())
     places = [(f.line, f.column) for f in audit_text(text)]
@@ -119,14 +89,9 @@ def test_findings_come_in_the_order_of_their_places():
 
 
 def test_the_examples_do_not_import_what_torch_lacks():
-    roots = set()
-    for finder in FINDERS.values():
-        for node in ast.walk(ast.parse(finder.rule.broken + "\n" + finder.rule.fixed)):
-            if isinstance(node, ast.Import):
-                roots |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                roots.add(node.module.split(".")[0])
-    assert roots <= {"torch", "torchdropout", "collections"}
+    texts = [f"{finder.rule.broken}\n{finder.rule.fixed}" for finder in FINDERS.values()]
+    roots = re.findall(r"^\s*(?:from|import) (\w+)", "\n".join(texts), re.M)
+    assert set(roots) <= {"torch", "torchdropout", "collections"}
 
 
 def test_the_examples_are_formatted(tmp_path):
