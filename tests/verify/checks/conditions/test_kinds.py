@@ -46,6 +46,16 @@ def test_a_rate_of_weights_that_is_wrong(monkeypatch):
     assert re.match(r"p=0.5, 2 samples, .* all places: 0\.7\d* of \d+ dropped", found.message)
 
 
+def test_heads_that_share_their_draws():
+    def shared(weights, p):
+        if weights.shape == (2, 2, 16, 16):
+            weights[:, 1] = weights[:, 0]
+        return weights
+
+    found = fault("attention-everywhere", attention(shared), spec="attention")
+    assert "2 heads, 16 queries, 16 keys, pairs 256 places apart" in found.message
+
+
 # --- Embeddings -----------------------------------------------------------------------------------
 
 
