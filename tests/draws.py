@@ -27,6 +27,11 @@ def refused(error, words=None):
         yield raised
 
 
+def identical(found, expected):
+    """Asserts that two sequences of tensors have equal elements, and as many tensors."""
+    torch.testing.assert_close(list(found), list(expected), rtol=0, atol=0)
+
+
 @contextlib.contextmanager
 def kept() -> Iterator[list[torch.Tensor]]:
     """The tensors that autograd keeps for the backward of what is called inside."""

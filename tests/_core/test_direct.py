@@ -14,7 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from draws import draws_nothing, refused
+from draws import draws_nothing, identical, refused
 from oracle import dropout, same_bits
 from torchdropout import Key, MaskLayout, backends
 from torchdropout import functional as F
@@ -275,7 +275,7 @@ class TestDrawn:
 
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             got = pool.submit(run).result()
-        assert all(map(torch.equal, got, expected))
+        identical(got, expected)
 
 
 # --- gradients -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from torchdropout.functional._recurrent import unpacked_weights
 from torchdropout.nn import recurrent
 from variants import seeded
 
-pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supp:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not:UserWarning")
 
 KEY = Key(11, 3)
 STEPS, BATCH, FEATURES, HIDDEN = 5, 4, 3, 6

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.utils.checkpoint import checkpoint
 
 import torchdropout as td
-from draws import kept
+from draws import identical, kept
 from torchdropout import Key, MaskLayout
 from torchdropout import functional as F
 from torchdropout.errors import ArgumentValueError
@@ -388,6 +388,6 @@ def test_within_torchs_cache_of_parametrizations(kind, name):
     expected = [*calls()]
     with torch.nn.utils.parametrize.cached():
         getattr(module.module, name)
-        assert all(map(torch.equal, calls(), expected))
+        identical(calls(), expected)
         plain = module.module.parametrizations[name].original
         assert torch.equal(getattr(module.module, name), plain)

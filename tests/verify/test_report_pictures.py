@@ -40,6 +40,10 @@ TITLES = {
         "At p=0.5 a fraction of 0.4 is dropped, expected 0.5, and 1 more",
     ),
     "places": (r.places(), "Every place modulo 256 drops at the expected rate"),
+    "three places off": (
+        r.places(_1=0.52, _2=0.4, _3=0.51),
+        "Place 2 of 256 drops 0.4, expected 0.5, and 2 more",
+    ),
     "a place off": (r.places(_255=0.52), "Place 255 of 256 drops 0.52, expected 0.5"),
     "lags": (r.lags(), "No correlation at any of 23 lags"),
     "a lag off": (r.lags(l4=-0.25), "Elements 4 apart are correlated by -0.25, expected 0"),
@@ -50,6 +54,16 @@ TITLES = {
         r.masks((3, 4), (9, 9)),
         "The gradient has a different mask from forward in 2 of 256 places, expected 0",
     ),
+}
+
+
+# The axes, and what is expected, as a drawing of these figures names them.
+SAID = {
+    "rates": {"error of the rate, in standard deviations", "expected", "measured"},
+    "places": {"place: index of the element modulo 256", "rate of dropped elements"},
+    "lags": {"lag, in elements", "65536", "correlation of two mask bits"},
+    "mask": {"row", "column", "dropped", "kept"},
+    "picture": {"row", "column", "forward", "gradient"},
 }
 
 
@@ -65,6 +79,7 @@ def test_the_title_states_the_finding_and_the_drawing_takes_the_colours_of_the_p
     assert root.tag == "svg"
     assert not {"width", "height"} & set(root.attrib)
     assert not re.search(r"#[0-9a-f]{6}\b|\b(?:black|white)\b|<image|http|<!|<\?", svg)
+    assert SAID[next(iter(figures))] <= {element.text for element in root.iter("text")}
 
 
 def test_ids_begin_with_the_prefix_and_the_same_figures_give_the_same_drawing():

@@ -162,7 +162,8 @@ def test_a_file_of_10_mb_is_told_and_not_parsed():
     found, problems = audited(text)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (found, len(problems)) == ([], 1)
+    said = f"not audited: {len(text):,} characters, more than the limit of 2,000,000"
+    assert (found, problems) == ([], [f"bad.py: {said}"])
     assert peak < 100_000_000
 
 

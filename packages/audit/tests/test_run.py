@@ -19,6 +19,7 @@ from _fixtures import FILES, cases
 from torchdropout_audit import run as run_module
 from torchdropout_audit import workers
 from torchdropout_audit.findings import SourceReport
+from torchdropout_audit.limit import TooLongError
 from torchdropout_audit.registry import FINDERS, RULES
 from torchdropout_audit.run import WORDS, audit_data, audit_paths, may_break_a_rule
 from torchdropout_audit.workers import CrashError, NoWorkerError, run_all
@@ -238,13 +239,19 @@ def test_a_file_that_is_not_read_to_its_end_is_named():
     assert (report.complete, report.passed, report.interrupted) == (False, False, False)
 
 
-def test_a_file_that_cannot_be_audited_costs_itself_alone(monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TooLongError(), "not audited: it takes more than 20 s of the processor"),
+        (TypeError("no\n such thing"), "the audit failed: TypeError: no such thing"),
+    ],
+)
+def test_a_file_that_cannot_be_audited_costs_itself_alone(monkeypatch, error, said):
     audit_rules = run_module.audit_rules
-    said = "the audit failed: TypeError: no such thing"
 
     def fail(text, path, *rest):
         if path == "b.py":
-            raise TypeError("no\n such thing")
+            raise error
         return audit_rules(text, path, *rest)
 
     monkeypatch.setattr(run_module, "audit_rules", fail)
@@ -319,6 +326,17 @@ def test_a_task_that_ends_its_process_costs_itself_alone():
             assert "-9" in str(result)
         else:
             assert result == task * task
+
+
+def test_a_crash_is_told(parallel, monkeypatch):
+    def run_all(work, tasks, jobs):
+        return ((task, CrashError("-11")) for task in tasks)
+
+    write(a=BAD, b=BAD)
+    monkeypatch.setattr(run_module, "run_all", run_all)
+    report = audit_paths(["."], jobs=2)
+    said = "not audited: the process that audited it ended: -11"
+    assert (report.problems, report.files) == ((f"a.py: {said}", f"b.py: {said}"), 0)
 
 
 @pytest.mark.parametrize(

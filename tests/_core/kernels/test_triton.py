@@ -568,7 +568,7 @@ class TestWithout:
             assert backends.current() == before
             assert "requested by backends.use('triton'), so" in info.gather()["devices"]
             for _ in range(2):
-                with pytest.raises(BackendError, match=r"use\('triton'\) requests it, .*instr"):
+                with pytest.raises(BackendError, match=r"use\('triton'\) requests it, .*no such"):
                     kernel(*args)
             with backends.use("reference"):
                 assert torch.equal(kernel(*args), reference.masked_affine(*args))
@@ -721,7 +721,7 @@ class TestWithout:
         for number, other in ((0, 1.0 + eps), (1, 0.0), (2, 1.0), (0, torch.nan)):
             changed = x.clone()
             changed[number] = other
-            with pytest.raises(RuntimeError, match=r"on cpu its bits differ .* for 1 of 3 elem"):
+            with pytest.raises(RuntimeError, match=r"cpu its bits differ .* for 1 of 3 elements"):
                 devices.same_bits(x, changed, x)
             with pytest.raises(RuntimeError, match="for 1 of 3"):
                 devices.same_bits((x, x), (x, changed), x)

@@ -116,6 +116,13 @@ def test_our_family_is_reached(name):
 # --- The table -----------------------------------------------------------------------------------
 
 
+def test_the_sites_of_a_plan_say_more():
+    plan = mc.plan(mlp(torch.nn.Dropout(0.25)).eval(), X, include="2")
+    (site,) = plan.sites
+    assert site == mc.PlannedSite(site.id, "dropout", 0.25, CALL, True, True, (2, 5, 16))
+    assert (site.path, site.id) == ("2", ("2", 0))
+
+
 def test_what_has_no_batch_says_so():
     model = torch.nn.Sequential(torch.nn.Flatten(0), torch.nn.Dropout(0.5)).eval()
     (site,) = mc.plan(model, torch.ones(4, 8)).sites

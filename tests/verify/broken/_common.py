@@ -33,15 +33,25 @@ def check_p(p):
         raise ValueError(f"p is not a probability: {p}")
 
 
+def named(rule):
+    """Gives a function the name and docstring of a rule; its signature stays its own."""
+
+    def take(function):
+        functools.update_wrapper(function, rule)
+        del function.__wrapped__
+        return function
+
+    return take
+
+
 def in_training(rule):
     """Makes a dropout of what it does in training; a wrong p is refused."""
 
-    @functools.wraps(rule)
+    @named(rule)
     def dropout(x, p, training):
         check_p(p)
         return rule(x, p) if training else x
 
-    del dropout.__wrapped__  # the signature is that of `dropout`
     return dropout
 
 
@@ -75,10 +85,9 @@ def custom_gradient(backward):
         def backward(ctx, g):
             return backward(g, *ctx.saved_tensors, ctx.scale), None
 
-    @functools.wraps(backward)
+    @named(backward)
     def dropout(x, p, training):
         check_p(p)
         return Function.apply(x, p) if training else x
 
-    del dropout.__wrapped__
     return dropout

@@ -1,24 +1,21 @@
 """Broken in-place claims: `inplace=True` that does something else."""
 
-import functools
-
 import torch
 from torch import nn
 
-from verify.broken._common import Module, check_p, draw, scale_at, select
+from verify.broken._common import Module, check_p, draw, named, scale_at, select
 
 
 def _when_asked(rule):
     """Makes a dropout of what it does in training where it is asked to write into x."""
 
-    @functools.wraps(rule)
+    @named(rule)
     def dropout(x, p, training, inplace=False):
         check_p(p)
         if not training:
             return x
         return rule(x, p) if inplace else select(x, draw(x, p), p)
 
-    del dropout.__wrapped__  # the signature is that of `dropout`
     return dropout
 
 

@@ -1,13 +1,20 @@
 """Broken dropouts of other kinds: shared masks, noise, fixed counts, fused forms, blocks."""
 
-import functools
 import math
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from verify.broken._common import check_p, draw, in_training, scale_at, select, uniform
+from verify.broken._common import (
+    check_p,
+    draw,
+    in_training,
+    named,
+    scale_at,
+    select,
+    uniform,
+)
 
 
 def _draw(x, shape, p):
@@ -205,12 +212,11 @@ def zoneout_expects_the_other(new, old, p, training):
 
 
 def _zoneout_in_training(rule):
-    @functools.wraps(rule)
+    @named(rule)
     def zoneout(new, old, p, training):
         check_p(p)
         return rule(new, old, draw(new, p)) if training else p * old + (1 - p) * new
 
-    del zoneout.__wrapped__
     return zoneout
 
 
