@@ -165,6 +165,7 @@ sites(torch.nn.Dropout(), x)
     "torch._subclasses.fake_tensor:FakeTensorMode": "_torch.fake_tensors()",
     "torch._dynamo.config": "_torch.compiler_settings()",
     "torch._functorch.config": "_torch.gradient_settings()",
+    "torch._dynamo.callback:callback_handler": "_torch.compiler_calls()",
     "torch._dynamo:lookup_backend": "_torch.compiler_backend()",
     "torch.fx.experimental.proxy_tensor:_CURRENT_MAKE_FX_TRACER": "_torch.current_tracer()",
 }

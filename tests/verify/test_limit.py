@@ -7,11 +7,14 @@ import threading
 import time
 
 import pytest
+import torch
+from torch import nn
 from torch.nn import functional as F
 
-from torchdropout.errors import ArgumentValueError
+from torchdropout.errors import ArgumentValueError, VerificationError
 from torchdropout.verify import check_dropout
 from torchdropout.verify.limit import AGAIN, can_limit, time_limit
+from torchdropout.verify.report import render_text
 
 
 def spins():
@@ -153,17 +156,62 @@ def hangs_on_empty(x, p, training):
     return F.dropout(x, p, training)
 
 
-def test_a_check_that_does_not_end_has_failed_and_the_others_run():
+def test_a_check_that_does_not_end_is_no_verdict_and_the_others_run():
     names = ["p-zero-identity", "empty-input", "p-one-zeros"]
     report = check_dropout(hangs_on_empty, level="quick", select=names, timeout=300)
     (one,) = report
-    assert not one.interrupted
-    statuses = {check.rule.name: check.status for check in one.checks}
-    assert statuses.pop("empty-input") == "fail"
-    assert set(statuses.values()) == {"ok"}
-    assert one.findings[0].message == "did not end within 300 s"
-    assert one.findings[0].figures == {"limit": 300}
-    assert next(c.seconds for c in one.checks if c.status == "fail") >= 0.01
+    assert (one.findings, one.late, one.verdict) == ((), ("empty-input",), "none")
+    assert (one.interrupted, one.passed, one.complete) == (False, False, False)
+    late = next(check for check in one.checks if check.status == "late")
+    assert {check.status for check in one.checks if check is not late} == {"ok"}
+    assert (late.message, late.figures) == (
+        "not checked: it did not end within 300 s",
+        {"limit": 300},
+    )
+    assert late.seconds >= 0.01
+    with pytest.raises(VerificationError, match="no verdict: empty-input did not end"):
+        report.raise_for_errors()
+    assert "no verdict: 1 check did not end" in render_text(report)
+
+
+def test_what_waits_for_a_check_that_does_not_end_is_not_run():
+    def hangs(x, p, training):
+        if x.dtype == torch.float16:
+            signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+            time.sleep(3600)
+        return F.dropout(x, p, training)
+
+    names = ["dtype-rate", "dtype-independence"]
+    (one,) = check_dropout(hangs, level="quick", select=names, timeout=300)
+    assert [(check.status, check.message) for check in one.checks] == [
+        ("late", "not checked: it did not end within 300 s"),
+        ("skip", "not checked: dtype-rate did not end"),
+    ]
+
+
+def test_the_time_of_the_compiler_does_not_count():
+    with time_limit(0.2) as limit:
+        limit.pause()
+        time.sleep(0.4)
+        limit.resume()
+    assert not limit.is_over
+    with time_limit(0.2) as limit:
+        limit.pause()
+        limit.resume()
+        time.sleep(3600)
+    assert limit.is_over
+
+
+@pytest.mark.integration
+def test_a_slow_compiler_is_no_fault_of_its_target():
+    def backend(graph, _):
+        time.sleep(0.6)
+        return graph
+
+    (one,) = check_dropout(
+        nn.Dropout, level="quick", select=["state-restored"], timeout=0.5, compile=backend
+    )
+    assert [(check.status, check.message) for check in one.checks if check.status != "ok"] == []
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "5", True])

@@ -341,6 +341,9 @@ fake_tensors = _imported_at_use(
 )
 compiler_settings = _imported_at_use("torch._dynamo.config", "the limit of recompilations")
 gradient_settings = _imported_at_use("torch._functorch.config", "second backwards of a graph")
+compiler_calls = _imported_at_use(
+    "torch._dynamo.callback:callback_handler", "when the compiler begins and ends"
+)
 compiler_backend = _imported_at_use(
     "torch._dynamo:lookup_backend", "whether the compiler has traced a target"
 )

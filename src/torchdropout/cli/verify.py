@@ -220,9 +220,9 @@ def verify(
     A TARGET is a module class, an instance, or a function f(x, p, training). Its code is run.
     Options on the command line take precedence over [tool.torchdropout] in a pyproject.toml.
 
-    Exit code: 0 no error, 1 errors, 2 a target cannot be run, 130 interrupted. With --select or
-    --ignore the exit code says whether the checks that ran found an error, not whether the target
-    is correct.
+    Exit code: 0 no error, 1 errors, 2 a target cannot be run or a check did not end, 130
+    interrupted. With --select or --ignore the exit code says whether the checks that ran found an
+    error, not whether the target is correct.
     """
     targets = targets or (context.default_map or {}).get("targets", ())
     if not targets:
@@ -339,8 +339,10 @@ def _exit_code(report: Report, outcome: RunOutcome, strict: bool, exit_zero: boo
         return INTERRUPTED
     if outcome.unable:
         return CANNOT_RUN
-    is_good = report.passed and not (strict and report.new_findings)
-    return OK if is_good or exit_zero else ERRORS
+    is_wrong = strict and report.new_findings
+    if is_wrong or any(target.verdict == "incorrect" for target in report):
+        return OK if exit_zero else ERRORS
+    return OK if report.passed else CANNOT_RUN
 
 
 @click.command()

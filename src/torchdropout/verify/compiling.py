@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -49,6 +49,29 @@ def patient() -> Iterator[None]:
         functorch.patch(donated_buffer=False),
     ):
         yield
+
+
+@contextlib.contextmanager
+def around_compiling(begin: Callable[[], object], end: Callable[[], object]) -> Iterator[None]:
+    """Call `begin` before the compiler runs, and `end` after it, unless it is not loaded."""
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    calls = _torch.compiler_calls()
+
+    def begins(_: Any) -> None:
+        begin()
+
+    def ends(_: Any) -> None:
+        end()
+
+    calls.register_start_callback(begins)
+    calls.register_end_callback(ends)
+    try:
+        yield
+    finally:
+        calls.remove_start_callback(begins)
+        calls.remove_end_callback(ends)
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ from .results import CheckResult, Selection, TargetReport
 from .runner import (
     begun,
     check_dropout,
+    lost,
     need_codes,
     overdue,
     selection_of,
@@ -200,6 +201,8 @@ class _Child:
     is_loaded: bool = False
     # The check that it runs.
     code: str | None = None
+    # When the compiler began, if it runs.
+    compiles: float | None = None
 
 
 @dataclass
@@ -300,7 +303,7 @@ def _listen(case: _Case, timeout: float | None) -> None:
         _gone(case, child, process.last_words())
     except ValueError:
         _gone(case, child, SCRIBBLED)
-    is_busy = child.code is not None or not child.is_loaded
+    is_busy = child.compiles is None and (child.code is not None or not child.is_loaded)
     late = timeout is not None and time.monotonic() > child.heard + timeout + GRACE
     if late and is_busy and case.child:
         _gone(case, child, None, timeout)
@@ -323,6 +326,11 @@ def _hear(case: _Case, child: _Child, message: Sequence[Any]) -> None:
         case.results[child.code] = CheckResult(RULES[child.code], **result)
         case.known.learn(*told)
         child.code = None
+    elif kind == "compiles":
+        (begins,) = said
+        if not begins and child.compiles is not None:
+            child.heard += time.monotonic() - child.compiles
+        child.compiles = time.monotonic() if begins else None
     elif kind == "unable":
         _end(case)
         (case.unable,) = said
@@ -337,9 +345,8 @@ def _tell(case: _Case, watch: Watch) -> None:
     if child is None or code is None or child.code is not None or not child.is_loaded:
         return
     child.code, child.heard = code, time.monotonic()
-    failed = [r.rule.name for r in case.results.values() if r.status == "fail"]
     with contextlib.suppress(OSError):  # it has ended, which `_listen` will find
-        child.process.channel.send(code, failed, case.known.told)
+        child.process.channel.send(code, lost(case.results.values()), case.known.told)
     watch.at(case.target, len(case.results), len(case.codes), RULES[code])
 
 
@@ -381,8 +388,8 @@ def _serve(
 ) -> None:
     """Verify a target and report the progress.
 
-    Messages: `understood, heading, selection, codes`; `ended, result, told`; instead of more
-    of these, `unable, why` or `stopped`.
+    Messages: `understood, heading, selection, codes`; `compiles, begins`; `ended, result, told`;
+    instead of more of these, `unable, why` or `stopped`.
     """
     how = dict(options)
     level, seed = how.pop("level"), how.pop("seed")
@@ -401,10 +408,11 @@ def _serve(
                 asdict(selection),
                 [*codes],
             )
+            run.compiling = partial(harness.send, "compiles")
             while order := harness.receive():
-                code, failed, told = order
+                code, before, told = order
                 run.known.learn(*told)
-                result = run(code, failed)
+                result = run(code, before)
                 said = {name: plain(getattr(result, name)) for name in _RESULT}
                 harness.send("ended", said, run.known.told)
     except _UNABLE as error:

@@ -26,7 +26,20 @@ class TimeLimit:
     def __init__(self) -> None:
         self.is_over = False
         self.is_armed = False
+        self._left = 0.0
         self._traced: list[tuple[FrameType, Any]] = []
+
+    def pause(self) -> None:
+        """Let the time stand still, while code runs that is not the target's."""
+        if self.is_armed:
+            self._left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def resume(self) -> None:
+        """Let the time go on."""
+        if self.is_armed and self._left:
+            # Not at once: an exception here would leave the caller's work undone.
+            signal.setitimer(signal.ITIMER_REAL, max(self._left, AGAIN), AGAIN)
+        self._left = 0.0
 
     def alarm(self, number: int, frame: FrameType | None) -> None:
         """The signal's handler."""

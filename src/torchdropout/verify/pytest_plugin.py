@@ -18,7 +18,7 @@ from ..reporting.selection import close_to
 from .context import Known
 from .registry import RULES, chosen
 from .results import CheckResult
-from .runner import begun, codes_of, need_level, waits_for
+from .runner import begun, codes_of, lost, need_level, waits_for
 from .subject import Spec, Subject
 from .targets import resolve
 
@@ -178,10 +178,9 @@ class _Run:
         return self._results[code]
 
     def _run(self, code: str) -> CheckResult:
-        failed = [r.rule.name for r in self._results.values() if r.status == "fail"]
         with begun(self.subject, self.level, self.seed) as run:
             run.known.learn(*self._known.told)
-            result = run(code, failed)
+            result = run(code, lost(self._results.values()))
             self._known.learn(*run.known.told)
         return result
 

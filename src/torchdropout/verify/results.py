@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from ..errors import VerificationError
 from ..reporting.findings import SCHEMA, Figure, Finding, Rule, plain
 
-Status = Literal["ok", "fail", "skip"]
+Status = Literal["ok", "fail", "skip", "late"]
 Verdict = Literal["correct", "incorrect", "accepted", "none"]
 
 
@@ -22,7 +22,8 @@ class CheckResult:
 
     Attributes:
         rule: The rule it decides.
-        status: `"ok"`, `"fail"`, or `"skip"` when the check does not apply to the target.
+        status: `"ok"`, `"fail"`, `"skip"` when the check does not apply to the target, or `"late"`
+            when the time limit ended it, which is no verdict on the target.
         message: One line: what was measured.
         figures: The numbers behind the message.
         sees: The smallest fault it finds with power .99, in words; empty for exact checks.
@@ -142,18 +143,27 @@ class TargetReport:
     def complete(self) -> bool:
         """True when every check that applies to the kind has ended.
 
-        False when the run was interrupted, or when `select` or `ignore` left checks out.
+        False when the run was interrupted, when a time limit ended a check, or when `select` or
+        `ignore` left checks out.
         """
-        return not self.interrupted and self.selection.is_whole
+        return not self.interrupted and self.selection.is_whole and not self.late
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """The names of the checks that a time limit ended."""
+        return tuple(check.rule.name for check in self.checks if check.status == "late")
 
     @property
     def passed(self) -> bool:
-        """True when the run was not interrupted and no new finding is an error.
+        """True when the run was not interrupted, no check was late and no new finding is an error.
 
-        That is the exit code of a run. It says that the target is correct only if the report is
-        `complete`; see `verdict`.
+        It says that the target is correct only if the report is `complete`; see `verdict`.
         """
-        return not self.interrupted and not any(f.severity == "error" for f in self.new_findings)
+        return not (self.interrupted or self.late or self._has_error)
+
+    @property
+    def _has_error(self) -> bool:
+        return any(f.severity == "error" for f in self.new_findings)
 
     @property
     def verdict(self) -> Verdict:
@@ -161,9 +171,9 @@ class TargetReport:
 
         `"correct"`: all checks that apply were run and found no error. `"accepted"`: all were run,
         and a baseline accepts the errors they found. `"incorrect"`: a check found an error.
-        `"none"`: the run was interrupted, or found no error but left checks out.
+        `"none"`: the run was interrupted, or found no error but left checks out or unfinished.
         """
-        if not self.interrupted and not self.passed:
+        if not self.interrupted and self._has_error:
             return "incorrect"
         if not self.complete:
             return "none"
@@ -238,7 +248,7 @@ class Report:
 
         Raises:
             VerificationError: A target has an error or was interrupted; the message lists the
-                targets that did not pass and their findings.
+                targets that did not pass, their findings and the checks that did not end.
 
         Example:
             >>> Report(()).raise_for_errors().passed
@@ -258,5 +268,7 @@ def _listed(target: TargetReport) -> str:
     """A target and its new findings, errors first, one per line."""
     found = sorted(target.new_findings, key=lambda finding: finding.severity != "error")
     verdict = "interrupted, no verdict" if target.interrupted else "not a correct dropout"
+    if target.verdict == "none" and target.late:
+        verdict = f"no verdict: {', '.join(target.late)} did not end"
     lines = [f"{f.severity} {f.code} {f.name}: {f.message}" for f in found]
     return "\n  ".join([f"{target.target}: {verdict}", *lines])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 
 from ..errors import ArgumentTypeError, ArgumentValueError
 from ..reporting.findings import Rule
+from .compiling import around_compiling
 from .context import LEVELS, Check, Context, Fault, Level, Seen, Skip, describe, seed_all
-from .limit import can_limit, time_limit
+from .limit import TimeLimit, can_limit, time_limit
 from .registry import CHECKS, RULES, STATISTICAL, chosen
 from .results import ALL, CheckResult, Report, Selection, Status, TargetReport
 from .subject import Spec, Subject
@@ -143,8 +144,7 @@ def check_subject(
             for i, code in enumerate(codes):
                 if progress is not None:
                     progress(i, len(codes), RULES[code])
-                failed = [result.rule.name for result in results if result.status == "fail"]
-                results.append(run(code, failed))
+                results.append(run(code, lost(results)))
     except KeyboardInterrupt:
         interrupted = True
     return replace(
@@ -217,9 +217,15 @@ def need_codes(only: frozenset[str], subject: Subject) -> tuple[str, ...]:
 
 
 def overdue(rule: Rule, limit: float, seconds: float) -> CheckResult:
-    """The result of a check that took too long."""
-    figures = {"limit": limit}
-    return CheckResult(rule, "fail", f"did not end within {limit:g} s", figures, "", seconds)
+    """The result of a check that took too long: no verdict on the target."""
+    message = f"not checked: it did not end within {limit:g} s"
+    return CheckResult(rule, "late", message, {"limit": limit}, "", seconds)
+
+
+def lost(results: Iterable[CheckResult]) -> dict[str, str]:
+    """The checks that others cannot build on, and how each of them ended."""
+    how = {"fail": "failed", "late": "did not end"}
+    return {r.rule.name: how[r.status] for r in results if r.status in how}
 
 
 class Run:
@@ -227,20 +233,22 @@ class Run:
 
     Attributes:
         known: What checks have found that another run of the same target needs, too.
+        compiling: Called with True when the compiler begins, and with False when it ends.
     """
 
     def __init__(self, context: Context, timeout: float | None, world: World) -> None:
         self._context, self._timeout, self._world = context, timeout, world
         self.known = context.known
+        self.compiling: Callable[[bool], object] = lambda begins: None
 
-    def __call__(self, code: str, failed: Collection[str]) -> CheckResult:
+    def __call__(self, code: str, before: Mapping[str, str]) -> CheckResult:
         """Run one check to a result, whatever the target does; only Ctrl-C passes.
 
-        `failed` names the checks that have failed before.
+        `before` is what the earlier checks have `lost`.
         """
         start = time.perf_counter()
         context, check, rule, timeout = self._context, CHECKS[code], RULES[code], self._timeout
-        lacks = {name for name in _needed(check, context.spec) if name in failed}
+        lacks = {name for name in _needed(check, context.spec) if name in before}
         # Where one factor is the whole fault of the scale, it is taken out of what others measure.
         context.is_rescaled = "kept-scale" in lacks and bool(self.known.scales)
         if context.is_rescaled and check.group in _RESCALED:
@@ -249,17 +257,30 @@ class Run:
         status: Status
         said: Fault | Seen
         if lacking is not None:
-            status, said = "skip", Seen(f"not checked: {lacking} failed")
+            status, said = "skip", Seen(f"not checked: {lacking} {before[lacking]}")
         else:
             seed_all(context.derive(check.name))
             # The state is outermost, so that the time limit applies only to the target.
-            with fresh_modes(self._world), time_limit(timeout) as limit:
+            with fresh_modes(self._world), time_limit(timeout) as limit, self._untimed(limit):
                 status, said = _decide(check, context)
             if limit.is_over and timeout is not None:
                 return overdue(rule, timeout, time.perf_counter() - start)
         seconds = time.perf_counter() - start
         sees = said.sees if isinstance(said, Seen) else ""
         return CheckResult(rule, status, said.message, said.figures, sees, seconds)
+
+    def _untimed(self, limit: TimeLimit) -> contextlib.AbstractContextManager[None]:
+        """Let the limit apply to the target, not to the compiler, which may find an empty cache."""
+
+        def begin() -> None:
+            limit.pause()
+            self.compiling(True)
+
+        def end() -> None:
+            self.compiling(False)
+            limit.resume()
+
+        return around_compiling(begin, end)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,9 @@ import warnings
 import torch
 
 from ..._core import _torch
+from ..compiling import around_compiling
 from ..context import Context, Fault, Seen, Skip, check
+from ..subject import Built
 from ..world import World
 from ._module import rates_held
 
@@ -27,20 +29,32 @@ def state_restored(ctx: Context) -> Seen:
     """
     built = ctx.build(ctx.subject.fixed_p if ctx.subject.fixed_p is not None else 0.5)
     for training in ctx.modes:
-        x, world, filters = ctx.normal(64, 48), World(), list(warnings.filters)
-        try:
-            # `ctx.call` is not used, since it restores any state that would disturb other checks.
-            with ctx.blame("a call"):
-                built.call(x, training)
-            changed = world.changed()
-            changed += ["the warning filters"] if list(warnings.filters) != filters else []
-        finally:
-            world.restore()
+        changed = _changed(ctx, built, training)
         if changed:
             mode = "training" if training else "eval"
             named = ", ".join(dict.fromkeys(changed))
             raise Fault(f"a call in {mode} changed {named}", changed=changed)
     return Seen("dtype, device, modes, threads, environment and hooks of the process as before")
+
+
+def _changed(ctx: Context, built: Built, training: bool) -> list[str]:
+    compiled = list[None]()
+    with around_compiling(lambda: compiled.append(None), lambda: None):
+        changed = _changed_once(ctx, built, training)
+    # What the compiler changes is not the target's doing.
+    return _changed_once(ctx, built, training) if compiled else changed
+
+
+def _changed_once(ctx: Context, built: Built, training: bool) -> list[str]:
+    x, world, filters = ctx.normal(64, 48), World(), list(warnings.filters)
+    try:
+        # `ctx.call` is not used, since it restores any state that would disturb other checks.
+        with ctx.blame("a call"):
+            built.call(x, training)
+        changed = world.changed()
+        return changed + ["the warning filters"] * (list(warnings.filters) != filters)
+    finally:
+        world.restore()
 
 
 def _rates(module: torch.nn.Module, p: float) -> list[str]:

@@ -157,16 +157,17 @@ def _probed(ctx: Context, probe: Callable[[Context], str]) -> str:
 
 
 def _check_row(a: CheckResult, b: CheckResult) -> Row:
-    """The row of a check; what one side skips, or both fail in other words, shows no difference."""
+    """The row of a check; one without a verdict, or two in other words, show no difference."""
     differs: bool | None = a.status != b.status
     fail_apart = a.status == b.status == "fail" and a.message != b.message
-    if (differs and "skip" in (a.status, b.status)) or (fail_apart and a.rule.severity == "error"):
+    no_verdict = not {"skip", "late"}.isdisjoint((a.status, b.status))
+    if (differs and no_verdict) or (fail_apart and a.rule.severity == "error"):
         differs = None
     said = [f"{_STATUS[result.status]}: {result.message}" for result in (a, b)]
     return Row("check", a.rule.name, said[0], said[1], differs, a.rule.severity)
 
 
-_STATUS = {"ok": "passes", "fail": "fails", "skip": "skipped"}
+_STATUS = {"ok": "passes", "fail": "fails", "skip": "skipped", "late": "stopped"}
 
 
 def _at_one_p(one: Subject, other: Subject) -> tuple[Subject, Subject]:

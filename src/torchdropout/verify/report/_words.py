@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from ...reporting.lines import plural
 from ..results import CheckResult, Report, TargetReport
 
-_LABEL = {"ok": "ok", "fail": "FAIL", "skip": "skip"}
+_LABEL = {"ok": "ok", "fail": "FAIL", "skip": "skip", "late": "late"}
 
 
 def label(check: CheckResult, known: frozenset[str]) -> str:
-    """`ok`, `skip`, `FAIL`, `advice`, or `known` for a finding that a baseline accepts.
+    """`ok`, `skip`, `late`, `FAIL`, `advice`, or `known` for a finding that a baseline accepts.
 
     `FAIL` is for errors: advice does not fail a target.
     """
@@ -39,7 +39,8 @@ def verdict(target: TargetReport) -> str:
     """The verdict that follows from the findings, in a few words."""
     says = _VERDICT[target.verdict]
     if target.verdict == "none" and not target.interrupted:
-        return f"{says}: {share(target)}"
+        late = [f"{plural(len(target.late), 'check')} did not end"] if target.late else []
+        return f"{says}: {', '.join([*late, *filter(None, [share(target)])])}"
     return says
 
 
@@ -67,9 +68,10 @@ def tally(target: TargetReport) -> str:
     if target.findings:
         return f"{_counts(target)} in {seconds}"
     skipped = sum(check.status == "skip" for check in target.checks)
-    ok = len(target.checks) - skipped
+    ok = sum(check.status == "ok" for check in target.checks)
     aside = f" ({skipped} more did not apply)" if skipped else ""
     every = f"all {ok} checks" if ok != 1 else "the 1 check"
+    every = plural(ok, "check") if target.late else every
     return f"{every} ok in {seconds}{aside}"
 
 
@@ -97,7 +99,8 @@ def not_passed(report: Report) -> list[tuple[str, str]]:
         if not target.passed:
             errors = [f.name for f in target.new_findings if f.severity == "error"]
             cut = ["interrupted"] if target.interrupted else []
-            said.append((target.target, ", ".join([*cut, *errors])))
+            late = [f"{name} did not end" for name in target.late]
+            said.append((target.target, ", ".join([*cut, *errors, *late])))
     return said
 
 

@@ -41,7 +41,7 @@ def _target(target: TargetReport) -> list[str]:
         title = f"{known}{check.rule.code} {check.rule.name}"
         message = f"{target.target}: {check.message}"
         lines.append(command(_COMMAND[shown], {**place, "title": title}, message))
-    verdict = "error" if target.interrupted else "notice"
+    verdict = "error" if target.interrupted or target.late else "notice"
     chosen = selected(target, ", ")
     said = verdict_line(target) + (f" Selection: {chosen}." if chosen else "")
     lines.append(command(verdict, {**place, "title": target.target}, said))

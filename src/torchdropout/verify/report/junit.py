@@ -72,6 +72,8 @@ def _case(target: TargetReport, check: CheckResult) -> ET.Element:
     if shown == "FAIL":
         failure = ET.SubElement(case, "failure", message=_legal(check.message), type=rule.code)
         failure.text = _legal(f"{rule.code} {rule.name}: {rule.summary}\n\n{rule.explain}")
+    elif shown == "late":
+        ET.SubElement(case, "error", message=_legal(check.message), type="late")
     elif shown != "ok":
         why = check.message if shown == "skip" else f"{shown}: {check.message}"
         ET.SubElement(case, "skipped", message=_legal(why), type=rule.code)

@@ -21,7 +21,14 @@ from ._words import P_VALUES, has_p_values, label, not_passed, selected, total, 
 # `quiet`: failures and the verdict; `groups`: also a line per group; `checks`: a line per check.
 Detail = Literal["quiet", "groups", "checks"]
 
-_STYLE = {"FAIL": "bold red", "advice": "yellow", "known": "cyan", "ok": "green", "skip": "dim"}
+_STYLE = {
+    "FAIL": "bold red",
+    "advice": "yellow",
+    "known": "cyan",
+    "late": "bold yellow",
+    "ok": "green",
+    "skip": "dim",
+}
 _VERDICT_STYLE = {
     "correct": "bold green",
     "accepted": "bold green",
@@ -155,8 +162,8 @@ def _checks(target: TargetReport, width: int | None) -> Iterator[Text]:
 
 
 def _failures(target: TargetReport, width: int | None) -> Iterator[Text]:
-    """What failed, errors first."""
-    failed = [(label(c, target.known), c) for c in target.checks if c.status == "fail"]
+    """What failed, errors first, and what did not end."""
+    failed = [(label(c, target.known), c) for c in target.checks if c.status in ("fail", "late")]
     failed.sort(key=lambda one: list(_STYLE).index(one[0]))
     name_width = max((len(check.rule.name) for _, check in failed), default=0)
     for shown, check in failed:

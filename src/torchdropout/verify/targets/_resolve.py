@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ..._core import _torch
 from ..._tools.loading import Home, load, one_line, target_error
 from ..._tools.process_state import DEFAULT_DTYPE, GRAD_MODE, ProcessState
 from ...errors import ArgumentValueError, TargetError
@@ -84,6 +85,8 @@ def resolve(
     with _state_restored(), warnings.catch_warnings():
         # torch's own warning about TorchScript; the caller decides what to verify.
         warnings.filterwarnings("ignore", r"`torch\.jit\.")
+        if compile:
+            _torch.compiler_calls()  # to load the compiler takes seconds, of no check
         thing, home = load(target) if isinstance(target, str) else (target, Home())
         name = target if isinstance(target, str) else _name_of(target)
         with home:
