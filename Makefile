@@ -108,15 +108,19 @@ power: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/power.py curves
 	$(BIN)/python benchmarks/power.py false-alarms
 	$(BIN)/python benchmarks/power.py page
-	$(BIN)/python tests/verify/tables.py zoo
+	$(BIN)/python tests/verify/tables.py zoo --all
 
 # Writes docs/checks/, docs/rules.md and docs/audit/precision.md from the checks, the rules, their
-# examples and labels, and what the audit knows of this library's signatures from the library.
+# examples and labels; the signatures of this library, for the audit and for a test; and what the
+# verifier reports on dropouts that the tables of docs/power/ lack.
 checks: $(VENV)/test.stamp
 	$(BIN)/python packages/audit/make_signatures.py
 	$(BIN)/python docs/make_checks.py
 	$(BIN)/python docs/make_rules.py
 	$(BIN)/python docs/make_precision.py
+	$(BIN)/python tests/signatures.py > tests/signatures.txt
+	$(BIN)/python tests/verify/tables.py ours
+	$(BIN)/python tests/verify/tables.py zoo
 
 # The site: build/site/index.html, with the pictures it shows. A warning is an error. Then the tests of
 # the site, in a browser where there is one, and of the notebook that it shows.

@@ -1,30 +1,20 @@
 """Modules of the family, for the tests of what is done with whole models."""
 
+import functools
+
 import torch
 
+import variants
 from torchdropout import nn
 
-# In eval each returns its input.
+# In eval each returns its input. Which dimensions that may have, `variants.FUNCTIONS` says.
 IDENTITIES = {
-    "Dropout": lambda: nn.Dropout(0.5),
+    name: functools.partial(m.make, 0.4)
+    for name, m in variants.MODULES.items()
+    if "," not in name and m.of and variants.FUNCTIONS[m.of].rest is None and not m.state
+    if len(variants.FUNCTIONS[m.of].shapes) == 1
+} | {
     "inplace": lambda: nn.Dropout(0.5, inplace=True),
-    "Dropout1d": lambda: nn.Dropout1d(0.5),
-    "Dropout2d": lambda: nn.Dropout2d(0.5),
-    "Dropout3d": lambda: nn.Dropout3d(0.5),
-    "AlphaDropout": lambda: nn.AlphaDropout(0.5),
-    "FeatureAlphaDropout": lambda: nn.FeatureAlphaDropout(0.5),
-    "GaussianDropout": lambda: nn.GaussianDropout(0.5),
-    "FeatureGaussianDropout": lambda: nn.FeatureGaussianDropout(0.5),
-    "GaussianNoise": lambda: nn.GaussianNoise(0.5),
-    "UniformDropout": lambda: nn.UniformDropout(0.5),
-    "DropPath": lambda: nn.DropPath(0.5),
-    "StochasticDepth": lambda: nn.StochasticDepth(0.5, "row"),
-    "DropBlock1d": lambda: nn.DropBlock1d(0.2, 3),
-    "DropBlock2d": lambda: nn.DropBlock2d(0.2, 3),
-    "LockedDropout": lambda: nn.LockedDropout(0.5),
-    "TokenDropout": lambda: nn.TokenDropout(0.5),
-    "NMDropout": lambda: nn.NMDropout(2, 3),
-    "ColumnDropout": lambda: nn.ColumnDropout(0.5),
     "VariationalDropout": lambda: nn.VariationalDropout(0.5),
 }
 

@@ -1,5 +1,6 @@
 """What a model draws for a whole batch, and for its parts; models that draw."""
 
+import functools
 import itertools
 
 import pytest
@@ -8,6 +9,7 @@ from torch.nn import functional as torch_F
 
 import family
 import torchdropout as td
+import variants
 from torchdropout import functional as F
 from torchdropout import nn
 from torchdropout.errors import SiteError
@@ -78,37 +80,28 @@ def volumes(x):
     return x.reshape(-1, 2, 2, 3, 6)
 
 
+# Functions of one tensor that take `X` as it is need no line of their own.
 FUNCTIONS = {
-    "alpha_dropout": lambda x: F.alpha_dropout(x, 0.4, True),
-    "column_dropout": lambda x: F.column_dropout(x, 0.4),
+    name: functools.partial(v, p=None)
+    for name, v in variants.FUNCTIONS.items()
+    if v.function.__name__ == name and len(v.shapes) == 1 and len(v.shapes[0]) > 2
+} | {
     "concrete_dropout": lambda x: F.concrete_dropout(x, torch.tensor(0.3), temperature=1.0),
-    "drop_block1d": lambda x: F.drop_block1d(x, 0.3, 3),
     "drop_block2d": lambda x: F.drop_block2d(x[:, None], 0.3, 2, scale="count"),
     "drop_block3d": lambda x: F.drop_block3d(volumes(x), 0.2, 2),
     "drop_connect": lambda x: x * F.drop_connect(torch.ones(12), 0.4),
-    "drop_path": lambda x: F.drop_path(x, 0.4, True),
-    "dropout": lambda x: F.dropout(x, 0.4),
-    "dropout1d": lambda x: F.dropout1d(x, 0.4),
     "dropout2d": lambda x: F.dropout2d(x[:, None].expand(-1, 3, -1, -1), 0.4),
     "dropout3d": lambda x: F.dropout3d(volumes(x), 0.4),
     "dropout_add": lambda x: F.dropout_add(x, x * 2, 0.4, bias=torch.ones(12)),
     "embedding_dropout": lambda x: F.embedding_dropout(
         torch.arange(6).expand(len(x), 6), torch.ones(6, 4), 0.4
     ),
-    "feature_alpha_dropout": lambda x: F.feature_alpha_dropout(x, 0.4, True),
-    "feature_gaussian_dropout": lambda x: F.feature_gaussian_dropout(x, 0.4),
-    "gaussian_dropout": lambda x: F.gaussian_dropout(x, 0.4),
-    "gaussian_noise": lambda x: F.gaussian_noise(x, 0.4),
     "keep_mask": lambda x: F.keep_mask(x.shape, 0.4),
-    "locked_dropout": lambda x: F.locked_dropout(x, 0.4),
     "multi_sample_dropout": lambda x: F.multi_sample_dropout(x, 0.4, 3).transpose(0, 1),
-    "n_m_dropout": F.n_m_dropout,
     "r_drop": lambda x: F.r_drop(F.dropout(x, 0.4), F.dropout(x, 0.4), reduction="none"),
     "scaled_dot_product_attention": lambda x: F.scaled_dot_product_attention(
         x, x, x, dropout_p=0.4
     ),
-    "token_dropout": F.token_dropout,
-    "uniform_dropout": lambda x: F.uniform_dropout(x, 0.8),
     "variational_conv2d": lambda x: F.variational_conv2d(
         x[:, None], torch.ones(3, 1, 2, 2), torch.zeros(3, 1, 2, 2)
     ),

@@ -1,6 +1,6 @@
 """The arguments and defaults of the public interface, as text: what is in signatures.txt.
 
-Where one changes, `python tests/signatures.py > tests/signatures.txt` writes it anew.
+Where one changes, `make checks` writes it anew.
 """
 
 from __future__ import annotations

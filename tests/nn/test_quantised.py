@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import torchdropout as td
+import variants
 from family import IDENTITIES
 from torchdropout.errors import ArgumentTypeError
 from torchdropout.models.convert import convert
@@ -23,18 +24,19 @@ if "x86" not in torch.backends.quantized.supported_engines:
     pytest.skip("no quantised kernels for this processor", allow_module_level=True)
 
 X = torch.linspace(-1, 1, 2 * 6 * 6).reshape(2, 6, 6)
-OF_CHANNELS = torch.full((6,), 0.1), torch.zeros(6)
 QUANTISED = {
     "per tensor": lambda x: torch.quantize_per_tensor(x, 0.1, 10, torch.quint8),
-    "per channel": lambda x: torch.quantize_per_channel(x, *OF_CHANNELS, x.ndim - 1, torch.qint8),
+    "per channel": lambda x: torch.quantize_per_channel(
+        x, torch.full(x.shape[-1:], 0.1), torch.zeros(x.shape[-1]), x.ndim - 1, torch.qint8
+    ),
 }
 
 
 @pytest.mark.parametrize("how", QUANTISED)
 @pytest.mark.parametrize("name", IDENTITIES)
 def test_eval_returns_a_quantised_tensor(name, how):
-    sizes = {"Dropout2d": 3, "Dropout3d": 4}.get(name, 2)
-    x = QUANTISED[how](torch.ones(2, *[6] * sizes))
+    of = variants.MODULES[name].of if name in variants.MODULES else "dropout"
+    x = QUANTISED[how](variants.FUNCTIONS[of or "dropout"].tensors()[0])
     module = IDENTITIES[name]()
     assert module.eval()(x) is x
     with pytest.raises(ArgumentTypeError, match=r"got a tensor of torch\.qu?int8.*dequantize\(\)"):

@@ -1,8 +1,10 @@
 """Verifies dropouts at `standard` and writes the results to a table.
 
-    python tests/verify/tables.py zoo            those of tests/verify/broken and correct
-    python tests/verify/tables.py ours           those of this library that the table lacks
-    python tests/verify/tables.py ours NAME ...  these, into the existing table
+    python tests/verify/tables.py zoo   those of tests/verify/broken and correct that it lacks
+    python tests/verify/tables.py ours  those of this library that it lacks
+
+A NAME, or several, is verified again, and with `--all` everything is; the head, which says by what
+backends, is written with `--all` only.
 
 A broken dropout is checked up to the check that its docstring names: no other may fail before it.
 All others get all checks.
@@ -93,14 +95,16 @@ def read(table):
     return {tuple(row[: 2 if table == "zoo" else 1]): row for row in rows}
 
 
-def write(table, rows):
+def write(table, rows, is_new):
     """Write the rows in the order of the files or cases."""
     rows = [rows[key] for key in keys(table) if key in rows]
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(f"{t:{w}}" for t, w in zip(row, wide, strict=True)).rstrip() for row in rows]
     by = f", backends {', '.join(backends.available())}" if table == "ours" else ""
     made = f"level {LEVEL}, seed 0, torch {torch.__version__.partition('+')[0]}{by}; made by "
-    head = [*HEADS[table], f"{made}`python tests/verify/tables.py {table}`"]
+    head = [*HEADS[table], f"{made}`python tests/verify/tables.py {table} --all`"]
+    if not is_new:
+        head = FILES[table].read_text().splitlines()[: len(head)]
     FILES[table].write_text("\n".join([*head, "", *lines, ""]))
 
 
@@ -116,23 +120,23 @@ def _row(key):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("table", choices=FILES)
-    parser.add_argument("names", nargs="*", help="default: all of the zoo, or those lacking")
+    parser.add_argument("names", nargs="*", help="default: those lacking")
+    parser.add_argument("--all", action="store_true", help="all of them")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     given = parser.parse_args()
     every, rows, seconds = expected(given.table), read(given.table), {}
     unknown = set(given.names) - {key[-1] for key in every}
     if unknown:
         parser.error(f"Expected names of dropouts, got {', '.join(sorted(unknown))}")
-    wanted = [key for key in every if key[-1] in given.names or not given.names]
-    if given.table == "ours" and not given.names:
-        wanted = [key for key in wanted if key not in rows]
+    is_new = given.all or not rows
+    wanted = [key for key in every if is_new or key not in rows or key[-1] in given.names]
     # Processes are replaced now and then, with whatever a broken dropout has left behind.
     context = multiprocessing.get_context("spawn")
     with context.Pool(given.jobs, maxtasksperchild=8) as pool:
         for number, (key, row, took) in enumerate(pool.imap_unordered(_row, wanted), 1):
             rows[key], seconds[key] = row, took
             print(f"{number}/{len(wanted)}", *row, flush=True)
-            write(given.table, rows)
+            write(given.table, rows, is_new)
     for key in sorted(seconds, key=seconds.get)[: -SLOWEST - 1 : -1]:
         print(f"{seconds[key]:.0f} s:", *key)
     wrong = [key for key in wanted if rows[key][every[key][0]] != every[key][1]]

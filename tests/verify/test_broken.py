@@ -44,5 +44,6 @@ def test_the_report_of_a_broken_dropout_has_all_checks(name, broken_members, run
 @pytest.mark.parametrize("table", tables.FILES)
 def test_a_table_lists_every_dropout_and_what_it_should_say(table):
     rows, wanted = tables.read(table), tables.expected(table)
+    assert set(rows) ^ set(wanted) == set(), "make checks"
     assert list(rows) == list(wanted)
     assert [key for key, (place, said) in wanted.items() if rows[key][place] != said] == []

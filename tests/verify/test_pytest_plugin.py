@@ -88,7 +88,8 @@ def test_advice_is_a_skip_unless_strict(run):
 
 @pytest.mark.parametrize("key", ["eval-identity", "td502"])
 def test_an_expected_failure_that_happens_is_xfailed(run, key):
-    result = run(f"[Live], select=['mode'], expected_failures={{{key!r}: 'issue 7'}}", "-v")
+    checks = ["output-shape", "eval-identity", "train-stochastic", "mode-switch", "grad-mode"]
+    result = run(f"[Live], select={checks}, expected_failures={{{key!r}: 'issue 7'}}", "-v")
     assert outcomes(result)["Live-eval-identity"] == "xfail"
     result.assert_outcomes(xfailed=1, passed=2, skipped=2)
     result.stdout.fnmatch_lines(["XFAIL*Live-eval-identity*issue 7"])

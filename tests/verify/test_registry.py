@@ -1,5 +1,7 @@
 """Which checks are run, and that these are."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -10,6 +12,12 @@ from torchdropout.verify.registry import chosen
 
 def group(name):
     return frozenset(rule.name for rule in RULES.values() if rule.group == name)
+
+
+def test_the_checks_of_a_group_stand_together():
+    """Reports and pages have a heading for each run of them."""
+    groups = [name for name, _ in itertools.groupby(rule.group for rule in RULES.values())]
+    assert sorted(groups) == sorted(set(groups)), "verify/registry.py: CHECKS"
 
 
 # `tests/test_selection.py` has the ways to choose.

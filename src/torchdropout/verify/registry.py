@@ -112,6 +112,10 @@ CHECKS = MappingProxyType({
 })
 # fmt: on
 
+_LACKING = [check.name for check in CHECKS.values() if check.name not in EXAMPLES]
+if _LACKING:
+    raise LookupError(f"Expected an example in verify/examples/ of {', '.join(_LACKING)}, got none")
+
 RULES = MappingProxyType(
     {
         code: Rule(
